@@ -1,0 +1,56 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built alike: Swift 6 mode, explicit `any`, imports that stay inside the module, and
+/// nonisolated async functions that run where their caller runs (a stream never hops by itself).
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+/// A floor of the house: it may import only the floors named in `on`.
+func floor(_ name: String, on dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func program(_ name: String, path: String, on dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+func tests(_ name: String, of dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "prefork",
+    products: [
+        .library(name: "Prefork", targets: ["Prefork"]),
+        .executable(name: "hello-server", targets: ["hello-server"]),
+    ],
+    traits: [
+        .default(enabledTraits: ["ProcessExecutor"]),
+        .trait(
+            name: "ProcessExecutor",
+            description: """
+                A worker's event loop is the executor of its whole process (SPI of Swift 6.3). \
+                Without it, the worker's body gets the loop as its preferred executor.
+                """),
+    ],
+    targets: [
+        .target(name: "CPrefork"),
+        floor("PreforkSystem", on: ["CPrefork"]),
+        floor("PreforkEventLoop", on: ["PreforkSystem"]),
+        floor("PreforkSupervisor", on: ["PreforkSystem"]),
+        floor("Prefork", on: ["PreforkSupervisor", "PreforkEventLoop", "PreforkSystem"]),
+        program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
+        program("fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork"]),
+        tests("PreforkSystemTests", of: ["PreforkSystem"]),
+        tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem"]),
+        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
+        tests("PreforkTests", of: ["Prefork", "PreforkSystem", "fork-fixture", "hello-server"]),
+        tests("HelloServerTests", of: ["hello-server"]),
+    ]
+)

@@ -1,0 +1,101 @@
+// What Swift cannot call by itself: variadic functions, macros, unions in kernel structures, raw system calls
+// and thread-local storage. Nothing here decides anything; PreforkSystem gives each call its types and its errors.
+#ifndef CPREFORK_H
+#define CPREFORK_H
+
+// No _GNU_SOURCE here: the Glibc module is built without it, and two readings of one struct do not mix.
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+// ---- processes ------------------------------------------------------------------------------------------------
+
+/// How a child ended, out of siginfo_t (whose fields are a union that Swift does not import).
+struct cprefork_exit {
+    pid_t pid;     ///< 0: no child has ended yet
+    int code;      ///< CLD_EXITED, CLD_KILLED or CLD_DUMPED
+    int status;    ///< exit code, or the signal's number
+    struct rusage usage;
+};
+
+/// pidfd_open(2), Linux 5.3. The descriptor is close-on-exec by definition.
+int cprefork_pidfd_open(pid_t pid);
+
+/// pidfd_send_signal(2), Linux 5.1.
+int cprefork_pidfd_send_signal(int pidfd, int signal);
+
+/// waitid(2) with WEXITED | WNOHANG on one pidfd (P_PIDFD, Linux 5.4). The raw call, because glibc's wrapper
+/// has no room for the resource usage.
+int cprefork_waitid_pidfd(int pidfd, struct cprefork_exit *result);
+
+/// prctl(PR_SET_PDEATHSIG).
+int cprefork_set_parent_death_signal(int signal);
+
+/// Fresh seeds for random(3) and drand48(3): a forked child otherwise draws the same numbers as its siblings.
+void cprefork_reseed(void);
+
+/// close_range(2), Linux 5.9, both ends included.
+int cprefork_close_range(unsigned first, unsigned last);
+
+/// fflush(NULL): no stdio buffer is left for a child to print a second time.
+void cprefork_flush_stdio(void);
+
+/// Resets every signal to its default action and empties the mask. Runs in the child after fork.
+void cprefork_reset_signals(void);
+
+// ---- events ---------------------------------------------------------------------------------------------------
+
+/// epoll_pwait2(2) with nanoseconds where the kernel has it (5.11), else epoll_wait(2) with milliseconds,
+/// rounded up. A negative timeout waits for ever.
+int cprefork_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
+
+/// The word that was registered with the descriptor (epoll_data is a union).
+static inline uint64_t cprefork_epoll_word(const struct epoll_event *event) { return event->data.u64; }
+
+/// epoll_ctl(2) with a 64-bit word as the user's data.
+int cprefork_epoll_ctl(int epoll, int operation, int fd, uint32_t events, uint64_t word);
+
+/// EPOLLET does not import: it is 1u << 31 behind a cast.
+static const uint32_t cprefork_epollet = EPOLLET;
+static const uint32_t cprefork_epollexclusive = EPOLLEXCLUSIVE;
+
+// ---- descriptors ----------------------------------------------------------------------------------------------
+
+/// fcntl(2) is variadic.
+int cprefork_fcntl(int fd, int command, int argument);
+
+/// open(2) is variadic.
+int cprefork_open(const char *path, int flags, mode_t mode);
+
+/// pipe2(2) with O_CLOEXEC | O_NONBLOCK; ends[0] reads, ends[1] writes.
+int cprefork_pipe(int ends[_Nonnull 2]);
+
+/// accept4(2) with SOCK_CLOEXEC | SOCK_NONBLOCK.
+///
+/// `peer` is a struct sockaddr_storage, untyped here so that the type has one home, the Glibc module.
+int cprefork_accept(int listener, void *peer, uint32_t *length);
+
+// ---- names ----------------------------------------------------------------------------------------------------
+
+/// `EADDRINUSE`, or NULL for a number that is none (strerrorname_np(3), glibc 2.32).
+const char *_Nullable cprefork_errno_name(int number);
+
+/// `Address already in use`, never translated (strerrordesc_np(3)).
+const char *_Nullable cprefork_errno_text(int number);
+
+/// `TERM`, or NULL (sigabbrev_np(3)).
+const char *_Nullable cprefork_signal_name(int number);
+
+// ---- this thread ----------------------------------------------------------------------------------------------
+
+/// One word per thread: the event loop that runs on it, or NULL.
+void *_Nullable cprefork_thread_loop(void);
+void cprefork_set_thread_loop(void *_Nullable loop);
+
+#pragma clang assume_nonnull end
+#endif

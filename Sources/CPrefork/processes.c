@@ -1,0 +1,73 @@
+#define _GNU_SOURCE
+#include "cprefork.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// glibc 2.36 is the first with a close_range number in every header set we meet; the kernel's table is fixed.
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+int cprefork_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int cprefork_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int cprefork_waitid_pidfd(int pidfd, struct cprefork_exit *result) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);  // with WNOHANG and nothing to report, waitid leaves si_pid alone (waitid(2))
+    int answer;
+    do {
+        answer = (int)syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG, &result->usage);
+    } while (answer < 0 && errno == EINTR);
+    result->pid = info.si_pid;
+    result->code = info.si_code;
+    result->status = info.si_status;
+    return answer;
+}
+
+int cprefork_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+void cprefork_reseed(void) {
+    struct { unsigned random; long drand48; } seeds;
+    if (getrandom(&seeds, sizeof seeds, GRND_NONBLOCK) != (ssize_t)sizeof seeds) {
+        // Early boot of a machine without entropy: the process ID alone keeps siblings apart.
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        seeds.random = (unsigned)getpid() * 2654435761u ^ (unsigned)now.tv_nsec;
+        seeds.drand48 = (long)seeds.random;
+    }
+    srandom(seeds.random);  // rand(3) is the same generator in glibc
+    srand48(seeds.drand48);
+}
+
+int cprefork_close_range(unsigned first, unsigned last) { return (int)syscall(SYS_close_range, first, last, 0); }
+
+void cprefork_flush_stdio(void) { fflush(NULL); }
+
+void cprefork_reset_signals(void) {
+    struct sigaction standard;
+    memset(&standard, 0, sizeof standard);
+    standard.sa_handler = SIG_DFL;
+    // SIGKILL, SIGSTOP and the two signals that glibc keeps for itself refuse; there is nothing to do about them.
+    for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
+    // A server writes to sockets whose peer is gone: that is EPIPE as a value, never a death (signal(7)).
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}

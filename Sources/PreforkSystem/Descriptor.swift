@@ -1,0 +1,83 @@
+// A file descriptor that has exactly one owner.
+
+import CPrefork
+import Glibc
+
+/// A file descriptor that is closed exactly once: when its owner goes away, or earlier by `close()`.
+///
+/// Descriptors are born close-on-exec everywhere in this package, so that a program a worker starts inherits
+/// nothing (cesanta/mongoose #1302, mojolicious #606: a leaked listener blocks the next start).
+package struct Descriptor: ~Copyable, Sendable {
+    package let number: Int32
+
+    /// Takes over a descriptor that nobody else will close.
+    package init(owning number: Int32) {
+        self.number = number
+    }
+
+    deinit {
+        closeDescriptor(number)
+    }
+
+    /// Closes now instead of at the end of the owner's life.
+    package consuming func close() {}
+
+    /// Gives the descriptor up without closing it.
+    package consuming func release() -> Int32 {
+        let number = self.number
+        discard self
+        return number
+    }
+}
+
+/// close(2), never retried: on Linux the number is free again even when the call reports EINTR.
+package func closeDescriptor(_ number: Int32) {
+    _ = Glibc.close(number)
+}
+
+/// Closes every descriptor of `numbers` in this process, with one close_range(2) for each unbroken run of numbers.
+///
+/// Runs in a child between fork and its own code: a supervisor of 1,000 workers holds 1,000 pidfds that its
+/// children must not keep, and a call for each would be a million calls for one start.
+package func closeDescriptors(_ numbers: [Int32]) {
+    var run: ClosedRange<Int32>?
+    for number in numbers.sorted() {
+        if let open = run, number <= open.upperBound + 1 {
+            run = open.lowerBound...max(open.upperBound, number)
+        } else {
+            run.map(closeRun)
+            run = number...number
+        }
+    }
+    run.map(closeRun)
+}
+
+private func closeRun(_ run: ClosedRange<Int32>) {
+    if cprefork_close_range(UInt32(run.lowerBound), UInt32(run.upperBound)) == 0 { return }
+    for number in run { closeDescriptor(number) }
+}
+
+/// F_GETFL, O_NONBLOCK, F_SETFL: the flag belongs to the open file and is shared with every process that has it.
+package func setNonBlocking(_ number: Int32) throws(SystemError) {
+    let flags = try systemCall("fcntl", on: "descriptor \(number)") { cprefork_fcntl(number, F_GETFL, 0) }
+    if flags & O_NONBLOCK != 0 { return }
+    try systemCall("fcntl", on: "descriptor \(number)") { cprefork_fcntl(number, F_SETFL, flags | O_NONBLOCK) }
+}
+
+/// FD_CLOEXEC on a descriptor that came from outside.
+package func setCloseOnExec(_ number: Int32) throws(SystemError) {
+    try systemCall("fcntl", on: "descriptor \(number)") { cprefork_fcntl(number, F_SETFD, FD_CLOEXEC) }
+}
+
+/// Raises the soft limit of open files (RLIMIT_NOFILE) to `needed`, as far as the hard limit allows.
+///
+/// - Returns: the soft limit afterwards.
+@discardableResult
+package func raiseDescriptorLimit(to needed: UInt64) throws(SystemError) -> UInt64 {
+    var limit = rlimit()
+    try systemCall("getrlimit", on: "RLIMIT_NOFILE") { getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) }
+    guard limit.rlim_cur < needed, limit.rlim_cur < limit.rlim_max else { return UInt64(limit.rlim_cur) }
+    limit.rlim_cur = min(rlim_t(needed), limit.rlim_max)
+    try systemCall("setrlimit", on: "RLIMIT_NOFILE") { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) }
+    return UInt64(limit.rlim_cur)
+}

@@ -1,0 +1,86 @@
+// epoll(7): which descriptors can be read or written now.
+
+import CPrefork
+import Glibc
+
+/// What a descriptor waits for, or what happened to it (epoll_ctl(2)).
+package struct EpollEvents: OptionSet, Sendable {
+    package let rawValue: UInt32
+
+    package init(rawValue: UInt32) {
+        self.rawValue = rawValue
+    }
+
+    package static let readable = EpollEvents(rawValue: EPOLLIN.rawValue)
+    package static let writable = EpollEvents(rawValue: EPOLLOUT.rawValue)
+    package static let peerFinished = EpollEvents(rawValue: EPOLLRDHUP.rawValue)
+    package static let hangUp = EpollEvents(rawValue: EPOLLHUP.rawValue)
+    package static let error = EpollEvents(rawValue: EPOLLERR.rawValue)
+    /// One report per change instead of one per wait.
+    package static let edge = EpollEvents(rawValue: cprefork_epollet)
+    /// Wakes one of several waiting processes (Linux 4.5). Cannot be modified, only removed and added again.
+    package static let exclusive = EpollEvents(rawValue: cprefork_epollexclusive)
+}
+
+/// An epoll instance. Each descriptor carries a word of the user's that comes back with its events.
+package struct Epoll: ~Copyable, Sendable {
+    package let descriptor: Descriptor
+
+    package init() throws(SystemError) {
+        descriptor = Descriptor(owning: try systemCall("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
+    }
+
+    package func add(_ fd: Int32, _ events: EpollEvents, word: UInt64) throws(SystemError) {
+        try systemCall("epoll_ctl", on: "add descriptor \(fd)") {
+            cprefork_epoll_ctl(descriptor.number, EPOLL_CTL_ADD, fd, events.rawValue, word)
+        }
+    }
+
+    package func modify(_ fd: Int32, _ events: EpollEvents, word: UInt64) throws(SystemError) {
+        try systemCall("epoll_ctl", on: "modify descriptor \(fd)") {
+            cprefork_epoll_ctl(descriptor.number, EPOLL_CTL_MOD, fd, events.rawValue, word)
+        }
+    }
+
+    /// Takes a descriptor out. One that is not in, or closed already, is no error: the end is the same.
+    package func remove(_ fd: Int32) {
+        _ = cprefork_epoll_ctl(descriptor.number, EPOLL_CTL_DEL, fd, 0, 0)
+    }
+}
+
+/// Room for the events of one wait, allocated once.
+package struct EpollEventBuffer: ~Copyable, @unchecked Sendable {
+    // Sendable: the buffer is owned by exactly one value and has no reference to it elsewhere.
+    private let events: UnsafeMutableBufferPointer<epoll_event>
+    package private(set) var count = 0
+
+    package init(capacity: Int) {
+        events = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        events.deallocate()
+    }
+
+    /// Waits until a descriptor of `epoll` has events or the time is over.
+    ///
+    /// - Parameter timeout: nanoseconds; negative waits for ever, 0 only looks.
+    package mutating func wait(_ epoll: borrowing Epoll, timeout: Int64) throws(SystemError) {
+        count = 0
+        let answer = cprefork_epoll_wait(epoll.descriptor.number, events.baseAddress!, Int32(events.count), timeout)
+        if answer >= 0 {
+            count = Int(answer)
+        } else {
+            // A signal is a wake-up like any other: the caller looks at what it waited for and comes back.
+            let errno = Errno.current
+            if errno != .interrupted { throw SystemError("epoll_wait", errno) }
+        }
+    }
+
+    /// The word and the events of entry `index` of the last wait. `index` must be below `count`.
+    package subscript(index: Int) -> (word: UInt64, events: EpollEvents) {
+        precondition(index < count, "event \(index) of \(count)")
+        // In bounds by the check above; the entry was written by the last wait.
+        return (cprefork_epoll_word(events.baseAddress! + index), EpollEvents(rawValue: events[index].events))
+    }
+}

@@ -1,0 +1,26 @@
+// eventfd(2): a number that another thread or process raises to wake the one that waits for it.
+
+import CPrefork
+import Glibc
+
+/// A wake-up that can be sent from any thread and any process that shares the descriptor.
+package struct EventCounter: ~Copyable, Sendable {
+    package let descriptor: Descriptor
+
+    package init() throws(SystemError) {
+        let flags = Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)
+        descriptor = Descriptor(owning: try systemCall("eventfd") { eventfd(0, flags) })
+    }
+
+    /// Raises the counter by one. A counter at its maximum is readable already, which is all a wake-up needs.
+    package func signal() {
+        var one: UInt64 = 1
+        while Glibc.write(descriptor.number, &one, 8) < 0, Errno.current == .interrupted {}
+    }
+
+    /// Back to zero.
+    package func clear() {
+        var count: UInt64 = 0
+        while Glibc.read(descriptor.number, &count, 8) < 0, Errno.current == .interrupted {}
+    }
+}

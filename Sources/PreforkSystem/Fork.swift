@@ -1,0 +1,61 @@
+// fork(2) with the hygiene that makes a child safe: one thread, no buffered output twice, no signal lost.
+
+import CPrefork
+import Glibc
+
+/// On which side of a fork the caller is.
+package enum ForkSide: Equatable, Sendable {
+    case parent(child: Int32)
+    case child
+}
+
+/// How many threads this process has.
+///
+/// The link count of a task directory is two plus its entries (proc(5)), so that one stat(2) is enough.
+package func threadCount() -> Int {
+    var status = stat()
+    guard stat("/proc/self/task", &status) == 0 else { return 1 }
+    return max(1, Int(status.st_nlink) - 2)
+}
+
+/// Forks this process. Every signal must be blocked by the caller, who knows when its child can take them
+/// (gunicorn #1910: a signal between fork and the child's handlers is lost).
+///
+/// Output buffered in stdio is written first, or both sides would write it (redis #439, spdlog #2920).
+package func forkProcess() throws(SystemError) -> ForkSide {
+    cprefork_flush_stdio()
+    let pid = try systemCall("fork") { fork() }
+    return pid == 0 ? .child : .parent(child: pid)
+}
+
+/// What a child does first, before any code of the program's own. All signals are blocked on entry.
+///
+/// - Parameters:
+///   - parent: the process that forked.
+///   - unneeded: descriptors of the parent's that the child must not keep.
+/// - Returns: false when the parent is gone already: PR_SET_PDEATHSIG is set too late to hear of it, and the
+///   child must leave at once (prctl(2); contribsys/einhorn checks the same).
+package func becomeChild(of parent: Int32, closing unneeded: [Int32]) -> Bool {
+    _ = cprefork_set_parent_death_signal(SIGKILL)
+    closeDescriptors(unneeded)
+    cprefork_reseed()
+    return getppid() == parent
+}
+
+/// Every signal back to its default, none blocked. Runs in a child that has no event loop to read its signals.
+package func resetSignals() {
+    cprefork_reset_signals()
+}
+
+/// Writes out stdio and leaves at once: handlers that the parent registered with atexit(3) are the parent's.
+package func exitChild(code: Int32) -> Never {
+    cprefork_flush_stdio()
+    _exit(code)
+}
+
+/// A pipe, both ends close-on-exec and non-blocking.
+package func makePipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
+    var ends: [Int32] = [-1, -1]
+    try systemCall("pipe2") { cprefork_pipe(&ends) }
+    return (ends[0], ends[1])
+}

@@ -1,0 +1,34 @@
+// Host names to addresses.
+
+import Glibc
+
+/// The addresses that a host name or a numeric address stands for, in the order of getaddrinfo(3).
+///
+/// Blocks while the name is looked up: for start-up, not for a worker's hot path. An empty host and `*` mean every
+/// address of this machine: `::` for both families where there is IPv6, else `0.0.0.0`.
+package func resolveAddresses(host: String, port: UInt16) throws(SystemError) -> [SocketAddress] {
+    if host.isEmpty || host == "*" {
+        return [.ipv6(0, 0, port: port, scope: 0), .ipv4(0, port: port)]
+    }
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    hints.ai_flags = AI_PASSIVE
+    var list: UnsafeMutablePointer<addrinfo>?
+    let code = getaddrinfo(host, String(port), &hints, &list)
+    guard code == 0 else {
+        // Resolver codes are no errno: the text names the cause, the errno says what that means for the caller.
+        let errno = code == EAI_SYSTEM ? Errno.current : .addressNotAvailable
+        throw SystemError("getaddrinfo", errno, on: "\(host): \(String(cString: gai_strerror(code)))")
+    }
+    defer { freeaddrinfo(list) }
+    var addresses: [SocketAddress] = []
+    for entry in sequence(first: list, next: { $0?.pointee.ai_next }) {
+        guard let entry, let pointer = entry.pointee.ai_addr else { break }
+        var storage = sockaddr_storage()
+        let length = min(Int(entry.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
+        // At most sockaddr_storage's size, out of memory that the resolver owns until freeaddrinfo.
+        withUnsafeMutableBytes(of: &storage) { $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: length)) }
+        addresses.append(SocketAddress(storage, length: socklen_t(length)))
+    }
+    return addresses
+}

@@ -1,0 +1,197 @@
+// Bound listening sockets: made before the fork, inherited by every worker.
+
+import Glibc
+import Synchronization
+
+/// Where a listener is bound.
+public enum Endpoint: Hashable, Sendable {
+    /// A host name or numeric address and a port. Port 0 takes a free one (see `Listener.address`). The host `::` and
+    /// the empty host accept IPv4 and IPv6 alike. A name that stands for several addresses is bound to the first that
+    /// can be.
+    case tcp(String, UInt16)
+    /// A Unix socket in the file system, with the permission bits of its path.
+    case unix(String, mode: UInt32 = 0o600)
+}
+
+/// How the workers of a pool share a listener.
+public enum AcceptSharing: Hashable, Sendable {
+    /// One accept queue for all: a connection goes to a worker that waits, and a dead worker's share to the others.
+    case sharedQueue
+    /// SO_REUSEPORT: one accept queue per worker, chosen by the kernel from the client's address and port. All of them
+    /// belong to the supervisor; the worker with task ID i always gets queue i, so that a replacement finds the
+    /// connections its predecessor left. `queues` is the number of workers. TCP only.
+    case reusePort(queues: Int)
+}
+
+/// A bound, listening stream socket (TCP or Unix).
+///
+/// Bind in the supervisor, before `forkProcesses` or `ForkRuntime.run`: the supervisor keeps the socket open, so that
+/// a crash, a restart or a reload of workers never resets a connection that waits in the queue. Serving it is
+/// `serve(limit:_:)` of the event loop.
+public final class Listener: Sendable {
+    /// Where it is bound; the actual port if port 0 was asked for.
+    public let address: SocketAddress
+    private let sockets: [Int32]
+    /// The path to remove, and the process that bound it: a worker that closes its copy must not remove it.
+    private let path: (name: String, owner: pid_t)?
+    private let isOpen = Mutex(true)
+
+    /// Binds and listens.
+    ///
+    /// - Parameters:
+    ///   - endpoint: the address. A Unix path that exists is taken over only if it is a socket that nobody answers on.
+    ///   - backlog: connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn.
+    ///   - sharing: see `AcceptSharing`.
+    /// - Throws: `SystemError` naming the call (`bind`, `listen`, `getaddrinfo`, ...), errno and the address.
+    public init(
+        _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
+    ) throws(SystemError) {
+        switch endpoint {
+        case .tcp(let host, let port):
+            (sockets, address) = try Self.bindTCP(host: host, port: port, backlog: backlog, sharing: sharing)
+            path = nil
+        case .unix(let name, let mode):
+            let address = SocketAddress.unix(path: name)
+            if case .reusePort = sharing {
+                throw SystemError("bind", .invalidArgument, on: "\(address): SO_REUSEPORT is for TCP")
+            }
+            sockets = [try bindUnixSocket(name, mode: mode, backlog: backlog)]
+            self.address = address
+            path = (name, getpid())
+        }
+    }
+
+    /// Adopts an inherited listening socket, for example one of systemd's LISTEN_FDS.
+    ///
+    /// It becomes non-blocking and close-on-exec. A Unix path of it is left alone at close.
+    public init(adopting descriptor: Int32) throws(SystemError) {
+        let listening = try Socket.option(descriptor, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")
+        guard listening != 0 else {
+            throw SystemError("accept4", .invalidArgument, on: "descriptor \(descriptor), which does not listen")
+        }
+        try setNonBlocking(descriptor)
+        try setCloseOnExec(descriptor)
+        address = try Socket.localAddress(descriptor)
+        sockets = [descriptor]
+        path = nil
+    }
+
+    deinit {
+        close()
+    }
+
+    /// The listening socket that this process accepts from: that of its task ID for `.reusePort`, else the only one.
+    ///
+    /// For servers with an event loop of their own, such as SwiftNIO, which bind by adopting it. It stays owned here.
+    public var descriptor: Int32 {
+        sockets[(TaskIdentity.current?.taskID ?? 0) % sockets.count]
+    }
+
+    /// Closes the socket in this process; the last process that has it open ends it. The process that bound a Unix
+    /// path removes it. Closing twice has no effect.
+    public func close() {
+        let wasOpen = isOpen.withLock { open in
+            defer { open = false }
+            return open
+        }
+        guard wasOpen else { return }
+        sockets.forEach(closeDescriptor)
+        if let path, path.owner == getpid() { unlink(path.name) }
+    }
+
+    private static func bindTCP(
+        host: String, port: UInt16, backlog: Int32, sharing: AcceptSharing
+    ) throws(SystemError) -> ([Int32], SocketAddress) {
+        let candidates = try resolveAddresses(host: host, port: port)
+        var failure = SystemError("getaddrinfo", .addressNotAvailable, on: host)
+        for candidate in candidates {
+            do {
+                return try listenTCP(candidate, backlog: backlog, sharing: sharing)
+            } catch {
+                failure = error
+                // Only "this machine has no such address" is a reason to try the next one of a name.
+                guard [.addressNotAvailable, .familyNotSupported].contains(error.errno) else { break }
+            }
+        }
+        throw failure
+    }
+
+    private static func listenTCP(
+        _ wanted: SocketAddress, backlog: Int32, sharing: AcceptSharing
+    ) throws(SystemError) -> ([Int32], SocketAddress) {
+        var queues = 1
+        if case .reusePort(let count) = sharing {
+            guard (1...Int(UInt16.max)).contains(count) else {
+                throw SystemError("bind", .invalidArgument, on: "\(wanted): \(count) SO_REUSEPORT queues")
+            }
+            queues = count
+        }
+        var sockets: [Int32] = []
+        var address = wanted
+        do {
+            for _ in 0..<queues {
+                // The first socket settles port 0; the others join it.
+                sockets.append(try openListeningTCP(address, backlog: backlog, shared: sharing != .sharedQueue))
+                address = try Socket.localAddress(sockets[0])
+            }
+            return (sockets, address)
+        } catch {
+            sockets.forEach(closeDescriptor)
+            throw error
+        }
+    }
+}
+
+private func openListeningTCP(_ address: SocketAddress, backlog: Int32, shared: Bool) throws(SystemError) -> Int32 {
+    let descriptor = Descriptor(owning: try Socket.open(for: address))
+    let fd = descriptor.number
+    // A restart must not wait for the old connections' TIME_WAIT (tcp(7)).
+    try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEADDR, name: "SO_REUSEADDR", to: 1)
+    if shared { try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEPORT, name: "SO_REUSEPORT", to: 1) }
+    if case .ipv6(0, 0, _, _) = address {
+        try Socket.setOption(fd, level: Int32(IPPROTO_IPV6), IPV6_V6ONLY, name: "IPV6_V6ONLY", to: 0)
+    }
+    // Accepted sockets inherit it from their listener: one call here instead of one per connection.
+    try Socket.setOption(fd, level: Int32(IPPROTO_TCP), TCP_NODELAY, name: "TCP_NODELAY", to: 1)
+    try Socket.bind(fd, to: address)
+    try Socket.listen(fd, backlog: backlog, on: address)
+    return descriptor.release()
+}
+
+/// Binds a Unix socket. A path on which somebody answers is in use; one on which nobody does is left over from a
+/// killed process and is taken over.
+private func bindUnixSocket(_ path: String, mode: UInt32, backlog: Int32) throws(SystemError) -> Int32 {
+    let address = SocketAddress.unix(path: path)
+    let descriptor = Descriptor(owning: try Socket.open(for: address))
+    // The inode gets the socket's mode (less umask), so that the path is never open wider than asked for.
+    try systemCall("fchmod", on: "\(address)") { fchmod(descriptor.number, mode & 0o777) }
+    do {
+        try Socket.bind(descriptor.number, to: address)
+    } catch where error.errno == .addressInUse {
+        guard try isStale(path) else { throw error }
+        try systemCall("unlink", on: path) { unlink(path) }
+        try Socket.bind(descriptor.number, to: address)
+    }
+    do {
+        try systemCall("chmod", on: path) { chmod(path, mode & 0o777) }
+        try Socket.listen(descriptor.number, backlog: backlog, on: address)
+    } catch {
+        unlink(path)
+        throw error
+    }
+    return descriptor.release()
+}
+
+/// Whether a path is a socket that nobody listens on: connecting is the only way to know (unix(7)).
+private func isStale(_ path: String) throws(SystemError) -> Bool {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
+    let address = SocketAddress.unix(path: path)
+    let probe = Descriptor(owning: try Socket.open(for: address))
+    do {
+        try Socket.connect(probe.number, to: address)
+        return false
+    } catch {
+        return error.errno == .connectionRefused
+    }
+}

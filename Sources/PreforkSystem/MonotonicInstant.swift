@@ -1,0 +1,54 @@
+// Points in time that no clock setting moves.
+
+import Glibc
+
+/// A point on CLOCK_MONOTONIC, in nanoseconds.
+///
+/// This clock does not count while the machine sleeps (clock_gettime(2)), so a suspended laptop or a paused virtual
+/// machine does not come back to a pile of expired deadlines.
+package struct MonotonicInstant: Comparable, Hashable, Sendable {
+    package var nanoseconds: Int64
+
+    package init(nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    package static var now: MonotonicInstant {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return MonotonicInstant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    /// A time that never comes.
+    package static let distantFuture = MonotonicInstant(nanoseconds: .max)
+
+    package static func < (a: Self, b: Self) -> Bool { a.nanoseconds < b.nanoseconds }
+
+    /// Saturates: an instant plus an absurd duration is the distant future, not a trap.
+    package static func + (instant: Self, duration: Duration) -> Self {
+        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.saturatedNanoseconds)
+        guard overflow else { return Self(nanoseconds: sum) }
+        return Self(nanoseconds: duration < .zero ? .min : .max)
+    }
+
+    package static func - (a: Self, b: Self) -> Duration {
+        let (difference, overflow) = a.nanoseconds.subtractingReportingOverflow(b.nanoseconds)
+        return .nanoseconds(overflow ? (a > b ? .max : .min) : difference)
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds, at most Int64's range (292 years).
+    package var saturatedNanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, tooLarge) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, overflow) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+        if tooLarge || overflow { return seconds < 0 ? .min : .max }
+        return sum
+    }
+
+    /// Seconds as a floating-point number, for people to read.
+    package var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,75 @@
+// How a child process ended and what it used, decoded once.
+
+import CPrefork
+import Glibc
+
+/// How a process ended.
+public enum ExitStatus: Hashable, Sendable {
+    /// It returned or called exit with this code, 0...255.
+    case exited(code: Int32)
+    /// A signal ended it; `coreDumped` tells whether the kernel wrote a core file.
+    case signaled(Signal, coreDumped: Bool)
+    /// Somebody else reaped it: that it ended is known, how is not.
+    case lost
+
+    /// True for exit code 0 only.
+    public var isSuccess: Bool { self == .exited(code: 0) }
+
+    /// The exit code, or minus the signal's number, as tornado and Python's subprocess count; nil when lost.
+    public var returnCode: Int32? {
+        switch self {
+        case .exited(let code): code
+        case .signaled(let signal, _): -signal.rawValue
+        case .lost: nil
+        }
+    }
+}
+
+extension ExitStatus: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .exited(let code): "exited with code \(code)"
+        case .signaled(let signal, let coreDumped): "killed by \(signal)\(coreDumped ? " (core dumped)" : "")"
+        case .lost: "ended (status lost: somebody else reaped it)"
+        }
+    }
+}
+
+/// What a process used in its life, from its rusage (getrusage(2)).
+public struct ResourceUsage: Hashable, Sendable {
+    /// Processor time in its own code.
+    public var userTime: Duration
+    /// Processor time in the kernel on its behalf.
+    public var systemTime: Duration
+    /// The largest resident size it ever had, in bytes.
+    public var peakMemory: Int
+
+    init(_ usage: rusage) {
+        userTime = Duration(usage.ru_utime)
+        systemTime = Duration(usage.ru_stime)
+        peakMemory = Int(usage.ru_maxrss) * 1024  // in KiB on Linux
+    }
+
+    package init(userTime: Duration = .zero, systemTime: Duration = .zero, peakMemory: Int = 0) {
+        self.userTime = userTime
+        self.systemTime = systemTime
+        self.peakMemory = peakMemory
+    }
+}
+
+extension Duration {
+    init(_ time: timeval) {
+        self = .seconds(Int64(time.tv_sec)) + .microseconds(Int64(time.tv_usec))
+    }
+}
+
+/// A child that was waited for.
+package struct ProcessExit: Equatable, Sendable {
+    package var status: ExitStatus
+    package var usage: ResourceUsage
+
+    package init(status: ExitStatus, usage: ResourceUsage) {
+        self.status = status
+        self.usage = usage
+    }
+}

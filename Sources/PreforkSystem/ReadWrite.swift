@@ -1,0 +1,85 @@
+// read(2), write(2) and their socket forms, with "not now" and "the end" told apart from failures.
+
+import Glibc
+
+/// What one non-blocking read brought.
+package enum ReadOutcome: Equatable, Sendable {
+    /// This many bytes, at least one.
+    case bytes(Int)
+    /// The other side has closed its end: no byte will ever follow.
+    case end
+    /// Nothing now.
+    case wouldBlock
+}
+
+/// One read(2) into `buffer`, which must not be empty (an empty one would look like the end).
+package func readBytes(from number: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> ReadOutcome {
+    while true {
+        let count = Glibc.read(number, buffer.baseAddress, buffer.count)
+        if count > 0 { return .bytes(count) }
+        if count == 0 { return .end }
+        let errno = Errno.current
+        if errno == .wouldBlock { return .wouldBlock }
+        if errno != .interrupted { throw SystemError("read", errno, on: "descriptor \(number)") }
+    }
+}
+
+/// One write(2) on a pipe or file.
+///
+/// The process ignores SIGPIPE (see `ignoreBrokenPipes`), so a vanished reader is EPIPE, thrown.
+///
+/// - Returns: how many bytes were taken; nil when none can be taken now.
+package func writeBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
+    while true {
+        let count = Glibc.write(number, bytes.baseAddress, bytes.count)
+        if count >= 0 { return count }
+        let errno = Errno.current
+        if errno == .wouldBlock { return nil }
+        if errno != .interrupted { throw SystemError("write", errno, on: "descriptor \(number)") }
+    }
+}
+
+/// One send(2) on a socket, with MSG_NOSIGNAL: no SIGPIPE whatever the process does with that signal.
+///
+/// - Returns: how many bytes were taken; nil when none can be taken now.
+package func sendBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
+    while true {
+        let count = Glibc.send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        if count >= 0 { return count }
+        let errno = Errno.current
+        if errno == .wouldBlock { return nil }
+        if errno != .interrupted { throw SystemError("send", errno, on: "socket \(number)") }
+    }
+}
+
+/// Makes a broken pipe an error value (EPIPE) in the whole process.
+///
+/// sockets have MSG_NOSIGNAL, pipes have no such flag (pipe(7)); every server and language runtime with pipes
+/// ends up ignoring the signal. A program that set a handler of its own keeps it.
+package func ignoreBrokenPipes() {
+    var current = sigaction()
+    guard sigaction(SIGPIPE, nil, &current) == 0 else { return }
+    if current.__sigaction_handler.sa_handler == nil { _ = signal(SIGPIPE, SIG_IGN) }
+}
+
+/// Writes as much of `text` to standard error as it takes without blocking.
+///
+/// Runs in the supervisor, which must never wait for the reader of its log: poll(2) first, and a pipe that polls
+/// writable takes PIPE_BUF bytes (pipe(7)). O_NONBLOCK is no way out: the flag would be shared with every process
+/// that has the same open file.
+///
+/// - Returns: false when standard error is full, closed or broken and nothing was written.
+package func writeToStandardErrorWithoutBlocking(_ text: String) -> Bool {
+    var text = text
+    return text.withUTF8 { utf8 in
+        var rest = UnsafeRawBufferPointer(utf8)
+        while rest.count > 0 {
+            var status = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+            guard poll(&status, 1, 0) == 1, status.revents & Int16(POLLOUT) != 0 else { return rest.count < utf8.count }
+            let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(4096))
+            guard let count = try? writeBytes(to: STDERR_FILENO, slice) else { return rest.count < utf8.count }
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+        }
+        return true
+    }
+}

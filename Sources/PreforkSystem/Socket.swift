@@ -1,0 +1,124 @@
+// Sockets: the calls of socket(7), each once, non-blocking and close-on-exec.
+
+import CPrefork
+import Glibc
+
+package enum Socket {
+    /// A stream socket of the address's family.
+    package static func open(for address: SocketAddress) throws(SystemError) -> Int32 {
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        return try systemCall("socket", on: "\(address)") { socket(address.family, type, 0) }
+    }
+
+    package static func bind(_ fd: Int32, to address: SocketAddress) throws(SystemError) {
+        try withAddress("bind", address) { Glibc.bind(fd, $0, $1) }
+    }
+
+    package static func connect(_ fd: Int32, to address: SocketAddress) throws(SystemError) {
+        try withAddress("connect", address) { Glibc.connect(fd, $0, $1) }
+    }
+
+    package static func listen(_ fd: Int32, backlog: Int32, on address: SocketAddress) throws(SystemError) {
+        try systemCall("listen", on: "\(address)") { Glibc.listen(fd, backlog) }
+    }
+
+    /// The next connection of the accept queue, its socket non-blocking and close-on-exec; nil when none waits.
+    package static func accept(_ fd: Int32) throws(SystemError) -> (socket: Int32, peer: SocketAddress)? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        do throws(SystemError) {
+            let socket = try systemCall("accept4", on: "listener \(fd)") {
+                cprefork_accept(fd, &storage, &length)
+            }
+            return (socket, SocketAddress(storage, length: length))
+        } catch {
+            if error.errno == .wouldBlock { return nil }
+            throw error
+        }
+    }
+
+    package enum Half {
+        case reading, writing
+    }
+
+    /// shutdown(2) of one direction. A socket whose peer is gone already is as shut as it can be.
+    package static func shutDown(_ fd: Int32, _ half: Half) throws(SystemError) {
+        do {
+            let how = Int32(half == .reading ? SHUT_RD : SHUT_WR)
+            try systemCall("shutdown", on: "socket \(fd)") { shutdown(fd, how) }
+        } catch where error.errno == .notConnected {
+            return
+        }
+    }
+
+    /// Where the socket is bound.
+    package static func localAddress(_ fd: Int32) throws(SystemError) -> SocketAddress {
+        try address("getsockname", fd, getsockname)
+    }
+
+    /// Who is at the other end.
+    package static func peerAddress(_ fd: Int32) throws(SystemError) -> SocketAddress {
+        try address("getpeername", fd, getpeername)
+    }
+
+    package static func setOption(
+        _ fd: Int32, level: Int32, _ option: Int32, name: StaticString, to value: Int32
+    ) throws(SystemError) {
+        var value = value
+        try systemCall("setsockopt", on: "\(name) of socket \(fd)") {
+            setsockopt(fd, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+        }
+    }
+
+    package static func option(
+        _ fd: Int32, level: Int32, _ option: Int32, name: StaticString
+    ) throws(SystemError) -> Int32 {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        try systemCall("getsockopt", on: "\(name) of socket \(fd)") { getsockopt(fd, level, option, &value, &length) }
+        return value
+    }
+
+    /// Why a connect in progress failed (SO_ERROR); nil when it did not.
+    package static func pendingError(_ fd: Int32) throws(SystemError) -> Errno? {
+        let code = try option(fd, level: SOL_SOCKET, SO_ERROR, name: "SO_ERROR")
+        return code == 0 ? nil : Errno(rawValue: code)
+    }
+
+    private static func withAddress(
+        _ call: StaticString, _ address: SocketAddress, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) throws(SystemError) {
+        try systemCall(call, on: "\(address)") { () -> Int32 in
+            guard let result = address.withSockaddr(body) else {
+                errno = ENAMETOOLONG
+                return -1
+            }
+            return result
+        }
+    }
+
+    private static func address(
+        _ call: StaticString, _ fd: Int32,
+        _ body: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) throws(SystemError) -> SocketAddress {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        try systemCall(call, on: "socket \(fd)") {
+            withUnsafeMutablePointer(to: &storage) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body(fd, $0, &length) }
+            }
+        }
+        return SocketAddress(storage, length: length)
+    }
+}
+
+extension SocketAddress {
+    var family: Int32 {
+        switch self {
+        case .ipv4: AF_INET
+        case .ipv6: AF_INET6
+        case .unix: AF_UNIX
+        case .other(let family): Int32(family)
+        }
+    }
+}
