@@ -1,0 +1,136 @@
+// One thread that waits for everything: descriptors, timers, signals and the jobs of Swift's tasks.
+
+public import PreforkSystem
+
+/// An event loop: epoll, timers, signals and a job queue on one thread.
+///
+/// It is a `TaskExecutor` and a `SerialExecutor`: code that runs on it reaches the loop's objects (streams, timers,
+/// listeners) by plain calls, without a queue or a lock. In a worker of `ForkRuntime` it is moreover the executor of
+/// the whole process (see `isProcessExecutor`). A loop runs while a thread is inside `run`.
+///
+/// Follows tornado's IOLoop.
+public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable {
+    // Sendable: `inbox` is safe from any thread; everything else is touched only by the thread that runs the loop,
+    // or before it runs. Entry points for other threads (`enqueue`, `execute`) go through the inbox.
+    let inbox: Inbox
+    var jobs = JobQueue()
+    var timers = TimerHeap<TimerAction>()
+    var watches = WatchTable()
+    var signalHandlers: SignalHandlers?
+    var sleepers: [WaitSlot] = []
+    var chunks = ChunkPool()
+    /// Whether new work is still welcome. Servers on this loop end and drain when a stop is requested.
+    public let stopRequest = StopRequest()
+    /// Called once, before the loop waits for the first time with nothing left to run.
+    package var onFirstWait: (() -> Void)?
+    /// True where this loop runs every task of the process: `Task {}`, `Task.sleep`, actors and the main actor.
+    public internal(set) var isProcessExecutor = false
+    let epoll: Epoll
+    private var events = EpollEventBuffer(capacity: 256)
+
+    /// - Throws: `SystemError` when the process has no descriptor left for the loop's two.
+    public init() throws(SystemError) {
+        epoll = try Epoll()
+        inbox = try Inbox()
+        try epoll.add(inbox.wakeUp.descriptor.number, .readable, word: WatchTable.wakeUpWord)
+    }
+
+    /// The loop that runs on this thread.
+    public static var current: EventLoop? {
+        guard let pointer = ThreadLoop.current else { return nil }
+        // The pointer is set only while `run` of that very object is on this thread's stack, which keeps it alive.
+        return Unmanaged<EventLoop>.fromOpaque(pointer).takeUnretainedValue()
+    }
+
+    /// Whether the caller is on this loop's thread.
+    @inline(__always)
+    public var isCurrent: Bool {
+        ThreadLoop.current == Unmanaged.passUnretained(self).toOpaque()
+    }
+
+    /// Calls `body` on the loop: at once when the caller is on it already, else as soon as the loop comes round.
+    public func execute(_ body: @escaping @Sendable () -> Void) {
+        if isCurrent { body() } else { inbox.put(.call(body)) }
+    }
+
+    /// Runs the loop on this thread until `isDone` is true, which is asked after every turn.
+    ///
+    /// Blocks. Must not be called on a loop's thread.
+    package func run(until isDone: () -> Bool) throws(SystemError) {
+        precondition(ThreadLoop.current == nil, "an event loop already runs on this thread")
+        ThreadLoop.current = Unmanaged.passUnretained(self).toOpaque()
+        defer { ThreadLoop.current = nil }
+        while true {
+            let isFinished = runReadyJobs(until: isDone)
+            if isFinished { return }
+            try waitForEvents()
+        }
+    }
+
+    /// Runs jobs until none is left, but looks at descriptors and timers at least every thousand of them: tasks that
+    /// keep each other busy must not starve the sockets.
+    private func runReadyJobs(until isDone: () -> Bool) -> Bool {
+        readInbox()
+        for _ in 0..<1_000 {
+            if isDone() { return true }
+            guard let entry = jobs.popFirst() else { return false }
+            run(entry)
+        }
+        return isDone()
+    }
+
+    private func readInbox() {
+        for letter in inbox.takeAll() {
+            switch letter {
+            case .job(let job, let isMainActor): jobs.append(.init(job: job, isMainActor: isMainActor))
+            case .call(let body): body()
+            }
+        }
+    }
+
+    private func waitForEvents() throws(SystemError) {
+        var timeout: Int64 = 0
+        if jobs.isEmpty {
+            if let callback = onFirstWait {
+                onFirstWait = nil
+                callback()
+            }
+            if inbox.prepareToSleep() { timeout = untilNextTimer() }
+        }
+        try events.wait(epoll, timeout: timeout)
+        inbox.awake()
+        for index in 0..<events.count {
+            let (word, happened) = events[index]
+            if word == WatchTable.wakeUpWord {
+                inbox.wakeUp.clear()
+            } else {
+                watches[word]?.handle(happened)
+            }
+        }
+        if !timers.isEmpty { fireTimers() }
+    }
+
+    /// Nanoseconds; negative without timers.
+    private func untilNextTimer() -> Int64 {
+        guard let deadline = timers.next else { return -1 }
+        return max(0, (deadline - .now).saturatedNanoseconds)
+    }
+
+    private func fireTimers() {
+        let now = MonotonicInstant.now
+        while let action = timers.popDue(at: now) {
+            switch action {
+            case .resume(let slot): slot.resume(.ready)
+            case .call(let body): body()
+            case .job(let job): jobs.append(.init(job: job, isMainActor: false))
+            }
+        }
+    }
+}
+
+/// What a timer does when its time has come.
+enum TimerAction {
+    case resume(WaitSlot)
+    case call(() -> Void)
+    case job(UnownedJob)
+}

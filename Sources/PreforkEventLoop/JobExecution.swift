@@ -1,0 +1,77 @@
+// The loop as Swift's executor: how jobs come in and how they run.
+
+extension EventLoop {
+    /// Takes a job from the runtime, on any thread.
+    public func enqueue(_ job: consuming ExecutorJob) {
+        enqueue(UnownedJob(job), isMainActor: false)
+    }
+
+    func enqueue(_ job: UnownedJob, isMainActor: Bool) {
+        if isCurrent {
+            jobs.append(.init(job: job, isMainActor: isMainActor))
+        } else {
+            inbox.put(.job(job, isMainActor: isMainActor))
+        }
+    }
+
+    public func asUnownedTaskExecutor() -> UnownedTaskExecutor {
+        UnownedTaskExecutor(ordinary: self)
+    }
+
+    public func asUnownedSerialExecutor() -> UnownedSerialExecutor {
+        UnownedSerialExecutor(ordinary: self)
+    }
+
+    /// The runtime's question when it cannot tell by itself where it is: an actor on this loop is isolated on its
+    /// thread, whichever way its job came in.
+    public func checkIsolated() {
+        precondition(isCurrent, "the caller is not on this event loop's thread")
+    }
+
+    public func isIsolatingCurrentContext() -> Bool? {
+        isCurrent
+    }
+
+    /// Runs one job to its next suspension.
+    ///
+    /// As a job of a task executor, never as one of a serial executor: measured on Swift 6.3.1, a continuation that
+    /// is resumed before it suspends then costs 33 ns instead of 172, and a call to a default actor 37 ns without an
+    /// enqueue. The main actor's jobs alone need the main executor's identity.
+    func run(_ entry: JobQueue.Entry) {
+        if entry.isMainActor {
+            runOnMainActor(entry.job)
+        } else {
+            entry.job.runSynchronously(on: asUnownedTaskExecutor())
+        }
+    }
+
+    /// The executor to prefer for tasks that must run here: none where the whole process runs here anyway, because a
+    /// preference makes each call to an actor go through the queue (measured: 380 ns instead of 37).
+    package var preference: (any TaskExecutor)? {
+        isProcessExecutor ? nil : self
+    }
+
+    /// Runs `body` as a task on this loop, on the calling thread, and returns when it has ended.
+    ///
+    /// Blocks the thread; must not be called on a loop's thread. Jobs of other tasks run meanwhile, too.
+    public func run<Success: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Success
+    ) throws -> Success {
+        let box = ResultBox<Success>()
+        Task(executorPreference: preference) {
+            do {
+                let value = try await body()
+                self.execute { box.result = .success(value) }
+            } catch {
+                self.execute { box.result = .failure(error) }
+            }
+        }
+        try run { box.result != nil }
+        return try box.result!.get()  // `run(until:)` has returned, so there is a result
+    }
+}
+
+/// Where a task leaves its result for the loop. Written and read on the loop's thread only.
+private final class ResultBox<Success: Sendable>: @unchecked Sendable {
+    var result: Result<Success, any Error>?
+}

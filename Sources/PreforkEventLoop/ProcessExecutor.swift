@@ -1,0 +1,119 @@
+// The loop as the executor of the whole process: the one file that uses the runtime's SPI.
+
+// The SPI is that of Swift 6.3 (ExecutorFactory, MainExecutor, SchedulingExecutor). Another compiler, or the package
+// trait `ProcessExecutor` turned off, leaves the fallback: tasks get the loop as their preferred executor.
+#if ProcessExecutor && compiler(>=6.3) && compiler(<6.4)
+    @_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
+    import PreforkSystem
+
+    extension EventLoop {
+        /// Whether this build can make a loop the executor of its process.
+        package static var canBeProcessExecutor: Bool { true }
+
+        /// Makes this loop run every task of the process: `Task {}`, `Task.sleep`, default actors, the main actor.
+        ///
+        /// Must come before anything in this process uses concurrency; a process forked before that counts anew.
+        package func becomeProcessExecutor() {
+            isProcessExecutor = true
+            ProcessLoop.standard = LoopDefaultExecutor(loop: self)
+            ProcessLoop.main = LoopMainExecutor(loop: self)
+            _createExecutors(factory: LoopExecutorFactory.self)
+        }
+
+        func runOnMainActor(_ job: UnownedJob) {
+            job.runSynchronously(
+                isolatedTo: MainActor.sharedUnownedExecutor, taskExecutor: asUnownedTaskExecutor())
+        }
+    }
+
+    /// The factory is asked by type, so what it hands out is kept here.
+    private enum ProcessLoop {
+        // Proof: written once, by the only thread of a process, before it uses concurrency; then only read.
+        nonisolated(unsafe) static var standard: LoopDefaultExecutor?
+        nonisolated(unsafe) static var main: LoopMainExecutor?
+    }
+
+    private struct LoopExecutorFactory: ExecutorFactory {
+        // Installed only by becomeProcessExecutor, which has set both.
+        static var mainExecutor: any MainExecutor { ProcessLoop.main! }
+        static var defaultExecutor: any TaskExecutor { ProcessLoop.standard! }
+    }
+
+    /// The main actor's executor. An object of its own, so that its jobs can be told from all others in the queue.
+    private final class LoopMainExecutor: MainExecutor, Sendable {
+        let loop: EventLoop
+
+        init(loop: EventLoop) {
+            self.loop = loop
+        }
+
+        func enqueue(_ job: consuming ExecutorJob) {
+            loop.enqueue(UnownedJob(job), isMainActor: true)
+        }
+
+        var isMainExecutor: Bool { true }
+
+        func checkIsolated() {
+            precondition(loop.isCurrent, "the caller is not on the main actor's event loop")
+        }
+
+        func isIsolatingCurrentContext() -> Bool? {
+            loop.isCurrent
+        }
+
+        // Called by the entry point of an `async main` only, which installs its executors before a program can fork.
+        func run() throws {
+            try loop.run { false }
+        }
+
+        func runUntil(_ condition: () -> Bool) throws {
+            try loop.run(until: condition)
+        }
+
+        func stop() {}
+    }
+
+    /// The default executor. An object of its own, because the loop, which is public, cannot conform to SPI.
+    private final class LoopDefaultExecutor: TaskExecutor, SchedulingExecutor, Sendable {
+        let loop: EventLoop
+
+        init(loop: EventLoop) {
+            self.loop = loop
+        }
+
+        func enqueue(_ job: consuming ExecutorJob) {
+            loop.enqueue(job)
+        }
+
+        var asSchedulingExecutor: (any SchedulingExecutor)? { self }
+
+        /// `Task.sleep` and the sleeps of clocks end up here.
+        func enqueue<C: Clock>(
+            _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
+        ) {
+            // Only clocks that measure in Swift's Duration are scheduled by the runtime today; of any other it is not
+            // known how long a unit lasts, and such a job runs at the next turn, where its clock looks again.
+            let duration = (delay as? Duration) ?? .zero
+            let unowned = UnownedJob(job)
+            let deadline = MonotonicInstant.now + duration
+            loop.execute { [loop] in _ = loop.timers.insert(.job(unowned), at: deadline) }
+        }
+
+        func enqueue<C: Clock>(
+            _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
+        ) {
+            enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+        }
+    }
+#else
+    extension EventLoop {
+        package static var canBeProcessExecutor: Bool { false }
+
+        package func becomeProcessExecutor() {}
+
+        /// Without an own main executor no job is the main actor's.
+        func runOnMainActor(_ job: UnownedJob) {
+            job.runSynchronously(on: asUnownedTaskExecutor())
+        }
+    }
+#endif

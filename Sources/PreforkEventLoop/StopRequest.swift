@@ -1,0 +1,80 @@
+// The wish that a loop's servers end: asked once, heard by everybody.
+
+import Synchronization
+
+/// A stop that can be requested once, from any thread, and waited for by many.
+///
+/// As an `AsyncSequence` it yields one element, when the stop is requested, and ends.
+public final class StopRequest: Sendable {
+    private struct State {
+        var isRequested = false
+        var nextID = 0
+        var observers: [Int: @Sendable () -> Void] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    init() {}
+
+    /// Whether the stop was requested.
+    public var isRequested: Bool { state.withLock { $0.isRequested } }
+
+    /// Requests the stop. A second request has no effect.
+    public func request() {
+        let observers = state.withLock { state in
+            state.isRequested = true
+            defer { state.observers = [:] }
+            return state.observers
+        }
+        for id in observers.keys.sorted() { observers[id]?() }
+    }
+
+    /// Calls `body` when the stop is requested; at once if it was already. Runs on the requester's thread.
+    ///
+    /// - Returns: names the observer, for `removeObserver`.
+    @discardableResult
+    package func onRequest(_ body: @escaping @Sendable () -> Void) -> Int {
+        let id = state.withLock { state -> Int? in
+            if state.isRequested { return nil }
+            state.nextID += 1
+            state.observers[state.nextID] = body
+            return state.nextID
+        }
+        if id == nil { body() }
+        return id ?? 0
+    }
+
+    package func removeObserver(_ id: Int) {
+        state.withLock { _ = $0.observers.removeValue(forKey: id) }
+    }
+}
+
+extension StopRequest {
+    /// Waits until the stop is requested.
+    ///
+    /// - Throws: `CancellationError` when the calling task is cancelled first.
+    public func wait() async throws {
+        let (requests, continuation) = AsyncStream.makeStream(of: Void.self)
+        let id = onRequest { continuation.finish() }
+        defer { removeObserver(id) }
+        for await _ in requests {}
+        try Task.checkCancellation()
+    }
+}
+
+extension StopRequest: AsyncSequence {
+    public struct Iterator: AsyncIteratorProtocol {
+        fileprivate var request: StopRequest?
+
+        public mutating func next() async throws -> Void? {
+            guard let request else { return nil }
+            self.request = nil
+            try await request.wait()
+            return ()
+        }
+    }
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(request: self)
+    }
+}

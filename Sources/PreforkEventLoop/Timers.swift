@@ -1,0 +1,48 @@
+// Sleeping and calling later.
+
+import PreforkSystem
+
+/// A call that was arranged for later and can be called off.
+public struct ScheduledCall: Sendable {
+    fileprivate let loop: EventLoop
+    fileprivate let id: TimerHeap<TimerAction>.ID
+
+    /// Calls it off; no effect when it has run. On the loop's thread only.
+    public func cancel() {
+        precondition(loop.isCurrent, "a scheduled call is cancelled on its own event loop")
+        loop.timers.remove(id)
+    }
+}
+
+extension EventLoop {
+    /// Calls `body` on the loop after `delay`. On the loop's thread only.
+    ///
+    /// - Parameter delay: zero or less means at the loop's next turn.
+    @discardableResult
+    public func call(after delay: Duration, _ body: @escaping () -> Void) -> ScheduledCall {
+        precondition(isCurrent, "calls are scheduled on the event loop's own thread")
+        return ScheduledCall(loop: self, id: timers.insert(.call(body), at: .now + delay))
+    }
+
+    /// Suspends the calling task for `duration`, on the current loop, or on the shared one elsewhere.
+    ///
+    /// Zero or less gives the other tasks a turn.
+    ///
+    /// - Throws: `CancellationError` at once when the task is cancelled.
+    public static func sleep(for duration: Duration) async throws {
+        guard let loop = EventLoop.current else {
+            return try await EventLoop.shared.run { loop in try await loop.sleepHere(for: duration) }
+        }
+        try await loop.sleepHere(for: duration)
+    }
+
+    private func sleepHere(for duration: Duration) async throws {
+        try Task.checkCancellation()
+        let slot = sleepers.popLast() ?? WaitSlot(loop: self)
+        let timer = timers.insert(.resume(slot), at: .now + duration)
+        let outcome = await slot.wait()
+        timers.remove(timer)
+        sleepers.append(slot)
+        if outcome == .cancelled { throw CancellationError() }
+    }
+}

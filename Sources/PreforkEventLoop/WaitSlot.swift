@@ -1,0 +1,58 @@
+// One task that waits on a loop, and the ways its wait can end.
+
+/// How a wait ended.
+enum WaitOutcome {
+    /// What was waited for has happened.
+    case ready
+    /// The waiting task was cancelled.
+    case cancelled
+    /// The waited-for object was closed by this process.
+    case closed
+}
+
+/// Room for one suspended task. The only suspension point of streams, timers and listeners.
+///
+/// A wait allocates nothing, ends at once when its task is cancelled on any thread, and leaves nothing behind.
+final class WaitSlot: @unchecked Sendable {
+    // Sendable: `continuation` and `ticket` are touched on the loop's thread only; `cancel` goes there first.
+    private unowned let loop: EventLoop
+    private var continuation: UnsafeContinuation<WaitOutcome, Never>?
+    /// Tells the present wait from an earlier one, whose cancellation may still be on its way from another thread.
+    private var ticket: UInt64 = 0
+
+    init(loop: EventLoop) {
+        self.loop = loop
+    }
+
+    var isWaiting: Bool { continuation != nil }
+
+    /// Suspends the calling task, which must be on the loop, until `resume` or cancellation. One task at a time.
+    func wait() async -> WaitOutcome {
+        ticket &+= 1
+        let ticket = ticket
+        return await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                // The handler has found nothing to resume if the task was cancelled before this line.
+                if Task.isCancelled {
+                    continuation.resume(returning: .cancelled)
+                } else {
+                    self.continuation = continuation
+                }
+            }
+        } onCancel: {
+            self.cancel(ticket)
+        }
+    }
+
+    /// Ends the wait; no effect when nobody waits. On the loop's thread only.
+    func resume(_ outcome: WaitOutcome) {
+        guard let continuation else { return }
+        self.continuation = nil
+        continuation.resume(returning: outcome)
+    }
+
+    /// Runs on any thread.
+    private func cancel(_ ticket: UInt64) {
+        loop.execute { if self.ticket == ticket { self.resume(.cancelled) } }
+    }
+}

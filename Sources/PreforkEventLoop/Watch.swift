@@ -1,0 +1,79 @@
+// A descriptor in the loop's epoll, and the table that finds it again when it has events.
+
+import PreforkSystem
+
+/// A descriptor that a loop watches. What to do about an event is its subclass's or owner's closure to say.
+final class Watch {
+    let fd: Int32
+    fileprivate(set) var word: UInt64 = 0
+    private let onEvents: (EpollEvents) -> Void
+
+    init(_ fd: Int32, onEvents: @escaping (EpollEvents) -> Void) {
+        self.fd = fd
+        self.onEvents = onEvents
+    }
+
+    func handle(_ events: EpollEvents) {
+        onEvents(events)
+    }
+}
+
+/// All watches of a loop, found by the word that epoll gives back: slot and serial number, so that an event of a
+/// descriptor that was closed a moment ago never reaches the one that took its place.
+struct WatchTable {
+    static let wakeUpWord = UInt64.max
+
+    private var slots: [Watch?] = []
+    private var free: [Int] = []
+    private var serial: UInt64 = 0
+
+    subscript(word: UInt64) -> Watch? {
+        let slot = Int(truncatingIfNeeded: word & 0xFFFF_FFFF)
+        guard slot < slots.count, let watch = slots[slot], watch.word == word else { return nil }
+        return watch
+    }
+
+    var count: Int { slots.count - free.count }
+
+    mutating func insert(_ watch: Watch) {
+        serial = (serial + 1) & 0x7FFF_FFFF
+        if let slot = free.popLast() {
+            slots[slot] = watch
+            watch.word = serial << 32 | UInt64(slot)
+        } else {
+            watch.word = serial << 32 | UInt64(slots.count)
+            slots.append(watch)
+        }
+    }
+
+    mutating func remove(_ watch: Watch) {
+        guard self[watch.word] === watch else { return }
+        let slot = Int(truncatingIfNeeded: watch.word & 0xFFFF_FFFF)
+        slots[slot] = nil
+        free.append(slot)
+    }
+}
+
+extension EventLoop {
+    /// Starts to watch a descriptor; on the loop's thread only.
+    func add(_ watch: Watch, for events: EpollEvents) throws(SystemError) {
+        watches.insert(watch)
+        do {
+            try epoll.add(watch.fd, events, word: watch.word)
+        } catch {
+            watches.remove(watch)
+            throw error
+        }
+    }
+
+    func modify(_ watch: Watch, for events: EpollEvents) throws(SystemError) {
+        try epoll.modify(watch.fd, events, word: watch.word)
+    }
+
+    /// Takes a watch out. Must come before its descriptor is closed: another process may hold the same open file, and
+    /// epoll would go on reporting it (epoll(7), question 6).
+    func remove(_ watch: Watch) {
+        watches.remove(watch)
+        epoll.remove(watch.fd)
+    }
+}
