@@ -27,12 +27,14 @@ int cprefork_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
-int cprefork_waitid_pidfd(int pidfd, struct cprefork_exit *result) {
+int cprefork_waitid(int pidfd, pid_t pid, struct cprefork_exit *result) {
+    int type = pidfd >= 0 ? P_PIDFD : P_PID;
+    int target = pidfd >= 0 ? pidfd : pid;
     siginfo_t info;
     memset(&info, 0, sizeof info);  // with WNOHANG and nothing to report, waitid leaves si_pid alone (waitid(2))
     int answer;
     do {
-        answer = (int)syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG, &result->usage);
+        answer = (int)syscall(SYS_waitid, type, target, &info, WEXITED | WNOHANG, &result->usage);
     } while (answer < 0 && errno == EINTR);
     result->pid = info.si_pid;
     result->code = info.si_code;
@@ -59,7 +61,7 @@ int cprefork_close_range(unsigned first, unsigned last) { return (int)syscall(SY
 
 void cprefork_flush_stdio(void) { fflush(NULL); }
 
-void cprefork_reset_signals(void) {
+void cprefork_reset_signal_actions(void) {
     struct sigaction standard;
     memset(&standard, 0, sizeof standard);
     standard.sa_handler = SIG_DFL;
@@ -67,7 +69,4 @@ void cprefork_reset_signals(void) {
     for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
     // A server writes to sockets whose peer is gone: that is EPIPE as a value, never a death (signal(7)).
     signal(SIGPIPE, SIG_IGN);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
 }

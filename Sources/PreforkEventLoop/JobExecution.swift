@@ -57,8 +57,15 @@ extension EventLoop {
     public func run<Success: Sendable>(
         _ body: @escaping @Sendable () async throws -> Success
     ) throws -> Success {
+        try run(body) { _ in }
+    }
+
+    /// As `run`, with the task handed to `started` before it runs, to be cancelled by whoever must.
+    package func run<Success: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Success, started: (Task<Void, Never>) -> Void
+    ) throws -> Success {
         let box = ResultBox<Success>()
-        Task(executorPreference: preference) {
+        let task = Task(executorPreference: preference) {
             do {
                 let value = try await body()
                 self.execute { box.result = .success(value) }
@@ -66,6 +73,7 @@ extension EventLoop {
                 self.execute { box.result = .failure(error) }
             }
         }
+        started(task)
         try run { box.result != nil }
         return try box.result!.get()  // `run(until:)` has returned, so there is a result
     }

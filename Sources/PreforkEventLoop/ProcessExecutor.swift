@@ -10,11 +10,15 @@
         /// Whether this build can make a loop the executor of its process.
         package static var canBeProcessExecutor: Bool { true }
 
+        /// Whether a loop is the executor of this process.
+        package static var isProcessExecutorInstalled: Bool { ProcessLoop.isInstalled }
+
         /// Makes this loop run every task of the process: `Task {}`, `Task.sleep`, default actors, the main actor.
         ///
         /// Must come before anything in this process uses concurrency; a process forked before that counts anew.
         package func becomeProcessExecutor() {
             isProcessExecutor = true
+            ProcessLoop.isInstalled = true
             ProcessLoop.standard = LoopDefaultExecutor(loop: self)
             ProcessLoop.main = LoopMainExecutor(loop: self)
             _createExecutors(factory: LoopExecutorFactory.self)
@@ -29,6 +33,7 @@
     /// The factory is asked by type, so what it hands out is kept here.
     private enum ProcessLoop {
         // Proof: written once, by the only thread of a process, before it uses concurrency; then only read.
+        nonisolated(unsafe) static var isInstalled = false
         nonisolated(unsafe) static var standard: LoopDefaultExecutor?
         nonisolated(unsafe) static var main: LoopMainExecutor?
     }
@@ -108,6 +113,8 @@
 #else
     extension EventLoop {
         package static var canBeProcessExecutor: Bool { false }
+
+        package static var isProcessExecutorInstalled: Bool { false }
 
         package func becomeProcessExecutor() {}
 

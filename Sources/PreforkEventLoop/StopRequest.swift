@@ -6,8 +6,16 @@ import Synchronization
 ///
 /// As an `AsyncSequence` it yields one element, when the stop is requested, and ends.
 public final class StopRequest: Sendable {
+    /// What is to end.
+    public enum Reach: Sendable {
+        /// This worker alone: others go on, and what waits in the accept queue is theirs.
+        case worker
+        /// The whole service: nobody is left for what waits in the accept queue.
+        case service
+    }
+
     private struct State {
-        var isRequested = false
+        var reach: Reach?
         var nextID = 0
         var observers: [Int: @Sendable () -> Void] = [:]
     }
@@ -17,12 +25,16 @@ public final class StopRequest: Sendable {
     init() {}
 
     /// Whether the stop was requested.
-    public var isRequested: Bool { state.withLock { $0.isRequested } }
+    public var isRequested: Bool { reach != nil }
+
+    /// What the request is for; nil before it.
+    public var reach: Reach? { state.withLock { $0.reach } }
 
     /// Requests the stop. A second request has no effect.
-    public func request() {
-        let observers = state.withLock { state in
-            state.isRequested = true
+    public func request(_ reach: Reach = .worker) {
+        let observers = state.withLock { state -> [Int: @Sendable () -> Void] in
+            if state.reach != nil { return [:] }
+            state.reach = reach
             defer { state.observers = [:] }
             return state.observers
         }
@@ -35,7 +47,7 @@ public final class StopRequest: Sendable {
     @discardableResult
     package func onRequest(_ body: @escaping @Sendable () -> Void) -> Int {
         let id = state.withLock { state -> Int? in
-            if state.isRequested { return nil }
+            if state.reach != nil { return nil }
             state.nextID += 1
             state.observers[state.nextID] = body
             return state.nextID

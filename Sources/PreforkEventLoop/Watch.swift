@@ -1,6 +1,6 @@
 // A descriptor in the loop's epoll, and the table that finds it again when it has events.
 
-import PreforkSystem
+package import PreforkSystem
 
 /// A descriptor that a loop watches. What to do about an event is its subclass's or owner's closure to say.
 final class Watch {
@@ -64,6 +64,11 @@ extension EventLoop {
             watches.remove(watch)
             throw error
         }
+    }
+
+    /// Calls `body` when nobody has the writing end of the pipe open any more. On the loop's thread, or before it runs.
+    package func onEnd(of pipe: Int32, _ body: @escaping () -> Void) throws(SystemError) {
+        try add(Watch(pipe) { _ in body() }, for: [.readable])
     }
 
     func modify(_ watch: Watch, for events: EpollEvents) throws(SystemError) {

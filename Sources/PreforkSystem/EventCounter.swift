@@ -14,8 +14,13 @@ package struct EventCounter: ~Copyable, Sendable {
 
     /// Raises the counter by one. A counter at its maximum is readable already, which is all a wake-up needs.
     package func signal() {
+        Self.signal(descriptor.number)
+    }
+
+    /// Raises a counter that another process owns, by its inherited number.
+    package static func signal(_ number: Int32) {
         var one: UInt64 = 1
-        while Glibc.write(descriptor.number, &one, 8) < 0, Errno.current == .interrupted {}
+        while Glibc.write(number, &one, 8) < 0, Errno.current == .interrupted {}
     }
 
     /// Back to zero.

@@ -38,13 +38,9 @@ package func forkProcess() throws(SystemError) -> ForkSide {
 package func becomeChild(of parent: Int32, closing unneeded: [Int32]) -> Bool {
     _ = cprefork_set_parent_death_signal(SIGKILL)
     closeDescriptors(unneeded)
+    cprefork_reset_signal_actions()
     cprefork_reseed()
     return getppid() == parent
-}
-
-/// Every signal back to its default, none blocked. Runs in a child that has no event loop to read its signals.
-package func resetSignals() {
-    cprefork_reset_signals()
 }
 
 /// Writes out stdio and leaves at once: handlers that the parent registered with atexit(3) are the parent's.

@@ -38,6 +38,13 @@ package struct SignalSet: Sendable {
         for signal in signals { sigaddset(&set, signal.rawValue) }
     }
 
+    /// The set with `signals` added.
+    package func union(_ signals: [Signal]) -> SignalSet {
+        var union = self
+        for signal in signals { sigaddset(&union.set, signal.rawValue) }
+        return union
+    }
+
     package static var all: SignalSet {
         var all = SignalSet([])
         sigfillset(&all.set)

@@ -29,9 +29,9 @@ int cprefork_pidfd_open(pid_t pid);
 /// pidfd_send_signal(2), Linux 5.1.
 int cprefork_pidfd_send_signal(int pidfd, int signal);
 
-/// waitid(2) with WEXITED | WNOHANG on one pidfd (P_PIDFD, Linux 5.4). The raw call, because glibc's wrapper
-/// has no room for the resource usage.
-int cprefork_waitid_pidfd(int pidfd, struct cprefork_exit *result);
+/// waitid(2) with WEXITED | WNOHANG on one child: by pidfd (P_PIDFD, Linux 5.4), or by pid where `pidfd` is -1.
+/// The raw call, because glibc's wrapper has no room for the resource usage.
+int cprefork_waitid(int pidfd, pid_t pid, struct cprefork_exit *result);
 
 /// prctl(PR_SET_PDEATHSIG).
 int cprefork_set_parent_death_signal(int signal);
@@ -45,8 +45,8 @@ int cprefork_close_range(unsigned first, unsigned last);
 /// fflush(NULL): no stdio buffer is left for a child to print a second time.
 void cprefork_flush_stdio(void);
 
-/// Resets every signal to its default action and empties the mask. Runs in the child after fork.
-void cprefork_reset_signals(void);
+/// Resets every signal to its default action, except SIGPIPE, which is ignored. Runs in the child after fork.
+void cprefork_reset_signal_actions(void);
 
 // ---- events ---------------------------------------------------------------------------------------------------
 
@@ -79,6 +79,11 @@ int cprefork_pipe(int ends[_Nonnull 2]);
 ///
 /// `peer` is a struct sockaddr_storage, untyped here so that the type has one home, the Glibc module.
 int cprefork_accept(int listener, void *peer, uint32_t *length);
+
+// ---- memory ---------------------------------------------------------------------------------------------------
+
+/// memmem(3), which the Glibc module does not show.
+const void *_Nullable cprefork_find(const void *bytes, size_t count, const void *sequence, size_t length);
 
 // ---- names ----------------------------------------------------------------------------------------------------
 

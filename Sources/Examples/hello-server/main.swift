@@ -1,1 +1,42 @@
-print("x")
+// A pre-forked HTTP server that says Hello World: the smallest whole use of Prefork, and the subject of its benchmarks.
+
+import Glibc
+import Prefork
+
+func fail(_ text: String, code: Int32) -> Never {
+    let line = Array("hello-server: \(text)\n".utf8)
+    _ = write(STDERR_FILENO, line, line.count)
+    exit(code)
+}
+
+func serve(_ arguments: Arguments) throws -> SupervisorSummary {
+    var runtime = ForkRuntime(workers: arguments.workers.map { .count($0) } ?? .perCore)
+    runtime.restarts.limit = arguments.maxRestarts
+    runtime.restarts.backoff.maximum = arguments.backoffMaximum ?? runtime.restarts.backoff.maximum
+    runtime.executor = arguments.executor
+    let count = arguments.workers ?? cpuCount()
+    let listener = try Listener(
+        arguments.endpoint, sharing: arguments.reusePort ? .reusePort(queues: count) : .sharedQueue)
+    runtime.hooks.onAllReady = {
+        let place = arguments.unixPath.map { "unix:\($0)" } ?? "http://\(listener.address)"
+        print("listening on \(place) (pid \(getpid()), \(count) workers)")
+        fflush(nil)
+    }
+    return try runtime.run { worker in
+        try await listener.serve { connection in
+            var handler = HelloHandler(worker: worker, connection: connection)
+            try await handler.serve()
+        }
+    }
+}
+
+do {
+    switch try Arguments.parse(Array(CommandLine.arguments.dropFirst())) {
+    case .help: print(Arguments.usage, terminator: "")
+    case .serve(let arguments): exit(try serve(arguments).outcome.exitCode)
+    }
+} catch let error as UsageError {
+    fail(error.text, code: 64)
+} catch {
+    fail("\(error)", code: 75)
+}

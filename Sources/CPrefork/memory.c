@@ -1,0 +1,8 @@
+#define _GNU_SOURCE
+#include "cprefork.h"
+
+#include <string.h>
+
+const void *cprefork_find(const void *bytes, size_t count, const void *sequence, size_t length) {
+    return memmem(bytes, count, sequence, length);
+}

@@ -1,0 +1,127 @@
+// One complete request head.
+
+/// Reads the request line and the fields of a head that ends at `end` with an empty line.
+struct HeadParser {
+    let bytes: UnsafeRawBufferPointer
+    var position: Int
+    let end: Int
+
+    private var keepAlive = true
+    private var bodyLength: Int?
+
+    init(bytes: UnsafeRawBufferPointer, position: Int, end: Int) {
+        self.bytes = bytes
+        self.position = position
+        self.end = end
+    }
+
+    mutating func parse() -> Result<Request, Status> {
+        guard let method = parseMethod(), let target = parseTarget(), let isHTTP11 = parseVersion() else {
+            return .failure(.badRequest)
+        }
+        keepAlive = isHTTP11
+        while bytes[position] != .cr {
+            if let status = parseField() { return .failure(status) }
+        }
+        guard bytes[position + 1] == .lf, position + 2 == end else { return .failure(.badRequest) }
+        return .success(
+            Request(
+                method: method, target: target, headLength: end, bodyLength: bodyLength ?? 0, keepAlive: keepAlive))
+    }
+
+    private mutating func parseMethod() -> Request.Method? {
+        let start = position
+        while bytes[position].isToken { position += 1 }
+        guard position > start, bytes[position] == .space else { return nil }
+        let name = bytes[start..<position]
+        position += 1
+        if name.elementsEqual("GET".utf8) { return .get }
+        return name.elementsEqual("HEAD".utf8) ? .head : .other
+    }
+
+    private mutating func parseTarget() -> String? {
+        let start = position
+        // Visible ASCII only: what is beyond must be percent-encoded (RFC 9112, 3.2).
+        while (0x21...0x7E).contains(bytes[position]) { position += 1 }
+        guard position > start, bytes[position] == .space else { return nil }
+        defer { position += 1 }
+        return String(decoding: UnsafeRawBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
+    }
+
+    /// True for HTTP/1.1, false for HTTP/1.0, nil for anything else.
+    private mutating func parseVersion() -> Bool? {
+        guard position + 10 <= end, bytes[position..<position + 7].elementsEqual("HTTP/1.".utf8) else { return nil }
+        let minor = bytes[position + 7]
+        guard minor == UInt8(ascii: "1") || minor == UInt8(ascii: "0") else { return nil }
+        guard bytes[position + 8] == .cr, bytes[position + 9] == .lf else { return nil }
+        position += 10
+        return minor == UInt8(ascii: "1")
+    }
+
+    /// One `name: value` line. Reading stops inside the head, because the head ends with CRLF CRLF.
+    private mutating func parseField() -> Status? {
+        let nameStart = position
+        while bytes[position].isToken { position += 1 }
+        guard position > nameStart, bytes[position] == UInt8(ascii: ":") else { return .badRequest }
+        let name = UnsafeRawBufferPointer(rebasing: bytes[nameStart..<position])
+        position += 1
+        let valueStart = position
+        while bytes[position] != .cr {
+            // A bare LF or NUL is how requests are smuggled past a proxy (RFC 9112, 2.2; RFC 9110, 5.5).
+            if bytes[position] == .lf || bytes[position] == 0 { return .badRequest }
+            position += 1
+        }
+        guard bytes[position + 1] == .lf else { return .badRequest }
+        let value = UnsafeRawBufferPointer(rebasing: bytes[valueStart..<position]).trimmed
+        position += 2
+        return interpret(name, value)
+    }
+
+    private mutating func interpret(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Status? {
+        switch name.count {
+        case 10 where name.isEqual(ignoringCaseTo: "connection"):
+            if value.isEqual(ignoringCaseTo: "close") { keepAlive = false }
+            if value.isEqual(ignoringCaseTo: "keep-alive") { keepAlive = true }
+        case 14 where name.isEqual(ignoringCaseTo: "content-length"):
+            guard let length = value.decimal, bodyLength == nil || bodyLength == length else { return .badRequest }
+            if length > RequestParser.bodyLimit { return .bodyTooLarge }
+            bodyLength = length
+        case 17 where name.isEqual(ignoringCaseTo: "transfer-encoding"):
+            return .notImplemented
+        default:
+            break
+        }
+        return nil
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate var trimmed: UnsafeRawBufferPointer {
+        var slice = self[...]
+        while let first = slice.first, first == .space || first == 9 { slice = slice.dropFirst() }
+        while let last = slice.last, last == .space || last == 9 { slice = slice.dropLast() }
+        return UnsafeRawBufferPointer(rebasing: slice)
+    }
+
+    /// `text` in lower case.
+    fileprivate func isEqual(ignoringCaseTo text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        for index in 0..<count {
+            let byte = self[index]
+            let isUpper = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")
+            if (isUpper ? byte | 0x20 : byte) != text.utf8Start[index] { return false }
+        }
+        return true
+    }
+
+    /// Digits only, at most eighteen of them, so that the number cannot overflow.
+    fileprivate var decimal: Int? {
+        guard (1...18).contains(count) else { return nil }
+        var number = 0
+        for byte in self {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            number = number * 10 + Int(byte - UInt8(ascii: "0"))
+        }
+        return number
+    }
+}

@@ -1,0 +1,110 @@
+// One connection of the hello server.
+
+import Glibc
+import Prefork
+
+/// Answers the requests of one connection.
+struct HelloHandler {
+    let worker: Worker
+    let connection: Connection
+    private var parser = RequestParser()
+    private var responses = ResponseBuffer()
+
+    init(worker: Worker, connection: Connection) {
+        self.worker = worker
+        self.connection = connection
+    }
+
+    mutating func serve() async throws {
+        let reader = connection.reader
+        while try await reader.waitForMessage() {
+            var isComplete = false
+            while !isComplete {
+                switch reader.withBufferedBytes({ parser.next(in: $0) }) {
+                case .request(let request):
+                    guard try await answer(request) else { return }
+                    isComplete = reader.bufferedCount == 0
+                case .incomplete:
+                    try await flush()
+                    guard try await reader.fill() else { return }
+                case .failure(let status):
+                    responses.append(status, status.rawValue + "\n", keepAlive: false)
+                    try await flush()
+                    return try await connection.closeGently()
+                }
+            }
+            try await flush()
+        }
+    }
+
+    /// - Returns: false when the connection is to end.
+    private mutating func answer(_ request: Request) async throws -> Bool {
+        connection.reader.consume(request.headLength)
+        guard try await skipBody(request.bodyLength) else { return false }
+        let keepAlive = request.keepAlive && !connection.isDraining
+        let (status, body) = try await route(request)
+        responses.append(status, body, withBody: request.method != .head, keepAlive: keepAlive)
+        if responses.bytes.count > 64 * 1024 { try await flush() }
+        if !keepAlive {
+            try await flush()
+            if connection.reader.bufferedCount > 0 { try await connection.closeGently() }
+        }
+        return keepAlive
+    }
+
+    private mutating func route(_ request: Request) async throws -> (Status, String) {
+        guard request.method != .other else { return (.methodNotAllowed, "only GET and HEAD\n") }
+        if request.target == "/" { return (.ok, "Hello World") }
+        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let query = parts.count > 1 ? parts[1] : ""
+        switch parts[0] {
+        case "/": return (.ok, "Hello World")
+        case "/pid": return (.ok, "\(getpid())")
+        case "/task": return (.ok, "\(worker.taskID)")
+        case "/slow":
+            guard let milliseconds = number("ms", in: query, range: 0...3_600_000) else {
+                return (.badRequest, "use /slow?ms=N\n")
+            }
+            try await flush()
+            try await EventLoop.sleep(for: .milliseconds(milliseconds))
+            return (.ok, "slept \(milliseconds) ms")
+        case "/exit":
+            guard let code = number("code", in: query, range: 0...255) else {
+                return (.badRequest, "use /exit?code=N\n")
+            }
+            responses.append(.ok, "exiting with code \(code)", keepAlive: false)
+            try await flush()
+            worker.exit(code: Int32(code))
+        default: return (.notFound, "not found\n")
+        }
+    }
+
+    private func number(_ name: String, in query: Substring, range: ClosedRange<Int>) -> Int? {
+        for pair in query.split(separator: "&") where pair.hasPrefix("\(name)=") {
+            guard let number = Int(pair.dropFirst(name.count + 1)), range.contains(number) else { return nil }
+            return number
+        }
+        return nil
+    }
+
+    /// - Returns: false when the connection ended first.
+    private mutating func skipBody(_ length: Int) async throws -> Bool {
+        var rest = length
+        while rest > 0 {
+            let count = min(rest, connection.reader.bufferedCount)
+            connection.reader.consume(count)
+            rest -= count
+            if rest > 0 {
+                try await flush()
+                guard try await connection.reader.fill() else { return false }
+            }
+        }
+        return true
+    }
+
+    private mutating func flush() async throws {
+        guard !responses.bytes.isEmpty else { return }
+        try await connection.writer.write(responses.bytes)
+        responses.removeAll()
+    }
+}

@@ -1,0 +1,5 @@
+// `import Prefork` gives everything.
+
+@_exported public import PreforkEventLoop
+@_exported public import PreforkSupervisor
+@_exported public import PreforkSystem

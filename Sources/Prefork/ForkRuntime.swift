@@ -1,0 +1,87 @@
+// The main form: a pool of workers, each running an async body on its own event loop.
+
+import PreforkEventLoop
+public import PreforkSupervisor
+import PreforkSystem
+
+/// Forks workers that run an async body, and supervises them.
+///
+/// ```swift
+/// let listener = try Listener(.tcp("0.0.0.0", 8080))
+/// var runtime = ForkRuntime(workers: .perCore)
+/// try runtime.run { worker in
+///     try await listener.serve { connection in ... }
+/// }
+/// ```
+///
+/// Signals to the supervisor: SIGTERM, SIGQUIT and SIGHUP stop gracefully, SIGINT quickly, a second SIGINT kills.
+/// Workers end with the supervisor, however it ends.
+public struct ForkRuntime: Sendable {
+    /// When a worker counts as ready.
+    public enum Readiness: Sendable {
+        /// When its body first waits: for a connection, a timer, anything.
+        case automatic
+        /// When it calls `Worker.ready()`.
+        case manual
+    }
+
+    /// Where a worker's tasks run.
+    public enum Executor: Sendable {
+        /// Everything on the worker's one thread: `Task {}`, `Task.sleep`, actors, `@MainActor`. Where this build cannot
+        /// do that (see the package trait `ProcessExecutor`), as `.bodyOnly`.
+        case wholeProcess
+        /// The body and its child tasks on the worker's loop; unstructured tasks, `Task.sleep` and actors on the
+        /// threads of Swift's default executor.
+        case bodyOnly
+    }
+
+    public var workers: WorkerCount
+    public var restarts = RestartPolicy()
+    /// How long a new worker may take to become ready before it is killed.
+    public var bootTimeout: Duration = .seconds(60)
+    /// How long a worker may take to finish what is in flight before it is killed. Its body is cancelled shortly
+    /// before (a tenth of the time, at most a second), so that handlers can still clean up.
+    public var drainTimeout: Duration = .seconds(30)
+    /// How long a worker may take to end after a quick stop (SIGINT).
+    public var quickTimeout: Duration = .seconds(2)
+    public var readiness = Readiness.automatic
+    public var executor = Executor.wholeProcess
+    public var hooks = SupervisorHooks()
+    /// Takes the supervisor's log, line by line; nil: standard error.
+    public var log: (@Sendable (LogLine) -> Void)?
+
+    public init(workers: WorkerCount = .perCore) {
+        self.workers = workers
+    }
+
+    /// Whether this process has one thread and Swift concurrency will not add another: true in a worker whose loop
+    /// is the executor of the whole process, until code of its own starts threads.
+    public static var isSingleThreaded: Bool {
+        EventLoop.isProcessExecutorInstalled && threadCount() == 1
+    }
+
+    /// Forks the workers, supervises them, and returns when the last one has ended. A worker runs `body` and ends
+    /// with it: exit code 0 when it returns, 1 with a line on standard error when it throws.
+    ///
+    /// Must be called before anything in this process has started a thread; `async main` is fine before its first
+    /// suspension.
+    ///
+    /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.alreadyForked`,
+    ///   `.badWorkerCount`, `.system`.
+    @discardableResult
+    public func run(
+        _ body: @escaping @Sendable (Worker) async throws -> Void
+    ) throws(SupervisorError) -> SupervisorSummary {
+        var configuration = SupervisorConfiguration(workers: try workers.resolve())
+        configuration.restarts = restarts
+        configuration.bootTimeout = bootTimeout
+        configuration.drainTimeout = drainTimeout
+        configuration.quickTimeout = quickTimeout
+        configuration.hooks = hooks
+        configuration.log = log
+        switch try Supervisor(configuration).run() {
+        case .supervisor(let summary): return summary
+        case .worker(let seat): WorkerProcessMain(seat: seat, runtime: self).run(body)
+        }
+    }
+}

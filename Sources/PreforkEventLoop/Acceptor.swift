@@ -1,0 +1,132 @@
+// The accepting side of `serve`: when to accept, when to pause, when to end.
+
+import PreforkSystem
+
+/// Accepts for one `serve`. On the loop's thread only.
+final class Acceptor: @unchecked Sendable {
+    // Sendable: the connections' tasks, which hold it, run on the loop's thread as it does.
+    private let listener: Listener
+    private let loop: EventLoop
+    private let limit: Int
+    private let report: @Sendable (ServingEvent) -> Void
+    private let connections = ConnectionSet()
+    private let slot: WaitSlot
+    private var watch: Watch!
+    private var isWatching = false
+    private var isPaused = false
+    private var lastAccepts = 0
+    private var pause: ScheduledCall?
+
+    init(
+        _ listener: Listener, loop: EventLoop, limit: Int, report: @escaping @Sendable (ServingEvent) -> Void
+    ) throws(SystemError) {
+        self.listener = listener
+        self.loop = loop
+        self.limit = limit
+        self.report = report
+        slot = WaitSlot(loop: loop)
+        watch = Watch(listener.descriptor) { [slot] _ in slot.resume(.ready) }
+    }
+
+    /// The next connection; nil when the server is to end.
+    func next() async throws -> Connection? {
+        while !connections.isDraining {
+            if canAccept, let connection = try accept() { return connection }
+            try updateWatch()
+            if await slot.wait() == .cancelled { throw CancellationError() }
+        }
+        return try acceptLast()
+    }
+
+    func ended(_ connection: Connection) {
+        connection.channel.close()
+        let wasFull = connections.count >= limit
+        connections.remove(connection)
+        if isPaused { resume() } else if wasFull { slot.resume(.ready) }
+    }
+
+    func handlerFailed(_ error: any Error, _ connection: Connection) {
+        if error is CancellationError { return }
+        report(.handlerFailed(error, peer: connection.peer))
+    }
+
+    func drain() {
+        connections.drain()
+        slot.resume(.ready)
+    }
+
+    func close() {
+        stopWatching()
+        pause?.cancel()
+        pause = nil
+    }
+
+    private var canAccept: Bool { !isPaused && connections.count < limit }
+
+    /// One connection for each wake-up, then back to the end of the kernel's queue of waiting workers.
+    ///
+    /// EPOLLEXCLUSIVE alone wakes the worker that registered first whenever it waits, so that one worker gets nearly
+    /// all connections (pitchfork #71, #127). A worker that registers anew after each accept stands last, which deals
+    /// connections round robin; two calls a connection is what it costs.
+    private func accept() throws -> Connection? {
+        do {
+            guard let (socket, peer) = try Socket.accept(listener.descriptor) else { return nil }
+            stopWatching()
+            if pause != nil {
+                pause = nil
+                report(.acceptResumed)
+            }
+            let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
+            connections.insert(connection)
+            return connection
+        } catch {
+            try handle(error)
+            return nil
+        }
+    }
+
+    /// Connections that stand in the queue when the whole service ends would be reset by the kernel (gunicorn #2409):
+    /// those are still accepted, and answered if they have asked already. When this worker alone ends, they are left
+    /// to the others.
+    private func acceptLast() throws -> Connection? {
+        guard loop.stopRequest.reach == .service, lastAccepts < limit, canAccept else { return nil }
+        lastAccepts += 1
+        return try accept()
+    }
+
+    private func handle(_ error: SystemError) throws(SystemError) {
+        switch error.errno {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
+            if pause == nil { report(.acceptPaused(error)) }
+            isPaused = true
+            pause = loop.call(after: .milliseconds(100)) { [weak self] in self?.resume() }
+        case .badDescriptor, .invalidArgument, .notSocket:
+            throw error
+        default:
+            // Errors of the connection that was next, not of the listener (accept(2): treat them like EAGAIN). epoll,
+            // level-triggered here, tells of the one behind it.
+            break
+        }
+    }
+
+    private func resume() {
+        isPaused = false
+        slot.resume(.ready)
+    }
+
+    private func updateWatch() throws(SystemError) {
+        if canAccept {
+            guard !isWatching else { return }
+            try loop.add(watch, for: [.readable, .exclusive])
+            isWatching = true
+        } else {
+            stopWatching()
+        }
+    }
+
+    private func stopWatching() {
+        guard isWatching else { return }
+        loop.remove(watch)
+        isWatching = false
+    }
+}

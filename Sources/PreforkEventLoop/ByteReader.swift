@@ -1,0 +1,277 @@
+// Reading a pipe or socket: as many bytes as there are, exactly so many, or up to a delimiter.
+
+public import PreforkSystem
+
+/// The reading end of a pipe or socket.
+///
+/// On its event loop a read is a plain call that suspends only when the kernel has nothing; from any other executor
+/// it goes to the loop and back. Every read throws `CancellationError` at once when its task is cancelled, and
+/// `StreamError` for all else. Whatever a failed read had received stays readable.
+///
+/// One task reads at a time; a second read meanwhile throws `.readInProgress`.
+///
+/// Follows tornado's PipeIOStream / BaseIOStream (`read_bytes`, `read_into`, `read_until`, `read_until_close`).
+public final class ByteReader: @unchecked Sendable {
+    // Sendable: everything mutable is touched on the channel's loop only; each public operation goes there first.
+    let channel: StreamChannel
+    private let server: ConnectionSet?
+    var buffer = ReadBuffer()
+    private(set) var isReading = false
+    private var hasEnded = false
+    private var hasReceived = false
+
+    init(_ channel: StreamChannel, server: ConnectionSet? = nil) {
+        self.channel = channel
+        self.server = server
+    }
+
+    /// Takes over the reading end of a pipe, a terminal, or a socket, which becomes non-blocking.
+    ///
+    /// - Parameters:
+    ///   - descriptor: closed by this object.
+    ///   - loop: serves the reads; by default the caller's loop, or the shared one.
+    public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
+        try setNonBlocking(descriptor)
+        self.init(StreamChannel(owning: descriptor, kind: .pipe, loop: loop ?? .currentOrShared))
+    }
+
+    /// How many bytes have arrived and were not read. On the loop only.
+    public var bufferedCount: Int { buffer.count }
+
+    /// Calls `body` with the bytes that have arrived and were not read; they stay unread (see `consume`).
+    ///
+    /// With `fill` this is the door for parsers that look at bytes in place. On the loop only; the pointer must not
+    /// leave the closure.
+    public func withBufferedBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        assertOnLoop()
+        return try body(buffer.bytes)
+    }
+
+    /// Marks the first `count` buffered bytes as read. On the loop only.
+    public func consume(_ count: Int) {
+        assertOnLoop()
+        buffer.consume(count)
+    }
+
+    /// Waits until more bytes have arrived than are buffered now.
+    ///
+    /// - Returns: false when the stream has ended and no more will come.
+    public func fill() async throws -> Bool {
+        try await exclusively { reader in try await reader.receive(atLeast: 1) }
+    }
+
+    /// Waits for the first byte of a message: the call to make between messages.
+    ///
+    /// A server that drains must not wait for clients that keep a connection open without asking for anything; nobody
+    /// but the protocol knows when that is so. This is the protocol's word for it.
+    ///
+    /// - Returns: false when the stream has ended, or when `serve` is to end and no byte of a message has arrived.
+    public func waitForMessage() async throws -> Bool {
+        try await exclusively { reader in
+            while reader.buffer.count == 0 {
+                if reader.hasEnded { return false }
+                let hasMore = try await reader.receive(atLeast: 1, isBetweenMessages: true)
+                if !hasMore { return false }
+            }
+            return true
+        }
+    }
+
+    /// Reads what has arrived, or waits for something to arrive.
+    ///
+    /// - Parameter count: at most so many bytes; must be above zero.
+    /// - Returns: at least one byte; nil at the end of the stream.
+    public func read(atMost count: Int) async throws -> [UInt8]? {
+        precondition(count > 0, "read(atMost: \(count))")
+        return try await exclusively { reader in
+            try await reader.ensureBytes() ? reader.take(min(count, reader.buffer.count)) : nil
+        }
+    }
+
+    /// Reads `count` bytes.
+    ///
+    /// - Throws: `.endOfStream` when the stream ends before; the bytes that came stay readable.
+    public func read(exactly count: Int) async throws -> [UInt8] {
+        precondition(count >= 0, "read(exactly: \(count))")
+        return try await exclusively { reader in
+            while reader.buffer.count < count {
+                guard try await reader.receive(atLeast: count - reader.buffer.count) else {
+                    throw StreamError(.endOfStream)
+                }
+            }
+            return reader.take(count)
+        }
+    }
+
+    /// Reads into the caller's memory, past the buffer when that is empty.
+    ///
+    /// - Parameter destination: must not be empty and must stay valid until the call returns.
+    /// - Returns: how many bytes were read, at least one; 0 at the end of the stream.
+    public func read(into destination: UnsafeMutableRawBufferPointer) async throws -> Int {
+        precondition(destination.count > 0, "read(into:) with an empty buffer")
+        let target = UncheckedBuffer(destination)
+        return try await exclusively { reader in try await reader.receive(into: target.bytes) }
+    }
+
+    /// Reads up to and including `delimiter`.
+    ///
+    /// - Parameters:
+    ///   - delimiter: must not be empty.
+    ///   - limit: how many bytes the result may have, delimiter included.
+    /// - Throws: `.limitExceeded` when no delimiter is among the first `limit` bytes; `.endOfStream` when the stream
+    ///   ends first. What has come stays readable in both cases.
+    public func read(until delimiter: String, limit: Int) async throws -> [UInt8] {
+        try await read(until: Array(delimiter.utf8), limit: limit)
+    }
+
+    /// Reads up to and including `delimiter`, as `read(until:limit:)` with a String.
+    public func read(until delimiter: [UInt8], limit: Int) async throws -> [UInt8] {
+        precondition(!delimiter.isEmpty, "read(until:) with an empty delimiter")
+        return try await exclusively { reader in
+            var searched = 0
+            while true {
+                if let offset = reader.buffer.bytes.firstOffset(of: delimiter, from: searched) {
+                    guard offset + delimiter.count <= limit else { throw StreamError(.limitExceeded(limit: limit)) }
+                    return reader.take(offset + delimiter.count)
+                }
+                guard reader.buffer.count < limit else { throw StreamError(.limitExceeded(limit: limit)) }
+                // The delimiter may have arrived in part.
+                searched = max(0, reader.buffer.count - delimiter.count + 1)
+                guard try await reader.receive(atLeast: 1) else { throw StreamError(.endOfStream) }
+            }
+        }
+    }
+
+    /// Reads everything until the stream ends.
+    ///
+    /// - Parameter limit: how many bytes that may be.
+    /// - Throws: `.limitExceeded` when more comes; the first `limit` bytes and what came with them stay readable.
+    public func readToEnd(limit: Int) async throws -> [UInt8] {
+        try await exclusively { reader in
+            while reader.buffer.count <= limit {
+                if try await !reader.receive(atLeast: 1) { return reader.take(reader.buffer.count) }
+            }
+            throw StreamError(.limitExceeded(limit: limit))
+        }
+    }
+
+    /// Calls `body` once, on the loop, when the other side has closed its end, the connection broke, or this side was
+    /// closed. Late registration still calls it. Unread bytes stay readable.
+    public func onClose(_ body: @escaping @Sendable () -> Void) {
+        let channel = channel
+        channel.loop.execute {
+            // A descriptor that cannot be watched will never be seen closing before this side closes it.
+            try? channel.onClose(body)
+        }
+    }
+
+    /// Closes the descriptor. A read that waits throws `.closed`.
+    public func close() {
+        let channel = channel
+        channel.loop.execute { channel.close() }
+    }
+}
+
+// How reads are made. All of it runs on the loop.
+extension ByteReader {
+    /// Runs one read on the loop, and no second one beside it.
+    func exclusively<Success: Sendable>(
+        _ body: @Sendable (ByteReader) async throws -> Success
+    ) async throws -> Success {
+        guard channel.loop.isCurrent else {
+            return try await channel.loop.run { _ in try await self.exclusively(body) }
+        }
+        if isReading { throw StreamError(.readInProgress) }
+        try Task.checkCancellation()
+        isReading = true
+        defer { isReading = false }
+        return try await body(self)
+    }
+
+    /// - Returns: false when nothing is buffered and the stream has ended.
+    func ensureBytes() async throws -> Bool {
+        if buffer.count > 0 { return true }
+        return try await receive(atLeast: 1)
+    }
+
+    /// Adds bytes to the buffer, waiting for the first of them.
+    ///
+    /// - Parameter wanted: room is made for so many; fewer may come.
+    /// - Returns: false at the end.
+    func receive(atLeast wanted: Int, isBetweenMessages: Bool = false) async throws -> Bool {
+        var hasLookedAgain = false
+        while !hasEnded {
+            // Grown step by step, whatever was announced: memory follows what has really been sent.
+            let wanted = min(wanted, max(ChunkPool.chunkSize, buffer.count))
+            let room = buffer.space(atLeast: wanted, from: &channel.loop.chunks)
+            switch try channel.read(into: room) {
+            case .bytes(let count):
+                buffer.commit(count)
+                hasReceived = true
+                return true
+            case .end:
+                hasEnded = true
+            case .wouldBlock, nil:
+                try await waitForBytes(isIdle: isBetweenMessages || !hasReceived, hasLookedAgain: &hasLookedAgain)
+            }
+        }
+        buffer.releaseIfEmpty(to: &channel.loop.chunks)
+        return false
+    }
+
+    /// - Parameters:
+    ///   - isIdle: no message has begun, so that a draining server need not wait for this one.
+    ///   - hasLookedAgain: whether the kernel was asked once more after draining had begun.
+    private func waitForBytes(isIdle: Bool, hasLookedAgain: inout Bool) async throws {
+        buffer.releaseIfEmpty(to: &channel.loop.chunks)
+        guard isIdle, let server else { return try await channel.waitUntilReadable() }
+        if !server.isDraining { return try await channel.waitForChangeWhileIdle() }
+        // A request that arrived a moment before the stop is still answered.
+        if hasLookedAgain { hasEnded = true }
+        hasLookedAgain = true
+        channel.lookAgain()
+    }
+
+    private func receive(into destination: UnsafeMutableRawBufferPointer) async throws -> Int {
+        if buffer.count > 0 {
+            let count = min(buffer.count, destination.count)
+            destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer.bytes.prefix(count)))
+            buffer.consume(count)
+            return count
+        }
+        var hasLookedAgain = false
+        while !hasEnded {
+            switch try channel.read(into: destination) {
+            case .bytes(let count):
+                hasReceived = true
+                return count
+            case .end:
+                hasEnded = true
+            case .wouldBlock, nil:
+                try await waitForBytes(isIdle: !hasReceived, hasLookedAgain: &hasLookedAgain)
+            }
+        }
+        return 0
+    }
+
+    func take(_ count: Int) -> [UInt8] {
+        let bytes = [UInt8](buffer.bytes.prefix(count))
+        buffer.consume(count)
+        return bytes
+    }
+
+    private func assertOnLoop() {
+        precondition(channel.loop.isCurrent, "buffered bytes are looked at on the reader's own event loop")
+    }
+}
+
+/// Proof: the caller of `read(into:)` keeps the memory valid until the call returns, and awaits it.
+private struct UncheckedBuffer: @unchecked Sendable {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init(_ bytes: UnsafeMutableRawBufferPointer) {
+        self.bytes = bytes
+    }
+}

@@ -1,0 +1,147 @@
+// Writing to a pipe or socket, no faster than the other side takes it.
+
+public import PreforkSystem
+
+/// The writing end of a pipe or socket.
+///
+/// A write returns when the kernel has taken every byte, so that a slow reader slows its writer down instead of
+/// filling memory. On its event loop a write that fits is a plain call. Writes of several tasks do not mix: they
+/// happen one after the other, in the order they were made.
+///
+/// A reader that is gone makes a write throw `.peerClosed` (EPIPE); no SIGPIPE is ever raised. A write that is
+/// cancelled while it waits throws `CancellationError`; if a part of it is out already, later writes throw
+/// `.writeAbandoned`, because what they mean depends on the missing rest.
+///
+/// Follows tornado's PipeIOStream / BaseIOStream (`write`).
+public final class ByteWriter: @unchecked Sendable {
+    // Sendable: everything mutable is touched on the channel's loop only; each public operation goes there first.
+    private let channel: StreamChannel
+    private var isWriting = false
+    private var isAbandoned = false
+    private var isFinished = false
+    private var waiting: [WaitSlot] = []
+
+    init(_ channel: StreamChannel) {
+        self.channel = channel
+    }
+
+    /// Takes over the writing end of a pipe, a terminal or a file, which becomes non-blocking.
+    ///
+    /// - Parameters:
+    ///   - descriptor: closed by this object.
+    ///   - loop: serves the writes; by default the caller's loop, or the shared one.
+    public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
+        ignoreBrokenPipes()
+        try setNonBlocking(descriptor)
+        self.init(StreamChannel(owning: descriptor, kind: .pipe, loop: loop ?? .currentOrShared))
+    }
+
+    /// Writes all of `bytes`.
+    public func write(_ bytes: [UInt8]) async throws {
+        try await write(bytes[...])
+    }
+
+    /// Writes all of `text` as UTF-8.
+    public func write(_ text: String) async throws {
+        try await write(Array(text.utf8)[...])
+    }
+
+    /// Writes all of `bytes`.
+    public func write(_ bytes: ArraySlice<UInt8>) async throws {
+        guard channel.loop.isCurrent else {
+            return try await channel.loop.run { _ in try await self.write(bytes) }
+        }
+        try Task.checkCancellation()
+        if !isWriting, waiting.isEmpty {
+            // The common case: the kernel takes everything at once, and nobody has to wait.
+            try checkUsable()
+            let count = try bytes.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
+            if count == bytes.count { return }
+            try await writeRest(of: bytes.dropFirst(count), hasBegun: count > 0)
+        } else {
+            try await waitForTurn()
+            try await writeRest(of: bytes, hasBegun: false)
+        }
+    }
+
+    /// Says that nothing more will be written: the other side reads the end. A socket's reading half stays open.
+    ///
+    /// Waits for writes that are under way. Later writes throw `.closed`.
+    public func finish() async throws {
+        guard channel.loop.isCurrent else {
+            return try await channel.loop.run { _ in try await self.finish() }
+        }
+        if isWriting || !waiting.isEmpty {
+            try await waitForTurn()
+            passTurn()
+        }
+        guard !isFinished else { return }
+        isFinished = true
+        switch channel.kind {
+        case .socket: try channel.shutDown(.writing)
+        case .pipe: channel.close()
+        }
+    }
+
+    /// Closes the descriptor. Writes that wait throw `.closed`.
+    public func close() {
+        let channel = channel
+        channel.loop.execute { channel.close() }
+    }
+
+    /// Calls `body` once, on the loop, when the other side has closed or this side was closed. Late registration
+    /// still calls it.
+    public func onClose(_ body: @escaping @Sendable () -> Void) {
+        let channel = channel
+        channel.loop.execute { try? channel.onClose(body) }
+    }
+
+    private func checkUsable() throws(StreamError) {
+        if isAbandoned { throw StreamError(.writeAbandoned) }
+        if isFinished { throw StreamError(.closed) }
+    }
+
+    /// Writes with the turn held, then passes it on.
+    private func writeRest(of bytes: ArraySlice<UInt8>, hasBegun: Bool) async throws {
+        isWriting = true
+        defer { passTurn() }
+        try checkUsable()
+        var rest = bytes
+        var hasBegun = hasBegun
+        do {
+            while true {
+                let count = try rest.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
+                rest = rest.dropFirst(count)
+                if rest.isEmpty { return }
+                hasBegun = hasBegun || count > 0
+                try await channel.waitUntilWritable()
+            }
+        } catch is CancellationError {
+            isAbandoned = hasBegun
+            throw CancellationError()
+        }
+    }
+
+    /// Waits until the writes made before this one are done. The turn is passed on with `isWriting` still set, so that
+    /// no later write slips in between.
+    private func waitForTurn() async throws {
+        let slot = WaitSlot(loop: channel.loop)
+        waiting.append(slot)
+        let outcome = await slot.wait()
+        if outcome == .ready { return }
+        if let index = waiting.firstIndex(where: { $0 === slot }) {
+            waiting.remove(at: index)
+        } else {
+            // The turn came at the same moment as the cancellation: somebody else needs it.
+            passTurn()
+        }
+        throw CancellationError()
+    }
+
+    private func passTurn() {
+        isWriting = false
+        guard !waiting.isEmpty else { return }
+        isWriting = true
+        waiting.removeFirst().resume(.ready)
+    }
+}

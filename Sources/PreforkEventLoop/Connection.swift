@@ -1,0 +1,88 @@
+// An accepted connection.
+
+public import PreforkSystem
+
+/// A connected stream socket: who is at the other end, and both directions.
+///
+/// It belongs to the event loop that accepted it. `serve` closes it when its handler returns or throws.
+public final class Connection: Sendable {
+    /// The other end; unnamed for most Unix sockets.
+    public let peer: SocketAddress
+    public let reader: ByteReader
+    public let writer: ByteWriter
+    let channel: StreamChannel
+    private let server: ConnectionSet?
+
+    init(owning socket: Int32, peer: SocketAddress, loop: EventLoop, server: ConnectionSet? = nil) {
+        self.peer = peer
+        self.server = server
+        channel = StreamChannel(owning: socket, kind: .socket, loop: loop)
+        reader = ByteReader(channel, server: server)
+        writer = ByteWriter(channel)
+    }
+
+    /// Takes over a connected stream socket, which becomes non-blocking.
+    ///
+    /// - Parameter loop: serves it; by default the caller's loop, or the shared one.
+    public convenience init(adopting socket: Int32, on loop: EventLoop? = nil) throws(SystemError) {
+        try setNonBlocking(socket)
+        try setCloseOnExec(socket)
+        let peer = try Socket.peerAddress(socket)
+        self.init(owning: socket, peer: peer, loop: loop ?? .currentOrShared)
+    }
+
+    /// Whether the server is to end: say so to the client with the next answer (`Connection: close` in HTTP).
+    public var isDraining: Bool { server?.isDraining ?? false }
+
+    /// Closes both directions at once. Unread input makes the kernel reset the connection (see `closeGently`).
+    public func close() {
+        reader.close()
+    }
+
+    /// Ends the connection so that the other side gets the last answer although it may still be sending: says that
+    /// nothing more will be written, and throws its input away until it ends too. A plain close with unread input is
+    /// a reset, which can destroy an answer on its way (RFC 9112, 9.6; nginx's lingering_close).
+    ///
+    /// - Parameters:
+    ///   - limit: bytes to throw away at most.
+    ///   - timeout: how long to wait for the other side's end.
+    public func closeGently(limit: Int = 1 << 20, timeout: Duration = .seconds(2)) async throws {
+        defer { close() }
+        try await writer.finish()
+        try? await withTimeout(timeout) { [reader] in
+            var rest = limit
+            while rest > 0, let chunk = try await reader.read(atMost: min(rest, ChunkPool.chunkSize)) {
+                rest -= chunk.count
+            }
+        }
+    }
+
+    /// Connects to `address`.
+    ///
+    /// - Parameter loop: serves the connection; by default the caller's loop, or the shared one.
+    /// - Throws: `SystemError` (`connect`), or `CancellationError`.
+    public static func connect(to address: SocketAddress, on loop: EventLoop? = nil) async throws -> Connection {
+        let loop = loop ?? .currentOrShared
+        guard loop.isCurrent else {
+            return try await loop.run { loop in try await connect(to: address, on: loop) }
+        }
+        let connection = Connection(owning: try Socket.open(for: address), peer: address, loop: loop)
+        let fd = connection.channel.fd
+        do {
+            do throws(SystemError) {
+                try Socket.connect(fd, to: address)
+            } catch {
+                guard error.errno == .inProgress else { throw error }
+                connection.channel.mustWaitToWrite()
+                try await connection.channel.waitUntilWritable()
+                if let errno = try Socket.pendingError(fd) {
+                    throw SystemError("connect", errno, on: "\(address)")
+                }
+            }
+            return connection
+        } catch {
+            connection.close()
+            throw error
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// Accepting connections and running a handler for each.
+
+public import PreforkSystem
+
+/// What a server reports while it serves on.
+public enum ServingEvent: Sendable {
+    /// Accepting failed for want of descriptors or memory; it goes on after a pause.
+    case acceptPaused(SystemError)
+    /// The first connection after such a pause was accepted.
+    case acceptResumed
+    /// A handler threw; its connection is closed.
+    case handlerFailed(any Error, peer: SocketAddress)
+}
+
+extension Listener {
+    /// Accepts connections and runs `handler` for each, as a task of its own on this loop. The connection is closed
+    /// when its handler returns or throws.
+    ///
+    /// Ends when a stop is requested (in a worker: when the supervisor asks for it): no connection is accepted any
+    /// more, those between messages are ended (`ByteReader.waitForMessage`), and the call returns when the last
+    /// handler has. Cancelling the calling task cancels the handlers and throws `CancellationError`.
+    ///
+    /// A shortage of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) pauses accepting for 100 ms or until a
+    /// connection has ended; connections that were gone before they were accepted (ECONNABORTED) are skipped.
+    ///
+    /// - Parameters:
+    ///   - limit: how many connections may be open at a time; more wait in the backlog.
+    ///   - report: told of trouble, on the loop. By default a line on standard error.
+    ///   - handler: serves one connection.
+    /// - Throws: `SystemError` when the listener itself fails, for example because it was closed.
+    public func serve(
+        limit: Int = 10_000,
+        report: @escaping @Sendable (ServingEvent) -> Void = { reportToStandardError($0) },
+        _ handler: @escaping @Sendable (Connection) async throws -> Void
+    ) async throws {
+        precondition(limit > 0, "serve(limit: \(limit))")
+        let loop = EventLoop.currentOrShared
+        guard loop.isCurrent else {
+            return try await loop.run { _ in try await self.serve(limit: limit, report: report, handler) }
+        }
+        let acceptor = try Acceptor(self, loop: loop, limit: limit, report: report)
+        defer { acceptor.close() }
+        let observer = loop.stopRequest.onRequest { loop.execute { acceptor.drain() } }
+        defer { loop.stopRequest.removeObserver(observer) }
+        try await withThrowingDiscardingTaskGroup { group in
+            while let connection = try await acceptor.next() {
+                group.addTask(executorPreference: loop.preference) {
+                    do {
+                        try await handler(connection)
+                    } catch {
+                        acceptor.handlerFailed(error, connection)
+                    }
+                    acceptor.ended(connection)
+                }
+            }
+        }
+        try Task.checkCancellation()
+    }
+}
+
+/// The default of `serve`: one line for each event, except for clients that went away, which is their right.
+@Sendable
+public func reportToStandardError(_ event: ServingEvent) {
+    let text: String
+    switch event {
+    case .acceptPaused(let error): text = "accepting is paused: \(error)"
+    case .acceptResumed: text = "accepting goes on"
+    case .handlerFailed(let error, let peer):
+        if let error = error as? StreamError, [.peerClosed, .endOfStream].contains(error.code) { return }
+        text = "the handler of \(peer) failed: \(error)"
+    }
+    _ = writeToStandardErrorWithoutBlocking("prefork: \(text)\n")
+}

@@ -1,0 +1,213 @@
+// The kernel's side of a stream: one descriptor, whether it is ready, and who waits for it.
+
+import PreforkSystem
+
+/// A non-blocking pipe end or socket on a loop.
+///
+/// It is registered with epoll only when something has to wait for it, edge-triggered and once: a request that is
+/// answered before the next one comes costs epoll_wait, read and write, and nothing else.
+final class StreamChannel: @unchecked Sendable {
+    // Sendable: touched on the loop's thread only; its owners, reader and writer, go there first.
+    enum Kind {
+        case pipe, socket
+    }
+
+    let loop: EventLoop
+    let fd: Int32
+    let kind: Kind
+    let readers: WaitSlot
+    let writers: WaitSlot
+    private(set) var isClosed = false
+    /// The peer has finished or is gone; what it had sent may still wait in the kernel.
+    private(set) var hasHungUp = false
+    private var isIdle = false
+    private var mayRead = true
+    private var mayWrite = true
+    private var watch: Watch?
+    private var watchesWriting = false
+    private var closeObservers: [() -> Void] = []
+
+    /// Takes over `fd`, which must be non-blocking.
+    init(owning fd: Int32, kind: Kind, loop: EventLoop) {
+        self.fd = fd
+        self.kind = kind
+        self.loop = loop
+        readers = WaitSlot(loop: loop)
+        writers = WaitSlot(loop: loop)
+    }
+
+    deinit {
+        // The last owner may let go on any thread; the loop's tables are for its own.
+        guard !isClosed else { return }
+        guard let watch else { return closeDescriptor(fd) }
+        let parts = UncheckedParts(watch: watch, loop: loop, fd: fd)
+        loop.execute {
+            parts.loop.remove(parts.watch)
+            closeDescriptor(parts.fd)
+        }
+    }
+
+    /// Reads what is there into `space`; nil when the caller must wait.
+    func read(into space: UnsafeMutableRawBufferPointer) throws(StreamError) -> ReadOutcome? {
+        if isClosed { throw StreamError(.closed) }
+        guard mayRead else { return nil }
+        do {
+            let outcome = try readBytes(from: fd, into: space)
+            switch outcome {
+            case .bytes(let count) where count < space.count && !hasHungUp && watch != nil:
+                // The kernel had no more: the next byte comes with a new edge (epoll(7), question 9).
+                mayRead = false
+            case .wouldBlock:
+                mayRead = false
+                return nil
+            default:
+                break
+            }
+            return outcome
+        } catch {
+            throw StreamError(error)
+        }
+    }
+
+    /// Writes what the kernel takes; 0 when the caller must wait.
+    func write(_ bytes: UnsafeRawBufferPointer) throws(StreamError) -> Int {
+        if isClosed { throw StreamError(.closed) }
+        guard mayWrite else { return 0 }
+        do {
+            let count = try kind == .socket ? sendBytes(to: fd, bytes) : writeBytes(to: fd, bytes)
+            if (count ?? 0) < bytes.count { mayWrite = false }
+            return count ?? 0
+        } catch {
+            throw StreamError(error)
+        }
+    }
+
+    /// Waits until reading makes sense again.
+    func waitUntilReadable() async throws {
+        try register(forWriting: false)
+        try await wait(on: readers) { $0.mayRead }
+    }
+
+    /// Waits for the next event, or for `wakeIfIdle`.
+    func waitForChangeWhileIdle() async throws {
+        try register(forWriting: false)
+        guard !mayRead else { return }
+        isIdle = true
+        defer { isIdle = false }
+        try check(await readers.wait())
+    }
+
+    /// Ends the wait of a reader that is between messages.
+    func wakeIfIdle() {
+        if isIdle { readers.resume(.ready) }
+    }
+
+    /// The next read asks the kernel, whatever epoll has said.
+    func lookAgain() {
+        mayRead = true
+    }
+
+    /// Waits until writing makes sense again.
+    func waitUntilWritable() async throws {
+        try register(forWriting: true)
+        try await wait(on: writers) { $0.mayWrite }
+    }
+
+    /// A connect is under way: writable means connected.
+    func mustWaitToWrite() {
+        mayWrite = false
+    }
+
+    /// Calls `body` when the peer has closed its end or this side is closed; at once if that is so already.
+    func onClose(_ body: @escaping () -> Void) throws(StreamError) {
+        if isClosed || hasHungUp { return body() }
+        closeObservers.append(body)
+        try register(forWriting: false)
+    }
+
+    /// Shuts one direction of a socket.
+    func shutDown(_ half: Socket.Half) throws(StreamError) {
+        guard !isClosed, kind == .socket else { return }
+        do {
+            try Socket.shutDown(fd, half)
+        } catch {
+            throw StreamError(error)
+        }
+    }
+
+    /// Closes the descriptor. Whoever waits gets `.closed`.
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        if let watch {
+            loop.remove(watch)
+            self.watch = nil
+        }
+        closeDescriptor(fd)
+        readers.resume(.closed)
+        writers.resume(.closed)
+        tellCloseObservers()
+    }
+
+    private func wait(on slot: WaitSlot, until isReady: (StreamChannel) -> Bool) async throws {
+        while !isReady(self) { try check(await slot.wait()) }
+    }
+
+    private func check(_ outcome: WaitOutcome) throws {
+        switch outcome {
+        case .ready: return
+        case .cancelled: throw CancellationError()
+        case .closed: throw StreamError(.closed)
+        }
+    }
+
+    private func register(forWriting: Bool) throws(StreamError) {
+        if isClosed { throw StreamError(.closed) }
+        do {
+            let interest: EpollEvents = [.readable, .peerFinished, .edge]
+            if let watch {
+                guard forWriting, !watchesWriting else { return }
+                try loop.modify(watch, for: interest.union(.writable))
+            } else {
+                let watch = Watch(fd) { [unowned self] events in handle(events) }
+                try loop.add(watch, for: forWriting ? interest.union(.writable) : interest)
+                self.watch = watch
+            }
+            watchesWriting = watchesWriting || forWriting
+        } catch {
+            // A regular file is always ready and epoll refuses it (EPERM): there is nothing to wait for.
+            guard error.errno == .notPermitted else { throw StreamError(error) }
+            mayRead = true
+            mayWrite = true
+        }
+    }
+
+    private func handle(_ events: EpollEvents) {
+        let isOver = !events.isDisjoint(with: [.hangUp, .error])
+        if isOver || !events.isDisjoint(with: [.readable, .peerFinished]) {
+            mayRead = true
+            readers.resume(.ready)
+        }
+        if isOver || events.contains(.writable) {
+            mayWrite = true
+            writers.resume(.ready)
+        }
+        if isOver || events.contains(.peerFinished) {
+            hasHungUp = true
+            tellCloseObservers()
+        }
+    }
+
+    private func tellCloseObservers() {
+        let observers = closeObservers
+        closeObservers = []
+        for observer in observers { observer() }
+    }
+}
+
+/// Proof: handed once from a deinit, after which nobody else has the watch, to the loop's thread.
+private struct UncheckedParts: @unchecked Sendable {
+    let watch: Watch
+    let loop: EventLoop
+    let fd: Int32
+}

@@ -1,0 +1,46 @@
+// The tornado form: one call after which the caller is a worker.
+
+import PreforkSystem
+
+/// Forks worker processes and supervises them. Returns only in the workers.
+///
+/// A worker that ends by a signal or a non-zero exit code is forked again with the same task ID; one that ends with
+/// exit code 0 is done. In the supervisor the call does not return: the process ends with exit code 0 once every
+/// worker has ended normally or on request (SIGTERM, SIGQUIT: graceful; SIGINT: quick), with 70 after one restart
+/// more than `maxRestarts`, when the others have been stopped, with 75 when no worker ever came up.
+///
+/// Bind listeners before; start threads, tasks or Dispatch after. The worker's signals have their default actions, except
+/// SIGPIPE, which is ignored: a worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`.
+///
+/// Follows tornado.process.fork_processes, but counts CPUs by affinity and cgroup quota, stops the siblings when it
+/// gives up (tornado #2993), leaves no orphan when it dies (tornado #1912), and waits before a slot's fourth quick
+/// restart (see `Backoff`).
+///
+/// - Parameters:
+///   - count: how many workers; nil or not above zero: one per core, or PREFORK_WORKERS.
+///   - maxRestarts: how many restarts in the whole life of the pool.
+/// - Returns: the task ID, 0 ..< count.
+/// - Throws: `.alreadyForked` in a worker, `.multithreaded` when this process has more than one thread,
+///   `.badWorkerCount`, `.system`.
+public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(SupervisorError) -> Int {
+    if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
+    let workers: WorkerCount = if let count, count > 0 { .count(count) } else { .perCore }
+    var configuration = SupervisorConfiguration(workers: try workers.resolve())
+    configuration.restarts.limit = maxRestarts
+    switch try Supervisor(configuration).run() {
+    case .worker(let seat):
+        // From here on the program's own code runs: nobody else will say when it is ready.
+        seat.markReady()
+        SignalMask.restore(seat.signalMask)
+        return seat.info.taskID
+    case .supervisor(let summary):
+        CurrentProcess.exit(code: summary.outcome.exitCode)
+    }
+}
+
+/// This worker's task ID, 0 ..< count; nil in a process that neither `forkProcesses` nor `ForkRuntime` made.
+///
+/// Follows tornado.process.task_id.
+public func taskID() -> Int? {
+    TaskIdentity.current?.taskID
+}

@@ -1,0 +1,76 @@
+// What can happen to a pool, and what it can want done about it.
+
+import PreforkSystem
+
+/// Something that happened, told to `Pool.handle`.
+enum PoolEvent: Equatable {
+    /// A deadline may have passed. Also the first event of all.
+    case tick
+    /// The kernel made the worker that was asked for.
+    case forked(slot: Int, pid: Int32, spawn: UInt64)
+    /// The kernel, or the check before it, refused.
+    case forkFailed(slot: Int, reason: String)
+    /// The worker says that it can serve.
+    case ready(slot: Int, spawn: UInt64)
+    /// The worker was reaped.
+    case exited(slot: Int, ProcessExit, outOfMemory: Bool)
+    /// Somebody wants the pool to end.
+    case stop(StopRequestKind)
+}
+
+/// How a pool is asked to end.
+enum StopRequestKind: Hashable {
+    /// Workers finish what is in flight, until the drain timeout.
+    case graceful
+    /// Workers drop what is in flight. Asked for a second time, they are killed.
+    case quick
+}
+
+/// Something to be done, carried out by `Supervisor`.
+enum PoolAction: Equatable {
+    case fork(slot: Int, spawn: UInt64, generation: Int)
+    case signal(slot: Int, Signal)
+    case report(PoolReport)
+    /// No worker is left and none will come.
+    case finish(SupervisorOutcome)
+}
+
+/// A fact for the log and the hooks.
+enum PoolReport: Equatable {
+    case forked(taskID: Int, pid: Int32, restart: Int)
+    case forkFailed(taskID: Int, reason: String, retryIn: Duration)
+    case ready(taskID: Int, pid: Int32, after: Duration)
+    case allReady(workers: Int)
+    case exited(ExitReport)
+    case stopping(StopReason)
+    case killing(taskID: Int, pid: Int32, KillReason)
+}
+
+/// How a supervisor ended.
+public enum SupervisorOutcome: Hashable, Sendable {
+    /// Every worker ended normally (exit code 0).
+    case ended
+    /// A signal asked for the end.
+    case stopped
+    /// Workers died more often than the policy allows.
+    case tooManyRestarts
+    /// Workers died before any was ready.
+    case startFailed
+
+    /// The exit code for a process that has nothing else to say: 0, 0, 70 (EX_SOFTWARE), 75 (EX_TEMPFAIL).
+    public var exitCode: Int32 {
+        switch self {
+        case .ended, .stopped: 0
+        case .tooManyRestarts: 70
+        case .startFailed: 75
+        }
+    }
+}
+
+/// Why a pool ends.
+public enum StopReason: Hashable, Sendable {
+    case graceful
+    case quick
+    case tooManyRestarts
+    case startFailed
+}

@@ -1,0 +1,73 @@
+// When a worker that died is started again, and when that has to end.
+
+import PreforkSystem
+
+/// What happens after workers die.
+///
+/// Only an abnormal end (a signal, a non-zero exit code) is followed by a restart; exit code 0 means that the worker's
+/// work is done, as in tornado.
+public struct RestartPolicy: Equatable, Sendable {
+    /// So many restarts per slot within a period are too many.
+    public struct Window: Equatable, Sendable {
+        public var count: Int
+        public var period: Duration
+
+        public init(count: Int, per period: Duration) {
+            self.count = count
+            self.period = period
+        }
+    }
+
+    /// How many restarts the pool may need in its whole life. One more, and all workers are stopped: the supervisor
+    /// ends with exit code 70. Tornado's `max_restarts`.
+    public var limit: Int
+    /// A second bound, per slot and time; nil for none.
+    public var window: Window?
+    /// How many times in a row one slot's worker may die before it was ready; these do not count for `limit`. One
+    /// more ends the pool: with exit code 75 when no worker was ever ready, which is a failed start, else with 70.
+    public var bootLimit: Int
+    /// How long a restart waits.
+    public var backoff: Backoff
+
+    public init(limit: Int = 100, window: Window? = nil, bootLimit: Int = 10, backoff: Backoff = Backoff()) {
+        self.limit = limit
+        self.window = window
+        self.bootLimit = bootLimit
+        self.backoff = backoff
+    }
+}
+
+/// How long a slot waits before its worker is started again.
+///
+/// The first restarts are immediate, because most deaths are single ones; a worker that goes on dying waits longer and
+/// longer, by a random share of the delay, so that slots which died together do not come back together.
+public struct Backoff: Equatable, Sendable {
+    /// So many restarts within `immediatePeriod` do not wait.
+    public var immediate: Int
+    public var immediatePeriod: Duration
+    /// The first delay; each further one doubles it.
+    public var base: Duration
+    /// No delay is longer. Zero turns delays off: every restart is immediate.
+    public var maximum: Duration
+    /// A worker that was ready for so long clears its slot's record.
+    public var resetAfter: Duration
+
+    public init(
+        immediate: Int = 3, immediatePeriod: Duration = .seconds(10), base: Duration = .milliseconds(100),
+        maximum: Duration = .seconds(30), resetAfter: Duration = .seconds(30)
+    ) {
+        self.immediate = immediate
+        self.immediatePeriod = immediatePeriod
+        self.base = base
+        self.maximum = maximum
+        self.resetAfter = resetAfter
+    }
+
+    /// The longest delay of step `step` (0 is the first): base × 2^step, at most `maximum`.
+    func ceiling(step: Int) -> Duration {
+        // 2^40 times any base above a nanosecond is beyond every maximum that makes sense.
+        let factor = 1 << min(max(0, step), 40)
+        let (product, overflow) = base.saturatedNanoseconds.multipliedReportingOverflow(by: Int64(factor))
+        return overflow ? maximum : min(maximum, .nanoseconds(product))
+    }
+}

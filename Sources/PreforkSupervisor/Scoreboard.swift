@@ -1,0 +1,42 @@
+// The page of memory on which workers tell the supervisor how they are, without a system call.
+
+import PreforkSystem
+import Synchronization
+
+/// Shared words of the supervisor and its workers (MAP_SHARED, made before the first fork).
+///
+/// | bytes             | word            | written by               | meaning                                |
+/// |-------------------|-----------------|--------------------------|----------------------------------------|
+/// | 0 ..< 8           | service stops   | supervisor               | 1: the whole pool is ending            |
+/// | 64 × (1 + slot)   | ready spawn     | that slot's worker       | the spawn number of a ready worker     |
+///
+/// A cache line for each writer: no update of one worker slows another. The supervisor learns of news by an eventfd
+/// and then reads the lines.
+package final class Scoreboard: Sendable {
+    private static let lineSize = 64
+    private let mapping: SharedMapping
+
+    init(slots: Int) throws(SystemError) {
+        mapping = try SharedMapping(byteCount: (1 + slots) * Self.lineSize)
+    }
+
+    /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
+    /// ever used as this atomic word; the mapping lives as long as the object.
+    private func word(line: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        precondition(line >= 0 && (line + 1) * Self.lineSize <= mapping.byteCount, "scoreboard line \(line)")
+        return (mapping.base + line * Self.lineSize).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    package var serviceStops: Bool {
+        get { word(line: 0).pointee.load(ordering: .acquiring) != 0 }
+        set { word(line: 0).pointee.store(newValue ? 1 : 0, ordering: .releasing) }
+    }
+
+    func readySpawn(slot: Int) -> UInt64 {
+        word(line: 1 + slot).pointee.load(ordering: .acquiring)
+    }
+
+    func setReadySpawn(_ spawn: UInt64, slot: Int) {
+        word(line: 1 + slot).pointee.store(spawn, ordering: .releasing)
+    }
+}

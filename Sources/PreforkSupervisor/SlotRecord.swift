@@ -1,0 +1,72 @@
+// What a slot remembers of its workers' deaths, and what follows from it.
+
+import PreforkSystem
+
+/// One slot's history, as far as restarts depend on it.
+struct SlotRecord: Equatable {
+    /// Restarts after a death of a ready worker, those within the policy's longest period only.
+    private var recent: [MonotonicInstant] = []
+    private var backoffStep = 0
+    private(set) var bootFailures = 0
+    private var forkFailures = 0
+    /// All restarts of this slot, for reports.
+    private(set) var restarts = 0
+
+    mutating func workerBecameReady() {
+        bootFailures = 0
+        forkFailures = 0
+    }
+
+    mutating func countDeath(wasReady: Bool, uptime: Duration, at now: MonotonicInstant, policy: RestartPolicy) {
+        if wasReady, uptime >= policy.backoff.resetAfter {
+            recent = []
+            backoffStep = 0
+        }
+        if !wasReady { bootFailures += 1 }
+        let longest = max(policy.window?.period ?? .zero, policy.backoff.immediatePeriod)
+        recent.removeAll { now - $0 > longest }
+        recent.append(now)
+        restarts += 1
+    }
+
+    /// Whether the deaths counted so far, the present one included, are more than the policy's window allows.
+    func exceeds(_ window: RestartPolicy.Window?, at now: MonotonicInstant) -> Bool {
+        guard let window else { return false }
+        return recent.count { now - $0 <= window.period } > window.count
+    }
+
+    /// How long to wait before the restart that follows the death counted last.
+    mutating func nextDelay(
+        _ backoff: Backoff, at now: MonotonicInstant, using random: inout some RandomNumberGenerator
+    ) -> Duration {
+        guard backoff.maximum > .zero else { return .zero }
+        if recent.count(where: { now - $0 <= backoff.immediatePeriod }) <= backoff.immediate { return .zero }
+        let ceiling = backoff.ceiling(step: backoffStep)
+        backoffStep += 1
+        return .nanoseconds(Int64.random(in: 0...ceiling.saturatedNanoseconds, using: &random))
+    }
+
+    /// How long to wait after the kernel refused a fork: at least half of a growing delay, whatever the policy says,
+    /// because trying at once is what keeps a machine short of memory or processes.
+    mutating func nextForkDelay(_ backoff: Backoff, using random: inout some RandomNumberGenerator) -> Duration {
+        var retry = backoff
+        retry.base = .milliseconds(100)
+        retry.maximum = max(backoff.maximum, .seconds(1))
+        let ceiling = retry.ceiling(step: forkFailures).saturatedNanoseconds
+        forkFailures += 1
+        return .nanoseconds(Int64.random(in: ceiling / 2...ceiling, using: &random))
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): random delays that a test can repeat, as part of a value.
+struct SplitMix64: RandomNumberGenerator, Equatable {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

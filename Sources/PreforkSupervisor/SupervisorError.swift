@@ -1,0 +1,50 @@
+// Why workers cannot be forked.
+
+public import PreforkSystem
+
+/// Forking workers failed before the first of them was made.
+public struct SupervisorError: Error, Equatable, Sendable {
+    /// What went wrong.
+    public enum Code: Hashable, Sendable {
+        /// The process has more than one thread, of which a child would have only the forking one: locks held by the
+        /// others would stay locked, and Swift tasks would never run.
+        case multithreaded(threads: Int)
+        /// The caller is a worker itself.
+        case alreadyForked
+        /// The number of workers makes no sense; the text says which number and where it came from.
+        case badWorkerCount(String)
+        /// A system call failed.
+        case system
+    }
+
+    public let code: Code
+    /// The failed call, for `.system`.
+    public let underlying: SystemError?
+
+    package init(_ code: Code, _ underlying: SystemError? = nil) {
+        self.code = code
+        self.underlying = underlying
+    }
+
+    package init(_ error: SystemError) {
+        self.init(.system, error)
+    }
+}
+
+extension SupervisorError: CustomStringConvertible {
+    public var description: String {
+        switch code {
+        case .multithreaded(let threads):
+            """
+            cannot fork: this process has \(threads) threads and fork keeps only one. Fork before anything starts \
+            threads: a Task, Task.sleep, Dispatch, a logging or metrics library, EventLoop.shared
+            """
+        case .alreadyForked:
+            "cannot fork workers from a worker"
+        case .badWorkerCount(let text):
+            "bad number of workers: \(text)"
+        case .system:
+            underlying.map { "cannot supervise: \($0)" } ?? "cannot supervise"
+        }
+    }
+}

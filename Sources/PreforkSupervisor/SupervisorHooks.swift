@@ -1,0 +1,30 @@
+// The program's own code at turning points of its workers' lives.
+
+/// A worker as hooks see it.
+public struct WorkerInfo: Hashable, Sendable {
+    /// The slot's number, 0 ..< count, the same for every worker that fills it.
+    public var taskID: Int
+    /// Which reload of the program it belongs to; 1 is the first.
+    public var generation: Int
+    /// Its process ID; nil before the fork.
+    public var pid: Int32?
+}
+
+/// Called at turning points. All but `afterFork` run in the supervisor, on its one thread: they must be quick, must
+/// not start threads (the next fork would be refused) and must not block.
+public struct SupervisorHooks: Sendable {
+    /// In the supervisor, right before each fork.
+    public var beforeFork: (@Sendable (WorkerInfo) -> Void)?
+    /// In the new worker, before its body: the place to open what must not be shared, such as database connections.
+    public var afterFork: (@Sendable (WorkerInfo) -> Void)?
+    /// A worker is ready.
+    public var onReady: (@Sendable (WorkerInfo) -> Void)?
+    /// Every worker is ready, for the first time.
+    public var onAllReady: (@Sendable () -> Void)?
+    /// A worker has ended and was reaped.
+    public var onExit: (@Sendable (ExitReport) -> Void)?
+    /// The pool begins to end.
+    public var onStop: (@Sendable (StopReason) -> Void)?
+
+    public init() {}
+}

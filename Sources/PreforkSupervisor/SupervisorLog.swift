@@ -1,0 +1,107 @@
+// What the supervisor says, one line for each event.
+
+import PreforkSystem
+
+/// One line of the supervisor's log.
+public struct LogLine: Hashable, Sendable {
+    public enum Level: String, Hashable, Sendable {
+        case info, warning, error
+    }
+
+    public var level: Level
+    /// Without time, process ID or line end.
+    public var text: String
+}
+
+/// Writes lines to standard error, and never waits for whoever reads them.
+///
+/// Lines that a full pipe does not take are dropped and counted; the next line that gets through says how many.
+final class StandardErrorLog {
+    private var lost = 0
+
+    func write(_ line: LogLine) {
+        let prefix = "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(line.level.rawValue): "
+        let note = lost > 0 ? "\(prefix)\(lost) log lines were lost: standard error was full\n" : ""
+        if writeToStandardErrorWithoutBlocking("\(note)\(prefix)\(line.text)\n") { lost = 0 } else { lost += 1 }
+    }
+}
+
+extension PoolReport {
+    /// The event as a sentence for the operator.
+    func line(limit: Int) -> LogLine {
+        switch self {
+        case .forked(let taskID, let pid, let restart):
+            LogLine(level: .info, text: "worker \(taskID) started (pid \(pid)\(restart > 0 ? ", restart \(restart) of it" : ""))")
+        case .forkFailed(let taskID, let reason, let delay):
+            LogLine(level: .error, text: "worker \(taskID) not started: \(reason); next try in \(delay.short)")
+        case .ready(let taskID, let pid, let after):
+            LogLine(level: .info, text: "worker \(taskID) ready (pid \(pid)) after \(after.short)")
+        case .allReady(let workers):
+            LogLine(level: .info, text: workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
+        case .exited(let report):
+            report.line(limit: limit)
+        case .stopping(let reason):
+            LogLine(level: reason.level, text: reason.text)
+        case .killing(let taskID, let pid, let reason):
+            LogLine(level: .warning, text: "worker \(taskID) (pid \(pid)) gets SIGKILL: \(reason.text)")
+        }
+    }
+}
+
+extension ExitReport {
+    fileprivate func line(limit: Int) -> LogLine {
+        var text = "worker \(taskID) (pid \(pid)) \(status) after \(uptime.short)"
+        if !wasReady { text += ", before it was ready" }
+        if outOfMemory { text += ", out of memory: the kernel's OOM killer was at work (memory.events)" }
+        text += " [cpu \((usage.userTime + usage.systemTime).short), peak \(usage.peakMemory >> 20) MiB]"
+        switch consequence {
+        case .none:
+            break
+        case .restart(let delay, let number):
+            text += "; restart \(delay == .zero ? "at once" : "in \(delay.short)")"
+            if wasReady { text += ", \(number) of \(limit)" }
+        case .giveUp:
+            text += "; no further restart"
+        }
+        let isQuiet = consequence == .none && (status.isSuccess || killReason == nil)
+        return LogLine(level: isQuiet ? .info : .warning, text: text)
+    }
+}
+
+extension StopReason {
+    fileprivate var level: LogLine.Level { self == .graceful || self == .quick ? .info : .error }
+
+    fileprivate var text: String {
+        switch self {
+        case .graceful: "stopping: workers finish what is in flight"
+        case .quick: "stopping quickly: workers drop what is in flight"
+        case .tooManyRestarts: "too many restarts: stopping all workers"
+        case .startFailed: "start failed, no worker has become ready: stopping"
+        }
+    }
+}
+
+extension KillReason {
+    fileprivate var text: String {
+        switch self {
+        case .bootTimeout: "not ready within the boot timeout"
+        case .drainTimeout: "not ended within the drain timeout"
+        case .stopNow: "asked to stop at once"
+        }
+    }
+}
+
+extension Duration {
+    /// For people: `312 µs`, `4.2 ms`, `1.5 s`, `3 min 20 s`.
+    var short: String {
+        let seconds = self.seconds
+        func rounded(_ value: Double) -> String {
+            value >= 100 ? "\(Int(value))" : "\(Double(Int(value * 10)) / 10)"
+        }
+        if seconds < 0.001 { return "\(Int(seconds * 1e6)) µs" }
+        if seconds < 1 { return "\(rounded(seconds * 1e3)) ms" }
+        if seconds < 120 { return "\(rounded(seconds)) s" }
+        let minutes = Int(seconds) / 60
+        return minutes < 120 ? "\(minutes) min \(Int(seconds) % 60) s" : "\(minutes / 60) h \(minutes % 60) min"
+    }
+}

@@ -1,0 +1,32 @@
+// How many workers a pool has.
+
+import PreforkSystem
+
+/// The number of workers of a pool.
+public enum WorkerCount: Hashable, Sendable {
+    /// One per core that this process may use (see `cpuCount`); `PREFORK_WORKERS` overrides.
+    case perCore
+    /// Exactly so many, 1...`maximum`.
+    case count(Int)
+
+    /// More workers than this are a mistake somewhere: a process each, and a line of the scoreboard.
+    public static let maximum = 10_000
+
+    /// - Throws: `.badWorkerCount` for a count out of range and for a PREFORK_WORKERS that is no such number.
+    package func resolve() throws(SupervisorError) -> Int {
+        let range = 1...Self.maximum
+        switch self {
+        case .count(let count):
+            guard range.contains(count) else {
+                throw SupervisorError(.badWorkerCount("\(count) is not within \(range)"))
+            }
+            return count
+        case .perCore:
+            guard let text = CurrentProcess.environment("PREFORK_WORKERS"), !text.isEmpty else { return cpuCount() }
+            guard let count = Int(text), range.contains(count) else {
+                throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(text) is not within \(range)"))
+            }
+            return count
+        }
+    }
+}

@@ -1,0 +1,23 @@
+// Facts about this process that upper floors ask for.
+
+import CPrefork
+import Glibc
+
+package enum CurrentProcess {
+    package static var pid: Int32 { getpid() }
+
+    /// An environment variable; nil when it is not set.
+    package static func environment(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
+    }
+
+    /// Children that end stay to be collected: with SIGCHLD ignored the kernel would drop their status (wait(2)).
+    package static func keepStatusOfChildren() {
+        _ = signal(SIGCHLD, SIG_DFL)
+    }
+
+    /// Ends this process as exit(3) does: its atexit handlers run.
+    package static func exit(code: Int32) -> Never {
+        Glibc.exit(code)
+    }
+}

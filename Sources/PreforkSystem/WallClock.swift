@@ -1,0 +1,21 @@
+// The time of day, for people who read logs.
+
+import CPrefork
+import Glibc
+
+package enum WallClock {
+    /// The present time in UTC with milliseconds, for example `2026-11-21T03:00:00.042Z` (RFC 3339).
+    package static var timestamp: String {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        var parts = tm()
+        gmtime_r(&time.tv_sec, &parts)
+        let date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        let milliseconds = String(time.tv_nsec / 1_000_000 + 1_000).dropFirst()
+        return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(milliseconds)Z"
+    }
+
+    private static func two(_ number: Int32) -> String {
+        number < 10 ? "0\(number)" : "\(number)"
+    }
+}
