@@ -1,6 +1,8 @@
 #include "cprefork.h"
 
-static __thread void *thread_loop;
+// Asked at every stream operation: initial-exec spares the call of __tls_get_addr, at the price that a library with
+// this package in it must be loaded with the program, not later by dlopen.
+static __thread void *thread_loop __attribute__((tls_model("initial-exec")));
 
 void *cprefork_thread_loop(void) { return thread_loop; }
 

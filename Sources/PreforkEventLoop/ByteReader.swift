@@ -42,11 +42,11 @@ public final class ByteReader: @unchecked Sendable {
     ///
     /// With `fill` this is the door for parsers that look at bytes in place. On the loop only; the pointer must not
     /// leave the closure.
+    @inlinable
     public func withBufferedBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        assertOnLoop()
-        return try body(buffer.bytes)
+        return try body(bufferedBytes)
     }
 
     /// Marks the first `count` buffered bytes as read. On the loop only.
@@ -260,6 +260,12 @@ extension ByteReader {
         let bytes = [UInt8](buffer.bytes.prefix(count))
         buffer.consume(count)
         return bytes
+    }
+
+    @usableFromInline
+    var bufferedBytes: UnsafeRawBufferPointer {
+        assertOnLoop()
+        return buffer.bytes
     }
 
     private func assertOnLoop() {

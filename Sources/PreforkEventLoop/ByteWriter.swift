@@ -38,6 +38,14 @@ public final class ByteWriter: @unchecked Sendable {
 
     /// Writes all of `bytes`.
     public func write(_ bytes: [UInt8]) async throws {
+        // The common case first and without a slice: on the loop, nobody in the way, and the kernel takes everything.
+        if channel.loop.isCurrent, !isWriting, waiting.isEmpty {
+            try Task.checkCancellation()
+            try checkUsable()
+            let count = try bytes.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
+            if count == bytes.count { return }
+            return try await writeRest(of: bytes.dropFirst(count), hasBegun: count > 0)
+        }
         try await write(bytes[...])
     }
 

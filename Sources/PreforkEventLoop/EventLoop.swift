@@ -61,22 +61,20 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         ThreadLoop.current = Unmanaged.passUnretained(self).toOpaque()
         defer { ThreadLoop.current = nil }
         while true {
-            let isFinished = runReadyJobs(until: isDone)
-            if isFinished { return }
+            runReadyJobs()
+            if isDone() { return }
             try waitForEvents()
         }
     }
 
     /// Runs jobs until none is left, but looks at descriptors and timers at least every thousand of them: tasks that
     /// keep each other busy must not starve the sockets.
-    private func runReadyJobs(until isDone: () -> Bool) -> Bool {
+    private func runReadyJobs() {
         readInbox()
         for _ in 0..<1_000 {
-            if isDone() { return true }
-            guard let entry = jobs.popFirst() else { return false }
+            guard let entry = jobs.popFirst() else { return }
             run(entry)
         }
-        return isDone()
     }
 
     private func readInbox() {

@@ -68,18 +68,31 @@ extension EventLoop {
         let task = Task(executorPreference: preference) {
             do {
                 let value = try await body()
-                self.execute { box.result = .success(value) }
+                self.execute { box.complete(.success(value)) }
             } catch {
-                self.execute { box.result = .failure(error) }
+                self.execute { box.complete(.failure(error)) }
             }
         }
         started(task)
-        try run { box.result != nil }
+        let completion: Completion = box
+        try run { completion.isDone }
         return try box.result!.get()  // `run(until:)` has returned, so there is a result
     }
 }
 
 /// Where a task leaves its result for the loop. Written and read on the loop's thread only.
-private final class ResultBox<Success: Sendable>: @unchecked Sendable {
-    var result: Result<Success, any Error>?
+private final class ResultBox<Success: Sendable>: Completion, @unchecked Sendable {
+    private(set) var result: Result<Success, any Error>?
+
+    func complete(_ result: Result<Success, any Error>) {
+        self.result = result
+        isDone = true
+    }
+}
+
+/// The part that the loop asks at every turn; not generic, because a generic class unknown to the compiler costs a
+/// metadata lookup each time.
+private class Completion: @unchecked Sendable {
+    // Sendable: as ResultBox, whose half it is.
+    fileprivate(set) final var isDone = false
 }

@@ -163,17 +163,18 @@ final class StreamChannel: @unchecked Sendable {
 
     private func register(forWriting: Bool) throws(StreamError) {
         if isClosed { throw StreamError(.closed) }
+        if watch != nil, watchesWriting || !forWriting { return }
+        let interest: EpollEvents =
+            forWriting ? [.readable, .peerFinished, .edge, .writable] : [.readable, .peerFinished, .edge]
         do {
-            let interest: EpollEvents = [.readable, .peerFinished, .edge]
             if let watch {
-                guard forWriting, !watchesWriting else { return }
-                try loop.modify(watch, for: interest.union(.writable))
+                try loop.modify(watch, for: interest)
             } else {
                 let watch = Watch(fd) { [unowned self] events in handle(events) }
-                try loop.add(watch, for: forWriting ? interest.union(.writable) : interest)
+                try loop.add(watch, for: interest)
                 self.watch = watch
             }
-            watchesWriting = watchesWriting || forWriting
+            watchesWriting = forWriting
         } catch {
             // A regular file is always ready and epoll refuses it (EPERM): there is nothing to wait for.
             guard error.errno == .notPermitted else { throw StreamError(error) }
@@ -183,16 +184,15 @@ final class StreamChannel: @unchecked Sendable {
     }
 
     private func handle(_ events: EpollEvents) {
-        let isOver = !events.isDisjoint(with: [.hangUp, .error])
-        if isOver || !events.isDisjoint(with: [.readable, .peerFinished]) {
+        if events.isOver || events.isReadable {
             mayRead = true
             readers.resume(.ready)
         }
-        if isOver || events.contains(.writable) {
+        if events.isOver || events.isWritable {
             mayWrite = true
             writers.resume(.ready)
         }
-        if isOver || events.contains(.peerFinished) {
+        if events.isOver || events.isPeerFinished {
             hasHungUp = true
             tellCloseObservers()
         }

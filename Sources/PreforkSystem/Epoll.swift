@@ -22,6 +22,16 @@ package struct EpollEvents: OptionSet, Sendable {
     package static let exclusive = EpollEvents(rawValue: cprefork_epollexclusive)
 }
 
+// Plain questions, because the set algebra of an OptionSet is generic, and generic code of another module is not
+// specialised on the loop's hot path.
+extension EpollEvents {
+    package var isReadable: Bool { rawValue & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 }
+    package var isWritable: Bool { rawValue & EPOLLOUT.rawValue != 0 }
+    package var isPeerFinished: Bool { rawValue & EPOLLRDHUP.rawValue != 0 }
+    /// Both directions are over: EPOLLHUP or EPOLLERR.
+    package var isOver: Bool { rawValue & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 }
+}
+
 /// An epoll instance. Each descriptor carries a word of the user's that comes back with its events.
 package struct Epoll: ~Copyable, Sendable {
     package let descriptor: Descriptor

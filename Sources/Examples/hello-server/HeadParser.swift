@@ -33,10 +33,10 @@ struct HeadParser {
         let start = position
         while bytes[position].isToken { position += 1 }
         guard position > start, bytes[position] == .space else { return nil }
-        let name = bytes[start..<position]
+        let name = UnsafeRawBufferPointer(rebasing: bytes[start..<position])
         position += 1
-        if name.elementsEqual("GET".utf8) { return .get }
-        return name.elementsEqual("HEAD".utf8) ? .head : .other
+        if name.isEqual(to: "GET") { return .get }
+        return name.isEqual(to: "HEAD") ? .head : .other
     }
 
     private mutating func parseTarget() -> String? {
@@ -50,7 +50,9 @@ struct HeadParser {
 
     /// True for HTTP/1.1, false for HTTP/1.0, nil for anything else.
     private mutating func parseVersion() -> Bool? {
-        guard position + 10 <= end, bytes[position..<position + 7].elementsEqual("HTTP/1.".utf8) else { return nil }
+        guard position + 10 <= end,
+            UnsafeRawBufferPointer(rebasing: bytes[position..<position + 7]).isEqual(to: "HTTP/1.")
+        else { return nil }
         let minor = bytes[position + 7]
         guard minor == UInt8(ascii: "1") || minor == UInt8(ascii: "0") else { return nil }
         guard bytes[position + 8] == .cr, bytes[position + 9] == .lf else { return nil }
@@ -101,6 +103,12 @@ extension UnsafeRawBufferPointer {
         while let first = slice.first, first == .space || first == 9 { slice = slice.dropFirst() }
         while let last = slice.last, last == .space || last == 9 { slice = slice.dropLast() }
         return UnsafeRawBufferPointer(rebasing: slice)
+    }
+
+    fileprivate func isEqual(to text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        for index in 0..<count where self[index] != text.utf8Start[index] { return false }
+        return true
     }
 
     /// `text` in lower case.

@@ -21,7 +21,8 @@ struct ResponseBuffer {
     ///   - withBody: false for HEAD, which gets the fields alone.
     ///   - keepAlive: false tells the client that the connection ends with this answer.
     mutating func append(_ status: Status, _ body: String, withBody: Bool = true, keepAlive: Bool) {
-        append(status == .ok ? "HTTP/1.1 200 OK" : "HTTP/1.1 \(status.rawValue)")
+        append("HTTP/1.1 ")
+        append(status.rawValue)
         append("\r\nDate: ")
         bytes.append(contentsOf: DateField.now())
         append("\r\nContent-Type: text/plain\r\nContent-Length: ")
@@ -35,7 +36,8 @@ struct ResponseBuffer {
     }
 
     private mutating func append(_ text: String) {
-        bytes.append(contentsOf: text.utf8)
+        var text = text
+        text.withUTF8 { bytes.append(contentsOf: $0) }
     }
 }
 
