@@ -13,6 +13,9 @@ struct WorkerProcessMain {
         do {
             let loop = try EventLoop()
             if runtime.executor == .wholeProcess { loop.becomeProcessExecutor() }
+            loop.balance = ConnectionBalance(
+                publish: { [seat] in seat.publish(connections: $0) },
+                isAboveAverage: { [seat] in seat.hasMoreConnectionsThanAverage })
             let worker = Worker(seat: seat, loop: loop)
             if runtime.readiness == .automatic { loop.onFirstWait = { worker.ready() } }
             try loop.onEnd(of: seat.supervisorPipe) { exitChild(code: 1) }

@@ -14,6 +14,7 @@ final class Acceptor: @unchecked Sendable {
     private var watch: Watch!
     private var isWatching = false
     private var isPaused = false
+    private var standsBack = false
     private var lastAccepts = 0
     private var pause: ScheduledCall?
 
@@ -42,6 +43,7 @@ final class Acceptor: @unchecked Sendable {
         connection.channel.close()
         let wasFull = connections.count >= limit
         connections.remove(connection)
+        countConnection(-1)
         if isPaused { resume() } else if wasFull { slot.resume(.ready) }
     }
 
@@ -61,13 +63,28 @@ final class Acceptor: @unchecked Sendable {
         pause = nil
     }
 
-    private var canAccept: Bool { !isPaused && connections.count < limit }
+    private var canAccept: Bool { !isPaused && !standsBack && connections.count < limit }
+
+    private func countConnection(_ change: Int) {
+        loop.acceptedConnections += change
+        loop.balance?.publish(loop.acceptedConnections)
+    }
+
+    private func standBack() {
+        standsBack = true
+        loop.call(after: .microseconds(200)) { [weak self] in
+            self?.standsBack = false
+            self?.slot.resume(.ready)
+        }
+    }
 
     /// One connection for each wake-up, then back to the end of the kernel's queue of waiting workers.
     ///
     /// EPOLLEXCLUSIVE alone wakes the worker that registered first whenever it waits, so that one worker gets nearly
     /// all connections (pitchfork #71, #127). A worker that registers anew after each accept stands last, which deals
-    /// connections round robin; two calls a connection is what it costs.
+    /// connections round robin; two calls a connection is what it costs. In a burst the workers that have the CPU
+    /// would still take the others' turns: one that has more than the average stands back for a moment, in which the
+    /// others, who were woken too, come to accept. A moment only, so that a sibling which is stuck delays nobody.
     private func accept() throws -> Connection? {
         do {
             guard let (socket, peer) = try Socket.accept(listener.descriptor) else { return nil }
@@ -78,6 +95,8 @@ final class Acceptor: @unchecked Sendable {
             }
             let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
             connections.insert(connection)
+            countConnection(+1)
+            if loop.balance?.isAboveAverage() == true { standBack() }
             return connection
         } catch {
             try handle(error)

@@ -21,6 +21,10 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     var chunks = ChunkPool()
     /// Whether new work is still welcome. Servers on this loop end and drain when a stop is requested.
     public let stopRequest = StopRequest()
+    /// Set where several processes accept from one queue.
+    package var balance: ConnectionBalance?
+    /// Connections that were accepted on this loop and are open.
+    var acceptedConnections = 0
     /// Called once, before the loop waits for the first time with nothing left to run.
     package var onFirstWait: (() -> Void)?
     /// True where this loop runs every task of the process: `Task {}`, `Task.sleep`, actors and the main actor.

@@ -9,6 +9,9 @@ import Synchronization
 /// |-------------------|-----------------|--------------------------|----------------------------------------|
 /// | 0 ..< 8           | service stops   | supervisor               | 1: the whole pool is ending            |
 /// | 64 × (1 + slot)   | ready spawn     | that slot's worker       | the spawn number of a ready worker     |
+/// | the same + 8      | connections     | that slot's worker       | how many it serves                     |
+///
+/// The supervisor clears a slot's line when it has reaped the worker.
 ///
 /// A cache line for each writer: no update of one worker slows another. The supervisor learns of news by an eventfd
 /// and then reads the lines.
@@ -22,9 +25,9 @@ package final class Scoreboard: Sendable {
 
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
     /// ever used as this atomic word; the mapping lives as long as the object.
-    private func word(line: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    private func word(line: Int, _ index: Int = 0) -> UnsafeMutablePointer<Atomic<UInt64>> {
         precondition(line >= 0 && (line + 1) * Self.lineSize <= mapping.byteCount, "scoreboard line \(line)")
-        return (mapping.base + line * Self.lineSize).assumingMemoryBound(to: Atomic<UInt64>.self)
+        return (mapping.base + line * Self.lineSize + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
     package var serviceStops: Bool {
@@ -38,5 +41,29 @@ package final class Scoreboard: Sendable {
 
     func setReadySpawn(_ spawn: UInt64, slot: Int) {
         word(line: 1 + slot).pointee.store(spawn, ordering: .releasing)
+    }
+
+    func setConnections(_ count: Int, slot: Int) {
+        word(line: 1 + slot, 1).pointee.store(UInt64(count), ordering: .relaxed)
+    }
+
+    func clear(slot: Int) {
+        word(line: 1 + slot, 1).pointee.store(0, ordering: .relaxed)
+        word(line: 1 + slot).pointee.store(0, ordering: .releasing)
+    }
+
+    /// Whether a slot's worker serves more connections than the average of the ready workers; of a large pool, of the
+    /// 64 after it.
+    func hasMoreConnectionsThanAverage(slot: Int) -> Bool {
+        let slots = mapping.byteCount / Self.lineSize - 1
+        var workers: UInt64 = 0
+        var connections: UInt64 = 0
+        for offset in 0..<min(slots, 64) {
+            let line = 1 + (slot + offset) % slots
+            guard word(line: line).pointee.load(ordering: .relaxed) != 0 else { continue }
+            workers += 1
+            connections += word(line: line, 1).pointee.load(ordering: .relaxed)
+        }
+        return word(line: 1 + slot, 1).pointee.load(ordering: .relaxed) * workers > connections
     }
 }

@@ -179,6 +179,7 @@ package final class Supervisor {
         }
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         children[slot] = nil
+        scoreboard.clear(slot: slot)
         return handle(.exited(slot: slot, exit, outOfMemory: wasOutOfMemory(exit)))
     }
 

@@ -13,6 +13,16 @@ package struct WorkerSeat: Sendable {
     let spawn: UInt64
     let news: Int32
 
+    /// Tells the siblings how many connections this worker serves.
+    package func publish(connections: Int) {
+        scoreboard.setConnections(connections, slot: info.taskID)
+    }
+
+    /// Whether a sibling should take the next connection.
+    package var hasMoreConnectionsThanAverage: Bool {
+        scoreboard.hasMoreConnectionsThanAverage(slot: info.taskID)
+    }
+
     /// Tells the supervisor that this worker can serve. A second call has no effect.
     package func markReady() {
         guard scoreboard.readySpawn(slot: info.taskID) != spawn else { return }

@@ -1,0 +1,15 @@
+// How a worker's share of the connections compares with its siblings'.
+
+/// Tells siblings how many connections this process serves, and whether that is more than their average. Given to the
+/// loop by whoever knows the siblings.
+package struct ConnectionBalance {
+    /// Publishes this process's count.
+    package let publish: (Int) -> Void
+    /// Whether a sibling should take the next connection.
+    package let isAboveAverage: () -> Bool
+
+    package init(publish: @escaping (Int) -> Void, isAboveAverage: @escaping () -> Bool) {
+        self.publish = publish
+        self.isAboveAverage = isAboveAverage
+    }
+}
