@@ -47,10 +47,11 @@ let package = Package(
         floor("Prefork", on: ["PreforkSupervisor", "PreforkEventLoop", "PreforkSystem"]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
         program("fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork"]),
-        tests("PreforkSystemTests", of: ["PreforkSystem"]),
-        tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem"]),
+        .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
+        tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
+        tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
-        tests("PreforkTests", of: ["Prefork", "PreforkSystem", "fork-fixture", "hello-server"]),
+        tests("PreforkTests", of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server"]),
         tests("HelloServerTests", of: ["hello-server"]),
     ]
 )

@@ -2,6 +2,7 @@
 #include "cprefork.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,22 @@ int cprefork_waitid(int pidfd, pid_t pid, struct cprefork_exit *result) {
 }
 
 int cprefork_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+int cprefork_affinity_count(void) {
+    // The mask must be as large as the kernel's own, which a build for many processors makes larger than cpu_set_t
+    // (sched_getaffinity(2): EINVAL).
+    for (int processors = 1024; processors <= 1 << 20; processors *= 2) {
+        cpu_set_t *set = CPU_ALLOC(processors);
+        if (set == NULL) return 0;
+        size_t size = CPU_ALLOC_SIZE(processors);
+        CPU_ZERO_S(size, set);
+        int answer = sched_getaffinity(0, size, set);
+        int count = answer == 0 ? CPU_COUNT_S(size, set) : 0;
+        CPU_FREE(set);
+        if (answer == 0 || errno != EINVAL) return count;
+    }
+    return 0;
+}
 
 void cprefork_reseed(void) {
     struct { unsigned random; long drand48; } seeds;

@@ -40,7 +40,10 @@ struct SlotRecord: Equatable {
         _ backoff: Backoff, at now: MonotonicInstant, using random: inout some RandomNumberGenerator
     ) -> Duration {
         guard backoff.maximum > .zero else { return .zero }
-        if recent.count(where: { now - $0 <= backoff.immediatePeriod }) <= backoff.immediate { return .zero }
+        // Once a slot waits, it goes on waiting until a worker was stable: a pause longer than the period must not look
+        // like a quiet time.
+        let isQuick = recent.count(where: { now - $0 <= backoff.immediatePeriod }) > backoff.immediate
+        guard isQuick || backoffStep > 0 else { return .zero }
         let ceiling = backoff.ceiling(step: backoffStep)
         backoffStep += 1
         return .nanoseconds(Int64.random(in: 0...ceiling.saturatedNanoseconds, using: &random))

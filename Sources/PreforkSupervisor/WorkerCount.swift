@@ -22,11 +22,12 @@ public enum WorkerCount: Hashable, Sendable {
             }
             return count
         case .perCore:
-            guard let text = CurrentProcess.environment("PREFORK_WORKERS"), !text.isEmpty else { return cpuCount() }
-            guard let count = Int(text), range.contains(count) else {
-                throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(text) is not within \(range)"))
+            switch workerOverride(CurrentProcess.environment("PREFORK_WORKERS")) {
+            case .absent: return cpuCount()
+            case .valid(let count) where range.contains(count): return count
+            case .valid(let count): throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(count) is not within \(range)"))
+            case .invalid(let text): throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(text) is not within \(range)"))
             }
-            return count
         }
     }
 }

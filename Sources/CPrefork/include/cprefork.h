@@ -48,6 +48,9 @@ void cprefork_flush_stdio(void);
 /// Resets every signal to its default action, except SIGPIPE, which is ignored. Runs in the child after fork.
 void cprefork_reset_signal_actions(void);
 
+/// How many processors are in this process's affinity mask; 0 when the kernel does not say. CPU_COUNT_S is a macro.
+int cprefork_affinity_count(void);
+
 // ---- events ---------------------------------------------------------------------------------------------------
 
 /// epoll_pwait2(2) with nanoseconds where the kernel has it (5.11), else epoll_wait(2) with milliseconds,

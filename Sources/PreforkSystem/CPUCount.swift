@@ -1,0 +1,48 @@
+// How many workers "one per core" means here.
+
+import CPrefork
+import Glibc
+
+/// How many processors this process may use: those of its affinity mask (sched_getaffinity(2)), but no more than its
+/// control groups' CPU quota, rounded up; at least 1. The environment variable `PREFORK_WORKERS` overrides.
+///
+/// Follows tornado.process.cpu_count, which counts the machine's processors whatever share of them a container has
+/// (and so starts 64 workers for half a core: nginx/docker-nginx #31, laravel/octane #1101).
+public func cpuCount() -> Int {
+    if case .valid(let count) = workerOverride(CurrentProcess.environment("PREFORK_WORKERS")) { return count }
+    return CPULimits(affinity: affinityCount(), quota: ControlGroup.current.cpuQuota).count
+}
+
+/// What limits a process's use of processors.
+struct CPULimits {
+    var affinity: Int
+    /// Processors' worth of time, for example 1.5; nil for no limit.
+    var quota: Double?
+
+    var count: Int {
+        let processors = max(1, affinity)
+        // A quota beyond the processors is none; compared as Double, so that no value is too large to convert.
+        guard let quota, quota < Double(processors) else { return processors }
+        return max(1, Int(quota.rounded(.up)))
+    }
+}
+
+/// The meaning of a PREFORK_WORKERS.
+package enum WorkerOverride: Equatable, Sendable {
+    case absent
+    case valid(Int)
+    case invalid(String)
+}
+
+/// - Parameter value: the variable's text; nil or empty when it is not set.
+package func workerOverride(_ value: String?) -> WorkerOverride {
+    guard let value, !value.isEmpty else { return .absent }
+    guard let count = Int(value), count > 0 else { return .invalid(value) }
+    return .valid(count)
+}
+
+/// The processors in this process's affinity mask.
+private func affinityCount() -> Int {
+    let count = Int(cprefork_affinity_count())
+    return count > 0 ? count : Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+}

@@ -1,0 +1,35 @@
+// How often the kernel's out-of-memory killer has struck in this control group.
+
+/// The counter that tells a worker killed for memory from one killed by somebody.
+///
+/// Version 2: `oom_kill` in memory.events, which counts the group and its descendants (kernel documentation,
+/// cgroup-v2). Version 1: `oom_kill` in memory.oom_control (Linux 4.13).
+package struct OutOfMemoryKills: Sendable {
+    private let path: String?
+
+    package init() {
+        self.init(.current) { (try? SmallFile.read($0)) != nil }
+    }
+
+    init(_ group: ControlGroup, exists: (String) -> Bool) {
+        let candidates = [
+            group.unified.map { "\($0.directory)/memory.events" },
+            group.controllers["memory"].map { "\($0.directory)/memory.oom_control" },
+        ]
+        path = candidates.compactMap(\.self).first(where: exists)
+    }
+
+    /// The count so far; nil where the kernel does not tell.
+    package func current() -> UInt64? {
+        guard let path, let text = try? SmallFile.read(path) else { return nil }
+        return Self.count(in: text)
+    }
+
+    static func count(in text: String) -> UInt64? {
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            if fields.count == 2, fields[0] == "oom_kill" { return UInt64(fields[1]) }
+        }
+        return nil
+    }
+}

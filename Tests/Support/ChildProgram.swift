@@ -1,0 +1,130 @@
+// A program that a test starts, watches and is sure to end.
+
+import Glibc
+public import PreforkSystem
+
+/// A running program in a process group of its own. Whatever is left of the group is killed when the object goes.
+public final class ChildProgram: @unchecked Sendable {
+    // Sendable: `status` is written under the test's own await, one waiter at a time.
+    public let pid: Int32
+    private let outputPath: String
+    private let errorPath: String
+    private var status: Int32?
+
+    /// Starts a product of this package, for example `fork-fixture`.
+    public init(_ product: String, _ arguments: [String] = [], environment: [String: String] = [:]) throws {
+        let path = Self.productsDirectory + "/" + product
+        outputPath = try temporaryFile()
+        errorPath = try temporaryFile()
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_APPEND, 0)
+        posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_APPEND, 0)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // A test runner's threads block signals and its runtime ignores some; a program starts with neither.
+        var none = sigset_t()
+        sigemptyset(&none)
+        var all = sigset_t()
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        let variables = Self.inheritedEnvironment().filter { !$0.hasPrefix("PREFORK_") }
+        var argv = ([path] + arguments).map { strdup($0) } + [nil]
+        var envp = (variables + environment.map { "\($0)=\($1)" }).map { strdup($0) } + [nil]
+        defer { (argv + envp).forEach { free($0) } }
+        var child: pid_t = 0
+        let code = posix_spawn(&child, path, &actions, &attributes, &argv, &envp)
+        guard code == 0 else { throw SpawnError(path: path, code: code) }
+        pid = child
+    }
+
+    deinit {
+        kill(-pid, SIGKILL)
+        if status == nil { waitpid(pid, nil, 0) }
+        unlink(outputPath)
+        unlink(errorPath)
+    }
+
+    /// What it has written to standard output so far.
+    public var output: String { read(outputPath) }
+    /// What it has written to standard error so far.
+    public var errors: String { read(errorPath) }
+
+    public func send(_ signal: Signal) {
+        kill(pid, signal.rawValue)
+    }
+
+    /// Its children, all or those whose command line is a worker's.
+    public var children: [Int32] { childrenOf(pid) }
+
+    /// How many processes its group has, itself included.
+    public var groupSize: Int {
+        processes().count { getpgid($0) == pid && !isZombie($0) }
+    }
+
+    public var openDescriptors: Int {
+        entries("/proc/\(pid)/fd").count
+    }
+
+    /// Waits for its end.
+    ///
+    /// - Returns: the exit code, or minus the signal.
+    public func waitForExit(within limit: Duration = .seconds(30)) async throws -> Int32 {
+        try await eventually(within: limit, "\(pid) has ended\n\(output)\n\(errors)") {
+            if self.status != nil { return true }
+            var status: Int32 = 0
+            guard waitpid(self.pid, &status, WNOHANG) == self.pid else { return false }
+            self.status = status
+            return true
+        }
+        let status = self.status!
+        return status & 0x7F == 0 ? (status >> 8) & 0xFF : -(status & 0x7F)
+    }
+
+    /// Waits until standard output has a line that starts with `text`, and returns what follows on it.
+    @discardableResult
+    public func waitForLine(_ text: String, within limit: Duration = .seconds(30)) async throws -> String {
+        var found = ""
+        try await eventually(within: limit, "a line '\(text)'\n\(output)\n\(errors)") {
+            guard let line = self.output.split(separator: "\n").first(where: { $0.hasPrefix(text) }) else { return false }
+            found = String(line.dropFirst(text.count))
+            return true
+        }
+        return found
+    }
+
+    private static var productsDirectory: String {
+        let program = CommandLine.arguments[0]
+        return program.contains(".xctest")
+            ? String(program[..<program.range(of: "/", last: true)]) : ".build/debug"
+    }
+
+    private static func inheritedEnvironment() -> [String] {
+        var variables: [String] = []
+        var entry = environ
+        while let text = entry.pointee {
+            variables.append(String(cString: text))
+            entry += 1
+        }
+        return variables
+    }
+}
+
+struct SpawnError: Error {
+    let path: String
+    let code: Int32
+}
+
+extension String {
+    /// The index of the last `character`.
+    fileprivate func range(of character: Character, last: Bool) -> String.Index {
+        lastIndex(of: character) ?? startIndex
+    }
+}
