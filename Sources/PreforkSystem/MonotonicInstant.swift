@@ -1,6 +1,6 @@
 // Points in time that no clock setting moves.
 
-import Glibc
+import CPrefork
 
 /// A point on CLOCK_MONOTONIC, in nanoseconds.
 ///
@@ -14,9 +14,7 @@ package struct MonotonicInstant: Comparable, Hashable, Sendable {
     }
 
     package static var now: MonotonicInstant {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return MonotonicInstant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        MonotonicInstant(nanoseconds: cprefork_monotonic_nanoseconds())
     }
 
     /// A time that never comes.

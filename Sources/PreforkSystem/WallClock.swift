@@ -6,12 +6,12 @@ import Glibc
 package enum WallClock {
     /// The present time in UTC with milliseconds, for example `2026-11-21T03:00:00.042Z` (RFC 3339).
     package static var timestamp: String {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
+        let now = cprefork_wall_clock_milliseconds()
+        var second = time_t(now / 1_000)
         var parts = tm()
-        gmtime_r(&time.tv_sec, &parts)
+        gmtime_r(&second, &parts)
         let date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-        let milliseconds = String(time.tv_nsec / 1_000_000 + 1_000).dropFirst()
+        let milliseconds = String(now % 1_000 + 1_000).dropFirst()
         return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(milliseconds)Z"
     }
 

@@ -83,6 +83,15 @@ int cprefork_pipe(int ends[_Nonnull 2]);
 /// `peer` is a struct sockaddr_storage, untyped here so that the type has one home, the Glibc module.
 int cprefork_accept(int listener, void *peer, uint32_t *length);
 
+// ---- clocks ---------------------------------------------------------------------------------------------------
+// struct timespec has two homes among the modules of the toolchain; a number has none.
+
+/// CLOCK_MONOTONIC in nanoseconds.
+int64_t cprefork_monotonic_nanoseconds(void);
+
+/// CLOCK_REALTIME in milliseconds since 1970.
+int64_t cprefork_wall_clock_milliseconds(void);
+
 // ---- memory ---------------------------------------------------------------------------------------------------
 
 /// memmem(3), which the Glibc module does not show.
