@@ -1,1 +1,36 @@
-print("x")
+// Programs that fork, for tests that must not: a test runner has many threads. `fork-fixture SCENARIO [ARGUMENT ...]`.
+
+import Prefork
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+
+let scenarios: [String: ([String]) throws -> Void] = [
+    "tornado": tornadoScenario,
+    "max-restarts": maxRestartsScenario,
+    "threads": threadsScenario,
+    "fork-in-worker": forkInWorkerScenario,
+    "bad-count": badCountScenario,
+    "stdio": stdioScenario,
+    "random": randomScenario,
+    "own-children": ownChildrenScenario,
+    "serve": serveScenario,
+    "slow-boot": slowBootScenario,
+    "ignore-stop": ignoreStopScenario,
+    "crash-loop": crashLoopScenario,
+    "fork-refused": forkRefusedScenario,
+    "hooks": hooksScenario,
+    "one-thread": oneThreadScenario,
+    "body-fails": bodyFailsScenario,
+    "descriptors": descriptorsScenario,
+]
+
+guard let name = arguments.first, let scenario = scenarios[name] else {
+    say("scenarios: \(scenarios.keys.sorted().joined(separator: " "))")
+    exit(64)
+}
+do {
+    try scenario(Array(arguments.dropFirst()))
+} catch {
+    say("error: \(error)")
+    exit(75)
+}

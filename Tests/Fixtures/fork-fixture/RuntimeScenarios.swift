@@ -1,0 +1,159 @@
+// The main form: an async body in each worker.
+
+import Prefork
+import PreforkSystem
+
+private func count(_ arguments: [String], default standard: Int) -> Int {
+    arguments.first.flatMap { Int($0) } ?? standard
+}
+
+/// Workers that wait until they are asked to stop.
+func serveScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(count(arguments, default: 3)))
+    runtime.hooks.onAllReady = { say("all ready") }
+    let summary = try runtime.run { worker in
+        say("worker \(worker.taskID) \(getpid())")
+        try await worker.stopRequested.wait()
+        say("worker \(worker.taskID) stops")
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}
+
+/// Workers that block before they are ready.
+func slowBootScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(2))
+    runtime.bootTimeout = .milliseconds(count(arguments, default: 60_000))
+    runtime.drainTimeout = .milliseconds(300)
+    runtime.restarts.bootLimit = 2
+    runtime.restarts.backoff.maximum = .zero
+    let summary = try runtime.run { worker in
+        say("boots \(worker.taskID)")
+        while true { sleep(100) }
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}
+
+/// Workers that do not care about a stop.
+func ignoreStopScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(2))
+    runtime.drainTimeout = .milliseconds(300)
+    runtime.hooks.onAllReady = { say("all ready") }
+    runtime.hooks.onExit = { say("exit \($0.taskID) \($0.status) \($0.killReason.map { "\($0)" } ?? "-")") }
+    let summary = try runtime.run { worker in
+        try await EventLoop.sleep(for: .milliseconds(1))
+        while true { sleep(100) }
+    }
+    say("outcome \(summary.outcome)")
+}
+
+/// A worker that dies as soon as it is ready, with long delays between its lives.
+func crashLoopScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(1))
+    runtime.restarts.backoff = Backoff(immediate: 0, base: .seconds(1_000), maximum: .seconds(1_000))
+    runtime.hooks.onExit = { say("exit \($0.consequence)") }
+    let summary = try runtime.run { worker in
+        try await EventLoop.sleep(for: .milliseconds(1))
+        worker.exit(code: 5)
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}
+
+/// The kernel refuses processes for a while: a user without privileges, whose limit is raised after some refusals.
+func forkRefusedScenario(_ arguments: [String]) throws {
+    setLimit(1)
+    guard setgid(54_321) == 0, setuid(54_321) == 0 else { return say("skipped: cannot change user") }
+    nonisolated(unsafe) var attempts = 0
+    var runtime = ForkRuntime(workers: .count(3))
+    runtime.log = { line in if line.text.contains("not started") { say("refused: \(line.text)") } }
+    runtime.hooks.beforeFork = { _ in
+        attempts += 1
+        if attempts == 7 { setLimit(100) }
+    }
+    runtime.hooks.onAllReady = { say("all ready after \(attempts) attempts") }
+    let summary = try runtime.run { worker in
+        try await worker.stopRequested.wait()
+    }
+    say("outcome \(summary.outcome)")
+}
+
+/// RLIMIT_NPROC, which is 6 on Linux and a macro of itself that does not import.
+private func setLimit(_ processes: UInt) {
+    var limit = rlimit(rlim_cur: processes, rlim_max: 100)
+    _ = setrlimit(__rlimit_resource_t(6), &limit)
+}
+
+/// Every hook says its name.
+func hooksScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(1))
+    let supervisor = getpid()
+    @Sendable func tell(_ text: String) { say("\(getpid() == supervisor ? "supervisor" : "worker"): \(text)") }
+    runtime.hooks.beforeFork = { tell("beforeFork \($0.taskID) pid \($0.pid.map { _ in "set" } ?? "nil")") }
+    runtime.hooks.afterFork = { tell("afterFork \($0.taskID) generation \($0.generation)") }
+    runtime.hooks.onReady = { tell("onReady \($0.taskID)") }
+    runtime.hooks.onAllReady = { tell("onAllReady") }
+    runtime.hooks.onExit = { exit in
+        let hasUsage = exit.usage.peakMemory > 0 && exit.uptime > .zero
+        tell("onExit \(exit.taskID) \(exit.status) ready \(exit.wasReady) usage \(hasUsage) oom \(exit.outOfMemory)")
+    }
+    runtime.hooks.onStop = { tell("onStop \($0)") }
+    runtime.log = { line in tell("log \(line.level) \(line.text.split(separator: " ").prefix(2).joined(separator: " "))") }
+    _ = try runtime.run { worker in
+        try await worker.stopRequested.wait()
+    }
+}
+
+private actor Counter {
+    var value = 0
+
+    func add() async {
+        value += 1
+        try? await Task.sleep(for: .milliseconds(1))
+    }
+}
+
+@MainActor private func threadsSeenByMainActor() -> Int {
+    MainActor.assertIsolated()
+    return threadCount()
+}
+
+/// Tasks, sleeps, actors and the main actor in a worker: how many threads are there afterwards?
+func oneThreadScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(2))
+    if arguments.first == "body-only" { runtime.executor = .bodyOnly }
+    try runtime.run { worker in
+        let counter = Counter()
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    await counter.add()
+                    await Task.detached { await counter.add() }.value
+                    await Task { await counter.add() }.value
+                }
+            }
+        }
+        // Without the process executor nobody runs the main actor's queue: there it cannot be waited for.
+        let main = ForkRuntime.isSingleThreaded ? await threadsSeenByMainActor() : 0
+        let threads = threadCount()
+        say(
+            "worker \(worker.taskID): \(await counter.value) calls, \(threads == 1 ? "one thread" : "more threads"), "
+                + "main \(main), single-threaded \(ForkRuntime.isSingleThreaded)")
+    }
+}
+
+struct BodyError: Error {}
+
+/// A body that throws: exit code 1 and a line that says why.
+func bodyFailsScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(1))
+    runtime.restarts.limit = 0
+    runtime.hooks.onExit = { say("exit \($0.status) ready \($0.wasReady)") }
+    let summary = try runtime.run { _ in
+        try await EventLoop.sleep(for: .milliseconds(1))
+        throw BodyError()
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}
