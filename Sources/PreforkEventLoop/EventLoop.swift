@@ -63,7 +63,11 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     package func run(until isDone: () -> Bool) throws(SystemError) {
         precondition(ThreadLoop.current == nil, "an event loop already runs on this thread")
         ThreadLoop.current = Unmanaged.passUnretained(self).toOpaque()
-        defer { ThreadLoop.current = nil }
+        defer {
+            ThreadLoop.current = nil
+            // They hold the loop, which would otherwise never end.
+            sleepers = []
+        }
         while true {
             runReadyJobs()
             if isDone() { return }

@@ -170,7 +170,8 @@ final class StreamChannel: @unchecked Sendable {
             if let watch {
                 try loop.modify(watch, for: interest)
             } else {
-                let watch = Watch(fd) { [unowned self] events in handle(events) }
+                // Weak, because the last owner may be gone while its removal is still on the way to the loop.
+                let watch = Watch(fd) { [weak self] events in self?.handle(events) }
                 try loop.add(watch, for: interest)
                 self.watch = watch
             }

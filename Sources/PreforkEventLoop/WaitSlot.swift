@@ -15,7 +15,7 @@ enum WaitOutcome {
 /// A wait allocates nothing, ends at once when its task is cancelled on any thread, and leaves nothing behind.
 final class WaitSlot: @unchecked Sendable {
     // Sendable: `continuation` and `ticket` are touched on the loop's thread only; `cancel` goes there first.
-    private unowned let loop: EventLoop
+    private let loop: EventLoop
     private var continuation: UnsafeContinuation<WaitOutcome, Never>?
     /// Tells the present wait from an earlier one, whose cancellation may still be on its way from another thread.
     private var ticket: UInt64 = 0
