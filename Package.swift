@@ -52,6 +52,6 @@ let package = Package(
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
         tests("PreforkTests", of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server"]),
-        tests("HelloServerTests", of: ["hello-server"]),
+        tests("HelloServerTests", of: ["hello-server", "Prefork"]),
     ]
 )

@@ -12,8 +12,18 @@ public final class ChildProgram: @unchecked Sendable {
     private var status: Int32?
 
     /// Starts a product of this package, for example `fork-fixture`.
-    public init(_ product: String, _ arguments: [String] = [], environment: [String: String] = [:]) throws {
-        let path = Self.productsDirectory + "/" + product
+    ///
+    /// - Parameter descriptorLimit: how many descriptors it may have open; nil for the test's own limit.
+    public init(
+        _ product: String, _ arguments: [String] = [], environment: [String: String] = [:], descriptorLimit: Int? = nil
+    ) throws {
+        var arguments = arguments
+        var path = Self.productsDirectory + "/" + product
+        if let descriptorLimit {
+            // posix_spawn sets no limits; a shell does, and then becomes the program.
+            arguments = ["-c", "ulimit -n \(descriptorLimit); exec \"$0\" \"$@\"", path] + arguments
+            path = "/bin/sh"
+        }
         outputPath = try temporaryFile()
         errorPath = try temporaryFile()
         var actions = posix_spawn_file_actions_t()

@@ -18,9 +18,8 @@ public final class Client: @unchecked Sendable {
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         let address = SocketAddress.ipv4(0x7F00_0001, port: port)
         guard address.withSockaddr({ connect(socket, $0, $1) }) == 0 else {
-            let code = errno
-            close(socket)
-            throw ClientError(description: "connect: errno \(code)")
+            // deinit runs: the socket is closed there, once.
+            throw ClientError(description: "connect: errno \(errno)")
         }
     }
 

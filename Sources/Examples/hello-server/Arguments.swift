@@ -14,7 +14,8 @@ struct Arguments: Equatable {
     var port: UInt16 = 8080
     var unixPath: String?
     var workers: Int?
-    var maxRestarts = 100
+    /// Restarts of ready workers, and in a row of such that were not ready yet.
+    var maxRestarts: Int?
     /// The longest delay before a restart; zero: at once, always.
     var backoffMaximum: Duration?
     var reusePort = false
@@ -31,7 +32,7 @@ struct Arguments: Equatable {
           --port PORT        TCP port, 0 for a free one (8080)
           --unix PATH        listen on a Unix socket instead
           --workers N        how many workers (one per core, or PREFORK_WORKERS)
-          --max-restarts N   give up after so many restarts (100)
+          --max-restarts N   give up after so many restarts (100, and 10 in a row before a worker is ready)
           --backoff-max MS   longest delay before a restart; 0: restart at once, always (30000)
           --reuse-port       an accept queue for each worker (SO_REUSEPORT) instead of a shared one
           --body-only        Swift's own thread pool for all tasks but the worker's body

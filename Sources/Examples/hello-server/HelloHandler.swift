@@ -41,8 +41,9 @@ struct HelloHandler {
     private mutating func answer(_ request: Request) async throws -> Bool {
         connection.reader.consume(request.headLength)
         guard try await skipBody(request.bodyLength) else { return false }
-        let keepAlive = request.keepAlive && !connection.isDraining
         let (status, body) = try await route(request)
+        // Asked after the work: a stop may have come meanwhile.
+        let keepAlive = request.keepAlive && !connection.isDraining
         responses.append(status, body, withBody: request.method != .head, keepAlive: keepAlive)
         if responses.bytes.count > 64 * 1024 { try await flush() }
         if !keepAlive {

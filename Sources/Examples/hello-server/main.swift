@@ -11,7 +11,10 @@ func fail(_ text: String, code: Int32) -> Never {
 
 func serve(_ arguments: Arguments) throws -> SupervisorSummary {
     var runtime = ForkRuntime(workers: arguments.workers.map { .count($0) } ?? .perCore)
-    runtime.restarts.limit = arguments.maxRestarts
+    if let limit = arguments.maxRestarts {
+        runtime.restarts.limit = limit
+        runtime.restarts.bootLimit = limit
+    }
     runtime.restarts.backoff.maximum = arguments.backoffMaximum ?? runtime.restarts.backoff.maximum
     runtime.executor = arguments.executor
     let count = arguments.workers ?? cpuCount()
