@@ -80,7 +80,8 @@ extension EventLoop {
     }
 }
 
-/// Where a task leaves its result for the loop. Written and read on the loop's thread only.
+/// Where a task leaves its result for the loop.
+// Proof: written and read on the loop's thread only.
 private final class ResultBox<Success: Sendable>: Completion, @unchecked Sendable {
     private(set) var result: Result<Success, any Error>?
 

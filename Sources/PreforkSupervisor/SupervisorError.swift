@@ -37,7 +37,7 @@ extension SupervisorError: CustomStringConvertible {
         case .multithreaded(let threads):
             """
             cannot fork: this process has \(threads) threads and fork keeps only one. Fork before anything starts \
-            threads: a Task, Task.sleep, Dispatch, a logging or metrics library, EventLoop.shared
+            threads: Swift tasks and their sleeps, Dispatch, a logging or metrics library, EventLoop.shared
             """
         case .alreadyForked:
             "cannot fork workers from a worker"

@@ -39,6 +39,8 @@ func slowBootScenario(_ arguments: [String]) throws {
 func ignoreStopScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(2))
     runtime.drainTimeout = .milliseconds(300)
+    // So long that only a second interrupt can end it.
+    runtime.quickTimeout = .seconds(1_000)
     runtime.hooks.onAllReady = { say("all ready") }
     runtime.hooks.onExit = { say("exit \($0.taskID) \($0.status) \($0.killReason.map { "\($0)" } ?? "-")") }
     let summary = try runtime.run { worker in
