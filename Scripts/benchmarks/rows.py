@@ -1,0 +1,175 @@
+"""The rows of the base: throughput, restart, balance, start, memory, idle. Peers run in the same row, in turn."""
+
+import collections
+import os
+import pathlib
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import time
+
+from load import wrk
+from servers import HELLO, free_port, server, wait_until
+
+
+class Row:
+    """A line of the table: what was measured, for whom, against which target."""
+
+    def __init__(self, what: str, unit: str, figures: dict[str, list[float]], target: str = "", met: bool | None = None):
+        self.what, self.unit, self.figures, self.target, self.met = what, unit, figures, target, met
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def throughput(quick: bool) -> list[Row]:
+    """Requests/s, keep-alive, 64 connections; with one worker also a connection per request."""
+    rows, runs, seconds = [], 3 if quick else 7, 2 if quick else 4
+    for workers, close in [(1, False), (2, False), (1, True), (2, True)]:
+        rates, late = collections.defaultdict(list), collections.defaultdict(list)
+        names = ["prefork", "nginx"] + ([] if close else ["tornado"])
+        with server("prefork", workers) as a, server("nginx", workers) as b, server("tornado", workers) as c:
+            for run in range(runs):
+                for running in [a, b] + ([c] if "tornado" in names and run < 3 else []):
+                    result = wrk(running.port, 64, seconds, close=close)
+                    rates[running.name].append(result["rps"])
+                    late[running.name].append(result["p99"])
+        ratio = median(rates["prefork"]) / median(rates["nginx"])
+        kind = "a connection per request" if close else "keep-alive"
+        target = "≥ 1.0 × nginx" if workers == 1 and not close else ""
+        rows.append(Row(f"requests/s, {workers} worker{'s' * (workers > 1)}, {kind}, 64 connections", "", rates,
+                        target, ratio >= 1.0 if target else None))
+        if not close:
+            rows.append(Row(f"p99 latency, {workers} worker{'s' * (workers > 1)}", "ms", late))
+    return rows
+
+
+def restart(quick: bool) -> list[Row]:
+    """From SIGKILL of the only worker to the first byte of an answer on a new connection."""
+    kills, delays = 30 if quick else 200, collections.defaultdict(list)
+    with server("prefork", 1) as a, server("nginx", 1) as b, server("gunicorn", 1) as c, server("tornado", 1) as d:
+        for _ in range(kills):
+            for running in [a, b, c, d]:
+                delays[running.name].append(one_restart(running) * 1000)
+    ratio = median(delays["prefork"]) / median(delays["nginx"])
+    return [Row(f"SIGKILL to first answer, median of {kills}", "ms", delays, "≤ 0.5 × nginx", ratio <= 0.5),
+            Row("SIGKILL to first answer, p99", "ms",
+                {name: [statistics.quantiles(v, n=100)[98]] for name, v in delays.items()})]
+
+
+def one_restart(running) -> float:
+    victim = int(running.get("/pid"))
+    start = time.perf_counter()
+    os.kill(victim, signal.SIGKILL)
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", running.port), 5) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+                if client.recv(1):
+                    delay = time.perf_counter() - start
+                    break
+        except ConnectionError:
+            continue  # accepted by the dying worker
+    wait_until(lambda: running.children and int(running.get("/pid")) != victim, "a new worker")
+    return delay
+
+
+def balance(quick: bool) -> list[Row]:
+    """How many of K connections, opened at once, each of four workers holds: most loaded ÷ least loaded."""
+    rows, runs = [], 5 if quick else 15
+    for connections in [4, 64, 512]:
+        ratios = collections.defaultdict(list)
+        with server("prefork", 4) as a, server("prefork-reuseport", 4) as b, server("nginx", 4) as c:
+            for _ in range(runs):
+                for running in [a, b, c]:
+                    ratios[running.name].append(spread(running.port, connections))
+        target = "≤ 1.3" if connections == 64 else ""
+        rows.append(Row(f"most ÷ least loaded of 4 workers, {connections} connections", "×", ratios, target,
+                        median(ratios["prefork"]) <= 1.3 if target else None))
+    return rows
+
+
+def spread(port: int, connections: int) -> float:
+    """A worker without a connection counts as half of one, so that the ratio stays finite."""
+    clients, counts = [], collections.Counter()
+    try:
+        for _ in range(connections):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+            clients.append(client)
+        for client in clients:
+            client.settimeout(10)
+            client.sendall(b"GET /task HTTP/1.1\r\nHost: bench\r\n\r\n")
+        for client in clients:
+            counts[client.recv(4096).split(b"\r\n\r\n", 1)[1]] += 1
+    finally:
+        for client in clients:
+            client.close()
+    time.sleep(0.05)  # lets the server see the ends before the next round; nothing is measured by it
+    return max(counts.values()) / (min(counts.values()) if len(counts) == 4 else 0.5)
+
+
+def start(quick: bool) -> list[Row]:
+    """From exec to the line that says all workers are ready, and from SIGTERM to the end of the last process."""
+    rows = []
+    for workers in [1, 16, 256, 1000]:
+        ups, downs = [], []
+        for _ in range(3 if quick else 7):
+            begin = time.perf_counter()
+            process = subprocess.Popen([HELLO, "--port", str(free_port()), "--workers", str(workers)],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+            try:
+                if not process.stdout.readline().startswith(b"listening"):
+                    raise RuntimeError(f"hello-server with {workers} workers ended early")
+                ups.append((time.perf_counter() - begin) * 1000)
+                children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+                assert len(children) == workers, f"{len(children)} of {workers} workers"
+                begin = time.perf_counter()
+                process.terminate()
+                process.wait(60)
+                downs.append((time.perf_counter() - begin) * 1000)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        target = "≤ 1,000 ms" if workers == 1000 else ""
+        rows.append(Row(f"{workers} workers: exec to all ready", "ms", {"prefork": ups}, target,
+                        median(ups) <= 1000 if target else None))
+        rows.append(Row(f"{workers} workers: SIGTERM to all gone", "ms", {"prefork": downs}))
+    return rows
+
+
+def memory(quick: bool) -> list[Row]:
+    """Private (USS) and proportional (PSS) memory of a worker that has answered and is idle, KiB."""
+    unique, shared = collections.defaultdict(list), collections.defaultdict(list)
+    for name, workers in [("prefork", 16), ("nginx", 16), ("gunicorn", 4), ("tornado", 4)]:
+        with server(name, workers) as running:
+            for _ in range(workers * 4):
+                running.get()
+            for child in running.children:
+                text = pathlib.Path(f"/proc/{child}/smaps_rollup").read_text()
+                value = lambda key: int(re.search(rf"^{key}:\s+(\d+)", text, re.M).group(1))
+                unique[name].append(value("Private_Clean") + value("Private_Dirty"))
+                shared[name].append(value("Pss"))
+    return [Row("USS of an idle worker", "KiB", unique, "≤ 1,024 KiB", median(unique["prefork"]) <= 1024),
+            Row("PSS of an idle worker", "KiB", shared)]
+
+
+def idle(quick: bool) -> list[Row]:
+    """System calls of an idle supervisor with four workers, by strace."""
+    seconds, calls = 3 if quick else 10, {}
+    for name in ["prefork", "nginx", "gunicorn"]:
+        with server(name, 4) as running:
+            time.sleep(0.5)  # the start is over; what follows is idleness
+            # The restart of the call that strace interrupts by attaching does not count: only calls that ended do.
+            text = subprocess.run(["timeout", "-s", "INT", str(seconds), "strace", "-p", str(running.process.pid)],
+                                  capture_output=True, text=True).stderr
+            calls[name] = [float(len(re.findall(r"^\w+\(.*\) += ", text, re.M)))]
+    return [Row(f"system calls of an idle supervisor in {seconds} s", "", calls, "0", calls["prefork"] == [0.0])]
+
+
+ROWS = {"throughput": throughput, "restart": restart, "balance": balance, "start": start, "memory": memory, "idle": idle}

@@ -1,0 +1,141 @@
+"""The servers under test: each is started on a free port, waited for by connecting, and ended with all its processes."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HELLO = ROOT / ".build/release/hello-server"
+BIN = pathlib.Path(sys.executable).parent
+
+TORNADO = """
+import sys, os, tornado.httpserver, tornado.ioloop, tornado.netutil, tornado.process, tornado.web, asyncio
+class Main(tornado.web.RequestHandler):
+    def get(self): self.write("Hello World")
+class Pid(tornado.web.RequestHandler):
+    def get(self): self.write(str(os.getpid()))
+sockets = tornado.netutil.bind_sockets(int(sys.argv[1]), "127.0.0.1")
+tornado.process.fork_processes(int(sys.argv[2]), max_restarts=1000000)
+async def serve():
+    app = tornado.web.Application([("/", Main), ("/pid", Pid)])
+    tornado.httpserver.HTTPServer(app).add_sockets(sockets)
+    await asyncio.Event().wait()
+import logging; logging.disable(logging.CRITICAL)
+asyncio.run(serve())
+"""
+
+GUNICORN = """
+import os
+def app(environ, start):
+    body = str(os.getpid()).encode() if environ["PATH_INFO"] == "/pid" else b"Hello World"
+    start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+NGINX = """
+worker_processes %d; daemon off; master_process on; pid %s/pid; error_log %s/error.log; user root;
+worker_rlimit_nofile 8192;
+events { worker_connections 4096; }
+http { access_log off; keepalive_requests 100000000; client_body_temp_path %s/b; proxy_temp_path %s/p;
+  fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;
+  server { listen 127.0.0.1:%d backlog=1024; default_type text/plain;
+    location / { return 200 "Hello World"; } location /pid { return 200 $pid; } location /task { return 200 $pid; } } }
+"""
+
+
+class Server:
+    """A running server: its name, port and main process."""
+
+    def __init__(self, name: str, port: int, process: subprocess.Popen, log: pathlib.Path):
+        self.name, self.port, self.process, self.log = name, port, process, log
+
+    @property
+    def children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(x) for x in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def get(self, target: str = "/", timeout: float = 5) -> str:
+        """One request on a connection of its own."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout) as client:
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while chunk := client.recv(65536):
+                data += chunk
+        if b" 200 " not in data.split(b"\r\n", 1)[0]:
+            raise ConnectionError(f"{self.name} answered {data[:60]!r}")
+        return data.split(b"\r\n\r\n", 1)[1].decode()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[str]:
+    if name.startswith("prefork"):
+        extra = ["--reuse-port"] if "reuseport" in name else []
+        return [str(HELLO), "--port", str(port), "--workers", str(workers), "--backoff-max", "0",
+                "--max-restarts", "1000000", *extra]
+    if name == "nginx":
+        f = str(folder)
+        (folder / "nginx.conf").write_text(NGINX % (workers, f, f, f, f, f, f, f, port))
+        return ["nginx", "-p", f, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    if name == "tornado":
+        (folder / "tornado_app.py").write_text(TORNADO)
+        return [sys.executable, str(folder / "tornado_app.py"), str(port), str(workers)]
+    if name == "gunicorn":
+        (folder / "gunicorn_app.py").write_text(GUNICORN)
+        return [str(BIN / "gunicorn"), "--chdir", str(folder), "-w", str(workers), "-b", f"127.0.0.1:{port}",
+                "--log-level", "critical", "gunicorn_app:app"]
+    raise ValueError(name)
+
+
+@contextlib.contextmanager
+def server(name: str, workers: int):
+    """Starts `name` and yields it when it answers; ends its whole process group afterwards, whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="prefork-bench-") as text:
+        folder, port = pathlib.Path(text), free_port()
+        log = folder / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command(name, workers, port, folder), stdout=output, stderr=output,
+                                       start_new_session=True)
+        running = Server(name, port, process, log)
+        try:
+            wait_until(lambda: answers(running), f"{name} answers", log)
+            wait_until(lambda: len(running.children) >= workers, f"{name} has {workers} workers", log)
+            yield running
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def answers(running: Server) -> bool:
+    if running.process.poll() is not None:
+        raise RuntimeError(f"{running.name} ended: {running.log.read_text()[-2000:]}")
+    try:
+        return bool(running.get())
+    except OSError:
+        return False
+
+
+def wait_until(condition, what: str, log: pathlib.Path | None = None, limit: float = 30) -> None:
+    end_time = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end_time:
+            raise TimeoutError(f"not within {limit} s: {what}\n{log.read_text()[-2000:] if log else ''}")
+        time.sleep(0.002)
