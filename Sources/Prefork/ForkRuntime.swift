@@ -79,7 +79,9 @@ public struct ForkRuntime: Sendable {
         configuration.quickTimeout = quickTimeout
         configuration.hooks = hooks
         configuration.log = log
-        switch try Supervisor(configuration).run() {
+        let supervisor = try Supervisor(configuration)
+        EventLoop.warmUp()
+        switch try supervisor.run() {
         case .supervisor(let summary): return summary
         case .worker(let seat): WorkerProcessMain(seat: seat, runtime: self).run(body)
         }

@@ -193,27 +193,38 @@ package final class Supervisor {
     ///
     /// - Returns: the seat, when the caller now is a new worker.
     private func handle(_ event: PoolEvent) -> WorkerSeat? {
-        for action in pool.handle(event, at: .now) {
+        var actions = pool.handle(event, at: .now)
+        // Forks first: clients wait for the worker, the log and the hooks do not mind. What the forks lead to is told
+        // last, so that a death is told before its replacement.
+        for case .fork(let slot, let spawn, let generation) in actions {
+            switch fork(slot: slot, spawn: spawn, generation: generation) {
+            case .parent(let result): actions += pool.handle(result, at: .now)
+            case .child(let seat): return seat
+            }
+        }
+        for action in actions {
             switch action {
-            case .fork(let slot, let spawn, let generation):
-                if let seat = fork(slot: slot, spawn: spawn, generation: generation) { return seat }
-            case .signal(let slot, let signal):
-                send(signal, to: slot)
-            case .report(let report):
-                tell(report)
-            case .finish(let outcome):
-                self.outcome = outcome
+            case .fork: break
+            case .signal(let slot, let signal): send(signal, to: slot)
+            case .report(let report): tell(report)
+            case .finish(let outcome): self.outcome = outcome
             }
         }
         return nil
     }
 
-    private func fork(slot: Int, spawn: UInt64, generation: Int) -> WorkerSeat? {
+    /// How a fork came out, on either side of it.
+    private enum ForkResult {
+        case parent(PoolEvent)
+        case child(WorkerSeat)
+    }
+
+    private func fork(slot: Int, spawn: UInt64, generation: Int) -> ForkResult {
         var info = WorkerInfo(taskID: slot, generation: generation, pid: nil)
         configuration.hooks.beforeFork?(info)
         let threads = threadCount()
         guard threads == 1 else {
-            return handle(.forkFailed(slot: slot, reason: "\(SupervisorError(.multithreaded(threads: threads)))"))
+            return .parent(.forkFailed(slot: slot, reason: "\(SupervisorError(.multithreaded(threads: threads)))"))
         }
         let mask = SignalMask.block(.all)
         do {
@@ -221,14 +232,14 @@ package final class Supervisor {
             case .parent(let child):
                 SignalMask.restore(mask)
                 adopt(child, slot: slot)
-                return handle(.forked(slot: slot, pid: child, spawn: spawn))
+                return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child:
                 info.pid = CurrentProcess.pid
-                return becomeWorker(info, spawn: spawn)
+                return .child(becomeWorker(info, spawn: spawn))
             }
         } catch {
             SignalMask.restore(mask)
-            return handle(.forkFailed(slot: slot, reason: "\(error)"))
+            return .parent(.forkFailed(slot: slot, reason: "\(error)"))
         }
     }
 

@@ -10,6 +10,14 @@ package enum Socket {
         return try systemCall("socket", on: "\(address)") { socket(address.family, type, 0) }
     }
 
+    /// Two Unix stream sockets that are connected to each other.
+    package static func pair() throws(SystemError) -> (Int32, Int32) {
+        var ends: [Int32] = [-1, -1]
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        try systemCall("socketpair") { socketpair(AF_UNIX, type, 0, &ends) }
+        return (ends[0], ends[1])
+    }
+
     package static func bind(_ fd: Int32, to address: SocketAddress) throws(SystemError) {
         try withAddress("bind", address) { Glibc.bind(fd, $0, $1) }
     }
