@@ -46,7 +46,7 @@ extension Listener {
             while let connection = try await acceptor.next() {
                 group.addTask(executorPreference: loop.preference) {
                     do {
-                        try await handler(connection)
+                        try await connection.channel.ownedByCurrentTask { try await handler(connection) }
                     } catch {
                         acceptor.handlerFailed(error, connection)
                     }

@@ -25,6 +25,8 @@ final class StreamChannel: @unchecked Sendable {
     private var mayWrite = true
     private var watch: Watch?
     private var watchesWriting = false
+    /// The task that serves this connection and whose cancellation `cancelOwner` tells; see `ownedByCurrentTask`.
+    private var owner: TaskOwnership?
     private var closeObservers: [() -> Void] = []
 
     /// Takes over `fd`, which must be non-blocking.
@@ -94,12 +96,31 @@ final class StreamChannel: @unchecked Sendable {
         guard !mayRead else { return }
         isIdle = true
         defer { isIdle = false }
-        try check(await readers.wait())
+        try check(await readers.wait(owner: owner))
     }
 
     /// Ends the wait of a reader that is between messages.
     func wakeIfIdle() {
         if isIdle { readers.resume(.ready) }
+    }
+
+    /// Runs `body` as the task that this channel belongs to: its cancellation is watched once, here, instead of at
+    /// every wait.
+    func ownedByCurrentTask<Success>(_ body: () async throws -> Success) async rethrows -> Success {
+        try await withTaskCancellationHandler {
+            owner = TaskOwnership()
+            defer { owner = nil }
+            return try await body()
+        } onCancel: {
+            loop.execute { self.cancelOwner() }
+        }
+    }
+
+    /// Waits of other tasks on this channel have handlers of their own; to be ended here, too, does them no harm when
+    /// the connection's task is cancelled.
+    private func cancelOwner() {
+        readers.resume(.cancelled)
+        writers.resume(.cancelled)
     }
 
     /// The next read asks the kernel, whatever epoll has said.
@@ -150,7 +171,7 @@ final class StreamChannel: @unchecked Sendable {
     }
 
     private func wait(on slot: WaitSlot, until isReady: (StreamChannel) -> Bool) async throws {
-        while !isReady(self) { try check(await slot.wait()) }
+        while !isReady(self) { try check(await slot.wait(owner: owner)) }
     }
 
     private func check(_ outcome: WaitOutcome) throws {

@@ -21,11 +21,11 @@ struct ResponseBuffer {
     ///   - withBody: false for HEAD, which gets the fields alone.
     ///   - keepAlive: false tells the client that the connection ends with this answer.
     mutating func append(_ status: Status, _ body: String, withBody: Bool = true, keepAlive: Bool) {
-        append("HTTP/1.1 ")
-        append(status.rawValue)
-        append("\r\nDate: ")
-        bytes.append(contentsOf: DateField.now())
-        append("\r\nContent-Type: text/plain\r\nContent-Length: ")
+        if status == .ok {
+            bytes.append(contentsOf: ResponseHead.now())
+        } else {
+            bytes.append(contentsOf: ResponseHead.bytes(status, time(nil)))
+        }
         append(String(body.utf8.count))
         append(keepAlive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n")
         if withBody { append(body) }
@@ -41,8 +41,8 @@ struct ResponseBuffer {
     }
 }
 
-/// The Date field's value (RFC 9110, 5.6.7), formatted anew once a second.
-enum DateField {
+/// The head of a response up to its length: the same for a second, in which the Date field does not change.
+enum ResponseHead {
     private struct Cache {
         var second: time_t = -1
         var text: [UInt8] = []
@@ -53,10 +53,18 @@ enum DateField {
 
     static func now() -> [UInt8] {
         let second = time(nil)
-        if second != cache.second { cache = Cache(second: second, text: format(second)) }
+        if second != cache.second { cache = Cache(second: second, text: bytes(.ok, second)) }
         return cache.text
     }
 
+    static func bytes(_ status: Status, _ second: time_t) -> [UInt8] {
+        Array("HTTP/1.1 \(status.rawValue)\r\nDate: ".utf8) + DateField.format(second)
+            + Array("\r\nContent-Type: text/plain\r\nContent-Length: ".utf8)
+    }
+}
+
+/// The Date field's value (RFC 9110, 5.6.7).
+enum DateField {
     static func format(_ second: time_t) -> [UInt8] {
         var second = second
         var parts = tm()
