@@ -15,8 +15,8 @@ def wrk(port: int, connections: int, seconds: int, threads: int = 1, target: str
     if trouble:
         raise RuntimeError(f"wrk: {trouble.group(0)}")
     return {"rps": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
-            "p50": milliseconds(re.search(r"50%\s+(\S+)", text).group(1)),
-            "p99": milliseconds(re.search(r"99%\s+(\S+)", text).group(1))}
+            "p50": milliseconds(re.search(r"^ +50% +(\S+)$", text, re.M).group(1)),
+            "p99": milliseconds(re.search(r"^ +99% +(\S+)$", text, re.M).group(1))}
 
 
 def milliseconds(text: str) -> float:

@@ -9,6 +9,18 @@ struct WorkerProcessMain {
     let seat: WorkerSeat
     let runtime: ForkRuntime
 
+    private final class StopSignal {
+        /// The signal that asked for the end although the supervisor did not: somebody else sent it to this worker.
+        var unsolicited: Signal?
+    }
+
+    private let stopSignal = StopSignal()
+
+    init(seat: WorkerSeat, runtime: ForkRuntime) {
+        self.seat = seat
+        self.runtime = runtime
+    }
+
     func run(_ body: @escaping @Sendable (Worker) async throws -> Void) -> Never {
         do {
             let loop = try EventLoop()
@@ -31,14 +43,18 @@ struct WorkerProcessMain {
                 "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] error: worker \(seat.info.taskID) failed: \(error)\n")
             exitChild(code: 1)
         }
-        exitChild(code: 0)
+        // A worker that somebody else has stopped is lost, not done: it gets a successor. 128 + n, as shells say.
+        exitChild(code: stopSignal.unsolicited.map { 128 + $0.rawValue } ?? 0)
     }
 
     /// Signals have been blocked since before the fork; one that came meanwhile is read now, none is lost.
     private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>) {
         do {
             try loop.onSignals([.terminate, .quit, .interrupt]) { signal in
-                loop.stopRequest.request(seat.scoreboard.serviceStops ? .service : .worker)
+                // The supervisor sets the word before it sends the signal.
+                let serviceStops = seat.scoreboard.serviceStops
+                if !serviceStops { stopSignal.unsolicited = signal }
+                loop.stopRequest.request(serviceStops ? .service : .worker)
                 if signal == .interrupt {
                     task.cancel()
                 } else {

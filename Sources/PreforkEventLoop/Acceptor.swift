@@ -15,6 +15,7 @@ final class Acceptor: @unchecked Sendable {
     private var isWatching = false
     private var isPaused = false
     private var standsBack = false
+    private var accepted = 0
     private var lastAccepts = 0
     private var pause: ScheduledCall?
 
@@ -31,6 +32,9 @@ final class Acceptor: @unchecked Sendable {
 
     /// The next connection; nil when the server is to end.
     func next() async throws -> Connection? {
+        // Handlers must get their turn while clients go on coming.
+        accepted += 1
+        if accepted.isMultiple(of: 16) { await Task.yield() }
         while !connections.isDraining {
             if canAccept, let connection = try accept() { return connection }
             try updateWatch()
@@ -78,13 +82,13 @@ final class Acceptor: @unchecked Sendable {
         }
     }
 
-    /// One connection for each wake-up, then back to the end of the kernel's queue of waiting workers.
+    /// Takes a connection, and with it the last place in the kernel's queue of waiting workers.
     ///
     /// EPOLLEXCLUSIVE alone wakes the worker that registered first whenever it waits, so that one worker gets nearly
-    /// all connections (pitchfork #71, #127). A worker that registers anew after each accept stands last, which deals
-    /// connections round robin; two calls a connection is what it costs. In a burst the workers that have the CPU
-    /// would still take the others' turns: one that has more than the average stands back for a moment, in which the
-    /// others, who were woken too, come to accept. A moment only, so that a sibling which is stuck delays nobody.
+    /// all connections (pitchfork #71, #127). A worker that registers anew after it has accepted stands last, which
+    /// deals connections round robin. In a burst the workers that have the CPU would still take the others' turns: one
+    /// that has more than the average stands back for a moment, in which the others, who were woken too, come to
+    /// accept. A moment only, so that a sibling which is stuck delays nobody.
     private func accept() throws -> Connection? {
         do {
             guard let (socket, peer) = try Socket.accept(listener.descriptor) else { return nil }
@@ -115,16 +119,17 @@ final class Acceptor: @unchecked Sendable {
 
     private func handle(_ error: SystemError) throws(SystemError) {
         switch error.errno {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
-            if pause == nil { report(.acceptPaused(error)) }
-            isPaused = true
-            pause = loop.call(after: .milliseconds(100)) { [weak self] in self?.resume() }
         case .badDescriptor, .invalidArgument, .notSocket:
             throw error
-        default:
-            // Errors of the connection that was next, not of the listener (accept(2): treat them like EAGAIN). epoll,
-            // level-triggered here, tells of the one behind it.
+        case _ where error.errno.isOfOneConnection:
+            // epoll, level-triggered here, tells of the connection behind it.
             break
+        default:
+            // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else would come again at once.
+            if pause == nil { report(.acceptPaused(error)) }
+            isPaused = true
+            pause?.cancel()
+            pause = loop.call(after: .milliseconds(100)) { [weak self] in self?.resume() }
         }
     }
 

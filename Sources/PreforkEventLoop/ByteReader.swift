@@ -32,7 +32,7 @@ public final class ByteReader: @unchecked Sendable {
     ///   - loop: serves the reads; by default the caller's loop, or the shared one.
     public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
         try setNonBlocking(descriptor)
-        self.init(StreamChannel(owning: descriptor, kind: .pipe, loop: loop ?? .currentOrShared))
+        self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop ?? .currentOrShared))
     }
 
     /// How many bytes have arrived and were not read. On the loop only.

@@ -33,7 +33,7 @@ public final class ByteWriter: @unchecked Sendable {
     public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
         ignoreBrokenPipes()
         try setNonBlocking(descriptor)
-        self.init(StreamChannel(owning: descriptor, kind: .pipe, loop: loop ?? .currentOrShared))
+        self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop ?? .currentOrShared))
     }
 
     /// Writes all of `bytes`.
@@ -87,7 +87,7 @@ public final class ByteWriter: @unchecked Sendable {
         isFinished = true
         switch channel.kind {
         case .socket: try channel.shutDown(.writing)
-        case .pipe: channel.close()
+        case .pipe, .other: channel.close()
         }
     }
 

@@ -10,6 +10,13 @@ final class StreamChannel: @unchecked Sendable {
     // Sendable: touched on the loop's thread only; its owners, reader and writer, go there first.
     enum Kind {
         case pipe, socket
+        /// A terminal or another device, which may hand out less than it has.
+        case other
+
+        /// What an adopted descriptor is.
+        init(of fd: Int32) {
+            self = isPipe(fd) ? .pipe : .other
+        }
     }
 
     let loop: EventLoop
@@ -56,7 +63,7 @@ final class StreamChannel: @unchecked Sendable {
         do {
             let outcome = try readBytes(from: fd, into: space)
             switch outcome {
-            case .bytes(let count) where count < space.count && !hasHungUp && watch != nil:
+            case .bytes(let count) where count < space.count && !hasHungUp && watch != nil && kind != .other:
                 // The kernel had no more: the next byte comes with a new edge (epoll(7), question 9).
                 mayRead = false
             case .wouldBlock:

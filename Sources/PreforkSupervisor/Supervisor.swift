@@ -48,7 +48,9 @@ package final class Supervisor {
     private var events = EpollEventBuffer(capacity: 64)
     private let signals: SignalDescriptor
     private let news: EventCounter
-    private let lifeline: (reading: Int32, writing: Int32)
+    /// A pipe that nobody writes to: its reading end, which workers keep, tells them when the writing end is gone.
+    private let lifeline: Descriptor
+    private let lifelineHold: Descriptor
     private let scoreboard: Scoreboard
     private let outOfMemoryKills = OutOfMemoryKills()
     private var lastOutOfMemoryKills: UInt64?
@@ -80,7 +82,9 @@ package final class Supervisor {
             try raiseDescriptorLimit(to: UInt64(configuration.workers) + 64)
             epoll = try Epoll()
             news = try EventCounter()
-            lifeline = try makePipe()
+            let pipe = try makePipe()
+            lifeline = Descriptor(owning: pipe.reading)
+            lifelineHold = Descriptor(owning: pipe.writing)
             scoreboard = try Scoreboard(slots: configuration.workers)
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
@@ -90,26 +94,24 @@ package final class Supervisor {
         }
         lastOutOfMemoryKills = outOfMemoryKills.current()
         CurrentProcess.keepStatusOfChildren()
+        // Whoever reads the log may go away; that must not be the supervisor's end.
+        ignoreBrokenPipes()
         signalMask = SignalMask.block(SignalSet(Self.signals))
-    }
-
-    deinit {
-        closeDescriptor(lifeline.reading)
-        closeDescriptor(lifeline.writing)
     }
 
     /// Supervises until no worker is left and none is to come.
     package func run() throws(SupervisorError) -> SupervisorReturn {
-        defer { SignalMask.restore(signalMask) }
         if let seat = handle(.tick) { return .worker(seat) }
         while outcome == nil {
             do {
                 try events.wait(epoll, timeout: untilNextDeadline())
             } catch {
+                SignalMask.restore(signalMask)
                 throw SupervisorError(error)
             }
             if let seat = handleEvents() { return .worker(seat) }
         }
+        SignalMask.restore(signalMask)
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))
     }
 
@@ -261,12 +263,12 @@ package final class Supervisor {
         // belong to others when an owner would close them again.
         _ = Unmanaged.passRetained(self)
         var unneeded = children.compactMap { $0?.pidfdNumber }
-        unneeded += [epoll.descriptor.number, signals.descriptor.number, lifeline.writing]
+        unneeded += [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
         guard becomeChild(of: pid, closing: unneeded) else { exitChild(code: 0) }
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
         configuration.hooks.afterFork?(info)
         return WorkerSeat(
-            info: info, scoreboard: scoreboard, supervisorPipe: lifeline.reading, signalMask: signalMask,
+            info: info, scoreboard: scoreboard, supervisorPipe: lifeline.number, signalMask: signalMask,
             spawn: spawn, news: news.descriptor.number)
     }
 

@@ -64,6 +64,12 @@ package func setNonBlocking(_ number: Int32) throws(SystemError) {
     try systemCall("fcntl", on: "descriptor \(number)") { cprefork_fcntl(number, F_SETFL, flags | O_NONBLOCK) }
 }
 
+/// Whether the descriptor is a pipe's end.
+package func isPipe(_ number: Int32) -> Bool {
+    var status = stat()
+    return fstat(number, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+}
+
 /// FD_CLOEXEC on a descriptor that came from outside.
 package func setCloseOnExec(_ number: Int32) throws(SystemError) {
     try systemCall("fcntl", on: "descriptor \(number)") { cprefork_fcntl(number, F_SETFD, FD_CLOEXEC) }

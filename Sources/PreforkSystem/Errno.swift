@@ -30,6 +30,13 @@ extension Errno: CustomStringConvertible {
 }
 
 extension Errno {
+    /// accept(2) reports what is wrong with the connection that was next, not with the listener: "treat them like
+    /// EAGAIN by retrying".
+    package var isOfOneConnection: Bool {
+        [ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH]
+            .contains(rawValue)
+    }
+
     package static let interrupted = Errno(rawValue: EINTR)
     package static let wouldBlock = Errno(rawValue: EAGAIN)
     package static let inProgress = Errno(rawValue: EINPROGRESS)

@@ -29,6 +29,27 @@ import Testing
         #expect(program.groupSize == 0)
     }
 
+    @Test func aWorkerStoppedBySomebodyElseIsReplaced() async throws {
+        let program = try ChildProgram("fork-fixture", ["serve", "1"])
+        try await program.waitForLine("all ready")
+        let worker = program.children[0]
+        kill(worker, SIGTERM)
+        try await eventually("a successor") { program.children.contains { $0 != worker } }
+        #expect(program.errors.contains("exited with code 143"))
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0)
+    }
+
+    @Test func aSupervisorWhoseLogIsGoneLivesOn() async throws {
+        let program = try ChildProgram("fork-fixture", ["serve", "1"], brokenErrorPipe: true)
+        try await program.waitForLine("all ready")
+        let worker = program.children[0]
+        kill(worker, SIGKILL)
+        try await eventually("a successor") { program.children.contains { $0 != worker } }
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0)
+    }
+
     @Test func aStopRightAfterTheStartLosesNoSignal() async throws {
         for delay in 0..<20 {
             let program = try ChildProgram("fork-fixture", ["serve", "4"])

@@ -13,9 +13,12 @@ public final class ChildProgram: @unchecked Sendable {
 
     /// Starts a product of this package, for example `fork-fixture`.
     ///
-    /// - Parameter descriptorLimit: how many descriptors it may have open; nil for the test's own limit.
+    /// - Parameters:
+    ///   - descriptorLimit: how many descriptors it may have open; nil for the test's own limit.
+    ///   - brokenErrorPipe: standard error is a pipe that nobody reads any more.
     public init(
-        _ product: String, _ arguments: [String] = [], environment: [String: String] = [:], descriptorLimit: Int? = nil
+        _ product: String, _ arguments: [String] = [], environment: [String: String] = [:], descriptorLimit: Int? = nil,
+        brokenErrorPipe: Bool = false
     ) throws {
         var arguments = arguments
         var path = Self.productsDirectory + "/" + product
@@ -31,7 +34,16 @@ public final class ChildProgram: @unchecked Sendable {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_APPEND, 0)
-        posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_APPEND, 0)
+        var pipeEnds: [Int32] = [-1, -1]
+        if brokenErrorPipe {
+            pipe(&pipeEnds)
+            posix_spawn_file_actions_adddup2(&actions, pipeEnds[1], 2)
+            posix_spawn_file_actions_addclose(&actions, pipeEnds[0])
+            posix_spawn_file_actions_addclose(&actions, pipeEnds[1])
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_APPEND, 0)
+        }
+        defer { pipeEnds.forEach { close($0) } }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
