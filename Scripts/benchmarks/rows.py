@@ -27,7 +27,7 @@ def median(values: list[float]) -> float:
 
 def throughput(quick: bool) -> list[Row]:
     """Requests/s, keep-alive, 64 connections; with one worker also a connection per request."""
-    rows, runs, seconds = [], 3 if quick else 7, 2 if quick else 4
+    rows, runs, seconds = [], 3 if quick else 5, 2 if quick else 3
     for workers, close in [(1, False), (2, False), (1, True), (2, True)]:
         rates, late = collections.defaultdict(list), collections.defaultdict(list)
         names = ["prefork", "nginx"] + ([] if close else ["tornado"])
@@ -49,7 +49,7 @@ def throughput(quick: bool) -> list[Row]:
 
 def restart(quick: bool) -> list[Row]:
     """From SIGKILL of the only worker to the first byte of an answer on a new connection."""
-    kills, delays = 30 if quick else 200, collections.defaultdict(list)
+    kills, delays = 30 if quick else 100, collections.defaultdict(list)
     with server("prefork", 1) as a, server("nginx", 1) as b, server("gunicorn", 1) as c, server("tornado", 1) as d:
         for _ in range(kills):
             for running in [a, b, c, d]:
@@ -168,6 +168,8 @@ def idle(quick: bool) -> list[Row]:
             # The restart of the call that strace interrupts by attaching does not count: only calls that ended do.
             text = subprocess.run(["timeout", "-s", "INT", str(seconds), "strace", "-p", str(running.process.pid)],
                                   capture_output=True, text=True).stderr
+            if "attached" not in text:
+                raise RuntimeError(f"strace did not attach to {name}: {text[-500:]}")
             calls[name] = [float(len(re.findall(r"^\w+\(.*\) += ", text, re.M)))]
     return [Row(f"system calls of an idle supervisor in {seconds} s", "", calls, "0", calls["prefork"] == [0.0])]
 

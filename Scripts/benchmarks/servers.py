@@ -11,7 +11,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HELLO = ROOT / ".build/release/hello-server"
+HELLO = ROOT / ".build-static/release/hello-server"
 BIN = pathlib.Path(sys.executable).parent
 
 TORNADO = """

@@ -18,7 +18,7 @@ public struct ExitReport: Equatable, Sendable {
     public var killReason: KillReason?
     /// The kernel's out-of-memory killer was at work in this control group when it died by SIGKILL: the verdict is
     /// the counter in memory.events, not a guess from the signal.
-    public var outOfMemory: Bool
+    public internal(set) var outOfMemory = false
     /// Processor time and peak memory.
     public var usage: ResourceUsage
     /// What follows from it.

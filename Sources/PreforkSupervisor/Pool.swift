@@ -58,7 +58,7 @@ struct Pool: Equatable {
         case .forked(let slot, let pid, let spawn): forked(slot, pid, spawn, now, &actions)
         case .forkFailed(let slot, let reason): forkFailed(slot, reason, now, &actions)
         case .ready(let slot, let spawn): becameReady(slot, spawn, now, &actions)
-        case .exited(let slot, let exit, let outOfMemory): exited(slot, exit, outOfMemory, now, &actions)
+        case .exited(let slot, let exit): exited(slot, exit, now, &actions)
         case .stop(let kind): stop(kind, now, &actions)
         }
         finishIfDone(&actions)
@@ -116,7 +116,7 @@ struct Pool: Equatable {
     }
 
     private mutating func exited(
-        _ index: Int, _ exit: ProcessExit, _ outOfMemory: Bool, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+        _ index: Int, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
         guard let worker = slots[index].worker else { return }
         var killReason: KillReason?
@@ -129,7 +129,7 @@ struct Pool: Equatable {
                 .exited(
                     ExitReport(
                         taskID: index, pid: worker.pid, generation: worker.generation, uptime: uptime,
-                        status: exit.status, wasReady: wasReady, killReason: killReason, outOfMemory: outOfMemory,
+                        status: exit.status, wasReady: wasReady, killReason: killReason,
                         usage: exit.usage, consequence: consequence))))
         switch consequence {
         case .restart(let delay, _):

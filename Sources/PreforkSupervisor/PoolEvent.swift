@@ -13,7 +13,7 @@ enum PoolEvent: Equatable {
     /// The worker says that it can serve.
     case ready(slot: Int, spawn: UInt64)
     /// The worker was reaped.
-    case exited(slot: Int, ProcessExit, outOfMemory: Bool)
+    case exited(slot: Int, ProcessExit)
     /// Somebody wants the pool to end.
     case stop(StopRequestKind)
 }

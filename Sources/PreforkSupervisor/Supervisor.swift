@@ -182,11 +182,11 @@ package final class Supervisor {
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         children[slot] = nil
         scoreboard.clear(slot: slot)
-        return handle(.exited(slot: slot, exit, outOfMemory: wasOutOfMemory(exit)))
+        return handle(.exited(slot: slot, exit))
     }
 
-    private func wasOutOfMemory(_ exit: ProcessExit) -> Bool {
-        guard case .signaled(.kill, _) = exit.status, let count = outOfMemoryKills.current() else { return false }
+    private func wasOutOfMemory(_ status: ExitStatus) -> Bool {
+        guard case .signaled(.kill, _) = status, let count = outOfMemoryKills.current() else { return false }
         defer { lastOutOfMemoryKills = count }
         return count > lastOutOfMemoryKills ?? count
     }
@@ -282,6 +282,12 @@ package final class Supervisor {
 
     private func tell(_ report: PoolReport) {
         let hooks = configuration.hooks
+        var report = report
+        if case .exited(var exit) = report {
+            // Asked here and not before the fork of the successor: it takes three system calls.
+            exit.outOfMemory = wasOutOfMemory(exit.status)
+            report = .exited(exit)
+        }
         if case .stopping = report { scoreboard.serviceStops = true }
         log(report.line(limit: configuration.restarts.limit))
         switch report {

@@ -39,7 +39,7 @@ private struct PoolDriver {
     }
 
     mutating func exit(_ slot: Int, _ exit: ProcessExit) -> [PoolAction] {
-        handle(.exited(slot: slot, exit, outOfMemory: false))
+        handle(.exited(slot: slot, exit))
     }
 
     mutating func pass(_ duration: Duration) -> [PoolAction] {
@@ -116,8 +116,8 @@ private enum EventKind: CaseIterable {
         case .forkFailed: .forkFailed(slot: 0, reason: "EAGAIN")
         case .ready: .ready(slot: 0, spawn: spawn)
         case .staleReady: .ready(slot: 0, spawn: spawn &+ 77)
-        case .exitedWell: .exited(slot: 0, success, outOfMemory: false)
-        case .exitedBadly: .exited(slot: 0, failure, outOfMemory: false)
+        case .exitedWell: .exited(slot: 0, success)
+        case .exitedBadly: .exited(slot: 0, failure)
         case .stopGracefully: .stop(.graceful)
         case .stopQuickly: .stop(.quick)
         }
