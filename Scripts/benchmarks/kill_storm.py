@@ -30,11 +30,17 @@ def is_zombie(pid: int) -> bool:
         return False
 
 
+def every_slot_answers(running) -> None:
+    tasks: set[str] = set()
+    wait_until(lambda: tasks.add(running.get("/task")) or len(tasks) == 4, "every slot answers", running.log)
+
+
 def main() -> None:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
     dice = random.Random(seed)
     with server("prefork", 4) as running:
+        every_slot_answers(running)
         before = descriptors(running.process.pid)
         load = subprocess.Popen(["wrk", "-t1", "-c64", "-d600s", f"http://127.0.0.1:{running.port}/"],
                                 stdout=subprocess.PIPE, text=True)
@@ -50,8 +56,7 @@ def main() -> None:
             load.send_signal(signal.SIGINT)
             report = load.communicate()[0]
         wait_until(lambda: len(running.children) == 4 and not any(map(is_zombie, running.children)), "four workers")
-        tasks: set[str] = set()
-        wait_until(lambda: tasks.add(running.get("/task")) or len(tasks) == 4, "every slot answers")
+        every_slot_answers(running)
         after = descriptors(running.process.pid)
         requests = re.search(r"(\d+) requests in", report)
         print(f"seed {seed}: {kills} kills in {seconds:.1f} s, {requests.group(1) if requests else '?'} requests answered; "
