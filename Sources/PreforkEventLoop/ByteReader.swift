@@ -178,7 +178,7 @@ public final class ByteReader: @unchecked Sendable {
 extension ByteReader {
     /// Runs one read on the loop, and no second one beside it.
     func exclusively<Success: Sendable>(
-        _ body: @Sendable (ByteReader) async throws -> Success
+        _ body: @escaping @Sendable (ByteReader) async throws -> Success
     ) async throws -> Success {
         guard channel.loop.isCurrent else {
             return try await channel.loop.run { _ in try await self.exclusively(body) }

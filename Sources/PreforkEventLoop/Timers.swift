@@ -37,10 +37,12 @@ extension EventLoop {
     }
 
     private func sleepHere(for duration: Duration) async throws {
+        precondition(isCurrent, "a sleep belongs on its event loop's thread")
         try Task.checkCancellation()
         let slot = sleepers.popLast() ?? WaitSlot(loop: self)
         let timer = timers.insert(.resume(slot), at: .now + duration)
         let outcome = await slot.wait()
+        precondition(isCurrent, "a sleep ends on its event loop's thread")
         timers.remove(timer)
         sleepers.append(slot)
         if outcome == .cancelled { throw CancellationError() }

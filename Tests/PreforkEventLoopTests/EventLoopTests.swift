@@ -86,6 +86,17 @@ import Testing
         try await body()
     }
 
+    /// Cancellation from another thread at every instant of a task's way to the loop.
+    @Test(.timeLimit(.minutes(1)), arguments: 0..<4) func timeoutsFromManyThreadsAlwaysCancel(lane: Int) async throws {
+        for number in 0..<2_000 {
+            await #expect(throws: TimeoutError.self) {
+                try await withTimeout(.microseconds(1 + number % 500)) {
+                    try await EventLoop.sleep(for: .seconds(1_000))
+                }
+            }
+        }
+    }
+
     @Test func callsFromOtherThreadsAllArriveAndWakeASleepingLoop() async throws {
         let calls = Calls()
         let threads = 4
