@@ -21,6 +21,7 @@ extension EventLoop {
     func run<Success: Sendable>(
         _ body: @escaping @Sendable (EventLoop) async throws -> Success
     ) async throws -> Success {
+        try Task.checkCancellation()
         let task = Task(executorPreference: self) { try await body(self) }
         return try await withTaskCancellationHandler {
             try await task.value
