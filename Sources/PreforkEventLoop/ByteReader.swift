@@ -32,7 +32,8 @@ public final class ByteReader: @unchecked Sendable {
     ///   - loop: serves the reads; by default the caller's loop, or the shared one.
     public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
         try setNonBlocking(descriptor)
-        self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop ?? .currentOrShared))
+        let loop = try EventLoop.chosen(loop)
+        self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop))
     }
 
     /// How many bytes have arrived and were not read. On the loop only.

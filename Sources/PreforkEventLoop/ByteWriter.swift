@@ -33,7 +33,8 @@ public final class ByteWriter: @unchecked Sendable {
     public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
         ignoreBrokenPipes()
         try setNonBlocking(descriptor)
-        self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop ?? .currentOrShared))
+        let loop = try EventLoop.chosen(loop)
+        self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop))
     }
 
     /// Writes all of `bytes`.

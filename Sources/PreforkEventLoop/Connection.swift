@@ -28,7 +28,7 @@ public final class Connection: Sendable {
         try setNonBlocking(socket)
         try setCloseOnExec(socket)
         let peer = try Socket.peerAddress(socket)
-        self.init(owning: socket, peer: peer, loop: loop ?? .currentOrShared)
+        self.init(owning: socket, peer: peer, loop: try .chosen(loop))
     }
 
     /// Whether the server is to end: say so to the client with the next answer (`Connection: close` in HTTP).
@@ -62,7 +62,7 @@ public final class Connection: Sendable {
     /// - Parameter loop: serves the connection; by default the caller's loop, or the shared one.
     /// - Throws: `SystemError` (`connect`), or `CancellationError`.
     public static func connect(to address: SocketAddress, on loop: EventLoop? = nil) async throws -> Connection {
-        let loop = loop ?? .currentOrShared
+        let loop = try EventLoop.chosen(loop)
         guard loop.isCurrent else {
             return try await loop.run { loop in try await connect(to: address, on: loop) }
         }

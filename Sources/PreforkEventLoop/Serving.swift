@@ -34,7 +34,7 @@ extension Listener {
         _ handler: @escaping @Sendable (Connection) async throws -> Void
     ) async throws {
         precondition(limit > 0, "serve(limit: \(limit))")
-        let loop = EventLoop.currentOrShared
+        let loop = try EventLoop.chosen()
         guard loop.isCurrent else {
             return try await loop.run { _ in try await self.serve(limit: limit, report: report, handler) }
         }

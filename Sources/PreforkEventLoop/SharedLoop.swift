@@ -8,10 +8,32 @@ extension EventLoop {
     /// plain `async main` or a test. It starts at first use and then lives as long as the process.
     ///
     /// A process that has used it has two threads and cannot fork workers any more; `ForkRuntime` says so.
-    public static var shared: EventLoop { sharedLoop }
+    ///
+    /// - Throws: `SystemError` when there is no descriptor or thread left for it; a later use tries again.
+    public static var shared: EventLoop {
+        get throws(SystemError) { try sharedLoop.withLock { loop throws(SystemError) in try started(&loop) } }
+    }
 
-    /// The loop of the calling thread, or the shared one.
-    package static var currentOrShared: EventLoop { current ?? shared }
+    /// `wanted`, or the loop of the calling thread, or the shared one.
+    static func chosen(_ wanted: EventLoop? = nil) throws(SystemError) -> EventLoop {
+        if let chosen = wanted ?? current { chosen } else { try shared }
+    }
+
+    private static func started(_ shared: inout EventLoop?) throws(SystemError) -> EventLoop {
+        if let shared { return shared }
+        let loop = try EventLoop()
+        try startThread {
+            do {
+                try loop.run { false }
+            } catch {
+                // Nothing in this package can make epoll_wait fail: somebody has closed a descriptor that is not
+                // theirs. Every stream of the process would hang in silence from here on.
+                fatalError("the shared event loop cannot wait: \(error)")
+            }
+        }
+        shared = loop
+        return loop
+    }
 
     /// Runs `body` on this loop, from wherever the caller is.
     ///
@@ -31,20 +53,4 @@ extension EventLoop {
     }
 }
 
-private let sharedLoop: EventLoop = {
-    do {
-        let loop = try EventLoop()
-        try startThread {
-            do {
-                try loop.run { false }
-            } catch {
-                // epoll_wait fails on a broken descriptor only, which nothing in this package can cause.
-                fatalError("the shared event loop cannot wait: \(error)")
-            }
-        }
-        return loop
-    } catch {
-        // A property cannot throw. Without a descriptor or a thread for its loop, no stream of this process can work.
-        fatalError("the shared event loop cannot start: \(error)")
-    }
-}()
+private let sharedLoop = Mutex<EventLoop?>(nil)

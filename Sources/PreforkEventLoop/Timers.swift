@@ -31,7 +31,7 @@ extension EventLoop {
     /// - Throws: `CancellationError` at once when the task is cancelled.
     public static func sleep(for duration: Duration) async throws {
         guard let loop = EventLoop.current else {
-            return try await EventLoop.shared.run { loop in try await loop.sleepHere(for: duration) }
+            return try await shared.run { loop in try await loop.sleepHere(for: duration) }
         }
         try await loop.sleepHere(for: duration)
     }

@@ -45,7 +45,7 @@ func maxRestartsScenario(_ arguments: [String]) throws {
 
 /// A second thread makes forking impossible.
 func threadsScenario(_ arguments: [String]) throws {
-    _ = EventLoop.shared
+    _ = try EventLoop.shared
     do {
         _ = try forkProcesses(2)
     } catch {
