@@ -50,6 +50,15 @@ import Testing
         #expect(try await program.waitForExit() == 0)
     }
 
+    @Test(.enabled(if: MemoryGroup.isAvailable))
+    func theReportOfAWorkerThatTheKernelEndsForItsMemorySaysSo() async throws {
+        let group = try MemoryGroup(limit: 60 << 20)
+        defer { withExtendedLifetime(group) {} }
+        let program = try ChildProgram("fork-fixture", ["out-of-memory"], preparation: group.joining)
+        #expect(try await program.waitForExit() == 0)
+        #expect(program.output.contains("exit killed by SIGKILL oom true"))
+    }
+
     @Test func aStopRightAfterTheStartLosesNoSignal() async throws {
         for delay in 0..<20 {
             let program = try ChildProgram("fork-fixture", ["serve", "4"])

@@ -11,9 +11,9 @@ private struct Server {
     let program: ChildProgram
     let port: UInt16
 
-    init(_ arguments: [String], descriptorLimit: Int? = nil) async throws {
+    init(_ arguments: [String], preparation: String? = nil) async throws {
         let arguments = ["--port", "0"] + arguments
-        program = try ChildProgram("hello-server", arguments, descriptorLimit: descriptorLimit)
+        program = try ChildProgram("hello-server", arguments, preparation: preparation)
         let place = try await program.waitForLine("listening on http://127.0.0.1:")
         port = UInt16(place.prefix { $0.isNumber })!
     }
@@ -130,7 +130,7 @@ private struct Server {
     }
 
     @Test func moreConnectionsThanDescriptorsPauseAcceptingAndGoOn() async throws {
-        let server = try await Server(["--workers", "1"], descriptorLimit: 30)
+        let server = try await Server(["--workers", "1"], preparation: "ulimit -n 30")
         var clients: [Client] = []
         for _ in 0..<60 { clients.append(try Client(port: server.port)) }
         try await eventually("the worker says so") { server.program.errors.contains("accepting is paused: accept4") }

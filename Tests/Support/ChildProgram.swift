@@ -14,17 +14,17 @@ public final class ChildProgram: @unchecked Sendable {
     /// Starts a product of this package, for example `fork-fixture`.
     ///
     /// - Parameters:
-    ///   - descriptorLimit: how many descriptors it may have open; nil for the test's own limit.
+    ///   - preparation: shell commands to run before the program in its process, for what posix_spawn cannot set:
+    ///     `ulimit -n 30`, or joining a control group.
     ///   - brokenErrorPipe: standard error is a pipe that nobody reads any more.
     public init(
-        _ product: String, _ arguments: [String] = [], environment: [String: String] = [:], descriptorLimit: Int? = nil,
+        _ product: String, _ arguments: [String] = [], environment: [String: String] = [:], preparation: String? = nil,
         brokenErrorPipe: Bool = false
     ) throws {
         var arguments = arguments
         var path = Self.productsDirectory + "/" + product
-        if let descriptorLimit {
-            // posix_spawn sets no limits; a shell does, and then becomes the program.
-            arguments = ["-c", "ulimit -n \(descriptorLimit); exec \"$0\" \"$@\"", path] + arguments
+        if let preparation {
+            arguments = ["-c", "\(preparation); exec \"$0\" \"$@\"", path] + arguments
             path = "/bin/sh"
         }
         outputPath = try temporaryFile()

@@ -159,3 +159,15 @@ func bodyFailsScenario(_ arguments: [String]) throws {
     say("outcome \(summary.outcome)")
     exit(summary.outcome.exitCode)
 }
+
+/// A worker that takes memory until the kernel ends it; the test has put the process into a group with a limit.
+func outOfMemoryScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(1))
+    runtime.restarts.limit = 0
+    runtime.hooks.onExit = { say("exit \($0.status) oom \($0.outOfMemory)") }
+    let summary = try runtime.run { _ in
+        try await EventLoop.sleep(for: .milliseconds(1))
+        while true { memset(malloc(1 << 20), 1, 1 << 20) }
+    }
+    say("outcome \(summary.outcome)")
+}

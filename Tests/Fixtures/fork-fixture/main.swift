@@ -22,6 +22,7 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "one-thread": oneThreadScenario,
     "body-fails": bodyFailsScenario,
     "descriptors": descriptorsScenario,
+    "out-of-memory": outOfMemoryScenario,
 ]
 
 guard let name = arguments.first, let scenario = scenarios[name] else {
