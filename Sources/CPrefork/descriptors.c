@@ -11,6 +11,8 @@ int cprefork_open(const char *path, int flags, mode_t mode) { return open(path, 
 
 int cprefork_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 
+int cprefork_blocking_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
 int cprefork_accept(int listener, void *peer, uint32_t *length) {
     return accept4(listener, peer, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }

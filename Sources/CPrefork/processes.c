@@ -28,14 +28,19 @@ int cprefork_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
-int cprefork_waitid(int pidfd, pid_t pid, struct cprefork_exit *result) {
+int cprefork_pidfd_send_signal_to_group(int pidfd, int signal) {
+    const unsigned to_process_group = 1u << 2;  // PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, to_process_group);
+}
+
+int cprefork_waitid(int pidfd, pid_t pid, int options, struct cprefork_exit *result) {
     int type = pidfd >= 0 ? P_PIDFD : P_PID;
     int target = pidfd >= 0 ? pidfd : pid;
     siginfo_t info;
     memset(&info, 0, sizeof info);  // with WNOHANG and nothing to report, waitid leaves si_pid alone (waitid(2))
     int answer;
     do {
-        answer = (int)syscall(SYS_waitid, type, target, &info, WEXITED | WNOHANG, &result->usage);
+        answer = (int)syscall(SYS_waitid, type, target, &info, WEXITED | WNOHANG | options, &result->usage);
     } while (answer < 0 && errno == EINTR);
     result->pid = info.si_pid;
     result->code = info.si_code;
@@ -75,6 +80,8 @@ void cprefork_reseed(void) {
 }
 
 int cprefork_close_range(unsigned first, unsigned last) { return (int)syscall(SYS_close_range, first, last, 0); }
+
+char **cprefork_environment(void) { return environ; }
 
 void cprefork_flush_stdio(void) { fflush(NULL); }
 

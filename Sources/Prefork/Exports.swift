@@ -1,5 +1,6 @@
 // `import Prefork` gives everything.
 
 @_exported public import PreforkEventLoop
+@_exported public import PreforkSubprocess
 @_exported public import PreforkSupervisor
 @_exported public import PreforkSystem

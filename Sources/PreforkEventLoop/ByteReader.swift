@@ -19,6 +19,7 @@ public final class ByteReader: @unchecked Sendable {
     private(set) var isReading = false
     private var hasEnded = false
     private var hasReceived = false
+    private var fullReads = 0
 
     init(_ channel: StreamChannel, server: ConnectionSet? = nil) {
         self.channel = channel
@@ -34,6 +35,23 @@ public final class ByteReader: @unchecked Sendable {
         try setNonBlocking(descriptor)
         let loop = try EventLoop.chosen(loop)
         self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop))
+    }
+
+    /// Takes over a non-blocking descriptor of a known kind.
+    package convenience init(owning descriptor: Int32, kind: StreamKind, on loop: EventLoop) {
+        self.init(StreamChannel(owning: descriptor, kind: kind, loop: loop))
+    }
+
+    /// Whether nobody can send any more, or this side is closed. What was sent may still wait. On the loop only.
+    package var isWriterGone: Bool {
+        assertOnLoop()
+        return channel.isClosed || PreforkSystem.isWriterGone(channel.fd)
+    }
+
+    /// From now on the stream ends after what has been sent so far, whoever still holds its other end. On the loop only.
+    package func endAfterWaitingBytes() {
+        assertOnLoop()
+        channel.endAfterWaitingBytes()
     }
 
     /// How many bytes have arrived and were not read. On the loop only.
@@ -210,7 +228,7 @@ extension ByteReader {
             switch try channel.read(into: room) {
             case .bytes(let count):
                 buffer.commit(count)
-                hasReceived = true
+                noteRead(count, of: room.count)
                 return true
             case .end:
                 hasEnded = true
@@ -246,7 +264,7 @@ extension ByteReader {
         while !hasEnded {
             switch try channel.read(into: destination) {
             case .bytes(let count):
-                hasReceived = true
+                noteRead(count, of: destination.count)
                 return count
             case .end:
                 hasEnded = true
@@ -255,6 +273,16 @@ extension ByteReader {
             }
         }
         return 0
+    }
+
+    /// A writer that keeps filling what it is offered gets a larger pipe and a larger buffer: fewer wake-ups for both.
+    private func noteRead(_ count: Int, of room: Int) {
+        hasReceived = true
+        guard count == room, fullReads < 4, channel.kind == .pipe else { return }
+        fullReads += 1
+        guard fullReads == 4 else { return }
+        channel.enlargePipe()
+        buffer.becomeLarge()
     }
 
     func take(_ count: Int) -> [UInt8] {

@@ -37,6 +37,11 @@ public final class ByteWriter: @unchecked Sendable {
         self.init(StreamChannel(owning: descriptor, kind: .init(of: descriptor), loop: loop))
     }
 
+    /// Takes over a non-blocking descriptor of a known kind.
+    package convenience init(owning descriptor: Int32, kind: StreamKind, on loop: EventLoop) {
+        self.init(StreamChannel(owning: descriptor, kind: kind, loop: loop))
+    }
+
     /// Writes all of `bytes`.
     public func write(_ bytes: [UInt8]) async throws {
         // The common case first and without a slice: on the loop, nobody in the way, and the kernel takes everything.
@@ -88,6 +93,11 @@ public final class ByteWriter: @unchecked Sendable {
         isFinished = true
         switch channel.kind {
         case .socket: try channel.shutDown(.writing)
+        case .terminal:
+            // A terminal has no end that could be closed; a program that reads lines from it takes VEOF for one.
+            let endOfTransmission: [UInt8] = [4]
+            _ = try endOfTransmission.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
+            channel.close()
         case .pipe, .other: channel.close()
         }
     }

@@ -46,7 +46,7 @@ public struct ChunkSequence: AsyncSequence, Sendable {
         let reader: ByteReader
 
         public mutating func next() async throws -> [UInt8]? {
-            try await reader.read(atMost: ChunkPool.chunkSize)
+            try await reader.read(atMost: ReadBuffer.largeCapacity)
         }
     }
 

@@ -7,8 +7,16 @@ struct ReadBuffer: ~Copyable {
     private var capacity = 0
     private var start = 0
     private var end = 0
+    /// What is allocated when nothing is: a chunk of the pool, or more for a stream that has much.
+    private var preferredCapacity = ChunkPool.chunkSize
+    static let largeCapacity = 128 * 1024
 
     init() {}
+
+    /// From the next allocation on the buffer is large and kept. For the few streams that are read in bulk.
+    mutating func becomeLarge() {
+        preferredCapacity = Self.largeCapacity
+    }
 
     deinit {
         base?.deallocate()
@@ -23,9 +31,10 @@ struct ReadBuffer: ~Copyable {
 
     /// Room at the end: at least one byte, and at least `wanted` when that is more than a chunk.
     mutating func space(atLeast wanted: Int, from pool: inout ChunkPool) -> UnsafeMutableRawBufferPointer {
-        if base == nil, wanted <= ChunkPool.chunkSize {
-            base = pool.take()
-            capacity = ChunkPool.chunkSize
+        if base == nil, wanted <= preferredCapacity {
+            let isLarge = preferredCapacity > ChunkPool.chunkSize
+            base = isLarge ? .allocate(byteCount: preferredCapacity, alignment: 16) : pool.take()
+            capacity = preferredCapacity
         }
         if capacity - end < max(1, wanted) { makeRoom(for: max(wanted, ChunkPool.chunkSize / 4), pool: &pool) }
         return UnsafeMutableRawBufferPointer(start: base! + end, count: capacity - end)
@@ -47,7 +56,7 @@ struct ReadBuffer: ~Copyable {
 
     /// Gives the memory back when nothing is in it.
     mutating func releaseIfEmpty(to pool: inout ChunkPool) {
-        guard count == 0, let base else { return }
+        guard count == 0, let base, capacity != Self.largeCapacity else { return }
         if capacity == ChunkPool.chunkSize { pool.give(base) } else { base.deallocate() }
         self.base = nil
         capacity = 0

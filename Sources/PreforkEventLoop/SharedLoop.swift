@@ -1,6 +1,6 @@
 // The loop for code that runs on no loop: a thread of its own, started at first use.
 
-import PreforkSystem
+package import PreforkSystem
 import Synchronization
 
 extension EventLoop {
@@ -15,7 +15,7 @@ extension EventLoop {
     }
 
     /// `wanted`, or the loop of the calling thread, or the shared one.
-    static func chosen(_ wanted: EventLoop? = nil) throws(SystemError) -> EventLoop {
+    package static func chosen(_ wanted: EventLoop? = nil) throws(SystemError) -> EventLoop {
         if let chosen = wanted ?? current { chosen } else { try shared }
     }
 

@@ -8,25 +8,16 @@ import PreforkSystem
 /// answered before the next one comes costs epoll_wait, read and write, and nothing else.
 final class StreamChannel: @unchecked Sendable {
     // Sendable: touched on the loop's thread only; its owners, reader and writer, go there first.
-    enum Kind {
-        case pipe, socket
-        /// A terminal or another device, which may hand out less than it has.
-        case other
-
-        /// What an adopted descriptor is.
-        init(of fd: Int32) {
-            self = isPipe(fd) ? .pipe : .other
-        }
-    }
-
     let loop: EventLoop
     let fd: Int32
-    let kind: Kind
+    let kind: StreamKind
     let readers: WaitSlot
     let writers: WaitSlot
     private(set) var isClosed = false
     /// The peer has finished or is gone; what it had sent may still wait in the kernel.
     private(set) var hasHungUp = false
+    /// How many bytes may still be read before the end is declared; nil: the stream's own end counts.
+    private var remaining: Int?
     private var isIdle = false
     private var mayRead = true
     private var mayWrite = true
@@ -37,7 +28,7 @@ final class StreamChannel: @unchecked Sendable {
     private var closeObservers: [() -> Void] = []
 
     /// Takes over `fd`, which must be non-blocking.
-    init(owning fd: Int32, kind: Kind, loop: EventLoop) {
+    init(owning fd: Int32, kind: StreamKind, loop: EventLoop) {
         self.fd = fd
         self.kind = kind
         self.loop = loop
@@ -60,10 +51,11 @@ final class StreamChannel: @unchecked Sendable {
     func read(into space: UnsafeMutableRawBufferPointer) throws(StreamError) -> ReadOutcome? {
         if isClosed { throw StreamError(.closed) }
         guard mayRead else { return nil }
+        if remaining != nil { return try readRemaining(into: space) }
         do {
             let outcome = try readBytes(from: fd, into: space)
             switch outcome {
-            case .bytes(let count) where count < space.count && !hasHungUp && watch != nil && kind != .other:
+            case .bytes(let count) where count < space.count && !hasHungUp && watch != nil && kind.tellsByShortReads:
                 // The kernel had no more: the next byte comes with a new edge (epoll(7), question 9).
                 mayRead = false
             case .wouldBlock:
@@ -74,8 +66,35 @@ final class StreamChannel: @unchecked Sendable {
             }
             return outcome
         } catch {
+            if kind == .terminal, error.errno == .inputOutput { return .end }
             throw StreamError(error)
         }
+    }
+
+    /// From now on the stream ends after the bytes that wait in the kernel, whoever else holds its other end.
+    func endAfterWaitingBytes() {
+        guard !isClosed, remaining == nil else { return }
+        remaining = waitingByteCount(fd)
+        mayRead = true
+        readers.resume(.ready)
+    }
+
+    private func readRemaining(into space: UnsafeMutableRawBufferPointer) throws(StreamError) -> ReadOutcome {
+        guard let rest = remaining, rest > 0 else { return .end }
+        do {
+            let outcome = try readBytes(from: fd, into: UnsafeMutableRawBufferPointer(rebasing: space.prefix(rest)))
+            guard case .bytes(let count) = outcome else { return .end }
+            remaining = rest - count
+            return outcome
+        } catch {
+            return .end
+        }
+    }
+
+    /// Lets the kernel buffer more between two wake-ups. No effect on other things than pipes, or where the user's
+    /// share of pipe memory is used up (pipe(7), pipe-user-pages-soft).
+    func enlargePipe() {
+        if kind == .pipe { setPipeCapacity(fd, 1 << 20) }
     }
 
     /// Writes what the kernel takes; 0 when the caller must wait.

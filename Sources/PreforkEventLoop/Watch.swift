@@ -3,12 +3,12 @@
 package import PreforkSystem
 
 /// A descriptor that a loop watches. What to do about an event is its subclass's or owner's closure to say.
-final class Watch {
-    let fd: Int32
+package final class Watch {
+    package let fd: Int32
     fileprivate(set) var word: UInt64 = 0
     private let onEvents: (EpollEvents) -> Void
 
-    init(_ fd: Int32, onEvents: @escaping (EpollEvents) -> Void) {
+    package init(_ fd: Int32, onEvents: @escaping (EpollEvents) -> Void) {
         self.fd = fd
         self.onEvents = onEvents
     }
@@ -56,7 +56,7 @@ struct WatchTable {
 
 extension EventLoop {
     /// Starts to watch a descriptor; on the loop's thread only.
-    func add(_ watch: Watch, for events: EpollEvents) throws(SystemError) {
+    package func add(_ watch: Watch, for events: EpollEvents) throws(SystemError) {
         watches.insert(watch)
         do {
             try epoll.add(watch.fd, events, word: watch.word)
@@ -77,7 +77,7 @@ extension EventLoop {
 
     /// Takes a watch out. Must come before its descriptor is closed: another process may hold the same open file, and
     /// epoll would go on reporting it (epoll(7), question 6).
-    func remove(_ watch: Watch) {
+    package func remove(_ watch: Watch) {
         watches.remove(watch)
         epoll.remove(watch.fd)
     }

@@ -18,6 +18,12 @@ package final class ChildProcess: Sendable {
         pidfd = number >= 0 ? Descriptor(owning: number) : nil
     }
 
+    /// A child whose pidfd came with it (CLONE_PIDFD).
+    package init(pid: Int32, pidfd: Int32) {
+        self.pid = pid
+        self.pidfd = Descriptor(owning: pidfd)
+    }
+
     /// A child that is held by its process ID alone.
     package init(withoutPidfd pid: Int32) {
         self.pid = pid
@@ -47,6 +53,50 @@ package final class ChildProcess: Sendable {
         }
     }
 
+    /// Sends a signal to the process group that the child leads.
+    ///
+    /// By pidfd (Linux 6.9) that is right even when the child is gone and others of its group live on: the pidfd keeps
+    /// the number from being used again. Without, the number is safe only while the child has not been reaped, which
+    /// the caller sees to.
+    ///
+    /// - Returns: false when the group has no process.
+    @discardableResult
+    package func sendToGroup(_ signal: Signal, isReaped: Bool) throws(SystemError) -> Bool {
+        let object = "\(signal) to group \(pid)"
+        do throws(SystemError) {
+            if let pidfd = pidfdNumber {
+                try systemCall("pidfd_send_signal", on: object) {
+                    cprefork_pidfd_send_signal_to_group(pidfd, signal.rawValue)
+                }
+                return true
+            }
+        } catch {
+            if error.errno == .noProcess { return false }
+            // EINVAL: a kernel before 6.9 does not know the flag.
+            if error.errno != .invalidArgument { throw error }
+        }
+        if isReaped { return false }
+        do throws(SystemError) {
+            try systemCall("kill", on: object) { Glibc.kill(-pid, signal.rawValue) }
+            return true
+        } catch {
+            if error.errno != .noProcess { throw error }
+            return false
+        }
+    }
+
+    /// Whether it has ended; it stays to be collected, so that its number and its group's are not used again.
+    package var hasEnded: Bool {
+        var result = cprefork_exit()
+        return cprefork_waitid(pidfdNumber ?? -1, pid, Int32(WNOWAIT), &result) != 0 || result.pid != 0
+    }
+
+    /// Whether `sendToGroup` works when the child has been reaped.
+    package var reachesGroupForEver: Bool {
+        guard let pidfd = pidfdNumber else { return false }
+        return cprefork_pidfd_send_signal_to_group(pidfd, 0) == 0 || Errno.current != .invalidArgument
+    }
+
     /// Collects the process if it has ended: waitid(2) on this child and never on another one (gunicorn #1584, #3220:
     /// a supervisor that waits for any child steals those of its program).
     ///
@@ -54,7 +104,7 @@ package final class ChildProcess: Sendable {
     package func reap() throws(SystemError) -> ProcessExit? {
         var result = cprefork_exit()
         do throws(SystemError) {
-            try systemCall("waitid", on: "process \(pid)") { cprefork_waitid(pidfdNumber ?? -1, pid, &result) }
+            try systemCall("waitid", on: "process \(pid)") { cprefork_waitid(pidfdNumber ?? -1, pid, 0, &result) }
         } catch {
             guard error.errno == .noChild else { throw error }
             return ProcessExit(status: .lost, usage: ResourceUsage())

@@ -11,6 +11,13 @@ package enum CurrentProcess {
         getenv(name).map { String(cString: $0) }
     }
 
+    /// Where relative paths begin.
+    package static func workingDirectory() throws(SystemError) -> [UInt8] {
+        guard let path = getcwd(nil, 0) else { throw SystemError("getcwd", .current) }
+        defer { free(path) }
+        return [UInt8](UnsafeRawBufferPointer(start: path, count: strlen(path)))
+    }
+
     /// Children that end stay to be collected: with SIGCHLD ignored the kernel would drop their status (wait(2)).
     package static func keepStatusOfChildren() {
         _ = signal(SIGCHLD, SIG_DFL)

@@ -57,17 +57,9 @@ private func closeRun(_ run: ClosedRange<Int32>) {
     for number in run { closeDescriptor(number) }
 }
 
-/// F_GETFL, O_NONBLOCK, F_SETFL: the flag belongs to the open file and is shared with every process that has it.
+/// O_NONBLOCK: the flag belongs to the open file and is shared with every process that has it.
 package func setNonBlocking(_ number: Int32) throws(SystemError) {
-    let flags = try systemCall("fcntl", on: "descriptor \(number)") { cprefork_fcntl(number, F_GETFL, 0) }
-    if flags & O_NONBLOCK != 0 { return }
-    try systemCall("fcntl", on: "descriptor \(number)") { cprefork_fcntl(number, F_SETFL, flags | O_NONBLOCK) }
-}
-
-/// Whether the descriptor is a pipe's end.
-package func isPipe(_ number: Int32) -> Bool {
-    var status = stat()
-    return fstat(number, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+    try systemCall("ioctl", on: "descriptor \(number)") { cprefork_set_nonblocking(number) }
 }
 
 /// FD_CLOEXEC on a descriptor that came from outside.

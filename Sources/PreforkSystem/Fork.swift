@@ -48,10 +48,3 @@ package func exitChild(code: Int32) -> Never {
     cprefork_flush_stdio()
     _exit(code)
 }
-
-/// A pipe, both ends close-on-exec and non-blocking.
-package func makePipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
-    var ends: [Int32] = [-1, -1]
-    try systemCall("pipe2") { cprefork_pipe(&ends) }
-    return (ends[0], ends[1])
-}

@@ -39,12 +39,14 @@ package func writeBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throw
     }
 }
 
-/// One send(2) on a socket, with MSG_NOSIGNAL: no SIGPIPE whatever the process does with that signal.
+/// One send(2) on a socket, with MSG_NOSIGNAL: no SIGPIPE whatever the process does with that signal; and MSG_DONTWAIT,
+/// because a socket that is shared with another process need not be non-blocking.
 ///
 /// - Returns: how many bytes were taken; nil when none can be taken now.
 package func sendBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
     while true {
-        let count = Glibc.send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+        let count = Glibc.send(number, bytes.baseAddress, bytes.count, flags)
         if count >= 0 { return count }
         let errno = Errno.current
         if errno == .wouldBlock { return nil }

@@ -20,7 +20,12 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let child = Signal(rawValue: SIGCHLD)
     public static let user1 = Signal(rawValue: SIGUSR1)
     public static let user2 = Signal(rawValue: SIGUSR2)
+    public static let stop = Signal(rawValue: SIGSTOP)
+    public static let resume = Signal(rawValue: SIGCONT)
     public static let brokenPipe = Signal(rawValue: SIGPIPE)
+
+    /// Asks whether there is somebody to signal, and sends nothing (kill(2)).
+    package static let none = Signal(rawValue: 0)
 
     /// The name as in signal(7), for example `SIGTERM`.
     public var description: String {

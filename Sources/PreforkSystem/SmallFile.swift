@@ -4,14 +4,14 @@ import CPrefork
 import Glibc
 
 package enum SmallFile {
-    /// Nothing that this package reads comes near; a file that does is not what it was taken for.
-    static let limit = 1 << 20
-
-    /// The whole file as text.
-    package static func read(_ path: String) throws(SystemError) -> String {
+    /// The file as text, or its beginning.
+    ///
+    /// - Parameter limit: about so many bytes at most. Nothing that this package reads whole comes near the default;
+    ///   a file that does is not what it was taken for.
+    package static func read(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> String {
         let file = Descriptor(owning: try systemCall("open", on: path) { cprefork_open(path, O_RDONLY | O_CLOEXEC, 0) })
         var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4096)
+        var chunk = [UInt8](repeating: 0, count: min(limit, 4096))
         while bytes.count < limit {
             let count = try systemCall("read", on: path) { Glibc.read(file.number, &chunk, chunk.count) }
             if count == 0 { break }

@@ -6,6 +6,10 @@ import Testing
 /// A condition did not become true in time.
 public struct NotInTime: Error, CustomStringConvertible {
     public let description: String
+
+    public init(description: String) {
+        self.description = description
+    }
 }
 
 /// Waits until `condition` holds, asking every two milliseconds.

@@ -4,7 +4,7 @@ import Glibc
 
 /// A memory control group of a test's own. Needs root and a writable hierarchy; removed when the object goes.
 public final class MemoryGroup {
-    private let path: String
+    public let path: String
 
     /// Whether this machine lets a test make one: cgroup v1, which leaves the test runner's own group alone.
     public static var isAvailable: Bool { access("/sys/fs/cgroup/memory/cgroup.procs", W_OK) == 0 }

@@ -29,9 +29,19 @@ int cprefork_pidfd_open(pid_t pid);
 /// pidfd_send_signal(2), Linux 5.1.
 int cprefork_pidfd_send_signal(int pidfd, int signal);
 
+/// pidfd_send_signal(2) to the group that the process leads (PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9).
+int cprefork_pidfd_send_signal_to_group(int pidfd, int signal);
+
+/// Makes SIGCHLD raise an eventfd, besides what it did before. Returns -1 and errno on failure.
+int cprefork_watch_child_signal(int event_counter);
+
+/// Back to what SIGCHLD did before.
+void cprefork_unwatch_child_signal(void);
+
 /// waitid(2) with WEXITED | WNOHANG on one child: by pidfd (P_PIDFD, Linux 5.4), or by pid where `pidfd` is -1.
 /// The raw call, because glibc's wrapper has no room for the resource usage.
-int cprefork_waitid(int pidfd, pid_t pid, struct cprefork_exit *result);
+/// `options`: 0, or WNOWAIT to leave the child where it is.
+int cprefork_waitid(int pidfd, pid_t pid, int options, struct cprefork_exit *result);
 
 /// prctl(PR_SET_PDEATHSIG).
 int cprefork_set_parent_death_signal(int signal);
@@ -41,6 +51,9 @@ void cprefork_reseed(void);
 
 /// close_range(2), Linux 5.9, both ends included.
 int cprefork_close_range(unsigned first, unsigned last);
+
+/// environ(7), which is NULL after clearenv(3).
+char *_Nullable *_Nullable cprefork_environment(void);
 
 /// fflush(NULL): no stdio buffer is left for a child to print a second time.
 void cprefork_flush_stdio(void);
@@ -77,6 +90,21 @@ int cprefork_open(const char *path, int flags, mode_t mode);
 
 /// pipe2(2) with O_CLOEXEC | O_NONBLOCK; ends[0] reads, ends[1] writes.
 int cprefork_pipe(int ends[_Nonnull 2]);
+
+/// pipe2(2) with O_CLOEXEC alone: a program expects its end to block.
+int cprefork_blocking_pipe(int ends[_Nonnull 2]);
+
+/// O_NONBLOCK by ioctl(FIONBIO): one call instead of fcntl's two.
+int cprefork_set_nonblocking(int fd);
+
+/// How many bytes can be read now (FIONREAD).
+int cprefork_waiting_bytes(int fd, int *count);
+
+/// A new pseudo-terminal, both sides close-on-exec. Returns the primary side; -1 and errno on failure.
+int cprefork_open_terminal(int *replica);
+
+/// TIOCSWINSZ: the size in characters; the program gets SIGWINCH.
+int cprefork_set_terminal_size(int terminal, unsigned short rows, unsigned short columns);
 
 /// accept4(2) with SOCK_CLOEXEC | SOCK_NONBLOCK.
 ///

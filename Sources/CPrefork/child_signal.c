@@ -1,0 +1,44 @@
+#define _GNU_SOURCE
+#include "cprefork.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static atomic_int counter = -1;
+static struct sigaction previous;
+
+/// Runs at any instant in any thread: one write(2), then whoever had the signal before.
+static void on_child_signal(int number, siginfo_t *info, void *context) {
+    int saved = errno;
+    int fd = atomic_load_explicit(&counter, memory_order_acquire);
+    const uint64_t one = 1;
+    if (fd >= 0 && write(fd, &one, sizeof one) < 0) { /* full: it is readable already */ }
+    if (previous.sa_flags & SA_SIGINFO) {
+        previous.sa_sigaction(number, info, context);
+    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+        previous.sa_handler(number);
+    }
+    errno = saved;
+}
+
+int cprefork_watch_child_signal(int event_counter) {
+    struct sigaction ours = {.sa_sigaction = on_child_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_NOCLDSTOP};
+    struct sigaction current;
+    if (sigaction(SIGCHLD, NULL, &current) < 0) return -1;
+    atomic_store_explicit(&counter, event_counter, memory_order_release);
+    if (current.sa_flags & SA_SIGINFO && current.sa_sigaction == on_child_signal) return 0;
+    previous = current;
+    return sigaction(SIGCHLD, &ours, NULL);
+}
+
+void cprefork_unwatch_child_signal(void) {
+    struct sigaction current;
+    // Somebody may have put a handler above ours; then ours stays under it and writes to nobody.
+    if (sigaction(SIGCHLD, NULL, &current) == 0 && current.sa_flags & SA_SIGINFO &&
+        current.sa_sigaction == on_child_signal)
+        sigaction(SIGCHLD, &previous, NULL);
+    atomic_store_explicit(&counter, -1, memory_order_release);
+}

@@ -1,0 +1,101 @@
+// Starting a program in a new process: the plan, made before the clone, and the one call that carries it out.
+#ifndef CPREFORK_SPAWN_H
+#define CPREFORK_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+/// Where a start failed. SpawnStep in PreforkSystem has the same numbers.
+enum cprefork_spawn_step {
+    CPREFORK_STEP_NONE,
+    CPREFORK_STEP_CLONE,
+    CPREFORK_STEP_SESSION,
+    CPREFORK_STEP_GROUP,
+    CPREFORK_STEP_DESCRIPTORS,
+    CPREFORK_STEP_NULL_DEVICE,
+    CPREFORK_STEP_CLOSE_OTHERS,
+    CPREFORK_STEP_TERMINAL,
+    CPREFORK_STEP_CONTROL_GROUP,
+    CPREFORK_STEP_NICENESS,
+    CPREFORK_STEP_RESOURCE_LIMITS,
+    CPREFORK_STEP_SUPPLEMENTARY_GROUPS,
+    CPREFORK_STEP_GROUP_ID,
+    CPREFORK_STEP_USER_ID,
+    CPREFORK_STEP_WORKING_DIRECTORY,
+    CPREFORK_STEP_PARENT_DEATH,
+    CPREFORK_STEP_NO_NEW_PRIVILEGES,
+    CPREFORK_STEP_EXEC,
+    CPREFORK_STEP_UNSUPPORTED,
+};
+
+/// Sources of a descriptor that are none of the parent's. CPREFORK_SOURCE_INHERIT - n is the parent's descriptor n if
+/// an exec would hand it on, else the null device: a number that is closed, or that some close-on-exec descriptor has
+/// taken after the program was started without stdio.
+enum {
+    CPREFORK_SOURCE_NULL_DEVICE = -1,
+    CPREFORK_SOURCE_INHERIT = -2,
+};
+
+/// What the child finds at descriptor `target`.
+struct cprefork_spawn_descriptor {
+    int target;
+    int source;
+};
+
+struct cprefork_spawn_limit {
+    int resource;  ///< RLIMIT_...
+    uint64_t soft, hard;
+};
+
+/// Everything that the child does before its program runs. All pointers stay the caller's.
+struct cprefork_spawn_plan {
+    const char *_Nullable const *_Nullable programs;          ///< paths to try in order, ended by NULL
+    char *_Nullable const *_Nullable arguments;               ///< ended by NULL
+    char *_Nullable const *_Nullable environment;             ///< ended by NULL
+    struct cprefork_spawn_descriptor *_Nullable descriptors;  ///< by rising target; `source` is overwritten
+    int descriptor_count;
+    const char *_Nullable working_directory;
+    bool new_session;
+    pid_t process_group;  ///< -1: the parent's; 0: one of its own; else that one
+    int terminal;         ///< child's descriptor that becomes the controlling terminal; -1: none
+    const char *_Nullable control_group;  ///< path of a cgroup.procs file
+    bool sets_niceness;
+    int niceness;
+    const struct cprefork_spawn_limit *_Nullable limits;
+    int limit_count;
+    const gid_t *_Nullable groups;
+    int group_count;  ///< -1: the parent's
+    int64_t user_id, group_id;  ///< -1: the parent's
+    int mask;                   ///< umask; -1: the parent's
+    int parent_death_signal;    ///< 0: none
+    bool no_new_privileges;
+    /// Tests: take the ways for kernels and filters without close_range(2), without CLONE_PIDFD.
+    bool without_close_range, without_pidfd;
+};
+
+struct cprefork_spawn_result {
+    pid_t pid;
+    int pidfd;    ///< -1 where the kernel gave none
+    int step;     ///< CPREFORK_STEP_NONE: the program runs
+    int error;    ///< errno of the failed step
+    int program;  ///< which of `programs` the failure is about
+    int object;   ///< descriptor or RLIMIT_... the failure is about; -1: none
+};
+
+/// Starts the program by clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD): the child shares the parent's memory until its
+/// exec, so that the time does not grow with the parent's size and a failure needs no pipe to come back. The calling
+/// thread, and no other, is suspended meanwhile. No lock is taken anywhere; any number of threads may call it.
+///
+/// A child that fails is reaped here.
+void cprefork_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spawn_result *result);
+
+/// The same by posix_spawn(3), where clone's flags are refused (an old seccomp profile). What posix_spawn cannot do
+/// fails with CPREFORK_STEP_UNSUPPORTED, and its other failures cannot be told from those of exec.
+void cprefork_posix_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spawn_result *result);
+
+#pragma clang assume_nonnull end
+#endif

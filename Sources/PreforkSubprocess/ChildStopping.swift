@@ -1,0 +1,93 @@
+// How a child is made to end: the ladder, carried out.
+
+import PreforkEventLoop
+import PreforkSystem
+import Synchronization
+
+extension WatchedChild {
+    /// Begins to climb a ladder; one that is being climbed already is replaced, its reason stays. Runs on the loop.
+    func stop(_ plan: StopPlan, reason: Subprocess.Exit.Reason) {
+        guard exit == nil else { return }
+        if ladder == nil { self.reason = reason }
+        endLadder()
+        ladder = StopLadder(plan)
+        climb()
+    }
+
+    /// A stop that is asked for from now on has its own result. From any thread.
+    func forgetFailedStop() {
+        state.withLock { $0.forgetFailure() }
+    }
+
+    private func climb() {
+        guard let rung = ladder?.climb(), let target = ladder?.plan.target else { return }
+        switch rung {
+        case .send(let signal, let grace):
+            do {
+                try send(signal, to: target)
+                // A process that is stopped takes SIGTERM only when it goes on.
+                if signal != .kill { try send(.resume, to: target) }
+            } catch {
+                return fail(error)
+            }
+            ladderCall = loop.call(after: grace) { [self] in
+                if exit == nil || groupHasMembers { climb() } else { endLadder() }
+            }
+        case .failed:
+            if exit == nil { fail(SystemError("waitid", .timedOut, on: "process \(child.pid) after SIGKILL")) }
+            endLadder()
+        }
+    }
+
+    private func fail(_ error: SystemError) {
+        endLadder()
+        let failure = StopError(pid: child.pid, underlying: error)
+        let waiters = state.withLock { $0.fail(failure) }
+        for waiter in waiters { waiter.resume(returning: .unstoppable(failure)) }
+    }
+
+    func endLadder() {
+        ladderCall?.cancel()
+        ladderCall = nil
+        ladder = nil
+    }
+
+    /// Whether a process of the child's group lives; false also where that cannot be asked safely any more.
+    var groupHasMembers: Bool {
+        leadsGroup && (try? child.sendToGroup(.none, isReaped: true)) == true
+    }
+
+    /// Without a pidfd that keeps it (Linux before 6.9), the group's number may be somebody else's once the child has
+    /// been reaped: what a stopped child's group has left ends now instead of after the rest of the grace.
+    func endGroupWhileItsNumberIsSafe() {
+        guard ladder != nil, leadsGroup, !child.reachesGroupForEver, child.hasEnded else { return }
+        _ = try? child.sendToGroup(.kill, isReaped: false)
+    }
+
+    /// Sends a signal; none to a process that was reaped, and none to a stranger that has its number. From any thread.
+    func send(_ signal: Signal, to target: SignalTarget) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in
+            let isReaped = state.exit != nil
+            switch target {
+            case .process:
+                if !isReaped { try child.send(signal) }
+            case .group:
+                let reached = leadsGroup ? try child.sendToGroup(signal, isReaped: isReaped) : false
+                // It may have left its own group for another one.
+                if !isReaped, !reached || signal == .kill { try child.send(signal) }
+            case .tree:
+                try sendToTree(signal, isReaped: isReaped)
+            }
+        }
+    }
+
+    private func sendToTree(_ signal: Signal, isReaped: Bool) throws(SystemError) {
+        if !isReaped {
+            ProcessTree.signalDescendants(of: child, signal)
+            try child.send(signal)
+        }
+        guard signal == .kill else { return }
+        if leadsGroup { try child.sendToGroup(signal, isReaped: isReaped) }
+        if let controlGroup, controlGroup.isExclusive { killMembers(ofControlGroup: controlGroup.path.bytes) }
+    }
+}

@@ -1,0 +1,101 @@
+// A program to run, as a value.
+
+public import PreforkSystem
+
+/// What to run and how: a plain value that holds no descriptor and can be used any number of times.
+///
+///     let output = try await Subprocess.run(Command("git", "log", "--oneline")).check()
+///
+/// Follows the arguments of Python's and tornado's Subprocess.
+public struct Command: Hashable, Sendable {
+    /// Which program.
+    public enum Program: Hashable, Sendable {
+        /// Searched in the directories of the command's own PATH, never in the current one.
+        case name(RawText)
+        /// A path; a relative one is relative to this process's directory, whatever `workingDirectory` is.
+        case path(RawText)
+    }
+
+    public var program: Program
+    public var arguments: [RawText]
+    /// What the program finds as its own name (`argv[0]`); by default what it was called.
+    public var argument0: RawText?
+    public var environment = Environment.inherit
+    /// By default this process's.
+    public var workingDirectory: RawText?
+
+    public var stdin: Input
+    public var stdout: Output
+    public var stderr: Output
+    /// More descriptors, by the number that the program finds them at; the values are descriptors of this process,
+    /// which stay open here. All others are closed in the program.
+    public var descriptors: [Int32: Int32] = [:]
+    /// Size of the pseudo-terminal, where a stream asks for one.
+    public var terminalSize = TerminalSize(rows: 24, columns: 80)
+
+    public var group = Group.automatic
+    /// By default this process's user and groups.
+    public var identity: Identity?
+    public var limits: [Limit] = []
+    /// File mode creation mask, for example 0o077.
+    public var umask: UInt32?
+    /// -20 (most favourable) to 19, absolute.
+    public var niceness: Int32?
+    public var controlGroup: ControlGroup?
+    /// The program and what it runs can never gain rights by set-user-ID files (prctl(2), PR_SET_NO_NEW_PRIVS).
+    public var noNewPrivileges = false
+    /// The signal that the kernel sends to the process when this one ends, even by SIGKILL. The process is then started
+    /// by the thread of the event loop, which lives as long as the loop (the kernel watches that thread).
+    public var dieWithParent: Signal?
+
+    /// How long the command may run; then `stopPlan` ends it and the exit's reason is `.timedOut`.
+    public var timeout: Duration?
+    public var stopPlan = StopPlan.standard
+    public var lingering = Lingering.afterExit(.milliseconds(200))
+
+    public init(_ program: Program, arguments: [RawText] = [], stdin: Input = .null, stdout: Output = .automatic,
+        stderr: Output = .automatic
+    ) {
+        self.program = program
+        self.arguments = arguments
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+    }
+
+    /// A program by name, or by path when `program` has a slash.
+    public init(_ program: String, _ arguments: String..., stdin: Input = .null, stdout: Output = .automatic,
+        stderr: Output = .automatic
+    ) {
+        self.init(
+            program.contains("/") ? .path(RawText(program)) : .name(RawText(program)),
+            arguments: arguments.map { RawText($0) }, stdin: stdin, stdout: stdout, stderr: stderr)
+    }
+}
+
+extension Command: CustomStringConvertible {
+    /// The command as one would type it. Arguments may hold secrets: errors and log lines name the program only.
+    public var description: String {
+        ([name] + arguments).map { quoted($0.description) }.joined(separator: " ")
+    }
+
+    /// What the program was called.
+    var name: RawText {
+        switch program {
+        case .name(let name), .path(let name): name
+        }
+    }
+
+    private func quoted(_ text: String) -> String {
+        let isPlain = !text.isEmpty && text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-")...UInt8(ascii: "/"), UInt8(ascii: "_"),
+                UInt8(ascii: "="), UInt8(ascii: ":"), UInt8(ascii: "@"), UInt8(ascii: ","), UInt8(ascii: "+"):
+                true
+            default: false
+            }
+        }
+        return isPlain ? text : "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
+    }
+}

@@ -1,0 +1,77 @@
+// How a subprocess ended, and the errors made of that.
+
+public import PreforkSystem
+
+extension Subprocess {
+    /// The end of a subprocess.
+    public struct Exit: Equatable, Sendable {
+        /// What brought the end about, as far as this process knows.
+        public enum Reason: String, Hashable, Sendable {
+            /// Nobody here asked for it.
+            case own
+            /// `stop`, or the end of `Subprocess.with`.
+            case stopped
+            /// The command's timeout.
+            case timedOut
+            /// The cancellation of the task that ran it.
+            case cancelled
+            /// More output than was to be collected.
+            case outputLimit
+        }
+
+        public let status: ExitStatus
+        public let usage: ResourceUsage
+        /// From the start to the moment when the end was noticed.
+        public let duration: Duration
+        public let reason: Reason
+        /// Whether a stop had to go as far as SIGKILL.
+        public let wasForced: Bool
+
+        /// The exit code, or minus the signal's number, as tornado counts; nil when the status was lost.
+        public var returnCode: Int32? { status.returnCode }
+
+        /// Exit code 0.
+        public var isSuccess: Bool { status.isSuccess }
+    }
+}
+
+extension Subprocess.Exit: CustomStringConvertible {
+    public var description: String {
+        let cause =
+            switch reason {
+            case .own: ""
+            case .stopped: ", stopped"
+            case .timedOut: ", timed out"
+            case .cancelled: ", cancelled"
+            case .outputLimit: ", too much output"
+            }
+        return "\(status)\(cause)\(wasForced ? ", by force" : "") after \(duration)"
+    }
+}
+
+/// A subprocess ended with another status than exit code 0.
+///
+/// Follows Python's and tornado's CalledProcessError.
+public struct CalledProcessError: Error, Sendable, CustomStringConvertible {
+    /// With all arguments, which may hold secrets; the description names the program only.
+    public let command: Command
+    public let exit: Subprocess.Exit
+    /// What was collected, whole or in part; nil from `waitForExit`.
+    public let output: Subprocess.Output?
+
+    public var status: ExitStatus { exit.status }
+
+    public var description: String {
+        let lastLine = output?.stderrText.split(separator: "\n").last.map { ": \($0)" } ?? ""
+        return "\(command.name) \(exit)\(lastLine)"
+    }
+}
+
+/// A subprocess that cannot be made to end: this process may not signal it, or it is stuck in the kernel.
+public struct StopError: Error, Equatable, Sendable, CustomStringConvertible {
+    public let pid: Int32
+    /// The refused signal, or ETIMEDOUT when SIGKILL has had no effect for the plan's `killGrace`.
+    public let underlying: SystemError
+
+    public var description: String { "process \(pid) does not end: \(underlying)" }
+}

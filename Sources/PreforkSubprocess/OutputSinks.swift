@@ -1,0 +1,120 @@
+// What becomes of the outputs of a subprocess, and when they are complete.
+
+import PreforkEventLoop
+import PreforkSystem
+import Synchronization
+
+/// One output on its way. On the loop only.
+protocol OutputSink: AnyObject {
+    /// Whether nothing more will come.
+    var hasEnded: Bool { get }
+    func begin(onEnd: @escaping () -> Void)
+    /// Takes what waits in the kernel, without an event.
+    func look()
+    /// Takes what waits in the kernel and ends, whoever could still write.
+    func endWithWaitingBytes()
+}
+
+/// A stream that the user reads. It ends by itself when the last writer goes.
+private final class StreamSink: OutputSink {
+    private weak var reader: ByteReader?
+
+    init(_ reader: ByteReader) {
+        self.reader = reader
+    }
+
+    var hasEnded: Bool { reader?.isWriterGone ?? true }
+    func begin(onEnd: @escaping () -> Void) { onEnd() }
+    func look() {}
+    func endWithWaitingBytes() { reader?.endAfterWaitingBytes() }
+}
+
+/// The outputs of one subprocess.
+final class OutputSinks: @unchecked Sendable {
+    // Sendable: `completion` has a lock; the rest is touched on the loop only, but for `collected` when complete.
+    private struct Completion {
+        var isComplete = false
+        var waiters: [UnsafeContinuation<Void, Never>] = []
+    }
+
+    private let watched: WatchedChild
+    private let lingering: Command.Lingering
+    private(set) var collected: [Int32: Collected] = [:]
+    private var sinks: [any OutputSink] = []
+    private var unfinished = 0
+    private let completion = Mutex(Completion())
+
+    init(of watched: WatchedChild, lingering: Command.Lingering) {
+        self.watched = watched
+        self.lingering = lingering
+    }
+
+    /// Takes over the descriptors of an output. Before `begin`.
+    ///
+    /// - Parameter onOverflow: the command must be stopped.
+    /// - Returns: the reader for the user, if there is to be one.
+    func connect(_ outlet: Plumbing.Outlet, _ number: Int32, onOverflow: @escaping () -> Void) -> ByteReader? {
+        let loop = watched.loop
+        for case .collect(let limit, let overflow) in outlet.targets {
+            collected[number] = Collected(limit: limit, overflow: overflow)
+        }
+        if case .collect = outlet.targets.first, outlet.targets.count == 1, let memory = collected[number] {
+            sinks.append(PipeCollector(owning: outlet.reading, into: memory, on: loop, onOverflow: onOverflow))
+            return nil
+        }
+        let reader = ByteReader(owning: outlet.reading, kind: outlet.kind, on: loop)
+        if case .stream = outlet.targets.first {
+            sinks.append(StreamSink(reader))
+            return reader
+        }
+        let writers = outlet.targets.compactMap { target in
+            if case .write(let fd, let kind) = target { ByteWriter(owning: fd, kind: kind, on: loop) } else { nil }
+        }
+        sinks.append(Tee(reader, to: writers, and: collected[number], on: loop, onOverflow: onOverflow))
+        return outlet.streamReading.map { ByteReader(owning: $0, kind: .pipe, on: loop) }
+    }
+
+    /// Begins to read. Runs on the loop.
+    func begin() {
+        unfinished = sinks.count + 1
+        for sink in sinks { sink.begin { [self] in finishOne() } }
+        watched.onReaped { [self] in
+            childIsGone()
+            finishOne()
+        }
+    }
+
+    /// The child's own output is in the pipes; what else may come is for `lingering` to say.
+    private func childIsGone() {
+        for sink in sinks { sink.look() }
+        guard case .afterExit(let time) = lingering, sinks.contains(where: { !$0.hasEnded }) else { return }
+        if time <= .zero { return endAll() }
+        watched.loop.call(after: time) { [self] in endAll() }
+    }
+
+    private func endAll() {
+        for sink in sinks where !sink.hasEnded { sink.endWithWaitingBytes() }
+    }
+
+    private func finishOne() {
+        unfinished -= 1
+        guard unfinished == 0 else { return }
+        let waiters = completion.withLock { completion in
+            completion.isComplete = true
+            defer { completion.waiters = [] }
+            return completion.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Waits until the child is gone and everything that is collected or copied has come to its end. From any thread.
+    func complete() async {
+        await withUnsafeContinuation { waiter in
+            let isComplete = completion.withLock { completion in
+                if !completion.isComplete { completion.waiters.append(waiter) }
+                return completion.isComplete
+            }
+            if isComplete { waiter.resume() }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// From a pipe into memory.
+
+import PreforkEventLoop
+import PreforkSystem
+
+/// Reads a pipe into a `Collected`, by events and without a task. On the loop only.
+final class PipeCollector: OutputSink {
+    private let fd: Int32
+    private let loop: EventLoop
+    private let collected: Collected
+    private let onOverflow: () -> Void
+    private var watch: Watch?
+    private(set) var hasEnded = false
+    private var onEnd: (() -> Void)?
+    private static let chunkSize = 64 * 1024
+
+    /// Takes over `fd`, which is non-blocking.
+    init(owning fd: Int32, into collected: Collected, on loop: EventLoop, onOverflow: @escaping () -> Void) {
+        self.fd = fd
+        self.loop = loop
+        self.collected = collected
+        self.onOverflow = onOverflow
+    }
+
+    func begin(onEnd: @escaping () -> Void) {
+        self.onEnd = onEnd
+        let watch = Watch(fd) { [self] _ in readSome() }
+        do {
+            try loop.add(watch, for: .readable)
+            self.watch = watch
+        } catch {
+            // epoll has no room (epoll_ctl(2), ENOSPC): ask now and then.
+            readAgainAndAgain()
+        }
+    }
+
+    private func readAgainAndAgain() {
+        readSome()
+        if !hasEnded { loop.call(after: .milliseconds(10)) { [self] in readAgainAndAgain() } }
+    }
+
+    func look() {
+        if !hasEnded { readSome() }
+    }
+
+    /// A bounded part of what there is: others have their turn in between.
+    private func readSome() {
+        for _ in 0..<16 {
+            guard !hasEnded, readOnce(atMost: Self.chunkSize) != nil else { return }
+        }
+    }
+
+    func endWithWaitingBytes() {
+        guard !hasEnded else { return }
+        var rest = waitingByteCount(fd)
+        while rest > 0, let count = readOnce(atMost: rest) { rest -= count }
+        end()
+    }
+
+    /// - Returns: how many bytes came; nil when there are none now, or none any more.
+    private func readOnce(atMost limit: Int) -> Int? {
+        do {
+            switch try collected.isTruncated ? discard(atMost: limit) : collect(atMost: limit) {
+            case .bytes(let count): return count
+            case .end: end()
+            case .wouldBlock: break
+            }
+        } catch {
+            // A pipe that cannot be read has no more to say; what it said is kept.
+            end()
+        }
+        return nil
+    }
+
+    private func collect(atMost limit: Int) throws(SystemError) -> ReadOutcome {
+        let space = UnsafeMutableRawBufferPointer(rebasing: collected.space().prefix(limit))
+        let outcome = try readBytes(from: fd, into: space)
+        if case .bytes(let count) = outcome, !collected.commit(count), collected.overflow == .stop { onOverflow() }
+        return outcome
+    }
+
+    /// Reads and forgets: a command whose output nobody takes would never end.
+    private func discard(atMost limit: Int) throws(SystemError) -> ReadOutcome {
+        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: min(limit, Self.chunkSize), alignment: 16)
+        defer { scratch.deallocate() }
+        return try readBytes(from: fd, into: scratch)
+    }
+
+    private func end() {
+        guard !hasEnded else { return }
+        hasEnded = true
+        if let watch { loop.remove(watch) }
+        watch = nil
+        closeDescriptor(fd)
+        onEnd?()
+        onEnd = nil
+    }
+}

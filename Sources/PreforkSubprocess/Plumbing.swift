@@ -1,0 +1,179 @@
+// The descriptors of a command: pipes, files and terminals that are opened before its start.
+
+import PreforkEventLoop
+import PreforkSystem
+
+/// What the child gets and what its parent keeps, for one start.
+struct Plumbing {
+    /// Where the bytes of one output go in the parent.
+    struct Outlet {
+        var reading: Int32
+        var kind: StreamKind
+        /// What to do with what comes: one target, or several for a tee.
+        var targets: [Target]
+        /// The user's end of a pipe that a tee fills.
+        var streamReading: Int32?
+    }
+
+    enum Target {
+        case stream
+        case collect(limit: Int, overflow: Command.Overflow)
+        /// A pipe, file or inherited descriptor that a tee writes to.
+        case write(Int32, StreamKind)
+    }
+
+    private(set) var childSources: [Int32: SpawnPlan.Source] = [:]
+    /// Closed as soon as the child has them.
+    let childSide = DescriptorBag()
+    /// Closed when the start fails.
+    let parentSide = DescriptorBag()
+    private(set) var input: (writing: Int32, kind: StreamKind)?
+    /// Bytes that did not fit into the pipe.
+    private(set) var inputRest: ArraySlice<UInt8> = []
+    private(set) var outlets: [Int32: Outlet] = [:]
+    private var terminal: (primary: Int32, replica: Int32)?
+    /// The child's descriptor that is its controlling terminal.
+    private(set) var controllingTerminal: Int32?
+
+    init(_ command: Command, collectsByDefault: Bool) throws(SpawnError) {
+        do throws(SystemError) {
+            try connectInput(command)
+            try connectOutput(command.stdout, 1, command, collectsByDefault)
+            if command.stderr == .stdout {
+                childSources[2] = childSources[1]
+            } else {
+                try connectOutput(command.stderr, 2, command, collectsByDefault)
+            }
+        } catch {
+            throw error.call == "command" ? SpawnError(.command, error) : SpawnError(.streams, error)
+        }
+        for (number, source) in command.descriptors { childSources[number] = .descriptor(source) }
+    }
+
+    private mutating func connectInput(_ command: Command) throws(SystemError) {
+        switch command.stdin {
+        case .null: childSources[0] = .nullDevice
+        case .inherit: childSources[0] = .inherited(0)
+        case .descriptor(let number): childSources[0] = .descriptor(number)
+        case .file(let path): childSources[0] = .descriptor(childSide.add(try openFile(path.bytes, for: .reading)))
+        case .stream: input = (try inputPipe(), .pipe)
+        case .bytes(let bytes): try feed(bytes)
+        case .terminal:
+            childSources[0] = .descriptor(try terminalReplica(command))
+            controllingTerminal = 0
+            input = (parentSide.add(try duplicate(terminal!.primary)), .terminal)  // made in the line above
+        }
+    }
+
+    private mutating func inputPipe() throws(SystemError) -> Int32 {
+        let pipe = try makeBlockingPipe()
+        childSources[0] = .descriptor(childSide.add(pipe.reading))
+        parentSide.add(pipe.writing)
+        try setNonBlocking(pipe.writing)
+        return pipe.writing
+    }
+
+    /// An empty pipe takes 64 KiB at once, which is all that most inputs are; the rest is written while the child runs.
+    private mutating func feed(_ bytes: [UInt8]) throws(SystemError) {
+        let writing = try inputPipe()
+        let count = try bytes.withUnsafeBufferPointer { bytes throws(SystemError) in
+            bytes.isEmpty ? 0 : try writeBytes(to: writing, UnsafeRawBufferPointer(bytes)) ?? 0
+        }
+        inputRest = bytes.dropFirst(count)
+        if inputRest.isEmpty {
+            parentSide.close(writing)
+        } else {
+            input = (writing, .pipe)
+        }
+    }
+
+    private mutating func connectOutput(
+        _ output: Command.Output, _ number: Int32, _ command: Command, _ collectsByDefault: Bool
+    ) throws(SystemError) {
+        switch output {
+        case .automatic:
+            try connectOutput(collectsByDefault ? .collect : .inherit, number, command, collectsByDefault)
+        case .null: childSources[number] = .nullDevice
+        case .inherit: childSources[number] = .inherited(number)
+        case .descriptor(let source): childSources[number] = .descriptor(source)
+        case .file(let path, let appending):
+            childSources[number] = .descriptor(
+                childSide.add(try openFile(path.bytes, for: appending ? .appending : .writing)))
+        case .stream: try outputPipe(number, [.stream])
+        case .collect(let limit, let overflow): try outputPipe(number, [.collect(limit: max(0, limit), overflow: overflow)])
+        case .tee(let outputs): try connectTee(outputs, number)
+        case .terminal: try connectTerminal(number, command)
+        case .stdout: throw SystemError("command", .invalidArgument, on: "standard output goes into itself")
+        }
+    }
+
+    private mutating func outputPipe(_ number: Int32, _ targets: [Target]) throws(SystemError) {
+        let pipe = try makeBlockingPipe()
+        childSources[number] = .descriptor(childSide.add(pipe.writing))
+        parentSide.add(pipe.reading)
+        try setNonBlocking(pipe.reading)
+        outlets[number] = Outlet(reading: pipe.reading, kind: .pipe, targets: targets)
+    }
+
+    private mutating func connectTerminal(_ number: Int32, _ command: Command) throws(SystemError) {
+        childSources[number] = .descriptor(try terminalReplica(command))
+        controllingTerminal = controllingTerminal ?? number
+        // Both outputs into one terminal are one stream, which is read as standard output.
+        guard outlets[1]?.kind != .terminal else { return }
+        let primary = parentSide.add(try duplicate(terminal!.primary))  // made two lines above
+        outlets[1] = Outlet(reading: primary, kind: .terminal, targets: [.stream])
+    }
+
+    private mutating func terminalReplica(_ command: Command) throws(SystemError) -> Int32 {
+        if let terminal { return terminal.replica }
+        let made = try openTerminal()
+        childSide.add(made.replica)
+        parentSide.add(made.primary)
+        let size = command.terminalSize
+        try setTerminalSize(made.primary, rows: size.rows, columns: size.columns)
+        try setNonBlocking(made.primary)
+        terminal = made
+        return made.replica
+    }
+
+    /// Whether a reader that goes away must not be a SIGPIPE.
+    var writesToPipes: Bool {
+        input != nil || outlets.values.contains { $0.targets.contains { if case .write = $0 { true } else { false } } }
+    }
+
+    /// The parent's terminal, to be resized later.
+    var terminalPrimary: Int32? { terminal?.primary }
+
+    private mutating func connectTee(_ outputs: [Command.Output], _ number: Int32) throws(SystemError) {
+        var targets: [Target] = []
+        var streamReading: Int32?
+        for output in outputs {
+            switch output {
+            case .null: break
+            case .inherit: targets.append(try share(number))
+            case .descriptor(let source): targets.append(try share(source))
+            case .file(let path, let appending):
+                let file = try openFile(path.bytes, for: appending ? .appending : .writing)
+                targets.append(.write(parentSide.add(file), .other))
+            case .collect(let limit, let overflow):
+                targets.append(.collect(limit: max(0, limit), overflow: overflow))
+            case .stream:
+                let pipe = try makePipe()
+                streamReading = parentSide.add(pipe.reading)
+                targets.append(.write(parentSide.add(pipe.writing), .pipe))
+            case .automatic, .stdout, .tee, .terminal:
+                throw SystemError("command", .invalidArgument, on: "a tee into \(output)")
+            }
+        }
+        try outputPipe(number, targets)
+        outlets[number]?.streamReading = streamReading
+    }
+
+    private func share(_ number: Int32) throws(SystemError) -> Target {
+        switch try openShared(number) {
+        case .socket(let copy): .write(parentSide.add(copy), .socket)
+        case .stream(let copy): .write(parentSide.add(copy), .pipe)
+        case .regular(let copy): .write(parentSide.add(copy), .other)
+        }
+    }
+}

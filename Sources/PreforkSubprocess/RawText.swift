@@ -1,0 +1,30 @@
+// Text as the kernel takes it.
+
+/// Bytes without NUL that are usually, but need not be, UTF-8: a path, an argument, an environment variable.
+///
+/// A String or a literal converts by itself where one is wanted; `init(bytes:)` takes what no String can hold.
+public struct RawText: Hashable, Sendable {
+    public var bytes: [UInt8]
+
+    public init(bytes: some Sequence<UInt8>) {
+        self.bytes = Array(bytes)
+    }
+
+    public init(_ text: some StringProtocol) {
+        bytes = Array(text.utf8)
+    }
+
+    /// Whether the kernel can take it.
+    var isValid: Bool { !bytes.contains(0) }
+}
+
+extension RawText: ExpressibleByStringLiteral, ExpressibleByStringInterpolation {
+    public init(stringLiteral text: String) {
+        self.init(text)
+    }
+}
+
+extension RawText: CustomStringConvertible {
+    /// As text, with invalid UTF-8 repaired.
+    public var description: String { String(decoding: bytes, as: UTF8.self) }
+}

@@ -1,0 +1,119 @@
+// Commands that are run to their end.
+
+import PreforkEventLoop
+import PreforkSystem
+
+extension Subprocess {
+    /// What a command has written, and how it ended.
+    public struct Output: Sendable {
+        public let command: Command
+        public let exit: Exit
+        /// What was collected; empty where nothing was to be.
+        public let stdout: [UInt8]
+        public let stderr: [UInt8]
+        /// More was written than is here.
+        public let isStdoutTruncated: Bool
+        public let isStderrTruncated: Bool
+
+        /// As text, with invalid UTF-8 repaired.
+        public var stdoutText: String { String(decoding: stdout, as: UTF8.self) }
+        public var stderrText: String { String(decoding: stderr, as: UTF8.self) }
+
+        /// This output, if the command ended with exit code 0.
+        ///
+        /// - Throws: `CalledProcessError`, which has the output.
+        @discardableResult
+        public func check() throws(CalledProcessError) -> Output {
+            if exit.isSuccess { return self }
+            throw CalledProcessError(command: command, exit: exit, output: self)
+        }
+    }
+
+    /// Runs a command and collects its output, whatever happens to it: a timeout, a limit that is reached or the
+    /// cancellation of the calling task stop the command by its plan, and what it had written is in the result.
+    ///
+    /// - Throws: `SpawnError`, `StopError`; `CancellationError` when the task was cancelled before the start. A status other than 0 is not thrown: see `Output.check`.
+    public static func run(_ command: Command) async throws -> Output {
+        if [command.stdout, command.stderr].contains(where: \.hasStream) || command.stdin == .stream {
+            throw SpawnError(command: "nobody can use a stream of `run`; see `spawn` and `with`")
+        }
+        try Task.checkCancellation()
+        return try await spawn(command, collectsByDefault: true).output()
+    }
+
+    /// Waits for the exit and for the end of all outputs that are collected or copied. Cancelling the calling task
+    /// stops the command, and the output is returned as far as it came.
+    public func output() async throws(StopError) -> Output {
+        let exit = try await waitOrStop()
+        await sinks.complete()
+        let (stdout, stderr) = (sinks.collected[1], sinks.collected[2])
+        return Output(
+            command: command, exit: exit, stdout: stdout?.bytes ?? [], stderr: stderr?.bytes ?? [],
+            isStdoutTruncated: stdout?.isTruncated ?? false, isStderrTruncated: stderr?.isTruncated ?? false)
+    }
+
+    private func waitOrStop() async throws(StopError) -> Exit {
+        let result: Swift.Result<Exit, StopError> = await withTaskCancellationHandler {
+            do throws(StopError) {
+                return .success(try await watched.waitForStop())
+            } catch {
+                return .failure(error)
+            }
+        } onCancel: {
+            requestStop(nil, reason: .cancelled)
+        }
+        return try result.get()
+    }
+
+    /// Runs `body` with a started command and sees to its end.
+    ///
+    /// When `body` returns, the streams are closed and the command has 200 ms to end by itself before it is stopped by
+    /// its plan. When `body` throws or the calling task is cancelled, it is stopped at once.
+    ///
+    /// - Returns: what `body` returned, and the exit.
+    /// - Throws: what `body` throws; `SpawnError`, `StopError`.
+    public static func with<Result>(
+        _ command: Command, _ body: (Subprocess) async throws -> Result
+    ) async throws -> (Result, Exit) {
+        let process = try await spawn(command)
+        return try await withTaskCancellationHandler {
+            do {
+                let result = try await body(process)
+                return (result, try await process.endOfScope())
+            } catch {
+                process.closeStreams()
+                // The body's error says more than one about the stop.
+                _ = try? await process.stop()
+                throw error
+            }
+        } onCancel: {
+            process.requestStop(nil, reason: .cancelled)
+        }
+    }
+
+    /// Most programs end when their streams do.
+    private func endOfScope() async throws(StopError) -> Exit {
+        closeStreams()
+        let plan = command.stopPlan
+        watched.loop.execute { [watched] in
+            watched.loop.call(after: .milliseconds(200)) { watched.stop(plan, reason: .stopped) }
+        }
+        return try await watched.waitForStop()
+    }
+
+    private func closeStreams() {
+        stdin?.close()
+        stdout?.close()
+        stderr?.close()
+    }
+}
+
+extension Command.Output {
+    var hasStream: Bool {
+        switch self {
+        case .stream, .terminal: true
+        case .tee(let outputs): outputs.contains(where: \.hasStream)
+        default: false
+        }
+    }
+}

@@ -1,0 +1,76 @@
+// From a command to what the kernel does: checks and translations, nothing is started or opened.
+
+import PreforkSystem
+
+extension Command {
+    /// The plan for this command with these descriptors.
+    func spawnPlan(_ descriptors: [Int32: SpawnPlan.Source], terminal: Int32?) throws(SpawnError) -> SpawnPlan {
+        try checkTexts()
+        var plan = SpawnPlan(
+            programs: try programs(), arguments: [(argument0 ?? name).bytes] + arguments.map(\.bytes))
+        plan.environment = environment.edits
+        plan.descriptors = descriptors
+        plan.workingDirectory = workingDirectory?.bytes
+        plan.group = terminal == nil ? plannedGroup : .session
+        plan.controllingTerminal = terminal
+        plan.controlGroup = controlGroup.map { $0.path.bytes + Array("/cgroup.procs".utf8) }
+        plan.niceness = niceness
+        plan.limits = limits.map { SpawnPlan.Limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
+        plan.supplementaryGroups = identity?.supplementaryGroups
+        plan.userID = identity?.user
+        plan.groupID = identity?.group
+        plan.umask = umask
+        plan.parentDeathSignal = dieWithParent
+        plan.noNewPrivileges = noNewPrivileges
+        return plan
+    }
+
+    private var plannedGroup: SpawnPlan.Group {
+        switch group {
+        case .automatic: stdin == .inherit && isTerminal(0) ? .inherited : .new
+        case .inherit: .inherited
+        case .new: .new
+        case .join(let group): .joining(group)
+        case .session: .session
+        }
+    }
+
+    private func programs() throws(SpawnError) -> [[UInt8]] {
+        switch program {
+        case .name(let name):
+            if name.bytes.isEmpty { throw SpawnError(command: "the program has no name") }
+            if name.bytes.contains(UInt8(ascii: "/")) { return try [path(name.bytes)] }
+            let found = ProgramSearch.candidates(name.bytes, path: environment["PATH"]?.bytes)
+            if found.isEmpty { throw SpawnError(.exec, SystemError("execve", .noEntry, on: "\(name), PATH is empty")) }
+            return found
+        case .path(let path):
+            return [try self.path(path.bytes)]
+        }
+    }
+
+    /// With a directory of its own, the child would look for a relative path there.
+    private func path(_ path: [UInt8]) throws(SpawnError) -> [UInt8] {
+        guard workingDirectory != nil, !path.isEmpty else { return path }
+        do throws(SystemError) {
+            return try ProgramSearch.absolute(path, in: CurrentProcess.workingDirectory)
+        } catch {
+            throw SpawnError(.exec, error)
+        }
+    }
+
+    private func checkTexts() throws(SpawnError) {
+        let texts = [name, argument0, workingDirectory, controlGroup?.path].compactMap { $0 } + arguments
+        if let bad = texts.first(where: { !$0.isValid }) { throw SpawnError(command: "a NUL byte in \(bad)") }
+        if let name = environment.invalidName { throw SpawnError(command: "environment variable \(name)") }
+        if let group = descriptors.keys.first(where: { $0 < 0 || $0 > 1 << 20 }) {
+            throw SpawnError(command: "descriptor \(group) for the program")
+        }
+    }
+}
+
+extension SpawnError {
+    /// The command asks for something that does not exist.
+    init(command problem: String) {
+        self.init(.command, SystemError("command", .invalidArgument, on: problem))
+    }
+}

@@ -1,0 +1,71 @@
+// What a command's standard streams are.
+
+extension Command {
+    /// Where a command's standard input comes from.
+    public enum Input: Hashable, Sendable {
+        /// The null device: the end at once.
+        case null
+        /// This process's standard input. When that is closed, the null device.
+        case inherit
+        /// A pipe; `Subprocess.stdin` writes to it.
+        case stream
+        /// These bytes through a pipe, then the end. A program that does not read them all is no error.
+        case bytes([UInt8])
+        /// A file, opened before the start; a relative path is relative to this process's directory.
+        case file(RawText)
+        /// A descriptor of this process, which stays open here.
+        case descriptor(Int32)
+        /// A new pseudo-terminal, shared by all streams that ask for one.
+        case terminal
+
+        /// The text as UTF-8, then the end.
+        public static func text(_ text: String) -> Input { .bytes(Array(text.utf8)) }
+    }
+
+    /// Where a command's standard output or standard error goes.
+    public indirect enum Output: Hashable, Sendable {
+        /// Inherited, or collected by `Subprocess.run` and `Subprocess.pipeline` up to 16 MiB.
+        case automatic
+        /// The null device.
+        case null
+        /// This process's own. When that is closed, the null device.
+        case inherit
+        /// A pipe; `Subprocess.stdout` or `.stderr` reads from it.
+        case stream
+        /// Kept in memory, up to a limit in bytes; see `Subprocess.output()`.
+        case collect(limit: Int, overflow: Overflow = .stop)
+        /// A file, opened before the start; a relative path is relative to this process's directory.
+        case file(RawText, appending: Bool = false)
+        /// A descriptor of this process, which stays open here.
+        case descriptor(Int32)
+        /// Standard error only: the same as standard output, in the order of the writes.
+        case stdout
+        /// All of these at once. A slow one holds up the others; one that breaks is left out.
+        case tee([Output])
+        /// A new pseudo-terminal, shared by all streams that ask for one; `Subprocess.stdout` reads from it.
+        case terminal
+
+        /// Kept in memory, up to 16 MiB.
+        public static let collect = Output.collect(limit: 16 << 20)
+    }
+
+    /// What happens when a command writes more than is to be collected. The first bytes are kept in any case, and the
+    /// output says that it is not whole.
+    public enum Overflow: Hashable, Sendable {
+        /// The command is stopped by its `stopPlan`.
+        case stop
+        /// The rest is read and thrown away.
+        case discard
+    }
+
+    /// How long streams outlive the command while somebody else, a grandchild in the background, holds their other end.
+    public enum Lingering: Hashable, Sendable {
+        /// What has been written so long after the exit is still read, then the streams end.
+        case afterExit(Duration)
+        /// The streams end when nobody can write to them any more, however long that takes.
+        case untilEnd
+
+        /// The streams end with what had been written at the exit.
+        public static let closeAtExit = Lingering.afterExit(.zero)
+    }
+}

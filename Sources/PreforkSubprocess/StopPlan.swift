@@ -1,0 +1,75 @@
+// How a running command is made to end.
+
+public import PreforkSystem
+
+/// Whom a signal is for.
+public enum SignalTarget: Hashable, Sendable {
+    /// The command's process alone.
+    case process
+    /// The process group that the command leads; without one of its own, the command's process alone.
+    case group
+    /// The process and its descendants, also those that have left the group. SIGKILL reaches the group and an exclusive
+    /// `controlGroup`, too: there is no other way to descendants whose parent has ended.
+    case tree
+}
+
+/// A ladder of signals, each with the time to end in peace, and SIGKILL at its end.
+public struct StopPlan: Hashable, Sendable {
+    public struct Step: Hashable, Sendable {
+        public var signal: Signal
+        /// How long to wait for the end before the next step.
+        public var grace: Duration
+
+        public init(_ signal: Signal, grace: Duration) {
+            self.signal = signal
+            self.grace = grace
+        }
+    }
+
+    public var steps: [Step]
+    public var target: SignalTarget
+    /// How long the kernel may take to end a process after SIGKILL before that counts as failed.
+    public var killGrace: Duration = .seconds(10)
+
+    public init(_ steps: [Step], to target: SignalTarget = .group) {
+        self.steps = steps
+        self.target = target
+    }
+
+    /// SIGTERM, 5 s, SIGKILL, to the group.
+    public static let standard = StopPlan([Step(.terminate, grace: .seconds(5))])
+
+    /// SIGKILL at once, to the group.
+    public static let kill = StopPlan([])
+
+    /// SIGTERM, `grace`, SIGKILL, to the group.
+    public static func terminate(grace: Duration) -> StopPlan {
+        StopPlan([Step(.terminate, grace: grace)])
+    }
+}
+
+/// Where a process stands on its plan. A value: it says what to do, `WatchedChild` does it.
+struct StopLadder {
+    enum Rung: Equatable {
+        /// Send this, then come back after the time.
+        case send(Signal, thenWait: Duration)
+        /// SIGKILL was sent and did not help.
+        case failed
+    }
+
+    let plan: StopPlan
+    private var next = 0
+
+    init(_ plan: StopPlan) {
+        self.plan = plan
+    }
+
+    var hasKilled: Bool { next > plan.steps.count }
+
+    mutating func climb() -> Rung {
+        defer { next += 1 }
+        if next < plan.steps.count { return .send(plan.steps[next].signal, thenWait: plan.steps[next].grace) }
+        if next == plan.steps.count { return .send(.kill, thenWait: plan.killGrace) }
+        return .failed
+    }
+}

@@ -1,0 +1,31 @@
+// Everything in a control group.
+
+import CPrefork
+import Glibc
+
+/// Sends SIGKILL to every process in a control group: by cgroup.kill (cgroup v2, Linux 5.14), else one by one until
+/// none is left. Errors are not told: the group may be gone, which is what was wanted.
+package func killMembers(ofControlGroup path: [UInt8]) {
+    let directory = String(decoding: path, as: UTF8.self)
+    let number = cprefork_open(directory + "/cgroup.kill", O_WRONLY | O_CLOEXEC, 0)
+    if number >= 0 {
+        let file = Descriptor(owning: number)
+        if Glibc.write(file.number, "1", 1) == 1 { return }
+    }
+    for _ in 0..<16 {
+        let members = memberProcesses(directory)
+        if members.isEmpty { return }
+        for pid in members {
+            let pidfd = Descriptor(owning: cprefork_pidfd_open(pid))
+            // A number that was used again between the two looks belongs to a process that is not in the group.
+            if pidfd.number >= 0, memberProcesses(directory).contains(pid) {
+                _ = cprefork_pidfd_send_signal(pidfd.number, SIGKILL)
+            }
+        }
+    }
+}
+
+private func memberProcesses(_ directory: String) -> [Int32] {
+    let text = (try? SmallFile.read(directory + "/cgroup.procs")) ?? ""
+    return text.split(separator: "\n").compactMap { Int32($0) }
+}

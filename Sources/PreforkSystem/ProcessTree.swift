@@ -1,0 +1,52 @@
+// A process with all of its descendants.
+
+import CPrefork
+import Glibc
+
+package enum ProcessTree {
+    /// Sends `signal` to every descendant of `root`, found by /proc (CONFIG_PROC_CHILDREN, Linux 4.2), not to `root`
+    /// itself. A descendant whose parent has ended belongs to init and is not found.
+    ///
+    /// Each is held by a pidfd and seen to be its parent's child after that, so that no number that was used again is
+    /// hit. SIGKILL stops each process before it is asked for its children: none is born unseen.
+    ///
+    /// - Parameter root: a child of this process that has not been reaped.
+    package static func signalDescendants(of root: ChildProcess, _ signal: Signal) {
+        var seen: Set<Int32> = [root.pid]
+        if signal == .kill { try? root.send(.stop) }
+        // Again until nobody new is found: a process may fork between two looks.
+        for _ in 0..<16 {
+            let before = seen.count
+            visitChildren(of: root.pid, &seen, signal)
+            if seen.count == before { return }
+        }
+    }
+
+    private static func visitChildren(of parent: Int32, _ seen: inout Set<Int32>, _ signal: Signal) {
+        for pid in children(of: parent) {
+            if seen.contains(pid) {
+                visitChildren(of: pid, &seen, signal)
+                continue
+            }
+            let number = cprefork_pidfd_open(pid)
+            guard number >= 0 else { continue }
+            let pidfd = Descriptor(owning: number)
+            // The pidfd is of the process that had the number just now; a child of `parent` still is the one we saw.
+            guard children(of: parent).contains(pid) else { continue }
+            seen.insert(pid)
+            if signal == .kill { _ = cprefork_pidfd_send_signal(pidfd.number, SIGSTOP) }
+            visitChildren(of: pid, &seen, signal)
+            _ = cprefork_pidfd_send_signal(pidfd.number, signal.rawValue)
+        }
+    }
+
+    /// The children of all threads of a process.
+    private static func children(of pid: Int32) -> [Int32] {
+        var found: [Int32] = []
+        for thread in DirectoryListing.names("/proc/\(pid)/task") {
+            let text = (try? SmallFile.read("/proc/\(pid)/task/\(thread)/children")) ?? ""
+            found += text.split(separator: " ").compactMap { Int32($0) }
+        }
+        return found
+    }
+}

@@ -1,0 +1,163 @@
+// Starting a program in a new process.
+
+import CPrefork
+import Glibc
+
+/// What a start was doing when it failed, in the order in which it is done.
+public enum SpawnStep: String, Hashable, Sendable {
+    /// The command itself: a NUL byte in a string, a name with `=`, an empty program.
+    case command
+    /// Opening a pipe, a file or a terminal for the child, in the parent.
+    case streams
+    case clone, session, processGroup, descriptors, nullDevice, closingOthers, controllingTerminal
+    case controlGroup, niceness, resourceLimits, supplementaryGroups, groupID, userID
+    case workingDirectory, parentDeathSignal, noNewPrivileges
+    /// Running the program, after everything else was done.
+    case exec
+    /// The kernel or a seccomp filter refuses clone's flags, and posix_spawn(3) cannot do what the command asks for.
+    case unsupported
+}
+
+/// A program could not be started. No process and no descriptor is left of the attempt.
+public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What failed.
+    public let step: SpawnStep
+    /// The system call, its errno and its object: for `.exec` the program's path.
+    public let underlying: SystemError
+
+    package init(_ step: SpawnStep, _ underlying: SystemError) {
+        self.step = step
+        self.underlying = underlying
+    }
+
+    public var errno: Errno { underlying.errno }
+
+    public var description: String { "start failed at step \(step.rawValue): \(underlying)" }
+}
+
+/// How processes are started. Tests force the ways that other kernels and filters need.
+package struct SpawnEngine: Sendable {
+    package enum Call: Sendable { case clone, posixSpawn }
+    package var call = Call.clone
+    package var withoutPidfd = false
+    package var withoutCloseRange = false
+
+    package init() {}
+}
+
+/// A process that was started.
+package struct SpawnedProcess {
+    package let child: ChildProcess
+    package let call: SpawnEngine.Call
+}
+
+/// Starts the program of `plan`. Blocks the calling thread until the program runs (some hundred microseconds); any
+/// number of threads may call it at once.
+package func spawnProcess(_ plan: SpawnPlan, engine: SpawnEngine) throws(SpawnError) -> SpawnedProcess {
+    var result = cprefork_spawn_result()
+    var call = engine.call
+    plan.withCPlan { cPlan in
+        cPlan.without_pidfd = engine.withoutPidfd
+        cPlan.without_close_range = engine.withoutCloseRange
+        if call == .clone {
+            cprefork_spawn(&cPlan, &result)
+            let isRefused =
+                result.step == SpawnStep.clone.number && [EINVAL, EPERM, ENOSYS].contains(result.error)
+            if isRefused { call = .posixSpawn }
+        }
+        // The plan's descriptors are overwritten by a child only, and a refused clone made none.
+        if call == .posixSpawn { cprefork_posix_spawn(&cPlan, &result) }
+    }
+    guard result.step == 0 else { throw plan.error(of: result) }
+    let child =
+        engine.withoutPidfd
+        ? ChildProcess(withoutPidfd: result.pid)
+        : result.pidfd >= 0 ? ChildProcess(pid: result.pid, pidfd: result.pidfd) : ChildProcess(pid: result.pid)
+    return SpawnedProcess(child: child, call: call)
+}
+
+extension SpawnStep {
+    /// The numbers of enum cprefork_spawn_step.
+    private static let numbered: [SpawnStep] = [
+        .clone, .session, .processGroup, .descriptors, .nullDevice, .closingOthers, .controllingTerminal, .controlGroup,
+        .niceness, .resourceLimits, .supplementaryGroups, .groupID, .userID, .workingDirectory, .parentDeathSignal,
+        .noNewPrivileges, .exec, .unsupported,
+    ]
+
+    fileprivate var number: Int32 { Int32((Self.numbered.firstIndex(of: self) ?? -2) + 1) }
+
+    fileprivate init(number: Int32) {
+        let index = Int(number) - 1
+        self = Self.numbered.indices.contains(index) ? Self.numbered[index] : .command
+    }
+
+    fileprivate var call: String {
+        switch self {
+        case .command: "command"
+        case .streams, .nullDevice: "open"
+        case .clone: "clone"
+        case .session: "setsid"
+        case .processGroup: "setpgid"
+        case .descriptors: "dup3"
+        case .closingOthers: "close_range"
+        case .controllingTerminal: "ioctl"
+        case .controlGroup: "write"
+        case .niceness: "setpriority"
+        case .resourceLimits: "prlimit"
+        case .supplementaryGroups: "setgroups"
+        case .groupID: "setgid"
+        case .userID: "setuid"
+        case .workingDirectory: "chdir"
+        case .parentDeathSignal, .noNewPrivileges: "prctl"
+        case .exec: "execve"
+        case .unsupported: "posix_spawn"
+        }
+    }
+}
+
+extension SpawnPlan {
+    fileprivate func error(of result: cprefork_spawn_result) -> SpawnError {
+        let step = SpawnStep(number: result.step)
+        let errno = Errno(rawValue: result.error)
+        return SpawnError(step, SystemError(step.call, errno, on: object(of: step, result)))
+    }
+
+    private func object(of step: SpawnStep, _ result: cprefork_spawn_result) -> String {
+        switch step {
+        case .descriptors, .controllingTerminal: "descriptor \(result.object)"
+        case .nullDevice: "/dev/null"
+        case .processGroup: if case .joining(let group) = group { "group \(group)" } else { "" }
+        case .controlGroup: text(controlGroup)
+        case .niceness: "niceness \(niceness ?? 0)"
+        case .resourceLimits: ResourceName.of(result.object)
+        case .groupID: "group \(groupID ?? 0)"
+        case .userID: "user \(userID ?? 0)"
+        case .workingDirectory: text(workingDirectory)
+        case .exec: program(Int(result.program), result.error)
+        case .unsupported: "what the command asks for needs clone"
+        default: ""
+        }
+    }
+
+    private func text(_ bytes: [UInt8]?) -> String {
+        String(decoding: bytes ?? [], as: UTF8.self)
+    }
+
+    /// The path that was tried, and what is missing when the file itself is there.
+    private func program(_ index: Int, _ error: Int32) -> String {
+        guard programs.indices.contains(index) else { return "" }
+        let path = text(programs[index])
+        if error == ENOENT, let interpreter = missingInterpreter(of: path) { return "\(path): \(interpreter)" }
+        guard programs.count > 1 else { return path }
+        let name = path.split(separator: "/").last ?? ""
+        return error == ENOENT ? "\(name), in \(programs.count) directories of PATH" : path
+    }
+
+    /// execve(2) says ENOENT for a script whose interpreter is missing, too.
+    private func missingInterpreter(of path: String) -> String? {
+        guard access(path, F_OK) == 0, let head = try? SmallFile.read(path, limit: 256) else { return nil }
+        guard head.hasPrefix("#!") else { return "its program loader is missing" }
+        let line = head.dropFirst(2).prefix { $0 != "\n" }
+        return "its interpreter \(line.split(separator: " ").first ?? "") is missing"
+    }
+}

@@ -1,0 +1,74 @@
+// What this process has: descriptors, children, memory.
+
+import Glibc
+import Prefork
+
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+}
+
+func expect(_ condition: Bool, _ what: @autoclosure () -> String, line: Int = #line) throws {
+    if !condition { throw Failure(description: "line \(line): \(what())") }
+}
+
+func entryCount(_ path: String) -> Int {
+    guard let directory = opendir(path) else { return -1 }
+    defer { closedir(directory) }
+    var count = 0
+    while readdir(directory) != nil { count += 1 }
+    return count - 2
+}
+
+/// Open descriptors, without the one that counts.
+func descriptorCount() -> Int { entryCount("/proc/self/fd") - 1 }
+
+/// Children, zombies included.
+func childCount() -> Int {
+    var count = 0
+    guard let tasks = opendir("/proc/self/task") else { return -1 }
+    defer { closedir(tasks) }
+    while let entry = readdir(tasks) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        guard name.first != ".", let file = fopen("/proc/self/task/\(name)/children", "r") else { continue }
+        var line = [CChar](repeating: 0, count: 1 << 20)
+        if fgets(&line, Int32(line.count), file) != nil {
+            count += String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+                .split(separator: " ").count
+        }
+        fclose(file)
+    }
+    return count
+}
+
+/// Resident memory now, in KiB.
+func residentKiB() -> Int {
+    guard let file = fopen("/proc/self/statm", "r") else { return -1 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 200)
+    fgets(&line, 200, file)
+    let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return (Int(text.split(separator: " ")[1]) ?? 0) * 4
+}
+
+/// Makes the shared loop and whatever else is made once, so that a census before and after counts alike.
+func warmUp() async throws {
+    _ = try await Subprocess.run(Command("true"))
+    try await EventLoop.sleep(for: .milliseconds(1))
+}
+
+/// A line on standard output, written at once.
+func say(_ line: String) {
+    put(line + "\n", 1)
+}
+
+/// A line on standard error.
+func complain(_ line: String) {
+    put(line + "\n", 2)
+}
+
+private func put(_ text: String, _ fd: Int32) {
+    let bytes = Array(text.utf8)
+    _ = write(fd, bytes, bytes.count)
+}

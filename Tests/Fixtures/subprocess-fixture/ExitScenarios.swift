@@ -1,0 +1,128 @@
+// Ends of processes that are not heard of in the usual way.
+
+import Glibc
+import Prefork
+import PreforkSubprocess
+import Synchronization
+
+func dieWithParent(_ arguments: [String]) async throws {
+    var command = Command("sleep", "1000")
+    command.dieWithParent = .kill
+    let process = try await Subprocess.spawn(command)
+    say("child \(process.pid)")
+    try await process.waitForExit()
+}
+
+/// The kernel reaps: SIGCHLD is ignored (wait(2)).
+func statusLostToTheKernel(_ arguments: [String]) async throws {
+    signal(SIGCHLD, SIG_IGN)
+    try await countLost(allLost: true)
+}
+
+/// A library reaps whatever it can get.
+func statusLostToAThief(_ arguments: [String]) async throws {
+    try startThread { while true { if waitpid(-1, nil, 0) < 0 { usleep(50) } } }
+    try await countLost(allLost: false)
+}
+
+private func countLost(allLost: Bool) async throws {
+    let callbacks = Atomic(0)
+    var lost = 0
+    for _ in 0..<100 {
+        let process = try await Subprocess.spawn(Command("sh", "-c", "exit 3"))
+        process.onExit { _ in callbacks.add(1, ordering: .sequentiallyConsistent) }
+        let exits = await [
+            try process.waitForExit(raising: false), try process.waitForExit(raising: false), try process.stop(.kill),
+        ]
+        try expect(exits.allSatisfy { $0 == exits[0] }, "\(exits)")
+        switch exits[0].status {
+        case .lost: lost += 1
+        case .exited(code: 3): try expect(!allLost, "the status was not lost")
+        default: throw Failure(description: "\(exits[0])")
+        }
+    }
+    try expect(lost > 0, "nothing was lost")
+    say("resolved 100")
+    say("callbacks \(callbacks.load(ordering: .sequentiallyConsistent))")
+}
+
+/// The whole of a subprocess's life, by the ways that other kernels and filters need.
+func ways(_ arguments: [String]) async throws {
+    switch arguments[0] {
+    case "pidfd": break
+    case "child-signal": try Subprocess.initialize(notice: .childSignal)
+    case "without-pidfd": ExitWatching.engine.withoutPidfd = true
+    case "posix-spawn": ExitWatching.engine.call = .posixSpawn
+    case "without-close-range": ExitWatching.engine.withoutCloseRange = true
+    default: throw Failure(description: "no such way")
+    }
+    let leaked = [open("/dev/null", O_RDONLY), fcntl(open("/dev/null", O_RDONLY), F_DUPFD, 200)]
+    try await checkStart(isPosixSpawn: arguments[0] == "posix-spawn")
+    for fd in leaked { close(fd) }
+    try await checkErrors(isPosixSpawn: arguments[0] == "posix-spawn")
+    try await checkExits()
+    Subprocess.uninitialize()
+    try await checkExits()
+    say("ok")
+}
+
+private func checkStart(isPosixSpawn: Bool) async throws {
+    let listing = try await Subprocess.run(Command("ls", "/proc/self/fd")).check()
+    try expect(listing.stdoutText == "0\n1\n2\n3\n", listing.stdoutText)
+    var command = Command("sh", "-c", "cat; cat <&9; echo $NEW; pwd; echo err >&2", stdin: .text("in\n"))
+    let file = open("/proc/self/comm", O_RDONLY | O_CLOEXEC)
+    defer { close(file) }
+    command.descriptors = [9: file]
+    command.environment["NEW"] = "new"
+    command.workingDirectory = "/usr/lib"
+    let output = try await Subprocess.run(command).check()
+    try expect(output.stdoutText == "in\nsubprocess-fixt\nnew\n/usr/lib\n", output.stdoutText)
+    try expect(output.stderrText == "err\n", output.stderrText)
+    let status = try await Subprocess.run(Command("grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status")).check().stdoutText
+    // glibc's posix_spawn leaves the two signals that it keeps for itself ignored; exec does not undo that.
+    let ignored = isPosixSpawn ? "0000000180000000" : "0000000000000000"
+    try expect(status == "SigBlk:\t0000000000000000\nSigIgn:\t\(ignored)\n", status)
+}
+
+private func checkErrors(isPosixSpawn: Bool) async throws {
+    for (program, errno) in [("/nowhere/x", ENOENT), ("/tmp", EACCES), ("no-such-program", ENOENT)] {
+        do {
+            _ = try await Subprocess.spawn(Command(program))
+            throw Failure(description: "\(program) was started")
+        } catch let error as SpawnError {
+            try expect(error.step == .exec && error.errno.rawValue == errno, "\(error)")
+        }
+    }
+    var command = Command("true")
+    command.umask = 0o077
+    do {
+        _ = try await Subprocess.run(command).check()
+        try expect(!isPosixSpawn, "posix_spawn cannot set a umask")
+    } catch let error as SpawnError {
+        try expect(isPosixSpawn && error.step == .unsupported, "\(error)")
+    }
+}
+
+private func checkExits() async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        for index in 0..<50 {
+            group.addTask {
+                let process = try await Subprocess.spawn(Command("sh", "-c", "exit \(index)"))
+                async let first = process.waitForExit(raising: false)
+                async let second = process.waitForExit(raising: false)
+                let codes = try await [first.returnCode, second.returnCode]
+                try expect(codes == [Int32(index), Int32(index)], "\(codes)")
+            }
+        }
+        try await group.waitForAll()
+    }
+    let process = try await Subprocess.spawn(
+        Command("sh", "-c", "sleep 1000 & echo $!; trap '' TERM; echo; wait; sleep 1000", stdout: .stream))
+    let line = try await process.stdout!.read(until: "\n", limit: 100)
+    _ = try await process.stdout!.read(until: "\n", limit: 100)
+    let grandchild = Int32(String(decoding: line.dropLast(), as: UTF8.self))!
+    let exit = try await process.stop(.terminate(grace: .milliseconds(50)))
+    try expect(exit.wasForced && exit.returnCode == -9, "\(exit)")
+    for _ in 0..<1_000 where kill(grandchild, 0) == 0 { try await EventLoop.sleep(for: .milliseconds(2)) }
+    try process.send(.terminate, to: .tree)
+}

@@ -1,0 +1,107 @@
+// Starts that cannot succeed.
+
+import Glibc
+import Prefork
+
+/// Prints step and errno of a start that fails.
+func report(_ command: Command) async {
+    do {
+        let process = try await Subprocess.spawn(command)
+        _ = try? await process.stop(.kill)
+        say("started")
+    } catch {
+        say("\(error.step.rawValue) \(error.errno.name)")
+    }
+}
+
+/// As nobody, without any right.
+func refusedIdentity(_ arguments: [String]) async throws {
+    setgroups(0, nil)
+    setgid(65534)
+    setuid(65534)
+    var command = Command("true")
+    command.identity = .init(user: 65534)
+    await report(command)
+    command.identity = .init(user: 0, supplementaryGroups: nil)
+    await report(command)
+    command.identity = .init(user: nil, group: 0, supplementaryGroups: nil)
+    await report(command)
+    command.identity = nil
+    command.niceness = -5
+    await report(command)
+}
+
+func failedStarts(_ arguments: [String]) async throws {
+    try await warmUp()
+    let before = descriptorCount()
+    for _ in 0..<Int(arguments[0])! {
+        var command = Command("/nowhere/x", stdin: .stream, stdout: .stream, stderr: .tee([.stream, .collect]))
+        try await expectFailure(command)
+        command.program = .path("/etc/passwd")
+        try await expectFailure(command)
+        command.program = .name("true")
+        command.workingDirectory = "/no/such/directory"
+        try await expectFailure(command)
+        command.workingDirectory = nil
+        command.stdin = .terminal
+        command.stdout = .terminal
+        command.identity = nil
+        command.descriptors = [5: 999]
+        try await expectFailure(command)
+        try await expectFailure(Command("true", stdin: .file("/no/file"), stdout: .file("/dev/null")))
+    }
+    say("descriptors \(descriptorCount() - before) children \(childCount())")
+}
+
+private func expectFailure(_ command: Command) async throws {
+    do {
+        _ = try await Subprocess.spawn(command)
+    } catch {
+        return
+    }
+    throw Failure(description: "\(command) was started")
+}
+
+/// With 0, 1, 2, ... descriptors left.
+func noDescriptors(_ arguments: [String]) async throws {
+    try await warmUp()
+    var limit = rlimit(rlim_cur: 256, rlim_max: 256)
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    let before = descriptorCount()
+    var fillers: [Int32] = []
+    while case let fd = open("/dev/null", O_RDONLY | O_CLOEXEC), fd >= 0 { fillers.append(fd) }
+    for _ in 0..<14 {
+        await report(Command("true", stdin: .stream, stdout: .stream, stderr: .stream))
+        await report(Command("true", stdout: .null, stderr: .null))
+        await report(Command("true", stdin: .terminal, stdout: .terminal))
+        // Swapped: the child itself needs descriptors to move them.
+        await report(Command("true", stdin: .inherit, stdout: .descriptor(2), stderr: .descriptor(1)))
+        close(fillers.removeLast())
+    }
+    for fd in fillers { close(fd) }
+    // Exits are noticed on another thread.
+    for _ in 0..<1_000 where descriptorCount() != before { try await EventLoop.sleep(for: .milliseconds(2)) }
+    say("left \(descriptorCount() - before + childCount())")
+}
+
+/// A child of another user, who this process is not any more.
+func unstoppable(_ arguments: [String]) async throws {
+    let process = try await Subprocess.spawn(Command("sleep", "1000"))
+    try becomeUser(65534)
+    do {
+        _ = try await process.stop(.terminate(grace: .milliseconds(50)))
+        throw Failure(description: "nobody stopped a process of root")
+    } catch let error as StopError {
+        say("\(error)")
+    }
+    try becomeUser(0)
+    let exit = try await process.stop(.kill)
+    say("\(exit.status)")
+}
+
+/// setresuid(2), which the Glibc module does not show: the saved user stays root, so that there is a way back.
+private func becomeUser(_ user: UInt32) throws {
+    typealias Call = @convention(c) (UInt32, UInt32, UInt32) -> Int32
+    let call = unsafeBitCast(dlsym(nil, "setresuid"), to: Call.self)
+    try expect(call(user, user, 0) == 0, "setresuid: errno \(errno)")
+}

@@ -1,0 +1,163 @@
+// Starts that fail: step, errno and path are exact, and nothing is left behind.
+
+import Glibc
+import PreforkSubprocess
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite struct SpawnErrorTests {
+    /// What a start fails with.
+    private func failure(_ command: Command) async throws -> SpawnError {
+        do {
+            let process = try await Subprocess.spawn(command)
+            _ = try? await process.stop(.kill)
+        } catch {
+            return error
+        }
+        throw NotInTime(description: "\(command) was started")
+    }
+
+    private func expectFailure(
+        _ command: Command, _ step: SpawnStep, _ errno: Int32, _ object: String,
+        at location: SourceLocation = #_sourceLocation
+    ) async throws {
+        let error = try await failure(command)
+        #expect(error.step == step, sourceLocation: location)
+        #expect(error.errno.rawValue == errno, "\(error)", sourceLocation: location)
+        #expect(error.underlying.object == object, sourceLocation: location)
+    }
+
+    @Test func aMissingProgramIsENOENT() async throws {
+        try await expectFailure(Command("/nowhere/x"), .exec, ENOENT, "/nowhere/x")
+        var command = Command("no-such-program")
+        command.environment["PATH"] = "/bin:/usr/bin"
+        try await expectFailure(command, .exec, ENOENT, "no-such-program, in 2 directories of PATH")
+        command.environment["PATH"] = ""
+        try await expectFailure(command, .exec, ENOENT, "no-such-program, PATH is empty")
+    }
+
+    @Test func aDirectoryOrAFileWithoutPermissionIsEACCES() async throws {
+        try await expectFailure(Command("/tmp"), .exec, EACCES, "/tmp")
+        let file = try TextFile("text")
+        try await expectFailure(Command(file.path), .exec, EACCES, file.path)
+    }
+
+    @Test func aRefusalOnThePathIsToldBeforeAMissingFile() async throws {
+        let directory = try Directory()
+        let file = directory.path + "/refused"
+        close(open(file, O_CREAT | O_WRONLY, 0o644))
+        var command = Command("refused")
+        command.environment["PATH"] = RawText("/bin:\(directory.path):/usr/bin")
+        try await expectFailure(command, .exec, EACCES, file)
+    }
+
+    @Test func aMissingInterpreterIsNamed() async throws {
+        let script = try Script("#!/no/such/interpreter -x\n")
+        try await expectFailure(
+            Command(script.path), .exec, ENOENT, "\(script.path): its interpreter /no/such/interpreter is missing")
+    }
+
+    @Test func textWithoutAnInterpreterLineIsENOEXEC() async throws {
+        let script = try Script("echo hello\n")
+        try await expectFailure(Command(script.path), .exec, ENOEXEC, script.path)
+    }
+
+    @Test func tooManyArgumentsAreE2BIG() async throws {
+        let long = RawText(String(repeating: "x", count: 1 << 20))
+        try await expectFailure(Command(.path("/bin/echo"), arguments: [long]), .exec, E2BIG, "/bin/echo")
+    }
+
+    @Test func aMissingOrDeletedDirectoryIsTold() async throws {
+        var command = Command("true")
+        command.workingDirectory = "/no/such/directory"
+        try await expectFailure(command, .workingDirectory, ENOENT, "/no/such/directory")
+        command.workingDirectory = "/etc/passwd"
+        try await expectFailure(command, .workingDirectory, ENOTDIR, "/etc/passwd")
+    }
+
+    @Test func closedDescriptorsAreTold() async throws {
+        try await expectFailure(Command("true", stdin: .descriptor(987)), .descriptors, EBADF, "descriptor 987")
+        var command = Command("true")
+        command.descriptors = [5: 986]
+        try await expectFailure(command, .descriptors, EBADF, "descriptor 986")
+        command.descriptors = [-1: 0]
+        try await expectFailure(command, .command, EINVAL, "descriptor -1 for the program")
+    }
+
+    @Test func missingFilesOfStreamsAreTold() async throws {
+        try await expectFailure(Command("true", stdin: .file("/no/file")), .streams, ENOENT, "/no/file")
+        try await expectFailure(Command("true", stdout: .file("/no/file")), .streams, ENOENT, "/no/file")
+        try await expectFailure(Command("true", stdout: .tee([.file("/no/file")])), .streams, ENOENT, "/no/file")
+    }
+
+    @Test func textsThatNoProgramCanTakeAreRefused() async throws {
+        try await expectFailure(Command("a\0b"), .command, EINVAL, "a NUL byte in a\0b")
+        try await expectFailure(Command("true", "a\0b"), .command, EINVAL, "a NUL byte in a\0b")
+        try await expectFailure(Command(""), .command, EINVAL, "the program has no name")
+        var command = Command("true")
+        command.environment["A=B"] = "c"
+        try await expectFailure(command, .command, EINVAL, "environment variable A=B")
+        command.environment = .only(["": "c"])
+        try await expectFailure(command, .command, EINVAL, "environment variable ")
+        try await expectFailure(
+            Command("true", stdout: .stdout), .command, EINVAL, "standard output goes into itself")
+    }
+
+    @Test func impossibleSettingsAreTold() async throws {
+        var command = Command("true")
+        command.group = .join(1)
+        try await expectFailure(command, .processGroup, EPERM, "group 1")
+        command = Command("true")
+        command.controlGroup = .init("/sys/fs/cgroup/no/such")
+        try await expectFailure(command, .controlGroup, ENOENT, "/sys/fs/cgroup/no/such/cgroup.procs")
+        command = Command("true")
+        command.limits = [.init(resource: 999, soft: 1, hard: 1)]
+        try await expectFailure(command, .resourceLimits, EINVAL, "resource 999")
+        command.limits = [.init(resource: ResourceName.openFiles, soft: 2, hard: 1)]
+        try await expectFailure(command, .resourceLimits, EINVAL, "RLIMIT_NOFILE")
+    }
+
+    @Test(.enabled(if: isRoot)) func aUserThatMayNotIsTold() async throws {
+        // As nobody, in a child: this process is root and may everything.
+        let program = try ChildProgram("subprocess-fixture", ["refused-identity"])
+        #expect(try await program.waitForExit() == 0, "\(program.errors)")
+        #expect(program.output == "supplementaryGroups EPERM\nuserID EPERM\ngroupID EPERM\nniceness EACCES\n")
+    }
+
+    @Test func failedStartsLeaveNothing() async throws {
+        let program = try ChildProgram("subprocess-fixture", ["failed-starts", "200"])
+        #expect(try await program.waitForExit() == 0, "\(program.errors)")
+        #expect(program.output == "descriptors 0 children 0\n")
+    }
+
+    @Test func withoutDescriptorsEveryStepFailsCleanly() async throws {
+        let program = try ChildProgram("subprocess-fixture", ["no-descriptors"])
+        #expect(try await program.waitForExit() == 0, "\(program.errors)")
+        let steps = Set(program.output.split(separator: "\n").map(String.init))
+        #expect(steps.isSuperset(of: ["streams EMFILE", "clone EMFILE", "descriptors EMFILE", "started", "left 0"]), "\(steps)")
+        #expect(steps.isSubset(of: [
+            "streams EMFILE", "clone EMFILE", "nullDevice EMFILE", "descriptors EMFILE", "started", "left 0",
+        ]), "\(steps)")
+    }
+
+    @Test func errorsReadWell() async throws {
+        let error = try await failure(Command("/nowhere/x"))
+        #expect("\(error)" == "start failed at step exec: execve(/nowhere/x): No such file or directory (ENOENT)")
+    }
+}
+
+/// A directory, removed with what is in it.
+final class Directory {
+    let path: String
+
+    init() throws {
+        path = try temporaryPath()
+        mkdir(path, 0o755)
+    }
+
+    deinit {
+        for name in entries(path) { unlink(path + "/" + name) }
+        rmdir(path)
+    }
+}
