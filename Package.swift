@@ -29,6 +29,7 @@ let package = Package(
     products: [
         .library(name: "Prefork", targets: ["Prefork"]),
         .executable(name: "hello-server", targets: ["hello-server"]),
+        .executable(name: "run-command", targets: ["run-command"]),
     ],
     traits: [
         .default(enabledTraits: ["ProcessExecutor"]),
@@ -47,6 +48,7 @@ let package = Package(
         floor("PreforkSubprocess", on: ["PreforkEventLoop", "PreforkSystem"]),
         floor("Prefork", on: ["PreforkSupervisor", "PreforkSubprocess", "PreforkEventLoop", "PreforkSystem"]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
+        program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork"]),
         program("subprocess-fixture", path: "Tests/Fixtures/subprocess-fixture", on: ["Prefork", "PreforkSubprocess"]),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
@@ -55,7 +57,7 @@ let package = Package(
         tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
         tests(
             "PreforkSubprocessTests",
-            of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture"]),
+            of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),
         tests("PreforkTests", of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server"]),
         tests("HelloServerTests", of: ["hello-server", "Prefork"]),
     ]

@@ -1,6 +1,6 @@
 // Signals as calls on the loop.
 
-package import PreforkSystem
+public import PreforkSystem
 
 /// Which signals a loop reads, and who is told.
 final class SignalHandlers {
@@ -25,9 +25,14 @@ final class SignalHandlers {
 }
 
 extension EventLoop {
-    /// Calls `handler` on the loop for each of `signals`, which lose their usual effect. Before or while the loop runs
-    /// on this thread; the last call counts.
-    package func onSignals(_ signals: [Signal], _ handler: @escaping (Signal) -> Void) throws(SystemError) {
+    /// Calls `handler` on the loop for each of `signals`, which lose their usual effect. The last call counts.
+    ///
+    /// For programs that run a loop by `run`; in a worker of `ForkRuntime` TERM, QUIT and INT are the runtime's, which
+    /// turns them into `stopRequest`. Signals are blocked in the calling thread and in those it starts from now on;
+    /// threads from before could still get them. Before or while the loop runs on this thread.
+    ///
+    /// - Throws: `SystemError` (`signalfd`) when there is no descriptor left.
+    public func onSignals(_ signals: [Signal], _ handler: @escaping (Signal) -> Void) throws(SystemError) {
         signalHandlers = try SignalHandlers(signals, on: self, handler: handler)
     }
 }

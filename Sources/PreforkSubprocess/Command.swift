@@ -79,8 +79,8 @@ extension Command: CustomStringConvertible {
         ([name] + arguments).map { quoted($0.description) }.joined(separator: " ")
     }
 
-    /// What the program was called.
-    var name: RawText {
+    /// What the program was called: its name or path.
+    public var name: RawText {
         switch program {
         case .name(let name), .path(let name): name
         }

@@ -169,6 +169,14 @@ import Testing
         }
     }
 
+    @Test(arguments: ["whole-process", "body-only"]) func workersStartPrograms(executor: String) async throws {
+        let program = try ChildProgram("fork-fixture", ["subprocess", executor])
+        #expect(try await program.waitForExit() == 0)
+        for id in 0..<2 {
+            #expect(program.output.contains("worker \(id): 20 texts, 6 bytes, killed by SIGTERM, one thread"))
+        }
+    }
+
     @Test func aBodyThatThrowsIsAnAbnormalExitWithAReason() async throws {
         let program = try ChildProgram("fork-fixture", ["body-fails"])
         #expect(try await program.waitForExit() == 70)

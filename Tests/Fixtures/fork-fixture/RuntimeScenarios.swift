@@ -171,3 +171,25 @@ func outOfMemoryScenario(_ arguments: [String]) throws {
     }
     say("outcome \(summary.outcome)")
 }
+
+/// Workers that start programs: on the worker's own thread, with its own loop.
+func subprocessScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(2))
+    if arguments.first == "body-only" { runtime.executor = .bodyOnly }
+    try runtime.run { worker in
+        let texts = try await withThrowingTaskGroup(of: String.self) { group in
+            for index in 0..<20 {
+                group.addTask { try await Subprocess.run(Command("echo", "\(index)", stdin: .text("x"))).check().stdoutText }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        let process = try await Subprocess.spawn(Command("cat", stdin: .stream, stdout: .stream))
+        try await process.stdin!.write("hello\n")
+        let line = try await process.stdout!.read(until: "\n", limit: 100)
+        let exit = try await process.stop()
+        let threads = threadCount()
+        say(
+            "worker \(worker.taskID): \(Set(texts).count) texts, \(line.count) bytes, \(exit.status), "
+                + (threads == 1 ? "one thread" : "more threads"))
+    }
+}

@@ -22,6 +22,7 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "one-thread": oneThreadScenario,
     "body-fails": bodyFailsScenario,
     "descriptors": descriptorsScenario,
+    "subprocess": subprocessScenario,
     "out-of-memory": outOfMemoryScenario,
 ]
 
