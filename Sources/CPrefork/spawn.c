@@ -80,8 +80,8 @@ static void resolve_sources(const struct child *child) {
         if (descriptor->source > CPREFORK_SOURCE_INHERIT) continue;
         int number = CPREFORK_SOURCE_INHERIT - descriptor->source;
         long flags = syscall(SYS_fcntl, number, F_GETFD, 0);
-        bool is_handed_on = flags >= 0 && (flags & FD_CLOEXEC) == 0;
-        descriptor->source = is_handed_on ? number : CPREFORK_SOURCE_NULL_DEVICE;
+        descriptor->is_handed_on = flags >= 0 && (flags & FD_CLOEXEC) == 0;
+        descriptor->source = descriptor->is_handed_on ? number : CPREFORK_SOURCE_NULL_DEVICE;
     }
     int null_device = -1;
     for (int i = 0; i < plan->descriptor_count; i++) {
@@ -112,7 +112,8 @@ static void place_descriptors(const struct child *child) {
     for (int i = 0; i < plan->descriptor_count; i++) {
         int source = plan->descriptors[i].source, target = plan->descriptors[i].target;
         if (source == target) {
-            CHECK(child, CPREFORK_STEP_DESCRIPTORS, source, syscall(SYS_fcntl, source, F_SETFD, 0));
+            if (!plan->descriptors[i].is_handed_on)
+                CHECK(child, CPREFORK_STEP_DESCRIPTORS, source, syscall(SYS_fcntl, source, F_SETFD, 0));
         } else {
             CHECK(child, CPREFORK_STEP_DESCRIPTORS, source, syscall(SYS_dup3, source, target, 0));
         }
@@ -265,7 +266,7 @@ static void reap_failed(const struct cprefork_spawn_result *result) {
 void cprefork_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spawn_result *result) {
     // The child's stack: a part of this one, whose thread waits. No page is mapped, nothing is shared with others.
     char stack[STACK_BYTES] __attribute__((aligned(16)));
-    struct child child = {.plan = plan, .result = result, .parent = getpid()};
+    struct child child = {.plan = plan, .result = result, .parent = plan->parent_death_signal ? getpid() : 0};
     *result = (struct cprefork_spawn_result){.pidfd = -1, .step = CPREFORK_STEP_NONE, .object = -1};
     // All 64, the two that glibc hides as well: a setuid in another thread must not interrupt the child.
     const uint64_t all = ~(uint64_t)0;

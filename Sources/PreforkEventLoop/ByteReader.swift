@@ -224,6 +224,7 @@ extension ByteReader {
         while !hasEnded {
             // Grown step by step, whatever was announced: memory follows what has really been sent.
             let wanted = min(wanted, max(ChunkPool.chunkSize, buffer.count))
+            if channel.hasHadItsTurn { try await channel.giveTurn(to: channel.readers) }
             let room = buffer.space(atLeast: wanted, from: &channel.loop.chunks)
             switch try channel.read(into: room) {
             case .bytes(let count):
@@ -262,6 +263,7 @@ extension ByteReader {
         }
         var hasLookedAgain = false
         while !hasEnded {
+            if channel.hasHadItsTurn { try await channel.giveTurn(to: channel.readers) }
             switch try channel.read(into: destination) {
             case .bytes(let count):
                 noteRead(count, of: destination.count)

@@ -45,7 +45,7 @@ public final class ByteWriter: @unchecked Sendable {
     /// Writes all of `bytes`.
     public func write(_ bytes: [UInt8]) async throws {
         // The common case first and without a slice: on the loop, nobody in the way, and the kernel takes everything.
-        if channel.loop.isCurrent, !isWriting, waiting.isEmpty {
+        if channel.loop.isCurrent, !isWriting, waiting.isEmpty, !channel.hasHadItsTurn {
             try Task.checkCancellation()
             try checkUsable()
             let count = try bytes.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
@@ -66,14 +66,14 @@ public final class ByteWriter: @unchecked Sendable {
             return try await channel.loop.run { _ in try await self.write(bytes) }
         }
         try Task.checkCancellation()
-        if !isWriting, waiting.isEmpty {
+        if !isWriting, waiting.isEmpty, !channel.hasHadItsTurn {
             // The common case: the kernel takes everything at once, and nobody has to wait.
             try checkUsable()
             let count = try bytes.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
             if count == bytes.count { return }
             try await writeRest(of: bytes.dropFirst(count), hasBegun: count > 0)
         } else {
-            try await waitForTurn()
+            if isWriting || !waiting.isEmpty { try await waitForTurn() }
             try await writeRest(of: bytes, hasBegun: false)
         }
     }
@@ -129,6 +129,7 @@ public final class ByteWriter: @unchecked Sendable {
         var hasBegun = hasBegun
         do {
             while true {
+                if channel.hasHadItsTurn { try await channel.giveTurn(to: channel.writers) }
                 let count = try rest.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
                 rest = rest.dropFirst(count)
                 if rest.isEmpty { return }

@@ -18,6 +18,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     var watches = WatchTable()
     var signalHandlers: SignalHandlers?
     var sleepers: [WaitSlot] = []
+    /// Tasks that have had their share of this turn and go on in the next.
+    var pausing: [WaitSlot] = []
     var chunks = ChunkPool()
     /// Whether new work is still welcome. Servers on this loop end and drain when a stop is requested.
     public let stopRequest = StopRequest()
@@ -96,7 +98,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
 
     private func waitForEvents() throws(SystemError) {
         var timeout: Int64 = 0
-        if jobs.isEmpty {
+        if jobs.isEmpty, pausing.isEmpty {
             if let callback = onFirstWait {
                 onFirstWait = nil
                 callback()
@@ -114,6 +116,14 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
             }
         }
         if !timers.isEmpty { fireTimers() }
+        if !pausing.isEmpty { resumePausing() }
+    }
+
+    /// After those whom the kernel had news for: it is their turn first.
+    private func resumePausing() {
+        let slots = pausing
+        pausing = []
+        for slot in slots { slot.resume(.ready) }
     }
 
     /// Nanoseconds; negative without timers.

@@ -44,6 +44,17 @@ struct ReadBuffer: ~Copyable {
         end += count
     }
 
+    /// Puts bytes in front of those that are there.
+    mutating func prepend(_ bytes: ArraySlice<UInt8>, from pool: inout ChunkPool) {
+        let kept = [UInt8](self.bytes)
+        consume(count)
+        for part in [bytes, kept[...]] where !part.isEmpty {
+            let room = space(atLeast: part.count, from: &pool)
+            part.withUnsafeBytes { room.copyMemory(from: $0) }
+            commit(part.count)
+        }
+    }
+
     /// Drops `count` bytes at the front; `count` must not be above `self.count`.
     mutating func consume(_ count: Int) {
         precondition(count >= 0 && count <= self.count, "consuming \(count) of \(self.count) bytes")

@@ -18,6 +18,9 @@ final class StreamChannel: @unchecked Sendable {
     private(set) var hasHungUp = false
     /// How many bytes may still be read before the end is declared; nil: the stream's own end counts.
     private var remaining: Int?
+    /// Bytes moved since the last wait.
+    private var movedThisTurn = 0
+    private static let turnShare = 256 * 1024
     private var isIdle = false
     private var mayRead = true
     private var mayWrite = true
@@ -64,6 +67,7 @@ final class StreamChannel: @unchecked Sendable {
             default:
                 break
             }
+            if case .bytes(let count) = outcome { movedThisTurn &+= count }
             return outcome
         } catch {
             if kind == .terminal, error.errno == .inputOutput { return .end }
@@ -94,7 +98,7 @@ final class StreamChannel: @unchecked Sendable {
     /// Lets the kernel buffer more between two wake-ups. No effect on other things than pipes, or where the user's
     /// share of pipe memory is used up (pipe(7), pipe-user-pages-soft).
     func enlargePipe() {
-        if kind == .pipe { setPipeCapacity(fd, 1 << 20) }
+        if kind == .pipe { setPipeCapacity(fd, 1 << 18) }
     }
 
     /// Writes what the kernel takes; 0 when the caller must wait.
@@ -104,10 +108,21 @@ final class StreamChannel: @unchecked Sendable {
         do {
             let count = try kind == .socket ? sendBytes(to: fd, bytes) : writeBytes(to: fd, bytes)
             if (count ?? 0) < bytes.count { mayWrite = false }
+            movedThisTurn &+= count ?? 0
             return count ?? 0
         } catch {
             throw StreamError(error)
         }
+    }
+
+    /// Whether this stream has had its share: a peer that is always ready would keep the loop's thread for itself.
+    var hasHadItsTurn: Bool { movedThisTurn >= Self.turnShare }
+
+    /// Lets the others go first: returns after the loop has looked at all descriptors.
+    func giveTurn(to slot: WaitSlot) async throws {
+        movedThisTurn = 0
+        loop.pausing.append(slot)
+        try check(await slot.wait(owner: owner))
     }
 
     /// Waits until reading makes sense again.
@@ -120,6 +135,7 @@ final class StreamChannel: @unchecked Sendable {
     func waitForChangeWhileIdle() async throws {
         try register(forWriting: false)
         guard !mayRead else { return }
+        movedThisTurn = 0
         isIdle = true
         defer { isIdle = false }
         try check(await readers.wait(owner: owner))
@@ -197,6 +213,7 @@ final class StreamChannel: @unchecked Sendable {
     }
 
     private func wait(on slot: WaitSlot, until isReady: (StreamChannel) -> Bool) async throws {
+        movedThisTurn = 0
         while !isReady(self) { try check(await slot.wait(owner: owner)) }
     }
 

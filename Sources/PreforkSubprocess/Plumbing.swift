@@ -13,6 +13,8 @@ struct Plumbing {
         var targets: [Target]
         /// The user's end of a pipe that a tee fills.
         var streamReading: Int32?
+
+        var copies: Bool { targets.contains { if case .write = $0 { true } else { false } } }
     }
 
     enum Target {
@@ -22,7 +24,9 @@ struct Plumbing {
         case write(Int32, StreamKind)
     }
 
-    private(set) var childSources: [Int32: SpawnPlan.Source] = [:]
+    /// What the child finds at 0, 1 and 2.
+    private var standard: [SpawnPlan.Source] = [.nullDevice, .nullDevice, .nullDevice]
+    private let extra: [Int32: Int32]
     /// Closed as soon as the child has them.
     let childSide = DescriptorBag()
     /// Closed when the start fails.
@@ -30,36 +34,45 @@ struct Plumbing {
     private(set) var input: (writing: Int32, kind: StreamKind)?
     /// Bytes that did not fit into the pipe.
     private(set) var inputRest: ArraySlice<UInt8> = []
-    private(set) var outlets: [Int32: Outlet] = [:]
+    private(set) var outlets: (stdout: Outlet?, stderr: Outlet?)
     private var terminal: (primary: Int32, replica: Int32)?
     /// The child's descriptor that is its controlling terminal.
     private(set) var controllingTerminal: Int32?
 
     init(_ command: Command, collectsByDefault: Bool) throws(SpawnError) {
+        extra = command.descriptors
         do throws(SystemError) {
             try connectInput(command)
             try connectOutput(command.stdout, 1, command, collectsByDefault)
             if command.stderr == .stdout {
-                childSources[2] = childSources[1]
+                standard[2] = standard[1]
             } else {
                 try connectOutput(command.stderr, 2, command, collectsByDefault)
             }
         } catch {
             throw error.call == "command" ? SpawnError(.command, error) : SpawnError(.streams, error)
         }
-        for (number, source) in command.descriptors { childSources[number] = .descriptor(source) }
+    }
+
+    /// Everything that the child finds, by rising number.
+    var childDescriptors: [(target: Int32, source: SpawnPlan.Source)] {
+        let all = standard.enumerated().map { (target: Int32($0.offset), source: $0.element) }
+        if extra.isEmpty { return all }
+        let others = extra.sorted { $0.key < $1.key }.map { (target: $0.key, source: SpawnPlan.Source.descriptor($0.value)) }
+        // A number below 3 is a standard stream by another name.
+        return (all.filter { extra[$0.target] == nil } + others).sorted { $0.target < $1.target }
     }
 
     private mutating func connectInput(_ command: Command) throws(SystemError) {
         switch command.stdin {
-        case .null: childSources[0] = .nullDevice
-        case .inherit: childSources[0] = .inherited(0)
-        case .descriptor(let number): childSources[0] = .descriptor(number)
-        case .file(let path): childSources[0] = .descriptor(childSide.add(try openFile(path.bytes, for: .reading)))
+        case .null: standard[0] = .nullDevice
+        case .inherit: standard[0] = .inherited(0)
+        case .descriptor(let number): standard[0] = .descriptor(number)
+        case .file(let path): standard[0] = .descriptor(childSide.add(try openFile(path.bytes, for: .reading)))
         case .stream: input = (try inputPipe(), .pipe)
         case .bytes(let bytes): try feed(bytes)
         case .terminal:
-            childSources[0] = .descriptor(try terminalReplica(command))
+            standard[0] = .descriptor(try terminalReplica(command))
             controllingTerminal = 0
             input = (parentSide.add(try duplicate(terminal!.primary)), .terminal)  // made in the line above
         }
@@ -67,7 +80,7 @@ struct Plumbing {
 
     private mutating func inputPipe() throws(SystemError) -> Int32 {
         let pipe = try makeBlockingPipe()
-        childSources[0] = .descriptor(childSide.add(pipe.reading))
+        standard[0] = .descriptor(childSide.add(pipe.reading))
         parentSide.add(pipe.writing)
         try setNonBlocking(pipe.writing)
         return pipe.writing
@@ -93,11 +106,11 @@ struct Plumbing {
         switch output {
         case .automatic:
             try connectOutput(collectsByDefault ? .collect : .inherit, number, command, collectsByDefault)
-        case .null: childSources[number] = .nullDevice
-        case .inherit: childSources[number] = .inherited(number)
-        case .descriptor(let source): childSources[number] = .descriptor(source)
+        case .null: standard[Int(number)] = .nullDevice
+        case .inherit: standard[Int(number)] = .inherited(number)
+        case .descriptor(let source): standard[Int(number)] = .descriptor(source)
         case .file(let path, let appending):
-            childSources[number] = .descriptor(
+            standard[Int(number)] = .descriptor(
                 childSide.add(try openFile(path.bytes, for: appending ? .appending : .writing)))
         case .stream: try outputPipe(number, [.stream])
         case .collect(let limit, let overflow): try outputPipe(number, [.collect(limit: max(0, limit), overflow: overflow)])
@@ -107,21 +120,27 @@ struct Plumbing {
         }
     }
 
-    private mutating func outputPipe(_ number: Int32, _ targets: [Target]) throws(SystemError) {
+    private mutating func outputPipe(
+        _ number: Int32, _ targets: [Target], streamReading: Int32? = nil
+    ) throws(SystemError) {
         let pipe = try makeBlockingPipe()
-        childSources[number] = .descriptor(childSide.add(pipe.writing))
+        standard[Int(number)] = .descriptor(childSide.add(pipe.writing))
         parentSide.add(pipe.reading)
         try setNonBlocking(pipe.reading)
-        outlets[number] = Outlet(reading: pipe.reading, kind: .pipe, targets: targets)
+        setOutlet(number, Outlet(reading: pipe.reading, kind: .pipe, targets: targets, streamReading: streamReading))
+    }
+
+    private mutating func setOutlet(_ number: Int32, _ outlet: Outlet) {
+        if number == 1 { outlets.stdout = outlet } else { outlets.stderr = outlet }
     }
 
     private mutating func connectTerminal(_ number: Int32, _ command: Command) throws(SystemError) {
-        childSources[number] = .descriptor(try terminalReplica(command))
+        standard[Int(number)] = .descriptor(try terminalReplica(command))
         controllingTerminal = controllingTerminal ?? number
         // Both outputs into one terminal are one stream, which is read as standard output.
-        guard outlets[1]?.kind != .terminal else { return }
+        guard outlets.stdout?.kind != .terminal else { return }
         let primary = parentSide.add(try duplicate(terminal!.primary))  // made two lines above
-        outlets[1] = Outlet(reading: primary, kind: .terminal, targets: [.stream])
+        outlets.stdout = Outlet(reading: primary, kind: .terminal, targets: [.stream])
     }
 
     private mutating func terminalReplica(_ command: Command) throws(SystemError) -> Int32 {
@@ -138,7 +157,7 @@ struct Plumbing {
 
     /// Whether a reader that goes away must not be a SIGPIPE.
     var writesToPipes: Bool {
-        input != nil || outlets.values.contains { $0.targets.contains { if case .write = $0 { true } else { false } } }
+        input != nil || outlets.stdout?.copies == true || outlets.stderr?.copies == true
     }
 
     /// The parent's terminal, to be resized later.
@@ -165,8 +184,7 @@ struct Plumbing {
                 throw SystemError("command", .invalidArgument, on: "a tee into \(output)")
             }
         }
-        try outputPipe(number, targets)
-        outlets[number]?.streamReading = streamReading
+        try outputPipe(number, targets, streamReading: streamReading)
     }
 
     private func share(_ number: Int32) throws(SystemError) -> Target {

@@ -58,7 +58,7 @@ extension Subprocess {
     ) throws(SpawnError) -> Subprocess {
         let plumbing = try Plumbing(command, collectsByDefault: collectsByDefault)
         if plumbing.writesToPipes { ignoreBrokenPipes() }
-        let plan = try command.spawnPlan(plumbing.childSources, terminal: plumbing.controllingTerminal)
+        let plan = try command.spawnPlan(plumbing.childDescriptors, terminal: plumbing.controllingTerminal)
         let started = MonotonicInstant.now
         let spawned = try spawnProcess(plan, engine: ExitWatching.engine)
         plumbing.childSide.closeAll()
@@ -72,8 +72,8 @@ extension Subprocess {
         let loop = watched.loop
         let sinks = OutputSinks(of: watched, lingering: command.lingering)
         let stopForOverflow = { watched.stop(command.stopPlan, reason: .outputLimit) }
-        let stdout = plumbing.outlets[1].flatMap { sinks.connect($0, 1, onOverflow: stopForOverflow) }
-        let stderr = plumbing.outlets[2].flatMap { sinks.connect($0, 2, onOverflow: stopForOverflow) }
+        let stdout = plumbing.outlets.stdout.flatMap { sinks.connect($0, 1, onOverflow: stopForOverflow) }
+        let stderr = plumbing.outlets.stderr.flatMap { sinks.connect($0, 2, onOverflow: stopForOverflow) }
         let writer = plumbing.input.map { ByteWriter(owning: $0.writing, kind: $0.kind, on: loop) }
         let feed = plumbing.inputRest
         let process = Subprocess(

@@ -45,7 +45,7 @@ final class WatchedChild: @unchecked Sendable {
         // One report, and a look by timer after it: a process that is traced can be gone and not be collectable yet.
         let watch = Watch(pidfd) { [self] _ in reapOrLookAgain(after: .milliseconds(10)) }
         do {
-            try loop.add(watch, for: [.readable, .edge])
+            try loop.add(watch, for: .readableOnce)
             self.watch = watch
         } catch {
             // epoll has no room (epoll_ctl(2), ENOSPC): this child is heard of as one without a pidfd.

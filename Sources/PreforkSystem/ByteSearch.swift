@@ -11,6 +11,13 @@ extension UnsafeRawBufferPointer {
         return UnsafeRawPointer(found) - base
     }
 
+    /// The offset of the last `byte` at or after `start`; nil when there is none.
+    package func lastOffset(of byte: UInt8, from start: Int = 0) -> Int? {
+        guard start < count, let base = baseAddress else { return nil }
+        guard let found = cprefork_find_last(base + start, count - start, Int32(byte)) else { return nil }
+        return found - base
+    }
+
     /// The offset of the first `sequence` at or after `start`; nil when there is none. An empty sequence is at `start`.
     package func firstOffset(of sequence: [UInt8], from start: Int = 0) -> Int? {
         guard start + sequence.count <= count, let base = baseAddress else { return nil }

@@ -40,6 +40,9 @@ package struct EnvironmentEdits: Hashable, Sendable {
         }
     }
 
+    /// Whether it is this process's environment as it is.
+    var isUnchanged: Bool { inheritsAll && changes.isEmpty }
+
     /// `NAME=value` of every name that is set by a change.
     var entries: [[UInt8]] {
         changes.compactMap { change in change.value.map { change.name + [UInt8(ascii: "=")] + $0 } }

@@ -22,9 +22,10 @@ package struct EpollEvents: OptionSet, Sendable {
     package static let exclusive = EpollEvents(rawValue: cprefork_epollexclusive)
 }
 
-// Plain questions, because the set algebra of an OptionSet is generic, and generic code of another module is not
+// Plain values and questions, because the set algebra of an OptionSet is generic, and generic code of another module is not
 // specialised on the loop's hot path.
 extension EpollEvents {
+    package static let readableOnce = EpollEvents(rawValue: EPOLLIN.rawValue | cprefork_epollet)
     package var isReadable: Bool { rawValue & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 }
     package var isWritable: Bool { rawValue & EPOLLOUT.rawValue != 0 }
     package var isPeerFinished: Bool { rawValue & EPOLLRDHUP.rawValue != 0 }

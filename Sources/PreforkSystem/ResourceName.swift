@@ -1,5 +1,6 @@
 // Resource limits by name (getrlimit(2)).
 
+import CPrefork
 import Glibc
 
 package enum ResourceName {

@@ -44,8 +44,8 @@ package struct SpawnPlan: Sendable {
     /// With the program's own name first.
     package var arguments: [[UInt8]]
     package var environment = EnvironmentEdits()
-    /// Child's number to source. Every other descriptor is closed.
-    package var descriptors: [Int32: Source] = [:]
+    /// By rising target. Every other descriptor is closed.
+    package var descriptors: [(target: Int32, source: Source)] = []
     package var workingDirectory: [UInt8]?
     package var group = Group.inherited
     /// Child's descriptor that becomes its controlling terminal; needs `.session`.
@@ -71,7 +71,7 @@ extension SpawnPlan {
     /// Calls `body` with the plan as C reads it. The pointers are valid during the call only.
     func withCPlan<Result>(_ body: (inout cprefork_spawn_plan) -> Result) -> Result {
         let edits = environment.entries
-        let kept = environment.inheritedPointers()
+        let kept = environment.isUnchanged ? [] : environment.inheritedPointers()
         var arena = CStringArena(
             tables: [programs.count, arguments.count, kept.count + edits.count],
             stringBytes: [programs, arguments, edits].joined().reduce(0) { $0 + $1.count }
@@ -84,8 +84,10 @@ extension SpawnPlan {
         arena.fill(argumentTable, arguments)
         for (index, entry) in kept.enumerated() { environmentTable[index] = entry }
         arena.fill(environmentTable + kept.count, edits)
-        var descriptors = descriptors.sorted { $0.key < $1.key }
-            .map { cprefork_spawn_descriptor(target: $0.key, source: $0.value.number) }
+        let inherited = environment.isUnchanged ? cprefork_environment() : nil
+        var descriptors = descriptors.map {
+            cprefork_spawn_descriptor(target: $0.target, source: $0.source.number, is_handed_on: false)
+        }
         let limits = limits.map { cprefork_spawn_limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
         let directory = workingDirectory.map { UnsafePointer(arena.string($0)) }
         let controlGroup = controlGroup.map { UnsafePointer(arena.string($0)) }
@@ -95,7 +97,7 @@ extension SpawnPlan {
                     var plan = cprefork_spawn_plan()
                     plan.programs = UnsafeRawPointer(programTable).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
                     plan.arguments = UnsafePointer(argumentTable)
-                    plan.environment = UnsafePointer(environmentTable)
+                    plan.environment = UnsafePointer(inherited ?? environmentTable)
                     plan.descriptors = descriptors.baseAddress
                     plan.descriptor_count = Int32(descriptors.count)
                     plan.limits = limits.baseAddress

@@ -125,6 +125,9 @@ int64_t cprefork_wall_clock_milliseconds(void);
 /// memmem(3), which the Glibc module does not show.
 const void *_Nullable cprefork_find(const void *bytes, size_t count, const void *sequence, size_t length);
 
+/// memrchr(3), which it does not show either.
+const void *_Nullable cprefork_find_last(const void *bytes, size_t count, int byte);
+
 // ---- names ----------------------------------------------------------------------------------------------------
 
 /// `EADDRINUSE`, or NULL for a number that is none (strerrorname_np(3), glibc 2.32).

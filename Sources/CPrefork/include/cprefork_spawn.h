@@ -44,6 +44,7 @@ enum {
 struct cprefork_spawn_descriptor {
     int target;
     int source;
+    bool is_handed_on;  ///< the child's own note: the source is not close-on-exec
 };
 
 struct cprefork_spawn_limit {
