@@ -41,7 +41,7 @@ extension EventLoop {
         if entry.isMainActor {
             runOnMainActor(entry.job)
         } else {
-            entry.job.runSynchronously(on: asUnownedTaskExecutor())
+            entry.job.runSynchronously(on: genericExecutor)
         }
     }
 
@@ -79,6 +79,9 @@ extension EventLoop {
         return try box.result!.get()  // `run(until:)` has returned, so there is a result
     }
 }
+
+/// No executor in particular, as the runtime's own thread pool has it: two words of zero (SerialExecutorRef::generic()).
+let genericExecutor = unsafeBitCast((0 as UInt, 0 as UInt), to: UnownedSerialExecutor.self)
 
 /// Where a task leaves its result for the loop.
 // Proof: written and read on the loop's thread only.
