@@ -25,22 +25,24 @@ extension ByteReader {
     }
 }
 
-/// What a line can be given out as.
+/// What a line can be given out as: `String` or `ArraySlice<UInt8>`.
 public protocol StreamLine: Sendable {
-    init(line: ArraySlice<UInt8>)
+    init?(nextOf block: LineBlock)
 }
 
 extension ArraySlice<UInt8>: StreamLine {
-    @inlinable
-    public init(line: ArraySlice<UInt8>) {
-        self = line
+    public init?(nextOf block: LineBlock) {
+        guard let range = block.nextLine() else { return nil }
+        self = block.bytes[range]
     }
 }
 
 extension String: StreamLine {
-    @inlinable
-    public init(line: ArraySlice<UInt8>) {
-        self.init(decoding: line, as: UTF8.self)
+    public init?(nextOf block: LineBlock) {
+        guard let range = block.nextLine() else { return nil }
+        self = block.bytes.withUnsafeBytes {
+            String(decoding: UnsafeRawBufferPointer(rebasing: $0[range]), as: UTF8.self)
+        }
     }
 }
 
@@ -62,9 +64,8 @@ public struct LineSequence<Line: StreamLine>: AsyncSequence, Sendable {
         /// What `for await` calls: stays on the caller's executor.
         @inlinable
         public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Line? {
-            if let line = block.nextLine() { return Line(line: line) }
-            guard try await block.refill(), let line = block.nextLine() else { return nil }
-            return Line(line: line)
+            if let line = Line(nextOf: block) { return line }
+            return try await block.refill() ? Line(nextOf: block) : nil
         }
     }
 
@@ -73,12 +74,11 @@ public struct LineSequence<Line: StreamLine>: AsyncSequence, Sendable {
     }
 }
 
-/// Whole lines that have been taken from a reader and not been given out yet.
-@usableFromInline
-final class LineBlock {
+/// Whole lines that have been taken from a reader and not been given out yet: the inside of `LineSequence`.
+public final class LineBlock {
     private let reader: ByteReader
     private let limit: Int
-    private var bytes: [UInt8] = []
+    fileprivate var bytes: [UInt8] = []
     private var position = 0
     private static let lineFeed = UInt8(ascii: "\n")
     private static let carriageReturn = UInt8(ascii: "\r")
@@ -94,8 +94,7 @@ final class LineBlock {
 
     /// The next line without its end; nil when the block is used up, or its next line is too long, or the task is
     /// cancelled: `refill` tells which.
-    @usableFromInline
-    func nextLine() -> ArraySlice<UInt8>? {
+    fileprivate func nextLine() -> Range<Int>? {
         guard position < bytes.count, !Task.isCancelled else { return nil }
         let end = bytes.withUnsafeBytes { $0.firstOffset(of: Self.lineFeed, from: position) }
         let next = end.map { $0 + 1 } ?? bytes.count
@@ -103,7 +102,7 @@ final class LineBlock {
         var last = end ?? bytes.count
         if end != nil, last > position, bytes[last - 1] == Self.carriageReturn { last -= 1 }
         defer { position = next }
-        return bytes[position..<last]
+        return position..<last
     }
 
     /// Fetches the lines that have arrived, at least one.
