@@ -8,9 +8,23 @@ import re
 import subprocess
 import sys
 
-from rows import ROWS, Row, median
+import rows
+import subprocess_rows
+from rows import Row, median
 
-PEERS = ["nginx", "gunicorn", "tornado"]
+
+class Table:
+    """Rows with the same columns. Ratios are against `base`."""
+
+    def __init__(self, rows: dict, columns: list[str], base: str, prepare=lambda: None):
+        self.rows, self.columns, self.base, self.prepare = rows, columns, base, prepare
+
+
+TABLES = [
+    Table(rows.ROWS, ["prefork", "reuse-port", "nginx", "gunicorn", "tornado"], "nginx"),
+    Table(subprocess_rows.SUBPROCESS_ROWS, subprocess_rows.COLUMNS, "C", subprocess_rows.prepare),
+]
+ROWS = {name: row for table in TABLES for name, row in table.rows.items()}
 
 
 def number(value: float) -> str:
@@ -25,15 +39,26 @@ def cell(row: Row, name: str) -> str:
     return f"{number(median(values))}{' ' + row.unit if row.unit else ''}{spread}"
 
 
-def lines(rows: list[Row]) -> list[list[str]]:
-    table = [["what", "prefork", "reuse-port", *PEERS, "prefork ÷ nginx", "target"]]
+def lines(table: Table, rows: list[Row]) -> list[list[str]]:
+    text = [["what", *table.columns, f"prefork ÷ {table.base}", "target"]]
     for row in rows:
-        nginx = row.figures.get("nginx")
-        ratio = f"{median(row.figures['prefork']) / median(nginx):.2f}" if nginx and median(nginx) else "-"
+        base = row.figures.get(table.base)
+        ratio = f"{median(row.figures['prefork']) / median(base):.2f}" if base and median(base) else "-"
         met = {None: "", True: " (met)", False: " (NOT met)"}[row.met]
-        table.append([row.what, cell(row, "prefork"), cell(row, "prefork-reuseport"), *(cell(row, p) for p in PEERS),
-                      ratio, f"{row.target}{met}" if row.target else ""])
-    return table
+        text.append([row.what, *(cell(row, name) for name in table.columns), ratio,
+                     f"{row.target}{met}" if row.target else ""])
+    return text
+
+
+def show(text: list[list[str]]) -> None:
+    widths = [max(len(line[i]) for line in text) for i in range(len(text[0]))]
+    for line in text:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def markdown(text: list[list[str]]) -> str:
+    body = ["| " + " | ".join(line) + " |" for line in text]
+    return "\n".join([body[0], "|".join(["", *("---" for _ in text[0]), ""]), *body[1:]])
 
 
 def machine() -> str:
@@ -60,18 +85,21 @@ def main() -> None:
     unknown = set(options.rows) - set(ROWS)
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
-    results: list[Row] = []
-    for name in options.rows or ROWS:
-        print(f"... {name}", file=sys.stderr, flush=True)
-        results += ROWS[name](options.quick)
-    table = lines(results)
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    for line in table:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+    wanted, parts = options.rows or list(ROWS), []
+    for table in TABLES:
+        names = [name for name in wanted if name in table.rows]
+        if not names:
+            continue
+        table.prepare()
+        results: list[Row] = []
+        for name in names:
+            print(f"... {name}", file=sys.stderr, flush=True)
+            results += table.rows[name](options.quick)
+        text = lines(table, results)
+        show(text)
+        parts.append(markdown(text))
     if options.markdown:
-        rules = ["|".join(["", *("---" for _ in table[0]), ""])]
-        body = ["| " + " | ".join(line) + " |" for line in table]
-        text = "\n".join([body[0], *rules, *body[1:]])
+        text = "\n\n".join(parts)
         pathlib.Path(options.markdown).write_text(f"{text}\n\nMedians (minimum-maximum). {machine()}.\n")
 
 

@@ -82,7 +82,7 @@ def balance(quick: bool) -> list[Row]:
     rows, runs = [], 5 if quick else 15
     for connections in [4, 64, 512]:
         ratios = collections.defaultdict(list)
-        with server("prefork", 4) as a, server("prefork-reuseport", 4) as b, server("nginx", 4) as c:
+        with server("prefork", 4) as a, server("reuse-port", 4) as b, server("nginx", 4) as c:
             for _ in range(runs):
                 for running in [a, b, c]:
                     ratios[running.name].append(spread(running.port, connections))

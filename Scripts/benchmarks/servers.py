@@ -79,8 +79,8 @@ def free_port() -> int:
 
 
 def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[str]:
-    if name.startswith("prefork"):
-        extra = ["--reuse-port"] if "reuseport" in name else []
+    if name in ["prefork", "reuse-port"]:
+        extra = ["--reuse-port"] if name == "reuse-port" else []
         return [str(HELLO), "--port", str(port), "--workers", str(workers), "--backoff-max", "0",
                 "--max-restarts", "1000000", *extra]
     if name == "nginx":
