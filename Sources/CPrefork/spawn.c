@@ -62,16 +62,6 @@ static void open_signal_mask(void) {
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, SIGNAL_BYTES);
 }
 
-/// The number above every source and target, where nothing is in the way of anything.
-static int first_free_number(const struct cprefork_spawn_plan *plan) {
-    int highest = 2;
-    for (int i = 0; i < plan->descriptor_count; i++) {
-        if (plan->descriptors[i].target > highest) highest = plan->descriptors[i].target;
-        if (plan->descriptors[i].source > highest) highest = plan->descriptors[i].source;
-    }
-    return highest + 1;
-}
-
 /// Turns "inherited" into a number or the null device, and the null device into a number.
 static void resolve_sources(const struct child *child) {
     const struct cprefork_spawn_plan *plan = child->plan;
@@ -100,12 +90,12 @@ static void resolve_sources(const struct child *child) {
 static void place_descriptors(const struct child *child) {
     const struct cprefork_spawn_plan *plan = child->plan;
     resolve_sources(child);
-    int free = first_free_number(plan);
     int highest_target = plan->descriptor_count ? plan->descriptors[plan->descriptor_count - 1].target : -1;
     for (int i = 0; i < plan->descriptor_count; i++) {
         struct cprefork_spawn_descriptor *descriptor = &plan->descriptors[i];
         if (descriptor->source == descriptor->target || descriptor->source > highest_target) continue;
-        int moved = (int)syscall(SYS_fcntl, descriptor->source, F_DUPFD_CLOEXEC, free);
+        // Above all targets, and a number that is free is no other one's source.
+        int moved = (int)syscall(SYS_fcntl, descriptor->source, F_DUPFD_CLOEXEC, highest_target + 1);
         CHECK(child, CPREFORK_STEP_DESCRIPTORS, descriptor->source, moved);
         descriptor->source = moved;
     }

@@ -53,6 +53,7 @@ extension Subprocess {
     }
 
     private func waitOrStop() async throws(StopError) -> Exit {
+        watched.forgetFailedStop()
         let result: Swift.Result<Exit, StopError> = await withTaskCancellationHandler {
             do throws(StopError) {
                 return .success(try await watched.waitForStop())
@@ -94,6 +95,7 @@ extension Subprocess {
     /// Most programs end when their streams do.
     private func endOfScope() async throws(StopError) -> Exit {
         closeStreams()
+        watched.forgetFailedStop()
         let plan = command.stopPlan
         watched.loop.execute { [watched] in
             watched.loop.call(after: .milliseconds(200)) { watched.stop(plan, reason: .stopped) }

@@ -42,6 +42,9 @@ public struct ResourceUsage: Hashable, Sendable {
     /// Processor time in the kernel on its behalf.
     public var systemTime: Duration
     /// The largest resident size it ever had, in bytes.
+    ///
+    /// The kernel counts a process from its fork or clone on, when its memory is still that of the process that started
+    /// it (getrusage(2), ru_maxrss survives execve): of a program started by a larger one it is an upper bound.
     public var peakMemory: Int
 
     init(_ usage: rusage) {
