@@ -115,6 +115,14 @@ class Tornado:
         from tornado.process import Subprocess
         return Subprocess(list(command), **options)
 
+    def run(self, main):
+        """Its SIGCHLD handler belongs to the loop of the first use, for ever."""
+        from tornado.process import Subprocess
+        try:
+            return asyncio.run(main)
+        finally:
+            Subprocess.uninitialize()
+
     @property
     def stream(self):
         from tornado.process import Subprocess
@@ -131,7 +139,7 @@ class Tornado:
 
         async def main():
             return sum(await asyncio.gather(*(some() for _ in range(at_once))), [])
-        return asyncio.run(main())
+        return self.run(main())
 
     def drain(self, children, size):
         from tornado.iostream import StreamClosedError
@@ -148,7 +156,7 @@ class Tornado:
 
         async def main():
             return sum(await asyncio.gather(*(one() for _ in range(children))))
-        return asyncio.run(main())
+        return self.run(main())
 
     def lines(self, path):
         from tornado.iostream import StreamClosedError
@@ -162,7 +170,7 @@ class Tornado:
             except StreamClosedError:
                 await process.wait_for_exit()
                 return count
-        return asyncio.run(main())
+        return self.run(main())
 
     def echo(self, count):
         async def main():
@@ -175,7 +183,7 @@ class Tornado:
             process.stdin.close()
             await process.wait_for_exit()
             return seconds
-        return asyncio.run(main())
+        return self.run(main())
 
 
 def latencies(seconds, total):

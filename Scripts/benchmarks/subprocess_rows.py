@@ -30,7 +30,7 @@ def measure(name: str, *arguments) -> dict:
     if name in ["C", "vfork"]:
         words = [{"C": "posix-spawn", "vfork": "vfork"}[name] if words[0] == "spawn" else words[0], *words[1:]]
     program = PROGRAMS["C" if name == "vfork" else name]
-    result = subprocess.run([*program, *words], capture_output=True, text=True, timeout=600)
+    result = subprocess.run([*program, *words], capture_output=True, text=True, timeout=120)
     if result.returncode != 0:
         raise RuntimeError(f"{name} {words}: {result.stderr[-1000:]}")
     return json.loads(result.stdout.strip().splitlines()[-1])

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 
 static atomic_int counter = -1;
 static struct sigaction previous;
+/// Ours is called, by the kernel or by a handler that was put above it.
+static atomic_bool is_installed;
 
 /// Runs at any instant in any thread: one write(2), then whoever had the signal before.
 static void on_child_signal(int number, siginfo_t *info, void *context) {
@@ -29,16 +32,19 @@ int cprefork_watch_child_signal(int event_counter) {
     struct sigaction current;
     if (sigaction(SIGCHLD, NULL, &current) < 0) return -1;
     atomic_store_explicit(&counter, event_counter, memory_order_release);
-    if (current.sa_flags & SA_SIGINFO && current.sa_sigaction == on_child_signal) return 0;
+    // Installed a second time above a handler that calls ours, the two would call each other for ever.
+    if (atomic_load(&is_installed)) return 0;
     previous = current;
-    return sigaction(SIGCHLD, &ours, NULL);
+    if (sigaction(SIGCHLD, &ours, NULL) < 0) return -1;
+    atomic_store(&is_installed, true);
+    return 0;
 }
 
 void cprefork_unwatch_child_signal(void) {
     struct sigaction current;
     // Somebody may have put a handler above ours; then ours stays under it and writes to nobody.
     if (sigaction(SIGCHLD, NULL, &current) == 0 && current.sa_flags & SA_SIGINFO &&
-        current.sa_sigaction == on_child_signal)
-        sigaction(SIGCHLD, &previous, NULL);
+        current.sa_sigaction == on_child_signal && sigaction(SIGCHLD, &previous, NULL) == 0)
+        atomic_store(&is_installed, false);
     atomic_store_explicit(&counter, -1, memory_order_release);
 }

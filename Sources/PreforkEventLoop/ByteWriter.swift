@@ -95,9 +95,11 @@ public final class ByteWriter: @unchecked Sendable {
         case .socket: try channel.shutDown(.writing)
         case .terminal:
             // A terminal has no end that could be closed; a program that reads lines from it takes VEOF for one.
+            defer { channel.close() }
             let endOfTransmission: [UInt8] = [4]
-            _ = try endOfTransmission.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
-            channel.close()
+            while try endOfTransmission.withUnsafeBytes({ bytes throws(StreamError) in try channel.write(bytes) }) == 0 {
+                try await channel.waitUntilWritable()
+            }
         case .pipe, .other: channel.close()
         }
     }

@@ -10,7 +10,8 @@ extension ByteReader {
     /// As `lines`, with a limit for the bytes of one line, its end included.
     ///
     /// A longer line throws `.limitExceeded` and stays readable. Lines are split ahead in blocks of what has arrived;
-    /// those that were not asked for are readable again as soon as the iteration ends, by `break` for example.
+    /// those that were not asked for are readable again as soon as the iteration ends, by `break` for example. An
+    /// iterator that is kept keeps them: let go of it before reading on in another way.
     public func lines(limit: Int) -> LineSequence<String> {
         LineSequence(reader: self, limit: limit)
     }

@@ -67,7 +67,7 @@ struct ReadBuffer: ~Copyable {
 
     /// Gives the memory back when nothing is in it.
     mutating func releaseIfEmpty(to pool: inout ChunkPool) {
-        guard count == 0, let base, capacity != Self.largeCapacity else { return }
+        guard count == 0, let base, preferredCapacity == ChunkPool.chunkSize else { return }
         if capacity == ChunkPool.chunkSize { pool.give(base) } else { base.deallocate() }
         self.base = nil
         capacity = 0

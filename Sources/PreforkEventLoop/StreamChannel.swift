@@ -78,7 +78,8 @@ final class StreamChannel: @unchecked Sendable {
     /// From now on the stream ends after the bytes that wait in the kernel, whoever else holds its other end.
     func endAfterWaitingBytes() {
         guard !isClosed, remaining == nil else { return }
-        remaining = waitingByteCount(fd)
+        // A terminal counts its line buffer only, 4 KiB, while up to 64 KiB wait behind that.
+        remaining = kind == .terminal ? 64 * 1024 : waitingByteCount(fd)
         mayRead = true
         readers.resume(.ready)
     }

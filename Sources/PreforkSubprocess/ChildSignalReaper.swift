@@ -9,21 +9,20 @@ import Synchronization
 enum ChildSignalReaper {
     private struct State {
         var children: [WatchedChild] = []
-        var source: Source?
+        /// Made at first use, then kept.
+        var signal: ChildSignal?
+        var listener: Listener?
         var isForced = false
     }
 
-    /// The signal and the loop that reads it.
-    private final class Source: @unchecked Sendable {
+    /// The loop that reads the signal.
+    private final class Listener: @unchecked Sendable {
         // Sendable: never changed; the watch is used on the loop only.
-        let signal: ChildSignal
         let loop: EventLoop
         let watch: Watch
 
-        init(on loop: EventLoop) throws(SystemError) {
+        init(to signal: ChildSignal, on loop: EventLoop) {
             self.loop = loop
-            let signal = try ChildSignal()
-            self.signal = signal
             watch = Watch(signal.counter.descriptor.number) { _ in
                 signal.counter.clear()
                 ChildSignalReaper.askAll()
@@ -49,24 +48,28 @@ enum ChildSignalReaper {
     ///
     /// - Parameter isForced: for all children of this process from now on.
     static func listen(on loop: EventLoop, isForced: Bool = false) throws(SystemError) {
-        let source = try state.withLock { state throws(SystemError) -> Source? in
-            let isNew = state.source == nil
-            if isNew { state.source = try Source(on: loop) }
+        let listener = try state.withLock { state throws(SystemError) -> Listener? in
             state.isForced = state.isForced || isForced
-            return isNew ? state.source : nil
+            if state.listener != nil { return nil }
+            let signal = if let made = state.signal { made } else { try ChildSignal() }
+            try signal.listen()
+            state.signal = signal
+            state.listener = Listener(to: signal, on: loop)
+            return state.listener
         }
-        guard let source else { return }
-        loop.execute { try? loop.add(source.watch, for: .readable) }
+        guard let listener else { return }
+        loop.execute { try? loop.add(listener.watch, for: .readable) }
     }
 
     /// Gives SIGCHLD back.
     static func stopListening() {
-        let source = state.withLock { state in
+        let listener = state.withLock { state in
             state.isForced = false
-            return state.source.take()
+            if state.listener != nil { state.signal?.stopListening() }
+            return state.listener.take()
         }
-        guard let source else { return }
-        source.loop.execute { source.loop.remove(source.watch) }
+        guard let listener else { return }
+        listener.loop.execute { listener.loop.remove(listener.watch) }
     }
 
     private static func askAll() {

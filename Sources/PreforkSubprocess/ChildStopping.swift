@@ -31,7 +31,7 @@ extension WatchedChild {
                 return fail(error)
             }
             ladderCall = loop.call(after: grace) { [self] in
-                if exit == nil || groupHasMembers { climb() } else { endLadder() }
+                if exit == nil || hasLeftOthers { climb() } else { endLadder() }
             }
         case .failed:
             if exit == nil { fail(SystemError("waitid", .timedOut, on: "process \(child.pid) after SIGKILL")) }
@@ -52,15 +52,20 @@ extension WatchedChild {
         ladder = nil
     }
 
-    /// Whether a process of the child's group lives; false also where that cannot be asked safely any more.
-    var groupHasMembers: Bool {
-        leadsGroup && (try? child.sendToGroup(.none, isReaped: true)) == true
+    /// Whether the ladder, when the child is gone, still has somebody to reach: in the child's group (which cannot be
+    /// asked about safely on a kernel before 6.9) or in its control group.
+    var hasLeftOthers: Bool {
+        guard let target = ladder?.plan.target, target != .process else { return false }
+        if leadsGroup, (try? child.sendToGroup(.none, isReaped: true)) == true { return true }
+        guard target == .tree, let controlGroup, controlGroup.isExclusive else { return false }
+        return hasMembers(controlGroup: controlGroup.path.bytes)
     }
 
     /// Without a pidfd that keeps it (Linux before 6.9), the group's number may be somebody else's once the child has
     /// been reaped: what a stopped child's group has left ends now instead of after the rest of the grace.
     func endGroupWhileItsNumberIsSafe() {
-        guard ladder != nil, leadsGroup, !child.reachesGroupForEver, child.hasEnded else { return }
+        guard let ladder, ladder.plan.target != .process, leadsGroup, !child.reachesGroupForEver, child.hasEnded
+        else { return }
         _ = try? child.sendToGroup(.kill, isReaped: false)
     }
 

@@ -13,6 +13,8 @@ protocol OutputSink: AnyObject {
     func look()
     /// Takes what waits in the kernel and ends, whoever could still write.
     func endWithWaitingBytes()
+    /// Gives up what somebody else is slow to take.
+    func giveUpSlowReaders()
 }
 
 /// A stream that the user reads. It ends by itself when the last writer goes.
@@ -27,6 +29,7 @@ private final class StreamSink: OutputSink {
     func begin(onEnd: @escaping () -> Void) { onEnd() }
     func look() {}
     func endWithWaitingBytes() { reader?.endAfterWaitingBytes() }
+    func giveUpSlowReaders() {}
 }
 
 /// The outputs of one subprocess.
@@ -39,14 +42,18 @@ final class OutputSinks: @unchecked Sendable {
 
     private let watched: WatchedChild
     private let lingering: Command.Lingering
+    /// When the command's timeout is over: it bounds the wait for grandchildren, too.
+    private let deadline: MonotonicInstant?
     private(set) var collected: [Int32: Collected] = [:]
     private var sinks: [any OutputSink] = []
     private var unfinished = 0
+    private var lingeringCall: ScheduledCall?
     private let completion = Mutex(Completion())
 
-    init(of watched: WatchedChild, lingering: Command.Lingering) {
+    init(of watched: WatchedChild, lingering: Command.Lingering, deadline: MonotonicInstant?) {
         self.watched = watched
         self.lingering = lingering
+        self.deadline = deadline
     }
 
     /// Takes over the descriptors of an output. Before `begin`.
@@ -87,18 +94,44 @@ final class OutputSinks: @unchecked Sendable {
     /// The child's own output is in the pipes; what else may come is for `lingering` to say.
     private func childIsGone() {
         for sink in sinks { sink.look() }
-        guard case .afterExit(let time) = lingering, sinks.contains(where: { !$0.hasEnded }) else { return }
-        if time <= .zero { return endAll() }
-        watched.loop.call(after: time) { [self] in endAll() }
+        guard sinks.contains(where: { !$0.hasEnded }) else { return }
+        let wasStopped = watched.exit?.reason != .own
+        guard let time = timeToLinger(wasStopped: wasStopped) else { return }
+        if time <= .zero { return end(givingUp: wasStopped) }
+        lingeringCall = watched.loop.call(after: time) { [self] in end(givingUp: wasStopped) }
     }
 
-    private func endAll() {
+    /// Who has stopped the command, or set it a time, does not wait for its grandchildren any longer.
+    private func timeToLinger(wasStopped: Bool) -> Duration? {
+        switch lingering {
+        case .afterExit(let time): time
+        case .untilEnd: wasStopped ? .milliseconds(200) : deadline.map { $0 - .now }
+        }
+    }
+
+    private func end(givingUp: Bool) {
         for sink in sinks where !sink.hasEnded { sink.endWithWaitingBytes() }
+        guard givingUp else { return }
+        // Readers that are merely busy still get what came last.
+        watched.loop.call(after: .milliseconds(200)) { [self] in
+            for sink in sinks where !sink.hasEnded { sink.giveUpSlowReaders() }
+        }
+    }
+
+    /// Nobody wants to wait any longer. Runs on the loop.
+    func giveUpIfChildIsGone() {
+        if watched.exit != nil { end(givingUp: true) }
+    }
+
+    /// More has come than is to be collected, and the command is to be stopped for it.
+    func overflow(_ stopPlan: StopPlan) {
+        if watched.exit == nil { watched.stop(stopPlan, reason: .outputLimit) } else { end(givingUp: false) }
     }
 
     private func finishOne() {
         unfinished -= 1
         guard unfinished == 0 else { return }
+        if !sinks.contains(where: { $0 is StreamSink }) { lingeringCall?.cancel() }
         let waiters = completion.withLock { completion in
             completion.isComplete = true
             defer { completion.waiters = [] }

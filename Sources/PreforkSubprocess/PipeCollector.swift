@@ -57,6 +57,8 @@ final class PipeCollector: OutputSink {
         end()
     }
 
+    func giveUpSlowReaders() {}
+
     /// - Returns: how many bytes came; nil when there are none now, or none any more.
     private func readOnce(atMost limit: Int) -> Int? {
         do {

@@ -44,11 +44,17 @@ extension Subprocess {
     /// - Parameter commands: at least one. Standard output of all but the last, and standard input of all but the first,
     ///   must be left as they are.
     public static func pipeline(_ commands: [Command]) async throws -> PipelineOutput {
+        for command in commands { try command.checkThatNobodyIsNeeded() }
         try Task.checkCancellation()
         let processes = try await startPipeline(commands)
         return try await withTaskCancellationHandler {
             var stages: [Output] = []
-            for process in processes { stages.append(try await process.output()) }
+            do {
+                for process in processes { stages.append(try await process.output()) }
+            } catch {
+                for process in processes { _ = try? await process.stop() }
+                throw error
+            }
             return PipelineOutput(stages: stages)
         } onCancel: {
             for process in processes { process.requestStop(nil, reason: .cancelled) }

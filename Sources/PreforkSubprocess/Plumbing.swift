@@ -22,6 +22,8 @@ struct Plumbing {
         case collect(limit: Int, overflow: Command.Overflow)
         /// A pipe, file or inherited descriptor that a tee writes to.
         case write(Int32, StreamKind)
+
+        var isCollect: Bool { if case .collect = self { true } else { false } }
     }
 
     /// What the child finds at 0, 1 and 2.
@@ -138,9 +140,9 @@ struct Plumbing {
         standard[Int(number)] = .descriptor(try terminalReplica(command))
         controllingTerminal = controllingTerminal ?? number
         // Both outputs into one terminal are one stream, which is read as standard output.
-        guard outlets.stdout?.kind != .terminal else { return }
-        let primary = parentSide.add(try duplicate(terminal!.primary))  // made two lines above
-        outlets.stdout = Outlet(reading: primary, kind: .terminal, targets: [.stream])
+        if number == 2, outlets.stdout?.kind == .terminal { return }
+        let primary = parentSide.add(try duplicate(terminal!.primary))  // made above
+        setOutlet(number, Outlet(reading: primary, kind: .terminal, targets: [.stream]))
     }
 
     private mutating func terminalReplica(_ command: Command) throws(SystemError) -> Int32 {
@@ -172,19 +174,26 @@ struct Plumbing {
             case .inherit: targets.append(try share(number))
             case .descriptor(let source): targets.append(try share(source))
             case .file(let path, let appending):
-                let file = try openFile(path.bytes, for: appending ? .appending : .writing)
-                targets.append(.write(parentSide.add(file), .other))
+                let file = parentSide.add(try openFile(path.bytes, for: appending ? .appending : .writing))
+                try setNonBlocking(file)
+                targets.append(.write(file, isPipe(file) ? .pipe : .other))
             case .collect(let limit, let overflow):
+                if targets.contains(where: \.isCollect) { throw badTee("two collected copies") }
                 targets.append(.collect(limit: max(0, limit), overflow: overflow))
             case .stream:
+                if streamReading != nil { throw badTee("two streams") }
                 let pipe = try makePipe()
                 streamReading = parentSide.add(pipe.reading)
                 targets.append(.write(parentSide.add(pipe.writing), .pipe))
             case .automatic, .stdout, .tee, .terminal:
-                throw SystemError("command", .invalidArgument, on: "a tee into \(output)")
+                throw badTee("\(output)")
             }
         }
         try outputPipe(number, targets, streamReading: streamReading)
+    }
+
+    private func badTee(_ problem: String) -> SystemError {
+        SystemError("command", .invalidArgument, on: "a tee into \(problem)")
     }
 
     private func share(_ number: Int32) throws(SystemError) -> Target {

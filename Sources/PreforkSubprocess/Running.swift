@@ -34,36 +34,34 @@ extension Subprocess {
     ///
     /// - Throws: `SpawnError`, `StopError`; `CancellationError` when the task was cancelled before the start. A status other than 0 is not thrown: see `Output.check`.
     public static func run(_ command: Command) async throws -> Output {
-        if [command.stdout, command.stderr].contains(where: \.hasStream) || command.stdin == .stream {
-            throw SpawnError(command: "nobody can use a stream of `run`; see `spawn` and `with`")
-        }
+        try command.checkThatNobodyIsNeeded()
         try Task.checkCancellation()
         return try await spawn(command, collectsByDefault: true).output()
     }
 
-    /// Waits for the exit and for the end of all outputs that are collected or copied. Cancelling the calling task
-    /// stops the command, and the output is returned as far as it came.
+    /// Waits for the exit and for the end of all outputs that are collected or copied.
+    ///
+    /// Cancelling the calling task stops the command, and the output is returned as far as it came. A copy (`.tee`) that
+    /// its reader does not take is waited for, but given up when the command was stopped.
     public func output() async throws(StopError) -> Output {
-        let exit = try await waitOrStop()
-        await sinks.complete()
-        let (stdout, stderr) = (sinks.collected[1], sinks.collected[2])
-        return Output(
-            command: command, exit: exit, stdout: stdout?.bytes ?? [], stderr: stderr?.bytes ?? [],
-            isStdoutTruncated: stdout?.isTruncated ?? false, isStderrTruncated: stderr?.isTruncated ?? false)
-    }
-
-    private func waitOrStop() async throws(StopError) -> Exit {
         watched.forgetFailedStop()
-        let result: Swift.Result<Exit, StopError> = await withTaskCancellationHandler {
+        let end: Swift.Result<Exit, StopError> = await withTaskCancellationHandler {
             do throws(StopError) {
-                return .success(try await watched.waitForStop())
+                let exit = try await watched.waitForStop()
+                await sinks.complete()
+                return .success(exit)
             } catch {
                 return .failure(error)
             }
         } onCancel: {
             requestStop(nil, reason: .cancelled)
+            watched.loop.execute { [sinks] in sinks.giveUpIfChildIsGone() }
         }
-        return try result.get()
+        let exit = try end.get()
+        let (stdout, stderr) = (sinks.collected[1], sinks.collected[2])
+        return Output(
+            command: command, exit: exit, stdout: stdout?.bytes ?? [], stderr: stderr?.bytes ?? [],
+            isStdoutTruncated: stdout?.isTruncated ?? false, isStderrTruncated: stderr?.isTruncated ?? false)
     }
 
     /// Runs `body` with a started command and sees to its end.
@@ -78,15 +76,16 @@ extension Subprocess {
     ) async throws -> (Result, Exit) {
         let process = try await spawn(command)
         return try await withTaskCancellationHandler {
+            let result: Result
             do {
-                let result = try await body(process)
-                return (result, try await process.endOfScope())
+                result = try await body(process)
             } catch {
                 process.closeStreams()
                 // The body's error says more than one about the stop.
                 _ = try? await process.stop()
                 throw error
             }
+            return (result, try await process.endOfScope())
         } onCancel: {
             process.requestStop(nil, reason: .cancelled)
         }
@@ -107,15 +106,5 @@ extension Subprocess {
         stdin?.close()
         stdout?.close()
         stderr?.close()
-    }
-}
-
-extension Command.Output {
-    var hasStream: Bool {
-        switch self {
-        case .stream, .terminal: true
-        case .tee(let outputs): outputs.contains(where: \.hasStream)
-        default: false
-        }
     }
 }

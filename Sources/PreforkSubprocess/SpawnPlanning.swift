@@ -5,7 +5,6 @@ import PreforkSystem
 extension Command {
     /// The plan for this command with these descriptors.
     func spawnPlan(_ descriptors: [(target: Int32, source: SpawnPlan.Source)], terminal: Int32?) throws(SpawnError) -> SpawnPlan {
-        try checkTexts()
         var plan = SpawnPlan(
             programs: try programs(), arguments: [(argument0 ?? name).bytes] + arguments.map(\.bytes))
         plan.environment = environment.edits
@@ -58,13 +57,18 @@ extension Command {
         }
     }
 
-    private func checkTexts() throws(SpawnError) {
-        let texts = [name, argument0, workingDirectory, controlGroup?.path].compactMap { $0 } + arguments
+    /// Refuses what no kernel could make sense of, before anything is opened or emptied.
+    func check() throws(SpawnError) {
+        let texts =
+            [name, argument0, workingDirectory, controlGroup?.path].compactMap { $0 } + arguments + stdin.files
+            + stdout.files + stderr.files
         if let bad = texts.first(where: { !$0.isValid }) { throw SpawnError(command: "a NUL byte in \(bad)") }
         if let name = environment.invalidName { throw SpawnError(command: "environment variable \(name)") }
-        if let group = descriptors.keys.first(where: { $0 < 0 || $0 > 1 << 20 }) {
-            throw SpawnError(command: "descriptor \(group) for the program")
+        if let number = descriptors.keys.first(where: { $0 < 0 || $0 > 1 << 20 }) {
+            throw SpawnError(command: "descriptor \(number) for the program")
         }
+        let sources = stdin.descriptors + stdout.descriptors + stderr.descriptors + descriptors.values
+        if let number = sources.first(where: { $0 < 0 }) { throw SpawnError(command: "descriptor \(number)") }
     }
 }
 

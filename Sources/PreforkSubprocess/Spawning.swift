@@ -56,6 +56,7 @@ extension Subprocess {
     private static func start(
         _ command: Command, on loop: EventLoop, _ collectsByDefault: Bool
     ) throws(SpawnError) -> Subprocess {
+        try command.check()
         let plumbing = try Plumbing(command, collectsByDefault: collectsByDefault)
         if plumbing.writesToPipes { ignoreBrokenPipes() }
         let plan = try command.spawnPlan(plumbing.childDescriptors, terminal: plumbing.controllingTerminal)
@@ -70,8 +71,9 @@ extension Subprocess {
 
     private static func connect(_ command: Command, _ plumbing: Plumbing, _ watched: WatchedChild) -> Subprocess {
         let loop = watched.loop
-        let sinks = OutputSinks(of: watched, lingering: command.lingering)
-        let stopForOverflow = { watched.stop(command.stopPlan, reason: .outputLimit) }
+        let sinks = OutputSinks(
+            of: watched, lingering: command.lingering, deadline: command.timeout.map { watched.started + $0 })
+        let stopForOverflow = { [weak sinks] in sinks?.overflow(command.stopPlan) ?? () }
         let stdout = plumbing.outlets.stdout.flatMap { sinks.connect($0, 1, onOverflow: stopForOverflow) }
         let stderr = plumbing.outlets.stderr.flatMap { sinks.connect($0, 2, onOverflow: stopForOverflow) }
         let writer = plumbing.input.map { ByteWriter(owning: $0.writing, kind: $0.kind, on: loop) }

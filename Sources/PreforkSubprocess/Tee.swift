@@ -58,6 +58,11 @@ final class Tee: OutputSink, @unchecked Sendable {
     func endWithWaitingBytes() {
         reader.endAfterWaitingBytes()
     }
+
+    /// A write that waits throws, and what is collected goes on to the end.
+    func giveUpSlowReaders() {
+        for writer in writers { writer.close() }
+    }
 }
 
 /// A callback that travels with a task and is called on the loop.

@@ -12,7 +12,7 @@ final class WatchedChild: @unchecked Sendable {
     let leadsGroup: Bool
     let controlGroup: Command.ControlGroup?
     let state = Mutex(ExitState())
-    private let started: MonotonicInstant
+    let started: MonotonicInstant
     private var watch: Watch?
     private var timeoutCall: ScheduledCall?
     /// Streams and sinks, which have their own business with the exit.
@@ -97,8 +97,8 @@ final class WatchedChild: @unchecked Sendable {
         watch = nil
         timeoutCall?.cancel()
         timeoutCall = nil
-        // The ladder goes on for what the group has left.
-        if ladder == nil || !groupHasMembers { endLadder() }
+        // The ladder goes on for what the child has left.
+        if !hasLeftOthers { endLadder() }
     }
 
     /// Calls `body` on the loop when the child has been reaped; at once if it has. Runs on the loop.

@@ -55,9 +55,9 @@ package final class ChildProcess: Sendable {
 
     /// Sends a signal to the process group that the child leads.
     ///
-    /// By pidfd (Linux 6.9) that is right even when the child is gone and others of its group live on: the pidfd keeps
-    /// the number from being used again. Without, the number is safe only while the child has not been reaped, which
-    /// the caller sees to.
+    /// By pidfd (Linux 6.9) that is right even when the child is gone and others of its group live on: the signal goes
+    /// by the kernel's object, not by its number, which may be somebody else's by then. Without, the number is safe
+    /// only while the child has not been reaped, which the caller sees to.
     ///
     /// - Returns: false when the group has no process.
     @discardableResult
@@ -85,10 +85,11 @@ package final class ChildProcess: Sendable {
         }
     }
 
-    /// Whether it has ended; it stays to be collected, so that its number and its group's are not used again.
+    /// Whether it has ended and stays to be collected, so that its number and its group's are not used again. False
+    /// also when somebody else has collected it.
     package var hasEnded: Bool {
         var result = cprefork_exit()
-        return cprefork_waitid(pidfdNumber ?? -1, pid, Int32(WNOWAIT), &result) != 0 || result.pid != 0
+        return cprefork_waitid(pidfdNumber ?? -1, pid, Int32(WNOWAIT), &result) == 0 && result.pid != 0
     }
 
     /// Whether `sendToGroup` works when the child has been reaped.

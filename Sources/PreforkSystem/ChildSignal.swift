@@ -5,17 +5,22 @@ import Glibc
 
 /// SIGCHLD as an event counter. A process has one: the signal's action is a global setting, which is why pidfds are
 /// preferred (tornado.process documents the same). The handler that was there before is still called.
+///
+/// The counter is made once and never closed: a handler that runs in another thread may be about to write to it.
 package final class ChildSignal: Sendable {
     package let counter: EventCounter
 
     package init() throws(SystemError) {
-        let counter = try EventCounter()
-        let number = counter.descriptor.number
-        try systemCall("sigaction", on: "SIGCHLD") { cprefork_watch_child_signal(number) }
-        self.counter = counter
+        counter = try EventCounter()
     }
 
-    deinit {
+    /// Raises the counter at each SIGCHLD from now on.
+    package func listen() throws(SystemError) {
+        try systemCall("sigaction", on: "SIGCHLD") { cprefork_watch_child_signal(counter.descriptor.number) }
+    }
+
+    /// Back to what SIGCHLD did before.
+    package func stopListening() {
         cprefork_unwatch_child_signal()
     }
 }

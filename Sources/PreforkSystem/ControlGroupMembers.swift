@@ -25,6 +25,11 @@ package func killMembers(ofControlGroup path: [UInt8]) {
     }
 }
 
+/// Whether a process is in the control group.
+package func hasMembers(controlGroup path: [UInt8]) -> Bool {
+    !memberProcesses(String(decoding: path, as: UTF8.self)).isEmpty
+}
+
 private func memberProcesses(_ directory: String) -> [Int32] {
     let text = (try? SmallFile.read(directory + "/cgroup.procs")) ?? ""
     return text.split(separator: "\n").compactMap { Int32($0) }

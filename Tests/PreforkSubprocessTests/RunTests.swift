@@ -182,6 +182,11 @@ import Testing
     @Test func streamsOfRunAreRefused() async throws {
         await #expect(throws: SpawnError.self) { try await Subprocess.run(Command("true", stdout: .stream)) }
         await #expect(throws: SpawnError.self) { try await Subprocess.run(Command("true", stdin: .stream)) }
+        await #expect(throws: SpawnError.self) { try await Subprocess.run(Command("true", stdin: .terminal)) }
+        await #expect(throws: SpawnError.self) {
+            try await Subprocess.pipeline([Command("cat", stdin: .stream), Command("wc")])
+        }
+        await #expect(throws: SpawnError.self) { try await Subprocess.pipeline([Command("cat", stderr: .stream)]) }
     }
 
     @Test func oneCommandRunsManyTimesAtOnce() async throws {

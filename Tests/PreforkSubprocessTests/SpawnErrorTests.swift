@@ -100,6 +100,19 @@ import Testing
         try await expectFailure(command, .command, EINVAL, "environment variable A=B")
         command.environment = .only(["": "c"])
         try await expectFailure(command, .command, EINVAL, "environment variable ")
+        // Nothing has been opened, or emptied, for a command that makes no sense.
+        let precious = try TextFile("precious")
+        let cut = RawText(bytes: Array(precious.path.utf8) + [0, 120])
+        #expect(try await failure(Command("true", stdout: .file(cut))).step == .command)
+        #expect(try await failure(Command("true", stdout: .tee([.file(cut)]))).step == .command)
+        command = Command("true", stdout: .file(RawText(precious.path)))
+        command.environment["A=B"] = "c"
+        #expect(try await failure(command).step == .command)
+        #expect(read(precious.path) == "precious")
+        try await expectFailure(Command("true", stdin: .descriptor(-1)), .command, EINVAL, "descriptor -1")
+        for tee in [[Command.Output.stream, .stream], [.collect, .collect], [.terminal], [.stdout]] {
+            #expect(try await failure(Command("true", stdout: .tee(tee))).step == .command)
+        }
         try await expectFailure(
             Command("true", stdout: .stdout), .command, EINVAL, "standard output goes into itself")
     }

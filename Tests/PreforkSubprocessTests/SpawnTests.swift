@@ -180,6 +180,20 @@ let isRoot = getuid() == 0
         try await eventually("the control group is empty") { read(group.path + "/cgroup.procs").isEmpty }
     }
 
+    @Test(.enabled(if: MemoryGroup.isAvailable)) func whatLeavesTheGroupAndIgnoresTheTermIsKilledByItsControlGroup() async throws {
+        let group = try MemoryGroup(limit: 1 << 30)
+        defer { withExtendedLifetime(group) {} }
+        let daemon = "trap \"\" TERM; echo ready; while :; do sleep 0.01; done"
+        var command = Command("sh", "-c", "setsid sh -c '\(daemon)' & exec sleep 1000", stdout: .stream)
+        command.controlGroup = .init(RawText(group.path), isExclusive: true)
+        command.stopPlan = StopPlan([.init(.terminate, grace: .milliseconds(100))], to: .tree)
+        let process = try await Subprocess.spawn(command)
+        _ = try await process.stdout!.read(until: "\n", limit: 100)
+        let exit = try await process.stop()
+        #expect(exit.status == .signaled(.terminate, coreDumped: false))
+        try await eventually("the control group is empty") { read(group.path + "/cgroup.procs").isEmpty }
+    }
+
     @Test func aChildCanDieWithItsParent() async throws {
         let program = try ChildProgram("subprocess-fixture", ["die-with-parent"])
         let child = Int32(try await program.waitForLine("child "))!

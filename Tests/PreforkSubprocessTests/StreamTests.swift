@@ -183,6 +183,75 @@ import Testing
         #expect(try await process.output().check().stdout.count == 588_895)
     }
 
+    @Test func aTeeWhoseReaderIsStuckEndsWhenTheCommandIsStopped() async throws {
+        // Nobody reads the stream: the copy waits for ever, and a timeout must end all of it.
+        var command = Command("sh", "-c", "seq 1 200000; sleep 1000", stdout: .tee([.stream, .collect]))
+        command.timeout = .milliseconds(100)
+        let process = try await Subprocess.spawn(command)
+        let output = try await process.output()
+        #expect(output.exit.reason == .timedOut)
+        #expect(output.stdout.count > 65_536)
+        #expect(process.stdout != nil)
+    }
+
+    @Test func aTeeWhoseReaderIsStuckEndsWhenNobodyWantsToWait() async throws {
+        let process = try await Subprocess.spawn(Command("seq", "1", "20000", stdout: .tee([.stream, .collect])))
+        let task = Task { try await process.output() }
+        try await process.waitForExit()
+        task.cancel()
+        #expect(try await task.value.stdout.count == 108_894)
+    }
+
+    @Test func waitingForGrandchildrenCanBeCancelledAndTimedOut() async throws {
+        let file = try TextFile("")
+        var command = Command("sh", "-c", "sleep 1000 & echo $!; echo $! > \(file.path)")
+        command.lingering = .untilEnd
+        let endless = command
+        let task = Task { try await Subprocess.run(endless) }
+        try await eventually("it has run") { read(file.path).hasSuffix("\n") }
+        task.cancel()
+        kill(try grandchild(try await task.value.stdout), SIGKILL)
+        command.timeout = .milliseconds(200)
+        let timedOut = try await Subprocess.run(command)
+        #expect(timedOut.exit.isSuccess)
+        kill(try grandchild(timedOut.stdout), SIGKILL)
+    }
+
+    @Test func aTeeIntoAFIFOThatNobodyEmptiesLeavesTheLoopAlone() async throws {
+        let path = try temporaryPath()
+        mkfifo(path, 0o600)
+        defer { unlink(path) }
+        let reading = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        defer { close(reading) }
+        var command = Command("seq", "1", "100000", stdout: .tee([.file(RawText(path)), .collect]))
+        command.timeout = .milliseconds(200)
+        let stuck = command
+        async let output = Subprocess.run(stuck)
+        // The same loop serves this one meanwhile.
+        #expect(try await Subprocess.run(Command("echo", "x")).check().stdoutText == "x\n")
+        #expect(try await output.stdout.count > 0)
+    }
+
+    @Test func errorsAloneCanGoToATerminal() async throws {
+        let command = Command("sh", "-c", "echo out; echo err >&2; [ -t 2 ]", stdout: .stream, stderr: .terminal)
+        let process = try await Subprocess.spawn(command)
+        #expect(try await process.stdout!.readToEnd(limit: 100) == Array("out\n".utf8))
+        #expect(try await process.stderr!.readToEnd(limit: 100) == Array("err\r\n".utf8))
+        try await process.waitForExit()
+    }
+
+    @Test func muchOutputOfATerminalSurvivesTheExit() async throws {
+        // Longer than the line buffer of a terminal, which is all that the kernel counts.
+        var command = Command("sh", "-c", "stty -opost; sleep 1000 & seq 1 3000; echo $! >&2", stdin: .terminal, stdout: .terminal, stderr: .stream)
+        command.lingering = .afterExit(.milliseconds(50))
+        let process = try await Subprocess.spawn(command)
+        try await process.waitForExit()
+        try await Task.sleep(for: .milliseconds(100))
+        let text = try await process.stdout!.readToEnd(limit: 1 << 20)
+        #expect(text == Array((1...3000).map { "\($0)\n" }.joined().utf8))
+        try process.send(.kill, to: .group)
+    }
+
     @Test func aTerminalIsOne() async throws {
         var command = Command("sh", "-c", "tty; stty size; read x; echo got $x", stdin: .terminal, stdout: .terminal, stderr: .terminal)
         command.terminalSize = .init(rows: 33, columns: 101)

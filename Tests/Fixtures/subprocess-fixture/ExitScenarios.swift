@@ -63,7 +63,34 @@ func ways(_ arguments: [String]) async throws {
     try await checkExits()
     Subprocess.uninitialize()
     try await checkExits()
+    if arguments[0] == "child-signal" { try await checkHandlers() }
     say("ok")
+}
+
+private let handlerCalls = Atomic(0)
+// Proof: written by one thread before the handler that reads it is installed.
+nonisolated(unsafe) private var handlerBelow = sigaction()
+
+/// Another library's handler above ours, and ours taken away and set again: each is called once for a signal.
+private func checkHandlers() async throws {
+    try Subprocess.initialize(notice: .childSignal)
+    var above = sigaction()
+    above.__sigaction_handler.sa_handler = { number in
+        handlerCalls.add(1, ordering: .relaxed)
+        handlerBelow.__sigaction_handler.sa_sigaction?(number, nil, nil)
+    }
+    sigaction(SIGCHLD, &above, &handlerBelow)
+    for _ in 0..<3 {
+        Subprocess.uninitialize()
+        try Subprocess.initialize(notice: .childSignal)
+        let before = handlerCalls.load(ordering: .relaxed)
+        let start = ContinuousClock.now
+        for _ in 0..<20 { try await Subprocess.spawn(Command("true")).waitForExit() }
+        try expect(handlerCalls.load(ordering: .relaxed) > before, "the other handler was not called")
+        // Heard of by the signal and not by the look once a second.
+        try expect(ContinuousClock.now - start < .seconds(10), "SIGCHLD was not heard")
+    }
+    Subprocess.uninitialize()
 }
 
 private func checkStart(isPosixSpawn: Bool) async throws {
