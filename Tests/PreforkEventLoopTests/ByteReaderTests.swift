@@ -6,7 +6,7 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite struct ByteReaderTests {
+@Suite(.timeLimit(.minutes(2))) struct ByteReaderTests {
     /// Both ways in which code reaches a stream: on its loop, and from another executor by way of the shared loop.
     private func everywhere(_ body: @escaping @Sendable () async throws -> Void) async throws {
         try await onOwnLoop(body)

@@ -6,7 +6,7 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite struct ByteWriterTests {
+@Suite(.timeLimit(.minutes(2))) struct ByteWriterTests {
     @Test func aLargeWriteWaitsForItsReader() async throws {
         try await onOwnLoop {
             let ends = try makePipe()

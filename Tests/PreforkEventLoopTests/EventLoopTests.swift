@@ -7,7 +7,7 @@ import Testing
 
 @testable import PreforkEventLoop
 
-@Suite struct EventLoopTests {
+@Suite(.timeLimit(.minutes(2))) struct EventLoopTests {
     @Test func aBodyRunsOnTheLoopsThreadAndItsResultComesBack() throws {
         let loop = try EventLoop()
         let answer = try loop.run { () -> Int in
@@ -196,7 +196,7 @@ import Testing
     }
 }
 
-@Suite struct TimerHeapTests {
+@Suite(.timeLimit(.minutes(2))) struct TimerHeapTests {
     @Test(arguments: 1...10) func timersComeOutInOrderWhateverIsRemoved(seed: UInt64) {
         var random = Numbers(state: seed)
         var heap = TimerHeap<Int>()

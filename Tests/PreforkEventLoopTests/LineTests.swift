@@ -5,7 +5,7 @@ import PreforkEventLoop
 import PreforkSystem
 import Testing
 
-@Suite struct LineTests {
+@Suite(.timeLimit(.minutes(2))) struct LineTests {
     private func everywhere(_ body: @escaping @Sendable () async throws -> Void) async throws {
         try await onOwnLoop(body)
         try await body()

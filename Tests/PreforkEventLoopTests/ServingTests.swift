@@ -7,7 +7,7 @@ import Testing
 
 @testable import PreforkEventLoop
 
-@Suite struct ServingTests {
+@Suite(.timeLimit(.minutes(2))) struct ServingTests {
     /// Runs an echo server on a loop of its own while `body` talks to it.
     private func withServer(
         limit: Int = 100, _ listener: Listener,

@@ -8,7 +8,7 @@ import PreforkTestSupport
 import Synchronization
 import Testing
 
-@Suite struct ExitTests {
+@Suite(.timeLimit(.minutes(2))) struct ExitTests {
     private func shell(_ script: String) async throws -> Subprocess {
         try await Subprocess.spawn(Command("sh", "-c", script))
     }
@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func signalsReachTheProcessOrItsGroup() async throws {
-        let process = try await shell("sleep 1000 & trap 'kill $!; exit 9' USR1; echo; wait")
+        let process = try await shell("trap 'kill $!; exit 9' USR1; sleep 1000 & wait")
         try await eventually("sh waits for its child") { childrenOf(process.pid).count == 1 }
         let grandchild = childrenOf(process.pid)[0]
         for target in [SignalTarget.process, .group, .tree] {

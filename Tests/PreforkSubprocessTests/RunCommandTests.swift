@@ -5,7 +5,7 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite struct RunCommandTests {
+@Suite(.timeLimit(.minutes(2))) struct RunCommandTests {
     private func run(_ arguments: String...) throws -> ChildProgram {
         try ChildProgram("run-command", arguments)
     }

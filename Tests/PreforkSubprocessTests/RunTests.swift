@@ -7,7 +7,7 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite struct RunTests {
+@Suite(.timeLimit(.minutes(2))) struct RunTests {
     @Test func outputAndErrorsAreCollected() async throws {
         let output = try await Subprocess.run(Command("sh", "-c", "echo out; echo err >&2; exit 4"))
         #expect(output.stdoutText == "out\n")
@@ -198,7 +198,7 @@ import Testing
     }
 }
 
-@Suite struct PipelineTests {
+@Suite(.timeLimit(.minutes(2))) struct PipelineTests {
     @Test func commandsFeedEachOther() async throws {
         let output = try await Subprocess.pipeline([
             Command("seq", "1", "100000"), Command("grep", "7$"), Command("wc", "-l"),

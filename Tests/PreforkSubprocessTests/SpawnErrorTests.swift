@@ -6,7 +6,7 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite struct SpawnErrorTests {
+@Suite(.timeLimit(.minutes(2))) struct SpawnErrorTests {
     /// What a start fails with.
     private func failure(_ command: Command) async throws -> SpawnError {
         do {

@@ -24,7 +24,7 @@ func status(_ field: String, _ change: (inout Command) -> Void = { _ in }) async
 
 let isRoot = getuid() == 0
 
-@Suite struct SpawnTests {
+@Suite(.timeLimit(.minutes(2))) struct SpawnTests {
     @Test func argumentsArriveLiterally() async throws {
         let arguments = ["%s|", "a b", "", "$HOME", "'", "\n", "ü"]
         let command = Command("printf", arguments[0], "a b", "", "$HOME", "'", "\n", "ü")

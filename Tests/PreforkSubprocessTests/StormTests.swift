@@ -3,7 +3,7 @@
 import PreforkTestSupport
 import Testing
 
-@Suite struct StormTests {
+@Suite(.timeLimit(.minutes(2))) struct StormTests {
     private func output(_ arguments: String..., preparation: String? = nil) async throws -> String {
         let program = try ChildProgram("subprocess-fixture", arguments, preparation: preparation)
         #expect(try await program.waitForExit(within: .seconds(120)) == 0, "\(program.errors)")

@@ -3,7 +3,7 @@
 import PreforkTestSupport
 import Testing
 
-@Suite struct ForkProcessesTests {
+@Suite(.timeLimit(.minutes(2))) struct ForkProcessesTests {
     private func lines(_ program: ChildProgram) -> [String] {
         program.output.split(separator: "\n").map(String.init).sorted()
     }

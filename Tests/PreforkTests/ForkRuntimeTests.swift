@@ -5,7 +5,7 @@ import Prefork
 import PreforkTestSupport
 import Testing
 
-@Suite struct ForkRuntimeTests {
+@Suite(.timeLimit(.minutes(2))) struct ForkRuntimeTests {
     private func isGone(_ pid: Int32) -> Bool {
         kill(pid, 0) != 0 || isZombie(pid)
     }

@@ -25,7 +25,7 @@ private struct Server {
     }
 }
 
-@Suite struct HelloServerTests {
+@Suite(.timeLimit(.minutes(2))) struct HelloServerTests {
     @Test func everyTargetAnswers() async throws {
         let server = try await Server(["--workers", "2"])
         let client = try Client(port: server.port)

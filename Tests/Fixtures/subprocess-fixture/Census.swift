@@ -22,6 +22,12 @@ func entryCount(_ path: String) -> Int {
 /// Open descriptors, without the one that counts.
 func descriptorCount() -> Int { entryCount("/proc/self/fd") - 1 }
 
+/// Waits until so many descriptors are open: exits are noticed on another thread.
+func settle(_ count: Int) async throws {
+    let end = ContinuousClock.now + .seconds(20)
+    while descriptorCount() != count, ContinuousClock.now < end { try await EventLoop.sleep(for: .milliseconds(2)) }
+}
+
 /// Children, zombies included.
 func childCount() -> Int {
     var count = 0

@@ -71,16 +71,21 @@ func noDescriptors(_ arguments: [String]) async throws {
     var fillers: [Int32] = []
     while case let fd = open("/dev/null", O_RDONLY | O_CLOEXEC), fd >= 0 { fillers.append(fd) }
     for _ in 0..<14 {
-        await report(Command("true", stdin: .stream, stdout: .stream, stderr: .stream))
-        await report(Command("true", stdout: .null, stderr: .null))
-        await report(Command("true", stdin: .terminal, stdout: .terminal))
-        // Swapped: the child itself needs descriptors to move them.
-        await report(Command("true", stdin: .inherit, stdout: .descriptor(2), stderr: .descriptor(1)))
+        let full = descriptorCount()
+        for command in [
+            Command("true", stdin: .stream, stdout: .stream, stderr: .stream),
+            Command("true", stdout: .null, stderr: .null),
+            Command("true", stdin: .terminal, stdout: .terminal),
+            // Swapped: the child itself needs descriptors to move them.
+            Command("true", stdin: .inherit, stdout: .descriptor(2), stderr: .descriptor(1)),
+        ] {
+            await report(command)
+            try await settle(full)
+        }
         close(fillers.removeLast())
     }
     for fd in fillers { close(fd) }
-    // Exits are noticed on another thread.
-    for _ in 0..<1_000 where descriptorCount() != before { try await EventLoop.sleep(for: .milliseconds(2)) }
+    try await settle(before)
     say("left \(descriptorCount() - before + childCount())")
 }
 

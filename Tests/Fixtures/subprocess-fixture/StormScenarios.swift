@@ -64,7 +64,7 @@ func sequential(_ arguments: [String]) async throws {
         let process = try await Subprocess.spawn(Command("/bin/true", stdin: .stream, stdout: .stream, stderr: .collect))
         try await process.waitForExit()
     }
-    for _ in 0..<1_000 where descriptorCount() != before { try await EventLoop.sleep(for: .milliseconds(2)) }
+    try await settle(before)
     say("descriptors \(descriptorCount() - before) children \(childCount())")
 }
 
@@ -130,6 +130,6 @@ func earlyClose(_ arguments: [String]) async throws {
         process.stdin!.close()
         try await process.waitForExit()
     }
-    for _ in 0..<1_000 where descriptorCount() != before { try await EventLoop.sleep(for: .milliseconds(2)) }
+    try await settle(before)
     say("descriptors \(descriptorCount() - before) children \(childCount())")
 }
