@@ -116,12 +116,15 @@ class Tornado:
         return Subprocess(list(command), **options)
 
     def run(self, main):
-        """Its SIGCHLD handler belongs to the loop of the first use, for ever."""
+        """Its SIGCHLD handler belongs to the loop of its first use, until it is taken away."""
         from tornado.process import Subprocess
-        try:
-            return asyncio.run(main)
-        finally:
-            Subprocess.uninitialize()
+
+        async def whole():
+            try:
+                return await main
+            finally:
+                Subprocess.uninitialize()
+        return asyncio.run(whole())
 
     @property
     def stream(self):
