@@ -28,7 +28,9 @@ ROWS = {name: row for table in TABLES for name, row in table.rows.items()}
 
 
 def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if value >= 0.02 else f"{value:.4f}"
 
 
 def cell(row: Row, name: str) -> str:

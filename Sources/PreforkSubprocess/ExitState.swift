@@ -2,7 +2,7 @@
 
 /// Waiters and callbacks until the exit, the exit afterwards. A value: each change returns what is to be done about it.
 struct ExitState {
-    enum WaitResult: Sendable {
+    enum WaitResult: Equatable, Sendable {
         case exited(Subprocess.Exit)
         /// The waiting task was cancelled.
         case abandoned

@@ -81,3 +81,42 @@ import Testing
         #expect(environment["PATH"] == nil)
     }
 }
+
+@Suite struct ExitStateTests {
+    private let exit = Subprocess.Exit(
+        status: .exited(code: 1), usage: ResourceUsage(), duration: .zero, reason: .own, wasForced: false)
+
+    @Test func callbacksAreHandedOutOnceAndLateOnesAtOnce() {
+        var state = ExitState()
+        #expect(state.add { _ in } == nil)
+        #expect(state.add { _ in } == nil)
+        #expect(state.end(exit).callbacks.count == 2)
+        #expect(state.add { _ in } == exit)
+        #expect(state.end(exit).callbacks.isEmpty)
+        #expect(state.exit == exit)
+    }
+
+    @Test func aWaiterIsHandedOutOnce() async {
+        var state = ExitState()
+        let result = await withUnsafeContinuation { waiter in
+            let id = state.makeID()
+            #expect(state.add(waiter, id: id, isForStop: false) == nil)
+            #expect(state.fail(StopError(pid: 1, underlying: SystemError("kill", .notPermitted))).isEmpty)
+            #expect(state.abandon(id) != nil)
+            #expect(state.abandon(id) == nil)
+            #expect(state.end(exit).waiters.isEmpty)
+            waiter.resume(returning: ExitState.WaitResult.abandoned)
+        }
+        #expect(result == .abandoned)
+    }
+
+    @Test func aFailedStopIsToldToThoseWhoWaitForOne() async {
+        var state = ExitState()
+        let failure = StopError(pid: 1, underlying: SystemError("kill", .notPermitted))
+        let result = await withUnsafeContinuation { waiter in
+            #expect(state.add(waiter, id: state.makeID(), isForStop: true) == nil)
+            for waiter in state.fail(failure) { waiter.resume(returning: .unstoppable(failure)) }
+        }
+        #expect(result == .unstoppable(failure))
+    }
+}

@@ -138,6 +138,12 @@ import Testing
         #expect(program.output == "supplementaryGroups EPERM\nuserID EPERM\ngroupID EPERM\nniceness EACCES\n")
     }
 
+    @Test func aProcessWhoseDirectoryIsGoneStillStartsOthers() async throws {
+        let program = try ChildProgram("subprocess-fixture", ["deleted-directory", try temporaryPath()])
+        #expect(try await program.waitForExit() == 0, "\(program.errors)")
+        #expect(program.output == "started\nexec ENOENT\nexec ENOENT\nworkingDirectory ENOENT\nstarted\n")
+    }
+
     @Test func failedStartsLeaveNothing() async throws {
         let program = try ChildProgram("subprocess-fixture", ["failed-starts", "200"])
         #expect(try await program.waitForExit() == 0, "\(program.errors)")

@@ -89,6 +89,22 @@ func noDescriptors(_ arguments: [String]) async throws {
     say("left \(descriptorCount() - before + childCount())")
 }
 
+/// In a directory that is gone.
+func deletedDirectory(_ arguments: [String]) async throws {
+    try expect(mkdir(arguments[0], 0o755) == 0 && chdir(arguments[0]) == 0 && rmdir(arguments[0]) == 0, "\(errno)")
+    await report(Command("true"))
+    // Relative to a directory that has no name any more.
+    var command = Command("./x")
+    await report(command)
+    command.workingDirectory = "/"
+    await report(command)
+    command = Command("true")
+    command.workingDirectory = RawText(arguments[0])
+    await report(command)
+    command.workingDirectory = "."
+    await report(command)
+}
+
 /// A child of another user, who this process is not any more.
 func unstoppable(_ arguments: [String]) async throws {
     let process = try await Subprocess.spawn(Command("sleep", "1000"))

@@ -11,6 +11,7 @@ let scenarios: [String: ([String]) async throws -> Void] = [
     "refused-identity": refusedIdentity,
     "failed-starts": failedStarts,
     "no-descriptors": noDescriptors,
+    "deleted-directory": deletedDirectory,
     "exit-status-lost-ignored": statusLostToTheKernel,
     "exit-status-lost-thief": statusLostToAThief,
     "ways": ways,
