@@ -8,7 +8,7 @@ extension Subprocess {
     /// Starts a command.
     ///
     /// The calling thread waits until the program runs or has failed to, some hundred microseconds that do not grow with
-    /// this process's memory. A start that fails for a passing reason (EAGAIN, ETXTBSY) is tried again for up to 30 ms.
+    /// this process's memory. A start that fails for a passing reason (EAGAIN, ETXTBSY, EFAULT) is tried again for up to 30 ms.
     ///
     /// - Throws: `SpawnError` with the step, errno and path. Nothing is left of a failed start.
     public static func spawn(_ command: Command) async throws(SpawnError) -> Subprocess {
@@ -103,8 +103,9 @@ extension Subprocess {
 
 extension SpawnError {
     /// EAGAIN: the limit of processes is reached, which may be over when another one ends. ETXTBSY: another thread's
-    /// child holds the program's file open for writing until its exec (go #22315).
+    /// child holds the program's file open for writing until its exec (go #22315). EFAULT: another thread has changed the
+    /// environment while it was read.
     fileprivate var isPassing: Bool {
-        (step == .clone && errno == .again) || (step == .exec && errno == .textFileBusy)
+        (step == .clone && errno == .again) || (step == .exec && [.textFileBusy, .badAddress].contains(errno))
     }
 }

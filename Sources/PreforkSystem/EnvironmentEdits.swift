@@ -40,21 +40,21 @@ package struct EnvironmentEdits: Hashable, Sendable {
         }
     }
 
-    /// Whether it is this process's environment as it is.
-    var isUnchanged: Bool { inheritsAll && changes.isEmpty }
-
     /// `NAME=value` of every name that is set by a change.
     var entries: [[UInt8]] {
         changes.compactMap { change in change.value.map { change.name + [UInt8(ascii: "=")] + $0 } }
     }
 
-    /// The entries of this process's environment that stay, where they are: nothing is copied, decoded or repaired.
-    /// Like getenv(3), this is no match for a thread that calls setenv(3) at the same time.
+    /// The entries of this process's environment that stay, where they are: no string is copied, decoded or repaired.
+    ///
+    /// The table is: a setenv(3) in another thread may free the old one while the child is in execve(2), which was seen
+    /// as EFAULT. The strings stay (glibc keeps them). Like getenv(3), the copying itself is no match for a setenv.
     func inheritedPointers() -> [UnsafeMutablePointer<CChar>] {
         guard inheritsAll, var entry = cprefork_environment() else { return [] }
         var kept: [UnsafeMutablePointer<CChar>] = []
+        kept.reserveCapacity(64)
         while let text = entry.pointee {
-            if !isChanged(text) { kept.append(text) }
+            if changes.isEmpty || !isChanged(text) { kept.append(text) }
             entry += 1
         }
         return kept

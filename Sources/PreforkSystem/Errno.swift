@@ -51,6 +51,7 @@ extension Errno {
     package static let notPermitted = Errno(rawValue: EPERM)
     package static let noEntry = Errno(rawValue: ENOENT)
     package static let inputOutput = Errno(rawValue: EIO)
+    package static let badAddress = Errno(rawValue: EFAULT)
     package static let textFileBusy = Errno(rawValue: ETXTBSY)
     package static let timedOut = Errno(rawValue: ETIMEDOUT)
     package static let notSupported = Errno(rawValue: EOPNOTSUPP)

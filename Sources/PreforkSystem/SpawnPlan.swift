@@ -71,7 +71,7 @@ extension SpawnPlan {
     /// Calls `body` with the plan as C reads it. The pointers are valid during the call only.
     func withCPlan<Result>(_ body: (inout cprefork_spawn_plan) -> Result) -> Result {
         let edits = environment.entries
-        let kept = environment.isUnchanged ? [] : environment.inheritedPointers()
+        let kept = environment.inheritedPointers()
         var arena = CStringArena(
             tables: [programs.count, arguments.count, kept.count + edits.count],
             stringBytes: [programs, arguments, edits].joined().reduce(0) { $0 + $1.count }
@@ -84,7 +84,6 @@ extension SpawnPlan {
         arena.fill(argumentTable, arguments)
         for (index, entry) in kept.enumerated() { environmentTable[index] = entry }
         arena.fill(environmentTable + kept.count, edits)
-        let inherited = environment.isUnchanged ? cprefork_environment() : nil
         var descriptors = descriptors.map {
             cprefork_spawn_descriptor(target: $0.target, source: $0.source.number, is_handed_on: false)
         }
@@ -97,7 +96,7 @@ extension SpawnPlan {
                     var plan = cprefork_spawn_plan()
                     plan.programs = UnsafeRawPointer(programTable).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
                     plan.arguments = UnsafePointer(argumentTable)
-                    plan.environment = UnsafePointer(inherited ?? environmentTable)
+                    plan.environment = UnsafePointer(environmentTable)
                     plan.descriptors = descriptors.baseAddress
                     plan.descriptor_count = Int32(descriptors.count)
                     plan.limits = limits.baseAddress
