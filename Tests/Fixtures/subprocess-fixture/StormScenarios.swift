@@ -68,7 +68,7 @@ func sequential(_ arguments: [String]) async throws {
     say("descriptors \(descriptorCount() - before) children \(childCount())")
 }
 
-/// Starts while other threads are inside malloc, sigaction, setenv and stdio, whose locks a child must never want.
+/// Starts while other threads are inside malloc, sigaction and stdio, whose locks a child must never want.
 func lockStorm(_ arguments: [String]) async throws {
     let work: [@Sendable () -> Void] = [
         { free(malloc(Int.random(in: 1...100_000))) },
