@@ -6,13 +6,10 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441
-#endif
+#include "kernel_numbers.h"
 
 // Probed once: set when the kernel (before 5.11) or a seccomp filter does not know epoll_pwait2.
 static atomic_bool without_pwait2;

@@ -9,18 +9,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-// glibc 2.36 is the first with a close_range number in every header set we meet; the kernel's table is fixed.
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-#ifndef P_PIDFD
-#define P_PIDFD 3
-#endif
+#include "kernel_numbers.h"
 
 int cprefork_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 

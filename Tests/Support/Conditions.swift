@@ -1,6 +1,7 @@
 // Waiting for what must become true.
 
 import Glibc
+import PreforkSystem
 import Testing
 
 /// A condition did not become true in time.
@@ -51,16 +52,7 @@ public func read(_ path: String) -> String {
 
 /// The names in a directory.
 public func entries(_ path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != "." && name != ".." { names.append(name) }
-    }
-    return names
+    DirectoryListing.names(path)
 }
 
 /// Every process ID.
