@@ -41,6 +41,7 @@ extension WatchedChild {
 
     private func fail(_ error: SystemError) {
         endLadder()
+        if exit == nil { reason = .own }
         let failure = StopError(pid: child.pid, underlying: error)
         let waiters = state.withLock { $0.fail(failure) }
         for waiter in waiters { waiter.resume(returning: .unstoppable(failure)) }

@@ -74,9 +74,10 @@ struct Plumbing {
         case .stream: input = (try inputPipe(), .pipe)
         case .bytes(let bytes): try feed(bytes)
         case .terminal:
-            standard[0] = .descriptor(try terminalReplica(command))
+            let terminal = try openedTerminal(command)
+            standard[0] = .descriptor(terminal.replica)
             controllingTerminal = 0
-            input = (parentSide.add(try duplicate(terminal!.primary)), .terminal)  // made in the line above
+            input = (parentSide.add(try duplicate(terminal.primary)), .terminal)
         }
     }
 
@@ -137,16 +138,18 @@ struct Plumbing {
     }
 
     private mutating func connectTerminal(_ number: Int32, _ command: Command) throws(SystemError) {
-        standard[Int(number)] = .descriptor(try terminalReplica(command))
+        let terminal = try openedTerminal(command)
+        standard[Int(number)] = .descriptor(terminal.replica)
         controllingTerminal = controllingTerminal ?? number
         // Both outputs into one terminal are one stream, which is read as standard output.
         if number == 2, outlets.stdout?.kind == .terminal { return }
-        let primary = parentSide.add(try duplicate(terminal!.primary))  // made above
+        let primary = parentSide.add(try duplicate(terminal.primary))
         setOutlet(number, Outlet(reading: primary, kind: .terminal, targets: [.stream]))
     }
 
-    private mutating func terminalReplica(_ command: Command) throws(SystemError) -> Int32 {
-        if let terminal { return terminal.replica }
+    /// The one terminal of this command, made when the first stream asks for it.
+    private mutating func openedTerminal(_ command: Command) throws(SystemError) -> (primary: Int32, replica: Int32) {
+        if let terminal { return terminal }
         let made = try openTerminal()
         childSide.add(made.replica)
         parentSide.add(made.primary)
@@ -154,7 +157,7 @@ struct Plumbing {
         try setTerminalSize(made.primary, rows: size.rows, columns: size.columns)
         try setNonBlocking(made.primary)
         terminal = made
-        return made.replica
+        return made
     }
 
     /// Whether a reader that goes away must not be a SIGPIPE.

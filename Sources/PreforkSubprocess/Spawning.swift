@@ -1,14 +1,14 @@
 // From a command to a running process.
 
-public import PreforkSystem
 import PreforkEventLoop
-import Synchronization
+public import PreforkSystem
 
 extension Subprocess {
     /// Starts a command.
     ///
     /// The calling thread waits until the program runs or has failed to, some hundred microseconds that do not grow with
-    /// this process's memory. A start that fails for a passing reason (EAGAIN, ETXTBSY, EFAULT) is tried again for up to 30 ms.
+    /// this process's memory. A start that fails for a passing reason (EAGAIN, ETXTBSY, EFAULT) is tried again for up to
+    /// 30 ms.
     ///
     /// - Throws: `SpawnError` with the step, errno and path. Nothing is left of a failed start.
     public static func spawn(_ command: Command) async throws(SpawnError) -> Subprocess {
