@@ -27,8 +27,8 @@ public struct ForkRuntime: Sendable {
 
     /// Where a worker's tasks run.
     public enum Executor: Sendable {
-        /// Everything on the worker's one thread: `Task {}`, `Task.sleep`, actors, `@MainActor`. Where this build cannot
-        /// do that (see the package trait `ProcessExecutor`), as `.bodyOnly`.
+        /// Everything on the worker's one thread: `Task {}`, `Task.sleep`, actors, `@MainActor`. Where this build
+        /// cannot do that (see the package trait `ProcessExecutor`), as `.bodyOnly`.
         case wholeProcess
         /// The body and its child tasks on the worker's loop; unstructured tasks, `Task.sleep` and actors on the
         /// threads of Swift's default executor.

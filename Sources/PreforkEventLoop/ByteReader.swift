@@ -48,7 +48,8 @@ public final class ByteReader: @unchecked Sendable {
         return channel.isClosed || PreforkSystem.isWriterGone(channel.fd)
     }
 
-    /// From now on the stream ends after what has been sent so far, whoever still holds its other end. On the loop only.
+    /// From now on the stream ends after what has been sent so far, whoever still holds its other end. On the loop
+    /// only.
     package func endAfterWaitingBytes() {
         assertOnLoop()
         channel.endAfterWaitingBytes()

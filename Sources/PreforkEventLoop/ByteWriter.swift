@@ -97,7 +97,8 @@ public final class ByteWriter: @unchecked Sendable {
             // A terminal has no end that could be closed; a program that reads lines from it takes VEOF for one.
             defer { channel.close() }
             let endOfTransmission: [UInt8] = [4]
-            while try endOfTransmission.withUnsafeBytes({ bytes throws(StreamError) in try channel.write(bytes) }) == 0 {
+            while try endOfTransmission.withUnsafeBytes({ bytes throws(StreamError) in try channel.write(bytes) }) == 0
+            {
                 try await channel.waitUntilWritable()
             }
         case .pipe, .other: channel.close()

@@ -80,7 +80,8 @@ extension EventLoop {
     }
 }
 
-/// No executor in particular, as the runtime's own thread pool has it: two words of zero (SerialExecutorRef::generic()).
+/// No executor in particular, as the runtime's own thread pool has it: two words of zero
+/// (SerialExecutorRef::generic()).
 let genericExecutor = unsafeBitCast((0 as UInt, 0 as UInt), to: UnownedSerialExecutor.self)
 
 /// Where a task leaves its result for the loop.

@@ -35,8 +35,8 @@ final class LineBlock {
         nextLine().map { bytes[$0] }
     }
 
-    /// Where the next line is, without its end; nil when the block is used up, or its next line is too long, or the task
-    /// is cancelled: `refill` tells which.
+    /// Where the next line is, without its end; nil when the block is used up, or its next line is too long, or the
+    /// task is cancelled: `refill` tells which.
     private func nextLine() -> Range<Int>? {
         guard position < bytes.count, !Task.isCancelled else { return nil }
         let end = bytes.withUnsafeBytes { $0.firstOffset(of: Self.lineFeed, from: position) }

@@ -53,7 +53,8 @@ public struct Command: Hashable, Sendable {
     public var stopPlan = StopPlan.standard
     public var lingering = Lingering.afterExit(.milliseconds(200))
 
-    public init(_ program: Program, arguments: [RawText] = [], stdin: Input = .null, stdout: Output = .automatic,
+    public init(
+        _ program: Program, arguments: [RawText] = [], stdin: Input = .null, stdout: Output = .automatic,
         stderr: Output = .automatic
     ) {
         self.program = program
@@ -64,7 +65,8 @@ public struct Command: Hashable, Sendable {
     }
 
     /// A program by name, or by path when `program` has a slash.
-    public init(_ program: String, _ arguments: String..., stdin: Input = .null, stdout: Output = .automatic,
+    public init(
+        _ program: String, _ arguments: String..., stdin: Input = .null, stdout: Output = .automatic,
         stderr: Output = .automatic
     ) {
         self.init(
@@ -87,15 +89,19 @@ extension Command: CustomStringConvertible {
     }
 
     private func quoted(_ text: String) -> String {
-        let isPlain = !text.isEmpty && text.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-")...UInt8(ascii: "/"), UInt8(ascii: "_"),
-                UInt8(ascii: "="), UInt8(ascii: ":"), UInt8(ascii: "@"), UInt8(ascii: ","), UInt8(ascii: "+"):
-                true
-            default: false
+        let isPlain =
+            !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-")...UInt8(ascii: "/"), UInt8(ascii: "_"),
+                    UInt8(ascii: "="), UInt8(ascii: ":"), UInt8(ascii: "@"), UInt8(ascii: ","), UInt8(ascii: "+"):
+                    true
+                default: false
+                }
             }
-        }
-        return isPlain ? text : "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
+        return isPlain
+            ? text
+            : "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
     }
 }

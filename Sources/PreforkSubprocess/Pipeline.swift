@@ -41,8 +41,8 @@ extension Subprocess {
     /// A command that cannot be started, and cancellation, stop the others. A timeout is that of its command; when one
     /// ends, its neighbours see the end of their pipes.
     ///
-    /// - Parameter commands: at least one. Standard output of all but the last, and standard input of all but the first,
-    ///   must be left as they are.
+    /// - Parameter commands: at least one. Standard output of all but the last, and standard input of all but the
+    ///   first, must be left as they are.
     public static func pipeline(_ commands: [Command]) async throws -> PipelineOutput {
         for command in commands { try command.checkThatNobodyIsNeeded() }
         try Task.checkCancellation()
@@ -94,7 +94,9 @@ extension Command {
             stage.stdin = .descriptor(input)
         }
         if let output {
-            guard stdout == .automatic else { throw SpawnError(command: "standard output of \(name), which is a pipeline's") }
+            guard stdout == .automatic else {
+                throw SpawnError(command: "standard output of \(name), which is a pipeline's")
+            }
             stage.stdout = .descriptor(output)
         }
         return stage

@@ -60,7 +60,9 @@ struct Plumbing {
     var childDescriptors: [(target: Int32, source: SpawnPlan.Source)] {
         let all = standard.enumerated().map { (target: Int32($0.offset), source: $0.element) }
         if extra.isEmpty { return all }
-        let others = extra.sorted { $0.key < $1.key }.map { (target: $0.key, source: SpawnPlan.Source.descriptor($0.value)) }
+        let others = extra.sorted { $0.key < $1.key }.map {
+            (target: $0.key, source: SpawnPlan.Source.descriptor($0.value))
+        }
         // A number below 3 is a standard stream by another name.
         return (all.filter { extra[$0.target] == nil } + others).sorted { $0.target < $1.target }
     }
@@ -116,7 +118,8 @@ struct Plumbing {
             standard[Int(number)] = .descriptor(
                 childSide.add(try openFile(path.bytes, for: appending ? .appending : .writing)))
         case .stream: try outputPipe(number, [.stream])
-        case .collect(let limit, let overflow): try outputPipe(number, [.collect(limit: max(0, limit), overflow: overflow)])
+        case .collect(let limit, let overflow):
+            try outputPipe(number, [.collect(limit: max(0, limit), overflow: overflow)])
         case .tee(let outputs): try connectTee(outputs, number)
         case .terminal: try connectTerminal(number, command)
         case .stdout: throw SystemError("command", .invalidArgument, on: "standard output goes into itself")

@@ -75,8 +75,8 @@ extension Command {
     public struct ControlGroup: Hashable, Sendable {
         /// Its directory, below /sys/fs/cgroup.
         public var path: RawText
-        /// Nothing else is in it: SIGKILL to the `.tree` ends everything in it, also what has left the process's session
-        /// and become init's child.
+        /// Nothing else is in it: SIGKILL to the `.tree` ends everything in it, also what has left the process's
+        /// session and become init's child.
         public var isExclusive: Bool
 
         public init(_ path: RawText, isExclusive: Bool = false) {

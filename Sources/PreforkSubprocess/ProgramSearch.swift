@@ -21,7 +21,9 @@ enum ProgramSearch {
     }
 
     /// A path that stays the same when the child changes its directory (duct's rule).
-    static func absolute(_ path: [UInt8], in directory: () throws(SystemError) -> [UInt8]) throws(SystemError) -> [UInt8] {
+    static func absolute(_ path: [UInt8], in directory: () throws(SystemError) -> [UInt8]) throws(SystemError)
+        -> [UInt8]
+    {
         if path.first == slash { return path }
         return try directory() + [slash] + path
     }

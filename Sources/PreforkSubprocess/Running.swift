@@ -32,7 +32,8 @@ extension Subprocess {
     /// Runs a command and collects its output, whatever happens to it: a timeout, a limit that is reached or the
     /// cancellation of the calling task stop the command by its plan, and what it had written is in the result.
     ///
-    /// - Throws: `SpawnError`, `StopError`; `CancellationError` when the task was cancelled before the start. A status other than 0 is not thrown: see `Output.check`.
+    /// - Throws: `SpawnError`, `StopError`; `CancellationError` when the task was cancelled before the start. A status
+    ///   other than 0 is not thrown: see `Output.check`.
     public static func run(_ command: Command) async throws -> Output {
         try command.checkThatNobodyIsNeeded()
         try Task.checkCancellation()
@@ -41,8 +42,8 @@ extension Subprocess {
 
     /// Waits for the exit and for the end of all outputs that are collected or copied.
     ///
-    /// Cancelling the calling task stops the command, and the output is returned as far as it came. A copy (`.tee`) that
-    /// its reader does not take is waited for, but given up when the command was stopped.
+    /// Cancelling the calling task stops the command, and the output is returned as far as it came. A copy (`.tee`)
+    /// that its reader does not take is waited for, but given up when the command was stopped.
     public func output() async throws(StopError) -> Output {
         watched.forgetFailedStop()
         let end: Swift.Result<Exit, StopError> = await withTaskCancellationHandler {

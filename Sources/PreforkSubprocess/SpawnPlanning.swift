@@ -4,7 +4,9 @@ import PreforkSystem
 
 extension Command {
     /// The plan for this command with these descriptors.
-    func spawnPlan(_ descriptors: [(target: Int32, source: SpawnPlan.Source)], terminal: Int32?) throws(SpawnError) -> SpawnPlan {
+    func spawnPlan(_ descriptors: [(target: Int32, source: SpawnPlan.Source)], terminal: Int32?) throws(SpawnError)
+        -> SpawnPlan
+    {
         var plan = SpawnPlan(
             programs: try programs(), arguments: [(argument0 ?? name).bytes] + arguments.map(\.bytes))
         plan.environment = environment.edits

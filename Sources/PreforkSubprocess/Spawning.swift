@@ -6,9 +6,9 @@ public import PreforkSystem
 extension Subprocess {
     /// Starts a command.
     ///
-    /// The calling thread waits until the program runs or has failed to, some hundred microseconds that do not grow with
-    /// this process's memory. A start that fails for a passing reason (EAGAIN, ETXTBSY, EFAULT) is tried again for up to
-    /// 30 ms.
+    /// The calling thread waits until the program runs or has failed to, some hundred microseconds that do not grow
+    /// with this process's memory. A start that fails for a passing reason (EAGAIN, ETXTBSY, EFAULT) is tried again for
+    /// up to 30 ms.
     ///
     /// - Throws: `SpawnError` with the step, errno and path. Nothing is left of a failed start.
     public static func spawn(_ command: Command) async throws(SpawnError) -> Subprocess {
@@ -45,9 +45,11 @@ extension Subprocess {
     private static func startOnThread(
         of loop: EventLoop, _ command: Command, _ collectsByDefault: Bool
     ) async throws(SpawnError) -> Subprocess {
-        let result = await withUnsafeContinuation { (waiter: UnsafeContinuation<Result<Subprocess, SpawnError>, Never>) in
+        let result = await withUnsafeContinuation {
+            (waiter: UnsafeContinuation<Result<Subprocess, SpawnError>, Never>) in
             loop.execute {
-                waiter.resume(returning: Result { () throws(SpawnError) in try start(command, on: loop, collectsByDefault) })
+                waiter.resume(
+                    returning: Result { () throws(SpawnError) in try start(command, on: loop, collectsByDefault) })
             }
         }
         return try result.get()
@@ -103,8 +105,8 @@ extension Subprocess {
 
 extension SpawnError {
     /// EAGAIN: the limit of processes is reached, which may be over when another one ends. ETXTBSY: another thread's
-    /// child holds the program's file open for writing until its exec (go #22315). EFAULT: another thread has changed the
-    /// environment while it was read.
+    /// child holds the program's file open for writing until its exec (go #22315). EFAULT: another thread has changed
+    /// the environment while it was read.
     fileprivate var isPassing: Bool {
         (step == .clone && errno == .again) || (step == .exec && [.textFileBusy, .badAddress].contains(errno))
     }

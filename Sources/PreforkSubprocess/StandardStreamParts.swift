@@ -11,7 +11,9 @@ extension Command.Input {
 
 extension Command.Output {
     /// Itself, or what a tee writes to.
-    private var parts: [Command.Output] { if case .tee(let outputs) = self { outputs.flatMap(\.parts) } else { [self] } }
+    private var parts: [Command.Output] {
+        if case .tee(let outputs) = self { outputs.flatMap(\.parts) } else { [self] }
+    }
     var files: [RawText] { parts.compactMap { if case .file(let path, _) = $0 { path } else { nil } } }
     var descriptors: [Int32] { parts.compactMap { if case .descriptor(let number) = $0 { number } else { nil } } }
     /// Whether somebody must read it through `Subprocess.stdout` or `.stderr`.

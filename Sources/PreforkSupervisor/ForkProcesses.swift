@@ -9,8 +9,8 @@ import PreforkSystem
 /// worker has ended normally or on request (SIGTERM, SIGQUIT: graceful; SIGINT: quick), with 70 after one restart
 /// more than `maxRestarts`, when the others have been stopped, with 75 when no worker ever came up.
 ///
-/// Bind listeners before; start threads, tasks or Dispatch after. The worker's signals have their default actions, except
-/// SIGPIPE, which is ignored: a worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`.
+/// Bind listeners before; start threads, tasks or Dispatch after. The worker's signals have their default actions,
+/// except SIGPIPE, which is ignored: a worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`.
 ///
 /// Follows tornado.process.fork_processes, but counts CPUs by affinity and cgroup quota, stops the siblings when it
 /// gives up (tornado #2993), leaves no orphan when it dies (tornado #1912), and waits before a slot's fourth quick

@@ -18,7 +18,8 @@ package struct EnvironmentEdits: Hashable, Sendable {
     }
 
     package static func == (a: Self, b: Self) -> Bool {
-        a.inheritsAll == b.inheritsAll && a.changes.elementsEqual(b.changes) { $0.name == $1.name && $0.value == $1.value }
+        a.inheritsAll == b.inheritsAll
+            && a.changes.elementsEqual(b.changes) { $0.name == $1.name && $0.value == $1.value }
     }
 
     package func hash(into hasher: inout Hasher) {

@@ -22,8 +22,8 @@ package struct EpollEvents: OptionSet, Sendable {
     package static let exclusive = EpollEvents(rawValue: cprefork_epollexclusive)
 }
 
-// Plain values and questions, because the set algebra of an OptionSet is generic, and generic code of another module is not
-// specialised on the loop's hot path.
+// Plain values and questions, because the set algebra of an OptionSet is generic, and generic code of another module is
+// not specialised on the loop's hot path.
 extension EpollEvents {
     package static let readableOnce = EpollEvents(rawValue: EPOLLIN.rawValue | cprefork_epollet)
     package var isReadable: Bool { rawValue & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 }

@@ -35,7 +35,9 @@ package func openFile(_ path: [UInt8], for access: FileAccess, mode: UInt32 = 0o
 
 /// What a descriptor is, as far as non-blocking writes care.
 package enum SharedFile: Sendable {
-    case socket(Int32), stream(Int32), regular(Int32)
+    case socket(Int32)
+    case stream(Int32)
+    case regular(Int32)
 }
 
 /// A descriptor of one's own to write to what `number` refers to, without a change to the open file: O_NONBLOCK would

@@ -75,7 +75,11 @@ import Testing
         process.stdin?.close()
         #expect(try await patient.value.isSuccess)
         // Late, and by a cancelled task: the exit is known, nothing is waited for.
-        #expect(try await Task { withUnsafeCurrentTask { $0?.cancel() }; return try await process.waitForExit() }.value.isSuccess)
+        #expect(
+            try await Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                return try await process.waitForExit()
+            }.value.isSuccess)
     }
 
     @Test func droppedHandlesAreReaped() async throws {

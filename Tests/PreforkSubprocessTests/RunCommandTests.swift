@@ -28,7 +28,8 @@ import Testing
     }
 
     @Test func aTimeoutIs124AndByForceIfNeedBe() async throws {
-        let program = try run("--timeout", "0.1", "--grace", "0.1", "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done")
+        let program = try run(
+            "--timeout", "0.1", "--grace", "0.1", "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done")
         #expect(try await program.waitForExit() == 124)
         #expect(program.errors.hasPrefix("sh killed by SIGKILL (timedOut, by force), 0."), "\(program.errors)")
     }
@@ -36,7 +37,9 @@ import Testing
     @Test func commandsThatDoNotStartAreToldApart() async throws {
         let missing = try run("/nowhere/x")
         #expect(try await missing.waitForExit() == 127)
-        #expect(missing.errors == "run-command: start failed at step exec: execve(/nowhere/x): No such file or directory (ENOENT)\n")
+        #expect(
+            missing.errors
+                == "run-command: start failed at step exec: execve(/nowhere/x): No such file or directory (ENOENT)\n")
         #expect(try await run("/tmp").waitForExit() == 126)
         let usage = try run("--timeout", "soon", "true")
         #expect(try await usage.waitForExit() == 64)

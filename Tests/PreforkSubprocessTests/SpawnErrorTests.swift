@@ -154,10 +154,13 @@ import Testing
         let program = try ChildProgram("subprocess-fixture", ["no-descriptors"])
         #expect(try await program.waitForExit() == 0, "\(program.errors)")
         let steps = Set(program.output.split(separator: "\n").map(String.init))
-        #expect(steps.isSuperset(of: ["streams EMFILE", "clone EMFILE", "descriptors EMFILE", "started", "left 0"]), "\(steps)")
-        #expect(steps.isSubset(of: [
-            "streams EMFILE", "clone EMFILE", "nullDevice EMFILE", "descriptors EMFILE", "started", "left 0",
-        ]), "\(steps)")
+        #expect(
+            steps.isSuperset(of: ["streams EMFILE", "clone EMFILE", "descriptors EMFILE", "started", "left 0"]),
+            "\(steps)")
+        #expect(
+            steps.isSubset(of: [
+                "streams EMFILE", "clone EMFILE", "nullDevice EMFILE", "descriptors EMFILE", "started", "left 0",
+            ]), "\(steps)")
     }
 
     @Test func errorsReadWell() async throws {

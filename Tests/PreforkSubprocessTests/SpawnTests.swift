@@ -148,7 +148,8 @@ let isRoot = getuid() == 0
         let identity = Command.Identity(user: 65534, group: 65533, supplementaryGroups: [65532, 65531])
         #expect(try await status("Uid") { $0.identity = identity } == "65534\t65534\t65534\t65534")
         #expect(try await status("Gid") { $0.identity = identity } == "65533\t65533\t65533\t65533")
-        #expect(try await status("Groups") { $0.identity = identity }.split(separator: " ").sorted() == ["65531", "65532"])
+        #expect(
+            try await status("Groups") { $0.identity = identity }.split(separator: " ").sorted() == ["65531", "65532"])
         // Groups of this process are not kept by accident.
         #expect(try await status("Groups") { $0.identity = .init(user: 65534) }.isEmpty)
         #expect(try await status("CapEff") { $0.identity = identity } == "0000000000000000")
@@ -169,7 +170,8 @@ let isRoot = getuid() == 0
     @Test(.enabled(if: MemoryGroup.isAvailable)) func aControlGroupIsJoinedAndEndedAsAWhole() async throws {
         let group = try MemoryGroup(limit: 1 << 30)
         defer { withExtendedLifetime(group) {} }
-        var command = Command("sh", "-c", "setsid sleep 1000 & grep memory /proc/self/cgroup; exec sleep 1000", stdout: .stream)
+        var command = Command(
+            "sh", "-c", "setsid sleep 1000 & grep memory /proc/self/cgroup; exec sleep 1000", stdout: .stream)
         command.controlGroup = .init(RawText(group.path), isExclusive: true)
         let process = try await Subprocess.spawn(command)
         let line = try await process.stdout!.read(until: "\n", limit: 1000)
@@ -180,7 +182,9 @@ let isRoot = getuid() == 0
         try await eventually("the control group is empty") { read(group.path + "/cgroup.procs").isEmpty }
     }
 
-    @Test(.enabled(if: MemoryGroup.isAvailable)) func whatLeavesTheGroupAndIgnoresTheTermIsKilledByItsControlGroup() async throws {
+    @Test(.enabled(if: MemoryGroup.isAvailable)) func whatLeavesTheGroupAndIgnoresTheTermIsKilledByItsControlGroup()
+        async throws
+    {
         let group = try MemoryGroup(limit: 1 << 30)
         defer { withExtendedLifetime(group) {} }
         let daemon = "trap \"\" TERM; echo ready; while :; do sleep 0.01; done"

@@ -37,7 +37,8 @@ import Testing
         defer { [first, second].forEach { close($0) } }
         let script = "echo out; echo err >&2"
         _ = try await Subprocess.run(
-            Command("sh", "-c", script, stdout: .descriptor(second), stderr: .descriptor(first))).check()
+            Command("sh", "-c", script, stdout: .descriptor(second), stderr: .descriptor(first))
+        ).check()
         #expect(read(a.path) == "err\n")
         #expect(read(b.path) == "out\n")
     }
@@ -56,7 +57,9 @@ import Testing
         let path = try temporaryPath()
         mkfifo(path, 0o600)
         defer { unlink(path) }
-        await #expect(throws: SpawnError.self) { try await Subprocess.spawn(Command("true", stdout: .file(RawText(path)))) }
+        await #expect(throws: SpawnError.self) {
+            try await Subprocess.spawn(Command("true", stdout: .file(RawText(path))))
+        }
         #expect(try await Subprocess.run(Command("cat", stdin: .file(RawText(path)))).check().stdout.isEmpty)
     }
 
@@ -71,7 +74,8 @@ import Testing
     }
 
     @Test func earlyCloseOfStandardInputIsAValue() async throws {
-        let process = try await Subprocess.spawn(Command("sh", "-c", "exec <&-; echo; sleep 1000", stdin: .stream, stdout: .stream))
+        let process = try await Subprocess.spawn(
+            Command("sh", "-c", "exec <&-; echo; sleep 1000", stdin: .stream, stdout: .stream))
         _ = try await process.stdout!.read(until: "\n", limit: 10)
         do {
             try await process.stdin!.write("x")
@@ -166,7 +170,8 @@ import Testing
         let file = try TextFile("")
         let command = Command(
             "sh", "-c", "seq 1 20000; echo err >&2",
-            stdout: .tee([.stream, .collect(limit: 1 << 20), .file(RawText(file.path)), .null]), stderr: .tee([.collect]))
+            stdout: .tee([.stream, .collect(limit: 1 << 20), .file(RawText(file.path)), .null]),
+            stderr: .tee([.collect]))
         let process = try await Subprocess.spawn(command)
         let streamed = try await process.stdout!.readToEnd(limit: 1 << 20)
         let output = try await process.output()
@@ -241,7 +246,8 @@ import Testing
     }
 
     @Test func aTerminalIsOne() async throws {
-        var command = Command("sh", "-c", "tty; stty size; read x; echo got $x", stdin: .terminal, stdout: .terminal, stderr: .terminal)
+        var command = Command(
+            "sh", "-c", "tty; stty size; read x; echo got $x", stdin: .terminal, stdout: .terminal, stderr: .terminal)
         command.terminalSize = .init(rows: 33, columns: 101)
         let process = try await Subprocess.spawn(command)
         #expect(try await line(process).hasPrefix("/dev/pts/"))

@@ -28,7 +28,8 @@ import Testing
     @Test func posixSpawnIsTheOtherWay() async throws {
         var engine = SpawnEngine()
         engine.call = .posixSpawn
-        let plan = SpawnPlan(programs: [bytes("/nowhere/x"), bytes("/bin/sh")], arguments: ["sh", "-c", "exit 5"].map(bytes))
+        let plan = SpawnPlan(
+            programs: [bytes("/nowhere/x"), bytes("/bin/sh")], arguments: ["sh", "-c", "exit 5"].map(bytes))
         let spawned = try spawnProcess(plan, engine: engine)
         #expect(spawned.call == .posixSpawn)
         #expect(try await reap(spawned.child).status == .exited(code: 5))

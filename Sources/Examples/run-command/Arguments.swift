@@ -40,7 +40,8 @@ enum Arguments: Equatable {
             case "--cwd": command.workingDirectory = RawText(try value(of: option, &rest))
             case "--unset": command.environment[RawText(try value(of: option, &rest))] = nil
             case "--env":
-                let pair = try value(of: option, &rest).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                let pair = try value(of: option, &rest).split(
+                    separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                 guard pair.count == 2, !pair[0].isEmpty else { throw UsageError(text: "--env needs NAME=VALUE") }
                 command.environment[RawText(pair[0])] = RawText(pair[1])
             case "--": return try named(command, rest)

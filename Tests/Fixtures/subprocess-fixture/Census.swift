@@ -40,7 +40,8 @@ func childCount() -> Int {
         guard name.first != ".", let file = fopen("/proc/self/task/\(name)/children", "r") else { continue }
         var line = [CChar](repeating: 0, count: 1 << 20)
         if fgets(&line, Int32(line.count), file) != nil {
-            count += String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            count +=
+                String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
                 .split(separator: " ").count
         }
         fclose(file)

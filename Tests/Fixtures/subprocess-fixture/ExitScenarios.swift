@@ -105,7 +105,8 @@ private func checkStart(isPosixSpawn: Bool) async throws {
     let output = try await Subprocess.run(command).check()
     try expect(output.stdoutText == "in\nsubprocess-fixt\nnew\n/usr/lib\n", output.stdoutText)
     try expect(output.stderrText == "err\n", output.stderrText)
-    let status = try await Subprocess.run(Command("grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status")).check().stdoutText
+    let status = try await Subprocess.run(Command("grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status")).check()
+        .stdoutText
     // glibc's posix_spawn leaves the two signals that it keeps for itself ignored; exec does not undo that.
     let ignored = isPosixSpawn ? "0000000180000000" : "0000000000000000"
     try expect(status == "SigBlk:\t0000000000000000\nSigIgn:\t\(ignored)\n", status)

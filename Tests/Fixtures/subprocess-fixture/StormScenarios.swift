@@ -12,7 +12,8 @@ func closedStdio(_ arguments: [String]) async throws {
     let both = try await Subprocess.run(Command("sh", "-c", "cat; echo err >&2", stdin: .text("in\n"))).check()
     note("\(both.stdoutText)\(both.stderrText)")
     let inherited = try await Subprocess.run(
-        Command("readlink", "/proc/self/fd/0", "/proc/self/fd/2", stdin: .inherit, stderr: .inherit)).check()
+        Command("readlink", "/proc/self/fd/0", "/proc/self/fd/2", stdin: .inherit, stderr: .inherit)
+    ).check()
     note(inherited.stdoutText)
     let process = try await Subprocess.spawn(Command("cat", stdin: .stream, stdout: .stream, stderr: .stdout))
     try await process.stdin!.write("streamed\n")
@@ -61,7 +62,8 @@ func sequential(_ arguments: [String]) async throws {
     try await warmUp()
     let before = descriptorCount()
     for _ in 0..<Int(arguments[0])! {
-        let process = try await Subprocess.spawn(Command("/bin/true", stdin: .stream, stdout: .stream, stderr: .collect))
+        let process = try await Subprocess.spawn(
+            Command("/bin/true", stdin: .stream, stdout: .stream, stderr: .collect))
         try await process.waitForExit()
     }
     try await settle(before)

@@ -12,7 +12,8 @@ import Subprocess
 struct PeerRows: SubprocessRows {
     func spawnTrue() async throws {
         let result = try await run(
-            .path("/bin/true"), input: .currentStandardInput, output: .currentStandardOutput, error: .currentStandardError)
+            .path("/bin/true"), input: .currentStandardInput, output: .currentStandardOutput,
+            error: .currentStandardError)
         precondition(result.terminationStatus.isSuccess)
     }
 
