@@ -128,6 +128,24 @@ const void *_Nullable cprefork_find(const void *bytes, size_t count, const void 
 /// memrchr(3), which it does not show either.
 const void *_Nullable cprefork_find_last(const void *bytes, size_t count, int byte);
 
+// ---- locks between processes ----------------------------------------------------------------------------------
+// A robust mutex (pthread_mutexattr_setrobust(3)) in shared memory: the kernel hands it on when its owner dies. All
+// return 0 or an error number, as pthread functions do, and none sets errno.
+
+/// Room for one lock, with space for other C libraries' and machines' sizes.
+enum { CPREFORK_LOCK_BYTES = 64 };
+
+int cprefork_lock_init(void *lock);
+
+/// EOWNERDEAD: taken, and the last owner died with it. EBUSY or ETIMEDOUT: not taken within the time; negative waits
+/// for ever, 0 not at all (pthread_mutex_clocklock(3), glibc 2.30).
+int cprefork_lock(void *lock, int64_t timeout_ns);
+
+/// What a dead owner had begun has been put in order. Without it, unlocking makes the lock unusable for ever.
+int cprefork_lock_recovered(void *lock);
+
+int cprefork_unlock(void *lock);
+
 // ---- names ----------------------------------------------------------------------------------------------------
 
 /// `EADDRINUSE`, or NULL for a number that is none (strerrorname_np(3), glibc 2.32).

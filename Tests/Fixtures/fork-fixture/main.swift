@@ -23,6 +23,9 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "body-fails": bodyFailsScenario,
     "descriptors": descriptorsScenario,
     "subprocess": subprocessScenario,
+    "lock-owner-dies": lockOwnerDiesScenario,
+    "lock-not-recovered": lockNotRecoveredScenario,
+    "lock-owner-stopped": lockOwnerStoppedScenario,
     "out-of-memory": outOfMemoryScenario,
 ]
 
