@@ -24,28 +24,34 @@ final class LineBlock {
     /// The next line as a String; nil where `nextLine` says so.
     @usableFromInline
     func nextText() -> String? {
-        guard let line = nextLine() else { return nil }
-        // In bounds: the range was found in these very bytes.
-        return bytes.withUnsafeBytes { String(decoding: UnsafeRawBufferPointer(rebasing: $0[line]), as: UTF8.self) }
+        // One access to the array for the search and the text: its reference count is what lines cost most.
+        bytes.withUnsafeBytes { bytes in
+            guard let line = nextLine(in: bytes) else { return nil }
+            // In bounds: the range was found in these very bytes.
+            return String(decoding: UnsafeRawBufferPointer(rebasing: bytes[line]), as: UTF8.self)
+        }
     }
 
     /// The next line as a view of the block; nil where `nextLine` says so.
     @usableFromInline
     func nextSlice() -> ArraySlice<UInt8>? {
-        nextLine().map { bytes[$0] }
+        guard let line = bytes.withUnsafeBytes(nextLine(in:)) else { return nil }
+        return bytes[line]
     }
 
-    /// Where the next line is, without its end; nil when the block is used up, or its next line is too long, or the
-    /// task is cancelled: `refill` tells which.
-    private func nextLine() -> Range<Int>? {
-        guard position < bytes.count, !Task.isCancelled else { return nil }
-        let end = bytes.withUnsafeBytes { $0.firstOffset(of: Self.lineFeed, from: position) }
+    /// Where the next line is, without its end; nil when the block is used up, or its next line is too long, or the task
+    /// is cancelled: `refill` tells which.
+    @inline(__always)
+    private func nextLine(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+        let start = position
+        guard start < bytes.count, !Task.isCancelled else { return nil }
+        let end = bytes.firstOffset(of: Self.lineFeed, from: start)
         let next = end.map { $0 + 1 } ?? bytes.count
-        guard next - position <= limit else { return nil }
-        var last = end ?? bytes.count
-        if end != nil, last > position, bytes[last - 1] == Self.carriageReturn { last -= 1 }
-        defer { position = next }
-        return position..<last
+        guard next - start <= limit else { return nil }
+        position = next
+        guard let end else { return start..<bytes.count }
+        let isCRLF = end > start && bytes[end - 1] == Self.carriageReturn
+        return start..<(isCRLF ? end - 1 : end)
     }
 
     /// Fetches the lines that have arrived, at least one.
