@@ -14,7 +14,7 @@ extension ByteReader {
         LineSequence(reader: self, limit: limit)
     }
 
-    /// The lines as bytes, several times as fast as Strings: each is a view of the block that it arrived in, and keeps
+    /// The lines as bytes, half as fast again as Strings: each is a view of the block that it arrived in, and keeps
     /// that block (16 to 128 KiB) as long as it is kept itself.
     public var byteLines: ByteLineSequence { byteLines(limit: 1 << 20) }
 

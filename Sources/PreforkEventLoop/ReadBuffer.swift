@@ -65,9 +65,10 @@ struct ReadBuffer: ~Copyable {
         }
     }
 
-    /// Gives the memory back when nothing is in it.
+    /// Gives the memory back when nothing is in it, but for that of a stream that has become large.
     mutating func releaseIfEmpty(to pool: inout ChunkPool) {
-        guard count == 0, let base, preferredCapacity == ChunkPool.chunkSize else { return }
+        guard count == 0, let base else { return }
+        if preferredCapacity == Self.largeCapacity, capacity == Self.largeCapacity { return }
         if capacity == ChunkPool.chunkSize { pool.give(base) } else { base.deallocate() }
         self.base = nil
         capacity = 0

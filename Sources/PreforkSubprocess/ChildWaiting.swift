@@ -30,6 +30,7 @@ extension WatchedChild {
         switch await result(of: id, isForStop: true) {
         case .exited(let exit): return exit
         case .unstoppable(let error): throw error
+        // Only `wait` above abandons, and only the number that it made itself: no input, peer or kernel comes here.
         case .abandoned: preconditionFailure("wait \(id) for a stop was abandoned, which only cancellable waits are")
         }
     }

@@ -19,13 +19,8 @@ package final class DescriptorBag {
 
     /// Closes one of them now.
     package func close(_ number: Int32) {
-        release(number)
-        closeDescriptor(number)
-    }
-
-    /// Gives one up without closing it.
-    package func release(_ number: Int32) {
         numbers.removeAll { $0 == number }
+        closeDescriptor(number)
     }
 
     /// Gives all up: they have other owners now.

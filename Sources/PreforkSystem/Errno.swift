@@ -54,7 +54,6 @@ extension Errno {
     package static let badAddress = Errno(rawValue: EFAULT)
     package static let textFileBusy = Errno(rawValue: ETXTBSY)
     package static let timedOut = Errno(rawValue: ETIMEDOUT)
-    package static let notSupported = Errno(rawValue: EOPNOTSUPP)
     package static let noProcess = Errno(rawValue: ESRCH)
     package static let noChild = Errno(rawValue: ECHILD)
     package static let badDescriptor = Errno(rawValue: EBADF)
