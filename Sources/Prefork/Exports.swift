@@ -1,6 +1,8 @@
 // `import Prefork` gives everything.
 
+@_exported public import PreforkChannels
 @_exported public import PreforkEventLoop
+@_exported public import PreforkStore
 @_exported public import PreforkSubprocess
 @_exported public import PreforkSupervisor
 @_exported public import PreforkSystem

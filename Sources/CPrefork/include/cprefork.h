@@ -128,6 +128,15 @@ const void *_Nullable cprefork_find(const void *bytes, size_t count, const void 
 /// memrchr(3), which it does not show either.
 const void *_Nullable cprefork_find_last(const void *bytes, size_t count, int byte);
 
+/// memfd_create(2) with MFD_CLOEXEC | MFD_ALLOW_SEALING.
+int cprefork_memory_file(const char *name);
+
+/// F_ADD_SEALS: its size is final, and so are its seals.
+int cprefork_seal_size(int fd);
+
+/// 1 when it cannot shrink any more (F_SEAL_SHRINK); 0 when it can or is no file in memory.
+int cprefork_is_size_sealed(int fd);
+
 // ---- locks between processes ----------------------------------------------------------------------------------
 // A robust mutex (pthread_mutexattr_setrobust(3)) in shared memory: the kernel hands it on when its owner dies. All
 // return 0 or an error number, as pthread functions do, and none sets errno.

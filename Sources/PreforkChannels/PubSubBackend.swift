@@ -1,0 +1,27 @@
+// What publish and subscribe can be: a log in shared memory, or a server for many machines.
+
+public import PreforkStore
+
+/// What a subscriber is given.
+public enum PublishedEvent: Hashable, Sendable {
+    case message(StoredValue)
+    /// So many messages of this channel were overwritten before this subscriber came to read them; nil where the backend
+    /// cannot count them (a server's connection was lost and made again).
+    case lagged(Int?)
+}
+
+/// One subscriber's view of one channel.
+public protocol PublishedEvents: AsyncSequence, Sendable where Element == PublishedEvent, Failure == any Error {
+    /// Ends the sequence. Nothing is delivered after it returns. A second call has no effect.
+    func unsubscribe() async
+}
+
+/// Publish and subscribe: every message of a channel to every subscriber of it, in order per publisher.
+public protocol PubSubBackend: Sendable {
+    var capabilities: BackendCapabilities { get }
+
+    func publish(_ channel: String, _ value: StoredValue) async throws
+
+    /// What is published after this returns is delivered.
+    func subscribe(_ channel: String) async throws -> any PublishedEvents
+}

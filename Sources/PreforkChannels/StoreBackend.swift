@@ -1,0 +1,77 @@
+// What a key-value store can be: shared memory on this machine, or a server for many.
+
+public import PreforkStore
+
+/// What a backend does beyond the operations themselves.
+public struct BackendCapabilities: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt32
+
+    public init(rawValue: UInt32) {
+        self.rawValue = rawValue
+    }
+
+    /// `all` and `keys` are a consistent picture of each part of the store (a shard), not a walk beside changes.
+    public static let consistentScan = BackendCapabilities(rawValue: 1 << 0)
+    /// A subscriber learns how many messages it has missed; without it, only that it may have.
+    public static let countsLostMessages = BackendCapabilities(rawValue: 1 << 1)
+    /// Other machines see the same data.
+    public static let beyondThisMachine = BackendCapabilities(rawValue: 1 << 2)
+    /// The data outlives all processes of this machine.
+    public static let outlivesProcesses = BackendCapabilities(rawValue: 1 << 3)
+    /// A publisher's return means that every live subscriber will see the message, unless it lags.
+    public static let deliversToAll = BackendCapabilities(rawValue: 1 << 4)
+}
+
+/// When a value is to be stored.
+public enum StoreCondition: Hashable, Sendable {
+    case always
+    /// Only if the key is not there.
+    case ifAbsent
+    /// Only if the key is there.
+    case ifPresent
+}
+
+/// A key-value store. Every operation on one key is atomic and linearizable; a step of several keys is, too.
+public protocol StoreBackend: Sendable {
+    var capabilities: BackendCapabilities { get }
+
+    /// The key's value; nil when it is not there or has expired.
+    func load(_ key: String) async throws -> StoredValue?
+
+    /// The values of several keys at one moment; missing keys are left out.
+    func load(_ keys: [String]) async throws -> [String: StoredValue]
+
+    /// - Parameter expires: how long it lives; nil for ever.
+    /// - Returns: whether it was stored, which `condition` may forbid.
+    func store(_ key: String, _ value: StoredValue, expires: Duration?, if condition: StoreCondition) async throws -> Bool
+
+    /// - Returns: whether it was there.
+    func remove(_ key: String) async throws -> Bool
+
+    /// Adds to the integer at `key`; one that is not there counts as 0 and comes to be. Its expiry stays.
+    ///
+    /// - Returns: the sum.
+    /// - Throws: `StoreError` `.mismatch` or `.overflow`; the value is then as it was.
+    func increment(_ key: String, by amount: Int64) async throws -> Int64
+
+    /// Replaces the value if it is `expected` (nil: if the key is not there) by `new` (nil: removes it). Its expiry goes.
+    func compareAndSet(_ key: String, expecting expected: StoredValue?, to new: StoredValue?) async throws -> Bool
+
+    /// - Returns: false when a requirement did not hold; nothing has changed then.
+    func perform(_ step: AtomicStep) async throws -> Bool
+
+    /// How long the key still lives; nil when it is not there, `.some(nil)` when it lives for ever.
+    func remainingLife(_ key: String) async throws -> Duration??
+
+    /// Gives an existing key a new life span; nil for ever.
+    ///
+    /// - Returns: whether it was there.
+    func setLife(_ key: String, _ expires: Duration?) async throws -> Bool
+
+    /// In no particular order.
+    func keys(prefix: String) async throws -> [String]
+
+    func all(prefix: String) async throws -> [String: StoredValue]
+
+    func count() async throws -> Int
+}

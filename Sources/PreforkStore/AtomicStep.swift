@@ -1,0 +1,55 @@
+// Several keys, one step: everything in it happens, or nothing does.
+
+/// What is to happen to several keys at once.
+///
+/// ```swift
+/// var transfer = AtomicStep()
+/// transfer.require("owner", is: StoredValue("alice"))
+/// transfer.increment("alice", by: -10)
+/// transfer.increment("bob", by: 10)
+/// let done = try store.perform(transfer)     // false: the owner is somebody else
+/// ```
+///
+/// A step names each key at most once as a change; requirements come before all changes, whatever the order they were
+/// added in.
+public struct AtomicStep: Sendable {
+    /// What happens to one key.
+    public enum Change: Hashable, Sendable {
+        /// `expires`: the time it lives from the step on; nil for ever.
+        case set(StoredValue, expires: Duration?)
+        /// A key that is not there counts as 0 and comes to be. Its expiry stays.
+        case increment(by: Int64)
+        /// A key that is not there is no error.
+        case delete
+    }
+
+    /// At most so many different keys in one step.
+    public static let maximumKeys = 64
+
+    /// Keys that must have these values, or be absent (nil), for the step to happen.
+    public private(set) var requirements: [(key: String, value: StoredValue?)] = []
+    public private(set) var changes: [(key: String, change: Change)] = []
+
+    public init() {}
+
+    public mutating func set(_ key: String, _ value: some SharedValue, expires: Duration? = nil) {
+        set(key, to: StoredValue(value), expires: expires)
+    }
+
+    public mutating func set(_ key: String, to value: StoredValue, expires: Duration? = nil) {
+        changes.append((key, .set(value, expires: expires)))
+    }
+
+    public mutating func increment(_ key: String, by amount: Int64 = 1) {
+        changes.append((key, .increment(by: amount)))
+    }
+
+    public mutating func delete(_ key: String) {
+        changes.append((key, .delete))
+    }
+
+    /// The step happens only if the key has this value, or with nil, if it is not there.
+    public mutating func require(_ key: String, is value: StoredValue?) {
+        requirements.append((key, value))
+    }
+}

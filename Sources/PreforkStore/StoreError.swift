@@ -1,0 +1,71 @@
+// Why a store's operation failed.
+
+public import PreforkSystem
+
+/// An operation on a `SharedStore` failed. Nothing was changed by it.
+public struct StoreError: Error, Equatable, Sendable {
+    /// What went wrong.
+    public enum Code: Hashable, Sendable {
+        /// A delete that was asked to report a missing key found none.
+        case missingKey
+        /// Keys have 1 to `limit` bytes of UTF-8.
+        case badKey(bytes: Int, limit: Int)
+        /// The value has more bytes than a value can have.
+        case valueTooLarge(bytes: Int, limit: Int)
+        /// As many entries as the store was made for.
+        case fullOfEntries(limit: Int)
+        /// No room for so many bytes more: `free` are left of the store's capacity, of which a value needs whole blocks.
+        case full(needed: Int, free: Int)
+        /// The key's value is of another type than the operation needs.
+        case mismatch(ValueMismatch)
+        /// An increment that would leave the range of Int64.
+        case overflow
+        /// A lock was not to be had in time: its holder is stopped, or the machine is overloaded. Try again.
+        case busy
+        /// A step without changes, with more than `AtomicStep.maximumKeys` keys, or with two changes of one key.
+        case badStep(String)
+        /// An expiry that is not above zero, or a capacity that makes no sense.
+        case badArgument(String)
+        /// A descriptor that is not a store's, or one of another version of this package.
+        case notAStore(String)
+        /// A message of more bytes than the publish log takes.
+        case messageTooLarge(bytes: Int, limit: Int)
+        /// A system call failed.
+        case system(SystemError)
+    }
+
+    public let code: Code
+    /// The key or channel in question; empty where there is none. Never a value.
+    public let key: String
+
+    package init(_ code: Code, key: String = "") {
+        self.code = code
+        self.key = key
+    }
+
+    package init(_ error: SystemError) {
+        self.init(.system(error))
+    }
+}
+
+extension StoreError: CustomStringConvertible {
+    public var description: String {
+        let text =
+            switch code {
+            case .missingKey: "no such key"
+            case .badKey(let bytes, let limit): "a key of \(bytes) bytes; keys have 1 to \(limit)"
+            case .valueTooLarge(let bytes, let limit): "a value of \(bytes) bytes; the limit is \(limit)"
+            case .fullOfEntries(let limit): "the store is full: \(limit) entries"
+            case .full(let needed, let free): "the store is full: \(needed) bytes needed, \(free) free"
+            case .mismatch(let mismatch): "\(mismatch)"
+            case .overflow: "the sum does not fit into an Int64"
+            case .busy: "a lock was not to be had in time"
+            case .badStep(let reason): "not a step: \(reason)"
+            case .badArgument(let reason): reason
+            case .notAStore(let reason): "not a store: \(reason)"
+            case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
+            case .system(let error): "\(error)"
+            }
+        return key.isEmpty ? text : "\(key): \(text)"
+    }
+}

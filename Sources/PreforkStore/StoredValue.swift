@@ -1,0 +1,33 @@
+// A value as a store keeps it, for code that does not know its type.
+
+/// A value's kind and bytes.
+public struct StoredValue: Hashable, Sendable {
+    public var kind: ValueKind
+    public var bytes: [UInt8]
+
+    public init(kind: ValueKind, bytes: [UInt8]) {
+        self.kind = kind
+        self.bytes = bytes
+    }
+
+    /// A value of a type that travels without a codec.
+    public init(_ value: some SharedValue) {
+        self = value.withSharedBytes { StoredValue(kind: $0, bytes: Array($1)) }
+    }
+
+    /// A value that `codec` turns into bytes, unless its type travels without one.
+    public init<Value: Codable & Sendable>(_ value: Value, codec: any ValueCodec) throws {
+        var stored: StoredValue?
+        try ValueCoding<Value>(codec: codec).encode(value) { stored = StoredValue(kind: $0, bytes: Array($1)) }
+        self = stored!  // `encode` has called its argument: it throws otherwise
+    }
+
+    /// The value as the type that it has.
+    ///
+    /// - Throws: `ValueMismatch` when it is of another type; what `codec` throws.
+    public func decoded<Value: Codable & Sendable>(
+        as type: Value.Type = Value.self, codec: any ValueCodec
+    ) throws -> Value {
+        try bytes.withUnsafeBytes { try ValueCoding<Value>(codec: codec).decode(kind, $0) }
+    }
+}

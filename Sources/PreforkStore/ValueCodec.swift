@@ -1,0 +1,13 @@
+// How a value that is no SharedValue becomes bytes.
+
+/// Turns `Codable` values into bytes and back. `CBORCodec` is the default; a program may bring its own.
+public protocol ValueCodec: Sendable {
+    /// One byte that is stored beside each value, so that a value of one codec is never read by another. 0 is
+    /// `CBORCodec`'s; a codec of your own takes 128 or above.
+    var identifier: UInt8 { get }
+
+    func encode<Value: Encodable>(_ value: Value) throws -> [UInt8]
+
+    /// - Parameter bytes: what some process has stored. They may be anything.
+    func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value
+}

@@ -1,0 +1,38 @@
+// memfd_create(2): memory with a descriptor, which travels where a pointer cannot.
+
+import CPrefork
+import Glibc
+
+/// A file without a name, in memory. It is gone with its last descriptor and its last mapping: nothing to clean up
+/// after a crash (iceoryx2 #601, #1584: named segments that a killed process left behind break the next start).
+package struct MemoryFile: ~Copyable, Sendable {
+    package let descriptor: Descriptor
+
+    /// - Parameters:
+    ///   - name: what /proc/self/maps shows.
+    ///   - byteCount: its size for ever: nobody who has the descriptor can shrink it under a reader, who would die of
+    ///     SIGBUS, or grow it (F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL).
+    package init(name: String, byteCount: Int) throws(SystemError) {
+        let file = Descriptor(owning: try systemCall("memfd_create", on: name) { cprefork_memory_file(name) })
+        let number = file.number
+        try systemCall("ftruncate", on: "\(name), \(byteCount) bytes") { ftruncate(number, byteCount) }
+        try systemCall("fcntl", on: "seals of \(name)") { cprefork_seal_size(number) }
+        descriptor = file
+    }
+
+    /// A file that somebody else has made.
+    package init(owning descriptor: consuming Descriptor) {
+        self.descriptor = descriptor
+    }
+
+    /// How large it is, provided that it cannot shrink any more.
+    ///
+    /// - Throws: EPERM for a file that is not sealed: what somebody else may cut off is not safe to map.
+    package func sealedByteCount() throws(SystemError) -> Int {
+        let object = "descriptor \(descriptor.number)"
+        guard cprefork_is_size_sealed(descriptor.number) == 1 else { throw SystemError("fcntl", .notPermitted, on: object) }
+        var status = stat()
+        try systemCall("fstat", on: object) { fstat(descriptor.number, &status) }
+        return Int(status.st_size)
+    }
+}

@@ -1,0 +1,67 @@
+// Which process, for ever: a process ID alone is used again.
+
+import CPrefork
+import Glibc
+
+/// A process by its ID and the time of its start. Two words that can be written into shared memory, and that tell
+/// whether the process of back then still lives.
+package struct ProcessIdentity: Hashable, Sendable {
+    package var pid: Int32
+    /// Clock ticks after boot (field 22 of /proc/pid/stat, proc(5)); 0 where that cannot be read.
+    package var startTime: UInt64
+
+    package init(pid: Int32, startTime: UInt64) {
+        self.pid = pid
+        self.startTime = startTime
+    }
+
+    /// The identity of the process with this ID; nil when there is none.
+    package init?(of pid: Int32) {
+        guard pid > 0, kill(pid, 0) == 0 || Errno.current == .notPermitted else { return nil }
+        self.init(pid: pid, startTime: Self.startTime(of: pid) ?? 0)
+    }
+
+    /// This process.
+    package static var current: ProcessIdentity {
+        let pid = getpid()
+        return ProcessIdentity(pid: pid, startTime: startTime(of: pid) ?? 0)
+    }
+
+    /// Whether that very process lives. A zombie does not: it will never do anything again.
+    package var isAlive: Bool {
+        guard let stat = try? SmallFile.read("/proc/\(pid)/stat", limit: 1024), let fields = Self.fields(stat) else {
+            return startTime == 0 && kill(pid, 0) == 0
+        }
+        if fields.state == "Z" || fields.state == "X" { return false }
+        return startTime == 0 || fields.startTime == startTime
+    }
+
+    /// Opens a pidfd on that very process (pidfd_open(2)): readable when it has ended.
+    ///
+    /// - Returns: nil when it is gone.
+    /// - Throws: ENOSYS or EPERM where there are no pidfds, EMFILE when no descriptor is left.
+    package func openPidfd() throws(SystemError) -> Descriptor? {
+        do throws(SystemError) {
+            let number = try systemCall("pidfd_open", on: "process \(pid)") { cprefork_pidfd_open(pid) }
+            let descriptor = Descriptor(owning: number)
+            // Looked at after the pidfd holds the number: now it cannot be given to another process.
+            if isAlive { return descriptor }
+            return nil
+        } catch {
+            if error.errno == .noProcess { return nil }
+            throw error
+        }
+    }
+
+    private static func startTime(of pid: Int32) -> UInt64? {
+        (try? SmallFile.read("/proc/\(pid)/stat", limit: 1024)).flatMap(fields)?.startTime
+    }
+
+    /// State and start time out of /proc/pid/stat. The command's name, field 2, is in parentheses and may hold any.
+    static func fields(_ stat: String) -> (state: Substring, startTime: UInt64)? {
+        guard let end = stat.lastIndex(of: ")") else { return nil }
+        let rest = stat[stat.index(after: end)...].split(separator: " ")
+        guard rest.count > 19, let startTime = UInt64(rest[19]) else { return nil }
+        return (rest[0], startTime)
+    }
+}
