@@ -47,7 +47,7 @@ package struct ValueCoding<Value: Codable & Sendable>: Sendable {
 }
 
 /// A value was asked for as a type that it is not, for example a String as an Int, or 300 as an Int8.
-public struct ValueMismatch: Error, Equatable, Sendable, CustomStringConvertible {
+public struct ValueMismatch: Error, Hashable, Sendable, CustomStringConvertible {
     /// What is there.
     public let stored: ValueKind
     /// The type that was asked for.

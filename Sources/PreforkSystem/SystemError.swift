@@ -4,7 +4,7 @@
 ///
 /// Every floor above wraps or rethrows this; it names the call, its errno and the object (a path, an address, a
 /// process ID), so that one log line is enough to know what happened.
-public struct SystemError: Error, Equatable, Sendable {
+public struct SystemError: Error, Hashable, Sendable {
     /// The call as in its man page, for example `bind`.
     public let call: String
     /// Why it failed.
