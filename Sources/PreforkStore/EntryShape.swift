@@ -17,7 +17,7 @@ struct EntryShape: Equatable {
     static let headerBytes = 24
     static let maximumKeyBytes = 512
     static let maximumValueBytes = 1 << 20
-    private static let largestBlock = 32 * StoreLayout.unitBytes
+    static let largestBlock = 32 * StoreLayout.unitBytes
 
     /// Whole slabs of value.
     let slabs: Int

@@ -15,7 +15,7 @@ extension StoreTable {
     package var messageLimit: Int { max(0, ringBytes / 8 - PublishLogLayout.messageHeader - EntryShape.maximumKeyBytes) }
 
     package func publish(
-        _ channel: [UInt8], _ kind: ValueKind, _ value: UnsafeRawBufferPointer
+        _ channel: UnsafeRawBufferPointer, _ kind: ValueKind, _ value: UnsafeRawBufferPointer
     ) throws(StoreError) {
         guard !channel.isEmpty, channel.count <= EntryShape.maximumKeyBytes else {
             throw StoreError(.badKey(bytes: channel.count, limit: EntryShape.maximumKeyBytes))
@@ -23,7 +23,7 @@ extension StoreTable {
         guard value.count <= messageLimit else {
             throw StoreError(.messageTooLarge(bytes: value.count, limit: messageLimit))
         }
-        let hash = channel.withUnsafeBytes { self.hash($0) }
+        let hash = self.hash(channel)
         try lockLog()
         append(channel, hash, kind, value)
         RobustLock(at: logWords.base).unlock()
@@ -51,7 +51,9 @@ extension StoreTable {
         RobustLock(at: logWords.base).unlock()
     }
 
-    private func append(_ channel: [UInt8], _ hash: KeyHash, _ kind: ValueKind, _ value: UnsafeRawBufferPointer) {
+    private func append(
+        _ channel: UnsafeRawBufferPointer, _ hash: KeyHash, _ kind: ValueKind, _ value: UnsafeRawBufferPointer
+    ) {
         let log = logWords
         let length = roundUp(PublishLogLayout.messageHeader + channel.count + value.count, to: 8)
         var position = log[PublishLogLayout.commit]
@@ -74,7 +76,7 @@ extension StoreTable {
         log[message + 16] = number
         log[message + 24] = UInt64(value.count)
         let body = log.base + message + PublishLogLayout.messageHeader
-        channel.withUnsafeBytes { copyBytes(from: $0.baseAddress!, to: body, count: channel.count) }  // never empty
+        copyBytes(from: channel.baseAddress!, to: body, count: channel.count)  // never empty
         if let start = value.baseAddress { copyBytes(from: start, to: body + channel.count, count: value.count) }
         log.release(PublishLogLayout.commit, position &+ UInt64(length))
         // After the commit: who has read up to it and then reads this number knows that it counts what was there.

@@ -70,22 +70,26 @@ public final class SharedStore: Sendable {
     }
 
     /// Calls `body` with the bytes of a key.
+    ///
+    /// The error travels beside the result: a `Result` of it would cost a look-up of its metadata on the fast path.
     @inline(__always)
-    func withKey<Result>(
-        _ key: String, _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Result
-    ) throws(StoreError) -> Result {
+    func withKey<Success>(
+        _ key: String, _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Success
+    ) throws(StoreError) -> Success {
         var key = key
-        let result: Swift.Result<Result, StoreError> = key.withUTF8 { utf8 in
+        var failure: StoreError?
+        let success: Success? = key.withUTF8 { utf8 in
             do throws(StoreError) {
-                return .success(try body(UnsafeRawBufferPointer(utf8)))
+                return try body(UnsafeRawBufferPointer(utf8))
             } catch {
-                return .failure(error)
+                failure = error
+                return nil
             }
         }
-        switch result {
-        case .success(let value): return value
-        case .failure(let error): throw error.key.isEmpty ? StoreError(error.code, key: key) : error
-        }
+        if let success { return success }
+        // Without a result there is an error.
+        let error = failure!
+        throw error.key.isEmpty ? StoreError(error.code, key: key) : error
     }
 }
 

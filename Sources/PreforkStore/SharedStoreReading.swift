@@ -4,26 +4,52 @@ extension SharedStore {
     /// The value of a key; nil when it is not there or has expired.
     ///
     /// - Throws: `.mismatch` when the value is of another type; `.badKey`.
+    @inlinable
     public func get<Value: SharedValue>(
         _ key: String, as type: Value.Type = Value.self
     ) throws(StoreError) -> Value? {
+        var value: Value?
+        let kind = try fetch(key) { kind, bytes in value = Value(sharedBytes: bytes, kind: kind) }
+        if let kind, value == nil { throw mismatch(key, kind, "\(Value.self)") }
+        return value
+    }
+
+    /// Calls `body` once with a whole copy of a value, valid during the call; returns its kind, nil when it is not there.
+    ///
+    /// The part of `get` that is the same for all types: what a program compiles for its own types stays small.
+    @usableFromInline
+    func fetch(_ key: String, _ body: (ValueKind, UnsafeRawBufferPointer) -> Void) throws(StoreError) -> ValueKind? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
-            let found: (value: Value?, kind: ValueKind)? = table.read(raw, table.hash(raw)) { view in
-                guard let kind = view.kind else { return nil }
-                if let bytes = view.contiguousValue { return (Value(sharedBytes: bytes, kind: kind), kind) }
-                guard let copy = view.copiedValue() else { return nil }
-                return (copy.bytes.withUnsafeBytes { Value(sharedBytes: $0, kind: kind) }, kind)
+            return withUnsafeTemporaryAllocation(byteCount: EntryShape.largestBlock, alignment: 8) { buffer in
+                var large: StoredValue?
+                let found: (kind: ValueKind, count: Int)? = table.read(raw, table.hash(raw)) { view in
+                    guard let kind = view.kind else { return nil }
+                    guard let bytes = view.contiguousValue, let start = bytes.baseAddress else {
+                        large = view.copiedValue()
+                        return large == nil ? nil : (kind, 0)
+                    }
+                    copyBytes(from: start, to: buffer.baseAddress!, count: bytes.count)  // as large as any block
+                    return (kind, bytes.count)
+                }
+                guard let found else { return nil }
+                if let large {
+                    large.bytes.withUnsafeBytes { body(found.kind, $0) }
+                } else {
+                    body(found.kind, UnsafeRawBufferPointer(rebasing: buffer[..<found.count]))
+                }
+                return found.kind
             }
-            guard let found else { return nil }
-            guard let value = found.value else {
-                throw StoreError(.mismatch(ValueMismatch(stored: found.kind, asked: "\(Value.self)")))
-            }
-            return value
         }
     }
 
+    @usableFromInline
+    func mismatch(_ key: String, _ kind: ValueKind, _ asked: String) -> StoreError {
+        StoreError(.mismatch(ValueMismatch(stored: kind, asked: asked)), key: key)
+    }
+
     /// The value of a key, or `fallback` when it is not there or has expired.
+    @inlinable
     public func get<Value: SharedValue>(_ key: String, default fallback: Value) throws(StoreError) -> Value {
         try get(key) ?? fallback
     }

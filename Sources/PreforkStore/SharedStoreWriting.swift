@@ -6,10 +6,13 @@ extension SharedStore {
     /// - Parameter expires: how long it lives, above zero; nil for ever. Counted on the monotonic clock, to the
     ///   nanosecond; memory is given back when room is needed or by `removeExpired`.
     /// - Throws: `.full`, `.fullOfEntries`, `.valueTooLarge`, `.badKey`, `.badArgument`, `.busy`. The key is then as it was.
+    @inlinable
     public func set<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) {
-        _ = try put(key, value, expires, .always)
+        var failure: StoreError?
+        _ = value.withSharedBytes { put(key, $0, $1, expires, .always, &failure) }
+        if let failure { throw failure }
     }
 
     /// Stores a value by the store's codec.
@@ -37,10 +40,14 @@ extension SharedStore {
     }
 
     /// Stores a value only if the key is not there: of several processes that add one key, exactly one gets true.
+    @inlinable
     public func add<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) -> Bool {
-        try put(key, value, expires, .ifAbsent)
+        var failure: StoreError?
+        let isDone = value.withSharedBytes { put(key, $0, $1, expires, .ifAbsent, &failure) }
+        if let failure { throw failure }
+        return isDone
     }
 
     /// As `add`, by the store's codec.
@@ -49,10 +56,14 @@ extension SharedStore {
     }
 
     /// Stores a value only if the key is there.
+    @inlinable
     public func replace<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) -> Bool {
-        try put(key, value, expires, .ifPresent)
+        var failure: StoreError?
+        let isDone = value.withSharedBytes { put(key, $0, $1, expires, .ifPresent, &failure) }
+        if let failure { throw failure }
+        return isDone
     }
 
     /// As `replace`, by the store's codec.
@@ -62,19 +73,20 @@ extension SharedStore {
         try set(key, stored: StoredValue(value, codec: codec), expires: expires, if: .ifPresent)
     }
 
-    private func put<Value: SharedValue>(
-        _ key: String, _ value: Value, _ expires: Duration?, _ condition: PutCondition
-    ) throws(StoreError) -> Bool {
-        let expiry = try expiryWord(after: expires)
-        return try withKey(key) { (raw) throws(StoreError) in
-            let result: Result<Bool, StoreError> = value.withSharedBytes { kind, bytes in
-                do throws(StoreError) {
-                    return .success(try table.put(raw, kind, bytes, expiry: expiry, if: condition))
-                } catch {
-                    return .failure(error)
-                }
+    /// The part of `set` that is the same for all types.
+    @usableFromInline
+    func put(
+        _ key: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, _ expires: Duration?,
+        _ condition: PutCondition, _ failure: inout StoreError?
+    ) -> Bool {
+        do throws(StoreError) {
+            let expiry = try expiryWord(after: expires)
+            return try withKey(key) { (raw) throws(StoreError) in
+                try table.put(raw, kind, bytes, expiry: expiry, if: condition)
             }
-            return try result.get()
+        } catch {
+            failure = error
+            return false
         }
     }
 
@@ -165,11 +177,23 @@ extension SharedStore {
     /// Publishes a message to every subscriber of `channel` in every process. Waits for none of them.
     ///
     /// - Throws: `.messageTooLarge`; `.busy` when a publisher is stopped in the middle of its message.
+    @inlinable
     public func publish<Value: SharedValue>(_ channel: String, _ value: Value) throws(StoreError) {
-        let name = Array(channel.utf8)
-        try value.withSharedBytes { kind, bytes in
-            Result { () throws(StoreError) in try table.publish(name, kind, bytes) }
-        }.get()
+        var failure: StoreError?
+        value.withSharedBytes { publish(channel, $0, $1, &failure) }
+        if let failure { throw failure }
+    }
+
+    /// The part of `publish` that is the same for all types.
+    @usableFromInline
+    func publish(
+        _ channel: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, _ failure: inout StoreError?
+    ) {
+        do throws(StoreError) {
+            try withKey(channel) { (name) throws(StoreError) in try table.publish(name, kind, bytes) }
+        } catch {
+            failure = error
+        }
     }
 
     /// As `publish`, by the store's codec.
@@ -178,8 +202,8 @@ extension SharedStore {
     }
 
     package func publish(_ channel: String, stored value: StoredValue) throws(StoreError) {
-        try value.bytes.withUnsafeBytes { bytes in
-            Result { () throws(StoreError) in try table.publish(Array(channel.utf8), value.kind, bytes) }
-        }.get()
+        var failure: StoreError?
+        value.bytes.withUnsafeBytes { publish(channel, value.kind, $0, &failure) }
+        if let failure { throw failure }
     }
 }

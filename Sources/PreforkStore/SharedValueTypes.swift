@@ -1,10 +1,12 @@
 // The types of the standard library that travel without a codec.
 
 extension [UInt8]: SharedValue {
+    @inlinable
     public func withSharedBytes<Result>(_ body: (ValueKind, UnsafeRawBufferPointer) -> Result) -> Result {
         withUnsafeBytes { bytes in body(.bytes, bytes) }
     }
 
+    @inlinable
     public init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind) {
         guard kind == .bytes else { return nil }
         self = Array(bytes)
@@ -12,11 +14,13 @@ extension [UInt8]: SharedValue {
 }
 
 extension String: SharedValue {
+    @inlinable
     public func withSharedBytes<Result>(_ body: (ValueKind, UnsafeRawBufferPointer) -> Result) -> Result {
         var text = self
         return text.withUTF8 { utf8 in body(.string, UnsafeRawBufferPointer(utf8)) }
     }
 
+    @inlinable
     public init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind) {
         guard kind == .string else { return nil }
         self = String(decoding: bytes, as: UTF8.self)
@@ -24,11 +28,13 @@ extension String: SharedValue {
 }
 
 extension Bool: SharedValue {
+    @inlinable
     public func withSharedBytes<Result>(_ body: (ValueKind, UnsafeRawBufferPointer) -> Result) -> Result {
         let byte: UInt8 = self ? 1 : 0
         return withUnsafeBytes(of: byte) { bytes in body(.boolean, bytes) }
     }
 
+    @inlinable
     public init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind) {
         guard kind == .boolean, bytes.count == 1, bytes[0] < 2 else { return nil }
         self = bytes[0] == 1
@@ -36,10 +42,12 @@ extension Bool: SharedValue {
 }
 
 extension Double: SharedValue {
+    @inlinable
     public func withSharedBytes<Result>(_ body: (ValueKind, UnsafeRawBufferPointer) -> Result) -> Result {
         withUnsafeBytes(of: self) { bytes in body(.double, bytes) }
     }
 
+    @inlinable
     public init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind) {
         guard kind == .double, bytes.count == 8 else { return nil }
         self = bytes.loadUnaligned(as: Double.self)
@@ -47,10 +55,12 @@ extension Double: SharedValue {
 }
 
 extension Float: SharedValue {
+    @inlinable
     public func withSharedBytes<Result>(_ body: (ValueKind, UnsafeRawBufferPointer) -> Result) -> Result {
         Double(self).withSharedBytes(body)
     }
 
+    @inlinable
     public init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind) {
         guard let double = Double(sharedBytes: bytes, kind: kind) else { return nil }
         self = Float(double)
@@ -59,6 +69,7 @@ extension Float: SharedValue {
 
 /// Every integer type stores the same kinds, so that a number can be read by whichever type it fits into.
 extension SharedValue where Self: FixedWidthInteger {
+    @inlinable
     public func withSharedBytes<Result>(_ body: (ValueKind, UnsafeRawBufferPointer) -> Result) -> Result {
         if let small = Int64(exactly: self) {
             return withUnsafeBytes(of: small) { bytes in body(.integer, bytes) }
@@ -67,6 +78,7 @@ extension SharedValue where Self: FixedWidthInteger {
         return withUnsafeBytes(of: large) { bytes in body(.unsigned, bytes) }
     }
 
+    @inlinable
     public init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind) {
         guard bytes.count == 8 else { return nil }
         switch kind {

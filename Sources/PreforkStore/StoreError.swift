@@ -34,13 +34,29 @@ public struct StoreError: Error, Equatable, Sendable {
         case system(SystemError)
     }
 
-    public let code: Code
+    public var code: Code { storage.code }
     /// The key or channel in question; empty where there is none. Never a value.
-    public let key: String
+    public var key: String { storage.key }
+
+    /// One pointer: an error of many words, though it is never thrown, would make every fast path pay for its room.
+    private let storage: Storage
+
+    private final class Storage: Sendable {
+        let code: Code
+        let key: String
+
+        init(_ code: Code, _ key: String) {
+            self.code = code
+            self.key = key
+        }
+    }
 
     package init(_ code: Code, key: String = "") {
-        self.code = code
-        self.key = key
+        storage = Storage(code, key)
+    }
+
+    public static func == (a: StoreError, b: StoreError) -> Bool {
+        a.code == b.code && a.key == b.key
     }
 
     package init(_ error: SystemError) {

@@ -3,7 +3,8 @@
 import Synchronization
 
 /// When a value is to be stored.
-package enum PutCondition {
+@usableFromInline
+package enum PutCondition: Sendable {
     case always, ifAbsent, ifPresent
 }
 

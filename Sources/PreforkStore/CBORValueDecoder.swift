@@ -1,0 +1,112 @@
+// The decoder of one value of a document.
+
+/// What `init(from:)` of one value gets, and the state behind its containers.
+final class CBORValueDecoder: Decoder {
+    let reader: CBORReader
+    let offset: Int
+    private let above: CBORPath?
+    private let key: (any CodingKey)?
+    private lazy var path: CBORPath? = key.map { CBORPath(above: above, key: $0) }
+    /// Where the keyed containers of this value look for the next key.
+    private(set) var entries: CBOREntries?
+    private var index: CBORKeyIndex?
+
+    init(_ reader: CBORReader, at offset: Int, above: CBORPath?, key: (any CodingKey)?) {
+        self.reader = reader
+        self.offset = offset
+        self.above = above
+        self.key = key
+    }
+
+    var codingPath: [any CodingKey] { path?.keys ?? [] }
+    var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+    func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+        if entries == nil { entries = CBOREntries(reader.items(of: try container(.map, [String: Any].self))) }
+        return KeyedDecodingContainer(CBORKeyedDecoding<Key>(value: self))
+    }
+
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+        CBORUnkeyedDecoding(value: self, items: reader.items(of: try container(.array, [Any].self)))
+    }
+
+    func singleValueContainer() -> any SingleValueDecodingContainer {
+        CBORSingleValueDecoding(value: self)
+    }
+
+    private func container(_ major: CBORMajor, _ type: Any.Type) throws -> CBORHead {
+        guard let head = reader.item(at: offset), head.major == major else {
+            throw failure(.otherType, type, at: offset, key: nil)
+        }
+        return head
+    }
+}
+
+/// What the containers ask for. `key` is nil for the value itself.
+extension CBORValueDecoder {
+    /// The item as this value, or as one in its containers.
+    func decode<Value: Decodable>(
+        _ type: Value.Type, at offset: Int? = nil, key: @autoclosure () -> (any CodingKey)? = nil
+    ) throws -> Value {
+        let place = offset ?? self.offset
+        // Others write bytes as an array of numbers; that takes the long way.
+        if let direct = CBORDirectType(type), direct != .byteString || reader.item(at: place)?.major == .bytes {
+            return try scalar(at: place, key: key()) { reader, at throws(CBORMismatch) in
+                try reader.read(type, as: direct, at: at)
+            }
+        }
+        // A wrapper's content is the value itself: it gets this decoder, not one more.
+        return try Value(from: offset == nil ? self : inner(at: place, key: key()))
+    }
+
+    /// The offset of a key's value.
+    func find(_ key: some CodingKey) -> Int? {
+        // Not `entries?.find`: that would hold the field during the call, which the runtime then has to watch.
+        guard var entries else { return nil }
+        if entries.isSlow {
+            if index == nil { index = CBORKeyIndex(entries, in: reader) }
+            return index?.find(key)
+        }
+        let found = entries.find(key, in: reader)
+        self.entries = entries
+        return found
+    }
+
+    /// The item as what `read` makes of it.
+    @inline(__always)
+    func scalar<Value>(
+        at offset: Int, key: @autoclosure () -> (any CodingKey)?,
+        _ read: (CBORReader, Int) throws(CBORMismatch) -> Value
+    ) throws -> Value {
+        do throws(CBORMismatch) {
+            return try read(reader, offset)
+        } catch {
+            throw failure(error, Value.self, at: offset, key: key())
+        }
+    }
+
+    func inner(at offset: Int, key: (any CodingKey)?) -> CBORValueDecoder {
+        CBORValueDecoder(reader, at: offset, above: path, key: key)
+    }
+
+    /// A value that is not there: a superclass's part that nobody has written.
+    func innerNull(key: any CodingKey) -> CBORValueDecoder {
+        CBORValueDecoder(CBORReader([CBORSimple.null]), at: 0, above: path, key: key)
+    }
+
+    func failure(_ mismatch: CBORMismatch, _ type: Any.Type, at offset: Int, key: (any CodingKey)?) -> DecodingError {
+        let found = reader.name(ofItemAt: offset)
+        switch mismatch {
+        case .outOfRange:
+            return .dataCorrupted(context("\(found) that does not fit into \(type)", key))
+        case .otherType where reader.isNil(at: offset):
+            return .valueNotFound(type, context("expected \(type), found null", key))
+        case .otherType:
+            return .typeMismatch(type, context("expected \(type), found \(found)", key))
+        }
+    }
+
+    func context(_ text: String, _ key: (any CodingKey)?) -> DecodingError.Context {
+        DecodingError.Context(codingPath: codingPath + (key.map { [$0] } ?? []), debugDescription: text)
+    }
+}
