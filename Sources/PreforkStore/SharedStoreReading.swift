@@ -23,7 +23,8 @@ extension SharedStore {
             try table.check(raw, 0)
             return withUnsafeTemporaryAllocation(byteCount: EntryShape.largestBlock, alignment: 8) { buffer in
                 var large: StoredValue?
-                let found: (kind: ValueKind, count: Int)? = table.read(raw, table.hash(raw)) { view in
+                let found: (kind: ValueKind, count: Int)? = table.read(raw, table.hash(raw)) { view, _ in
+                    large = nil
                     guard let kind = view.kind else { return nil }
                     guard let bytes = view.contiguousValue, let start = bytes.baseAddress else {
                         large = view.copiedValue()
@@ -75,7 +76,7 @@ extension SharedStore {
     public func stored(_ key: String) throws(StoreError) -> StoredValue? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
-            return table.read(raw, table.hash(raw)) { $0.copiedValue() }
+            return table.read(raw, table.hash(raw)) { view, _ in view.copiedValue() }
         }
     }
 
@@ -86,7 +87,7 @@ extension SharedStore {
     public func get(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
-            let count: Int? = table.read(raw, table.hash(raw)) { view in
+            let count: Int? = table.read(raw, table.hash(raw)) { view, _ in
                 guard let start = buffer.baseAddress, view.valueBytes <= buffer.count else { return view.valueBytes }
                 return view.copyValue(to: start) ? view.valueBytes : nil
             }
@@ -105,7 +106,7 @@ extension SharedStore {
     public func contains(_ key: String) throws(StoreError) -> Bool {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
-            return table.read(raw, table.hash(raw)) { _ in true } ?? false
+            return table.read(raw, table.hash(raw)) { _, _ in true } ?? false
         }
     }
 
@@ -113,7 +114,7 @@ extension SharedStore {
     public func remainingLife(_ key: String) throws(StoreError) -> Duration?? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
-            let expiry: UInt64? = table.read(raw, table.hash(raw)) { $0.expiry }
+            let expiry: UInt64? = table.read(raw, table.hash(raw)) { view, _ in view.expiry }
             return expiry.map { PreforkStore.remainingLife($0) }
         }
     }

@@ -2,6 +2,12 @@
 
 import Synchronization
 
+/// Where an entry was seen: a place and its reference, by which a second look knows whether it has changed.
+struct Sighting: Equatable {
+    var slot: Int
+    var reference: EntryReference
+}
+
 extension StoreTable {
     /// Calls `body` with the entry of `key` and returns what it made of it; nil when there is no entry.
     ///
@@ -11,7 +17,7 @@ extension StoreTable {
     /// A reader waits for nobody: a writer that is stopped or killed has published either the old value or the new one.
     @inline(__always)
     func read<Result>(
-        _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ body: (EntryView) -> Result?
+        _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ body: (EntryView, Sighting) -> Result?
     ) -> Result? {
         let stripe = hash.stripe(of: layout.stripes)
         var attempt = 0
@@ -33,7 +39,7 @@ extension StoreTable {
 
     @inline(__always)
     private func look<Result>(
-        _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ stripe: Int, _ body: (EntryView) -> Result?
+        _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ stripe: Int, _ body: (EntryView, Sighting) -> Result?
     ) -> Look<Result> {
         var bucket = homeBucket(hash)
         let fingerprint = hash.fingerprint
@@ -49,7 +55,7 @@ extension StoreTable {
                         let view = EntryView(self, reference), view.hasKey(key, hash)
                     {
                         let isExpired = view.isExpired
-                        let result = isExpired ? nil : body(view)
+                        let result = isExpired ? nil : body(view, Sighting(slot: slot, reference: reference))
                         guard isStill(seen, reference, slot) else { return .changed }
                         if isExpired { return .missing }
                         // Unchanged and yet not whole: damaged memory. There is no such entry.

@@ -81,55 +81,21 @@ extension StoreTable {
         }
     }
 
-    /// Where each key's value was found: a reference and its place, by which a second look knows whether it changed.
-    private struct Sighting: Equatable {
-        var slot = 0
-        var reference: UInt64 = 0
-    }
-
-    private func sighting(_ key: [UInt8], _ hash: KeyHash, _ value: inout StoredValue?) -> Sighting {
-        let stripe = hash.stripe(of: layout.stripes)
-        return key.withUnsafeBytes { raw in
-            for slot in slots(of: hash) {
-                let seen = EntryReference(bits: memory.acquire(slot))
-                let reference = seen.isPending ? resolve(seen, slot, stripe) : seen
-                guard reference.fingerprint == hash.fingerprint, !reference.isEmpty,
-                    let view = EntryView(self, reference), view.hasKey(raw, hash), !view.isExpired
-                else { continue }
-                value = view.copiedValue()
-                atomicMemoryFence(ordering: .acquiring)
-                return Sighting(slot: slot, reference: reference.bits)
-            }
-            value = nil
-            return Sighting()
-        }
-    }
-
-    private func slots(of hash: KeyHash) -> [Int] {
-        let stripe = hash.stripe(of: layout.stripes)
-        var slots: [Int] = []
-        var next: Int? = homeBucket(hash)
-        for _ in 0...layout.overflowBuckets {
-            guard let bucket = next else { break }
-            for index in 0..<StoreLayout.slotsPerBucket { slots.append(bucket + index * 8) }
-            next = linkedBucket(bucket, stripe: stripe)
-        }
-        return slots
-    }
-
     /// Two looks that see the same at the same places saw what was there in between, all at once: no reference comes
     /// back, because its version grows.
     private func lookTwice(_ keys: [[UInt8]], _ hashes: [KeyHash]) -> [[UInt8]: StoredValue]? {
         var values: [[UInt8]: StoredValue] = [:]
-        var sightings: [Sighting] = []
+        var sightings: [Sighting?] = []
         for (key, hash) in zip(keys, hashes) {
-            var value: StoredValue?
-            sightings.append(sighting(key, hash, &value))
-            if let value { values[key] = value }
+            let found: (sighting: Sighting, value: StoredValue)? = key.withUnsafeBytes { raw in
+                read(raw, hash) { view, sighting in view.copiedValue().map { (sighting, $0) } }
+            }
+            sightings.append(found?.sighting)
+            values[key] = found?.value
         }
         for (index, (key, hash)) in zip(keys, hashes).enumerated() {
-            var value: StoredValue?
-            if sighting(key, hash, &value) != sightings[index] { return nil }
+            let sighting = key.withUnsafeBytes { raw in read(raw, hash) { _, sighting in sighting } }
+            if sighting != sightings[index] { return nil }
         }
         return values
     }

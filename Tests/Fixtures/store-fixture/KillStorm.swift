@@ -66,7 +66,7 @@ private func readForEver(_ store: SharedStore, _ counters: SharedCounters, _ see
             counters[0] += 1
         }
         if counters[2] % 16 == 0, let values = try? store.get(several: accounts) {
-            let sum = values.values.reduce(Int64(0)) { $0 + ((try? $1.decoded(codec: CBORCodec())) ?? 0) }
+            let sum = values.values.reduce(Int64(0)) { $0 + ((try? $1.decoded(as: Int64.self, codec: CBORCodec())) ?? 0) }
             if sum != Storm.balance * Int64(Storm.accounts) { counters[1] += 1 }
         }
         if counters[2] % 256 == 0 {
