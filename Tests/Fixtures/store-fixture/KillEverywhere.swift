@@ -67,6 +67,10 @@ func killEverywhereScenario(_ arguments: [String]) throws {
     var failures = 0
     // Several stripes, so that a step has several locks; a small store for the eviction.
     let capacity = name == "evict" ? StoreCapacity(entries: 64, bytes: 1 << 20) : .init(entries: 1_000, bytes: 4 << 20)
+    // The runtime looks up types when they are first used: some hundred thousand instructions that are not the store's.
+    let warmUp = try SharedStore(capacity: capacity, whenFull: name == "evict" ? .evictLeastRecentlyUsed : .refuse)
+    try operation.prepare(warmUp)
+    try operation.act(warmUp)
     for instructions in Swift.stride(from: 0, to: Int.max, by: stride) {
         let store = try SharedStore(
             capacity: capacity, whenFull: name == "evict" ? .evictLeastRecentlyUsed : .refuse, lockTimeout: .seconds(5))
