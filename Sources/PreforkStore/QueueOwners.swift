@@ -4,14 +4,24 @@ package import PreforkSystem
 import Synchronization
 
 /// A process that receives, and the place where it is written down.
-package struct QueueOwner: Hashable, Sendable {
+package struct QueueOwner: Identifiable, Sendable {
     package let slot: Int
     package let process: ProcessIdentity
     /// Whether it had messages in flight when it was looked at.
     package let isBusy: Bool
+
+    package struct ID: Hashable, Sendable {
+        let slot: Int
+        let process: ProcessIdentity
+    }
+
+    package var id: ID { ID(slot: slot, process: process) }
 }
 
 extension QueueTable {
+    package static let maximumOwners = QueueOwnerWord.slots
+    package static let cellByteCount = QueueCell.payloadBytes
+
     /// This process's place among the owners, in one word, so that threads see it whole.
     struct Seat {
         let word: UInt64

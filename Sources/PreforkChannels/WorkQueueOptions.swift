@@ -1,0 +1,45 @@
+// How large a work queue is and what it promises.
+
+/// Settings of a `WorkQueue`, fixed when it is made.
+public struct WorkQueueOptions: Hashable, Sendable {
+    /// What becomes of a message whose receiver does not acknowledge it.
+    public struct Redelivery: Hashable, Sendable {
+        let attempts: Int
+
+        /// A message is gone from the queue when it is received: at most once. `acknowledge` and `reject` do nothing.
+        public static let none = Redelivery(attempts: 0)
+
+        /// A message whose receiver is killed, rejects it or forgets it goes to another receiver: at least once.
+        ///
+        /// - Parameter attempts: how often it is delivered, 1 to 30; a message that has failed so often goes to the
+        ///   dead letters.
+        public static func unacknowledged(attempts: Int = 3) -> Redelivery { Redelivery(attempts: attempts) }
+    }
+
+    /// Room for messages, in bytes: 1 KiB to 1 TiB. A message takes whole cells of 256 bytes.
+    public var capacity: Int
+    public var redelivery: Redelivery
+    /// The largest message, in bytes of its coded form: 1 to a quarter of the capacity.
+    public var messageLimit: Int
+
+    /// - Parameter messageLimit: nil: 64 KiB, or a quarter of the capacity if that is less.
+    public init(capacity: Int = 1 << 20, redelivery: Redelivery = .none, messageLimit: Int? = nil) {
+        self.capacity = capacity
+        self.redelivery = redelivery
+        self.messageLimit = messageLimit ?? min(65_536, capacity / 4)
+    }
+
+    /// - Throws: `.badArgument`.
+    func check(_ name: String) throws(WorkQueueError) {
+        guard (1024...1 << 40).contains(capacity) else {
+            throw WorkQueueError(.badArgument("a capacity of \(capacity) bytes; it is 1 KiB to 1 TiB"), queue: name)
+        }
+        guard (1...capacity / 4).contains(messageLimit) else {
+            throw WorkQueueError(
+                .badArgument("a message limit of \(messageLimit) bytes; it is 1 to a quarter of the capacity"), queue: name)
+        }
+        guard redelivery == .none || (1...30).contains(redelivery.attempts) else {
+            throw WorkQueueError(.badArgument("\(redelivery.attempts) attempts; there are 1 to 30"), queue: name)
+        }
+    }
+}
