@@ -13,19 +13,21 @@ extension WorkQueue {
     /// - Throws: `WorkQueueError` `.closed`, `.undecodable`, `.tooManyReceivers`, `.busy`, `.corrupt`;
     ///   `CancellationError`.
     public func receive() async throws -> Delivery<Message> {
-        try await receive(within: nil)
+        try Task.checkCancellation()
+        if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
+        return try await wait(timeout: nil)
     }
 
     /// The next message; waits until there is one, but not longer than `timeout`.
     ///
     /// - Throws: as `receive`, and `.timedOut`.
     public func receive(timeout: Duration) async throws -> Delivery<Message> {
-        try await receive(within: timeout)
-    }
-
-    private func receive(within timeout: Duration?) async throws -> Delivery<Message> {
         try Task.checkCancellation()
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
+        return try await wait(timeout: timeout)
+    }
+
+    private func wait(timeout: Duration?) async throws -> Delivery<Message> {
         let table = table
         let isWatching = options.redelivery != .none
         let arrival = try await receivers.wait(for: (), timeout: timeout) { loop in

@@ -12,17 +12,15 @@ extension WorkQueue {
     /// - Throws: `WorkQueueError` `.closed`, `.messageTooLarge`, `.busy`, `.corrupt`; what the codec throws;
     ///   `CancellationError`, also while it waits. In all cases nothing was sent.
     public func send(_ message: Message) async throws {
-        try await send(message, within: nil)
+        try Task.checkCancellation()
+        guard let value = try sendNow(message) else { return }
+        try await senders.wait(for: value, timeout: nil) { _ in nil }
     }
 
     /// Sends a message; waits while the queue is full, but not longer than `timeout`.
     ///
     /// - Throws: as `send`, and `.timedOut`.
     public func send(_ message: Message, timeout: Duration) async throws {
-        try await send(message, within: timeout)
-    }
-
-    private func send(_ message: Message, within timeout: Duration?) async throws {
         try Task.checkCancellation()
         guard let value = try sendNow(message) else { return }
         try await senders.wait(for: value, timeout: timeout) { _ in nil }
@@ -60,23 +58,29 @@ extension WorkQueue {
 
     /// - Returns: nil when it is sent; else the message as bytes, which finds no room.
     private func sendNow(_ message: Message) throws -> StoredValue? {
-        var outcome: Result<StoredValue?, any Error> = .success(nil)
-        try coding.encode(message) { kind, bytes in
-            outcome = Result {
-                guard bytes.count <= options.messageLimit else {
-                    throw WorkQueueError(
-                        .messageTooLarge(bytes: bytes.count, limit: options.messageLimit), queue: name)
-                }
-                if try table.send(kind, bytes, sleeping: false, queue: name) { return nil }
-                // Receivers that died with large messages may hold the room.
-                if table.counters.inFlight > 0, try mapped({ () throws(QueueTable.Failure) in
-                    try table.reclaim(onlyBusy: true)
-                }) > 0, try table.send(kind, bytes, sleeping: false, queue: name) {
-                    return nil
-                }
-                return StoredValue(kind: kind, bytes: Array(bytes))
-            }
+        var outcome: Result<StoredValue?, WorkQueueError> = .success(nil)
+        try coding.encode(message) { [table, name] kind, bytes in
+            outcome = Result { () throws(WorkQueueError) in try table.sendNow(kind, bytes, queue: name) }
         }
         return try outcome.get()
+    }
+}
+
+extension QueueTable {
+    /// - Returns: nil when it is sent; else the message, which finds no room.
+    func sendNow(
+        _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, queue: String
+    ) throws(WorkQueueError) -> StoredValue? {
+        guard bytes.count <= messageLimit else {
+            throw WorkQueueError(.messageTooLarge(bytes: bytes.count, limit: messageLimit), queue: queue)
+        }
+        if try send(kind, bytes, sleeping: false, queue: queue) { return nil }
+        // Without redelivery, the room of a receiver that died while it copied a large message comes back.
+        if attempts == 0, counters.inFlight > 0, (try? reclaim(onlyBusy: true)) ?? 0 > 0,
+            try send(kind, bytes, sleeping: false, queue: queue)
+        {
+            return nil
+        }
+        return StoredValue(kind: kind, bytes: Array(bytes))
     }
 }
