@@ -45,8 +45,8 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
         coding = ValueCoding(codec: codec)
         do throws(SystemError) {
             table = try QueueTable(
-                cellCount: UInt32(options.capacity / QueueTable.cellByteCount), attempts: options.redelivery.attempts,
-                messageLimit: options.messageLimit)
+                cellCount: UInt32(options.capacity / QueueTable.cellByteCount),
+                attempts: options.redelivery.attempts ?? 0, messageLimit: options.messageLimit)
         } catch {
             throw WorkQueueError(error, queue: name)
         }

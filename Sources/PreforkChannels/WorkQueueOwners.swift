@@ -41,7 +41,8 @@ final class WorkQueueOwners {
         var haveReturned = false
         for owner in owners where watches[owner.id] == nil {
             do {
-                if let watch = try DeathWatch(of: owner.process, on: loop, onDeath: { [weak self] in self?.died(owner) }) {
+                let watch = try DeathWatch(of: owner.process, on: loop) { [weak self] in self?.died(owner) }
+                if let watch {
                     watches[owner.id] = watch
                 } else {
                     haveReturned = try table.reclaim(owner) > 0 || haveReturned

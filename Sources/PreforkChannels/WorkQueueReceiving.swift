@@ -97,13 +97,13 @@ extension WorkQueue {
     /// Calls `body` with one message after another, until the queue is closed and empty.
     ///
     /// The message is acknowledged when `body` returns. When it throws, the message is delivered again, here or
-    /// elsewhere, until its attempts are used up; then it is a dead letter. A message of another type is a dead letter at
-    /// once. Run it in several tasks to have several messages in work.
+    /// elsewhere, until its attempts are used up; then it is a dead letter. A message of another type is a dead letter
+    /// at once. Run it in several tasks to have several messages in work.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled: a message whose `body` throws because of that counts as
-    ///   an attempt, too. In a queue without redelivery, what `body` throws: the message is gone. Otherwise as
+    /// - Throws: `CancellationError` when the task is cancelled: a message whose `body` throws because of that counts
+    ///   as an attempt, too. In a queue without redelivery, what `body` throws: the message is gone. Otherwise as
     ///   `receive`, without `.closed` and `.undecodable`.
-    public func onReceive(_ body: @Sendable (Message) async throws -> Void) async throws {
+    public func onReceive(_ body: (Message) async throws -> Void) async throws {
         while true {
             let delivery: Delivery<Message>
             do {

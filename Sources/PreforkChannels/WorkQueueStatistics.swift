@@ -2,8 +2,8 @@
 
 import PreforkStore
 
-/// Numbers of a `WorkQueue`, all processes together. A picture taken without a lock: each number is right, not all are of
-/// one moment; a process that is killed may leave a count one short.
+/// Numbers of a `WorkQueue`, all processes together. A picture taken without a lock: each number is right, not all are
+/// of one moment; a process that is killed may leave a count one short.
 public struct WorkQueueStatistics: Hashable, Sendable {
     /// Messages that went in.
     public let sent: Int

@@ -7,15 +7,20 @@ extension QueueTable {
         return .corrupt(what)
     }
 
-    /// Makes `cell` the last of a list of messages.
-    func append(_ cell: UInt32, to head: QueueHeader, tail: QueueHeader) {
-        self[cell, .follower] = QueueCell.none
+    /// The last message of a list, or no cell. Asked before a commit, so that damage is found before, too.
+    func last(of head: QueueHeader, tail: QueueHeader, tag: QueueState.Tag) throws(Failure) -> UInt32 {
+        if self[link: head] == QueueCell.none { return QueueCell.none }
         let last = self[link: tail]
-        if last < cellCount, self[link: head] != QueueCell.none {
-            self[last, .follower] = cell
-        } else {
-            self[link: head] = cell
+        guard last < cellCount, self[state: last].tag == tag, self[last, .follower] == QueueCell.none else {
+            throw damage("the last message")
         }
+        return last
+    }
+
+    /// Makes `cell` the last of a list of messages, after `last`.
+    func append(_ cell: UInt32, after last: UInt32, to head: QueueHeader, tail: QueueHeader) {
+        self[cell, .follower] = QueueCell.none
+        if last == QueueCell.none { self[link: head] = cell } else { self[last, .follower] = cell }
         self[link: tail] = cell
     }
 

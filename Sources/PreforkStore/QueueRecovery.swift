@@ -1,8 +1,9 @@
 // The lists of a queue, made anew out of the state words of its messages.
 
 extension QueueTable {
-    /// Puts in order what the lock's last owner has left behind when it was killed, or what damage has disturbed. Bounded:
-    /// a few steps for each cell and a merge sort. May itself be interrupted by death; the next one begins again.
+    /// Puts in order what the lock's last owner has left behind when it was killed, or what damage has disturbed.
+    /// Bounded: a few steps for each cell and a merge sort. May itself be interrupted by death; the next one begins
+    /// again.
     func recover(afterDeath: Bool) throws(Failure) {
         self[.isUnsettled] = 1
         // First, as everywhere: the sleepers come to the lock and find what there is.

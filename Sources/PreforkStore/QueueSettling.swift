@@ -63,10 +63,11 @@ extension QueueTable {
     /// Moves a message that is in no list to the dead letters.
     private func bury(_ cell: UInt32) throws(Failure) {
         let length = try checkedLength(of: cell)
+        let last = try last(of: .deadHead, tail: .deadTail, tag: .dead)
         // Senders, because dead letters over their share are dropped.
         wakeSenders()
         self[state: cell] = self[state: cell].with(.dead)
-        append(cell, to: .deadHead, tail: .deadTail)
+        append(cell, after: last, to: .deadHead, tail: .deadTail)
         self[.deadCount] &+= 1
         self[.deadCells] &+= UInt64(Self.cells(for: length))
         self[.died] &+= 1

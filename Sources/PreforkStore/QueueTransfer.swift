@@ -42,7 +42,9 @@ extension QueueTable {
     /// - Parameters:
     ///   - bytes: at most `messageLimit`.
     ///   - sleeping: the caller will sleep on `sendersBell` if there is none; it has it in its epoll already.
-    package func put(_ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, sleeping: Bool) throws(Failure) -> QueueSending {
+    package func put(
+        _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, sleeping: Bool
+    ) throws(Failure) -> QueueSending {
         let needed = Self.cells(for: bytes.count)
         try acquire()
         defer { release() }
@@ -51,8 +53,9 @@ extension QueueTable {
             if sleeping { self[.sendersSleep] = 1 }
             return .full
         }
+        let last = try last(of: .readyHead, tail: .readyTail, tag: .ready)
         let head = self[link: .freeHead]
-        let (_, rest) = try fill(head, cells: needed, with: bytes)
+        let rest = try fill(head, cells: needed, with: bytes)
         self[link: .freeHead] = rest
         subtract(UInt64(needed), from: .freeCount)
         self[head, .length] = UInt32(truncatingIfNeeded: bytes.count)
@@ -62,30 +65,28 @@ extension QueueTable {
         self[.nextSequence] = sequence &+ 1
         wakeReceivers()
         self[state: head] = QueueState(.ready, sequence: sequence, attempts: 0)
-        append(head, to: .readyHead, tail: .readyTail)
+        append(head, after: last, to: .readyHead, tail: .readyTail)
         self[.readyCount] &+= 1
         self[.sent] &+= 1
         return .sent
     }
 
-    /// Copies `bytes` into free cells.
+    /// Copies `bytes` into free cells. They are linked already, and stay so.
     ///
-    /// - Returns: the last cell of the message and the first free one behind it.
+    /// - Returns: the first free cell behind them.
     private func fill(
         _ head: UInt32, cells count: Int, with bytes: UnsafeRawBufferPointer
-    ) throws(Failure) -> (last: UInt32, rest: UInt32) {
+    ) throws(Failure) -> UInt32 {
         var cell = head
-        var last = head
         var offset = 0
         for _ in 0..<count {
             guard cell < cellCount, self[state: cell] == .free else { throw damage("a free cell") }
             let part = min(bytes.count - offset, QueueCell.payloadBytes)
             if part > 0 { self.bytes(of: cell).copyMemory(from: bytes.baseAddress! + offset, byteCount: part) }
             offset += part
-            last = cell
             cell = self[cell, .next]
         }
-        return (last, cell)
+        return cell
     }
 
     /// Takes the next message out for delivery.
@@ -141,7 +142,8 @@ extension QueueTable {
         guard old.tag == .ready, length <= messageLimit else { throw damage("a ready message") }
         let kind = self[cell, .kind]
         let new = QueueState(
-            .taken, sequence: old.sequence, attempts: min(old.attempts + 1, QueueState.maximumAttempts), owner: seat.slot)
+            .taken, sequence: old.sequence, attempts: min(old.attempts + 1, QueueState.maximumAttempts),
+            owner: seat.slot)
         let isWhole = length <= buffer.count
         if isWhole {
             buffer.copyMemory(from: UnsafeRawBufferPointer(start: bytes(of: cell), count: length))

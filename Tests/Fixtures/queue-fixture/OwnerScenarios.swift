@@ -185,3 +185,18 @@ func forkedDeliveryScenario(_ arguments: [String]) throws {
     try delivery?.acknowledge()
     say("in flight \(queue.inFlight)")
 }
+
+/// `generations COUNT`: so many processes receive one message each, one after the other; more than there are places.
+func generationsScenario(_ arguments: [String]) throws {
+    let queue = try WorkQueue<Int>(name: "generations", WorkQueueOptions(redelivery: .unacknowledged()))
+    for number in 0..<Int(arguments[0])! {
+        try queue.sendBlocking(number)
+        let worker = try child {
+            let delivery = try queue.receiveBlocking()
+            if delivery.attempt == 2 || number % 3 > 0 { try delivery.acknowledge() } else { raise(SIGKILL) }
+        }
+        waitForEnd(worker)
+    }
+    while let delivery = try queue.tryReceive() { try delivery.acknowledge() }
+    say("acknowledged \(queue.stats.acknowledged), free \(queue.stats.free == queue.stats.capacity)")
+}

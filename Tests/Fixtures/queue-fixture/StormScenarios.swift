@@ -83,8 +83,8 @@ func throughputScenario(_ arguments: [String]) throws {
 
 /// `storm KILLS SEED`: two senders and three receivers, of whom one is killed at a random moment, again and again.
 ///
-/// A sender notes a number before it sends it and when it is sent; a receiver when it has it. Nothing that was sent may be
-/// missing, and no message may be other than it was sent.
+/// A sender notes a number before it sends it and when it is sent; a receiver when it has it. Nothing that was sent may
+/// be missing, and no message may be other than it was sent.
 func stormScenario(_ arguments: [String]) throws {
     let kills = Int(arguments[0])!
     var random = SplitMix(state: UInt64(arguments[1])!)
@@ -111,6 +111,38 @@ func stormScenario(_ arguments: [String]) throws {
     say("recoveries \(stats.recoveries)")
     say("lost \(ledger.lost) torn \(ledger.torn)")
     say("ready \(stats.ready) in flight \(stats.inFlight) leaked \(stats.capacity - stats.free)")
+}
+
+/// `quiet KILLS SEED`: receivers sleep between messages, and each message may be its sender's last. One that is in the
+/// queue must not lie there beside sleepers.
+func quietScenario(_ arguments: [String]) throws {
+    var random = SplitMix(state: UInt64(arguments[1])!)
+    let queue = try WorkQueue<Int>(name: "quiet", WorkQueueOptions(redelivery: .unacknowledged(attempts: 30)))
+    let receivers = try (0..<2).map { number in
+        try child {
+            if number == 0 {
+                try EventLoop().run { for try await delivery in queue.deliveries { try delivery.acknowledge() } }
+            } else {
+                while true { try queue.receiveBlocking().acknowledge() }
+            }
+        }
+    }
+    var left = 0
+    for _ in 0..<Int(arguments[0])! {
+        let sender = try child {
+            while true {
+                try queue.sendBlocking(1)
+                usleep(30)
+            }
+        }
+        usleep(UInt32(100 + random.next() % 1_000))
+        killAndReap(sender)
+        until { queue.count == 0 && queue.inFlight == 0 && receivers.allSatisfy { state(of: $0) == "S" } }
+        if try queue.tryReceive() != nil { left += 1 }
+    }
+    for receiver in receivers { killAndReap(receiver) }
+    say("recoveries \(queue.stats.recoveries)")
+    say("left beside sleepers \(left)")
 }
 
 private func expectProgress(_ queue: WorkQueue<[UInt8]>) throws {

@@ -12,6 +12,8 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "full": fullScenario,
     "forked-delivery": forkedDeliveryScenario,
     "ping-pong": pingPongScenario,
+    "generations": generationsScenario,
+    "quiet": quietScenario,
     "storm": stormScenario,
     "throughput": throughputScenario,
 ]
