@@ -51,11 +51,11 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
             throw WorkQueueError(error, queue: name)
         }
         let table = table
-        let timedOut: @Sendable (Duration) -> any Error = { WorkQueueError(.timedOut(after: $0), queue: name) }
-        receivers = WorkQueueLine(bell: table.receiversBell.descriptor.number, timedOut: timedOut) {
+        let error: @Sendable (WorkQueueError.Code) -> WorkQueueError = { WorkQueueError($0, queue: name) }
+        receivers = WorkQueueLine(of: table, bell: table.receiversBell.descriptor.number, error: error) {
             try table.receive(sleeping: true, queue: name)
         }
-        senders = WorkQueueLine(bell: table.sendersBell.descriptor.number, timedOut: timedOut) { value in
+        senders = WorkQueueLine(of: table, bell: table.sendersBell.descriptor.number, error: error) { value in
             try value.bytes.withUnsafeBytes { try table.send(value.kind, $0, sleeping: true, queue: name) } ? () : nil
         }
     }

@@ -41,7 +41,7 @@ public struct WorkQueueError: Error, Equatable, Sendable {
         let code: Code =
             switch failure {
             case .busy: .busy
-            case .corrupt(let what): .corrupt("\(what)")
+            case .corrupt(let what): .corrupt(what)
             case .tooManyOwners: .tooManyReceivers(limit: QueueTable.maximumOwners)
             }
         self.init(code, queue: queue)

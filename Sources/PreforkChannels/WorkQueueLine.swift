@@ -1,6 +1,7 @@
 // Those tasks of this process that wait for a message, or for room.
 
 import PreforkEventLoop
+import PreforkStore
 import PreforkSystem
 import Synchronization
 
@@ -12,7 +13,8 @@ import Synchronization
 final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     /// Tries once. nil: not now, and the bell will ring.
     private let attempt: @Sendable (Wanted) throws -> Answer?
-    private let timedOut: @Sendable (Duration) -> any Error
+    private let error: @Sendable (WorkQueueError.Code) -> WorkQueueError
+    private let table: QueueTable
     private let bell: Int32
     private let state = Mutex(State())
 
@@ -31,11 +33,12 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     }
 
     init(
-        bell: Int32, timedOut: @escaping @Sendable (Duration) -> any Error,
+        of table: QueueTable, bell: Int32, error: @escaping @Sendable (WorkQueueError.Code) -> WorkQueueError,
         attempt: @escaping @Sendable (Wanted) throws -> Answer?
     ) {
+        self.table = table
         self.bell = bell
-        self.timedOut = timedOut
+        self.error = error
         self.attempt = attempt
     }
 
@@ -46,7 +49,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         for wanted: Wanted, timeout: Duration?,
         owners makeOwners: @escaping @Sendable (EventLoop) -> WorkQueueOwners?
     ) async throws -> Answer {
-        let (seat, id) = sit(on: try EventLoop.chosen())
+        let (seat, id) = sit(on: try chosenLoop())
         return try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
                 // The handler has found nobody if the task was cancelled before this line.
@@ -63,6 +66,14 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         }
     }
 
+    private func chosenLoop() throws(WorkQueueError) -> EventLoop {
+        do {
+            return try EventLoop.chosen()
+        } catch let failure {
+            throw error(.system(failure))
+        }
+    }
+
     /// The loop that waits for this process: that of the last one who came to an empty line.
     private func sit(on loop: EventLoop) -> (WorkQueueSeat, id: UInt64) {
         let (seat, id, old) = state.withLock { state -> (WorkQueueSeat, UInt64, WorkQueueSeat?) in
@@ -73,7 +84,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
             state.lastID += 1
             if let seat = state.seat, seat.loop === loop || !state.waiters.isEmpty { return (seat, state.lastID, nil) }
             let old = state.seat
-            let seat = WorkQueueSeat(loop: loop)
+            let seat = WorkQueueSeat(loop: loop, table: table)
             state.seat = seat
             return (seat, state.lastID, old)
         }
@@ -89,14 +100,14 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
             try seat.listen(to: bell, makeOwners) { [weak self, weak seat] in
                 if let self, let seat { serve(on: seat) }
             }
-        } catch {
-            end(id, throwing: error)
+        } catch let failure {
+            end(id, throwing: error(.system(failure)))
             return
         }
         if let timeout {
             seat.timers[id] = seat.loop.call(after: timeout) { [weak self] in
                 guard let self else { return }
-                end(id, throwing: timedOut(timeout))
+                end(id, throwing: error(.timedOut(after: timeout)))
             }
         }
         serve(on: seat)
@@ -150,14 +161,17 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
 
 /// A line's place in a loop.
 final class WorkQueueSeat: @unchecked Sendable {
-    // Sendable: `loop` is constant; everything else is touched on its thread only.
+    // Sendable: `loop` and `table` are constant and safe anywhere; everything else is touched on its thread only.
     let loop: EventLoop
     fileprivate var timers: [UInt64: ScheduledCall] = [:]
     private(set) var owners: WorkQueueOwners?
     private var watch: Watch?
+    /// Owns the bell, which must not be closed while the loop watches it.
+    private let table: QueueTable
 
-    init(loop: EventLoop) {
+    init(loop: EventLoop, table: QueueTable) {
         self.loop = loop
+        self.table = table
     }
 
     /// Has `serve` called whenever the bell rings or another process's end has brought something back.

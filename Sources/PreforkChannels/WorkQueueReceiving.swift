@@ -57,7 +57,7 @@ extension WorkQueue {
     public func receiveBlocking(timeout: Duration? = nil) throws -> Delivery<Message> {
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
         let deadline = timeout.map { MonotonicInstant.now + $0 } ?? .distantFuture
-        let arrival = try sleepers.receiving.with(bell: table.receiversBell.descriptor.number) { sleeper in
+        let arrival = try sleepers.receiving.with(bell: table.receiversBell.descriptor.number, queue: name) { sleeper in
             while true {
                 if let arrival = try table.receive(sleeping: true, queue: name) { return arrival }
                 // After the flag is up, so that a receiver who comes now rings the bell.
@@ -125,7 +125,9 @@ extension WorkQueue {
     }
 
     func decode(_ arrival: QueueArrival) throws -> Message {
-        guard let kind = arrival.kind else { throw WorkQueueError(.corrupt("a message's kind"), queue: name) }
+        guard let kind = arrival.kind else {
+            throw WorkQueueError(WorkQueueError.Code.corrupt("a message's kind"), queue: name)
+        }
         return try arrival.bytes.withUnsafeBytes { try coding.decode(kind, $0) }
     }
 

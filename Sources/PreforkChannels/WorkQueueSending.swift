@@ -42,7 +42,7 @@ extension WorkQueue {
     public func sendBlocking(_ message: Message, timeout: Duration? = nil) throws {
         guard let value = try sendNow(message) else { return }
         let deadline = timeout.map { MonotonicInstant.now + $0 } ?? .distantFuture
-        try sleepers.sending.with(bell: table.sendersBell.descriptor.number) { sleeper in
+        try sleepers.sending.with(bell: table.sendersBell.descriptor.number, queue: name) { sleeper in
             while true {
                 let isSent = try value.bytes.withUnsafeBytes {
                     try table.send(value.kind, $0, sleeping: true, queue: name)

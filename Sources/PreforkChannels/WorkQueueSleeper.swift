@@ -91,7 +91,18 @@ final class WorkQueueSleepers: Sendable {
         var sleepers: [WorkQueueSleeper] = []
     }
 
+    /// - Throws: what `body` throws; a `SystemError` as `WorkQueueError`.
     func with<Answer>(
+        bell: Int32, queue: String, _ body: (WorkQueueSleeper) throws -> Answer
+    ) throws -> Answer {
+        do {
+            return try with(bell: bell, body)
+        } catch let error as SystemError {
+            throw WorkQueueError(error, queue: queue)
+        }
+    }
+
+    private func with<Answer>(
         bell: Int32, _ body: (WorkQueueSleeper) throws -> Answer
     ) throws -> Answer {
         let idleOne = idle.withLock { idle -> Unchecked? in

@@ -2,7 +2,7 @@
 
 extension QueueTable {
     /// Says that the lists cannot be trusted: whoever takes the lock next tries to make them anew.
-    func damage(_ what: StaticString) -> Failure {
+    func damage(_ what: String) -> Failure {
         self[.isUnsettled] = 1
         return .corrupt(what)
     }

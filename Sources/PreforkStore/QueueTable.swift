@@ -16,11 +16,9 @@ package final class QueueTable: @unchecked Sendable {
         /// The lock's holder is stopped, or the machine is overloaded.
         case busy
         /// The shared memory holds what no process of ours has written.
-        case corrupt(StaticString)
+        case corrupt(String)
         /// As many processes receive as can.
         case tooManyOwners
-
-        package static func == (a: Failure, b: Failure) -> Bool { "\(a)" == "\(b)" }
     }
 
     /// Nanoseconds to wait for the lock.
@@ -129,10 +127,6 @@ package final class QueueTable: @unchecked Sendable {
     package var memoryBehindLock: UnsafeMutableRawBufferPointer {
         let start = QueueHeader.lockOffset + RobustLock.byteCount
         return UnsafeMutableRawBufferPointer(start: mapping.base + start, count: mapping.byteCount - start)
-    }
-
-    func add(_ amount: UInt64, to word: QueueHeader) {
-        self[word] &+= amount
     }
 
     /// A count that damage may have made too small.

@@ -233,4 +233,41 @@ struct WorkQueueTests {
         }
         try await thread.value
     }
+
+    @Test func aMessageThatCannotBeReadIsADeadLetterAtOnce() async throws {
+        let queue = try WorkQueue<Job>(
+            name: "jobs", WorkQueueOptions(redelivery: .unacknowledged()), codec: JobCodec())
+        for text in ["one", "broken", "two", "broken"] { try await queue.send(Job(text: text)) }
+        try queue.close()
+        #expect(try await queue.receive().message == Job(text: "one"))
+        // Forgotten above, so it comes again.
+        #expect(try await queue.receive(timeout: .seconds(10)).message.text == "one")
+        var seen: [String] = []
+        try await queue.onReceive { seen.append($0.text) }
+        #expect(seen == ["one", "two"])
+        let letters = try queue.takeDeadLetters()
+        #expect(letters.map(\.message) == [nil, nil])
+        #expect(letters.map(\.stored?.bytes) == Array(repeating: [200] + Array("broken".utf8), count: 2))
+    }
+}
+
+private struct Job: Codable, Equatable {
+    var text: String
+}
+
+/// Knows one type, and refuses to read one of its values.
+private struct JobCodec: ValueCodec {
+    struct Refused: Error {}
+    let identifier: UInt8 = 200
+
+    func encode<Value: Encodable>(_ value: Value) throws -> [UInt8] {
+        guard let job = value as? Job else { throw Refused() }
+        return Array(job.text.utf8)
+    }
+
+    func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+        let job = Job(text: String(decoding: bytes, as: UTF8.self))
+        guard job.text != "broken", let value = job as? Value else { throw Refused() }
+        return value
+    }
 }

@@ -172,8 +172,8 @@ struct QueueTableTests {
                     _ = try table.takeDeadLetter()
                 } catch let failure as QueueTable.Failure {
                     if case .corrupt = failure { continue }
-                    if failure == .tooManyOwners || failure == .busy { continue }
-                    throw failure
+                    // Garbage can look like 256 receivers, but never like somebody who holds the lock.
+                    try #require(failure == .tooManyOwners || failure == .busy)
                 }
             }
             _ = try? table.reclaim()
