@@ -61,6 +61,7 @@ let package = Package(
         program("store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "Stepping"]),
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork"]),
+        program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork"]),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
@@ -68,7 +69,7 @@ let package = Package(
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",
-            of: ["PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "channel-fixture"]),
+            of: ["PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "channel-fixture", "queue-fixture"]),
         tests(
             "PreforkSubprocessTests",
             of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),

@@ -1,0 +1,173 @@
+// One queue of messages for many workers.
+
+public import PreforkStore
+import PreforkEventLoop
+import PreforkSystem
+
+/// A queue of messages in shared memory: any process sends, any process receives, each message goes to one receiver.
+///
+/// ```swift
+/// let jobs = try WorkQueue<Job>(
+///     name: "jobs", WorkQueueOptions(redelivery: .unacknowledged(attempts: 3)))       // before the fork
+/// try runtime.run { worker in
+///     try await jobs.onReceive { job in try await job.run() }
+/// }
+/// ```
+///
+/// Made before the fork, it is one queue in the supervisor and in every worker, restarted ones included. Messages come
+/// out in the order they went in; one that is delivered again comes first. A process that is killed, at whatever
+/// instruction, loses no message that was sent and blocks nobody; one that is stopped (SIGSTOP) keeps the messages it
+/// has, and if it holds the queue's lock at that moment, the others get `.busy` after a second.
+///
+/// At most 256 processes receive at a time. Tasks of different loops and plain threads may use it together.
+public final class WorkQueue<Message: Codable & Sendable>: Sendable {
+    public let name: String
+    public let options: WorkQueueOptions
+
+    let table: QueueTable
+    let coding: ValueCoding<Message>
+    let receivers: WorkQueueLine<Void, QueueArrival>
+    let senders: WorkQueueLine<StoredValue, Void>
+    let sleepers = (receiving: WorkQueueSleepers(), sending: WorkQueueSleepers())
+
+    /// Makes a queue. In the supervisor, before it forks: a queue that is made in a worker is that worker's alone.
+    ///
+    /// - Parameters:
+    ///   - name: for errors; any text.
+    ///   - codec: for messages whose type does not travel as it is (see `SharedValue`).
+    /// - Throws: `WorkQueueError` `.badArgument`; `.system` when memory or descriptors (two) are not to be had.
+    public init(
+        name: String, _ options: WorkQueueOptions = WorkQueueOptions(), codec: any ValueCodec = workQueueCodec
+    ) throws {
+        try options.check(name)
+        self.name = name
+        self.options = options
+        coding = ValueCoding(codec: codec)
+        do throws(SystemError) {
+            table = try QueueTable(
+                cellCount: UInt32(options.capacity / QueueTable.cellByteCount),
+                attempts: options.redelivery.attempts ?? 0, messageLimit: options.messageLimit)
+        } catch {
+            throw WorkQueueError(error, queue: name)
+        }
+        let table = table
+        let error: @Sendable (WorkQueueError.Code) -> WorkQueueError = { WorkQueueError($0, queue: name) }
+        receivers = WorkQueueLine(of: table, bell: table.receiversBell.descriptor.number, error: error) {
+            try table.receive(sleeping: true, queue: name)
+        }
+        senders = WorkQueueLine(of: table, bell: table.sendersBell.descriptor.number, error: error) { value in
+            try value.bytes.withUnsafeBytes { try table.send(value.kind, $0, sleeping: true, queue: name) } ? () : nil
+        }
+    }
+
+    deinit {
+        receivers.leave()
+        senders.leave()
+    }
+
+    /// How many messages wait for a receiver.
+    public var count: Int { table.counters.ready }
+
+    /// How many messages have been delivered and not been settled yet.
+    public var inFlight: Int { table.counters.inFlight }
+
+    public var stats: WorkQueueStatistics { WorkQueueStatistics(table.counters) }
+
+    /// Ends the queue in all processes. Senders get `.closed`, waiting ones, too. Receivers get what is left, then
+    /// `.closed`: as soon as no message is left and no other process has one that could still come back.
+    ///
+    /// - Throws: `WorkQueueError` `.busy` or `.corrupt`.
+    public func close() throws {
+        try mapped { () throws(QueueTable.Failure) in try table.close() }
+    }
+
+    /// Takes back what dead processes have not acknowledged. Waiting receivers do so by themselves; this is for a
+    /// supervisor whose workers are all gone or busy.
+    ///
+    /// - Returns: how many messages were taken back; those whose attempts are used up are now dead letters.
+    /// - Throws: `WorkQueueError` `.busy` or `.corrupt`.
+    @discardableResult
+    public func reclaim() throws -> Int {
+        try mapped { () throws(QueueTable.Failure) in try table.reclaim() }
+    }
+
+    /// Takes all dead letters out of the queue, the oldest message first. Those that nobody takes are kept as long as
+    /// they fill no more than a quarter of the queue; then the oldest are dropped and counted.
+    ///
+    /// - Throws: `WorkQueueError` `.busy` or `.corrupt`, unless some have been taken already: those are returned.
+    public func takeDeadLetters() throws -> [DeadLetter<Message>] {
+        var letters: [DeadLetter<Message>] = []
+        do {
+            while let arrival = try mapped({ () throws(QueueTable.Failure) in try table.takeDeadLetter() }) {
+                let stored = arrival.kind.map { StoredValue(kind: $0, bytes: arrival.bytes) }
+                letters.append(
+                    DeadLetter(message: try? decode(arrival), attempts: arrival.attempt, stored: stored))
+            }
+        } catch {
+            if letters.isEmpty { throw error }
+        }
+        return letters
+    }
+
+    func mapped<Answer>(_ body: () throws(QueueTable.Failure) -> Answer) throws(WorkQueueError) -> Answer {
+        do {
+            return try body()
+        } catch {
+            throw WorkQueueError(error, queue: name)
+        }
+    }
+}
+
+extension QueueTable {
+    /// - Returns: false when there is no room.
+    func send(
+        _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, sleeping: Bool, queue: String
+    ) throws(WorkQueueError) -> Bool {
+        let outcome: QueueSending
+        do {
+            outcome = try put(kind, bytes, sleeping: sleeping)
+        } catch {
+            throw WorkQueueError(error, queue: queue)
+        }
+        switch outcome {
+        case .sent: return true
+        case .full: return false
+        case .closed: throw WorkQueueError(.closed, queue: queue)
+        }
+    }
+
+    /// - Returns: nil when there is no message.
+    func receive(sleeping: Bool, queue: String) throws(WorkQueueError) -> QueueArrival? {
+        let outcome: QueueReceiving
+        do {
+            outcome = try take(sleeping: sleeping)
+        } catch {
+            throw WorkQueueError(error, queue: queue)
+        }
+        switch outcome {
+        case .message(let arrival): return arrival
+        case .empty: return nil
+        case .closed: throw WorkQueueError(.closed, queue: queue)
+        }
+    }
+}
+
+/// The codec of queues that are given none.
+public let workQueueCodec: any ValueCodec = NoCodec()  // to become CBORCodec()
+
+/// Refuses everything: only types that travel as they are go without a codec.
+private struct NoCodec: ValueCodec {
+    let identifier: UInt8 = 128
+
+    struct Missing: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    func encode<Value: Encodable>(_ value: Value) throws -> [UInt8] {
+        throw Missing(description: "\(Value.self) needs a codec")
+    }
+
+    func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+        throw Missing(description: "\(Value.self) needs a codec")
+    }
+}

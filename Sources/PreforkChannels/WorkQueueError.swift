@@ -1,0 +1,71 @@
+// Why an operation of a work queue failed.
+
+public import PreforkSystem
+import PreforkStore
+
+/// An operation on a `WorkQueue` failed.
+public struct WorkQueueError: Error, Equatable, Sendable {
+    /// What went wrong.
+    public enum Code: Hashable, Sendable {
+        /// The queue is closed; for a receiver: and nothing will come any more.
+        case closed
+        /// Nothing was sent or received within the time.
+        case timedOut(after: Duration)
+        /// The message is larger than the queue takes.
+        case messageTooLarge(bytes: Int, limit: Int)
+        /// The queue's lock was not to be had in a second: its holder is stopped, or the machine is overloaded. Nothing
+        /// has happened; try again.
+        case busy
+        /// The shared memory holds what no process of this package has written.
+        case corrupt(String)
+        /// More processes receive than a queue can tell apart.
+        case tooManyReceivers(limit: Int)
+        /// A message that is none of the queue's type. It is among the dead letters, or gone where there are none.
+        case undecodable(String)
+        /// Options that make no sense.
+        case badArgument(String)
+        /// A system call failed.
+        case system(SystemError)
+    }
+
+    public let code: Code
+    /// The queue's name.
+    public let queue: String
+
+    init(_ code: Code, queue: String) {
+        self.code = code
+        self.queue = queue
+    }
+
+    init(_ failure: QueueTable.Failure, queue: String) {
+        let code: Code =
+            switch failure {
+            case .busy: .busy
+            case .corrupt(let what): .corrupt(what)
+            case .tooManyOwners: .tooManyReceivers(limit: QueueTable.maximumOwners)
+            }
+        self.init(code, queue: queue)
+    }
+
+    init(_ error: SystemError, queue: String) {
+        self.init(.system(error), queue: queue)
+    }
+}
+
+extension WorkQueueError: CustomStringConvertible {
+    public var description: String {
+        let text =
+            switch code {
+            case .closed: "closed"
+            case .timedOut(let timeout): "not within \(timeout)"
+            case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
+            case .busy: "the lock was not to be had in time"
+            case .corrupt(let what): "damaged shared memory: \(what)"
+            case .tooManyReceivers(let limit): "more than \(limit) processes receive"
+            case .undecodable(let reason): "a message of another type: \(reason)"
+            case .badArgument(let reason): reason
+            case .system(let error): "\(error)"
+            }
+        return "work queue \(queue): \(text)"
+    }
+}

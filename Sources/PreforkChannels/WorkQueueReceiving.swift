@@ -1,0 +1,145 @@
+// Out of a work queue.
+
+import PreforkEventLoop
+import PreforkStore
+import PreforkSystem
+
+extension WorkQueue {
+    /// The next message; waits until there is one.
+    ///
+    /// While it waits, the end of every other receiving process is an event: its unacknowledged messages come back at
+    /// once. From any process and task. A cancelled wait has taken nothing.
+    ///
+    /// - Throws: `WorkQueueError` `.closed`, `.undecodable`, `.tooManyReceivers`, `.busy`, `.corrupt`;
+    ///   `CancellationError`.
+    public func receive() async throws -> Delivery<Message> {
+        try Task.checkCancellation()
+        if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
+        return try await wait(timeout: nil)
+    }
+
+    /// The next message; waits until there is one, but not longer than `timeout`.
+    ///
+    /// - Throws: as `receive`, and `.timedOut`.
+    public func receive(timeout: Duration) async throws -> Delivery<Message> {
+        try Task.checkCancellation()
+        if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
+        return try await wait(timeout: timeout)
+    }
+
+    private func wait(timeout: Duration?) async throws -> Delivery<Message> {
+        let table = table
+        let isWatching = options.redelivery != .none
+        let arrival = try await receivers.wait(for: (), timeout: timeout) { loop in
+            isWatching ? WorkQueueOwners(of: table, on: loop) : nil
+        }
+        return try delivery(of: arrival)
+    }
+
+    /// The next message if there is one now; nil otherwise.
+    ///
+    /// One that finds nothing looks for messages of dead processes: a look into /proc for each process that has some.
+    ///
+    /// - Throws: as `receive`, without `CancellationError`.
+    public func tryReceive() throws -> Delivery<Message>? {
+        if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
+        guard table.counters.inFlight > 0,
+            try mapped({ () throws(QueueTable.Failure) in try table.reclaim(onlyBusy: true) }) > 0
+        else { return nil }
+        return try table.receive(sleeping: false, queue: name).map(delivery)
+    }
+
+    /// The next message; blocks the calling thread until there is one. Not for an event loop's thread, which has more
+    /// to do.
+    ///
+    /// - Parameter timeout: nil waits for ever.
+    /// - Throws: as `receive`, and `.timedOut`, without `CancellationError`.
+    public func receiveBlocking(timeout: Duration? = nil) throws -> Delivery<Message> {
+        if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
+        let deadline = timeout.map { MonotonicInstant.now + $0 } ?? .distantFuture
+        let arrival = try sleepers.receiving.with(bell: table.receiversBell.descriptor.number, queue: name) { sleeper in
+            while true {
+                if let arrival = try table.receive(sleeping: true, queue: name) { return arrival }
+                // After the flag is up, so that a receiver who comes now rings the bell.
+                if try mapped({ () throws(QueueTable.Failure) in try sleeper.look(at: table) }) { continue }
+                if let timeout, MonotonicInstant.now >= deadline {
+                    throw WorkQueueError(.timedOut(after: timeout), queue: name)
+                }
+                try sleeper.sleep(until: deadline)
+            }
+        }
+        return try delivery(of: arrival)
+    }
+
+    /// Every message from now on, until the queue is closed and empty. Cancelling the task ends it with
+    /// `CancellationError`.
+    public var deliveries: Deliveries { Deliveries(queue: self) }
+
+    /// Deliveries of a work queue. Several may run beside each other; each message goes to one of them.
+    public struct Deliveries: AsyncSequence, Sendable {
+        let queue: WorkQueue
+
+        public func makeAsyncIterator() -> Iterator { Iterator(queue: queue) }
+
+        public struct Iterator: AsyncIteratorProtocol {
+            let queue: WorkQueue
+
+            public func next() async throws -> Delivery<Message>? {
+                do {
+                    return try await queue.receive()
+                } catch let error as WorkQueueError where error.code == .closed {
+                    return nil
+                }
+            }
+        }
+    }
+
+    /// Calls `body` with one message after another, until the queue is closed and empty.
+    ///
+    /// The message is acknowledged when `body` returns. When it throws, the message is delivered again, here or
+    /// elsewhere, until its attempts are used up; then it is a dead letter. A message of another type is a dead letter
+    /// at once. Run it in several tasks to have several messages in work.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled: a message whose `body` throws because of that counts
+    ///   as an attempt, too. In a queue without redelivery, what `body` throws: the message is gone. Otherwise as
+    ///   `receive`, without `.closed` and `.undecodable`.
+    public func onReceive(_ body: (Message) async throws -> Void) async throws {
+        while true {
+            let delivery: Delivery<Message>
+            do {
+                delivery = try await receive()
+            } catch let error as WorkQueueError {
+                if case .undecodable = error.code { continue }
+                if error.code == .closed { return }
+                throw error
+            }
+            do {
+                try await body(delivery.message)
+            } catch {
+                if options.redelivery == .none { throw error }
+                try delivery.reject(requeue: true)
+                continue
+            }
+            try delivery.acknowledge()
+        }
+    }
+
+    func decode(_ arrival: QueueArrival) throws -> Message {
+        guard let kind = arrival.kind else {
+            throw WorkQueueError(WorkQueueError.Code.corrupt("a message's kind"), queue: name)
+        }
+        return try arrival.bytes.withUnsafeBytes { try coding.decode(kind, $0) }
+    }
+
+    private func delivery(of arrival: QueueArrival) throws -> Delivery<Message> {
+        do {
+            return Delivery(try decode(arrival), arrival, of: table, queue: name)
+        } catch {
+            // Nobody else can read it either.
+            if let ticket = arrival.ticket {
+                try mapped { () throws(QueueTable.Failure) in _ = try table.settle(ticket, .bury) }
+            }
+            throw WorkQueueError(.undecodable("\(error)"), queue: name)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// What a work queue counts.
+
+import PreforkStore
+
+/// Numbers of a `WorkQueue`, all processes together. A picture taken without a lock: each number is right, not all are
+/// of one moment; a process that is killed may leave a count one short.
+public struct WorkQueueStatistics: Hashable, Sendable {
+    /// Messages that went in.
+    public let sent: Int
+    /// Deliveries, repeated ones included.
+    public let delivered: Int
+    /// Deliveries of messages that had been delivered before.
+    public let redelivered: Int
+    public let acknowledged: Int
+    /// Messages that became dead letters.
+    public let dead: Int
+    /// Dead letters that were dropped because nobody took them.
+    public let dropped: Int
+    /// Messages taken back from dead processes, to be delivered again.
+    public let reclaimed: Int
+    /// How often the queue was put in order after a process had died inside one of its steps.
+    public let recoveries: Int
+    /// Messages that wait for a receiver, are with one, or wait to be taken as dead letters.
+    public let ready: Int
+    public let inFlight: Int
+    public let deadLetters: Int
+    /// Bytes of free cells, of `capacity`.
+    public let free: Int
+    public let capacity: Int
+
+    init(_ counters: QueueCounters) {
+        sent = counters.sent
+        delivered = counters.delivered
+        redelivered = counters.redelivered
+        acknowledged = counters.acknowledged
+        dead = counters.died
+        dropped = counters.dropped
+        reclaimed = counters.reclaimed
+        recoveries = counters.recoveries
+        ready = counters.ready
+        inFlight = counters.inFlight
+        deadLetters = counters.deadLetters
+        free = counters.freeCells &* QueueTable.cellByteCount
+        capacity = counters.cells &* QueueTable.cellByteCount
+    }
+}

@@ -1,0 +1,137 @@
+// Who receives from a queue, and what becomes of the messages of those who have died.
+
+package import PreforkSystem
+import Synchronization
+
+/// A process that receives, and the place where it is written down.
+package struct QueueOwner: Identifiable, Sendable {
+    package let slot: Int
+    package let process: ProcessIdentity
+    /// Whether it had messages in flight when it was looked at.
+    package let isBusy: Bool
+
+    package struct ID: Hashable, Sendable {
+        let slot: Int
+        let process: ProcessIdentity
+    }
+
+    package var id: ID { ID(slot: slot, process: process) }
+}
+
+extension QueueTable {
+    package static let maximumOwners = QueueOwnerWord.slots
+    package static let cellByteCount = QueueCell.payloadBytes
+
+    /// This process's place among the owners, in one word, so that threads see it whole.
+    struct Seat {
+        let word: UInt64
+        var slot: Int { Int(truncatingIfNeeded: word & 255) }
+        var pid: UInt64 { word >> 8 & 0xFFFF_FFFF }
+        private var epoch: UInt64 { word >> 40 }
+
+        init?(word: UInt64) {
+            guard word != 0, word >> 40 == Self.epoch else { return nil }
+            self.word = word
+        }
+
+        init(slot: Int, pid: Int32) {
+            word = Self.epoch << 40 | UInt64(UInt32(bitPattern: pid)) << 8 | UInt64(slot)
+        }
+
+        /// A child that was forked is another owner than its parent, whose memory it has.
+        private static var epoch: UInt64 { UInt64(ForkEpoch.current & 0xFF_FFFF) }
+    }
+
+    /// The seat of this process, which it takes at its first delivery.
+    @inline(__always)
+    func sit() throws(Failure) -> Seat {
+        if let seat = Seat(word: seat.load(ordering: .relaxed)) { return seat }
+        return try takeSeat()
+    }
+
+    private func takeSeat() throws(Failure) -> Seat {
+        let process = ProcessIdentity.current
+        if let seat = try takeSeat(process) { return seat }
+        try reclaim()
+        if let seat = try takeSeat(process) { return seat }
+        throw .tooManyOwners
+    }
+
+    private func takeSeat(_ process: ProcessIdentity) throws(Failure) -> Seat? {
+        try acquire()
+        defer { release() }
+        let slots = 0..<QueueOwnerWord.slots
+        // Another thread of this process may have been faster.
+        let own = slots.first { identity(of: $0) == process }
+        guard let slot = own ?? slots.first(where: { self[$0, .pid] == 0 }) else { return nil }
+        if own == nil {
+            // Those who sleep want to hear of the newcomer's death.
+            wakeReceivers()
+            self[.ownersVersion] &+= 1
+            self[slot, .inFlight] = 0
+            self[slot, .startTime] = process.startTime
+            self[slot, .pid] = UInt64(UInt32(bitPattern: process.pid))
+        }
+        let seat = Seat(slot: slot, pid: process.pid)
+        self.seat.store(seat.word, ordering: .relaxed)
+        return seat
+    }
+
+    /// nil for an empty slot.
+    private func identity(of slot: Int) -> ProcessIdentity? {
+        let pid = self[slot, .pid]
+        guard pid != 0 else { return nil }
+        return ProcessIdentity(pid: Int32(truncatingIfNeeded: pid), startTime: self[slot, .startTime])
+    }
+
+    /// Changes when `otherOwners` does. No lock: who sleeps looks after raising its flag, and is woken by what comes
+    /// later.
+    package var ownersVersion: UInt64 { self[.ownersVersion] }
+
+    /// The processes that receive, without this one.
+    package func otherOwners() -> [QueueOwner] {
+        let own = Seat(word: seat.load(ordering: .relaxed))?.slot
+        return (0..<QueueOwnerWord.slots).compactMap { slot in
+            guard slot != own, let process = identity(of: slot) else { return nil }
+            return QueueOwner(slot: slot, process: process, isBusy: self[slot, .inFlight] != 0)
+        }
+    }
+
+    /// Takes back what dead processes have not settled. A process that is stopped is not dead.
+    ///
+    /// - Parameter onlyBusy: looks only at those who have messages in flight: it costs a look into /proc for each.
+    /// - Returns: how many messages.
+    @discardableResult
+    package func reclaim(onlyBusy: Bool = false) throws(Failure) -> Int {
+        var count = 0
+        for owner in otherOwners() where owner.isBusy || !onlyBusy {
+            if !owner.process.isAlive { count += try reclaim(owner) }
+        }
+        return count
+    }
+
+    /// Takes back what `owner`, who is dead, has not settled. No effect when somebody else has done it.
+    package func reclaim(_ owner: QueueOwner) throws(Failure) -> Int {
+        try acquire()
+        defer { release() }
+        guard identity(of: owner.slot) == owner.process else { return 0 }
+        // What it had is ready, dead or free room in a moment.
+        wakeReceivers()
+        wakeSenders()
+        let count = Int(truncatingIfNeeded: self[owner.slot, .inFlight])
+        if count > 0 {
+            for cell in 0..<cellCount {
+                let state = self[state: cell]
+                guard state.tag == .taken, state.owner == owner.slot else { continue }
+                let new = afterReturn(state)
+                self[state: cell] = new
+                self[new.tag == .dead ? .died : .reclaimed] &+= 1
+            }
+        }
+        // The slot last: whoever goes on after a death in here finds the owner still to be reclaimed.
+        self[owner.slot, .pid] = 0
+        self[.ownersVersion] &+= 1
+        if count > 0 { try rebuild() }
+        return count
+    }
+}

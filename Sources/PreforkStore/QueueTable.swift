@@ -1,0 +1,191 @@
+// A queue of messages in shared memory, synchronous: who waits for it is another floor's business.
+
+package import PreforkSystem
+import Synchronization
+
+/// A bounded queue that every process forked later shares. A message goes to one of those who ask, and stays that one's
+/// until it is settled or its owner is dead.
+///
+/// Every operation is a critical section of one robust lock in which nothing is allocated and nobody else's code runs.
+/// A process that is killed at any instruction of it leaves a state that the next one puts in order (`recover`).
+package final class QueueTable: @unchecked Sendable {
+    // Sendable: the memory is changed under `lock` only; all words are atomics; the rest is constant.
+
+    /// Why an operation could not even be tried.
+    package enum Failure: Error, Equatable {
+        /// The lock's holder is stopped, or the machine is overloaded.
+        case busy
+        /// The shared memory holds what no process of ours has written.
+        case corrupt(String)
+        /// As many processes receive as can.
+        case tooManyOwners
+    }
+
+    /// Nanoseconds to wait for the lock.
+    static let patience: Int64 = 1_000_000_000
+
+    let cellCount: UInt32
+    /// How often a message may be delivered; 0: once, and it is gone with its delivery.
+    package let attempts: Int
+    package let messageLimit: Int
+    /// Raised when there is a message, an owner more, or the end. Never read: it stays readable, so that one write
+    /// wakes every process that sleeps on it (each has it edge-triggered). A wake-up for one process alone would be
+    /// lost with it if it is killed or stopped.
+    package let receiversBell: EventCounter
+    /// Raised when there is room.
+    package let sendersBell: EventCounter
+
+    private let mapping: SharedMapping
+    private let lock: RobustLock
+    private let header: UnsafeMutablePointer<Atomic<UInt64>>
+    private let owners: UnsafeMutablePointer<Atomic<UInt64>>
+    private let cells: UnsafeMutableRawPointer
+    private let payload: UnsafeMutableRawPointer
+    /// This process's slot among the owners: fork epoch, process ID and slot in one word; 0 before it has one.
+    let seat = Atomic<UInt64>(0)
+
+    /// - Parameters:
+    ///   - cellCount: at least 4.
+    ///   - attempts: 0 to `QueueState.maximumAttempts`.
+    ///   - messageLimit: in bytes.
+    package init(cellCount: UInt32, attempts: Int, messageLimit: Int) throws(SystemError) {
+        self.cellCount = cellCount
+        self.attempts = attempts
+        self.messageLimit = messageLimit
+        let ownersOffset = QueueHeader.byteCount
+        let cellsOffset = ownersOffset + QueueOwnerWord.slots * QueueOwnerWord.wordsPerSlot * 8
+        let payloadOffset = cellsOffset + Int(cellCount) * QueueCell.metaBytes
+        mapping = try SharedMapping(byteCount: payloadOffset + Int(cellCount) * QueueCell.payloadBytes)
+        // In bounds: the offsets are the mapping's own parts. Zeroed memory is a free cell, an empty slot, a 0.
+        let base = mapping.base
+        header = base.bindMemory(to: Atomic<UInt64>.self, capacity: QueueHeader.byteCount / 8)
+        owners = (base + ownersOffset).bindMemory(to: Atomic<UInt64>.self, capacity: (cellsOffset - ownersOffset) / 8)
+        cells = base + cellsOffset
+        payload = base + payloadOffset
+        receiversBell = try EventCounter()
+        sendersBell = try EventCounter()
+        lock = try RobustLock.make(at: base + QueueHeader.lockOffset)
+        // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
+        try? rebuild()
+    }
+
+    // MARK: Words
+
+    @inline(__always)
+    subscript(word: QueueHeader) -> UInt64 {
+        get { header[word.rawValue].load(ordering: .relaxed) }
+        set { header[word.rawValue].store(newValue, ordering: .relaxed) }
+    }
+
+    /// A cell's number or an end, as the header has it.
+    @inline(__always)
+    subscript(link word: QueueHeader) -> UInt32 {
+        get { UInt32(truncatingIfNeeded: self[word]) }
+        set { self[word] = UInt64(newValue) }
+    }
+
+    /// `slot` must be below `QueueOwnerWord.slots`.
+    @inline(__always)
+    subscript(slot: Int, word: QueueOwnerWord) -> UInt64 {
+        get { owners[slot &* QueueOwnerWord.wordsPerSlot &+ word.rawValue].load(ordering: .acquiring) }
+        set {
+            owners[slot &* QueueOwnerWord.wordsPerSlot &+ word.rawValue].store(newValue, ordering: .releasing)
+        }
+    }
+
+    /// `cell` must be below `cellCount`.
+    @inline(__always)
+    subscript(cell: UInt32, word: QueueCellWord) -> UInt32 {
+        get { word32(cell, word).pointee.load(ordering: .relaxed) }
+        set { word32(cell, word).pointee.store(newValue, ordering: .relaxed) }
+    }
+
+    /// The word that commits: whoever reads it sees all that was written before. `cell` must be below `cellCount`.
+    @inline(__always)
+    subscript(state cell: UInt32) -> QueueState {
+        get { QueueState(word: word64(cell).pointee.load(ordering: .acquiring)) }
+        set { word64(cell).pointee.store(newValue.word, ordering: .releasing) }
+    }
+
+    @inline(__always)
+    private func word32(_ cell: UInt32, _ word: QueueCellWord) -> UnsafeMutablePointer<Atomic<UInt32>> {
+        (cells + Int(cell) &* QueueCell.metaBytes + word.rawValue &* 4).assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+
+    @inline(__always)
+    private func word64(_ cell: UInt32) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        (cells + Int(cell) &* QueueCell.metaBytes).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// `QueueCell.payloadBytes` bytes. `cell` must be below `cellCount`.
+    @inline(__always)
+    func bytes(of cell: UInt32) -> UnsafeMutableRawPointer {
+        payload + Int(cell) &* QueueCell.payloadBytes
+    }
+
+    /// For tests that damage it: everything but the lock, whose words are the C library's to trust.
+    package var memoryBehindLock: UnsafeMutableRawBufferPointer {
+        let start = QueueHeader.lockOffset + RobustLock.byteCount
+        return UnsafeMutableRawBufferPointer(start: mapping.base + start, count: mapping.byteCount - start)
+    }
+
+    /// A count that damage may have made too small.
+    func subtract(_ amount: UInt64, from word: QueueHeader) {
+        self[word] = self[word] >= amount ? self[word] - amount : 0
+    }
+
+    // MARK: The lock
+
+    /// Takes the lock. Every path from here must come to `release`.
+    func acquire() throws(Failure) {
+        var acquisition = spin()
+        if acquisition == nil {
+            do throws(SystemError) {
+                acquisition = try lock.lock(timeout: Self.patience)
+            } catch {
+                throw error.errno == .timedOut || error.errno == .wouldBlock || error.errno.name == "EBUSY"
+                    ? .busy : .corrupt("the lock")
+            }
+        }
+        guard acquisition == .ownerDied || self[.isUnsettled] != 0 else { return }
+        do throws(Failure) {
+            try recover(afterDeath: acquisition == .ownerDied)
+        } catch {
+            release()
+            throw error
+        }
+    }
+
+    /// A few tries before the kernel is asked: the lock is held for tenths of a microsecond, a futex costs several.
+    private func spin() -> RobustLock.Acquisition? {
+        for _ in 0..<64 {
+            if let acquisition = try? lock.lock(timeout: 0) { return acquisition }
+        }
+        return nil
+    }
+
+    func release() {
+        lock.unlock()
+    }
+
+    func declareRecovered() {
+        lock.declareRecovered()
+    }
+
+    /// Wakes the sleeping receivers. Under the lock, and before the commit that they are woken for.
+    ///
+    /// Before, because a sender that is killed between commit and bell would leave a message beside sleepers. Woken too
+    /// early, they wait for the lock, and get it after the commit or with the news of the death. The flag falls after
+    /// the bell has rung, for the same reason. Sleepers raise it under the lock, too: no fence, no second look.
+    func wakeReceivers() {
+        guard self[.receiversSleep] != 0 else { return }
+        receiversBell.signal()
+        self[.receiversSleep] = 0
+    }
+
+    func wakeSenders() {
+        guard self[.sendersSleep] != 0 else { return }
+        sendersBell.signal()
+        self[.sendersSleep] = 0
+    }
+}

@@ -1,0 +1,195 @@
+// The queue's shared memory, in one process.
+
+import PreforkStore
+import PreforkSystem
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct QueueTableTests {
+    private func table(cells: UInt32 = 64, attempts: Int = 3) throws -> QueueTable {
+        try QueueTable(cellCount: cells, attempts: attempts, messageLimit: Int(cells) * 256 / 4)
+    }
+
+    private func put(_ message: [UInt8], into table: QueueTable) throws -> QueueSending {
+        try message.withUnsafeBytes { try table.put(.bytes, $0, sleeping: false) }
+    }
+
+    private func take(from table: QueueTable) throws -> QueueArrival? {
+        if case .message(let arrival) = try table.take(sleeping: false) { return arrival }
+        return nil
+    }
+
+    @Test func messagesComeOutInTheOrderTheyWentIn() throws {
+        let table = try table()
+        for number in 0..<10 { #expect(try put([UInt8(number)], into: table) == .sent) }
+        for number in 0..<10 { #expect(try take(from: table)?.bytes == [UInt8(number)]) }
+        #expect(try take(from: table) == nil)
+    }
+
+    @Test func messagesOfEverySizeComeOutWhole() throws {
+        for attempts in [0, 3] {
+            let table = try table(cells: 64, attempts: attempts)
+            for size in [0, 1, 255, 256, 257, 511, 512, 513, 4095, 4096] {
+                let message = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+                #expect(try put(message, into: table) == .sent)
+                let arrival = try #require(try take(from: table))
+                #expect(arrival.bytes == message)
+                if let ticket = arrival.ticket { #expect(try table.settle(ticket, .acknowledge)) }
+                #expect(table.counters.freeCells == 64)
+            }
+        }
+    }
+
+    @Test func aRequeuedMessageComesBeforeThoseSentLater() throws {
+        let table = try table()
+        for number in 0..<5 { _ = try put([UInt8(number)], into: table) }
+        let arrivals = try (0..<3).map { _ in try #require(try take(from: table)) }
+        for index in [1, 2, 0] { _ = try table.settle(arrivals[index].ticket!, .requeue) }
+        #expect(try (0..<5).map { _ in try take(from: table)?.bytes } == [[0], [1], [2], [3], [4]])
+    }
+
+    @Test func aDeliveryIsSettledOnce() throws {
+        let table = try table()
+        _ = try put([1], into: table)
+        let first = try #require(try take(from: table)?.ticket)
+        #expect(try table.settle(first, .requeue))
+        #expect(try !table.settle(first, .acknowledge))
+        let second = try #require(try take(from: table))
+        #expect(second.attempt == 2)
+        #expect(try !table.settle(first, .acknowledge))
+        #expect(try table.settle(second.ticket!, .acknowledge))
+        #expect(table.counters.freeCells == 64)
+        #expect(table.counters.inFlight == 0)
+    }
+
+    @Test func deadLettersFillAQuarterAtMost() throws {
+        let table = try table(cells: 64, attempts: 1)
+        for number in 0..<40 {
+            #expect(try put([UInt8(number)], into: table) == .sent)
+            _ = try table.settle(try #require(try take(from: table)?.ticket), .requeue)
+        }
+        #expect(table.counters.deadLetters == 16)
+        #expect(table.counters.dropped == 24)
+        #expect(try table.takeDeadLetter()?.bytes == [24])
+        while try table.takeDeadLetter() != nil {}
+        #expect(table.counters.freeCells == 64)
+        #expect(table.counters.inFlight == 0)
+    }
+
+    /// A model: what is ready in order, what is out, what is dead.
+    @Test(arguments: [1, 2, 3] as [UInt64]) func itBehavesLikeAListOfMessages(seed: UInt64) throws {
+        var random = Numbers(state: seed)
+        let table = try table(cells: 40, attempts: 2)
+        var ready: [(number: Int, bytes: [UInt8], deliveries: Int)] = []
+        var out: [(number: Int, arrival: QueueArrival)] = []
+        var dead: [[UInt8]] = []
+        var lastNumber = 0
+        for _ in 0..<20_000 {
+            switch random.next() % 4 {
+            case 0:
+                let bytes = (0..<Int(random.next() % 1_500)).map { UInt8(truncatingIfNeeded: $0 &+ lastNumber) }
+                let needed = QueueTable.cells(for: bytes.count)
+                let isRoom = table.counters.freeCells >= needed
+                try #require(try put(bytes, into: table) == (isRoom ? .sent : .full), "seed \(seed)")
+                if isRoom {
+                    lastNumber += 1
+                    ready.append((lastNumber, bytes, 0))
+                }
+            case 1:
+                let arrival = try take(from: table)
+                try #require((arrival == nil) == ready.isEmpty, "seed \(seed)")
+                guard let arrival else { break }
+                let expected = ready.removeFirst()
+                try #require(arrival.bytes == expected.bytes, "seed \(seed)")
+                try #require(arrival.attempt == expected.deliveries + 1, "seed \(seed)")
+                out.append((expected.number, arrival))
+            case 2:
+                guard !out.isEmpty else { break }
+                let (number, arrival) = out.remove(at: Int(random.next() % UInt64(out.count)))
+                if random.next() % 2 == 0 {
+                    try #require(try table.settle(arrival.ticket!, .acknowledge))
+                    break
+                }
+                try #require(try table.settle(arrival.ticket!, .requeue))
+                if arrival.attempt == 2 {
+                    dead.append(arrival.bytes)
+                } else {
+                    let place = ready.firstIndex { $0.number > number } ?? ready.count
+                    ready.insert((number, arrival.bytes, arrival.attempt), at: place)
+                }
+            default:
+                let letter = try table.takeDeadLetter()
+                let dropped = dead.count - table.counters.deadLetters - (letter == nil ? 0 : 1)
+                dead.removeFirst(dropped)
+                try #require(letter?.bytes == dead.first, "seed \(seed)")
+                if letter != nil { dead.removeFirst() }
+            }
+            try #require(table.counters.ready == ready.count)
+            try #require(table.counters.inFlight == out.count)
+        }
+    }
+
+    @Test func damagedListsAreMadeAnewFromTheMessages() throws {
+        for word in 0..<16 {
+            let table = try table()
+            for number in 0..<20 { _ = try put([UInt8(number)], into: table) }
+            for _ in 0..<4 { _ = try table.settle(try #require(try take(from: table)?.ticket), .acknowledge) }
+            table.memoryBehindLock.storeBytes(of: 0x5555_5555_5555, toByteOffset: word * 8, as: UInt64.self)
+            var seen: [UInt8] = []
+            for _ in 0..<40 {
+                do {
+                    if let arrival = try take(from: table) {
+                        seen += arrival.bytes
+                        _ = try table.settle(arrival.ticket!, .acknowledge)
+                    }
+                    _ = try put([100], into: table)
+                } catch QueueTable.Failure.corrupt {
+                    // Said once; the next one to come puts it in order.
+                }
+            }
+            // Which counts and flags were damaged decides what can be known; the messages are there all the same.
+            #expect(seen.filter { $0 < 100 } == Array(4..<20), "word \(word)")
+        }
+    }
+
+    @Test func garbageIsAnErrorOrAMessageNeverATrap() throws {
+        var random = Numbers(state: 42)
+        for round in 0..<300 {
+            let table = try table(cells: 32)
+            for number in 0..<8 { _ = try put([UInt8](repeating: UInt8(number), count: 40 * number), into: table) }
+            let memory = table.memoryBehindLock
+            // Few bytes in half of the rounds, everything in the others; payloads do not matter.
+            let end = memory.count - 32 * 256
+            let hits = round % 2 == 0 ? 1 + Int(random.next() % 20) : 20_000
+            for _ in 0..<hits {
+                let offset = round % 4 < 2 ? Int(random.next() % 256) : Int(random.next() % UInt64(end))
+                memory[offset] = UInt8(truncatingIfNeeded: random.next())
+            }
+            for _ in 0..<50 {
+                do {
+                    _ = try put([1, 2, 3], into: table)
+                    if let ticket = try take(from: table)?.ticket { _ = try table.settle(ticket, .requeue) }
+                    _ = try table.takeDeadLetter()
+                } catch let failure as QueueTable.Failure {
+                    if case .corrupt = failure { continue }
+                    // Garbage can look like 256 receivers, but never like somebody who holds the lock.
+                    try #require(failure == .tooManyOwners || failure == .busy)
+                }
+            }
+            _ = try? table.reclaim()
+        }
+    }
+}
+
+/// Numbers that are the same for the same seed.
+private struct Numbers {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
