@@ -60,6 +60,10 @@ let package = Package(
         program("subprocess-fixture", path: "Tests/Fixtures/subprocess-fixture", on: ["Prefork", "PreforkSubprocess"]),
         program("store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork"]),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork"]),
+        .executableTarget(
+            name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
+            exclude: ["StoreRows.swift", "RecoveryRow.swift", "PublishRows.swift", "ChannelRows.swift"],
+            swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),

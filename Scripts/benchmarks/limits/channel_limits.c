@@ -1,5 +1,5 @@
 // What C can do, as the limit for the channel's rows: messages between two processes through a socket pair or pipes.
-// round-trip TRANSPORT COUNT PAUSE_US; one-way TRANSPORT BYTES SECONDS. TRANSPORT: seqpacket | stream | pipe.
+// seqpacket | stream | pipe, then round-trip COUNT PAUSE_US | one-way BYTES SECONDS.
 #include "processes.h"
 
 #include <fcntl.h>
@@ -125,8 +125,8 @@ static void one_way(const char *transport, size_t bytes, double seconds) {
 }
 
 int main(int count, char **words) {
-    if (count == 5 && strcmp(words[1], "round-trip") == 0) round_trips(words[2], atoi(words[3]), atoi(words[4]));
-    else if (count == 5 && strcmp(words[1], "one-way") == 0) one_way(words[2], (size_t)atol(words[3]), atof(words[4]));
+    if (count == 5 && strcmp(words[2], "round-trip") == 0) round_trips(words[1], atoi(words[3]), atoi(words[4]));
+    else if (count == 5 && strcmp(words[2], "one-way") == 0) one_way(words[1], (size_t)atol(words[3]), atof(words[4]));
     else return 64;
     return 0;
 }

@@ -258,7 +258,9 @@ int main(int count, char **words) {
     make_keys();
     make_table();
     for (int first = 0; first < KEYS; first += STEP) set_step(first, 0);
-    if (count == 4 && strcmp(row, "get") == 0) measure(&reader, atoi(words[2]), NULL, atof(words[3]));
+    // A String is a buffer in C.
+    bool reads = strcmp(row, "get") == 0 || strcmp(row, "get-string") == 0;
+    if (count == 4 && reads) measure(&reader, atoi(words[2]), NULL, atof(words[3]));
     else if (count == 4 && strcmp(row, "set") == 0) measure(&writer, atoi(words[2]), NULL, atof(words[3]));
     else if (count == 4 && strcmp(row, "increment") == 0)
         check_sum(measure(&counting, atoi(words[2]), NULL, atof(words[3])), atoi(words[2]));
