@@ -53,6 +53,7 @@ extension Errno {
     package static let inputOutput = Errno(rawValue: EIO)
     package static let badAddress = Errno(rawValue: EFAULT)
     package static let textFileBusy = Errno(rawValue: ETXTBSY)
+    package static let busy = Errno(rawValue: EBUSY)
     package static let timedOut = Errno(rawValue: ETIMEDOUT)
     package static let noProcess = Errno(rawValue: ESRCH)
     package static let noChild = Errno(rawValue: ECHILD)

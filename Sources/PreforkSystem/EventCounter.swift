@@ -12,6 +12,11 @@ package struct EventCounter: ~Copyable, Sendable {
         descriptor = Descriptor(owning: try systemCall("eventfd") { eventfd(0, flags) })
     }
 
+    /// A counter that another process has made.
+    package init(owning descriptor: consuming Descriptor) {
+        self.descriptor = descriptor
+    }
+
     /// Raises the counter by one. A counter at its maximum is readable already, which is all a wake-up needs.
     package func signal() {
         Self.signal(descriptor.number)

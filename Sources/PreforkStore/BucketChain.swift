@@ -1,0 +1,108 @@
+// Finding and freeing places in a stripe's buckets, by the holder of its lock.
+
+/// Where an entry is or would be.
+struct EntryPlace {
+    /// Offset of the reference; nil when the chain is full and needs another bucket.
+    var slot: Int?
+    var reference: EntryReference
+    /// What is there; nil for a new entry.
+    var view: EntryView?
+}
+
+extension StoreTable {
+    /// Where the entry of `key` is; where it could be, if it is not there.
+    ///
+    /// - Parameter taken: free places that somebody has plans for.
+    func locate(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, notIn taken: [Int] = []) -> EntryPlace {
+        let stripe = hash.stripe(of: layout.stripes)
+        let fingerprint = hash.fingerprint
+        var free: Int?
+        var bucket = homeBucket(hash)
+        for _ in 0...layout.overflowBuckets {
+            for index in 0..<StoreLayout.slotsPerBucket {
+                let slot = bucket &+ index &* 8
+                let reference = EntryReference(bits: memory[slot])
+                if reference.isEmpty {
+                    if free == nil, taken.isEmpty || !taken.contains(slot) { free = slot }
+                } else if reference.fingerprint == fingerprint, let view = EntryView(self, reference),
+                    view.hasKey(key, hash)
+                {
+                    return EntryPlace(slot: slot, reference: reference, view: view)
+                }
+            }
+            guard let next = linkedBucket(bucket, stripe: stripe) else { break }
+            bucket = next
+        }
+        return EntryPlace(slot: free, reference: EntryReference(bits: free.map { memory[$0] } ?? 0), view: nil)
+    }
+
+    /// Adds a bucket to the chain of `hash` and returns its first place; nil when the stripe has no bucket left.
+    ///
+    /// The new bucket's references are empty, whatever their versions: linking it publishes nothing.
+    func extendChain(_ hash: KeyHash) -> Int? {
+        let stripe = hash.stripe(of: layout.stripes)
+        guard let index = takeOverflowBucket(stripe) else { return nil }
+        var bucket = homeBucket(hash)
+        for _ in 0...layout.overflowBuckets {
+            guard let next = linkedBucket(bucket, stripe: stripe) else { break }
+            bucket = next
+        }
+        let new = self.bucket(stripe, layout.homeBuckets + index)
+        memory[new + 56] = 0
+        memory.release(bucket + 56, UInt64(index + 1))
+        return new
+    }
+
+    /// Takes emptied buckets off the end of the chain of `hash`.
+    ///
+    /// Off the end only: a reader that stands in a bucket which is used again elsewhere then misses nothing that was
+    /// behind it.
+    func trimChain(_ hash: KeyHash) {
+        let stripe = hash.stripe(of: layout.stripes)
+        var chain = [homeBucket(hash)]
+        while chain.count <= layout.overflowBuckets, let next = linkedBucket(chain[chain.count - 1], stripe: stripe) {
+            chain.append(next)
+        }
+        while chain.count > 1, let last = chain.popLast(), isEmptyBucket(last) {
+            let index = Int(truncatingIfNeeded: memory[chain[chain.count - 1] + 56]) - 1
+            memory.release(chain[chain.count - 1] + 56, 0)
+            let word = overflowMapWord(index / 64, stripe)
+            memory[word] = memory[word] & ~(1 << UInt64(index % 64))
+        }
+    }
+
+    private func isEmptyBucket(_ bucket: Int) -> Bool {
+        (0..<StoreLayout.slotsPerBucket).allSatisfy { EntryReference(bits: memory[bucket + $0 * 8]).isEmpty }
+    }
+
+    func overflowMapWord(_ index: Int, _ stripe: Int) -> Int {
+        layout.overflowMapsOffset + (stripe * ((layout.overflowBuckets + 63) / 64) + index) * 8
+    }
+
+    private func takeOverflowBucket(_ stripe: Int) -> Int? {
+        for index in 0..<(layout.overflowBuckets + 63) / 64 {
+            let word = overflowMapWord(index, stripe)
+            let free = ~memory[word]
+            guard free != 0, index * 64 + free.trailingZeroBitCount < layout.overflowBuckets else { continue }
+            memory[word] = memory[word] | (free & (0 &- free))
+            return index * 64 + free.trailingZeroBitCount
+        }
+        return nil
+    }
+
+    /// How many references a stripe has room for, linked or not.
+    var slotsPerStripe: Int { (layout.homeBuckets + layout.overflowBuckets) * StoreLayout.slotsPerBucket }
+
+    /// The offset of a stripe's reference by its number.
+    @inline(__always)
+    func slot(_ number: Int, _ stripe: Int) -> Int {
+        bucket(stripe, number / StoreLayout.slotsPerBucket) &+ number % StoreLayout.slotsPerBucket &* 8
+    }
+
+    /// The number of the reference at an offset.
+    @inline(__always)
+    func number(ofSlot slot: Int, _ stripe: Int) -> Int {
+        let distance = slot &- bucket(stripe, 0)
+        return distance / StoreLayout.bucketBytes &* StoreLayout.slotsPerBucket &+ distance % StoreLayout.bucketBytes / 8
+    }
+}

@@ -1,0 +1,44 @@
+// The word that says where an entry is. Storing it is the commit of every change.
+
+/// A reference out of a bucket: | fingerprint 8 | pending 1 | version 27 | block 28 |.
+///
+/// - block: the entry's first unit of 64 bytes, counted from the first slab; 0: no entry.
+/// - version: one more with every change of this place in the bucket, also when an entry leaves it. A reader that finds
+///   the same word before and after it has copied a value has copied a whole one; to be wrong it would have to sleep
+///   through 2^27 changes of this one place, some seconds of nothing else, to the unit.
+/// - pending: a step of several keys is about to replace this reference; see `StepResolution`.
+struct EntryReference: Equatable {
+    var bits: UInt64
+
+    static let pendingBit: UInt64 = 1 << 55
+
+    @inline(__always)
+    init(bits: UInt64) {
+        self.bits = bits
+    }
+
+    @inline(__always)
+    var block: Int { Int(truncatingIfNeeded: bits & 0xFFF_FFFF) }
+
+    @inline(__always)
+    var isEmpty: Bool { bits & 0xFFF_FFFF == 0 }
+
+    @inline(__always)
+    var isPending: Bool { bits & Self.pendingBit != 0 }
+
+    @inline(__always)
+    var fingerprint: UInt64 { bits >> 56 }
+
+    /// What follows this reference in its place.
+    @inline(__always)
+    func successor(block: Int, fingerprint: UInt64) -> EntryReference {
+        let version = ((bits >> 28) &+ 1) & 0x7FF_FFFF
+        return EntryReference(bits: fingerprint << 56 | version << 28 | UInt64(truncatingIfNeeded: block))
+    }
+
+    /// What follows when the entry goes.
+    @inline(__always)
+    var emptied: EntryReference { successor(block: 0, fingerprint: 0) }
+
+    var settled: EntryReference { EntryReference(bits: bits & ~Self.pendingBit) }
+}

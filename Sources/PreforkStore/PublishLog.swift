@@ -1,0 +1,147 @@
+// The log that published messages are written to: one writer at a time, readers without a lock.
+
+import PreforkSystem
+import Synchronization
+
+/// The publishing side. A message is whole when `commit` has moved past it; a publisher that is killed before that has
+/// published nothing, and the next one writes over what it left.
+///
+/// Nobody waits for a subscriber: what is too old is overwritten, and who had not read it learns how much it was (as
+/// with Tokio's broadcast channel; Aeron closes such a subscriber, aeron #611).
+extension StoreTable {
+    var logWords: SharedWords { SharedWords(base: memory.base + layout.logOffset) }
+    var ringBytes: Int { PublishLogLayout.ringBytes(layout.capacity.publishLog) }
+    /// No message may push out more than a part of the ring.
+    package var messageLimit: Int { max(0, ringBytes / 8 - PublishLogLayout.messageHeader - EntryShape.maximumKeyBytes) }
+
+    package func publish(
+        _ channel: [UInt8], _ kind: ValueKind, _ value: UnsafeRawBufferPointer
+    ) throws(StoreError) {
+        guard !channel.isEmpty, channel.count <= EntryShape.maximumKeyBytes else {
+            throw StoreError(.badKey(bytes: channel.count, limit: EntryShape.maximumKeyBytes))
+        }
+        guard value.count <= messageLimit else {
+            throw StoreError(.messageTooLarge(bytes: value.count, limit: messageLimit))
+        }
+        let hash = channel.withUnsafeBytes { self.hash($0) }
+        try lockLog()
+        append(channel, hash, kind, value)
+        RobustLock(at: logWords.base).unlock()
+        wakeWatchers(hash)
+    }
+
+    func lockLog() throws(StoreError) {
+        guard ringBytes > 0 else { throw StoreError(.badArgument("this store was made without a publish log")) }
+        let lock = RobustLock(at: logWords.base)
+        do throws(SystemError) {
+            if try lock.lock(timeout: lockTimeout) == .ownerDied {
+                recoverLog()
+                lock.declareRecovered()
+                memory.count(Header.recoveries)
+                // The dead publisher's last message may be there, and nobody told.
+                wakeAllSleepers()
+            }
+        } catch {
+            if error.errno == .timedOut || error.errno == .busy { throw StoreError(.busy) }
+            throw StoreError(error)
+        }
+    }
+
+    func unlockLog() {
+        RobustLock(at: logWords.base).unlock()
+    }
+
+    private func append(_ channel: [UInt8], _ hash: KeyHash, _ kind: ValueKind, _ value: UnsafeRawBufferPointer) {
+        let log = logWords
+        let length = roundUp(PublishLogLayout.messageHeader + channel.count + value.count, to: 8)
+        var position = log[PublishLogLayout.commit]
+        let untilEnd = ringBytes - Int(position & UInt64(ringBytes - 1))
+        if length > untilEnd {
+            // Messages lie in one piece: the rest of the ring is filled, with a message that is nobody's.
+            makeSpace(untilEnd, from: position)
+            let filler = ringOffset(position)
+            log[filler] = UInt64(untilEnd)
+            if untilEnd >= PublishLogLayout.messageHeader { log[filler + 8] = 0 }
+            position += UInt64(untilEnd)
+            log.release(PublishLogLayout.commit, position)
+        }
+        makeSpace(length, from: position)
+        let counter = channelCounter(hash)
+        let number = log[counter] &+ 1
+        let message = ringOffset(position)
+        log[message] = UInt64(length) | UInt64(channel.count) << 32 | UInt64(kind.rawValue) << 48
+        log[message + 8] = hash.bits | 1
+        log[message + 16] = number
+        log[message + 24] = UInt64(value.count)
+        let body = log.base + message + PublishLogLayout.messageHeader
+        channel.withUnsafeBytes { copyBytes(from: $0.baseAddress!, to: body, count: channel.count) }  // never empty
+        if let start = value.baseAddress { copyBytes(from: start, to: body + channel.count, count: value.count) }
+        log.release(PublishLogLayout.commit, position &+ UInt64(length))
+        // After the commit: who has read up to it and then reads this number knows that it counts what was there.
+        log.release(counter, number)
+    }
+
+    func ringOffset(_ position: UInt64) -> Int {
+        PublishLogLayout.ring + Int(position & UInt64(ringBytes - 1))
+    }
+
+    /// Gives up the oldest messages until `length` bytes from `position` on are free.
+    private func makeSpace(_ length: Int, from position: UInt64) {
+        let log = logWords
+        var tail = log[PublishLogLayout.tail]
+        let commit = log[PublishLogLayout.commit]
+        while position &+ UInt64(length) &- tail > UInt64(ringBytes) {
+            let oldest = log[ringOffset(tail)] & 0xFFFF_FFFF
+            guard oldest >= 8, oldest % 8 == 0, oldest <= commit &- tail else {
+                // Damaged: everything is given up rather than read wrongly.
+                memory.count(Header.damages)
+                tail = commit
+                break
+            }
+            tail &+= oldest
+        }
+        log[PublishLogLayout.tail] = tail
+        // Readers look at the tail after they have copied: it must have moved before anything is written over.
+        atomicMemoryFence(ordering: .releasing)
+    }
+
+    /// Where a channel's messages are counted; made at its first message. Channels beyond the table's size share one
+    /// counter: their subscribers can be told of more loss than there was, never of less.
+    func channelCounter(_ hash: KeyHash) -> Int {
+        let log = logWords
+        let start = Int(truncatingIfNeeded: hash.bits >> 20) % PublishLogLayout.channelCount
+        for step in 0..<PublishLogLayout.channelCount - 1 {
+            let index = (start + step) % (PublishLogLayout.channelCount - 1)
+            let entry = PublishLogLayout.channels + index * 16
+            let owner = log.acquire(entry)
+            if owner == hash.bits | 1 { return entry + 8 }
+            if owner == 0 {
+                log.release(entry, hash.bits | 1)
+                return entry + 8
+            }
+        }
+        return PublishLogLayout.channels + (PublishLogLayout.channelCount - 1) * 16 + 8
+    }
+
+    /// A publisher was killed after its message was whole and before it was counted, or anywhere else: the counters are
+    /// what the messages say.
+    private func recoverLog() {
+        let log = logWords
+        var position = log[PublishLogLayout.tail]
+        let commit = log[PublishLogLayout.commit]
+        while position < commit {
+            let message = ringOffset(position)
+            let length = log[message] & 0xFFFF_FFFF
+            guard length >= 8, length % 8 == 0, length <= commit &- position else {
+                memory.count(Header.damages)
+                log[PublishLogLayout.tail] = commit
+                return
+            }
+            if length >= UInt64(PublishLogLayout.messageHeader), log[message + 8] != 0 {
+                let counter = channelCounter(KeyHash(bits: log[message + 8]))
+                log.release(counter, max(log[counter], log[message + 16]))
+            }
+            position &+= length
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// Where everything lies in a store's publish log.
+
+/// Offsets within the log's part of a store, and the shape of a message.
+///
+/// | region   | size         | written by                                                       |
+/// |----------|--------------|------------------------------------------------------------------|
+/// | lock     | 64 bytes     | publishers                                                       |
+/// | tail     | a line       | who publishes: messages before it are gone                       |
+/// | commit   | a word       | who publishes: messages before it are whole                      |
+/// | channels | 512 × 16     | who publishes: a channel's hash, how many messages it has had    |
+/// | cursors  | 256 × 32     | each by its subscriber: hash of its name, last message, position |
+/// | ring     | power of two | who publishes                                                    |
+///
+/// Positions count bytes since the store was made and never go back. A message, from a multiple of 8:
+///
+/// | bytes     | what                                                       |
+/// |-----------|------------------------------------------------------------|
+/// | 0 ..< 8   | length of all of it 32, length of the name 16, kind 8      |
+/// | 8 ..< 16  | the channel's hash; 0: a filler up to the end of the ring  |
+/// | 16 ..< 24 | its number in the channel, from 1                          |
+/// | 24 ..< 32 | length of the value                                        |
+/// | then      | the channel's name, the value                              |
+enum PublishLogLayout {
+    static let lock = 0
+    static let tail = 64
+    static let commit = 128
+    static let channels = 192
+    static let channelCount = 512
+    static let cursors = channels + channelCount * 16
+    static let cursorCount = 256
+    static let ring = cursors + cursorCount * 32
+    static let messageHeader = 32
+
+    /// The ring's size for what was asked for.
+    static func ringBytes(_ wanted: Int) -> Int {
+        if wanted <= 0 { return 0 }
+        var size = 4096
+        while size < wanted { size *= 2 }
+        return size
+    }
+
+    static func byteCount(ring wanted: Int) -> Int {
+        wanted <= 0 ? 0 : ring + ringBytes(wanted)
+    }
+}

@@ -1,0 +1,145 @@
+// A subscriber's place in the publish log.
+
+import Synchronization
+
+/// Reads one channel's messages, in the order in which they were published, without a lock.
+package struct PublishLogReader: Sendable {
+    package enum News: Sendable {
+        case message(ValueKind, [UInt8])
+        /// So many messages of the channel were overwritten before they were read.
+        case lagged(Int)
+    }
+
+    private let table: StoreTable
+    private let channel: [UInt8]
+    private let hash: KeyHash
+    private var position: UInt64
+    private var lastNumber: UInt64
+    private var held: (kind: ValueKind, bytes: [UInt8])?
+    /// Where to note how far it has come, for a successor; nil: nowhere.
+    private let cursor: Int?
+
+    /// Begins with what is published after this call, or, under a name that was used before, after the last message
+    /// that its last user was given.
+    ///
+    /// - Parameter name: of the cursor; nil: no cursor.
+    /// - Throws: `.badArgument` when there are 256 cursors already.
+    package init(_ table: StoreTable, channel: [UInt8], resumingAs name: [UInt8]?) throws(StoreError) {
+        guard !channel.isEmpty, channel.count <= EntryShape.maximumKeyBytes else {
+            throw StoreError(.badKey(bytes: channel.count, limit: EntryShape.maximumKeyBytes))
+        }
+        self.table = table
+        self.channel = channel
+        hash = channel.withUnsafeBytes { table.hash($0) }
+        try table.lockLog()
+        defer { table.unlockLog() }
+        let log = table.logWords
+        position = log[PublishLogLayout.commit]
+        lastNumber = log[table.channelCounter(hash)]
+        guard let name else {
+            cursor = nil
+            return
+        }
+        let bits = (name + [0] + channel).withUnsafeBytes { table.hash($0) }.bits | 1
+        var found: Int?
+        for index in 0..<PublishLogLayout.cursorCount where found == nil {
+            let entry = PublishLogLayout.cursors + index * 32
+            if log[entry] == bits {
+                lastNumber = min(lastNumber, log[entry + 8])
+                position = min(position, log[entry + 16])
+                found = entry
+            } else if log[entry] == 0 {
+                log[entry + 8] = lastNumber
+                log[entry + 16] = position
+                log.release(entry, bits)
+                found = entry
+            }
+        }
+        guard let found else { throw StoreError(.badArgument("more than \(PublishLogLayout.cursorCount) cursors")) }
+        cursor = found
+    }
+
+    /// What a process that waits for this channel tells the store.
+    package var sleeperBit: UInt64 { hash.sleeperBit }
+
+    /// The next message or loss; nil when there is none now.
+    package mutating func next() -> News? {
+        if let held {
+            self.held = nil
+            return .message(held.kind, held.bytes)
+        }
+        let log = table.logWords
+        while true {
+            let commit = log.acquire(PublishLogLayout.commit)
+            if position == commit { return lossAtEnd() }
+            let tail = log.acquire(PublishLogLayout.tail)
+            if position < tail || position > commit { position = tail }
+            guard let found = message(before: commit) else {
+                // Overwritten while it was read, or damaged; in that case the next publisher gives it up.
+                if log.acquire(PublishLogLayout.tail) <= position { return nil }
+                continue
+            }
+            position &+= found.length
+            guard let number = found.number, number > lastNumber else { continue }
+            let lost = Int(clamping: number &- lastNumber &- 1)
+            lastNumber = number
+            noteProgress()
+            if lost == 0 { return .message(found.kind, found.bytes) }
+            held = (found.kind, found.bytes)
+            return .lagged(lost)
+        }
+    }
+
+    private struct Found {
+        var length: UInt64
+        /// nil: not of this channel.
+        var number: UInt64?
+        var kind = ValueKind.bytes
+        var bytes: [UInt8] = []
+    }
+
+    /// The message at `position`; nil when it is not there any more.
+    private func message(before commit: UInt64) -> Found? {
+        let log = table.logWords
+        let offset = table.ringOffset(position)
+        let word = log[offset]
+        let length = word & 0xFFFF_FFFF
+        let untilEnd = UInt64(table.ringBytes) - (position & UInt64(table.ringBytes - 1))
+        guard length >= 8, length % 8 == 0, length <= commit &- position, length <= untilEnd else { return nil }
+        var found = Found(length: length)
+        if length >= UInt64(PublishLogLayout.messageHeader), log[offset + 8] == hash.bits | 1 {
+            let nameBytes = Int(word >> 32 & 0xFFFF)
+            let valueBytes = Int(clamping: log[offset + 24])
+            guard PublishLogLayout.messageHeader + nameBytes + min(valueBytes, 1 << 32) <= Int(length),
+                let kind = ValueKind(rawValue: UInt8(truncatingIfNeeded: word >> 48))
+            else { return nil }
+            let body = log.base + offset + PublishLogLayout.messageHeader
+            if UnsafeRawBufferPointer(start: body, count: nameBytes).elementsEqual(channel) {
+                found.number = log[offset + 16]
+                found.kind = kind
+                found.bytes = Array(UnsafeRawBufferPointer(start: body + nameBytes, count: valueBytes))
+            }
+        }
+        atomicMemoryFence(ordering: .acquiring)
+        return log[PublishLogLayout.tail] <= position ? found : nil
+    }
+
+    /// Messages that were lost and after which none has come.
+    private mutating func lossAtEnd() -> News? {
+        let log = table.logWords
+        let number = log.acquire(table.channelCounter(hash))
+        guard number > lastNumber, log.acquire(PublishLogLayout.commit) == position else { return nil }
+        let lost = Int(clamping: number &- lastNumber)
+        lastNumber = number
+        noteProgress()
+        return .lagged(lost)
+    }
+
+    /// Before the message is handled: one that kills its subscriber is not given to the successor, too.
+    private func noteProgress() {
+        guard let cursor else { return }
+        // The number decides; a position that is behind it costs a longer way.
+        table.logWords[cursor + 8] = lastNumber
+        table.logWords[cursor + 16] = position
+    }
+}

@@ -1,0 +1,101 @@
+// The store as its users see it.
+
+import PreforkSystem
+
+/// A key-value store in shared memory, with publish and subscribe.
+///
+/// ```swift
+/// let store = try SharedStore(capacity: .init(entries: 10_000, bytes: 16 << 20))     // before the fork
+/// try store.set("user:1", "Alice", expires: .seconds(60))
+/// let name: String? = try store.get("user:1")
+/// let hits = try store.increment("hits")
+/// ```
+///
+/// Made before the fork, it is the same store in the supervisor and in every worker, also in those that are forked later;
+/// a program that was started by exec opens it by `init(adopting:)`. It lives as long as a process has it.
+///
+/// - Reading takes no lock and waits for nobody: some ten nanoseconds, on every processor at once.
+/// - Writing takes the lock of one of up to 64 stripes. A process that is killed at any instruction leaves the old value
+///   or the new one and a lock that the next writer puts in order (`stats.recoveries`); a process that is *stopped* while
+///   it has a lock makes writers of that stripe wait until `lockTimeout`, then throw `.busy`.
+/// - Values are copies: what `get` has returned changes no more.
+/// - Every operation may be called from any thread. None suspends; an operation is over in less than a microsecond
+///   unless it waits for a lock. In the supervisor they may be called from hooks.
+///
+/// Limits: keys 1 to 512 bytes of UTF-8, values up to 1 MiB, steps of up to 64 keys; capacity as given.
+///
+/// Follows liteyuki.comm.storage, whose every get was a message to the main process and back.
+public final class SharedStore: Sendable {
+    package let table: StoreTable
+    /// What turns values into bytes whose type is no `SharedValue`.
+    public let codec: any ValueCodec
+
+    /// Makes a store, empty.
+    ///
+    /// - Parameters:
+    ///   - capacity: what it has room for; never grows.
+    ///   - whenFull: what happens to a new entry that finds no room.
+    ///   - codec: for values whose type does not travel by itself. All processes must use the same.
+    ///   - lockTimeout: how long a writer waits for a lock that a stopped process holds.
+    /// - Throws: `.badArgument` for a capacity that makes no sense; `.system` when there is no memory or descriptor.
+    public init(
+        capacity: StoreCapacity = StoreCapacity(), whenFull: WhenFull = .refuse, codec: any ValueCodec = CBORCodec(),
+        lockTimeout: Duration = .seconds(1)
+    ) throws(StoreError) {
+        table = try StoreTable(
+            capacity, evicts: whenFull == .evictLeastRecentlyUsed, lockTimeout: lockTimeout.saturatedNanoseconds)
+        self.codec = codec
+        StoreRegistry.add(table)
+    }
+
+    /// Opens a store that another process has made, by the descriptors that came from there.
+    ///
+    /// - Parameter descriptors: owned by the store from now on, also when this throws.
+    /// - Throws: `.notAStore` when they are something else or of another version of this package; `.system`.
+    public init(
+        adopting descriptors: StoreDescriptors, codec: any ValueCodec = CBORCodec(), lockTimeout: Duration = .seconds(1)
+    ) throws(StoreError) {
+        table = try StoreTable(
+            MemoryFile(owning: Descriptor(owning: descriptors.memory)),
+            bell: EventCounter(owning: Descriptor(owning: descriptors.bell)),
+            lockTimeout: lockTimeout.saturatedNanoseconds)
+        self.codec = codec
+        StoreRegistry.add(table)
+    }
+
+    /// The store's two descriptors in this process, to be handed to a program that is started by exec. They are
+    /// close-on-exec and stay the store's.
+    public var descriptors: StoreDescriptors {
+        StoreDescriptors(memory: table.file.descriptor.number, bell: table.bell.descriptor.number)
+    }
+
+    /// Calls `body` with the bytes of a key.
+    @inline(__always)
+    func withKey<Result>(
+        _ key: String, _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        var key = key
+        let result: Swift.Result<Result, StoreError> = key.withUTF8 { utf8 in
+            do throws(StoreError) {
+                return .success(try body(UnsafeRawBufferPointer(utf8)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch result {
+        case .success(let value): return value
+        case .failure(let error): throw error.key.isEmpty ? StoreError(error.code, key: key) : error
+        }
+    }
+}
+
+/// A store's descriptors, as numbers of one process.
+public struct StoreDescriptors: Hashable, Sendable {
+    public var memory: Int32
+    public var bell: Int32
+
+    public init(memory: Int32, bell: Int32) {
+        self.memory = memory
+        self.bell = bell
+    }
+}

@@ -1,0 +1,135 @@
+// Asking a store.
+
+extension SharedStore {
+    /// The value of a key; nil when it is not there or has expired.
+    ///
+    /// - Throws: `.mismatch` when the value is of another type; `.badKey`.
+    public func get<Value: SharedValue>(
+        _ key: String, as type: Value.Type = Value.self
+    ) throws(StoreError) -> Value? {
+        try withKey(key) { (raw) throws(StoreError) in
+            try table.check(raw, 0)
+            let found: (value: Value?, kind: ValueKind)? = table.read(raw, table.hash(raw)) { view in
+                guard let kind = view.kind else { return nil }
+                if let bytes = view.contiguousValue { return (Value(sharedBytes: bytes, kind: kind), kind) }
+                guard let copy = view.copiedValue() else { return nil }
+                return (copy.bytes.withUnsafeBytes { Value(sharedBytes: $0, kind: kind) }, kind)
+            }
+            guard let found else { return nil }
+            guard let value = found.value else {
+                throw StoreError(.mismatch(ValueMismatch(stored: found.kind, asked: "\(Value.self)")))
+            }
+            return value
+        }
+    }
+
+    /// The value of a key, or `fallback` when it is not there or has expired.
+    public func get<Value: SharedValue>(_ key: String, default fallback: Value) throws(StoreError) -> Value {
+        try get(key) ?? fallback
+    }
+
+    /// The value of a key, read by the store's codec; nil when it is not there or has expired.
+    ///
+    /// - Throws: `StoreError`; what the codec throws for bytes that are no `Value`.
+    public func get<Value: Codable & Sendable>(_ key: String, as type: Value.Type = Value.self) throws -> Value? {
+        guard let stored = try stored(key) else { return nil }
+        do {
+            return try stored.decoded(as: type, codec: codec)
+        } catch let mismatch as ValueMismatch {
+            throw StoreError(.mismatch(mismatch), key: key)
+        }
+    }
+
+    /// The value of a key, or `fallback` when it is not there or has expired.
+    public func get<Value: Codable & Sendable>(_ key: String, default fallback: Value) throws -> Value {
+        try get(key) ?? fallback
+    }
+
+    /// The value of a key whatever its type.
+    public func stored(_ key: String) throws(StoreError) -> StoredValue? {
+        try withKey(key) { (raw) throws(StoreError) in
+            try table.check(raw, 0)
+            return table.read(raw, table.hash(raw)) { $0.copiedValue() }
+        }
+    }
+
+    /// Copies the bytes of a value to `buffer`, without any allocation.
+    ///
+    /// - Returns: how many bytes the value has; nil when the key is not there or has expired.
+    /// - Throws: `.valueTooLarge` when the buffer is too small.
+    public func get(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
+        try withKey(key) { (raw) throws(StoreError) in
+            try table.check(raw, 0)
+            let count: Int? = table.read(raw, table.hash(raw)) { view in
+                guard let start = buffer.baseAddress, view.valueBytes <= buffer.count else { return view.valueBytes }
+                return view.copyValue(to: start) ? view.valueBytes : nil
+            }
+            if let count, count > buffer.count { throw StoreError(.valueTooLarge(bytes: count, limit: buffer.count)) }
+            return count
+        }
+    }
+
+    /// The values of several keys as they all were at one moment; missing keys are left out.
+    public func get(several keys: [String]) throws(StoreError) -> [String: StoredValue] {
+        let found = try table.load(several: keys.map { Array($0.utf8) })
+        return Dictionary(uniqueKeysWithValues: found.map { (String(decoding: $0.key, as: UTF8.self), $0.value) })
+    }
+
+    /// Whether a key is there.
+    public func contains(_ key: String) throws(StoreError) -> Bool {
+        try withKey(key) { (raw) throws(StoreError) in
+            try table.check(raw, 0)
+            return table.read(raw, table.hash(raw)) { _ in true } ?? false
+        }
+    }
+
+    /// How long a key still lives: nil when it is not there, `.some(nil)` when it lives for ever.
+    public func remainingLife(_ key: String) throws(StoreError) -> Duration?? {
+        try withKey(key) { (raw) throws(StoreError) in
+            try table.check(raw, 0)
+            let expiry: UInt64? = table.read(raw, table.hash(raw)) { $0.expiry }
+            return expiry.map { PreforkStore.remainingLife($0) }
+        }
+    }
+
+    /// How many keys there are; expired ones do not count.
+    public var count: Int { table.count() }
+
+    /// All keys that begin with `prefix`, in no particular order.
+    ///
+    /// One pass over the stripes: each stripe's keys as they were at one moment, one stripe after the other. A key that
+    /// is there all the time is among them, exactly once.
+    public func keys(prefix: String = "") -> [String] {
+        (0..<table.layout.stripes).flatMap { stripe in
+            table.snapshot(stripe, prefix: Array(prefix.utf8), wantsValues: false)
+                .map { String(decoding: $0.key, as: UTF8.self) }
+        }
+    }
+
+    /// All entries whose key begins with `prefix`, in the same kind of pass as `keys`.
+    public func getAll(prefix: String = "") -> [String: StoredValue] {
+        var all: [String: StoredValue] = [:]
+        for stripe in 0..<table.layout.stripes {
+            for (key, value) in table.snapshot(stripe, prefix: Array(prefix.utf8), wantsValues: true) {
+                all[String(decoding: key, as: UTF8.self)] = value
+            }
+        }
+        return all
+    }
+
+    /// All entries whose key begins with `prefix`, as one type.
+    ///
+    /// - Throws: `StoreError` `.mismatch` for one that is of another type; what the codec throws.
+    public func getAll<Value: Codable & Sendable>(prefix: String = "", as type: Value.Type) throws -> [String: Value] {
+        let coding = ValueCoding<Value>(codec: codec)
+        var all: [String: Value] = [:]
+        for (key, stored) in getAll(prefix: prefix) {
+            do {
+                all[key] = try stored.bytes.withUnsafeBytes { try coding.decode(stored.kind, $0) }
+            } catch let mismatch as ValueMismatch {
+                throw StoreError(.mismatch(mismatch), key: key)
+            }
+        }
+        return all
+    }
+}

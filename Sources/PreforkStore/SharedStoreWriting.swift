@@ -1,0 +1,185 @@
+// Changing a store.
+
+extension SharedStore {
+    /// Stores a value.
+    ///
+    /// - Parameter expires: how long it lives, above zero; nil for ever. Counted on the monotonic clock, to the
+    ///   nanosecond; memory is given back when room is needed or by `removeExpired`.
+    /// - Throws: `.full`, `.fullOfEntries`, `.valueTooLarge`, `.badKey`, `.badArgument`, `.busy`. The key is then as it was.
+    public func set<Value: SharedValue>(
+        _ key: String, _ value: Value, expires: Duration? = nil
+    ) throws(StoreError) {
+        _ = try put(key, value, expires, .always)
+    }
+
+    /// Stores a value by the store's codec.
+    ///
+    /// - Throws: `StoreError`; what the codec throws.
+    public func set<Value: Codable & Sendable>(_ key: String, _ value: Value, expires: Duration? = nil) throws {
+        _ = try set(key, stored: StoredValue(value, codec: codec), expires: expires)
+    }
+
+    /// Stores a value of any kind.
+    ///
+    /// - Returns: whether `condition` held.
+    @discardableResult
+    package func set(
+        _ key: String, stored value: StoredValue, expires: Duration? = nil, if condition: PutCondition = .always
+    ) throws(StoreError) -> Bool {
+        let expiry = try expiryWord(after: expires)
+        return try withKey(key) { (raw) throws(StoreError) in
+            try value.bytes.withUnsafeBytes { bytes in
+                Result { () throws(StoreError) in
+                    try table.put(raw, value.kind, bytes, expiry: expiry, if: condition)
+                }
+            }.get()
+        }
+    }
+
+    /// Stores a value only if the key is not there: of several processes that add one key, exactly one gets true.
+    public func add<Value: SharedValue>(
+        _ key: String, _ value: Value, expires: Duration? = nil
+    ) throws(StoreError) -> Bool {
+        try put(key, value, expires, .ifAbsent)
+    }
+
+    /// As `add`, by the store's codec.
+    public func add<Value: Codable & Sendable>(_ key: String, _ value: Value, expires: Duration? = nil) throws -> Bool {
+        try set(key, stored: StoredValue(value, codec: codec), expires: expires, if: .ifAbsent)
+    }
+
+    /// Stores a value only if the key is there.
+    public func replace<Value: SharedValue>(
+        _ key: String, _ value: Value, expires: Duration? = nil
+    ) throws(StoreError) -> Bool {
+        try put(key, value, expires, .ifPresent)
+    }
+
+    /// As `replace`, by the store's codec.
+    public func replace<Value: Codable & Sendable>(
+        _ key: String, _ value: Value, expires: Duration? = nil
+    ) throws -> Bool {
+        try set(key, stored: StoredValue(value, codec: codec), expires: expires, if: .ifPresent)
+    }
+
+    private func put<Value: SharedValue>(
+        _ key: String, _ value: Value, _ expires: Duration?, _ condition: PutCondition
+    ) throws(StoreError) -> Bool {
+        let expiry = try expiryWord(after: expires)
+        return try withKey(key) { (raw) throws(StoreError) in
+            let result: Result<Bool, StoreError> = value.withSharedBytes { kind, bytes in
+                do throws(StoreError) {
+                    return .success(try table.put(raw, kind, bytes, expiry: expiry, if: condition))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            return try result.get()
+        }
+    }
+
+    /// Removes a key.
+    ///
+    /// - Parameter ignoringMissing: false throws `.missingKey` when it is not there.
+    /// - Returns: whether it was there.
+    @discardableResult
+    public func delete(_ key: String, ignoringMissing: Bool = true) throws(StoreError) -> Bool {
+        let wasThere = try withKey(key) { (raw) throws(StoreError) in try table.delete(raw) }
+        if !wasThere && !ignoringMissing { throw StoreError(.missingKey, key: key) }
+        return wasThere
+    }
+
+    /// Adds to an integer, in one step; a key that is not there counts as 0 and comes to be. Its expiry stays.
+    ///
+    /// - Returns: the sum.
+    /// - Throws: `.mismatch` when the value is no integer, `.overflow`; the value is then as it was.
+    @discardableResult
+    public func increment(_ key: String, by amount: Int64 = 1) throws(StoreError) -> Int64 {
+        try withKey(key) { (raw) throws(StoreError) in try table.increment(raw, by: amount) }
+    }
+
+    /// Replaces the value if it is `expected` (nil: if the key is not there) by `new` (nil: removes it).
+    ///
+    /// Compared are kind and bytes. The expiry is that of the new value.
+    ///
+    /// - Returns: whether it was replaced.
+    public func compareAndSet<Value: SharedValue>(
+        _ key: String, expecting expected: Value?, to new: Value?, expires: Duration? = nil
+    ) throws(StoreError) -> Bool {
+        try compareAndSet(
+            key, expectingStored: expected.map { StoredValue($0) }, to: new.map { StoredValue($0) }, expires: expires)
+    }
+
+    /// As `compareAndSet`, by the store's codec, which must make the same bytes of equal values.
+    public func compareAndSet<Value: Codable & Sendable>(
+        _ key: String, expecting expected: Value?, to new: Value?, expires: Duration? = nil
+    ) throws -> Bool {
+        try compareAndSet(
+            key, expectingStored: expected.map { try StoredValue($0, codec: codec) },
+            to: new.map { try StoredValue($0, codec: codec) }, expires: expires)
+    }
+
+    package func compareAndSet(
+        _ key: String, expectingStored expected: StoredValue?, to new: StoredValue?, expires: Duration?
+    ) throws(StoreError) -> Bool {
+        let expiry = try expiryWord(after: expires)
+        return try withKey(key) { (raw) throws(StoreError) in
+            try table.compareAndSet(raw, expecting: expected, to: new, expiry: expiry)
+        }
+    }
+
+    /// Carries out a step of several keys: all of it or nothing, for every reader and through every crash.
+    ///
+    /// - Returns: false when a requirement did not hold.
+    /// - Throws: `.badStep`, and what the changes can throw; nothing has changed then.
+    public func perform(_ step: AtomicStep) throws(StoreError) -> Bool {
+        try table.perform(step)
+    }
+
+    /// Gives an existing key a new life span; nil for ever.
+    ///
+    /// - Returns: whether it was there.
+    public func setLife(_ key: String, _ expires: Duration?) throws(StoreError) -> Bool {
+        let expiry = try expiryWord(after: expires)
+        return try withKey(key) { (raw) throws(StoreError) in try table.setExpiry(raw, expiry) }
+    }
+
+    /// Removes every key that begins with `prefix` and is there all the time.
+    ///
+    /// - Returns: how many.
+    @discardableResult
+    public func removeAll(prefix: String = "") throws(StoreError) -> Int {
+        var removed = 0
+        for key in keys(prefix: prefix) where try delete(key) { removed += 1 }
+        return removed
+    }
+
+    /// Removes expired entries, whose memory is otherwise given back when room is needed.
+    ///
+    /// - Returns: how many.
+    @discardableResult
+    public func removeExpired() throws(StoreError) -> Int {
+        try table.sweep()
+    }
+
+    /// Publishes a message to every subscriber of `channel` in every process. Waits for none of them.
+    ///
+    /// - Throws: `.messageTooLarge`; `.busy` when a publisher is stopped in the middle of its message.
+    public func publish<Value: SharedValue>(_ channel: String, _ value: Value) throws(StoreError) {
+        let name = Array(channel.utf8)
+        try value.withSharedBytes { kind, bytes in
+            Result { () throws(StoreError) in try table.publish(name, kind, bytes) }
+        }.get()
+    }
+
+    /// As `publish`, by the store's codec.
+    public func publish<Value: Codable & Sendable>(_ channel: String, _ value: Value) throws {
+        try publish(channel, stored: StoredValue(value, codec: codec))
+    }
+
+    package func publish(_ channel: String, stored value: StoredValue) throws(StoreError) {
+        try value.bytes.withUnsafeBytes { bytes in
+            Result { () throws(StoreError) in try table.publish(Array(channel.utf8), value.kind, bytes) }
+        }.get()
+    }
+}

@@ -1,0 +1,32 @@
+// How large a store is, said once when it is made.
+
+/// What a `SharedStore` has room for. It never grows: what it may cost is known before the first worker is forked.
+public struct StoreCapacity: Hashable, Sendable {
+    /// How many keys. 1 to 2^26.
+    public var entries: Int
+    /// How many bytes the entries may take: a key, its value and 24 bytes each, rounded up to a block. 4 KiB to 8 GiB.
+    ///
+    /// Memory counts when it is touched: a store of 1 GiB that holds 1 MiB costs little more than that. The index adds
+    /// about 24 bytes for each of `entries`, and up to 4 MiB keep the capacity usable when sizes are mixed.
+    public var bytes: Int
+    /// How many bytes of published messages are kept for subscribers that are behind. A power of two is used, at least
+    /// 4 KiB; 0 for a store that nobody publishes through.
+    public var publishLog: Int
+
+    public init(entries: Int = 65_536, bytes: Int = 64 << 20, publishLog: Int = 1 << 20) {
+        self.entries = entries
+        self.bytes = bytes
+        self.publishLog = publishLog
+    }
+}
+
+/// What happens to a new entry when a store is full.
+public enum WhenFull: Hashable, Sendable {
+    /// It is refused with a typed error.
+    case refuse
+    /// The entries that were not read or written for the longest time make room for it.
+    ///
+    /// As near as that can be known without a lock on reading: time is counted in sixteenths of a turnover of the
+    /// store, and the oldest of 32 entries goes. Expired entries go before all others.
+    case evictLeastRecentlyUsed
+}

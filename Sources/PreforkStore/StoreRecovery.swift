@@ -1,0 +1,156 @@
+// Putting a stripe in order whose lock's owner died.
+
+/// Only references, slab owners and a step's notes are facts; everything else is computed from them again. Recovery can
+/// be killed at any point and begun anew, and takes time that is bounded by the sizes of the stripe and the slab table.
+extension StoreTable {
+    /// The caller holds the stripe's lock and has found its mark `needsRecovery`, which the last line takes away.
+    ///
+    /// - Throws: `.busy` when the stripe had decided a step that another one took part in, and that one's lock is not to
+    ///   be had: the decision must stand until it has been heard.
+    func recover(_ stripe: Int) throws(StoreError) {
+        try recoverParticipants(of: stripe)
+        recoverStep(stripe)
+        rebuild(stripe)
+        memory.count(Header.recoveries)
+        memory.release(stripeOffset(stripe) + Stripe.needsRecovery, 0)
+        // Whoever watches a key of this stripe may not have been told of the dead owner's last change.
+        wakeAllSleepers()
+    }
+
+    /// Lets every other stripe of a step that this one decides see the decision. They are above this one, so that locks
+    /// are still taken in ascending order.
+    private func recoverParticipants(of stripe: Int) throws(StoreError) {
+        let word = stripeOffset(stripe) + Stripe.participants
+        let participants = memory[word]
+        if participants == 0 { return }
+        for other in 0..<layout.stripes where other > stripe && participants & 1 << UInt64(other) != 0 {
+            try lock(other)
+            unlock(other)
+        }
+        recoverStep(stripe)
+        memory.release(word, 0)
+    }
+
+    /// Finishes the step that this stripe was in, or takes its marks away.
+    private func recoverStep(_ stripe: Int) {
+        let word = stripeOffset(stripe) + Stripe.itemCount
+        let count = min(Int(clamping: memory[word]), AtomicStep.maximumKeys)
+        if count == 0 { return }
+        if isCommitted(stripe) { return redoItems(stripe) }
+        for index in 0..<count {
+            let slot = Int(clamping: memory[items(stripe) + index * 16])
+            guard isSlot(slot, stripe) else { continue }
+            let reference = EntryReference(bits: memory[slot])
+            if reference.isPending { memory.release(slot, reference.settled.bits) }
+        }
+        memory.release(word, 0)
+    }
+
+    /// Computes all that follows from the references: used blocks, counts, buckets in use.
+    private func rebuild(_ stripe: Int) {
+        forgetDerived(stripe)
+        var growth = StoreGrowth(entries: 0, units: 0)
+        var expiring = 0
+        for home in 0..<layout.homeBuckets {
+            var next: Int? = bucket(stripe, home)
+            for _ in 0...layout.overflowBuckets {
+                guard let current = next else { break }
+                rebuild(current, stripe, &growth, &expiring)
+                next = reachOverflow(current, stripe)
+            }
+        }
+        memory[entryCountWord(stripe)] = UInt64(growth.entries)
+        memory[unitCountWord(stripe)] = UInt64(growth.units)
+        memory[stripeOffset(stripe) + Stripe.expiring] = UInt64(expiring)
+        emptyUnreachableBuckets(stripe)
+        reopenSlabs(stripe)
+    }
+
+    private func forgetDerived(_ stripe: Int) {
+        for blockClass in 0..<EntryShape.classCount { memory[openSlabsOffset(blockClass, stripe)] = 0 }
+        for index in 0..<(layout.overflowBuckets + 63) / 64 { memory[overflowMapWord(index, stripe)] = 0 }
+        for slab in 1..<layout.slabs where use(ofSlab: slab, by: stripe) != nil { memory[slabRecord(slab) + 8] = 0 }
+    }
+
+    private func rebuild(_ bucket: Int, _ stripe: Int, _ growth: inout StoreGrowth, _ expiring: inout Int) {
+        for index in 0..<StoreLayout.slotsPerBucket {
+            let slot = bucket + index * 8
+            let reference = EntryReference(bits: memory[slot]).settled
+            if reference.isEmpty { continue }
+            guard let view = EntryView(self, reference), markUsed(reference, view, stripe) else {
+                // Somebody wrote where they must not: the entry is lost, the store is not.
+                memory.release(slot, reference.emptied.bits)
+                memory.count(Header.damages)
+                continue
+            }
+            growth.entries += 1
+            growth.units += view.shape.units
+            if view.expiry != 0 { expiring += 1 }
+        }
+    }
+
+    /// Marks the blocks of an entry; false when they cannot be its own.
+    private func markUsed(_ reference: EntryReference, _ view: EntryView, _ stripe: Int) -> Bool {
+        let shape = view.shape
+        let slab = reference.block / StoreLayout.unitsPerSlab
+        let units = EntryShape.units(ofClass: shape.blockClass)
+        let offset = reference.block % StoreLayout.unitsPerSlab
+        let hash = KeyHash(bits: view.hash)
+        guard use(ofSlab: slab, by: stripe) == shape.blockClass, offset % units == 0,
+            hash.stripe(of: layout.stripes) == stripe, hash.fingerprint == reference.fingerprint
+        else { return false }
+        let record = slabRecord(slab) + 8
+        let bit: UInt64 = 1 << UInt64(offset / units)
+        guard Self.allBlocks(shape.blockClass) & bit != 0, memory[record] & bit == 0 else { return false }
+        for index in 0..<shape.slabs {
+            guard let part = view.slab(index, shape), use(ofSlab: part, by: stripe) == Self.wholeSlab else { return false }
+        }
+        memory[record] = memory[record] | bit
+        for index in 0..<shape.slabs { view.slab(index, shape).map { memory[slabRecord($0) + 8] = 1 } }
+        return true
+    }
+
+    /// The bucket behind this one, marked as in use; nil at the chain's end or where two chains would meet.
+    private func reachOverflow(_ bucket: Int, _ stripe: Int) -> Int? {
+        guard let next = linkedBucket(bucket, stripe: stripe) else {
+            if memory[bucket + 56] != 0 { memory[bucket + 56] = 0 }
+            return nil
+        }
+        let index = Int(truncatingIfNeeded: memory[bucket + 56]) - 1
+        let word = overflowMapWord(index / 64, stripe)
+        guard memory[word] & 1 << UInt64(index % 64) == 0 else {
+            memory[bucket + 56] = 0
+            memory.count(Header.damages)
+            return nil
+        }
+        memory[word] = memory[word] | 1 << UInt64(index % 64)
+        return next
+    }
+
+    /// A bucket that was being linked or unlinked must not bring references along when it is used again.
+    private func emptyUnreachableBuckets(_ stripe: Int) {
+        for index in 0..<layout.overflowBuckets
+        where memory[overflowMapWord(index / 64, stripe)] & 1 << UInt64(index % 64) == 0 {
+            let bucket = bucket(stripe, layout.homeBuckets + index)
+            for place in 0..<StoreLayout.slotsPerBucket {
+                let reference = EntryReference(bits: memory[bucket + place * 8])
+                if !reference.isEmpty { memory.release(bucket + place * 8, reference.emptied.bits) }
+            }
+        }
+    }
+
+    /// Gives back slabs that nothing refers to, and lists those that have room.
+    private func reopenSlabs(_ stripe: Int) {
+        for slab in 1..<layout.slabs {
+            guard let use = use(ofSlab: slab, by: stripe) else { continue }
+            let used = memory[slabRecord(slab) + 8]
+            memory[slabRecord(slab) + 16] = 0
+            memory[slabRecord(slab) + 24] = 0
+            if used == 0 {
+                releaseSlab(slab)
+            } else if use < EntryShape.classCount, used != Self.allBlocks(use) {
+                open(slab, use, stripe)
+            }
+        }
+    }
+}

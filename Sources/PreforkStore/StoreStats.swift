@@ -1,0 +1,37 @@
+// How a store is doing.
+
+/// Figures of a store, all processes together, at about one moment.
+public struct StoreStats: Hashable, Sendable {
+    /// Entries, expired ones that are still in memory included.
+    public var entries: Int
+    public var entryLimit: Int
+    /// Bytes that entries take, in whole blocks.
+    public var bytes: Int
+    public var byteLimit: Int
+    /// How often the work of a process that died with a lock was put in order.
+    public var recoveries: Int
+    /// Entries that went so that others could come.
+    public var evictions: Int
+    /// Expired entries that were removed.
+    public var expirations: Int
+    /// Operations that found no room.
+    public var refusals: Int
+    /// Slabs freed by moving entries together.
+    public var compactions: Int
+    /// Entries and messages that were lost because somebody wrote where they must not. Not zero: a defect, or memory
+    /// that a stray pointer has hit.
+    public var damages: Int
+}
+
+extension SharedStore {
+    public var stats: StoreStats {
+        let totals = table.totals()
+        func counter(_ offset: Int) -> Int { Int(clamping: table.memory[offset]) }
+        return StoreStats(
+            entries: totals.entries, entryLimit: table.layout.capacity.entries,
+            bytes: totals.units * StoreLayout.unitBytes, byteLimit: table.layout.unitLimit * StoreLayout.unitBytes,
+            recoveries: counter(Header.recoveries), evictions: counter(Header.evictions),
+            expirations: counter(Header.expirations), refusals: counter(Header.refusals),
+            compactions: counter(Header.compactions), damages: counter(Header.damages))
+    }
+}

@@ -1,0 +1,185 @@
+// The store's memory with its map: where the words of a stripe, a bucket, a slab are.
+
+package import PreforkSystem
+import Synchronization
+
+/// A hash table in memory that several processes share. Below the types: keys and values are bytes here.
+///
+/// Reading takes no lock (`StoreReading`). Writing takes the robust lock of the key's stripe, writes a new block, and
+/// publishes it by one store of a reference (`StoreWriting`); a process that is killed before that store has changed
+/// nothing, and after it everything. What else there is (free blocks, counts) can be computed from the references, which
+/// is what the next one to take a dead owner's lock does (`StoreRecovery`).
+///
+/// LMDB's rule (copy on write, one commit) on a hash table; see SIEVE and Redis for the eviction's ideas.
+package final class StoreTable: Sendable {
+    package let file: MemoryFile
+    /// Rung when somebody sleeps who wants to know of a change; see `prepareToSleep`.
+    package let bell: EventCounter
+    private let mapping: SharedMapping
+    package let layout: StoreLayout
+    let memory: SharedWords
+    let secrets: KeyHash.Secrets
+    /// How long a writer waits for a lock whose owner lives, in nanoseconds.
+    let lockTimeout: Int64
+
+    /// A new store, empty.
+    package init(_ capacity: StoreCapacity, evicts: Bool, lockTimeout: Int64) throws(StoreError) {
+        layout = try StoreLayout(capacity, evicts: evicts)
+        self.lockTimeout = lockTimeout
+        do {
+            file = try MemoryFile(name: "prefork-store", byteCount: layout.byteCount)
+            bell = try EventCounter()
+            mapping = try SharedMapping(file, byteCount: layout.byteCount)
+            memory = SharedWords(base: mapping.base)
+            for stripe in 0..<layout.stripes {
+                _ = try RobustLock.make(at: mapping.base + layout.stripesOffset + stripe * StoreLayout.stripeBytes)
+            }
+            if layout.capacity.publishLog > 0 { _ = try RobustLock.make(at: mapping.base + layout.logOffset) }
+        } catch {
+            throw StoreError(error)
+        }
+        func random() -> UInt64 { .random(in: 0 ... .max) }
+        secrets = KeyHash.Secrets(a: random(), b: random(), c: random(), d: random())
+        writeHeader()
+    }
+
+    private func writeHeader() {
+        memory[Header.version] = Header.versionValue
+        memory[Header.entries] = UInt64(layout.capacity.entries)
+        memory[Header.bytes] = UInt64(layout.capacity.bytes)
+        memory[Header.publishLog] = UInt64(layout.capacity.publishLog)
+        memory[Header.evicts] = layout.evicts ? 1 : 0
+        for (index, secret) in [secrets.a, secrets.b, secrets.c, secrets.d].enumerated() {
+            memory[Header.secrets + index * 8] = secret
+        }
+        memory[Header.slabHint] = 1
+        memory.release(Header.magic, Header.magicValue)
+    }
+
+    /// A store that another process has made.
+    package init(
+        _ file: consuming MemoryFile, bell: consuming EventCounter, lockTimeout: Int64
+    ) throws(StoreError) {
+        let size: Int
+        do throws(SystemError) {
+            size = try file.sealedByteCount()
+        } catch {
+            throw StoreError(error)
+        }
+        layout = try Self.layout(of: file, size: size)
+        do throws(SystemError) {
+            mapping = try SharedMapping(file, byteCount: size)
+        } catch {
+            throw StoreError(error)
+        }
+        self.file = file
+        self.bell = bell
+        self.lockTimeout = lockTimeout
+        memory = SharedWords(base: mapping.base)
+        secrets = KeyHash.Secrets(
+            a: memory[Header.secrets], b: memory[Header.secrets + 8], c: memory[Header.secrets + 16],
+            d: memory[Header.secrets + 24])
+    }
+
+    // The map. Arguments are in range by the layout; numbers out of shared memory are checked where they are read.
+
+    @inline(__always)
+    func stripeOffset(_ stripe: Int) -> Int { layout.stripesOffset &+ stripe &* StoreLayout.stripeBytes }
+
+    @inline(__always)
+    func homeBucket(_ hash: KeyHash) -> Int {
+        bucket(hash.stripe(of: layout.stripes), hash.bucket(of: layout.homeBuckets))
+    }
+
+    /// The offset of a stripe's bucket; overflow buckets come after the home buckets.
+    @inline(__always)
+    func bucket(_ stripe: Int, _ index: Int) -> Int {
+        layout.bucketsOffset
+            &+ (stripe &* (layout.homeBuckets &+ layout.overflowBuckets) &+ index) &* StoreLayout.bucketBytes
+    }
+
+    /// The bucket that a bucket's link names; nil at the end of the chain, or when the link is damaged.
+    @inline(__always)
+    func linkedBucket(_ bucket: Int, stripe: Int) -> Int? {
+        let link = Int(truncatingIfNeeded: memory.acquire(bucket &+ 56))
+        if link == 0 || link < 0 || link > layout.overflowBuckets { return nil }
+        return self.bucket(stripe, layout.homeBuckets &+ link &- 1)
+    }
+
+    @inline(__always)
+    func slabRecord(_ slab: Int) -> Int { layout.slabTableOffset &+ slab &* StoreLayout.slabRecordBytes }
+
+    /// Where a block's bytes are.
+    @inline(__always)
+    func blockBytes(_ block: Int) -> UnsafeMutableRawPointer {
+        memory.base + (layout.slabsOffset &+ block &* StoreLayout.unitBytes)
+    }
+
+    @inline(__always)
+    func slabBytes(_ slab: Int) -> UnsafeMutableRawPointer {
+        memory.base + (layout.slabsOffset &+ slab &* StoreLayout.slabBytes)
+    }
+
+    /// Whether a reference can be one: its block begins inside the slabs. From there on, the guard after the last slab
+    /// keeps every read inside the mapping.
+    @inline(__always)
+    func isInRange(_ reference: EntryReference) -> Bool {
+        reference.block >= StoreLayout.unitsPerSlab && reference.block < layout.slabs &* StoreLayout.unitsPerSlab
+    }
+
+    @inline(__always)
+    func hash(_ key: UnsafeRawBufferPointer) -> KeyHash { KeyHash(key, secrets) }
+}
+
+/// Words of a stripe, by byte offset. All but the lock and the step's words are derived or counters.
+enum Stripe {
+    static let lock = 0
+
+    /// How many entries have an expiry, whether it has come or not.
+    static let expiring = 64
+    /// Where the next look for expired entries and for old ones begins: the number of a slot.
+    static let sweepHand = 72
+    static let evictionHand = 80
+    /// A dead owner's work is to be put in order before anything else is done.
+    static let needsRecovery = 88
+    /// New entries since the age clock went on.
+    static let insertions = 96
+
+    /// For each size of block, the first slab that has room.
+    static let openSlabs = 128
+
+    // A step of several keys; see `StoreSteps`.
+    static let itemCount = 256
+    static let coordinator = 264
+    static let sequence = 272
+    static let committed = 320
+    static let participants = 328
+    static let nextSequence = 336
+
+    /// Time for the eviction's purposes; on a line of its own, because every reader reads it.
+    static let ageClock = 384
+}
+
+extension StoreTable {
+    /// The layout of a store in a file, if there is one.
+    private static func layout(of file: borrowing MemoryFile, size: Int) throws(StoreError) -> StoreLayout {
+        guard size >= 8192 else { throw StoreError(.notAStore("only \(size) bytes")) }
+        let header: SharedMapping
+        do throws(SystemError) {
+            header = try SharedMapping(file, byteCount: 4096)
+        } catch {
+            throw StoreError(error)
+        }
+        let words = SharedWords(base: header.base)
+        guard words.acquire(Header.magic) == Header.magicValue else { throw StoreError(.notAStore("no magic word")) }
+        guard words[Header.version] == Header.versionValue else {
+            throw StoreError(.notAStore("layout \(words[Header.version]), not \(Header.versionValue)"))
+        }
+        let capacity = StoreCapacity(
+            entries: Int(clamping: words[Header.entries]), bytes: Int(clamping: words[Header.bytes]),
+            publishLog: Int(clamping: words[Header.publishLog]))
+        let layout = try StoreLayout(capacity, evicts: words[Header.evicts] != 0)
+        guard layout.byteCount == size else { throw StoreError(.notAStore("\(size) bytes, not \(layout.byteCount)")) }
+        return layout
+    }
+}
