@@ -62,7 +62,7 @@ let package = Package(
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
-            exclude: ["StoreRows.swift", "RecoveryRow.swift", "PublishRows.swift", "ChannelRows.swift"],
+            exclude: ["WakeRow.swift", "ChannelRows.swift"],
             swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),

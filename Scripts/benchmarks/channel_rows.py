@@ -52,7 +52,7 @@ def one_way(quick: bool) -> list[Row]:
 
 
 def channel(quick: bool) -> list[Row]:
-    """Round trips and one way at 64 B, 4 KiB and 1 MiB, against C's SEQPACKET pair, multiprocessing's Pipe and Queue."""
+    """Round trips and one way at 64 B, 4 KiB and 1 MiB, against C's SEQPACKET, multiprocessing's Pipe and Queue."""
     return asleep(quick) + back_to_back(quick) + one_way(quick)
 
 

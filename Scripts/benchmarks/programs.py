@@ -57,8 +57,9 @@ def compile_c(source: str, *libraries: str) -> pathlib.Path:
 
 def build_ours() -> None:
     """As a server is deployed: release, statically linked."""
-    subprocess.run(["swift", "build", "-c", "release", "--static-swift-stdlib", "--scratch-path", ROOT / ".build-static",
-                    "--package-path", ROOT, "--product", "store-measurement"], check=True, stdout=sys.stderr)
+    subprocess.run(["swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", ROOT,
+                    "--scratch-path", ROOT / ".build-static", "--product", "store-measurement"],
+                   check=True, stdout=sys.stderr)
 
 
 def install(package: str, has: str) -> bool:

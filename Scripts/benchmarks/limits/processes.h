@@ -1,4 +1,4 @@
-// What the store's programs in C share: keys, clocks, processes that do the same for a while, figures as a line of JSON.
+// What the programs in C share: keys, clocks, processes that do the same for a while, figures as a line of JSON.
 // Include it first: it asks for GNU's names.
 #define _GNU_SOURCE
 #include <stdint.h>

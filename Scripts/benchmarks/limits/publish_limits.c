@@ -14,8 +14,8 @@ struct record {
     uint64_t value[WORDS];
 };
 
-/// `committed`: how many records there are; the last RECORDS of them can be read. `reserved` runs ahead of it while one is
-/// being written, so that a reader knows that it is overtaken.
+/// `committed`: how many records there are; the last RECORDS of them can be read. `reserved` runs ahead of it while one
+/// is being written, so that a reader knows that it is overtaken.
 struct log {
     pthread_mutex_t lock;
     _Atomic uint64_t reserved __attribute__((aligned(64))), committed;

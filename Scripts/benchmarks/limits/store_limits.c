@@ -1,5 +1,6 @@
 // What C can do, as the limit for the store's rows: a table in shared memory that a kill at any instant leaves whole.
-// get | set | increment PROCESSES SECONDS; get-beside READERS SECONDS WRITES_PER_SECOND (0: all it can); recovery COUNT.
+// get | get-string | set | increment PROCESSES SECONDS; get-beside READERS SECONDS WRITES_PER_SECOND (0: all it can);
+// recovery COUNT.
 //
 // Readers take no lock: they copy, then look whether the reference still is the one that they have followed. Writers
 // hold one of 64 robust locks, write a free block and publish it by one store. No expiry, no eviction, no deletion, and
@@ -132,7 +133,8 @@ static _Atomic uint64_t *find(uint64_t hashed, const char *key, size_t bytes, bo
 }
 
 /// Writes a block and publishes it in `slot`. Under the lock.
-static void put(_Atomic uint64_t *slot, uint64_t hashed, const char *key, size_t bytes, const void *value, size_t size) {
+static void put(_Atomic uint64_t *slot, uint64_t hashed, const char *key, size_t bytes, const void *value,
+                size_t size) {
     int stripe = stripe_of(hashed);
     uint64_t *used = &table->stripes[stripe].used, old = atomic_load_explicit(slot, memory_order_relaxed);
     if (~*used == 0) abort();

@@ -1,5 +1,4 @@
-// Stands in for StoreRows.swift, PublishRows.swift and ChannelRows.swift until what they measure is there.
+// Stands in for WakeRow.swift and ChannelRows.swift until what they measure is there.
 
-let storeRows: Rows = [:]
-let publishRows: Rows = [:]
+let wakeRows: Rows = [:]
 let channelRows: Rows = [:]

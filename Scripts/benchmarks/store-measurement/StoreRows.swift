@@ -15,7 +15,7 @@ struct WrongValue: Error {
     let key: String
 }
 
-/// A store with 1,000 entries of 64 bytes, and what is done to it. Keys and values are made before anything is measured.
+/// A store with 1,000 entries of 64 bytes, and what is done to it. Keys and values are made before it is measured.
 struct MeasuredStore: Sendable {
     let store: SharedStore
     let keys = (0..<keyCount).map { "key:" + padded($0) }

@@ -5,7 +5,9 @@ import Glibc
 import Prefork
 import PreforkSystem
 
-let rows = storeRows.merging(publishRows) { first, _ in first }.merging(channelRows) { first, _ in first }
+let rows = [storeRows, publishRows, wakeRows, channelRows].reduce(into: Rows()) { all, some in
+    all.merge(some) { first, _ in first }
+}
 let arguments = Array(CommandLine.arguments.dropFirst())
 
 guard let name = arguments.first, let row = rows[name] else {

@@ -1,28 +1,13 @@
-// Publishing 64 bytes: with nobody to wake, and with subscribers in other processes that are asleep.
+// Publishing 64 bytes to subscribers in other processes that are asleep.
 
 import Glibc
 import Prefork
 
-let publishRows: Rows = ["publish": publishRow, "wake": wakeRow]
-
-private let channel = "news"
-private let message = [UInt8](repeating: 7, count: 64)
-
-private func makeStore() throws -> SharedStore {
-    try SharedStore(capacity: StoreCapacity(entries: 1_024, bytes: 1 << 20))
-}
-
-@Sendable private func publishRow(_ arguments: Arguments) throws {
-    let store = try makeStore()
-    let job = Job { _, _ in
-        for _ in 0..<operationsPerStep { try store.publish(channel, message) }
-    }
-    try measure(job, workers: arguments.integer(0), for: arguments.number(1))
-}
+let wakeRows: Rows = ["wake": wakeRow]
 
 /// The last worker publishes, the others subscribe.
 @Sendable private func wakeRow(_ arguments: Arguments) throws {
-    let store = try makeStore()
+    let store = try makePublishingStore()
     let received = SharedCount()
     let subscribers = try arguments.integer(0)
     let count = try arguments.integer(1)
@@ -32,8 +17,8 @@ private func makeStore() throws -> SharedStore {
             kill(getppid(), SIGTERM)
             return try await worker.stopRequested.wait()
         }
-        let subscription = try store.onSubscriberReceive(channel) { (value: [UInt8]) in
-            if value.count == message.count { received.add() }
+        let subscription = try store.onSubscriberReceive(publishedChannel) { (value: [UInt8]) in
+            if value.count == publishedMessage.count { received.add() }
         }
         received.add()
         try await worker.stopRequested.wait()
@@ -49,7 +34,7 @@ private func measureWakes(_ count: Int, _ store: SharedStore, _ received: Shared
     for index in 1...count {
         usleep(1_000 + 20 * UInt32(subscribers))
         let start = now()
-        try store.publish(channel, message)
+        try store.publish(publishedChannel, publishedMessage)
         calls.append(now() - start)
         try received.wait(for: subscribers * (index + 1))
         deliveries.append(now() - start)
