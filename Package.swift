@@ -62,6 +62,10 @@ let package = Package(
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork"]),
+        .executableTarget(
+            name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
+            exclude: ["WakeRow.swift", "ChannelRows.swift"],
+            swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),

@@ -8,7 +8,10 @@ import re
 import subprocess
 import sys
 
+import channel_rows
+import publish_rows
 import rows
+import store_rows
 import subprocess_rows
 from rows import Row, median
 
@@ -23,6 +26,10 @@ class Table:
 TABLES = [
     Table(rows.ROWS, ["prefork", "reuse-port", "nginx", "gunicorn", "tornado"], "nginx"),
     Table(subprocess_rows.SUBPROCESS_ROWS, subprocess_rows.COLUMNS, "C", subprocess_rows.prepare),
+    Table(store_rows.STORE_ROWS, ["prefork", "C"], "C", store_rows.prepare),
+    Table(store_rows.PEER_ROWS, store_rows.COLUMNS, "C", store_rows.prepare_peers),
+    Table(channel_rows.CHANNEL_ROWS, channel_rows.COLUMNS, "C", channel_rows.prepare),
+    Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]
 ROWS = {name: row for table in TABLES for name, row in table.rows.items()}
 

@@ -37,7 +37,7 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     ///   - codec: for messages whose type does not travel as it is (see `SharedValue`).
     /// - Throws: `WorkQueueError` `.badArgument`; `.system` when memory or descriptors (two) are not to be had.
     public init(
-        name: String, _ options: WorkQueueOptions = WorkQueueOptions(), codec: any ValueCodec = workQueueCodec
+        name: String, _ options: WorkQueueOptions = WorkQueueOptions(), codec: any ValueCodec = CBORCodec()
     ) throws {
         try options.check(name)
         self.name = name
@@ -149,25 +149,5 @@ extension QueueTable {
         case .empty: return nil
         case .closed: throw WorkQueueError(.closed, queue: queue)
         }
-    }
-}
-
-/// The codec of queues that are given none.
-public let workQueueCodec: any ValueCodec = NoCodec()  // to become CBORCodec()
-
-/// Refuses everything: only types that travel as they are go without a codec.
-private struct NoCodec: ValueCodec {
-    let identifier: UInt8 = 128
-
-    struct Missing: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    func encode<Value: Encodable>(_ value: Value) throws -> [UInt8] {
-        throw Missing(description: "\(Value.self) needs a codec")
-    }
-
-    func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
-        throw Missing(description: "\(Value.self) needs a codec")
     }
 }
