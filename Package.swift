@@ -24,6 +24,9 @@ func tests(_ name: String, of dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// Hiredis and what needs it are part of a build only where trait `Valkey` is on: the plain build needs no C library.
+let whenValkey = TargetDependencyCondition.when(traits: ["Valkey"])
+
 let package = Package(
     name: "prefork",
     products: [
@@ -39,6 +42,13 @@ let package = Package(
                 A worker's event loop is the executor of its whole process (SPI of Swift 6.3). \
                 Without it, the worker's body gets the loop as its preferred executor.
                 """),
+        .trait(
+            name: "Valkey",
+            description: "A store and publish / subscribe on a Valkey or Redis server. Needs libhiredis-dev."),
+        .trait(
+            name: "ValkeyTLS",
+            description: "TLS to that server. Needs hiredis 1.0 or newer with hiredis_ssl, and OpenSSL (libssl-dev).",
+            enabledTraits: ["Valkey"]),
     ],
     targets: [
         .target(name: "CPrefork"),
@@ -47,12 +57,24 @@ let package = Package(
         floor("PreforkSupervisor", on: ["PreforkSystem"]),
         floor("PreforkStore", on: ["PreforkSystem"]),
         floor("PreforkChannels", on: ["PreforkStore", "PreforkEventLoop", "PreforkSystem"]),
+        // No pkgConfig: headers and library are where the compiler looks anyway, and Debian's hiredis.pc has a flag
+        // (-D_FILE_OFFSET_BITS) that SwiftPM warns about at every build.
+        .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(
+            name: "CHiredisTLS", path: "Sources/CHiredisTLS", providers: [.apt(["libhiredis-dev", "libssl-dev"])]),
+        floor(
+            "PreforkValkey",
+            on: [
+                "PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem",
+                .target(name: "CHiredis", condition: whenValkey),
+                .target(name: "CHiredisTLS", condition: .when(traits: ["ValkeyTLS"])),
+            ]),
         floor("PreforkSubprocess", on: ["PreforkEventLoop", "PreforkSystem"]),
         floor(
             "Prefork",
             on: [
                 "PreforkSupervisor", "PreforkSubprocess", "PreforkChannels", "PreforkStore", "PreforkEventLoop",
-                "PreforkSystem",
+                "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
             ]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
@@ -67,13 +89,25 @@ let package = Package(
             exclude: ["WakeRow.swift", "ChannelRows.swift"],
             swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
+        .target(
+            name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkTestSupport"],
+            path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",
-            of: ["PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "channel-fixture", "queue-fixture"]),
+            of: [
+                "PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport",
+                "PreforkBackendSuite", "channel-fixture", "queue-fixture", "store-fixture",
+            ]),
+        tests(
+            "PreforkValkeyTests",
+            of: [
+                "PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport",
+                "PreforkBackendSuite", .target(name: "PreforkValkey", condition: whenValkey),
+            ]),
         tests(
             "PreforkSubprocessTests",
             of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),

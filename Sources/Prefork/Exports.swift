@@ -6,3 +6,6 @@
 @_exported public import PreforkSubprocess
 @_exported public import PreforkSupervisor
 @_exported public import PreforkSystem
+#if Valkey
+    @_exported public import PreforkValkey
+#endif

@@ -71,7 +71,7 @@ extension EventLoop {
         try add(Watch(pipe) { _ in body() }, for: [.readable])
     }
 
-    func modify(_ watch: Watch, for events: EpollEvents) throws(SystemError) {
+    package func modify(_ watch: Watch, for events: EpollEvents) throws(SystemError) {
         try epoll.modify(watch.fd, events, word: watch.word)
     }
 

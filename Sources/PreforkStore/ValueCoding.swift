@@ -53,5 +53,10 @@ public struct ValueMismatch: Error, Hashable, Sendable, CustomStringConvertible 
     /// The type that was asked for.
     public let asked: String
 
+    package init(stored: ValueKind, asked: String) {
+        self.stored = stored
+        self.asked = asked
+    }
+
     public var description: String { "the value is \(stored), which is no \(asked)" }
 }

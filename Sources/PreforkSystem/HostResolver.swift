@@ -23,12 +23,33 @@ package func resolveAddresses(host: String, port: UInt16) throws(SystemError) ->
     defer { freeaddrinfo(list) }
     var addresses: [SocketAddress] = []
     for entry in sequence(first: list, next: { $0?.pointee.ai_next }) {
-        guard let entry, let pointer = entry.pointee.ai_addr else { break }
+        guard let entry, let address = SocketAddress(entry) else { break }
+        addresses.append(address)
+    }
+    return addresses
+}
+
+/// The address that a numeric host is; nil for a name, which would have to be looked up. Never blocks.
+package func numericAddress(host: String, port: UInt16) -> SocketAddress? {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    hints.ai_flags = AI_NUMERICHOST
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(host, String(port), &hints, &list) == 0 else { return nil }
+    defer { freeaddrinfo(list) }
+    return list.flatMap(SocketAddress.init)
+}
+
+extension SocketAddress {
+    /// The address of one entry of getaddrinfo(3).
+    fileprivate init?(_ entry: UnsafeMutablePointer<addrinfo>) {
+        guard let pointer = entry.pointee.ai_addr else { return nil }
         var storage = sockaddr_storage()
         let length = min(Int(entry.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
         // At most sockaddr_storage's size, out of memory that the resolver owns until freeaddrinfo.
-        withUnsafeMutableBytes(of: &storage) { $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: length)) }
-        addresses.append(SocketAddress(storage, length: socklen_t(length)))
+        withUnsafeMutableBytes(of: &storage) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: length))
+        }
+        self.init(storage, length: socklen_t(length))
     }
-    return addresses
 }

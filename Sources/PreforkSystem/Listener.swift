@@ -152,7 +152,7 @@ private func openListeningTCP(_ address: SocketAddress, backlog: Int32, shared: 
         try Socket.setOption(fd, level: Int32(IPPROTO_IPV6), IPV6_V6ONLY, name: "IPV6_V6ONLY", to: 0)
     }
     // Accepted sockets inherit it from their listener: one call here instead of one per connection.
-    try Socket.setOption(fd, level: Int32(IPPROTO_TCP), TCP_NODELAY, name: "TCP_NODELAY", to: 1)
+    try Socket.setNoDelay(fd)
     try Socket.bind(fd, to: address)
     try Socket.listen(fd, backlog: backlog, on: address)
     return descriptor.release()

@@ -87,6 +87,11 @@ package enum Socket {
         return value
     }
 
+    /// TCP_NODELAY: what is written goes out at once instead of waiting for more (tcp(7)).
+    package static func setNoDelay(_ fd: Int32) throws(SystemError) {
+        try setOption(fd, level: Int32(IPPROTO_TCP), TCP_NODELAY, name: "TCP_NODELAY", to: 1)
+    }
+
     /// Why a connect in progress failed (SO_ERROR); nil when it did not.
     package static func pendingError(_ fd: Int32) throws(SystemError) -> Errno? {
         let code = try option(fd, level: SOL_SOCKET, SO_ERROR, name: "SO_ERROR")

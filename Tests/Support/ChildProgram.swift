@@ -11,7 +11,7 @@ public final class ChildProgram: @unchecked Sendable {
     private let errorPath: String
     private var status: Int32?
 
-    /// Starts a product of this package, for example `fork-fixture`.
+    /// Starts a product of this package, for example `fork-fixture`, or the program of an absolute path.
     ///
     /// - Parameters:
     ///   - preparation: shell commands to run before the program in its process, for what posix_spawn cannot set:
@@ -22,7 +22,7 @@ public final class ChildProgram: @unchecked Sendable {
         brokenErrorPipe: Bool = false
     ) throws {
         var arguments = arguments
-        var path = Self.productsDirectory + "/" + product
+        var path = product.hasPrefix("/") ? product : Self.productsDirectory + "/" + product
         if let preparation {
             arguments = ["-c", "\(preparation); exec \"$0\" \"$@\"", path] + arguments
             path = "/bin/sh"

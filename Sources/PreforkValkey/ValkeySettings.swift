@@ -1,0 +1,90 @@
+// Where the server is and how to talk to it.
+
+#if Valkey
+    /// Where a Valkey or Redis server is, who we are there, and how long to wait for it.
+    public struct ValkeySettings: Sendable {
+        /// Where a server listens.
+        public enum Address: Hashable, Sendable, CustomStringConvertible {
+            case unix(path: String)
+            /// - Parameter host: an address or a name. A name is looked up at every connect, on a thread of its own,
+            ///   because getaddrinfo(3) blocks; all its addresses are tried in order.
+            case tcp(host: String, port: UInt16 = 6379)
+
+            public var description: String {
+                switch self {
+                case .unix(let path): "unix:\(path)"
+                case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+                }
+            }
+        }
+
+        public var address: Address
+        /// The user of an access control list; nil means `default`. Without a password it has no effect.
+        public var user: String?
+        /// Sent with AUTH on every new connection. Never part of a text that this package writes.
+        public var password: ValkeyPassword?
+        /// The numbered database of the server (SELECT).
+        public var database = 0
+        /// Put in front of every key and channel on the server, so that several programs share one.
+        public var prefix = ""
+        /// Nil talks in the clear. Needs package trait `ValkeyTLS`.
+        public var tls: ValkeyTLSSettings?
+        /// From connecting to the server's first answers; above zero.
+        public var connectTimeout: Duration = .seconds(5)
+        /// From issuing a command to its answer, the wait for a lost connection included; above zero.
+        public var commandTimeout: Duration = .seconds(5)
+        /// Commands that wait for a connection or for their answer; one more throws `.overloaded`.
+        public var maximumCommands = 10_000
+        /// How long to wait before connecting again: the first value after the first failure, twice as long after each
+        /// further one, up to the second, less up to half of it by chance.
+        public var reconnectDelay: ClosedRange<Duration> = .milliseconds(50) ... .seconds(5)
+        /// Messages that wait for one slow subscriber. The oldest go first, and `.lagged` tells how many.
+        public var subscriberBuffer = 1_024
+        /// How often a connection for subscriptions on which nothing comes asks the server whether it is still there.
+        public var heartbeat: Duration = .seconds(15)
+
+        public init(_ address: Address, user: String? = nil, password: ValkeyPassword? = nil, prefix: String = "") {
+            self.address = address
+            self.user = user
+            self.password = password
+            self.prefix = prefix
+        }
+    }
+
+    /// A secret that does not show itself when it is printed, dumped or put into a string.
+    public struct ValkeyPassword: Sendable, ExpressibleByStringLiteral {
+        let secret: String
+
+        public init(_ secret: String) {
+            self.secret = secret
+        }
+
+        public init(stringLiteral secret: String) {
+            self.secret = secret
+        }
+    }
+
+    extension ValkeyPassword: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+        public var description: String { "(password)" }
+        public var debugDescription: String { description }
+        public var customMirror: Mirror { Mirror(self, children: []) }
+    }
+
+    /// How the server proves who it is, and how we do. In effect only in a build with package trait `ValkeyTLS`, which
+    /// needs hiredis 1.x with hiredis_ssl (Debian 13, not 12).
+    ///
+    /// The server's certificate must come from an authority that is trusted. Its name is not compared with the host's:
+    /// hiredis has no such check, so trust an authority of your own where others could have a certificate of the public
+    /// ones.
+    public struct ValkeyTLSSettings: Hashable, Sendable {
+        /// A PEM file of the authorities to trust; nil means OpenSSL's own (`/etc/ssl/certs`).
+        public var authorities: String?
+        /// PEM files of our certificate and its key; both or neither.
+        public var certificate: String?
+        public var key: String?
+        /// The name that the server is asked for (SNI). Nil means the host of the address.
+        public var serverName: String?
+
+        public init() {}
+    }
+#endif
