@@ -1,6 +1,7 @@
 // The main form: a pool of workers, each running an async body on its own event loop.
 
 import PreforkEventLoop
+import PreforkStore
 public import PreforkSupervisor
 import PreforkSystem
 
@@ -78,6 +79,11 @@ public struct ForkRuntime: Sendable {
         configuration.drainTimeout = drainTimeout
         configuration.quickTimeout = quickTimeout
         configuration.hooks = hooks
+        configuration.hooks.onExit = { [onExit = hooks.onExit] exit in
+            // What it held in shared memory is put in order at once, not when somebody next runs into it.
+            if case .signaled = exit.status { StoreRegistry.repairAll() }
+            onExit?(exit)
+        }
         configuration.log = log
         let supervisor = try Supervisor(configuration)
         EventLoop.warmUp()

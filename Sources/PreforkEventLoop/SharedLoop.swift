@@ -40,7 +40,7 @@ extension EventLoop {
     /// As a task of its own that has the loop for its executor from birth. `withTaskExecutorPreference` would spare the
     /// task but does not hold: on Swift 6.3.1, a task that another thread cancels while it hops was seen to stay where
     /// it was, off the loop, once in some thousand times (the test `timeoutsFromManyThreadsAlwaysCancel`).
-    func run<Success: Sendable>(
+    package func run<Success: Sendable>(
         _ body: @escaping @Sendable (EventLoop) async throws -> Success
     ) async throws -> Success {
         try Task.checkCancellation()

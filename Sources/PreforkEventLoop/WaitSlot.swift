@@ -1,7 +1,7 @@
 // One task that waits on a loop, and the ways its wait can end.
 
 /// How a wait ended.
-enum WaitOutcome {
+package enum WaitOutcome {
     /// What was waited for has happened.
     case ready
     /// The waiting task was cancelled.
@@ -13,24 +13,29 @@ enum WaitOutcome {
 /// Room for one suspended task. The only suspension point of streams, timers and listeners.
 ///
 /// A wait allocates nothing, ends at once when its task is cancelled on any thread, and leaves nothing behind.
-final class WaitSlot: @unchecked Sendable {
+package final class WaitSlot: @unchecked Sendable {
     // Sendable: `continuation` and `ticket` are touched on the loop's thread only; `cancel` goes there first.
     private let loop: EventLoop
     private var continuation: UnsafeContinuation<WaitOutcome, Never>?
     /// Tells the present wait from an earlier one, whose cancellation may still be on its way from another thread.
     private var ticket: UInt64 = 0
 
-    init(loop: EventLoop) {
+    package init(loop: EventLoop) {
         self.loop = loop
     }
 
-    var isWaiting: Bool { continuation != nil }
+    package var isWaiting: Bool { continuation != nil }
 
     /// Suspends the calling task, which must be on the loop, until `resume` or cancellation. One task at a time.
+    package func wait() async -> WaitOutcome {
+        await wait(owner: nil)
+    }
+
+    /// As `wait`.
     ///
     /// - Parameter owner: the task whose cancellation somebody else watches and turns into `resume(.cancelled)`. It
     ///   needs no handler of its own for each wait, which would cost a tenth of a microsecond.
-    func wait(owner: TaskOwnership? = nil) async -> WaitOutcome {
+    func wait(owner: TaskOwnership?) async -> WaitOutcome {
         ticket &+= 1
         let ticket = ticket
         if let owner, owner.isCurrentTask {
@@ -57,7 +62,7 @@ final class WaitSlot: @unchecked Sendable {
     }
 
     /// Ends the wait; no effect when nobody waits. On the loop's thread only.
-    func resume(_ outcome: WaitOutcome) {
+    package func resume(_ outcome: WaitOutcome) {
         guard let continuation else { return }
         self.continuation = nil
         continuation.resume(returning: outcome)

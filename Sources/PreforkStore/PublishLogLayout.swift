@@ -34,7 +34,7 @@ enum PublishLogLayout {
     /// The ring's size for what was asked for.
     static func ringBytes(_ wanted: Int) -> Int {
         if wanted <= 0 { return 0 }
-        var size = 4096
+        var size = 16 << 10
         while size < wanted { size *= 2 }
         return size
     }

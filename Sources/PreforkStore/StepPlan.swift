@@ -27,7 +27,7 @@ struct StepPlan {
             guard changed.insert(key).inserted else { throw StoreError(.badStep("two changes of one key"), key: key) }
             keys.insert(key)
         }
-        guard !changed.isEmpty || !keys.isEmpty else { throw StoreError(.badStep("nothing in it")) }
+        guard !changed.isEmpty else { throw StoreError(.badStep("no change in it")) }
         guard keys.count <= AtomicStep.maximumKeys else {
             throw StoreError(.badStep("\(keys.count) keys; the limit is \(AtomicStep.maximumKeys)"))
         }

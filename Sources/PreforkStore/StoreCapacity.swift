@@ -10,7 +10,7 @@ public struct StoreCapacity: Hashable, Sendable {
     /// about 24 bytes for each of `entries`, and up to 4 MiB keep the capacity usable when sizes are mixed.
     public var bytes: Int
     /// How many bytes of published messages are kept for subscribers that are behind. A power of two is used, at least
-    /// 4 KiB; 0 for a store that nobody publishes through.
+    /// 16 KiB; 0 for a store that nobody publishes through. A message can take a quarter of it.
     public var publishLog: Int
 
     public init(entries: Int = 65_536, bytes: Int = 64 << 20, publishLog: Int = 1 << 20) {

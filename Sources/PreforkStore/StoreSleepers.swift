@@ -11,7 +11,7 @@ import Synchronization
 /// next publisher one write. Nobody asleep: no system call.
 extension StoreTable {
     /// What a key's watchers and a channel's subscribers wait for.
-    func sleeperBit(_ name: [UInt8]) -> UInt64 {
+    package func sleeperBit(_ name: [UInt8]) -> UInt64 {
         name.withUnsafeBytes { hash($0).sleeperBit }
     }
 

@@ -1,0 +1,74 @@
+// Those tasks of a loop that wait for news of a store.
+
+import PreforkEventLoop
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+/// A store's bell in a loop's epoll, and who waits for it there.
+///
+/// The bell is an eventfd that all processes share, in each one's epoll edge-triggered and never read: one write wakes
+/// every process that has it. A waiter says by a bit what it waits for, looks once more, and sleeps.
+final class StoreListener: @unchecked Sendable {
+    // Sendable: used on its loop's thread only; the table of listeners hands it to nobody else.
+    let loop: EventLoop
+    private let table: StoreTable
+    private var watch: Watch?
+    private var waiters: [WaitSlot] = []
+
+    private struct Key: Hashable {
+        let table: ObjectIdentifier
+        let loop: ObjectIdentifier
+    }
+
+    private struct Entry: Sendable {
+        weak var listener: StoreListener?
+    }
+
+    private static let listeners = Mutex<[Key: Entry]>([:])
+
+    /// The one listener of a store on a loop: a descriptor can be in an epoll once.
+    static func shared(_ table: StoreTable, on loop: EventLoop) throws(SystemError) -> StoreListener {
+        let key = Key(table: ObjectIdentifier(table), loop: ObjectIdentifier(loop))
+        if let listener = listeners.withLock({ $0[key]?.listener }) { return listener }
+        let new = try StoreListener(table, on: loop)
+        listeners.withLock { listeners in
+            listeners = listeners.filter { $0.value.listener != nil }
+            listeners[key] = Entry(listener: new)
+        }
+        return new
+    }
+
+    private init(_ table: StoreTable, on loop: EventLoop) throws(SystemError) {
+        self.table = table
+        self.loop = loop
+        let watch = Watch(table.bell.descriptor.number) { [weak self] _ in self?.wakeAll() }
+        try loop.add(watch, for: .readableOnce)
+        self.watch = watch
+    }
+
+    deinit {
+        if let watch { loop.remove(watch) }
+    }
+
+    /// Suspends the calling task until somebody has rung, unless there is news already. On the loop's thread only.
+    ///
+    /// - Parameters:
+    ///   - bit: what is waited for.
+    ///   - limit: at most so long; nil without end.
+    ///   - hasNews: asked after the wish to be woken was noted, so that nothing is missed.
+    func sleep(for bit: UInt64, atMost limit: Duration?, in slot: WaitSlot, unless hasNews: () -> Bool) async -> WaitOutcome {
+        table.prepareToSleep(bit)
+        if hasNews() { return .ready }
+        let timer = limit.map { limit in loop.call(after: limit) { slot.resume(.ready) } }
+        waiters.append(slot)
+        let outcome = await slot.wait()
+        waiters.removeAll { $0 === slot }
+        timer?.cancel()
+        return outcome
+    }
+
+    private func wakeAll() {
+        for slot in waiters { slot.resume(.ready) }
+    }
+}

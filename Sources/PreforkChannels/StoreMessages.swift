@@ -1,0 +1,101 @@
+// The messages of a channel, as a sequence.
+
+import PreforkStore
+import PreforkEventLoop
+import PreforkSystem
+import Synchronization
+
+/// What a subscriber of a store's channel is given.
+public enum StoreMessage<Value: Sendable>: Sendable {
+    case message(Value)
+    /// So many messages of the channel were overwritten before this subscriber came to read them.
+    case lagged(Int)
+}
+
+extension StoreMessage: Equatable where Value: Equatable {}
+
+/// Where a subscription begins.
+public enum SubscriptionStart: Hashable, Sendable {
+    /// In a worker: where a subscription of this channel by the worker of the same task ID before it stopped (the first,
+    /// second, ... subscription of the process to the channel; the first worker's begins now). Elsewhere: now.
+    case automatic
+    /// With what is published after the subscription was made.
+    case now
+    /// After the last message that a subscription under this name was given, if there was one; else now. A message is
+    /// noted as given before it is handled: one that kills its subscriber does not come again. 256 names per store.
+    case resuming(as: String)
+}
+
+/// A subscription to a channel: an `AsyncSequence` of messages in the order in which they were published.
+///
+/// Every message that is published after the subscription was made is delivered, or counted in a `.lagged`: a subscriber
+/// that is slower than its publishers loses the oldest messages, as many as the store's publish log is too small for.
+/// Nobody waits for it. A message published by this process is delivered, too.
+public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Sendable {
+    public typealias Element = StoreMessage<Value>
+    private let source: StoreSource<Element>
+
+    init(_ store: SharedStore, _ channel: String, from start: SubscriptionStart) throws {
+        let name = SubscriptionNames.cursor(for: channel, start)
+        let reader: PublishLogReader
+        do throws(StoreError) {
+            reader = try PublishLogReader(store.table, channel: Array(channel.utf8), resumingAs: name)
+        } catch {
+            // Out of cursors: what nobody asked for by name does without.
+            guard start == .automatic, case .badArgument = error.code, name != nil else { throw error }
+            reader = try PublishLogReader(store.table, channel: Array(channel.utf8), resumingAs: nil)
+        }
+        let coding = ValueCoding<Value>(codec: store.codec)
+        var place = reader
+        source = StoreSource(store.table, on: try EventLoop.chosen(), bit: reader.sleeperBit) {
+            switch place.next() {
+            case nil: .nothing(within: nil)
+            case .lagged(let count): .element(.lagged(count))
+            case .message(let kind, let bytes):
+                .element(.message(try bytes.withUnsafeBytes { try coding.decode(kind, $0) }))
+            }
+        }
+    }
+
+    deinit {
+        source.end()
+    }
+
+    /// Ends the sequence, also for a task that waits for its next element. A second call has no effect.
+    public func unsubscribe() {
+        source.end()
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let messages: StoreMessages
+
+        /// - Throws: `CancellationError`; `ValueMismatch` or the codec's error for a message of another type, after which
+        ///   the sequence goes on.
+        public mutating func next() async throws -> StoreMessage<Value>? {
+            try await messages.source.next()
+        }
+    }
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(messages: self)
+    }
+}
+
+/// Names of cursors that nobody had to choose.
+private enum SubscriptionNames {
+    private static let counts = Mutex<[String: Int]>([:])
+
+    static func cursor(for channel: String, _ start: SubscriptionStart) -> [UInt8]? {
+        switch start {
+        case .now: return nil
+        case .resuming(let name): return Array(name.utf8)
+        case .automatic:
+            guard let task = TaskIdentity.current else { return nil }
+            let number = counts.withLock { counts in
+                counts["\(ForkEpoch.current) \(channel)", default: 0] += 1
+                return counts["\(ForkEpoch.current) \(channel)"] ?? 1
+            }
+            return Array("\0task \(task.taskID) \(number)".utf8)
+        }
+    }
+}

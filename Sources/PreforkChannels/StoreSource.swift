@@ -1,0 +1,86 @@
+// A stream of news out of a store, on a loop.
+
+import PreforkEventLoop
+import PreforkStore
+import PreforkSystem
+
+/// What subscriptions and watches have in common: poll, and sleep while there is nothing.
+///
+/// It belongs to one loop, whichever task asks: a task elsewhere goes there for each element.
+final class StoreSource<Element: Sendable>: @unchecked Sendable {
+    // Sendable: everything but `loop` is touched on the loop's thread only, or before anybody else has the object.
+    let loop: EventLoop
+    private let table: StoreTable
+    private let bit: UInt64
+    /// The next element if there is one now, and else when to look again unasked.
+    private let poll: () throws -> Poll
+    private var listener: StoreListener?
+    private var slot: WaitSlot
+    private var isOver = false
+
+    enum Poll {
+        case element(Element)
+        /// Nothing now; at the latest in so long, if not nil, there may be.
+        case nothing(within: Duration?)
+    }
+
+    init(_ table: StoreTable, on loop: EventLoop, bit: UInt64, poll: @escaping () throws -> Poll) {
+        self.table = table
+        self.loop = loop
+        self.bit = bit
+        self.poll = poll
+        slot = WaitSlot(loop: loop)
+    }
+
+    /// The next element; nil when the stream was ended. One task at a time.
+    func next() async throws -> Element? {
+        if loop.isCurrent { return try await nextHere() }
+        return try await loop.run { _ in try await self.nextHere() }
+    }
+
+    private func nextHere() async throws -> Element? {
+        while !isOver {
+            switch try poll() {
+            case .element(let element): return element
+            case .nothing(let limit):
+                guard !slot.isWaiting else { throw PublishedEventsError.alreadyWaiting }
+                let listener = try listening()
+                var early: Result<Element, any Error>?
+                let outcome = await listener.sleep(for: bit, atMost: limit, in: slot) {
+                    do {
+                        if case .element(let element) = try poll() { early = .success(element) }
+                    } catch {
+                        early = .failure(error)
+                    }
+                    return early != nil
+                }
+                if let early { return try early.get() }
+                if outcome == .cancelled { throw CancellationError() }
+            }
+        }
+        return nil
+    }
+
+    private func listening() throws -> StoreListener {
+        if let listener { return listener }
+        let new = try StoreListener.shared(table, on: loop)
+        listener = new
+        return new
+    }
+
+    /// Ends the stream: who waits gets nil. From any thread.
+    func end() {
+        loop.execute { [self] in
+            isOver = true
+            listener = nil
+            slot.resume(.closed)
+        }
+    }
+}
+
+/// Two tasks cannot wait for the elements of one sequence.
+public enum PublishedEventsError: Error, Equatable, Sendable, CustomStringConvertible {
+    case alreadyWaiting
+
+    public var description: String { "another task waits for the next element of this sequence" }
+}

@@ -1,0 +1,66 @@
+// Subscribing to a store's channels.
+
+public import PreforkStore
+import PreforkEventLoop
+import PreforkSystem
+
+extension SharedStore {
+    /// Subscribes to a channel; what is published from now on, in any process, is delivered.
+    ///
+    /// - Throws: `StoreError`: `.badKey` for a name that is none, `.badArgument` for a store without a publish log,
+    ///   `.system` when there is no loop to be had.
+    public func subscribe<Value: Codable & Sendable>(
+        _ channel: String, as type: Value.Type = Value.self, from start: SubscriptionStart = .automatic
+    ) throws -> StoreMessages<Value> {
+        try StoreMessages(self, channel, from: start)
+    }
+
+    /// Calls `body` with each message of a channel, one after the other, on this process's event loop.
+    ///
+    /// - Parameters:
+    ///   - onLag: called with the number of messages that were overwritten before they could be read.
+    ///   - body: messages of other types are skipped, with a line on standard error.
+    /// - Returns: ends the subscription by `unsubscribe`; it goes on when nobody keeps this.
+    @discardableResult
+    public func onSubscriberReceive<Value: Codable & Sendable>(
+        _ channel: String, as type: Value.Type = Value.self, from start: SubscriptionStart = .automatic,
+        onLag: (@Sendable (Int) -> Void)? = nil, _ body: @escaping @Sendable (Value) async -> Void
+    ) throws -> StoreSubscription {
+        let messages = try subscribe(channel, as: type, from: start)
+        let loop = try EventLoop.chosen()
+        let task = Task(executorPreference: loop.preference) {
+            var iterator = messages.makeAsyncIterator()
+            while !Task.isCancelled {
+                do {
+                    guard let next = try await iterator.next() else { return }
+                    switch next {
+                    case .message(let value): await body(value)
+                    case .lagged(let count): onLag?(count)
+                    }
+                } catch is CancellationError {
+                    return
+                } catch {
+                    _ = writeToStandardErrorWithoutBlocking("prefork: a message of channel \(channel) was skipped: \(error)\n")
+                }
+            }
+        }
+        return StoreSubscription(task: task, end: messages.unsubscribe)
+    }
+}
+
+/// A callback's subscription.
+public final class StoreSubscription: Sendable {
+    private let task: Task<Void, Never>
+    private let end: @Sendable () -> Void
+
+    init(task: Task<Void, Never>, end: @escaping @Sendable () -> Void) {
+        self.task = task
+        self.end = end
+    }
+
+    /// No call begins from now on; one that is being made is cancelled. A second call has no effect.
+    public func unsubscribe() {
+        end()
+        task.cancel()
+    }
+}
