@@ -1,0 +1,72 @@
+// The packet that belongs to a record: its descriptors and its memory file.
+
+import PreforkStore
+import PreforkSystem
+
+extension ChannelEnd {
+    /// Fetches what travels beside the ring for the record that `consumer` has just looked at, and calls `body` with
+    /// the whole payload and the descriptors.
+    ///
+    /// - Returns: nil when `body` was called; else why it was not. Without a descriptor left the record and its packet
+    ///   stay where they are.
+    func takeBeside(
+        _ header: ByteRingHeader, _ consumer: ByteRingConsumer, _ lane: ChannelMemory.Lane,
+        _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+    ) -> TakeStep? {
+        let inline = consumer.withPayload(of: header) { Array($0) }
+        guard let reference = inline.withUnsafeBytes({ BesideReference($0) }) else {
+            return .failed(error(.corrupt("a reference of \(header.length) bytes")))
+        }
+        let expected = header.descriptorCount + (header.isByFile ? 1 : 0)
+        guard expected <= DescriptorPassing.limit else {
+            return .failed(error(.corrupt("\(header.descriptorCount) descriptors")))
+        }
+        guard reference.fileByteCount <= UInt64(memory.options.messageLimit) else {
+            return .failed(error(.corrupt("a message of \(reference.fileByteCount) bytes")))
+        }
+        do throws(SystemError) {
+            let socket = memory.socket(lane, of: side)
+            try DescriptorPassing.checkRoom(for: expected, by: socket)
+            guard let descriptors = try packet(reference.packet, from: socket), descriptors.count == expected else {
+                return .failed(error(.corrupt("no packet \(reference.packet)")))
+            }
+            guard header.isByFile else {
+                inline.withUnsafeBytes { body(header, .init(rebasing: $0.dropFirst(BesideReference.byteCount)), descriptors) }
+                return nil
+            }
+            return try readFile(header, Int(reference.fileByteCount), descriptors, body)
+        } catch {
+            return .failed(ChannelError(.system(error), channel: memory.name))
+        }
+    }
+
+    private func readFile(
+        _ header: ByteRingHeader, _ byteCount: Int, _ descriptors: [Int32],
+        _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+    ) throws(SystemError) -> TakeStep? {
+        let rest = DescriptorBag()
+        for descriptor in descriptors.dropFirst() { rest.add(descriptor) }
+        guard let bytes = try PayloadFile.read(Descriptor(owning: descriptors[0]), byteCount: byteCount) else {
+            return .failed(error(.corrupt("a memory file that has not \(byteCount) bytes")))
+        }
+        rest.releaseAll()
+        bytes.withUnsafeBytes { body(header, $0, Array(descriptors.dropFirst())) }
+        return nil
+    }
+
+    /// The descriptors of packet `number`. Those with lower numbers are what killed senders have left: dropped.
+    ///
+    /// - Returns: nil when that packet is not there.
+    private func packet(_ number: UInt64, from socket: Int32) throws(SystemError) -> [Int32]? {
+        while true {
+            var word: UInt64 = 0
+            let received = try withUnsafeMutableBytes(of: &word) { (bytes) throws(SystemError) in
+                try DescriptorPassing.receive(into: bytes, from: socket)
+            }
+            guard let received else { return nil }
+            if received.byteCount == 8, word == number, !received.isTruncated { return received.descriptors }
+            for descriptor in received.descriptors { closeDescriptor(descriptor) }
+            if received.byteCount == 8, word >= number { return nil }
+        }
+    }
+}
