@@ -1,6 +1,6 @@
 // A channel between two processes, as the program holds it.
 
-import PreforkStore
+public import PreforkStore
 import PreforkSystem
 import Synchronization
 
@@ -26,12 +26,18 @@ import Synchronization
 /// Follows liteyuki.comm's Channel.
 public final class Channel<Message: Codable & Sendable>: Sendable {
     let core: ChannelCore
-    let coding: ValueCoding<Message>
+    /// The end of the process that has made the channel, and that of every other; for the opposite handle the reverse.
+    private let ends: (home: ChannelEnd, away: ChannelEnd)
+    private let home: UInt64
     /// Whether this handle is for the end at which the process is not by itself.
-    let isOpposite: Bool
+    private let isOpposite: Bool
     /// Messages of these types are read out of the shared memory; others are copied first, and read by a codec of which
     /// it is not known what it does.
-    let isDirect: Bool
+    @usableFromInline let isDirect: Bool
+    @usableFromInline
+    let encode: @Sendable (Message, (ValueKind, UnsafeRawBufferPointer) -> Void) throws -> Void
+    @usableFromInline
+    let decode: @Sendable (ValueKind, UnsafeRawBufferPointer) throws -> Message
 
     /// Makes a channel. Before the fork, or the other process has no way to it.
     ///
@@ -44,7 +50,11 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
     init(_ core: ChannelCore, isOpposite: Bool) {
         self.core = core
         self.isOpposite = isOpposite
-        coding = ValueCoding(codec: core.memory.options.codec)
+        home = core.home
+        ends = isOpposite ? (core.peer, core.creator) : (core.creator, core.peer)
+        let coding = ValueCoding<Message>(codec: core.memory.options.codec)
+        encode = coding.encode
+        decode = coding.decode
         isDirect = Message.self is any SharedValue.Type
     }
 
@@ -62,18 +72,18 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
         end.close()
     }
 
-    @inline(__always)
-    var end: ChannelEnd { core.end(isOpposite: isOpposite) }
+    @usableFromInline
+    var end: ChannelEnd { ForkCount.current == home ? ends.home : ends.away }
 }
 
-/// What all handles of a channel share.
+/// What all handles of a channel share. The registry refers to it weakly, so no hot path should.
 final class ChannelCore: Sendable {
     let memory: ChannelMemory
     let messageType: any Any.Type
-    private let creator: ChannelEnd
-    private let peer: ChannelEnd
+    let creator: ChannelEnd
+    let peer: ChannelEnd
     /// `ForkCount` of the process that has made it.
-    private let home = ForkCount.current
+    let home = ForkCount.current
 
     init(name: String, options: ChannelOptions, messageType: any Any.Type) throws(ChannelError) {
         memory = try ChannelMemory(name: name, options: options)
@@ -82,8 +92,8 @@ final class ChannelCore: Sendable {
         peer = ChannelEnd(memory, .peer)
     }
 
-    @inline(__always)
-    func end(isOpposite: Bool) -> ChannelEnd {
-        (ForkCount.current == home) != isOpposite ? creator : peer
+    deinit {
+        creator.retire()
+        peer.retire()
     }
 }

@@ -48,9 +48,10 @@ extension ChannelEnd {
         let peer = memory.generation(of: side.other)
         let id = calls.withLock { $0.begin() }
         defer { calls.withLock { _ = $0.pending.removeValue(forKey: id) } }
-        var record = record
-        record.header.id = id
-        try await send(record, until: deadline)
+        var header = record.header
+        header.id = id
+        let call = OutgoingRecord(header: header, bytes: record.bytes, file: record.file)
+        try await send(call, until: deadline)
         while true {
             let epoch = waiters.epoch
             drainReplies()

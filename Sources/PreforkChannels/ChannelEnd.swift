@@ -9,6 +9,7 @@ import Synchronization
 ///
 /// Threads and tasks of the process agree by locks that are held for one record at a time, never while code of the
 /// program runs. Order: `wiring` before the others, of which nobody holds two.
+@usableFromInline
 final class ChannelEnd: Sendable {
     enum Mode: Sendable {
         case active, passive
@@ -48,8 +49,14 @@ final class ChannelEnd: Sendable {
         calls = Mutex(CallState(memory.ring(.replies, from: side.other)))
     }
 
-    deinit {
-        for post in wiring.withLock({ $0.posts }) { post.remove(keeping: memory) }
+    /// The last handle of the channel has gone.
+    func retire() {
+        let posts = wiring.withLock { wiring in
+            defer { wiring.posts = [] }
+            // Those of a parent are on loops that do not run here.
+            return wiring.process == ForkCount.current ? wiring.posts : []
+        }
+        for post in posts { post.remove() }
     }
 
     func error(_ code: ChannelError.Code) -> ChannelError {

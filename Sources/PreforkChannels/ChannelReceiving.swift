@@ -1,7 +1,7 @@
 // Receiving messages when the program asks for them.
 
 import PreforkEventLoop
-import PreforkStore
+public import PreforkStore
 import PreforkSystem
 
 extension Channel {
@@ -12,28 +12,38 @@ extension Channel {
     ///
     /// - Throws: `ChannelError`: `.closed`, `.peerDied`, `.modeConflict`, `.decode` (that message is gone), `.endInUse`,
     ///   `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was cancelled while it waited.
+    @inlinable
     public func receive() async throws -> Message {
         if let message = try tryReceive() { return message }
-        return try await receive(until: nil)
+        return try await receiveLater(timeout: nil)
     }
 
     /// As `receive`, for at most `timeout`, which then throws `.timedOut`.
+    @inlinable
     public func receive(timeout: Duration) async throws -> Message {
         if let message = try tryReceive() { return message }
-        return try await receive(until: .now + timeout)
+        return try await receiveLater(timeout: timeout)
     }
 
     /// The next message if it is there.
     ///
     /// - Throws: as `receive`; `.peerDied` only when the death is known from an earlier wait or by a successor.
+    @inlinable
     public func tryReceive() throws -> Message? {
-        var taken = TakenMessage<Message>.nothing
-        let end = end
-        guard try end.take(.message, { header, bytes, descriptors in
-            taken = take(header, bytes)
-            for descriptor in descriptors { closeDescriptor(descriptor) }
-        }) else { return nil }
-        return try decode(taken, end)
+        var message: Message?
+        var other: UndecodedMessage?
+        let taken = try end.takeMessage { kind, bytes in
+            // Runs under the end's lock: a codec, of which it is not known what it does, must wait.
+            guard isDirect else { return other = UndecodedMessage(kind, bytes) }
+            do {
+                message = try decode(kind, bytes)
+            } catch {
+                other = UndecodedMessage(kind, error)
+            }
+        }
+        guard taken else { return nil }
+        if let message { return message }
+        return try decode(other)
     }
 
     /// As `receive`, for plain threads: blocks the thread.
@@ -50,8 +60,10 @@ extension Channel {
         }
     }
 
-    private func receive(until deadline: MonotonicInstant?) async throws -> Message {
+    @usableFromInline
+    func receiveLater(timeout: Duration?) async throws -> Message {
         let end = end
+        let deadline = timeout.map { MonotonicInstant.now + $0 }
         while true {
             let epoch = end.waiters.epoch
             if let message = try tryReceive() { return message }
@@ -59,43 +71,51 @@ extension Channel {
         }
     }
 
-    // MARK: Bytes to messages
-
-    /// Copies what is needed out of the shared memory. Runs under the end's lock.
-    @inline(__always)
-    func take(_ header: ByteRingHeader, _ bytes: UnsafeRawBufferPointer) -> TakenMessage<Message> {
-        guard let kind = ValueKind(rawValue: header.kind) else { return .unknown(header.kind) }
-        guard isDirect else { return .bytes(StoredValue(kind: kind, bytes: Array(bytes))) }
+    @usableFromInline
+    func decode(_ message: UndecodedMessage?) throws -> Message {
         do {
-            return .message(try coding.decode(kind, bytes))
+            guard let message else { throw UndecodedMessage.Missing() }
+            if let error = message.error { throw error }
+            return try message.bytes.withUnsafeBytes { try decode(message.kind, $0) }
         } catch {
-            return .failed(error)
-        }
-    }
-
-    @inline(__always)
-    func decode(_ taken: TakenMessage<Message>, _ end: ChannelEnd) throws -> Message {
-        switch taken {
-        case .message(let message): return message
-        case .bytes(let value):
-            do {
-                return try value.bytes.withUnsafeBytes { try coding.decode(value.kind, $0) }
-            } catch {
-                throw end.error(.decode("\(error)"))
-            }
-        case .failed(let error): throw end.error(.decode("\(error)"))
-        case .unknown(let kind): throw end.error(.decode("a value of kind \(kind)"))
-        case .nothing: throw end.error(.decode("nothing"))
+            throw end.error(.decode("\(error)"))
         }
     }
 }
 
-/// A message between the ring and its receiver.
-enum TakenMessage<Message> {
-    case nothing
-    case message(Message)
-    /// For a codec, which runs when the lock is released.
-    case bytes(StoredValue)
-    case unknown(UInt8)
-    case failed(any Error)
+/// A message between the ring and its codec, which runs when the lock is released.
+@usableFromInline
+struct UndecodedMessage: Sendable {
+    struct Missing: Error {}
+
+    let kind: ValueKind
+    var bytes: [UInt8] = []
+    /// Why it cannot be read.
+    var error: (any Error)?
+
+    @usableFromInline
+    init(_ kind: ValueKind, _ bytes: UnsafeRawBufferPointer) {
+        self.kind = kind
+        self.bytes = Array(bytes)
+    }
+
+    @usableFromInline
+    init(_ kind: ValueKind, _ error: any Error) {
+        self.kind = kind
+        self.error = error
+    }
+}
+
+extension ChannelEnd {
+    /// Takes the next message, without its descriptors.
+    @usableFromInline
+    func takeMessage(_ body: (ValueKind, UnsafeRawBufferPointer) -> Void) throws(ChannelError) -> Bool {
+        var isUnknown = false
+        let taken = try take(.message) { header, bytes, descriptors in
+            for descriptor in descriptors { closeDescriptor(descriptor) }
+            if let kind = ValueKind(rawValue: header.kind) { body(kind, bytes) } else { isUnknown = true }
+        }
+        if isUnknown { throw error(.decode("a value of an unknown kind")) }
+        return taken
+    }
 }

@@ -1,7 +1,7 @@
 // Sending messages.
 
 import PreforkEventLoop
-import PreforkStore
+public import PreforkStore
 import PreforkSystem
 
 extension Channel {
@@ -13,19 +13,22 @@ extension Channel {
     /// - Throws: `ChannelError`: `.closed`, `.peerDied` when it would have to wait for a process that is dead,
     ///   `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`; `CancellationError` when it was cancelled while it
     ///   waited; what the codec throws. In all cases nothing was sent.
+    @inlinable
     public func send(_ message: Message) async throws {
-        if let record = try trySend(message, passing: []) { try await end.send(record, until: nil) }
+        if let record = try trySend(message, passing: []) { try await end.sendLater(record, timeout: nil) }
     }
 
     /// As `send`, for at most `timeout`, which then throws `.timedOut`.
+    @inlinable
     public func send(_ message: Message, timeout: Duration) async throws {
-        if let record = try trySend(message, passing: []) { try await end.send(record, until: .now + timeout) }
+        if let record = try trySend(message, passing: []) { try await end.sendLater(record, timeout: timeout) }
     }
 
     /// Sends a message if that is possible without waiting.
     ///
     /// - Returns: false when the ring is full, or others wait for room.
     /// - Throws: as `send`, without `.peerDied`.
+    @inlinable
     public func trySend(_ message: Message) throws -> Bool {
         try trySend(message, passing: []) == nil
     }
@@ -46,19 +49,21 @@ extension Channel {
     ///
     /// - Parameter descriptors: at most 253, or 252 with a message that is larger than a quarter of the ring.
     /// - Throws: as `send`, and `.tooManyDescriptors`.
+    @inlinable
     public func send(_ message: Message, passing descriptors: [Int32]) async throws {
-        if let record = try trySend(message, passing: descriptors) { try await end.send(record, until: nil) }
+        if let record = try trySend(message, passing: descriptors) { try await end.sendLater(record, timeout: nil) }
     }
 
     /// - Returns: what must wait; nil when it is sent.
-    private func trySend(_ message: Message, passing descriptors: [Int32]) throws -> OutgoingRecord? {
+    @inlinable
+    func trySend(_ message: Message, passing descriptors: [Int32]) throws -> OutgoingRecord? {
         let end = end
         var record: OutgoingRecord?
         var failure: ChannelError?
         // The codec has done its work when the closure is called: none of it runs under a lock.
-        try coding.encode(message) { kind, bytes in
+        try encode(message) { kind, bytes in
             do throws(ChannelError) {
-                record = try end.trySend(.init(type: .message, kind: kind.rawValue), bytes, passing: descriptors)
+                record = try end.trySend(kind, bytes, passing: descriptors)
             } catch {
                 failure = error
             }

@@ -1,6 +1,6 @@
 // Sending: at once, or in a queue until there is room.
 
-import PreforkStore
+public import PreforkStore
 import PreforkSystem
 
 extension ChannelEnd {
@@ -33,10 +33,11 @@ extension ChannelEnd {
     /// Sends at once or not at all.
     ///
     /// - Returns: the record when there is no room, to wait with; nil when it is sent.
-    @inline(__always)
+    @usableFromInline
     func trySend(
-        _ header: ByteRingHeader, _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32] = []
+        _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32]
     ) throws(ChannelError) -> OutgoingRecord? {
+        let header = ByteRingHeader(type: .message, kind: kind.rawValue)
         if bytes.count <= messages.ring.payloadLimit, descriptors.isEmpty {
             switch messages.push(header, bytes) {
             case .done: return nil
@@ -95,5 +96,11 @@ extension ChannelEnd {
             try checkPeerCanTake()
             try waitBlocking(.send, since: epoch, until: deadline) { messages.mustWait(record, ticket: ticket) }
         }
+    }
+
+    /// Sends later what could not be sent at once.
+    @usableFromInline
+    func sendLater(_ record: OutgoingRecord, timeout: Duration?) async throws {
+        try await send(record, until: timeout.map { .now + $0 })
     }
 }

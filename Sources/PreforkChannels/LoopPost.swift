@@ -37,7 +37,9 @@ extension ChannelEnd {
 final class LoopPost: @unchecked Sendable {
     // Sendable: `watch` and `death` are touched on the loop's thread only; the others are constant or atomic.
     private(set) weak var loop: EventLoop?
-    private weak var end: ChannelEnd?
+    /// Strong, until `ChannelEnd.retire`: a weak reference would make each retain of the end, which every message has
+    /// some of, a call to the slow path of the runtime's reference counts.
+    private let end: ChannelEnd
     private var watch: Watch?
     private var death: DeathWatch?
     private let isListening = Atomic(false)
@@ -64,7 +66,7 @@ final class LoopPost: @unchecked Sendable {
 
     /// Runs on the loop.
     func install() {
-        guard let loop, let end else { return }
+        guard let loop else { return }
         do throws(SystemError) {
             if watch == nil {
                 // Edge-triggered, so that the bell need not be read: each ring is an edge, whatever the counter says.
@@ -94,14 +96,13 @@ final class LoopPost: @unchecked Sendable {
         let isOurs = end.wiring.withLock { $0.pid == owner.pid }
         if !isOurs, end.deadGeneration.load(ordering: .acquiring) < record.generation {
             let generation = record.generation
-            death = try DeathWatch(of: owner, on: loop) { [weak end] in end?.peerEnded(generation) }
+            death = try DeathWatch(of: owner, on: loop) { [end] in end.peerEnded(generation) }
             if death == nil { end.peerEnded(generation) }
         }
         watchedGeneration.store(record.generation, ordering: .releasing)
     }
 
     private func bellRang() {
-        guard let end else { return }
         end.bellRang()
         if end.hasObservers {
             install()
@@ -111,17 +112,18 @@ final class LoopPost: @unchecked Sendable {
 
     /// Runs on any thread.
     func tellObservers() {
-        guard let end, end.hasObservers else { return }
+        guard end.hasObservers else { return }
         loop?.execute { self.bellRang() }
     }
 
-    /// The end is gone. `memory` keeps the bell open until nothing watches it any more: other processes have it open,
-    /// too, so that closing it does not take it out of this epoll (epoll(7), question 6).
-    func remove(keeping memory: ChannelMemory) {
+    /// Nobody uses the end any more. Its memory stays until nothing watches the bell: other processes have it open, too,
+    /// so that closing it does not take it out of this epoll (epoll(7), question 6).
+    func remove() {
         loop?.execute {
             if let watch = self.watch { self.loop?.remove(watch) }
             self.death?.cancel()
-            withExtendedLifetime(memory) {}
+            self.watch = nil
+            self.death = nil
         }
     }
 }

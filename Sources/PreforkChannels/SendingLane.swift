@@ -5,14 +5,22 @@ import PreforkSystem
 import Synchronization
 
 /// A message on its way into a ring, in a form that can wait.
-struct OutgoingRecord: Sendable {
-    var header: ByteRingHeader
+@usableFromInline
+final class OutgoingRecord: Sendable {
+    let header: ByteRingHeader
     /// What goes into the ring; empty where there is a file.
-    var bytes: [UInt8]
+    let bytes: [UInt8]
     /// The payload of a message that is too large for the ring.
-    var file: PayloadFile?
+    let file: PayloadFile?
     /// Descriptors that travel with it; the sender's own, which stay open until it is sent.
-    var descriptors: [Int32] = []
+    let descriptors: [Int32]
+
+    init(header: ByteRingHeader, bytes: [UInt8], file: PayloadFile? = nil, descriptors: [Int32] = []) {
+        self.header = header
+        self.bytes = bytes
+        self.file = file
+        self.descriptors = descriptors
+    }
 }
 
 /// What a message beside the ring says in the ring: two words in front of its payload.
