@@ -117,6 +117,8 @@ final class ChannelEnd: Sendable {
         wakeLocally()
     }
 
+    var isClosedHere: Bool { wiring.withLock { $0.process == ForkCount.current && $0.isClosed } }
+
     // MARK: The other end
 
     /// The other end as a wait sees it.

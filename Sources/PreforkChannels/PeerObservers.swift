@@ -15,18 +15,26 @@ public enum ChannelPeerEvent: Hashable, Sendable {
 
 /// What was told so far, and to whom.
 struct PeerObservers: Sendable {
-    var callbacks: [(id: UInt64, body: @Sendable (ChannelPeerEvent) -> Void)] = []
+    private var callbacks: [(id: UInt64, news: PeerNews, body: @Sendable (ChannelPeerEvent) -> Void)] = []
     private var lastID: UInt64 = 0
-    private var state = PeerNews()
+
+    var isEmpty: Bool { callbacks.isEmpty }
 
     mutating func add(_ body: @escaping @Sendable (ChannelPeerEvent) -> Void) -> UInt64 {
         lastID &+= 1
-        callbacks.append((lastID, body))
+        callbacks.append((lastID, PeerNews(), body))
         return lastID
     }
 
-    mutating func news(_ record: EndRecord, dead: UInt64) -> [ChannelPeerEvent] {
-        state.advance(to: record, dead: dead)
+    mutating func remove(_ id: UInt64) {
+        callbacks.removeAll { $0.id == id }
+    }
+
+    /// What each of them is to be told now.
+    mutating func news(
+        _ record: EndRecord, dead: UInt64
+    ) -> [(body: @Sendable (ChannelPeerEvent) -> Void, events: [ChannelPeerEvent])] {
+        callbacks.indices.map { (callbacks[$0].body, callbacks[$0].news.advance(to: record, dead: dead)) }
     }
 }
 
@@ -54,16 +62,15 @@ struct PeerNews: Hashable, Sendable {
 }
 
 extension ChannelEnd {
-    var hasObservers: Bool { wiring.withLock { !$0.observers.callbacks.isEmpty } }
+    var hasObservers: Bool { wiring.withLock { !$0.observers.isEmpty } }
 
     /// Runs on a loop.
     func tellObservers() {
         let record = memory.record(of: side.other)
         let dead = deadGeneration.load(ordering: .acquiring)
-        let (events, callbacks) = wiring.withLock { wiring in
-            (wiring.observers.news(record, dead: dead), wiring.observers.callbacks)
+        for observer in wiring.withLock({ $0.observers.news(record, dead: dead) }) {
+            for event in observer.events { observer.body(event) }
         }
-        for event in events { for callback in callbacks { callback.body(event) } }
     }
 }
 
