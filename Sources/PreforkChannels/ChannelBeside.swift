@@ -10,7 +10,16 @@ extension ChannelEnd {
     /// - Returns: nil when `body` was called; else why it was not. Without a descriptor left the record and its packet
     ///   stay where they are.
     func takeBeside(
+        _ header: ByteRingHeader, _ state: inout ReceivingState,
+        _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+    ) -> TakeStep? {
+        takeBeside(header, state.consumer, .messages, mayBeMissing: state.mayBeHalfTaken, body)
+    }
+
+    /// - Parameter mayBeMissing: then a packet that is not there is no corruption.
+    func takeBeside(
         _ header: ByteRingHeader, _ consumer: ByteRingConsumer, _ lane: ChannelMemory.Lane,
+        mayBeMissing: Bool,
         _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
     ) -> TakeStep? {
         let inline = consumer.withPayload(of: header) { Array($0) }
@@ -27,8 +36,12 @@ extension ChannelEnd {
         do throws(SystemError) {
             let socket = memory.socket(lane, of: side)
             try DescriptorPassing.checkRoom(for: expected, by: socket)
-            guard let descriptors = try packet(reference.packet, from: socket), descriptors.count == expected else {
-                return .failed(error(.corrupt("no packet \(reference.packet)")))
+            guard let descriptors = try packet(reference.packet, from: socket, looksFirst: mayBeMissing) else {
+                return mayBeMissing ? .halfTaken : .failed(error(.corrupt("no packet \(reference.packet)")))
+            }
+            guard descriptors.count == expected else {
+                for descriptor in descriptors { closeDescriptor(descriptor) }
+                return .failed(error(.corrupt("\(descriptors.count) descriptors, not \(expected)")))
             }
             guard header.isByFile else {
                 inline.withUnsafeBytes { body(header, .init(rebasing: $0.dropFirst(BesideReference.byteCount)), descriptors) }
@@ -56,9 +69,14 @@ extension ChannelEnd {
 
     /// The descriptors of packet `number`. Those with lower numbers are what killed senders have left: dropped.
     ///
+    /// - Parameter looksFirst: leaves a packet of another record where it is, for this process may die, too, before that
+    ///   record's turn.
     /// - Returns: nil when that packet is not there.
-    private func packet(_ number: UInt64, from socket: Int32) throws(SystemError) -> [Int32]? {
+    private func packet(_ number: UInt64, from socket: Int32, looksFirst: Bool) throws(SystemError) -> [Int32]? {
         while true {
+            if looksFirst {
+                guard let next = try DescriptorPassing.peek(at: socket), next <= number else { return nil }
+            }
             var word: UInt64 = 0
             let received = try withUnsafeMutableBytes(of: &word) { (bytes) throws(SystemError) in
                 try DescriptorPassing.receive(into: bytes, from: socket)

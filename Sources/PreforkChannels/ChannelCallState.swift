@@ -116,9 +116,11 @@ extension ChannelEnd {
                 ? .failure(String(decoding: bytes, as: UTF8.self)) : .value(kind: header.kind, Array(bytes))
         }
         if header.isByFile {
-            if case .failed(let error) = takeBeside(header, consumer, .replies, { reply = make($1); _ = ($0, $2) }) {
-                reply = .failed(error)
+            // Replies of predecessors are skipped, so that none is half taken.
+            let failure = takeBeside(header, consumer, .replies, mayBeMissing: false) { _, bytes, _ in
+                reply = make(bytes)
             }
+            if case .failed(let error) = failure { reply = .failed(error) }
         } else {
             reply = consumer.withPayload(of: header, make)
         }

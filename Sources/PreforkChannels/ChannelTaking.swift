@@ -13,6 +13,8 @@ enum TakeStep: Sendable {
     /// A call that this end does not answer; it was taken and is to be refused.
     case refused(ByteRingHeader)
     case failed(ChannelError)
+    /// A predecessor had taken what belongs to the record, and died.
+    case halfTaken
 }
 
 /// What a receiver asks for.
@@ -52,6 +54,7 @@ extension ChannelEnd {
                 return true
             case .nothing: return false
             case .mustAttach: try attach()
+            case .halfTaken: continue
             case .refused(let call): refuse(call, "nobody answers calls here")
             case .failed(let error):
                 if case .corrupt(let what) = error.code { throw corrupt(what) }
@@ -81,20 +84,23 @@ extension ChannelEnd {
             case .corrupt(let what): return .failed(error(.corrupt(what)))
             case .stale(let header):
                 if let failure = discard(header, &state) { return failure }
-                wakesSender = state.consumer.advance(past: header) || wakesSender
+                wakesSender = state.advance(past: header) || wakesSender
             case .record(let header):
                 if header.type == .call, !wanted.calls, !state.answersCalls, wanted.mode == .active {
                     if let failure = discard(header, &state) { return failure }
-                    wakesSender = state.consumer.advance(past: header) || wakesSender
+                    wakesSender = state.advance(past: header) || wakesSender
                     return .refused(header)
                 }
                 guard wanted.includes(header.type) else { return .nothing }
                 if header.isByFile || header.descriptorCount > 0 {
-                    if let failure = takeBeside(header, state.consumer, .messages, body) { return failure }
+                    if let failure = takeBeside(header, &state, body) {
+                        if case .halfTaken = failure { wakesSender = state.advance(past: header) || wakesSender }
+                        return failure
+                    }
                 } else {
                     state.consumer.withPayload(of: header) { body(header, $0, []) }
                 }
-                wakesSender = state.consumer.advance(past: header) || wakesSender
+                wakesSender = state.advance(past: header) || wakesSender
                 return .taken
             }
         }
@@ -103,9 +109,11 @@ extension ChannelEnd {
     /// Takes what travels beside the ring for a record that nobody gets.
     private func discard(_ header: ByteRingHeader, _ state: inout ReceivingState) -> TakeStep? {
         guard header.isByFile || header.descriptorCount > 0 else { return nil }
-        return takeBeside(header, state.consumer, .messages) { _, _, descriptors in
+        let failure = takeBeside(header, &state) { _, _, descriptors in
             for descriptor in descriptors { closeDescriptor(descriptor) }
         }
+        if case .halfTaken = failure { return nil }
+        return failure
     }
 
     /// Whether a receiver is to wait, after it has set the flag that makes the other end ring.

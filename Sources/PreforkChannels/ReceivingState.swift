@@ -15,6 +15,9 @@ struct ReceivingState: Sendable {
     private var generation: UInt64 = 0
     /// Calls in front of this position were meant for a predecessor, and are known to have failed.
     private var start: UInt64 = 0
+    /// Whether the next record may be one that a predecessor has begun to take: it died between the record's packet and
+    /// the record. The message is gone with it, as one that it had taken.
+    private(set) var mayBeHalfTaken = false
     private var history = PeerHistory()
 
     init(_ ring: ByteRing) {
@@ -25,8 +28,17 @@ struct ReceivingState: Sendable {
         process = ForkCount.current
         self.generation = generation
         if drops { consumer.skipAll() }
+        mayBeHalfTaken = generation > 1
         start = generation > 1 ? consumer.end : consumer.head
         history = PeerHistory(current: peer)
+    }
+
+    /// Frees the record that was looked at.
+    ///
+    /// - Returns: whether the sender must be woken.
+    mutating func advance(past header: ByteRingHeader) -> Bool {
+        mayBeHalfTaken = false
+        return consumer.advance(past: header)
     }
 
     enum Next: Sendable {

@@ -76,6 +76,22 @@ package enum DescriptorPassing {
         }
     }
 
+    /// The first word of the packet that waits, which stays with its descriptors where it is (MSG_PEEK).
+    ///
+    /// - Returns: nil when no packet waits, or one of another size.
+    package static func peek(at socket: Int32) throws(SystemError) -> UInt64? {
+        var word: UInt64 = 0
+        do throws(SystemError) {
+            let count = try systemCall("recv", on: "socket \(socket)") {
+                recv(socket, &word, 8, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+            }
+            return count == 8 ? word : nil
+        } catch {
+            if error.errno == .wouldBlock { return nil }
+            throw error
+        }
+    }
+
     /// Whether this process may have `count` descriptors more.
     ///
     /// recvmsg(2) does not fail without room: it throws the descriptors away that do not fit. One who must not lose
