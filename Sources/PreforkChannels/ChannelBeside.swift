@@ -3,6 +3,34 @@
 import PreforkStore
 import PreforkSystem
 
+/// A payload, borrowed from the ring or owned.
+@usableFromInline
+enum TakenPayload {
+    /// Valid during the call that has it.
+    case borrowed(UnsafeRawBufferPointer)
+    /// To be kept without another copy, if the message is just bytes.
+    case owned([UInt8])
+
+    init(_ bytes: [UInt8]) {
+        self = .owned(bytes)
+    }
+
+    @inlinable
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        switch self {
+        case .borrowed(let bytes): try body(bytes)
+        case .owned(let bytes): try bytes.withUnsafeBytes(body)
+        }
+    }
+
+    var array: [UInt8] {
+        switch self {
+        case .borrowed(let bytes): Array(bytes)
+        case .owned(let bytes): bytes
+        }
+    }
+}
+
 extension ChannelEnd {
     /// Fetches what travels beside the ring for the record that `consumer` has just looked at, and calls `body` with
     /// the whole payload and the descriptors.
@@ -11,7 +39,7 @@ extension ChannelEnd {
     ///   stay where they are.
     func takeBeside(
         _ header: ByteRingHeader, _ state: inout ReceivingState,
-        _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+        _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) -> TakeStep? {
         takeBeside(header, state.consumer, .messages, mayBeMissing: state.mayBeHalfTaken, body)
     }
@@ -20,7 +48,7 @@ extension ChannelEnd {
     func takeBeside(
         _ header: ByteRingHeader, _ consumer: ByteRingConsumer, _ lane: ChannelMemory.Lane,
         mayBeMissing: Bool,
-        _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+        _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) -> TakeStep? {
         let inline = consumer.withPayload(of: header) { Array($0) }
         guard let reference = inline.withUnsafeBytes({ BesideReference($0) }) else {
@@ -44,7 +72,7 @@ extension ChannelEnd {
                 return .failed(error(.corrupt("\(descriptors.count) descriptors, not \(expected)")))
             }
             guard header.isByFile else {
-                inline.withUnsafeBytes { body(header, .init(rebasing: $0.dropFirst(BesideReference.byteCount)), descriptors) }
+                body(header, TakenPayload(Array(inline.dropFirst(BesideReference.byteCount))), descriptors)
                 return nil
             }
             return try readFile(header, Int(reference.fileByteCount), descriptors, body)
@@ -55,7 +83,7 @@ extension ChannelEnd {
 
     private func readFile(
         _ header: ByteRingHeader, _ byteCount: Int, _ descriptors: [Int32],
-        _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+        _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) throws(SystemError) -> TakeStep? {
         let rest = DescriptorBag()
         for descriptor in descriptors.dropFirst() { rest.add(descriptor) }
@@ -63,7 +91,7 @@ extension ChannelEnd {
             return .failed(error(.corrupt("a memory file that has not \(byteCount) bytes")))
         }
         rest.releaseAll()
-        bytes.withUnsafeBytes { body(header, $0, Array(descriptors.dropFirst())) }
+        body(header, TakenPayload(bytes), Array(descriptors.dropFirst()))
         return nil
     }
 

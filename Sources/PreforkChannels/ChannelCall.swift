@@ -105,9 +105,9 @@ extension ChannelEnd {
     /// Takes the next record as a copy, without its descriptors.
     func takeCopy(_ wanted: Wanted) throws(ChannelError) -> (ByteRingHeader, StoredValue?)? {
         var copy: (ByteRingHeader, StoredValue?)?
-        _ = try take(wanted) { header, bytes, descriptors in
+        _ = try take(wanted) { header, payload, descriptors in
             for descriptor in descriptors { closeDescriptor(descriptor) }
-            copy = (header, ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: Array(bytes)) })
+            copy = (header, ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: payload.array) })
         }
         return copy
     }

@@ -117,8 +117,8 @@ extension ChannelEnd {
         }
         if header.isByFile {
             // Replies of predecessors are skipped, so that none is half taken.
-            let failure = takeBeside(header, consumer, .replies, mayBeMissing: false) { _, bytes, _ in
-                reply = make(bytes)
+            let failure = takeBeside(header, consumer, .replies, mayBeMissing: false) { _, payload, _ in
+                reply = payload.withBytes(make)
             }
             if case .failed(let error) = failure { reply = .failed(error) }
         } else {

@@ -32,11 +32,11 @@ extension Channel {
     public func tryReceive() throws -> Message? {
         var message: Message?
         var other: UndecodedMessage?
-        let taken = try end.takeMessage { kind, bytes in
+        let taken = try end.takeMessage { kind, payload in
             // Runs under the end's lock: a codec, of which it is not known what it does, must wait.
-            guard isDirect else { return other = UndecodedMessage(kind, bytes) }
+            guard isDirect else { return other = UndecodedMessage(kind, payload) }
             do {
-                message = try decode(kind, bytes)
+                message = try read(kind, payload)
             } catch {
                 other = UndecodedMessage(kind, error)
             }
@@ -71,6 +71,21 @@ extension Channel {
         }
     }
 
+    /// The most frequent types by themselves: where the compiler knows the type, nothing else is left of this.
+    @inlinable
+    func read(_ kind: ValueKind, _ payload: TakenPayload) throws -> Message {
+        if Message.self == [UInt8].self, kind == .bytes {
+            switch payload {
+            case .borrowed(let bytes): return unsafeBitCast(Array(bytes), to: Message.self)
+            case .owned(let bytes): return unsafeBitCast(bytes, to: Message.self)
+            }
+        }
+        if Message.self == String.self, kind == .string {
+            return payload.withBytes { unsafeBitCast(String(decoding: $0, as: UTF8.self), to: Message.self) }
+        }
+        return try payload.withBytes { try decode(kind, $0) }
+    }
+
     @usableFromInline
     func decode(_ message: UndecodedMessage?) throws -> Message {
         do {
@@ -94,9 +109,9 @@ struct UndecodedMessage: Sendable {
     var error: (any Error)?
 
     @usableFromInline
-    init(_ kind: ValueKind, _ bytes: UnsafeRawBufferPointer) {
+    init(_ kind: ValueKind, _ payload: TakenPayload) {
         self.kind = kind
-        self.bytes = Array(bytes)
+        bytes = payload.array
     }
 
     @usableFromInline
@@ -109,11 +124,11 @@ struct UndecodedMessage: Sendable {
 extension ChannelEnd {
     /// Takes the next message, without its descriptors.
     @usableFromInline
-    func takeMessage(_ body: (ValueKind, UnsafeRawBufferPointer) -> Void) throws(ChannelError) -> Bool {
+    func takeMessage(_ body: (ValueKind, TakenPayload) -> Void) throws(ChannelError) -> Bool {
         var isUnknown = false
-        let taken = try take(.message) { header, bytes, descriptors in
+        let taken = try take(.message) { header, payload, descriptors in
             for descriptor in descriptors { closeDescriptor(descriptor) }
-            if let kind = ValueKind(rawValue: header.kind) { body(kind, bytes) } else { isUnknown = true }
+            if let kind = ValueKind(rawValue: header.kind) { body(kind, payload) } else { isUnknown = true }
         }
         if isUnknown { throw error(.decode("a value of an unknown kind")) }
         return taken

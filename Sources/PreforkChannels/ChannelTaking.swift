@@ -41,7 +41,7 @@ extension ChannelEnd {
     /// - Throws: `.closed`, `.peerDied`, `.modeConflict`, `.corrupt`, `.system` (the record stays).
     @inline(__always)
     func take(
-        _ wanted: Wanted, _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+        _ wanted: Wanted, _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) throws(ChannelError) -> Bool {
         while true {
             var wakesSender = false
@@ -66,7 +66,7 @@ extension ChannelEnd {
     @inline(__always)
     private func step(
         _ state: inout ReceivingState, _ wanted: Wanted, _ wakesSender: inout Bool,
-        _ body: (ByteRingHeader, UnsafeRawBufferPointer, [Int32]) -> Void
+        _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) -> TakeStep {
         guard state.process == ForkCount.current else { return .mustAttach }
         if state.isClosed { return .failed(error(.closed)) }
@@ -98,7 +98,7 @@ extension ChannelEnd {
                         return failure
                     }
                 } else {
-                    state.consumer.withPayload(of: header) { body(header, $0, []) }
+                    state.consumer.withPayload(of: header) { body(header, .borrowed($0), []) }
                 }
                 wakesSender = state.advance(past: header) || wakesSender
                 return .taken

@@ -53,9 +53,9 @@ extension Channel {
         while true {
             let epoch = end.waiters.epoch
             var taken: (value: StoredValue?, descriptors: [PassedDescriptor]) = (nil, [])
-            let isTaken = try end.take(.message) { header, bytes, numbers in
+            let isTaken = try end.take(.message) { header, payload, numbers in
                 taken.descriptors = numbers.map { PassedDescriptor(owning: $0) }
-                taken.value = ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: Array(bytes)) }
+                taken.value = ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: payload.array) }
             }
             if isTaken { return Passed(message: try message(taken.value), descriptors: taken.descriptors) }
             try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
@@ -64,6 +64,6 @@ extension Channel {
 
     /// - Parameter value: nil for a kind that no process of this package sends.
     func message(_ value: StoredValue?) throws -> Message {
-        try decode(value.map { value in value.bytes.withUnsafeBytes { UndecodedMessage(value.kind, $0) } })
+        try decode(value.map { UndecodedMessage($0.kind, TakenPayload($0.bytes)) })
     }
 }
