@@ -58,7 +58,7 @@ extension ChannelEnd {
         guard expected <= DescriptorPassing.limit else {
             return .failed(error(.corrupt("\(header.descriptorCount) descriptors")))
         }
-        guard reference.fileByteCount <= UInt64(memory.options.messageLimit) else {
+        guard reference.fileByteCount <= memory.options.messageLimit else {
             return .failed(error(.corrupt("a message of \(reference.fileByteCount) bytes")))
         }
         do throws(SystemError) {
@@ -75,21 +75,23 @@ extension ChannelEnd {
                 body(header, TakenPayload(Array(inline.dropFirst(BesideReference.byteCount))), descriptors)
                 return nil
             }
-            return try readFile(header, Int(reference.fileByteCount), descriptors, body)
+            return try readFile(header, reference, lane, descriptors, body)
         } catch {
             return .failed(ChannelError(.system(error), channel: memory.name))
         }
     }
 
     private func readFile(
-        _ header: ByteRingHeader, _ byteCount: Int, _ descriptors: [Int32],
+        _ header: ByteRingHeader, _ reference: BesideReference, _ lane: ChannelMemory.Lane, _ descriptors: [Int32],
         _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) throws(SystemError) -> TakeStep? {
+        let byteCount = reference.fileByteCount
         let rest = DescriptorBag()
         for descriptor in descriptors.dropFirst() { rest.add(descriptor) }
         guard let bytes = try PayloadFile.read(Descriptor(owning: descriptors[0]), byteCount: byteCount) else {
             return .failed(error(.corrupt("a memory file that has not \(byteCount) bytes")))
         }
+        if let slot = reference.slot { memory.giveBack(slot, packet: reference.packet, lane, from: side.other) }
         rest.releaseAll()
         body(header, TakenPayload(bytes), Array(descriptors.dropFirst()))
         return nil

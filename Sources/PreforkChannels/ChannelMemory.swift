@@ -12,6 +12,7 @@ import Synchronization
 ///   64         lock (64 bytes)                who attaches
 ///  128, 192    end of creator, of peer        its owner, under the lock: pid, start time, generation, closed
 ///  256 + 256n  words of ring n                see ByteRing; messages of creator, of peer, replies of both
+/// 1280 + 32n  pool words of ring n           see PayloadPool
 /// 4096         memory of the four rings
 /// ```
 final class ChannelMemory: Sendable {
@@ -91,6 +92,10 @@ final class ChannelMemory: Sendable {
 
     private func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (mapping.base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    func poolWord(_ slot: Int, _ lane: Lane, from side: EndSide) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(1280 + 32 * (lane.rawValue * 2 + side.rawValue) + 8 * slot)
     }
 
     private func word(_ index: Int, of side: EndSide) -> UnsafeMutablePointer<Atomic<UInt64>> {

@@ -27,8 +27,10 @@ final class OutgoingRecord: Sendable {
 struct BesideReference: Hashable, Sendable {
     /// Rises with every packet of this lane, across all generations.
     var packet: UInt64
-    /// Bytes of the memory file; 0 without one.
-    var fileByteCount: UInt64
+    /// Bytes of the message in the memory file; 0 without one.
+    var fileByteCount: Int
+    /// The file's place in the sender's pool.
+    var slot: Int?
 
     static let byteCount = 16
 }
@@ -56,6 +58,7 @@ final class SendingLane: Sendable {
     private let lane: ChannelMemory.Lane
     private let side: EndSide
     let ring: ByteRing
+    let pool: PayloadPool
     private let state: Mutex<State>
 
     init(_ memory: ChannelMemory, _ lane: ChannelMemory.Lane, from side: EndSide) {
@@ -63,6 +66,7 @@ final class SendingLane: Sendable {
         self.lane = lane
         self.side = side
         ring = memory.ring(lane, from: side)
+        pool = PayloadPool(memory, lane, from: side)
         state = Mutex(State(producer: ByteRingProducer(ring)))
     }
 
@@ -133,13 +137,18 @@ final class SendingLane: Sendable {
         guard ring.hasRoom(for: BesideReference.byteCount + record.bytes.count) else { return (.full, false) }
         state.packets &+= 1
         let reference = BesideReference(
-            packet: state.generation << 32 | state.packets, fileByteCount: UInt64(record.file?.byteCount ?? 0))
+            packet: state.generation << 32 | state.packets, fileByteCount: record.file?.byteCount ?? 0,
+            slot: record.file?.slot)
         do throws(SystemError) {
             var descriptors = record.descriptors
+            if let slot = reference.slot { pool.give(slot, packet: reference.packet) }
             if let file = record.file { descriptors.insert(file.number, at: 0) }
             let socket = memory.socket(lane, of: side)
             if try !DescriptorPassing.send(reference.packet, passing: descriptors, to: socket) {
-                guard ring.isEmpty else { return (.full, false) }
+                guard ring.isEmpty else {
+                    if let slot = reference.slot { pool.takeBack(slot) }
+                    return (.full, false)
+                }
                 // Every packet that belongs to a record has been taken by now, so there is room; unless hundreds of
                 // senders were killed between packet and record, and then nobody will ever make room.
                 guard try DescriptorPassing.send(reference.packet, passing: descriptors, to: socket) else {
@@ -147,6 +156,7 @@ final class SendingLane: Sendable {
                 }
             }
         } catch {
+            if let slot = reference.slot { pool.takeBack(slot) }
             return (.failed(ChannelError(.system(error), channel: memory.name)), false)
         }
         var header = record.header
@@ -187,13 +197,17 @@ final class SendingLane: Sendable {
 
 extension BesideReference {
     var bytes: [UInt8] {
-        withUnsafeBytes(of: (packet, fileByteCount)) { Array($0) }
+        let second = UInt64(fileByteCount) | UInt64(slot.map { $0 + 1 } ?? 0) << 56
+        return withUnsafeBytes(of: (packet, second)) { Array($0) }
     }
 
     init?(_ payload: UnsafeRawBufferPointer) {
         guard payload.count >= Self.byteCount else { return nil }
         packet = payload.loadUnaligned(as: UInt64.self)
-        fileByteCount = payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        let second = payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        fileByteCount = Int(second & 0xFF_FFFF_FFFF_FFFF)
+        let number = Int(second >> 56)
+        slot = (1...PayloadPool.slotCount).contains(number) ? number - 1 : nil
     }
 }
 
