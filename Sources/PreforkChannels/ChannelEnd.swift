@@ -37,6 +37,10 @@ final class ChannelEnd: Sendable {
     let waiters = ChannelWaiters()
     /// The last generation of the other end whose death this process has noticed.
     let deadGeneration = Atomic<UInt64>(0)
+    /// Messages that a waiting send has taken for the callbacks.
+    let inbox = Mutex(PassiveInbox())
+    /// Messages that were sent or received without waiting.
+    private let turn = Atomic<UInt32>(0)
     /// The task that hands messages to callbacks, of the type that the channel's messages have.
     let passive = Mutex<(any PassiveReceiver)?>(nil)
 
@@ -76,6 +80,7 @@ final class ChannelEnd: Sendable {
             }
             let identity = ProcessIdentity.current
             let generation = try memory.attach(identity, to: side, prepare: takeLanes)
+            inbox.withLock { $0 = PassiveInbox() }
             wiring = Wiring(process: ForkCount.current, generation: generation, pid: identity.pid)
             return true
         }
@@ -118,6 +123,26 @@ final class ChannelEnd: Sendable {
     }
 
     var isClosedHere: Bool { wiring.withLock { $0.process == ForkCount.current && $0.isClosed } }
+
+    // MARK: Taking turns
+
+    /// Counts a message that did not have to wait.
+    ///
+    /// - Returns: true for every 1,024th: it is time to let others have the loop.
+    @usableFromInline
+    var isTurnOver: Bool {
+        let count = (turn.load(ordering: .relaxed) &+ 1) & 1023
+        turn.store(count, ordering: .relaxed)
+        return count == 0
+    }
+
+    /// Lets the loop look at its descriptors and timers: one who is never without messages would keep it for itself.
+    @usableFromInline
+    func giveTurn() async {
+        if EventLoop.current == nil { return await Task.yield() }
+        // A cancelled task has its next wait to hear of it.
+        try? await EventLoop.sleep(for: .zero)
+    }
 
     // MARK: The other end
 

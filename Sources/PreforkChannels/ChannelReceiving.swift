@@ -14,7 +14,10 @@ extension Channel {
     ///   `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was cancelled while it waited.
     @inlinable
     public func receive() async throws -> Message {
-        if let message = try tryReceive() { return message }
+        if let message = try tryReceive() {
+            if end.isTurnOver { await end.giveTurn() }
+            return message
+        }
         return try await receiveLater(timeout: nil)
     }
 

@@ -7,15 +7,18 @@ import PreforkSystem
 extension Channel {
     /// Sends a message; waits while the ring is full, behind those of this process that wait already.
     ///
-    /// Returns when the message is in the ring, not when it has been received. A task that sends without end gives way
-    /// to others of its loop only when it waits.
+    /// Returns when the message is in the ring, not when it has been received.
     ///
     /// - Throws: `ChannelError`: `.closed`, `.peerDied` when it would have to wait for a process that is dead,
     ///   `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`; `CancellationError` when it was cancelled while it
     ///   waited; what the codec throws. In all cases nothing was sent.
     @inlinable
     public func send(_ message: Message) async throws {
-        if let record = try trySend(message, passing: []) { try await end.sendLater(record, timeout: nil) }
+        if let record = try trySend(message, passing: []) {
+            try await end.sendLater(record, timeout: nil)
+        } else if end.isTurnOver {
+            await end.giveTurn()
+        }
     }
 
     /// As `send`, for at most `timeout`, which then throws `.timedOut`.

@@ -76,11 +76,20 @@ extension ChannelEnd {
         let ticket = waiters.newTicket()
         lane.takePlace(ticket)
         defer { if lane.leavePlace(ticket) { waiters.wakeAll() } }
+        var maySpill = true
+        var sawSomething = false
         while true {
             let epoch = waiters.epoch
             if try push(record, ticket: ticket, on: lane) { return }
             try checkPeerCanTake()
-            try await wait(.send, since: epoch, until: deadline) { lane.mustWait(record, ticket: ticket) }
+            if maySpill, spill() { continue }
+            // What was there and yet could not be taken, for want of a descriptor, must not be tried for ever.
+            maySpill = maySpill && !sawSomething
+            try await wait(.send, since: epoch, until: deadline) {
+                let mustWait = lane.mustWait(record, ticket: ticket)
+                sawSomething = maySpill && canSpill()
+                return mustWait && !sawSomething
+            }
         }
     }
 

@@ -97,8 +97,9 @@ final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
         }
         guard goesOn else { return false }
         do {
-            if let (header, value) = try end.takeCopy(.anything) {
+            if let (header, value) = try end.takePassive() {
                 await handle(header, value, channel)
+                if end.isTurnOver { await end.giveTurn() }
             } else {
                 try await end.wait(.receive, since: epoch, until: nil) { end.mustWaitToReceive(.anything) }
             }

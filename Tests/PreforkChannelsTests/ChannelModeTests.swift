@@ -75,6 +75,22 @@ struct ChannelModeTests {
         try await eventually("handled") { log.all.last == "third 3" }
     }
 
+    @Test func callbacksThatSendToEachOtherMoreThanTheRingsHoldDoNotBlockEachOther() async throws {
+        let (near, far) = try Channel<[UInt8]>.both { $0.ringBytes = 4096 }
+        let log = Log<Int>()
+        // Each message is answered by two smaller ones, of up to 900 bytes: 2^10 - 1 in all.
+        for (end, name) in [(near, 0), (far, 1)] {
+            try end.onReceive { message in
+                log.add(name)
+                if message.count >= 100 {
+                    for _ in 0..<2 { try await end.send([UInt8](repeating: 0, count: message.count - 100)) }
+                }
+            }
+        }
+        try await near.send([UInt8](repeating: 0, count: 900))
+        try await eventually("all are answered") { log.all.count == 1023 }
+    }
+
     @Test func theFirstUseOfAnEndDecidesItsMode() async throws {
         let (near, far) = try Channel<Int>.both()
         #expect(try near.tryReceive() == nil)
