@@ -2,7 +2,28 @@
 
 import Prefork
 
-let scenario = CommandLine.arguments.dropFirst().first ?? ""
-switch scenario {
-default: fatalError("no scenario \(scenario)")
+let scenarios: [String: () throws -> Void] = [
+    "killed-sender": killedSenderScenario,
+    "killed-receiver": killedReceiverScenario,
+    "death": deathScenario,
+    "death-of-receiver": deathOfReceiverScenario,
+    "blocking": blockingScenario,
+    "stopped": stoppedScenario,
+    "close": closeScenario,
+    "end-in-use": endInUseScenario,
+    "peer-events": peerEventsScenario,
+    "deliver": deliverScenario,
+    "ping-pong": pingPongScenario,
+    "stream": streamScenario,
+    "descriptors": descriptorsScenario,
+]
+
+guard let scenario = scenarios[CommandLine.arguments.dropFirst().first ?? ""] else {
+    say("scenarios: \(scenarios.keys.sorted().joined(separator: " "))")
+    exit(64)
+}
+do {
+    try scenario()
+} catch {
+    fail(error)
 }

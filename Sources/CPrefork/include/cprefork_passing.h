@@ -1,0 +1,37 @@
+// Descriptors through a socket (SCM_RIGHTS of unix(7)), and how often this process's ancestors have forked.
+#ifndef CPREFORK_PASSING_H
+#define CPREFORK_PASSING_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+/// SCM_MAX_FD of the kernel: so many descriptors go with one message.
+enum { CPREFORK_PASSING_LIMIT = 253 };
+
+/// socketpair(2): SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK.
+int cprefork_packet_pair(int ends[_Nonnull 2]);
+
+/// sendmsg(2) of one packet with `descriptor_count` descriptors, at most CPREFORK_PASSING_LIMIT.
+ssize_t cprefork_send_passing(
+    int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count);
+
+/// recvmsg(2) of one packet. The descriptors are close-on-exec.
+///
+/// `descriptors`: room for CPREFORK_PASSING_LIMIT. `descriptor_count`: how many came. `is_truncated`: 1 when the packet
+/// had more bytes than `capacity`, or more descriptors than this process has room for; those that fit did come.
+ssize_t cprefork_receive_passing(
+    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated);
+
+/// fcntl(F_DUPFD_CLOEXEC).
+int cprefork_duplicate(int fd);
+
+extern uint64_t cprefork_forks;
+
+/// Differs between a process and every child it forks (pthread_atfork(3)): a plain load, where getpid(2) is a call.
+static inline uint64_t cprefork_fork_count(void) { return cprefork_forks; }
+
+#pragma clang assume_nonnull end
+#endif

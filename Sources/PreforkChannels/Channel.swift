@@ -1,0 +1,99 @@
+// A channel between two processes, as the program holds it.
+
+public import PreforkStore
+import PreforkSystem
+import Synchronization
+
+/// A named, typed, bounded, full-duplex channel between the process that makes it and one other process.
+///
+/// ```swift
+/// let jobs = try Channel<String>(name: "jobs")       // before the fork
+/// // in the worker                                    // in the process that made it
+/// for try await job in jobs.messages { ... }          try await jobs.send("resize 17")
+/// ```
+///
+/// The process that makes a channel is at one end of it; any process that was forked later and uses it, directly or by
+/// `named(_:)`, is at the other. An end belongs to one living process at a time, which takes it with its first send or
+/// receive, and after its death or `close()` the next one does, as the next *generation*: rings, name and the messages
+/// on their way stay (see `ChannelOptions.undelivered`). Several tasks and threads of a process may use its end at once.
+///
+/// Messages of one sender arrive in the order of its sends, each at most once: a message is taken before it is handed
+/// to the program, and one that was taken by a process that then died is gone. What a process had sent when it died is
+/// delivered, whole messages only.
+///
+/// A channel takes six descriptors and the memory of its rings in every process; the memory counts when it is used.
+///
+/// Follows liteyuki.comm's Channel.
+public final class Channel<Message: Codable & Sendable>: Sendable {
+    let core: ChannelCore
+    /// The end of the process that has made the channel, and that of every other; for the opposite handle the reverse.
+    private let ends: (home: ChannelEnd, away: ChannelEnd)
+    private let home: UInt64
+    /// Whether this handle is for the end at which the process is not by itself.
+    private let isOpposite: Bool
+    /// Messages of these types are read out of the shared memory; others are copied first, and read by a codec of which
+    /// it is not known what it does.
+    @usableFromInline let isDirect: Bool
+    @usableFromInline
+    let encode: @Sendable (Message, (ValueKind, UnsafeRawBufferPointer) -> Void) throws -> Void
+    @usableFromInline
+    let decode: @Sendable (ValueKind, UnsafeRawBufferPointer) throws -> Message
+
+    /// Makes a channel. Before the fork, or the other process has no way to it.
+    ///
+    /// - Throws: `ChannelError`: `.duplicateName`; `.badArgument`; `.system` when memory or descriptors are not to be had.
+    public convenience init(name: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {
+        self.init(try ChannelCore(name: name, options: options, messageType: Message.self), isOpposite: false)
+        try ChannelRegistry.add(core)
+    }
+
+    init(_ core: ChannelCore, isOpposite: Bool) {
+        self.core = core
+        self.isOpposite = isOpposite
+        home = core.home
+        ends = isOpposite ? (core.peer, core.creator) : (core.creator, core.peer)
+        let coding = ValueCoding<Message>(codec: core.memory.options.codec)
+        encode = coding.encode
+        decode = coding.decode
+        isDirect = Message.self is any SharedValue.Type
+    }
+
+    public var name: String { core.memory.name }
+
+    /// This channel's other end, in this process: for use inside of one process, and in tests.
+    public var opposite: Channel {
+        Channel(core, isOpposite: !isOpposite)
+    }
+
+    /// Closes this end. The other end receives what was sent before, then `.closed`; what it sends from then on fails
+    /// with `.closed`. Here every operation fails with `.closed` from now on, also those that wait. A process that comes
+    /// to this end later opens it again. A second call has no effect.
+    public func close() {
+        end.close()
+    }
+
+    @usableFromInline
+    var end: ChannelEnd { ForkCount.current == home ? ends.home : ends.away }
+}
+
+/// What all handles of a channel share. The registry refers to it weakly, so no hot path should.
+final class ChannelCore: Sendable {
+    let memory: ChannelMemory
+    let messageType: any Any.Type
+    let creator: ChannelEnd
+    let peer: ChannelEnd
+    /// `ForkCount` of the process that has made it.
+    let home = ForkCount.current
+
+    init(name: String, options: ChannelOptions, messageType: any Any.Type) throws(ChannelError) {
+        memory = try ChannelMemory(name: name, options: options)
+        self.messageType = messageType
+        creator = ChannelEnd(memory, .creator)
+        peer = ChannelEnd(memory, .peer)
+    }
+
+    deinit {
+        creator.retire()
+        peer.retire()
+    }
+}

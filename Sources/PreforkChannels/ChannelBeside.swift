@@ -1,0 +1,120 @@
+// The packet that belongs to a record: its descriptors and its memory file.
+
+import PreforkStore
+import PreforkSystem
+
+/// A payload, borrowed from the ring or owned.
+@usableFromInline
+enum TakenPayload {
+    /// Valid during the call that has it.
+    case borrowed(UnsafeRawBufferPointer)
+    /// To be kept without another copy, if the message is just bytes.
+    case owned([UInt8])
+
+    init(_ bytes: [UInt8]) {
+        self = .owned(bytes)
+    }
+
+    @inlinable
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        switch self {
+        case .borrowed(let bytes): try body(bytes)
+        case .owned(let bytes): try bytes.withUnsafeBytes(body)
+        }
+    }
+
+    var array: [UInt8] {
+        switch self {
+        case .borrowed(let bytes): Array(bytes)
+        case .owned(let bytes): bytes
+        }
+    }
+}
+
+extension ChannelEnd {
+    /// Fetches what travels beside the ring for the record that `consumer` has just looked at, and calls `body` with
+    /// the whole payload and the descriptors.
+    ///
+    /// - Returns: nil when `body` was called; else why it was not. Without a descriptor left the record and its packet
+    ///   stay where they are.
+    func takeBeside(
+        _ header: ByteRingHeader, _ state: inout ReceivingState,
+        _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
+    ) -> TakeStep? {
+        takeBeside(header, state.consumer, .messages, mayBeMissing: state.mayBeHalfTaken, body)
+    }
+
+    /// - Parameter mayBeMissing: then a packet that is not there is no corruption.
+    func takeBeside(
+        _ header: ByteRingHeader, _ consumer: ByteRingConsumer, _ lane: ChannelMemory.Lane,
+        mayBeMissing: Bool,
+        _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
+    ) -> TakeStep? {
+        let inline = consumer.withPayload(of: header) { Array($0) }
+        guard let reference = inline.withUnsafeBytes({ BesideReference($0) }) else {
+            return .failed(error(.corrupt("a reference of \(header.length) bytes")))
+        }
+        let expected = header.descriptorCount + (header.isByFile ? 1 : 0)
+        guard expected <= DescriptorPassing.limit else {
+            return .failed(error(.corrupt("\(header.descriptorCount) descriptors")))
+        }
+        guard reference.fileByteCount <= memory.options.messageLimit else {
+            return .failed(error(.corrupt("a message of \(reference.fileByteCount) bytes")))
+        }
+        do throws(SystemError) {
+            let socket = memory.socket(lane, of: side)
+            try DescriptorPassing.checkRoom(for: expected, by: socket)
+            guard let descriptors = try packet(reference.packet, from: socket, looksFirst: mayBeMissing) else {
+                return mayBeMissing ? .halfTaken : .failed(error(.corrupt("no packet \(reference.packet)")))
+            }
+            guard descriptors.count == expected else {
+                for descriptor in descriptors { closeDescriptor(descriptor) }
+                return .failed(error(.corrupt("\(descriptors.count) descriptors, not \(expected)")))
+            }
+            guard header.isByFile else {
+                body(header, TakenPayload(Array(inline.dropFirst(BesideReference.byteCount))), descriptors)
+                return nil
+            }
+            return try readFile(header, reference, lane, descriptors, body)
+        } catch {
+            return .failed(ChannelError(.system(error), channel: memory.name))
+        }
+    }
+
+    private func readFile(
+        _ header: ByteRingHeader, _ reference: BesideReference, _ lane: ChannelMemory.Lane, _ descriptors: [Int32],
+        _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
+    ) throws(SystemError) -> TakeStep? {
+        let byteCount = reference.fileByteCount
+        let rest = DescriptorBag()
+        for descriptor in descriptors.dropFirst() { rest.add(descriptor) }
+        guard let bytes = try PayloadFile.read(Descriptor(owning: descriptors[0]), byteCount: byteCount) else {
+            return .failed(error(.corrupt("a memory file that has not \(byteCount) bytes")))
+        }
+        if let slot = reference.slot { memory.giveBack(slot, packet: reference.packet, lane, from: side.other) }
+        rest.releaseAll()
+        body(header, TakenPayload(bytes), Array(descriptors.dropFirst()))
+        return nil
+    }
+
+    /// The descriptors of packet `number`. Those with lower numbers are what killed senders have left: dropped.
+    ///
+    /// - Parameter looksFirst: leaves a packet of another record where it is, for this process may die, too, before that
+    ///   record's turn.
+    /// - Returns: nil when that packet is not there.
+    private func packet(_ number: UInt64, from socket: Int32, looksFirst: Bool) throws(SystemError) -> [Int32]? {
+        while true {
+            if looksFirst {
+                guard let next = try DescriptorPassing.peek(at: socket), next <= number else { return nil }
+            }
+            var word: UInt64 = 0
+            let received = try withUnsafeMutableBytes(of: &word) { (bytes) throws(SystemError) in
+                try DescriptorPassing.receive(into: bytes, from: socket)
+            }
+            guard let received else { return nil }
+            if received.byteCount == 8, word == number, !received.isTruncated { return received.descriptors }
+            for descriptor in received.descriptors { closeDescriptor(descriptor) }
+            if received.byteCount == 8, word >= number { return nil }
+        }
+    }
+}

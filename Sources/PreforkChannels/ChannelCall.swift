@@ -1,0 +1,115 @@
+// Request and reply.
+
+import PreforkEventLoop
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+extension Channel {
+    /// Sends a message as a call and waits for the other end's answer.
+    ///
+    /// Calls arrive in order with the messages of this sender. At the other end a call is answered by `onCall` or by
+    /// `receiveCall()`; an end that has never asked for calls refuses them. Each call is handled at most once; whether
+    /// one that failed here was handled there is not known.
+    ///
+    /// - Parameter timeout: for sending, handling and the answer together; an answer that comes later is thrown away.
+    /// - Throws: as `send`; `.timedOut`; `.peerDied` at once when the process that was called has ended;
+    ///   `.callFailed` when its handler has thrown, or nobody answers calls there.
+    public func call(_ message: Message, timeout: Duration) async throws -> Message {
+        let end = end
+        let value = try stored(message)
+        let record = try value.bytes.withUnsafeBytes { bytes in
+            try end.outgoing(.init(type: .call, kind: value.kind.rawValue), bytes, on: end.messages)
+        }
+        switch try await end.call(record, until: .now + timeout) {
+        case .value(let kind, let bytes):
+            return try self.message(ValueKind(rawValue: kind).map { StoredValue(kind: $0, bytes: bytes) })
+        case .failure(let reason): throw end.error(.callFailed(reason))
+        case .failed(let error): throw error
+        }
+    }
+
+    /// Receives the next call; waits for it. Active mode.
+    ///
+    /// Messages and calls come out in the order in which they were sent: a message in front of a call must be received
+    /// first, by `receive`, and the other way round.
+    ///
+    /// - Parameter timeout: nil waits for ever.
+    /// - Throws: as `receive`.
+    public func receiveCall(timeout: Duration? = nil) async throws -> ChannelCall<Message> {
+        let end = end
+        let deadline = timeout.map { MonotonicInstant.now + $0 }
+        try end.answerCalls()
+        while true {
+            let epoch = end.waiters.epoch
+            if let (header, value) = try end.takeCopy(.call) { return try call(header, value) }
+            try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.call) }
+        }
+    }
+
+    func call(_ header: ByteRingHeader, _ value: StoredValue?) throws -> ChannelCall<Message> {
+        do {
+            return ChannelCall(message: try message(value), channel: self, id: header.id, generation: header.generation)
+        } catch {
+            end.refuse(header, "\(error)")
+            throw error
+        }
+    }
+
+    func stored(_ message: Message) throws -> StoredValue {
+        var stored: StoredValue?
+        try encode(message) { stored = StoredValue(kind: $0, bytes: Array($1)) }
+        return stored!  // `encode` has called its argument: it throws otherwise
+    }
+}
+
+/// A call that waits for its answer.
+public struct ChannelCall<Message: Codable & Sendable>: Sendable {
+    public let message: Message
+    let channel: Channel<Message>
+    let id: UInt64
+    let generation: UInt64
+
+    /// Answers; waits while the way back is full. To be called once: a second answer is thrown away at the other end,
+    /// as is one that comes too late.
+    ///
+    /// - Throws: as `Channel.send`.
+    public func reply(_ message: Message) async throws {
+        try await reply(.reply, try channel.stored(message))
+    }
+
+    /// Lets the call fail at the other end with `.callFailed`.
+    ///
+    /// - Parameter reason: at most 1,024 bytes of it arrive.
+    public func fail(_ reason: String) async throws {
+        try await reply(.failure, StoredValue(kind: .string, bytes: Array(reason.utf8.prefix(1024))))
+    }
+
+    private func reply(_ type: ByteRingHeader.Kind, _ value: StoredValue) async throws {
+        let end = channel.end
+        let header = ByteRingHeader(type: type, kind: value.kind.rawValue, generation: generation, id: id)
+        let record = try value.bytes.withUnsafeBytes { try end.outgoing(header, $0, on: end.replies) }
+        // Who asked may be gone; then the answer is nobody's.
+        guard end.memory.generation(of: end.side.other) == generation else { return }
+        try await end.send(record, until: nil, on: end.replies)
+    }
+}
+
+extension ChannelEnd {
+    /// From now on calls are no longer refused.
+    func answerCalls() throws(ChannelError) {
+        try attach()
+        receiving.withLock { $0.answersCalls = true }
+    }
+
+    /// Takes the next record as a copy, without its descriptors.
+    func takeCopy(_ wanted: Wanted) throws(ChannelError) -> (ByteRingHeader, StoredValue?)? {
+        var copy: (ByteRingHeader, StoredValue?)?
+        _ = try take(wanted) { header, payload, descriptors in
+            for descriptor in descriptors { closeDescriptor(descriptor) }
+            copy = (header, ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: payload.array) })
+        }
+        return copy
+    }
+
+}

@@ -1,0 +1,137 @@
+// Calls on their way: who waits for which reply.
+
+import PreforkEventLoop
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+/// What came back.
+enum CallReply: Sendable {
+    case value(kind: UInt8, [UInt8])
+    case failure(String)
+    case failed(ChannelError)
+}
+
+/// Guarded by `ChannelEnd.calls`.
+struct CallState: Sendable {
+    var process: UInt64 = 0
+    var isClosed = false
+    var consumer: ByteRingConsumer
+    var generation: UInt64 = 0
+    private var lastID: UInt64 = 0
+    /// Nil while there is no reply.
+    var pending: [UInt64: CallReply?] = [:]
+
+    init(_ ring: ByteRing) {
+        consumer = ByteRingConsumer(ring)
+    }
+
+    mutating func start(generation: UInt64) {
+        process = ForkCount.current
+        self.generation = generation
+        // What waits was meant for a predecessor.
+        consumer.skipAll()
+    }
+
+    mutating func begin() -> UInt64 {
+        lastID &+= 1
+        pending[lastID] = .some(nil)
+        return lastID
+    }
+}
+
+extension ChannelEnd {
+    /// Sends a call and waits for its reply.
+    func call(_ record: OutgoingRecord, until deadline: MonotonicInstant) async throws -> CallReply {
+        try attach()
+        try checkPeerCanTake()
+        let peer = memory.generation(of: side.other)
+        let id = calls.withLock { $0.begin() }
+        defer { calls.withLock { _ = $0.pending.removeValue(forKey: id) } }
+        var header = record.header
+        header.id = id
+        let call = OutgoingRecord(header: header, bytes: record.bytes, file: record.file)
+        try await send(call, until: deadline)
+        while true {
+            let epoch = waiters.epoch
+            drainReplies()
+            if let reply = reply(to: id) { return reply }
+            try checkCallee(peer)
+            try await wait(.reply(id), since: epoch, until: deadline) {
+                drainReplies()
+                return reply(to: id) == nil
+            }
+        }
+    }
+
+    private func reply(to id: UInt64) -> CallReply? {
+        calls.withLock { $0.pending[id] ?? nil }
+    }
+
+    /// Who was at the other end when the call was made must still be there; nobody at all may come yet.
+    private func checkCallee(_ generation: UInt64) throws(ChannelError) {
+        if calls.withLock({ $0.isClosed }) { throw error(.closed) }
+        try checkPeerCanTake()
+        if generation > 0, memory.generation(of: side.other) != generation {
+            throw error(.peerDied(generation: generation))
+        }
+    }
+
+    /// Takes all replies, wakes those who wait for them, and has the other end ring for the next while one waits.
+    func drainReplies() {
+        var wakesSender = false
+        let (done, failure) = calls.withLock { state -> ([UInt64], ChannelError?) in
+            guard state.process == ForkCount.current, !state.pending.isEmpty || !state.consumer.ring.isEmpty else {
+                return ([], nil)
+            }
+            var done: [UInt64] = []
+            repeat {
+                while true {
+                    let look = state.consumer.look()
+                    if look == .corrupt { return (done, error(.corrupt("a record of the replies"))) }
+                    guard case .record(let header) = look else { break }
+                    guard let reply = takeReply(header, state.consumer) else {
+                        return (done, error(.corrupt("a reply of another kind")))
+                    }
+                    wakesSender = state.consumer.advance(past: header) || wakesSender
+                    // Late ones, and those to a predecessor, find nobody.
+                    guard header.generation == state.generation, let waiting = state.pending[header.id], waiting == nil
+                    else { continue }
+                    state.pending[header.id] = reply
+                    done.append(header.id)
+                }
+            } while !state.pending.isEmpty && !state.consumer.ring.consumerFallsAsleep()
+            return (done, nil)
+        }
+        if wakesSender { memory.ringBell(of: side.other) }
+        for id in done { waiters.wakeCall(id) }
+        if failure != nil, !memory.isCorrupt { _ = corrupt("a record of the replies") }
+    }
+
+    private func takeReply(_ header: ByteRingHeader, _ consumer: ByteRingConsumer) -> CallReply? {
+        guard header.type == .reply || header.type == .failure, header.descriptorCount == 0 else { return nil }
+        var reply: CallReply?
+        func make(_ bytes: UnsafeRawBufferPointer) -> CallReply {
+            header.type == .failure
+                ? .failure(String(decoding: bytes, as: UTF8.self)) : .value(kind: header.kind, Array(bytes))
+        }
+        if header.isByFile {
+            // Replies of predecessors are skipped, so that none is half taken.
+            let failure = takeBeside(header, consumer, .replies, mayBeMissing: false) { _, payload, _ in
+                reply = payload.withBytes(make)
+            }
+            if case .failed(let error) = failure { reply = .failed(error) }
+        } else {
+            reply = consumer.withPayload(of: header, make)
+        }
+        return reply
+    }
+
+    /// Answers a call without a handler's doing.
+    func refuse(_ call: ByteRingHeader, _ reason: String) {
+        let bytes = Array(reason.utf8.prefix(1024))
+        let header = ByteRingHeader(type: .failure, generation: call.generation, id: call.id)
+        // Without room for it the caller's time runs out, which it must reckon with anyway.
+        _ = replies.push(OutgoingRecord(header: header, bytes: bytes), ticket: nil)
+    }
+}

@@ -1,0 +1,52 @@
+// The two channels of a managed process.
+
+import PreforkSystem
+import Synchronization
+
+/// The active and the passive channel between a process and the child of that name.
+///
+/// ```swift
+/// let nonebot = try ChannelDeliver<String>(process: "nonebot")   // before the fork
+/// // in the child                                                 // in the parent
+/// nonebot.enter()                                                 try await nonebot.passive.send("hello")
+/// try ChannelDeliver<String>.current.passive.onReceive { ... }
+/// ```
+///
+/// Follows liteyuki's ChannelDeliver; the channels are named `{process}-active` and `{process}-passive`.
+public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
+    public let process: String
+    /// The child receives by `receive`.
+    public let active: Channel<Message>
+    /// The child receives by `onReceive`.
+    public let passive: Channel<Message>
+
+    /// - Throws: as `Channel.init`; nothing was made then.
+    public init(process: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {
+        self.process = process
+        active = try Channel(name: "\(process)-active", options)
+        passive = try Channel(name: "\(process)-passive", options)
+    }
+
+    /// Makes these the channels of this process: its `current`. A second call replaces the first.
+    public func enter() {
+        currentDeliver.withLock { $0 = self }
+    }
+
+    /// The channels that this process, or an ancestor before it was forked, has entered.
+    ///
+    /// - Throws: `.unknownName` before `enter`; `.wrongMessageType`.
+    public static var current: ChannelDeliver {
+        get throws(ChannelError) {
+            guard let entered = currentDeliver.withLock({ $0 }) else {
+                throw ChannelError(.unknownName, channel: "current")
+            }
+            guard let deliver = entered as? ChannelDeliver else {
+                let code = ChannelError.Code.wrongMessageType(found: "\(type(of: entered))", asked: "\(Self.self)")
+                throw ChannelError(code, channel: "current")
+            }
+            return deliver
+        }
+    }
+}
+
+private let currentDeliver = Mutex<(any Sendable)?>(nil)

@@ -1,0 +1,81 @@
+// Why a channel's operation failed.
+
+public import PreforkSystem
+
+/// An operation on a `Channel` failed.
+public struct ChannelError: Error, Equatable, Sendable {
+    /// What went wrong.
+    public enum Code: Hashable, Sendable {
+        /// This end was closed here, or the other end is closed and everything it had sent has been received.
+        case closed
+        /// The process at the other end has ended. Thrown by `receive` once for each death, after everything that the
+        /// process had sent; by a send that would have to wait for it; by every call that it had not answered.
+        case peerDied(generation: UInt64)
+        /// Another process, which lives, is at this end already.
+        case endInUse(pid: Int32)
+        /// This end has received by `receive` before and now should by `onReceive`, or the other way round.
+        case modeConflict
+        /// A channel of that name exists.
+        case duplicateName
+        /// No channel of that name was made in this process or, before the fork, in an ancestor.
+        case unknownName
+        /// The channel of that name carries messages of another type.
+        case wrongMessageType(found: String, asked: String)
+        /// The message has more bytes than the channel's `messageLimit`.
+        case tooLarge(bytes: Int, limit: Int)
+        /// More descriptors than go with one message.
+        case tooManyDescriptors(count: Int, limit: Int)
+        /// The given time is over. Nothing was sent or taken; a call's answer will be thrown away.
+        case timedOut
+        /// The shared memory holds what no process of this package writes, for the reason given. The channel is
+        /// closed for good, at both ends.
+        case corrupt(String)
+        /// The bytes of a message, which was taken, are none of its type's.
+        case decode(String)
+        /// The other end's handler has thrown, or nobody answers calls there.
+        case callFailed(String)
+        /// A blocking call on an event loop's thread, which it would stop.
+        case onEventLoop
+        /// The lock of the channel's header was not to be had within a second: its holder is stopped. Try again.
+        case busy
+        /// An option that makes no sense.
+        case badArgument(String)
+        /// A system call failed, for example because this process has no descriptor left (EMFILE).
+        case system(SystemError)
+    }
+
+    public let code: Code
+    /// The channel's name.
+    public let channel: String
+
+    package init(_ code: Code, channel: String) {
+        self.code = code
+        self.channel = channel
+    }
+}
+
+extension ChannelError: CustomStringConvertible {
+    public var description: String { "\(channel): \(text)" }
+
+    private var text: String {
+        switch code {
+        case .closed: "closed"
+        case .peerDied(let generation): "the process at the other end, its generation \(generation), has ended"
+        case .endInUse(let pid): "process \(pid) is at this end"
+        case .modeConflict: "this end receives in the other mode"
+        case .duplicateName: "a channel of this name exists"
+        case .unknownName: "no channel of this name was made before the fork"
+        case .wrongMessageType(let found, let asked): "carries \(found), not \(asked)"
+        case .tooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
+        case .tooManyDescriptors(let count, let limit): "\(count) descriptors with one message; the limit is \(limit)"
+        case .timedOut: "not within the given time"
+        case .corrupt(let what): "the shared memory is corrupt: \(what)"
+        case .decode(let reason): "a message that cannot be read: \(reason)"
+        case .callFailed(let reason): "the call failed: \(reason)"
+        case .onEventLoop: "a blocking call on an event loop's thread"
+        case .busy: "the lock of its header was not to be had in time"
+        case .badArgument(let reason): reason
+        case .system(let error): "\(error)"
+        }
+    }
+}

@@ -1,0 +1,27 @@
+// What a channel is made with.
+
+public import PreforkStore
+
+/// The sizes and rules of a `Channel`, which are the same for both of its ends and for its whole life.
+public struct ChannelOptions: Sendable {
+    /// What happens to messages that a dead process had not taken when another process comes to its end.
+    public enum Undelivered: Hashable, Sendable {
+        /// The successor receives them.
+        case keep
+        /// They are thrown away.
+        case drop
+    }
+
+    /// Room for messages on their way, in bytes, for each direction; rounded up to a power of two, at least 4 KiB, at
+    /// most 1 GiB. Each message takes its own bytes and 24 to 31 more. Memory counts when it is first used.
+    public var ringBytes = 256 * 1024
+    /// The largest message, in bytes. What is larger than a quarter of the ring travels in a memory file beside it.
+    public var messageLimit = 64 * 1024 * 1024
+    public var undelivered = Undelivered.keep
+    /// For message types that are no `SharedValue`.
+    public var codec: any ValueCodec
+
+    public init() {
+        codec = defaultCodec
+    }
+}

@@ -1,0 +1,36 @@
+// Hearing of the other end's process.
+
+import PreforkSystem
+import Synchronization
+
+extension Channel {
+    /// Calls `body` on the caller's event loop (off all loops: on the shared one) when a process comes to the other
+    /// end, dies there, or closes it; at once for one who is there already.
+    ///
+    /// Of several that come and go between two turns of the loop only the last is told of.
+    ///
+    /// - Throws: `.endInUse`, `.closed`, `.busy`, `.system`.
+    @discardableResult
+    public func onPeer(
+        _ body: @escaping @Sendable (ChannelPeerEvent) -> Void
+    ) throws(ChannelError) -> ChannelRegistration {
+        let end = end
+        try end.attach()
+        let id = end.wiring.withLock { $0.observers.add(body) }
+        do {
+            try end.listen()
+        } catch {
+            end.wiring.withLock { $0.observers.remove(id) }
+            throw error
+        }
+        // The loop tells what there is to tell, as for every ring.
+        end.memory.ringBell(of: end.side)
+        return ChannelRegistration { end.wiring.withLock { $0.observers.remove(id) } }
+    }
+
+    /// The process at the other end by its generation; nil before the first one has come.
+    public var peerGeneration: UInt64? {
+        let generation = end.memory.generation(of: end.side.other)
+        return generation == 0 ? nil : generation
+    }
+}

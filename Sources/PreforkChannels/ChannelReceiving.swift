@@ -1,0 +1,139 @@
+// Receiving messages when the program asks for them.
+
+import PreforkEventLoop
+public import PreforkStore
+import PreforkSystem
+
+extension Channel {
+    /// Receives the next message; waits for it.
+    ///
+    /// The death of the other end's process is thrown as `.peerDied`, once, after everything it had sent; the next call
+    /// waits for its successor.
+    ///
+    /// - Throws: `ChannelError`: `.closed`, `.peerDied`, `.modeConflict`, `.decode` (that message is gone), `.endInUse`,
+    ///   `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was cancelled while it waited.
+    @inlinable
+    public func receive() async throws -> Message {
+        if let message = try tryReceive() {
+            if end.isTurnOver { await end.giveTurn() }
+            return message
+        }
+        return try await receiveLater(timeout: nil)
+    }
+
+    /// As `receive`, for at most `timeout`, which then throws `.timedOut`.
+    @inlinable
+    public func receive(timeout: Duration) async throws -> Message {
+        if let message = try tryReceive() { return message }
+        return try await receiveLater(timeout: timeout)
+    }
+
+    /// The next message if it is there.
+    ///
+    /// - Throws: as `receive`; `.peerDied` only when the death is known from an earlier wait or by a successor.
+    @inlinable
+    public func tryReceive() throws -> Message? {
+        var message: Message?
+        var other: UndecodedMessage?
+        let taken = try end.takeMessage { kind, payload in
+            // Runs under the end's lock: a codec, of which it is not known what it does, must wait.
+            guard isDirect else { return other = UndecodedMessage(kind, payload) }
+            do {
+                message = try read(kind, payload)
+            } catch {
+                other = UndecodedMessage(kind, error)
+            }
+        }
+        guard taken else { return nil }
+        if let message { return message }
+        return try decode(other)
+    }
+
+    /// As `receive`, for plain threads: blocks the thread.
+    ///
+    /// - Parameter timeout: nil waits for ever; after it `.timedOut` is thrown.
+    /// - Throws: as `receive`, and `.onEventLoop` on a loop's thread.
+    public func receiveBlocking(timeout: Duration? = nil) throws -> Message {
+        if EventLoop.current != nil { throw end.error(.onEventLoop) }
+        let deadline = timeout.map { MonotonicInstant.now + $0 }
+        while true {
+            let epoch = end.waiters.epoch
+            if let message = try tryReceive() { return message }
+            try end.waitBlocking(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
+        }
+    }
+
+    @usableFromInline
+    func receiveLater(timeout: Duration?) async throws -> Message {
+        let end = end
+        let deadline = timeout.map { MonotonicInstant.now + $0 }
+        while true {
+            let epoch = end.waiters.epoch
+            if let message = try tryReceive() { return message }
+            try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
+        }
+    }
+
+    /// The most frequent types by themselves: where the compiler knows the type, nothing else is left of this.
+    @inlinable
+    func read(_ kind: ValueKind, _ payload: TakenPayload) throws -> Message {
+        if Message.self == [UInt8].self, kind == .bytes {
+            switch payload {
+            case .borrowed(let bytes): return unsafeBitCast(Array(bytes), to: Message.self)
+            case .owned(let bytes): return unsafeBitCast(bytes, to: Message.self)
+            }
+        }
+        if Message.self == String.self, kind == .string {
+            return payload.withBytes { unsafeBitCast(String(decoding: $0, as: UTF8.self), to: Message.self) }
+        }
+        return try payload.withBytes { try decode(kind, $0) }
+    }
+
+    @usableFromInline
+    func decode(_ message: UndecodedMessage?) throws -> Message {
+        do {
+            guard let message else { throw UndecodedMessage.Missing() }
+            if let error = message.error { throw error }
+            return try message.bytes.withUnsafeBytes { try decode(message.kind, $0) }
+        } catch {
+            throw end.error(.decode("\(error)"))
+        }
+    }
+}
+
+/// A message between the ring and its codec, which runs when the lock is released.
+@usableFromInline
+struct UndecodedMessage: Sendable {
+    struct Missing: Error {}
+
+    let kind: ValueKind
+    var bytes: [UInt8] = []
+    /// Why it cannot be read.
+    var error: (any Error)?
+
+    @usableFromInline
+    init(_ kind: ValueKind, _ payload: TakenPayload) {
+        self.kind = kind
+        bytes = payload.array
+    }
+
+    @usableFromInline
+    init(_ kind: ValueKind, _ error: any Error) {
+        self.kind = kind
+        self.error = error
+    }
+}
+
+extension ChannelEnd {
+    /// Takes the next message, without its descriptors.
+    @usableFromInline
+    func takeMessage(_ body: (ValueKind, TakenPayload) -> Void) throws(ChannelError) -> Bool {
+        var isUnknown = false
+        let taken = try take(.message) { header, payload, descriptors in
+            for descriptor in descriptors { closeDescriptor(descriptor) }
+            if let kind = ValueKind(rawValue: header.kind) { body(kind, payload) } else { isUnknown = true }
+        }
+        if isUnknown { throw error(.decode("a value of an unknown kind")) }
+        return taken
+    }
+}

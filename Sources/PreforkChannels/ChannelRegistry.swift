@@ -1,0 +1,59 @@
+// The channels of this process by their names. A forked child inherits them.
+
+import Synchronization
+
+/// Weak: a channel that nobody holds is gone.
+enum ChannelRegistry {
+    private struct Entry: Sendable {
+        weak var core: ChannelCore?
+    }
+
+    private static let entries = Mutex<[String: Entry]>([:])
+
+    static func add(_ core: ChannelCore) throws(ChannelError) {
+        try entries.withLock { entries throws(ChannelError) in
+            let name = core.memory.name
+            if entries[name]?.core != nil { throw ChannelError(.duplicateName, channel: name) }
+            entries[name] = Entry(core: core)
+        }
+    }
+
+    static func remove(_ core: ChannelCore) {
+        entries.withLock { entries in
+            if entries[core.memory.name]?.core === core { entries[core.memory.name] = nil }
+        }
+    }
+
+    static subscript(name: String) -> ChannelCore? {
+        entries.withLock { $0[name]?.core }
+    }
+
+    static var names: [String] {
+        entries.withLock { entries in entries.filter { $0.value.core != nil }.keys.sorted() }
+    }
+}
+
+extension Channel {
+    /// The channel of that name that was made in this process or, before the fork, in an ancestor, and that somebody
+    /// still holds.
+    ///
+    /// - Throws: `.unknownName`, `.wrongMessageType`.
+    public static func named(_ name: String) throws(ChannelError) -> Channel {
+        guard let core = ChannelRegistry[name] else { throw ChannelError(.unknownName, channel: name) }
+        guard core.messageType == Message.self else {
+            let code = ChannelError.Code.wrongMessageType(found: "\(core.messageType)", asked: "\(Message.self)")
+            throw ChannelError(code, channel: name)
+        }
+        return Channel(core, isOpposite: false)
+    }
+
+    /// Takes the channel out of this process's registry: its name is free for another. Those who hold it may go on.
+    public func unregister() {
+        ChannelRegistry.remove(core)
+    }
+}
+
+extension Channel where Message == Never {
+    /// The names of all channels that this process has, in order.
+    public static var names: [String] { ChannelRegistry.names }
+}

@@ -1,0 +1,77 @@
+// Sending messages.
+
+import PreforkEventLoop
+public import PreforkStore
+import PreforkSystem
+
+extension Channel {
+    /// Sends a message; waits while the ring is full, behind those of this process that wait already.
+    ///
+    /// Returns when the message is in the ring, not when it has been received.
+    ///
+    /// - Throws: `ChannelError`: `.closed`, `.peerDied` when it would have to wait for a process that is dead,
+    ///   `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`; `CancellationError` when it was cancelled while it
+    ///   waited; what the codec throws. In all cases nothing was sent.
+    @inlinable
+    public func send(_ message: Message) async throws {
+        if let record = try trySend(message, passing: []) {
+            try await end.sendLater(record, timeout: nil)
+        } else if end.isTurnOver {
+            await end.giveTurn()
+        }
+    }
+
+    /// As `send`, for at most `timeout`, which then throws `.timedOut`.
+    @inlinable
+    public func send(_ message: Message, timeout: Duration) async throws {
+        if let record = try trySend(message, passing: []) { try await end.sendLater(record, timeout: timeout) }
+    }
+
+    /// Sends a message if that is possible without waiting.
+    ///
+    /// - Returns: false when the ring is full, or others wait for room.
+    /// - Throws: as `send`, without `.peerDied`.
+    @inlinable
+    public func trySend(_ message: Message) throws -> Bool {
+        try trySend(message, passing: []) == nil
+    }
+
+    /// As `send`, for plain threads: blocks the thread.
+    ///
+    /// - Parameter timeout: nil waits for ever; after it `.timedOut` is thrown.
+    /// - Throws: as `send`, and `.onEventLoop` on a loop's thread.
+    public func sendBlocking(_ message: Message, timeout: Duration? = nil) throws {
+        if EventLoop.current != nil { throw end.error(.onEventLoop) }
+        if let record = try trySend(message, passing: []) {
+            try end.sendBlocking(record, until: timeout.map { .now + $0 })
+        }
+    }
+
+    /// Sends a message with descriptors. They stay the caller's, and must stay open until this returns; the other end
+    /// gets copies, by `receivePassed()`. Any other way of receiving closes them.
+    ///
+    /// - Parameter descriptors: at most 253, or 252 with a message that is larger than a quarter of the ring.
+    /// - Throws: as `send`, and `.tooManyDescriptors`.
+    @inlinable
+    public func send(_ message: Message, passing descriptors: [Int32]) async throws {
+        if let record = try trySend(message, passing: descriptors) { try await end.sendLater(record, timeout: nil) }
+    }
+
+    /// - Returns: what must wait; nil when it is sent.
+    @inlinable
+    func trySend(_ message: Message, passing descriptors: [Int32]) throws -> OutgoingRecord? {
+        let end = end
+        var record: OutgoingRecord?
+        var failure: ChannelError?
+        // The codec has done its work when the closure is called: none of it runs under a lock.
+        try encode(message) { kind, bytes in
+            do throws(ChannelError) {
+                record = try end.trySend(kind, bytes, passing: descriptors)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return record
+    }
+}

@@ -1,0 +1,145 @@
+// Tasks and threads of this process that wait for something to happen at an end.
+
+import PreforkSystem
+import Synchronization
+
+/// A list of waiters. What they wait for they find out themselves: to be woken only means to look again.
+final class ChannelWaiters: Sendable {
+    enum Purpose: Hashable, Sendable {
+        case receive
+        case send
+        case reply(UInt64)
+    }
+
+    enum Reason: Sendable {
+        case woken
+        case timedOut
+        case cancelled
+    }
+
+    enum Waiter: Sendable {
+        case task(UnsafeContinuation<Reason, Never>)
+        case thread(ThreadParking)
+
+        func resume(_ reason: Reason) {
+            switch self {
+            case .task(let continuation): continuation.resume(returning: reason)
+            case .thread(let parking): parking.counter.signal()
+            }
+        }
+    }
+
+    private struct Entry {
+        let ticket: UInt64
+        let purpose: Purpose
+        let waiter: Waiter
+    }
+
+    private struct State {
+        /// The process that all of it belongs to; what a parent's tasks wait for is no concern of a child's.
+        var process = ForkCount.current
+        var entries: [Entry] = []
+        var lastTicket: UInt64 = 0
+        /// Counts the wakings: one who has looked before the last of them must look again before it sleeps.
+        var epoch: UInt64 = 0
+        var hasLeader = false
+    }
+
+    private let state = Mutex(State())
+    private let count = Atomic(0)
+
+    /// Whether anybody waits; may be a moment old.
+    var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
+
+    private func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        state.withLock { state in
+            if state.process != ForkCount.current { state = State() }
+            defer { count.store(state.entries.count, ordering: .relaxed) }
+            return body(&state)
+        }
+    }
+
+    /// To be read before one looks whether there is anything to wait for.
+    var epoch: UInt64 { withState { $0.epoch } }
+
+    func newTicket() -> UInt64 {
+        withState {
+            $0.lastTicket &+= 1
+            return $0.lastTicket
+        }
+    }
+
+    /// - Returns: false when there has been a waking since `epoch`: the waiter is not in the list.
+    func add(_ waiter: Waiter, _ purpose: Purpose, ticket: UInt64, since epoch: UInt64) -> Bool {
+        withState { state in
+            guard state.epoch == epoch else { return false }
+            state.entries.append(Entry(ticket: ticket, purpose: purpose, waiter: waiter))
+            return true
+        }
+    }
+
+    /// Wakes one; no effect when it has been woken.
+    func end(_ ticket: UInt64, _ reason: Reason) {
+        let waiter = withState { state -> Waiter? in
+            guard let index = state.entries.firstIndex(where: { $0.ticket == ticket }) else { return nil }
+            return state.entries.remove(at: index).waiter
+        }
+        waiter?.resume(reason)
+    }
+
+    /// Wakes those who receive or send, and whoever is about to wait. Calls are woken by their replies.
+    func wakeAll(andCalls: Bool = false) {
+        let woken = withState { state -> [Waiter] in
+            state.epoch &+= 1
+            if state.entries.isEmpty { return [] }
+            let woken = state.entries.filter { andCalls || !$0.purpose.isReply }
+            state.entries.removeAll { andCalls || !$0.purpose.isReply }
+            return woken.map(\.waiter)
+        }
+        for waiter in woken { waiter.resume(.woken) }
+    }
+
+    /// Wakes the one who waits for the reply to that call.
+    func wakeCall(_ id: UInt64) {
+        let woken = withState { state -> Waiter? in
+            state.epoch &+= 1
+            guard let index = state.entries.firstIndex(where: { $0.purpose == .reply(id) }) else { return nil }
+            return state.entries.remove(at: index).waiter
+        }
+        woken?.resume(.woken)
+    }
+
+    // MARK: The one thread that listens to the bell
+
+    var hasLeader: Bool { withState { $0.hasLeader } }
+
+    /// - Returns: true when the caller now leads.
+    func becomeLeader(since epoch: UInt64) -> Bool {
+        withState { state in
+            guard !state.hasLeader, state.epoch == epoch else { return false }
+            state.hasLeader = true
+            return true
+        }
+    }
+
+    /// Somebody else may lead; they are told.
+    func stopLeading() {
+        withState { $0.hasLeader = false }
+        wakeAll(andCalls: true)
+    }
+}
+
+extension ChannelWaiters.Purpose {
+    fileprivate var isReply: Bool {
+        if case .reply = self { true } else { false }
+    }
+}
+
+/// Where a plain thread waits that is not the first one.
+final class ThreadParking: Sendable {
+    let counter: EventCounter
+
+    init() throws(SystemError) {
+        counter = try EventCounter()
+    }
+}

@@ -1,0 +1,129 @@
+// One loop of this process that listens at an end: to its bell, and for the death of the other end's process.
+
+import PreforkEventLoop
+import PreforkSystem
+import Synchronization
+
+extension ChannelEnd {
+    /// Sees to it that the caller's loop hears the bell and the other end's death.
+    ///
+    /// - Returns: that loop: the current one, or off all loops the shared one.
+    /// - Throws: `.system`, for example without a descriptor left.
+    @discardableResult
+    func listen() throws(ChannelError) -> EventLoop {
+        let loop: EventLoop
+        do throws(SystemError) {
+            loop = try EventLoop.chosen()
+        } catch {
+            throw ChannelError(.system(error), channel: memory.name)
+        }
+        let post = wiring.withLock { wiring -> LoopPost in
+            if let post = wiring.posts.first(where: { $0.loop === loop }) { return post }
+            // Loops that are gone have taken their watches with them.
+            wiring.posts.removeAll { $0.loop == nil }
+            let post = LoopPost(self, on: loop)
+            wiring.posts.append(post)
+            return post
+        }
+        if let failure = post.takeFailure() { throw failure }
+        if post.hearsAll(of: memory.record(of: side.other)) { return loop }
+        loop.execute { post.install() }
+        if let failure = post.takeFailure() { throw failure }
+        return loop
+    }
+}
+
+/// A watch on the bell, and one on the other process.
+final class LoopPost: @unchecked Sendable {
+    // Sendable: `watch` and `death` are touched on the loop's thread only; the others are constant or atomic.
+    private(set) weak var loop: EventLoop?
+    /// Strong, until `ChannelEnd.retire`: a weak reference would make each retain of the end, which every message has
+    /// some of, a call to the slow path of the runtime's reference counts.
+    private let end: ChannelEnd
+    private var watch: Watch?
+    private var death: DeathWatch?
+    private let isListening = Atomic(false)
+    private let watchedGeneration = Atomic<UInt64>(0)
+    private let failure = Mutex<ChannelError?>(nil)
+
+    init(_ end: ChannelEnd, on loop: EventLoop) {
+        self.end = end
+        self.loop = loop
+    }
+
+    func takeFailure() -> ChannelError? {
+        failure.withLock { failure in
+            defer { failure = nil }
+            return failure
+        }
+    }
+
+    /// Whether there is nothing to install. Runs on any thread.
+    func hearsAll(of peer: EndRecord) -> Bool {
+        isListening.load(ordering: .acquiring)
+            && (peer.owner == nil || peer.isClosed || watchedGeneration.load(ordering: .acquiring) == peer.generation)
+    }
+
+    /// Runs on the loop.
+    func install() {
+        guard let loop else { return }
+        do throws(SystemError) {
+            if watch == nil {
+                // Edge-triggered, so that the bell need not be read: each ring is an edge, whatever the counter says.
+                let watch = Watch(end.memory.bell(of: end.side)) { [weak self] _ in self?.bellRang() }
+                try loop.add(watch, for: .readableOnce)
+                self.watch = watch
+                isListening.store(true, ordering: .releasing)
+            }
+            try watchPeer(end, on: loop)
+        } catch {
+            fail(ChannelError(.system(error), channel: end.memory.name), end)
+        }
+    }
+
+    private func fail(_ error: ChannelError, _ end: ChannelEnd) {
+        failure.withLock { $0 = error }
+        end.waiters.wakeAll(andCalls: true)
+    }
+
+    private func watchPeer(_ end: ChannelEnd, on loop: EventLoop) throws(SystemError) {
+        let record = end.memory.record(of: end.side.other)
+        guard let owner = record.owner, !record.isClosed,
+            watchedGeneration.load(ordering: .relaxed) != record.generation
+        else { return }
+        death?.cancel()
+        death = nil
+        let isOurs = end.wiring.withLock { $0.pid == owner.pid }
+        if !isOurs, end.deadGeneration.load(ordering: .acquiring) < record.generation {
+            let generation = record.generation
+            death = try DeathWatch(of: owner, on: loop) { [end] in end.peerEnded(generation) }
+            if death == nil { end.peerEnded(generation) }
+        }
+        watchedGeneration.store(record.generation, ordering: .releasing)
+    }
+
+    private func bellRang() {
+        end.bellRang()
+        if end.hasObservers {
+            install()
+            end.tellObservers()
+        }
+    }
+
+    /// Runs on any thread.
+    func tellObservers() {
+        guard end.hasObservers else { return }
+        loop?.execute { self.bellRang() }
+    }
+
+    /// Nobody uses the end any more. Its memory stays until nothing watches the bell: other processes have it open, too,
+    /// so that closing it does not take it out of this epoll (epoll(7), question 6).
+    func remove() {
+        loop?.execute {
+            if let watch = self.watch { self.loop?.remove(watch) }
+            self.death?.cancel()
+            self.watch = nil
+            self.death = nil
+        }
+    }
+}

@@ -1,0 +1,69 @@
+// Descriptors that arrive with a message.
+
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+/// A file descriptor that has come from another process. It is close-on-exec, and closed when this object goes, unless
+/// it was taken before.
+public final class PassedDescriptor: Sendable {
+    private let owned: Mutex<Int32?>
+
+    init(owning number: Int32) {
+        owned = Mutex(number)
+    }
+
+    deinit {
+        close()
+    }
+
+    /// The descriptor's number, which stays this object's; nil after `take` or `close`.
+    public var number: Int32? { owned.withLock { $0 } }
+
+    /// Gives the descriptor to the caller, who closes it; nil when it was taken or closed before.
+    public func take() -> Int32? {
+        owned.withLock { owned in
+            defer { owned = nil }
+            return owned
+        }
+    }
+
+    /// Closes it now. A second call has no effect.
+    public func close() {
+        if let number = take() { closeDescriptor(number) }
+    }
+}
+
+extension Channel {
+    /// A message and what was passed with it.
+    public struct Passed: Sendable {
+        public let message: Message
+        /// In the order in which they were sent; empty for a message that was sent without.
+        public let descriptors: [PassedDescriptor]
+    }
+
+    /// As `receive`, with the descriptors.
+    ///
+    /// - Parameter timeout: nil waits for ever.
+    /// - Throws: as `receive`; `.system` with EMFILE when this process has no room for the descriptors: the message
+    ///   stays, to be received when there is.
+    public func receivePassed(timeout: Duration? = nil) async throws -> Passed {
+        let end = end
+        let deadline = timeout.map { MonotonicInstant.now + $0 }
+        while true {
+            let epoch = end.waiters.epoch
+            var taken: (value: StoredValue?, descriptors: [PassedDescriptor]) = (nil, [])
+            let isTaken = try end.take(.message) { header, payload, numbers in
+                taken.descriptors = numbers.map { PassedDescriptor(owning: $0) }
+                taken.value = ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: payload.array) }
+            }
+            if isTaken { return Passed(message: try message(taken.value), descriptors: taken.descriptors) }
+            try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
+        }
+    }
+
+    /// - Parameter value: nil for a kind that no process of this package sends.
+    func message(_ value: StoredValue?) throws -> Message {
+        try decode(value.map { UndecodedMessage($0.kind, TakenPayload($0.bytes)) })
+    }
+}

@@ -1,0 +1,62 @@
+// What a sender takes out of the ring so that two ends that send to each other do not wait for ever.
+
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+/// Messages that were taken before their turn.
+///
+/// When the callbacks of both ends send more than the rings hold, each waits for room that only the other's next
+/// callback would make (swoole-src #730, zeek #3396). So a send that waits at an end in passive mode takes what arrives
+/// meanwhile, in order, up to a bound. If the process dies, these messages are gone with it.
+struct PassiveInbox: Sendable {
+    private var records: [(header: ByteRingHeader, value: StoredValue?)] = []
+    private var byteCount = 0
+
+    func hasRoom(limit: Int) -> Bool { byteCount <= limit }
+
+    mutating func append(_ record: (header: ByteRingHeader, value: StoredValue?)) {
+        byteCount += ByteRingHeader.byteCount + (record.value?.bytes.count ?? 0)
+        records.append(record)
+    }
+
+    mutating func popFirst() -> (ByteRingHeader, StoredValue?)? {
+        if records.isEmpty { return nil }
+        let record = records.removeFirst()
+        byteCount -= ByteRingHeader.byteCount + (record.value?.bytes.count ?? 0)
+        return record
+    }
+}
+
+extension ChannelEnd {
+    /// The next message or call for the callbacks.
+    func takePassive() throws(ChannelError) -> (ByteRingHeader, StoredValue?)? {
+        try inbox.withLock { inbox throws(ChannelError) -> (ByteRingHeader, StoredValue?)? in
+            if let early = inbox.popFirst() { return early }
+            return try takeCopy(.anything)
+        }
+    }
+
+    /// Takes one message early, for a send that has to wait.
+    ///
+    /// - Returns: false when there is none, or the end is not in passive mode, or the bound is reached.
+    func spill() -> Bool {
+        guard isPassive else { return false }
+        return inbox.withLock { inbox in
+            // An error is the receiver's to hear of, at its turn.
+            guard inbox.hasRoom(limit: spillLimit), let record = try? takeCopy(.anything) else { return false }
+            inbox.append(record)
+            return true
+        }
+    }
+
+    /// Whether there is something to spill, after the flag is set that makes the other end ring for it.
+    func canSpill() -> Bool {
+        guard isPassive, inbox.withLock({ $0.hasRoom(limit: spillLimit) }) else { return false }
+        return !mustWaitToReceive(.anything)
+    }
+
+    private var isPassive: Bool { receiving.withLock { $0.process == ForkCount.current && $0.mode == .passive } }
+
+    private var spillLimit: Int { memory.options.messageLimit }
+}

@@ -1,0 +1,45 @@
+// The generations of the other end in the order in which a receiver learns of them.
+
+/// Decides what a receiver is told, and when: everything a generation had sent, then its death, once, then what the
+/// next one sends.
+struct PeerHistory: Hashable, Sendable {
+    /// The generation whose messages are received; 0: none was there yet.
+    private(set) var current: UInt64
+    /// Its death has been told.
+    private(set) var isOver = false
+
+    /// - Parameter current: the generation at the other end when this one attached. Who was there before is no news.
+    init(current: UInt64 = 0) {
+        self.current = current
+    }
+
+    enum Step: Hashable, Sendable {
+        /// Nothing stands between the receiver and that generation.
+        case goOn
+        /// To be told first.
+        case died(UInt64)
+    }
+
+    /// The next message is of `generation`, or the other end has come to be of it without a message.
+    ///
+    /// - Parameter closed: the last generation that has closed its end: its end is no death.
+    mutating func advance(to generation: UInt64, closed: UInt64) -> Step {
+        if current == 0, generation > 0 { current = generation }
+        while generation > current {
+            if !isOver, current != closed {
+                isOver = true
+                return .died(current)
+            }
+            current &+= 1
+            isOver = false
+        }
+        return .goOn
+    }
+
+    /// Nothing is left of what the current generation had sent, and it is known to be dead.
+    mutating func currentDied() -> Step {
+        if isOver || current == 0 { return .goOn }
+        isOver = true
+        return .died(current)
+    }
+}

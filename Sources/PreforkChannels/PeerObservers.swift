@@ -1,0 +1,90 @@
+// News of the other end for whoever asked to hear them.
+
+import PreforkSystem
+import Synchronization
+
+/// What happens at the other end of a channel.
+public enum ChannelPeerEvent: Hashable, Sendable {
+    /// A process has come to the other end, its `generation`-th.
+    case attached(generation: UInt64)
+    /// The process of that generation has ended without closing.
+    case died(generation: UInt64)
+    /// The other end is closed.
+    case closed
+}
+
+/// What was told so far, and to whom.
+struct PeerObservers: Sendable {
+    private var callbacks: [(id: UInt64, news: PeerNews, body: @Sendable (ChannelPeerEvent) -> Void)] = []
+    private var lastID: UInt64 = 0
+
+    var isEmpty: Bool { callbacks.isEmpty }
+
+    mutating func add(_ body: @escaping @Sendable (ChannelPeerEvent) -> Void) -> UInt64 {
+        lastID &+= 1
+        callbacks.append((lastID, PeerNews(), body))
+        return lastID
+    }
+
+    mutating func remove(_ id: UInt64) {
+        callbacks.removeAll { $0.id == id }
+    }
+
+    /// What each of them is to be told now.
+    mutating func news(
+        _ record: EndRecord, dead: UInt64
+    ) -> [(body: @Sendable (ChannelPeerEvent) -> Void, events: [ChannelPeerEvent])] {
+        callbacks.indices.map { (callbacks[$0].body, callbacks[$0].news.advance(to: record, dead: dead)) }
+    }
+}
+
+/// Turns what the header says now into what has happened since it was looked at last.
+struct PeerNews: Hashable, Sendable {
+    private var generation: UInt64 = 0
+    private var isOver = true
+
+    /// - Parameter dead: the last generation that is known to be dead.
+    mutating func advance(to record: EndRecord, dead: UInt64) -> [ChannelPeerEvent] {
+        var events: [ChannelPeerEvent] = []
+        if record.generation > generation {
+            // The one before must be gone, or there would be no next. Of those in between nobody has heard.
+            if !isOver { events.append(record.closedGeneration == generation ? .closed : .died(generation: generation)) }
+            generation = record.generation
+            isOver = false
+            events.append(.attached(generation: generation))
+        }
+        if !isOver, record.isClosed || dead >= generation {
+            isOver = true
+            events.append(record.isClosed ? .closed : .died(generation: generation))
+        }
+        return events
+    }
+}
+
+extension ChannelEnd {
+    var hasObservers: Bool { wiring.withLock { !$0.observers.isEmpty } }
+
+    /// Runs on a loop.
+    func tellObservers() {
+        let record = memory.record(of: side.other)
+        let dead = deadGeneration.load(ordering: .acquiring)
+        for observer in wiring.withLock({ $0.observers.news(record, dead: dead) }) {
+            for event in observer.events { observer.body(event) }
+        }
+    }
+}
+
+/// A callback that can be taken back.
+public final class ChannelRegistration: Sendable {
+    private let onCancel: @Sendable () -> Void
+
+    init(_ onCancel: @escaping @Sendable () -> Void) {
+        self.onCancel = onCancel
+    }
+
+    /// No call begins after this returns, except one that another thread was about to begin. A second call has no
+    /// effect. Forgetting the registration does not cancel it.
+    public func cancel() {
+        onCancel()
+    }
+}

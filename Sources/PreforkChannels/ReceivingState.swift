@@ -1,0 +1,97 @@
+// What an end has received so far: the ring's reading side and what it knows of the other end's generations.
+
+import PreforkStore
+import PreforkSystem
+
+/// Guarded by `ChannelEnd.receiving`.
+struct ReceivingState: Sendable {
+    /// `ForkCount` of the process that it belongs to; 0: nobody's yet.
+    var process: UInt64 = 0
+    var isClosed = false
+    var mode: ChannelEnd.Mode?
+    /// Whether this process has ever asked for calls. While it has not, they are refused.
+    var answersCalls = false
+    var consumer: ByteRingConsumer
+    private var generation: UInt64 = 0
+    /// Calls in front of this position were meant for a predecessor, and are known to have failed.
+    private var start: UInt64 = 0
+    /// Whether the next record may be one that a predecessor has begun to take: it died between the record's packet and
+    /// the record. The message is gone with it, as one that it had taken.
+    private(set) var mayBeHalfTaken = false
+    private var history = PeerHistory()
+
+    init(_ ring: ByteRing) {
+        consumer = ByteRingConsumer(ring)
+    }
+
+    mutating func start(generation: UInt64, peer: UInt64, drops: Bool) {
+        process = ForkCount.current
+        self.generation = generation
+        if drops { consumer.skipAll() }
+        mayBeHalfTaken = generation > 1
+        start = generation > 1 ? consumer.end : consumer.head
+        history = PeerHistory(current: peer)
+    }
+
+    /// Frees the record that was looked at.
+    ///
+    /// - Returns: whether the sender must be woken.
+    mutating func advance(past header: ByteRingHeader) -> Bool {
+        mayBeHalfTaken = false
+        return consumer.advance(past: header)
+    }
+
+    enum Next: Sendable {
+        case record(ByteRingHeader)
+        /// A call that nobody waits for any more. It is to be passed over.
+        case stale(ByteRingHeader)
+        case died(UInt64)
+        /// Nothing there, and nobody who would send it.
+        case closed
+        case nothing
+        case corrupt(String)
+    }
+
+    /// What a receiver is to be told next.
+    ///
+    /// - Parameter known: the last generation of the other end that is known to be dead. To be read before, so that
+    ///   what it had sent is seen.
+    mutating func next(_ memory: ChannelMemory, from peer: EndSide, dead known: UInt64) -> Next {
+        switch consumer.look() {
+        case .corrupt:
+            return .corrupt("a record of the ring")
+        case .record(let header):
+            return next(header, memory, from: peer)
+        case .empty:
+            let generation = memory.generation(of: peer)
+            // A picture: closed, or come anew, after the look at the ring means that the ring must be looked at again.
+            let closed = memory.closedGeneration(of: peer)
+            if case .record(let header) = consumer.look() { return next(header, memory, from: peer) }
+            if case .died(let generation) = history.advance(to: generation, closed: closed) { return .died(generation) }
+            if closed != 0, closed == generation { return .closed }
+            if generation > 0, known >= generation, case .died(let dead) = history.currentDied() { return .died(dead) }
+            return .nothing
+        }
+    }
+
+    @inline(__always)
+    private mutating func next(_ header: ByteRingHeader, _ memory: ChannelMemory, from peer: EndSide) -> Next {
+        if header.generation != history.current {
+            guard header.generation <= memory.generation(of: peer) else {
+                // A generation's number is stored when it has attached, which is before it sends.
+                return .corrupt("a message of generation \(header.generation)")
+            }
+            let closed = memory.closedGeneration(of: peer)
+            if case .died(let generation) = history.advance(to: header.generation, closed: closed) {
+                return .died(generation)
+            }
+        }
+        switch header.type {
+        case .message: return .record(header)
+        case .call:
+            let isStale = header.generation != memory.generation(of: peer) || Int64(bitPattern: consumer.head &- start) < 0
+            return isStale ? .stale(header) : .record(header)
+        case .reply, .failure: return .corrupt("a reply among messages")
+        }
+    }
+}

@@ -1,0 +1,222 @@
+// One way out of an end: a ring, the socket beside it, and the senders of this process in order.
+
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+/// A message on its way into a ring, in a form that can wait.
+@usableFromInline
+final class OutgoingRecord: Sendable {
+    let header: ByteRingHeader
+    /// What goes into the ring; empty where there is a file.
+    let bytes: [UInt8]
+    /// The payload of a message that is too large for the ring.
+    let file: PayloadFile?
+    /// Descriptors that travel with it; the sender's own, which stay open until it is sent.
+    let descriptors: [Int32]
+
+    init(header: ByteRingHeader, bytes: [UInt8], file: PayloadFile? = nil, descriptors: [Int32] = []) {
+        self.header = header
+        self.bytes = bytes
+        self.file = file
+        self.descriptors = descriptors
+    }
+}
+
+/// What a message beside the ring says in the ring: two words in front of its payload.
+struct BesideReference: Hashable, Sendable {
+    /// Rises with every packet of this lane, across all generations.
+    var packet: UInt64
+    /// Bytes of the message in the memory file; 0 without one.
+    var fileByteCount: Int
+    /// The file's place in the sender's pool.
+    var slot: Int?
+
+    static let byteCount = 16
+}
+
+/// Pushes records. A sender that has to wait takes a place in a queue; the others stand behind it.
+final class SendingLane: Sendable {
+    private struct State {
+        var process: UInt64 = 0
+        var producer: ByteRingProducer
+        var generation: UInt64 = 0
+        var isClosed = false
+        var queue: [UInt64] = []
+        var packets: UInt64 = 0
+    }
+
+    enum Outcome: Sendable {
+        case done
+        /// No room, or others wait already.
+        case full
+        case mustAttach
+        case failed(ChannelError)
+    }
+
+    private let memory: ChannelMemory
+    private let lane: ChannelMemory.Lane
+    private let side: EndSide
+    let ring: ByteRing
+    let pool: PayloadPool
+    private let state: Mutex<State>
+
+    init(_ memory: ChannelMemory, _ lane: ChannelMemory.Lane, from side: EndSide) {
+        self.memory = memory
+        self.lane = lane
+        self.side = side
+        ring = memory.ring(lane, from: side)
+        pool = PayloadPool(memory, lane, from: side)
+        state = Mutex(State(producer: ByteRingProducer(ring)))
+    }
+
+    func start(generation: UInt64) {
+        state.withLock { state in
+            state = State(
+                process: ForkCount.current, producer: ByteRingProducer(ring), generation: generation)
+        }
+    }
+
+    func close() {
+        state.withLock { $0.isClosed = true }
+    }
+
+    /// Writes a record into the ring, if there is room and nobody waits.
+    ///
+    /// - Parameter bytes: at most `ring.payloadLimit`.
+    @inline(__always)
+    func push(_ header: ByteRingHeader, _ bytes: UnsafeRawBufferPointer) -> Outcome {
+        let pushed = state.withLock { state -> (Outcome, wakes: Bool) in
+            if let refusal = refusal(state, ticket: nil) { return (refusal, false) }
+            return push(header, bytes, &state)
+        }
+        if pushed.wakes { memory.ringBell(of: side.other) }
+        return pushed.0
+    }
+
+    /// As `push`, for any kind of record and for one who has a place in the queue.
+    func push(_ record: OutgoingRecord, ticket: UInt64?) -> Outcome {
+        let pushed = state.withLock { state -> (Outcome, wakes: Bool) in
+            if let refusal = refusal(state, ticket: ticket) { return (refusal, false) }
+            guard record.file != nil || !record.descriptors.isEmpty else {
+                return record.bytes.withUnsafeBytes { push(record.header, $0, &state) }
+            }
+            return pushBeside(record, &state)
+        }
+        if pushed.wakes { memory.ringBell(of: side.other) }
+        return pushed.0
+    }
+
+    private func refusal(_ state: borrowing State, ticket: UInt64?) -> Outcome? {
+        guard state.process == ForkCount.current else { return .mustAttach }
+        if state.isClosed || memory.isClosed(side.other) { return .failed(ChannelError(.closed, channel: memory.name)) }
+        if memory.isCorrupt { return .failed(ChannelError(.corrupt("found before"), channel: memory.name)) }
+        if !state.queue.isEmpty, state.queue[0] != ticket { return .full }
+        return nil
+    }
+
+    @inline(__always)
+    private func push(
+        _ header: ByteRingHeader, _ bytes: UnsafeRawBufferPointer, _ state: inout State
+    ) -> (Outcome, wakes: Bool) {
+        var header = header
+        // A reply bears the generation of the one who asked.
+        if lane == .messages { header.generation = state.generation }
+        switch state.producer.push(header, bytes) {
+        case .done(let wakes): return (.done, wakes)
+        case .full: return (.full, false)
+        case .corrupt:
+            memory.markCorrupt()
+            return (.failed(ChannelError(.corrupt("positions of a ring"), channel: memory.name)), false)
+        }
+    }
+
+    /// The packet first, then the record: a sender that is killed in between leaves a packet that nobody asks for, and
+    /// the next one's number is higher.
+    private func pushBeside(_ record: OutgoingRecord, _ state: inout State) -> (Outcome, wakes: Bool) {
+        guard ring.hasRoom(for: BesideReference.byteCount + record.bytes.count) else { return (.full, false) }
+        state.packets &+= 1
+        let reference = BesideReference(
+            packet: state.generation << 32 | state.packets, fileByteCount: record.file?.byteCount ?? 0,
+            slot: record.file?.slot)
+        do throws(SystemError) {
+            var descriptors = record.descriptors
+            if let slot = reference.slot { pool.give(slot, packet: reference.packet) }
+            if let file = record.file { descriptors.insert(file.number, at: 0) }
+            let socket = memory.socket(lane, of: side)
+            if try !DescriptorPassing.send(reference.packet, passing: descriptors, to: socket) {
+                guard ring.isEmpty else {
+                    if let slot = reference.slot { pool.takeBack(slot) }
+                    return (.full, false)
+                }
+                // Every packet that belongs to a record has been taken by now, so there is room; unless hundreds of
+                // senders were killed between packet and record, and then nobody will ever make room.
+                guard try DescriptorPassing.send(reference.packet, passing: descriptors, to: socket) else {
+                    throw SystemError("sendmsg", .noBufferSpace, on: "socket \(socket)")
+                }
+            }
+        } catch {
+            if let slot = reference.slot { pool.takeBack(slot) }
+            return (.failed(ChannelError(.system(error), channel: memory.name)), false)
+        }
+        var header = record.header
+        header.isByFile = record.file != nil
+        header.descriptorCount = record.descriptors.count
+        let payload = reference.bytes + record.bytes
+        return payload.withUnsafeBytes { push(header, $0, &state) }
+    }
+
+    // MARK: The queue
+
+    func takePlace(_ ticket: UInt64) {
+        state.withLock { $0.queue.append(ticket) }
+    }
+
+    /// - Returns: whether somebody else is first now and should look.
+    func leavePlace(_ ticket: UInt64) -> Bool {
+        state.withLock { state in
+            state.queue.removeAll { $0 == ticket }
+            return !state.queue.isEmpty
+        }
+    }
+
+    /// Whether the one with that ticket is to wait. Sets the flag that makes the other end ring when it takes something.
+    func mustWait(_ record: OutgoingRecord, ticket: UInt64) -> Bool {
+        let isFirst = state.withLock { $0.queue.first == ticket }
+        guard isFirst else { return true }
+        let beside = record.file != nil || !record.descriptors.isEmpty
+        let needed = record.bytes.count + (beside ? BesideReference.byteCount : 0)
+        guard ring.producerFallsAsleep(needing: needed) else {
+            // There is room in the ring, so it is the socket that is full: it has packets that wait for their records'
+            // turn, each of which makes the other end ring.
+            return beside && !ring.isEmpty
+        }
+        return true
+    }
+}
+
+extension BesideReference {
+    var bytes: [UInt8] {
+        let second = UInt64(fileByteCount) | UInt64(slot.map { $0 + 1 } ?? 0) << 56
+        return withUnsafeBytes(of: (packet, second)) { Array($0) }
+    }
+
+    init?(_ payload: UnsafeRawBufferPointer) {
+        guard payload.count >= Self.byteCount else { return nil }
+        packet = payload.loadUnaligned(as: UInt64.self)
+        let second = payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        fileByteCount = Int(second & 0xFF_FFFF_FFFF_FFFF)
+        let number = Int(second >> 56)
+        slot = (1...PayloadPool.slotCount).contains(number) ? number - 1 : nil
+    }
+}
+
+extension DescriptorPassing {
+    fileprivate static func send(
+        _ word: UInt64, passing descriptors: [Int32], to socket: Int32
+    ) throws(SystemError) -> Bool {
+        try withUnsafeBytes(of: word) { (bytes) throws(SystemError) in
+            try send(bytes, passing: descriptors, to: socket)
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// A ring of records between one producer and one consumer in two processes: what lies where.
+
+import PreforkSystem
+import Synchronization
+
+/// The shared words and the memory of one ring.
+///
+/// ```
+/// bytes      word                   written by                 ordering
+///   0        tail                   producer                   seq_cst; the commit of all before it
+///  64        head                   consumer                   seq_cst; frees all before it
+/// 128        consumer is asleep     both (1: consumer, 0: producer)   seq_cst
+/// 192        producer is waiting    both (1: producer, 0: consumer)   seq_cst
+/// ```
+///
+/// Tail and head only grow; they are positions in an endless stream of which the memory shows the last `capacity`
+/// bytes. A producer that is killed before it stores the tail has written nothing; a consumer that is killed before it
+/// stores the head has taken nothing.
+///
+/// A value without an owner: whoever makes it keeps the mapping.
+package struct ByteRing: @unchecked Sendable {
+    // Sendable: the words are atomic; the memory is written by the producer above the tail it has stored, and read by
+    // the consumer below it.
+    private let control: UnsafeMutableRawPointer
+    let memory: UnsafeMutableRawPointer
+    package let capacity: Int
+
+    /// Bytes of the words above.
+    package static let controlByteCount = 256
+
+    /// The longest payload that goes through the ring: two of that size and a pad always fit into an empty ring.
+    package var payloadLimit: Int { capacity / 4 }
+
+    /// - Parameters:
+    ///   - control: `controlByteCount` bytes, aligned to 64, mapped shared, zero at first.
+    ///   - memory: `capacity` bytes, aligned to 8, mapped shared.
+    ///   - capacity: a power of two, at least 256.
+    package init(control: UnsafeMutableRawPointer, memory: UnsafeMutableRawPointer, capacity: Int) {
+        precondition(capacity >= 256 && capacity & (capacity - 1) == 0, "a ring of \(capacity) bytes")
+        self.control = control
+        self.memory = memory
+        self.capacity = capacity
+    }
+
+    private func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        (control + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    var tail: UnsafeMutablePointer<Atomic<UInt64>> { word(0) }
+    var head: UnsafeMutablePointer<Atomic<UInt64>> { word(64) }
+    var asleep: UnsafeMutablePointer<Atomic<UInt64>> { word(128) }
+    var waiting: UnsafeMutablePointer<Atomic<UInt64>> { word(192) }
+
+    /// How many bytes wait, or nil when the two positions are none that producer and consumer can have come to.
+    func used(tail: UInt64, head: UInt64) -> Int? {
+        let used = tail &- head
+        guard used <= UInt64(capacity), used & 7 == 0, head & 7 == 0 else { return nil }
+        return Int(truncatingIfNeeded: used)
+    }
+
+    func offset(_ position: UInt64) -> Int {
+        Int(truncatingIfNeeded: position) & (capacity &- 1)
+    }
+
+    /// Whether something waits to be taken. Any process may ask.
+    package var isEmpty: Bool {
+        tail.pointee.load(ordering: .sequentiallyConsistent) == head.pointee.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// Whether a payload of `length` bytes would fit now. Any process may ask; true also for a ring that is corrupt,
+    /// which the push will find.
+    package func hasRoom(for length: Int) -> Bool {
+        let head = head.pointee.load(ordering: .sequentiallyConsistent)
+        let tail = tail.pointee.load(ordering: .sequentiallyConsistent)
+        guard let used = used(tail: tail, head: head) else { return true }
+        return capacity &- used >= needed(ByteRingHeader.span(length), at: tail)
+    }
+
+    /// Bytes that a record of `span` takes at `position`, with the pad that it may need in front.
+    func needed(_ span: Int, at position: UInt64) -> Int {
+        let contiguous = capacity &- offset(position)
+        return span <= contiguous ? span : contiguous &+ span
+    }
+
+    // MARK: Sleeping
+    //
+    // The one who wants to sleep stores its flag and then looks again; the other one stores its position and then
+    // looks at the flag. All four are sequentially consistent, so that one of the two sees the other.
+
+    /// The consumer is about to sleep.
+    ///
+    /// - Returns: false when there is something to take: it must not sleep.
+    package func consumerFallsAsleep() -> Bool {
+        asleep.pointee.store(1, ordering: .sequentiallyConsistent)
+        return isEmpty
+    }
+
+    /// The producer is about to wait for `length` bytes.
+    ///
+    /// - Returns: false when there is room: it must not wait.
+    package func producerFallsAsleep(needing length: Int) -> Bool {
+        waiting.pointee.store(1, ordering: .sequentiallyConsistent)
+        return !hasRoom(for: length)
+    }
+
+    /// Whether the consumer slept; from now on it does not.
+    func takeSleeper(_ flag: UnsafeMutablePointer<Atomic<UInt64>>) -> Bool {
+        flag.pointee.load(ordering: .sequentiallyConsistent) != 0
+            && flag.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0
+    }
+}

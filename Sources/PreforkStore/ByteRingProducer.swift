@@ -1,0 +1,59 @@
+// The writing side of a ring.
+
+import Synchronization
+
+/// Writes records. One at a time for each ring: threads of a process agree by a lock of their own.
+package struct ByteRingProducer: Sendable {
+    package enum Outcome: Equatable, Sendable {
+        /// It is there. `wakesConsumer`: the consumer sleeps and must be woken now.
+        case done(wakesConsumer: Bool)
+        case full
+        /// The shared positions are nonsense.
+        case corrupt
+    }
+
+    package let ring: ByteRing
+    /// The producer's own; what is in shared memory is only ever written.
+    private var tail: UInt64
+    /// As last seen: the consumer's line is only read when this one says that there is no room.
+    private var head: UInt64
+
+    /// Goes on where the last producer of this ring, alive or killed, has stopped.
+    package init(_ ring: ByteRing) {
+        self.ring = ring
+        tail = ring.tail.pointee.load(ordering: .acquiring)
+        head = ring.head.pointee.load(ordering: .acquiring)
+    }
+
+    /// Writes one record.
+    ///
+    /// - Parameter payload: at most `ring.payloadLimit` bytes; its count is what the header's length becomes.
+    package mutating func push(_ header: ByteRingHeader, _ payload: UnsafeRawBufferPointer) -> Outcome {
+        precondition(payload.count <= ring.payloadLimit, "a record of \(payload.count) bytes; \(ring.payloadLimit) go")
+        let span = ByteRingHeader.span(payload.count)
+        let needed = ring.needed(span, at: tail)
+        guard let used = ring.used(tail: tail, head: head) else { return .corrupt }
+        if ring.capacity &- used < needed {
+            head = ring.head.pointee.load(ordering: .acquiring)
+            guard let used = ring.used(tail: tail, head: head) else { return .corrupt }
+            if ring.capacity &- used < needed { return .full }
+        }
+        var offset = ring.offset(tail)
+        if needed > span {
+            ring.memory.storeBytes(of: ByteRingHeader.pad, toByteOffset: offset, as: UInt64.self)
+            offset = 0
+        }
+        var header = header
+        header.length = payload.count
+        let place = ring.memory + offset
+        place.storeBytes(of: header.word, as: UInt64.self)
+        place.storeBytes(of: header.generation, toByteOffset: 8, as: UInt64.self)
+        place.storeBytes(of: header.id, toByteOffset: 16, as: UInt64.self)
+        if let bytes = payload.baseAddress {
+            (place + ByteRingHeader.byteCount).copyMemory(from: bytes, byteCount: payload.count)
+        }
+        tail &+= UInt64(needed)
+        ring.tail.pointee.store(tail, ordering: .sequentiallyConsistent)
+        return .done(wakesConsumer: ring.takeSleeper(ring.asleep))
+    }
+}

@@ -1,0 +1,109 @@
+// Descriptors that travel through a socket: SCM_RIGHTS of unix(7).
+
+import CPrefork
+import Glibc
+
+/// Two Unix sockets that are connected to each other and keep packets whole (SOCK_SEQPACKET).
+package struct PacketPair: ~Copyable, Sendable {
+    package let first: Descriptor
+    package let second: Descriptor
+
+    /// Both are non-blocking and close-on-exec.
+    package init() throws(SystemError) {
+        var ends: [Int32] = [-1, -1]
+        try systemCall("socketpair", on: "SOCK_SEQPACKET") { cprefork_packet_pair(&ends) }
+        first = Descriptor(owning: ends[0])
+        second = Descriptor(owning: ends[1])
+    }
+}
+
+/// A packet that has arrived, with descriptors that this process now owns.
+package struct PassedPacket {
+    package let byteCount: Int
+    /// Close-on-exec. Closed with the bag unless they are released.
+    package let descriptors: [Int32]
+    /// It had more bytes than there was room for, or more descriptors than this process may have.
+    package let isTruncated: Bool
+}
+
+package enum DescriptorPassing {
+    /// How many descriptors one packet takes (SCM_MAX_FD).
+    package static let limit = Int(CPREFORK_PASSING_LIMIT)
+
+    /// One sendmsg(2). The descriptors stay the caller's; the packet holds copies.
+    ///
+    /// - Returns: false when the socket takes no packet now.
+    /// - Throws: E2BIG above `limit` descriptors; EBADF for one that is not open; ETOOMANYREFS when more descriptors
+    ///   are on their way than the user may have open.
+    package static func send(
+        _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32], to socket: Int32
+    ) throws(SystemError) -> Bool {
+        let object = "socket \(socket)"
+        guard descriptors.count <= limit else { throw SystemError("sendmsg", Errno(rawValue: E2BIG), on: object) }
+        do throws(SystemError) {
+            try systemCall("sendmsg", on: object) {
+                cprefork_send_passing(
+                    socket, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, bytes.count, descriptors,
+                    Int32(descriptors.count))
+            }
+            return true
+        } catch {
+            if error.errno == .wouldBlock { return false }
+            throw error
+        }
+    }
+
+    /// One recvmsg(2).
+    ///
+    /// - Returns: nil when no packet waits.
+    package static func receive(
+        into bytes: UnsafeMutableRawBufferPointer, from socket: Int32
+    ) throws(SystemError) -> PassedPacket? {
+        var numbers = [Int32](repeating: -1, count: limit)
+        var count: Int32 = 0
+        var isTruncated: Int32 = 0
+        do throws(SystemError) {
+            let received = try systemCall("recvmsg", on: "socket \(socket)") {
+                cprefork_receive_passing(
+                    socket, bytes.baseAddress ?? UnsafeMutableRawPointer(bitPattern: 1)!, bytes.count, &numbers, &count,
+                    &isTruncated)
+            }
+            return PassedPacket(
+                byteCount: received, descriptors: Array(numbers.prefix(Int(count))), isTruncated: isTruncated != 0)
+        } catch {
+            if error.errno == .wouldBlock { return nil }
+            throw error
+        }
+    }
+
+    /// The first word of the packet that waits, which stays with its descriptors where it is (MSG_PEEK).
+    ///
+    /// - Returns: nil when no packet waits, or one of another size.
+    package static func peek(at socket: Int32) throws(SystemError) -> UInt64? {
+        var word: UInt64 = 0
+        do throws(SystemError) {
+            let count = try systemCall("recv", on: "socket \(socket)") {
+                recv(socket, &word, 8, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+            }
+            return count == 8 ? word : nil
+        } catch {
+            if error.errno == .wouldBlock { return nil }
+            throw error
+        }
+    }
+
+    /// Whether this process may have `count` descriptors more.
+    ///
+    /// recvmsg(2) does not fail without room: it throws the descriptors away that do not fit. One who must not lose
+    /// them asks before.
+    ///
+    /// - Parameter number: any open descriptor.
+    /// - Throws: EMFILE or ENFILE when there is no room.
+    package static func checkRoom(for count: Int, by number: Int32) throws(SystemError) {
+        let room = DescriptorBag()
+        for _ in 0..<count {
+            room.add(try systemCall("fcntl", on: "room for \(count) descriptors") { cprefork_duplicate(number) })
+        }
+        room.closeAll()
+    }
+}

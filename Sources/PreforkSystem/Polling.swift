@@ -1,0 +1,33 @@
+// poll(2): for threads that wait without a loop.
+
+import Glibc
+
+package enum Polling {
+    /// Blocks the thread until one of `numbers` is readable or at its end.
+    ///
+    /// - Parameters:
+    ///   - numbers: negative ones are passed over.
+    ///   - deadline: nil waits for ever.
+    /// - Returns: false when the deadline came first.
+    package static func waitUntilReadable(
+        _ numbers: [Int32], until deadline: MonotonicInstant?
+    ) throws(SystemError) -> Bool {
+        var entries = numbers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        while true {
+            var timeout: Int32 = -1
+            if let deadline {
+                // Rounded up, or the last part of a millisecond would be spent in a loop.
+                let left = (deadline - .now).saturatedNanoseconds
+                timeout = left <= 0 ? 0 : Int32(clamping: (left - 1) / 1_000_000 + 1)
+            }
+            let count = poll(&entries, nfds_t(entries.count), timeout)
+            if count > 0 { return true }
+            if count == 0 {
+                if let deadline, deadline <= .now { return false }
+                continue
+            }
+            let errno = Errno.current
+            if errno != .interrupted { throw SystemError("poll", errno) }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// Shared memory that somebody has written over, and the pure parts.
+
+@testable import PreforkChannels
+import PreforkEventLoop
+import PreforkStore
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct ChannelCorruptionTests {
+    private func isCorrupt(_ code: ChannelError.Code?) -> Bool {
+        if case .corrupt = code { true } else { false }
+    }
+
+    @Test func garbageInTheRingClosesTheChannelAtBothEnds() async throws {
+        let (near, far) = try Channel<Int>.both()
+        let waiting = Task { await code { _ = try await near.receive() } }
+        try await near.send(1)
+        _ = try far.trySend(1)
+        _ = await waiting.value
+        near.core.memory.scribble(0xFFFF_FFFF_FFFF_FFFF, at: 4096)
+        #expect(isCorrupt(await code { _ = try await far.receive() }))
+        #expect(isCorrupt(await code { try await near.send(1) }))
+        #expect(isCorrupt(await code { _ = try await near.receive() }))
+        #expect(isCorrupt(await code { _ = try far.trySend(1) }))
+        #expect(isCorrupt(await code { _ = try await near.call(1, timeout: .seconds(60)) }))
+    }
+
+    @Test func oneWhoWaitsLearnsOfTheCorruption() async throws {
+        let (near, far) = try Channel<Int>.both()
+        let waiting = Task { await code { _ = try await near.receive() } }
+        try await near.send(1)
+        near.core.memory.scribble(12345, at: 256)
+        #expect(isCorrupt(await code { _ = try await far.receive() }))
+        #expect(isCorrupt(await waiting.value))
+    }
+
+    @Test func aReferenceToAFileThatIsNotThereOrTooLargeIsCorrupt() async throws {
+        for (offset, value) in [(24, 99), (32, 1 << 50), (32, 131_073)] as [(Int, UInt64)] {
+            let (near, far) = try Channel<[UInt8]>.both()
+            try await near.send([UInt8](repeating: 0, count: 70_000))
+            near.core.memory.scribble(value, at: 4096 + offset)
+            #expect(isCorrupt(await code { _ = try await far.receive() }))
+        }
+    }
+
+    @Test func anyGarbageIsAnErrorAndNoCrash() async throws {
+        for _ in 0..<300 {
+            let (near, far) = try Channel<[UInt8]>.both { $0.ringBytes = 4096 }
+            for _ in 0..<5 { try await near.send([UInt8](repeating: 1, count: .random(in: 0...200))) }
+            _ = try? await near.send([1], passing: [0])
+            for _ in 0..<3 {
+                let offset = Bool.random() ? 256 + 8 * Int.random(in: 0..<128) : 4096 + 8 * Int.random(in: 0..<256)
+                near.core.memory.scribble(Bool.random() ? .random(in: 0 ... .max) : .random(in: 0..<1 << 34), at: offset)
+            }
+            for _ in 0..<50 where await code({ _ = try await far.receive(timeout: .zero) }) != nil { break }
+            _ = try? near.trySend([UInt8](repeating: 1, count: 1000))
+        }
+    }
+
+    // MARK: Who may come to an end
+
+    private let me = ProcessIdentity(pid: 10, startTime: 5)
+    private let other = ProcessIdentity(pid: 11, startTime: 6)
+
+    @Test func anEndIsFreeForOneWhenItsOwnerIsDeadOrHasClosed() {
+        var record = EndRecord(owner: nil, generation: 0, closedGeneration: 0)
+        #expect(record.attachment(of: me) { _ in true } == .take(generation: 1))
+        record = EndRecord(owner: other, generation: 3, closedGeneration: 0)
+        #expect(record.attachment(of: me) { _ in true } == .inUse(pid: 11))
+        #expect(record.attachment(of: me) { _ in false } == .take(generation: 4))
+        record.closedGeneration = 2
+        #expect(record.attachment(of: me) { _ in true } == .inUse(pid: 11))
+        record.closedGeneration = 3
+        #expect(record.isClosed)
+        #expect(record.attachment(of: me) { _ in true } == .take(generation: 4))
+    }
+
+    // MARK: What a receiver is told
+
+    @Test func everyDeathIsToldOnceBetweenTheMessagesOfTwoGenerations() {
+        var history = PeerHistory(current: 0)
+        #expect(history.advance(to: 1, closed: 0) == .goOn)
+        #expect(history.currentDied() == .died(1))
+        #expect(history.currentDied() == .goOn)
+        #expect(history.advance(to: 3, closed: 0) == .died(2))
+        #expect(history.advance(to: 3, closed: 0) == .goOn)
+        #expect(history.advance(to: 4, closed: 0) == .died(3))
+        #expect(history.advance(to: 4, closed: 0) == .goOn)
+        #expect(history.advance(to: 5, closed: 4) == .goOn)
+        #expect(history.advance(to: 4, closed: 4) == .goOn)
+    }
+
+    @Test func theDeathsBeforeAReceiverCameAreNoNews() {
+        var history = PeerHistory(current: 5)
+        #expect(history.advance(to: 3, closed: 0) == .goOn)
+        #expect(history.advance(to: 5, closed: 0) == .goOn)
+        #expect(history.currentDied() == .died(5))
+    }
+
+    @Test func newsOfThePeerAreToldOnce() {
+        var news = PeerNews()
+        var record = EndRecord(owner: nil, generation: 0, closedGeneration: 0)
+        #expect(news.advance(to: record, dead: 0) == [])
+        record.generation = 1
+        #expect(news.advance(to: record, dead: 0) == [.attached(generation: 1)])
+        #expect(news.advance(to: record, dead: 1) == [.died(generation: 1)])
+        #expect(news.advance(to: record, dead: 1) == [])
+        record.generation = 3
+        #expect(news.advance(to: record, dead: 1) == [.attached(generation: 3)])
+        record.generation = 4
+        #expect(news.advance(to: record, dead: 1) == [.died(generation: 3), .attached(generation: 4)])
+        record.closedGeneration = 4
+        #expect(news.advance(to: record, dead: 1) == [.closed])
+    }
+}
