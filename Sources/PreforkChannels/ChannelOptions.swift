@@ -22,6 +22,6 @@ public struct ChannelOptions: Sendable {
     public var codec: any ValueCodec
 
     public init() {
-        codec = defaultCodec
+        codec = CBORCodec()
     }
 }

@@ -92,8 +92,8 @@ private enum SubscriptionNames {
         case .automatic:
             guard let task = TaskIdentity.current else { return nil }
             let number = counts.withLock { counts in
-                counts["\(ForkEpoch.current) \(channel)", default: 0] += 1
-                return counts["\(ForkEpoch.current) \(channel)"] ?? 1
+                counts["\(ForkCount.current) \(channel)", default: 0] += 1
+                return counts["\(ForkCount.current) \(channel)"] ?? 1
             }
             return Array("\0task \(task.taskID) \(number)".utf8)
         }

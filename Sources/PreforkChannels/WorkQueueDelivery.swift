@@ -18,7 +18,7 @@ public final class Delivery<Message: Codable & Sendable>: Sendable {
     /// nil: the queue does not ask what became of it.
     private let ticket: QueueTicket?
     private let isSettled: Atomic<Bool>
-    private let epoch = ForkEpoch.current
+    private let epoch = ForkCount.current
 
     init(_ message: Message, _ arrival: QueueArrival, of table: QueueTable, queue: String) {
         self.message = message
@@ -31,7 +31,7 @@ public final class Delivery<Message: Codable & Sendable>: Sendable {
 
     deinit {
         // A child that was forked while its parent had the message is not its owner.
-        guard let ticket, !isSettled.load(ordering: .relaxed), epoch == ForkEpoch.current else { return }
+        guard let ticket, !isSettled.load(ordering: .relaxed), epoch == ForkCount.current else { return }
         // A queue that is busy or damaged keeps it until this process ends: there is nobody here to tell.
         _ = try? table.settle(ticket, .requeue)
     }

@@ -26,7 +26,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     }
 
     private struct State {
-        var epoch = ForkEpoch.current
+        var epoch = ForkCount.current
         var seat: WorkQueueSeat?
         var waiters: [Waiter] = []
         var lastID: UInt64 = 0
@@ -77,7 +77,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     /// The loop that waits for this process: that of the last one who came to an empty line.
     private func sit(on loop: EventLoop) -> (WorkQueueSeat, id: UInt64) {
         let (seat, id, old) = state.withLock { state -> (WorkQueueSeat, UInt64, WorkQueueSeat?) in
-            if state.epoch != ForkEpoch.current {
+            if state.epoch != ForkCount.current {
                 // Tasks and loop of the parent do not exist here. Its epoll does, and stays untouched: it is shared.
                 state = State()
             }
@@ -155,7 +155,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     /// Leaves the loop. Nobody may be waiting.
     func leave() {
         let (seat, epoch) = state.withLock { ($0.seat, $0.epoch) }
-        if let seat, epoch == ForkEpoch.current { seat.loop.execute { seat.leave() } }
+        if let seat, epoch == ForkCount.current { seat.loop.execute { seat.leave() } }
     }
 }
 

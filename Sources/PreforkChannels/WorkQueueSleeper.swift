@@ -87,7 +87,7 @@ final class WorkQueueSleepers: Sendable {
     // Sendable: whoever has taken it out is the only one who has it; one made before a fork shares its epoll with the
     // parent and is given up.
     private struct Idle: @unchecked Sendable {
-        var epoch = ForkEpoch.current
+        var epoch = ForkCount.current
         var sleepers: [WorkQueueSleeper] = []
     }
 
@@ -106,7 +106,7 @@ final class WorkQueueSleepers: Sendable {
         bell: Int32, _ body: (WorkQueueSleeper) throws -> Answer
     ) throws -> Answer {
         let idleOne = idle.withLock { idle -> Unchecked? in
-            if idle.epoch != ForkEpoch.current { idle = Idle() }
+            if idle.epoch != ForkCount.current { idle = Idle() }
             return idle.sleepers.popLast().map(Unchecked.init)
         }
         let sleeper = try idleOne?.sleeper ?? WorkQueueSleeper(bell: bell)

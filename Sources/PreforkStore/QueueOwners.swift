@@ -39,7 +39,7 @@ extension QueueTable {
         }
 
         /// A child that was forked is another owner than its parent, whose memory it has.
-        private static var epoch: UInt64 { UInt64(ForkEpoch.current & 0xFF_FFFF) }
+        private static var epoch: UInt64 { ForkCount.current & 0xFF_FFFF }
     }
 
     /// The seat of this process, which it takes at its first delivery.
