@@ -12,8 +12,16 @@ struct EntryPlace {
 extension StoreTable {
     /// Where the entry of `key` is; where it could be, if it is not there.
     ///
-    /// - Parameter taken: free places that somebody has plans for.
-    func locate(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, notIn taken: [Int] = []) -> EntryPlace {
+    @inline(__always)
+    func locate(_ key: UnsafeRawBufferPointer, _ hash: KeyHash) -> EntryPlace {
+        locate(key, hash) { _ in false }
+    }
+
+    /// As `locate`.
+    ///
+    /// - Parameter isTaken: whether somebody has plans for a free place.
+    @inline(__always)
+    func locate(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ isTaken: (Int) -> Bool) -> EntryPlace {
         let stripe = hash.stripe(of: layout.stripes)
         let fingerprint = hash.fingerprint
         var free: Int?
@@ -23,7 +31,7 @@ extension StoreTable {
                 let slot = bucket &+ index &* 8
                 let reference = EntryReference(bits: memory[slot])
                 if reference.isEmpty {
-                    if free == nil, taken.isEmpty || !taken.contains(slot) { free = slot }
+                    if free == nil, !isTaken(slot) { free = slot }
                 } else if reference.fingerprint == fingerprint, let view = EntryView(self, reference),
                     view.hasKey(key, hash)
                 {

@@ -13,26 +13,31 @@ extension StoreTable {
             let block = allocateBlock(shape.blockClass, stripe: stripe)
                 ?? allocateAfterCompaction(shape.blockClass, stripe, &rearranged)
         else { throw noSlab(shape) }
-        let bytes = blockBytes(block)
-        let words = SharedWords(base: bytes)
-        words[0] = hash.bits
-        words[8] =
-            UInt64(truncatingIfNeeded: key.count) | UInt64(value.kind.rawValue) << 16
-            | UInt64(truncatingIfNeeded: value.bytes.count) << 32
-        words[16] = expiry
-        if let start = key.baseAddress {
-            copyBytes(from: start, to: bytes + EntryShape.headerBytes, count: key.count)
-        }
-        guard let start = value.bytes.baseAddress else { return block }
-        if shape.slabs == 0 {
-            copyBytes(from: start, to: bytes + shape.restOffset, count: value.bytes.count)
-            return block
-        }
-        guard writeSlabs(value.bytes, shape, bytes, stripe, &rearranged) else {
+        write(key, hash, value, expiry: expiry, at: block, shape)
+        if shape.slabs > 0, !writeSlabs(value.bytes, shape, blockBytes(block), stripe, &rearranged) {
             freeBlock(block, stripe: stripe)
             throw noSlab(shape)
         }
         return block
+    }
+
+    /// Writes header and key, and the value if it fits into the block.
+    @inline(__always)
+    func write(
+        _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ value: RawValue, expiry: UInt64, at block: Int,
+        _ shape: EntryShape
+    ) {
+        let bytes = blockBytes(block)
+        let words = SharedWords(base: bytes)
+        words[0] = hash.bits
+        words[8] = EntryView.lengths(key: key.count, kind: value.kind, value: value.bytes.count)
+        words[16] = expiry
+        if let start = key.baseAddress {
+            copyBytes(from: start, to: bytes + EntryShape.headerBytes, count: key.count)
+        }
+        if shape.slabs == 0, let start = value.bytes.baseAddress {
+            copyBytes(from: start, to: bytes + shape.restOffset, count: value.bytes.count)
+        }
     }
 
     private func noSlab(_ shape: EntryShape) -> StoreError {
@@ -78,7 +83,7 @@ extension StoreTable {
 
     private func freeSlabs(of view: EntryView, _ shape: EntryShape, _ stripe: Int) {
         for index in 0..<shape.slabs {
-            guard let slab = view.slab(index, shape), use(ofSlab: slab, by: stripe) == Self.wholeSlab else { continue }
+            guard let slab = view.slab(index, shape, self), use(ofSlab: slab, by: stripe) == Self.wholeSlab else { continue }
             releaseSlab(slab)
         }
     }

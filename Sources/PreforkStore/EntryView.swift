@@ -1,28 +1,37 @@
 // An entry's block as it lies in memory, which may change while it is read.
 
 /// A look at a block. Everything read through it counts only after the reference was found unchanged; until then lengths
-/// can be anything, and no read leaves the mapping.
+/// can be anything, and no read leaves the mapping. Two words, because it is made for every entry that is looked at.
 struct EntryView {
-    private let firstSlab: UnsafeMutableRawPointer
-    private let slabCount: Int
     let bytes: UnsafeMutableRawPointer
-    let keyBytes: Int
-    let valueBytes: Int
-    let kindBits: UInt8
+    private let lengths: UInt64
 
     /// - Returns: nil when the lengths are none that an entry can have.
     @inline(__always)
     init?(_ table: StoreTable, _ reference: EntryReference) {
         guard table.isInRange(reference) else { return nil }
-        firstSlab = table.slabBytes(0)
-        slabCount = table.layout.slabs
         bytes = table.blockBytes(reference.block)
-        let lengths = SharedWords(base: bytes)[8]
-        keyBytes = Int(truncatingIfNeeded: lengths & 0xFFFF)
-        kindBits = UInt8(truncatingIfNeeded: lengths >> 16)
-        valueBytes = Int(truncatingIfNeeded: lengths >> 32)
+        lengths = SharedWords(base: bytes)[8]
         if keyBytes > EntryShape.maximumKeyBytes || valueBytes > EntryShape.maximumValueBytes { return nil }
     }
+
+    /// What the second word of a block says.
+    @inline(__always)
+    static func lengths(key: Int, kind: ValueKind, value: Int) -> UInt64 {
+        UInt64(truncatingIfNeeded: key) | UInt64(kind.rawValue) << 16 | UInt64(truncatingIfNeeded: value) << 32
+    }
+
+    @inline(__always)
+    var keyBytes: Int { Int(truncatingIfNeeded: lengths & 0xFFFF) }
+
+    @inline(__always)
+    var valueBytes: Int { Int(truncatingIfNeeded: lengths >> 32) }
+
+    @inline(__always)
+    var kindBits: UInt8 { UInt8(truncatingIfNeeded: lengths >> 16) }
+
+    @inline(__always)
+    var kind: ValueKind? { ValueKind(rawValue: kindBits) }
 
     @inline(__always)
     var hash: UInt64 { SharedWords(base: bytes)[0] }
@@ -32,12 +41,13 @@ struct EntryView {
     var expiry: UInt64 { SharedWords(base: bytes)[16] }
 
     @inline(__always)
-    var isExpired: Bool { expiry != 0 && isPast(expiry) }
+    var isExpired: Bool {
+        let expiry = expiry
+        return expiry != 0 && isPast(expiry)
+    }
 
     @inline(__always)
     var shape: EntryShape { EntryShape(keyBytes: keyBytes, valueBytes: valueBytes) }
-
-    var kind: ValueKind? { ValueKind(rawValue: kindBits) }
 
     @inline(__always)
     var key: UnsafeRawBufferPointer {
@@ -46,38 +56,37 @@ struct EntryView {
 
     @inline(__always)
     func hasKey(_ key: UnsafeRawBufferPointer, _ hash: KeyHash) -> Bool {
-        guard self.hash == hash.bits, keyBytes == key.count else { return false }
-        return areEqual(self.key, key)
+        guard self.hash == hash.bits, keyBytes == key.count, let start = key.baseAddress else { return false }
+        return areEqual(bytes + EntryShape.headerBytes, start, count: key.count)
     }
 
     /// The value, where it is in one piece.
     @inline(__always)
     var contiguousValue: UnsafeRawBufferPointer? {
-        let shape = shape
-        guard shape.slabs == 0 else { return nil }
-        return UnsafeRawBufferPointer(start: bytes + shape.restOffset, count: valueBytes)
+        let start = EntryShape.headerBytes &+ keyBytes
+        guard start &+ valueBytes <= EntryShape.largestBlock else { return nil }
+        return UnsafeRawBufferPointer(start: bytes + start, count: valueBytes)
     }
 
     /// Copies the value to `target`, which has room for `valueBytes`.
     ///
     /// - Returns: false when the entry is not whole (any more).
     @inline(__always)
-    func copyValue(to target: UnsafeMutableRawPointer) -> Bool {
-        let shape = shape
-        if shape.slabs == 0 {
-            copyBytes(from: bytes + shape.restOffset, to: target, count: valueBytes)
-            return true
+    func copyValue(to target: UnsafeMutableRawPointer, _ table: StoreTable) -> Bool {
+        guard let value = contiguousValue, let start = value.baseAddress else {
+            return copyLargeValue(to: target, table)
         }
-        return copyLargeValue(shape, to: target)
+        copyBytes(from: start, to: target, count: value.count)
+        return true
     }
 
-    private func copyLargeValue(_ shape: EntryShape, to target: UnsafeMutableRawPointer) -> Bool {
+    private func copyLargeValue(to target: UnsafeMutableRawPointer, _ table: StoreTable) -> Bool {
+        let shape = shape
         var position = 0
         for index in 0..<shape.slabs {
-            guard let slab = slab(index, shape) else { return false }
+            guard let slab = slab(index, shape, table) else { return false }
             let count = min(StoreLayout.slabBytes, valueBytes - position)
-            target.advanced(by: position).copyMemory(
-                from: firstSlab + slab * StoreLayout.slabBytes, byteCount: count)
+            target.advanced(by: position).copyMemory(from: table.slabBytes(slab), byteCount: count)
             position += count
         }
         target.advanced(by: position).copyMemory(from: bytes + shape.restOffset, byteCount: shape.restBytes)
@@ -85,60 +94,20 @@ struct EntryView {
     }
 
     /// The number of one of the value's slabs; nil when it is none.
-    func slab(_ index: Int, _ shape: EntryShape) -> Int? {
+    func slab(_ index: Int, _ shape: EntryShape, _ table: StoreTable) -> Int? {
         let slab = Int(bytes.load(fromByteOffset: shape.listOffset + index * 4, as: UInt32.self))
-        return slab > 0 && slab < slabCount ? slab : nil
+        return slab > 0 && slab < table.layout.slabs ? slab : nil
     }
 
     /// The value as an array; nil when the entry is not whole (any more).
-    func copiedValue() -> StoredValue? {
+    func copiedValue(_ table: StoreTable) -> StoredValue? {
         guard let kind else { return nil }
         var isWhole = false
         let bytes = [UInt8](unsafeUninitializedCapacity: valueBytes) { buffer, count in
             count = valueBytes
-            isWhole = valueBytes == 0 || copyValue(to: buffer.baseAddress!)
+            isWhole = valueBytes == 0 || copyValue(to: buffer.baseAddress!, table)
             if !isWhole { count = 0 }
         }
         return isWhole ? StoredValue(kind: kind, bytes: bytes) : nil
-    }
-}
-
-/// Whether two equally long runs of bytes are the same.
-@inline(__always)
-func areEqual(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-    var position = 0
-    let count = a.count
-    while position &+ 8 <= count {
-        if a.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-            != b.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-        {
-            return false
-        }
-        position &+= 8
-    }
-    while position < count {
-        if a[position] != b[position] { return false }
-        position &+= 1
-    }
-    return true
-}
-
-/// Copies short runs by words, without a call; long ones as memcpy(3) does.
-@inline(__always)
-func copyBytes(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int) {
-    if count > 128 {
-        target.copyMemory(from: source, byteCount: count)
-        return
-    }
-    var position = 0
-    while position &+ 8 <= count {
-        target.storeBytes(
-            of: source.loadUnaligned(fromByteOffset: position, as: UInt64.self), toByteOffset: position,
-            as: UInt64.self)
-        position &+= 8
-    }
-    while position < count {
-        target.storeBytes(of: source.load(fromByteOffset: position, as: UInt8.self), toByteOffset: position, as: UInt8.self)
-        position &+= 1
     }
 }

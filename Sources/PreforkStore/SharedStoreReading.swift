@@ -21,16 +21,17 @@ extension SharedStore {
     func fetch(_ key: String, _ body: (ValueKind, UnsafeRawBufferPointer) -> Void) throws(StoreError) -> ValueKind? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
-            return withUnsafeTemporaryAllocation(byteCount: EntryShape.largestBlock, alignment: 8) { buffer in
+            // 1 KiB is what the runtime takes from the stack; larger values have an array of their own.
+            return withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { buffer in
                 var large: StoredValue?
                 let found: (kind: ValueKind, count: Int)? = table.read(raw, table.hash(raw)) { view, _ in
                     large = nil
                     guard let kind = view.kind else { return nil }
-                    guard let bytes = view.contiguousValue, let start = bytes.baseAddress else {
-                        large = view.copiedValue()
+                    guard view.valueBytes <= 1024, let bytes = view.contiguousValue, let start = bytes.baseAddress else {
+                        large = view.copiedValue(table)
                         return large == nil ? nil : (kind, 0)
                     }
-                    copyBytes(from: start, to: buffer.baseAddress!, count: bytes.count)  // as large as any block
+                    copyBytes(from: start, to: buffer.baseAddress!, count: bytes.count)  // 1 KiB at most
                     return (kind, bytes.count)
                 }
                 guard let found else { return nil }
@@ -76,7 +77,7 @@ extension SharedStore {
     public func stored(_ key: String) throws(StoreError) -> StoredValue? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
-            return table.read(raw, table.hash(raw)) { view, _ in view.copiedValue() }
+            return table.read(raw, table.hash(raw)) { view, _ in view.copiedValue(table) }
         }
     }
 
@@ -89,7 +90,7 @@ extension SharedStore {
             try table.check(raw, 0)
             let count: Int? = table.read(raw, table.hash(raw)) { view, _ in
                 guard let start = buffer.baseAddress, view.valueBytes <= buffer.count else { return view.valueBytes }
-                return view.copyValue(to: start) ? view.valueBytes : nil
+                return view.copyValue(to: start, table) ? view.valueBytes : nil
             }
             if let count, count > buffer.count { throw StoreError(.valueTooLarge(bytes: count, limit: buffer.count)) }
             return count

@@ -28,6 +28,7 @@ extension StoreTable {
     }
 
     /// Takes a free slab; nil when there is none.
+    @inline(never)
     func claimSlab(_ use: Int, stripe: Int) -> Int? {
         let start = Int(truncatingIfNeeded: memory[Header.slabHint])
         for offset in 0..<layout.slabs {
@@ -53,8 +54,20 @@ extension StoreTable {
     /// All blocks of a slab of this class, a bit each.
     @inline(__always)
     static func allBlocks(_ blockClass: Int) -> UInt64 {
-        let count = StoreLayout.unitsPerSlab / EntryShape.units(ofClass: blockClass)
-        return count >= 64 ? .max : (1 << UInt64(count)) - 1
+        switch blockClass {
+        case 0: .max
+        case 1: 0xFFFF_FFFF
+        case 2: 0x1F_FFFF
+        case 3: 0xFFFF
+        case 4: 0xFFF
+        case 5: 0x3FF
+        case 6: 0xFF
+        case 7: 0x3F
+        case 8: 0x1F
+        case 9: 0xF
+        case 10: 0x7
+        default: 0x3
+        }
     }
 
     @inline(__always)
@@ -63,6 +76,7 @@ extension StoreTable {
     }
 
     /// Takes a free block out of the stripe's slabs, or out of a new one; nil when there is neither.
+    @inline(__always)
     func allocateBlock(_ blockClass: Int, stripe: Int) -> Int? {
         let head = openSlabsOffset(blockClass, stripe)
         var slab = Int(truncatingIfNeeded: memory[head])
@@ -87,6 +101,7 @@ extension StoreTable {
     }
 
     /// Puts a block back. A slab without blocks goes back to all stripes, but for the last one with room.
+    @inline(__always)
     func freeBlock(_ block: Int, stripe: Int) {
         let slab = block / StoreLayout.unitsPerSlab
         guard let blockClass = use(ofSlab: slab, by: stripe), blockClass < EntryShape.classCount else { return }
@@ -104,6 +119,7 @@ extension StoreTable {
     }
 
     /// Puts a slab in front of those with room.
+    @inline(never)
     func open(_ slab: Int, _ blockClass: Int, _ stripe: Int) {
         let head = openSlabsOffset(blockClass, stripe)
         let next = Int(truncatingIfNeeded: memory[head])
@@ -114,6 +130,7 @@ extension StoreTable {
     }
 
     /// Takes a slab out of those with room.
+    @inline(never)
     func close(_ slab: Int, _ blockClass: Int, _ stripe: Int) {
         let next = Int(truncatingIfNeeded: memory[slabRecord(slab) + 16])
         let previous = Int(truncatingIfNeeded: memory[slabRecord(slab) + 24])

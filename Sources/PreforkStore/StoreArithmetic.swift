@@ -11,25 +11,34 @@ extension StoreTable {
         let hash = hash(key)
         let stripe = hash.stripe(of: layout.stripes)
         try lock(stripe)
-        let result: Result<Int64, StoreError> = Result { () throws(StoreError) in
+        let sum: Int64
+        do throws(StoreError) {
             let place = locate(key, hash)
             let live = place.view.flatMap { $0.isExpired ? nil : $0 }
-            let sum = try self.sum(live, amount, key: key)
-            try withInteger(sum) { (value) throws(StoreError) in
-                try replace(place, key, hash, value, expiry: live?.expiry ?? 0)
-            }
-            return sum
+            sum = try self.sum(live, amount, key: key)
+            try replace(place, key, hash, sum, expiry: live?.expiry ?? 0)
+        } catch {
+            unlock(stripe)
+            throw error
         }
         unlock(stripe)
-        let sum = try result.get()
         wakeWatchers(hash)
         return sum
     }
 
-    private func withInteger(_ number: Int64, _ body: (RawValue) throws(StoreError) -> Void) throws(StoreError) {
-        try withUnsafeBytes(of: number) { bytes in
-            Result { () throws(StoreError) in try body(RawValue(kind: .integer, bytes: bytes)) }
-        }.get()
+    @inline(__always)
+    private func replace(
+        _ place: EntryPlace, _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ number: Int64, expiry: UInt64
+    ) throws(StoreError) {
+        var failure: StoreError?
+        withUnsafeBytes(of: number) { bytes in
+            do throws(StoreError) {
+                try replace(place, key, hash, RawValue(kind: .integer, bytes: bytes), expiry: expiry)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
     }
 
     func sum(_ view: EntryView?, _ amount: Int64, key: some Collection<UInt8>) throws(StoreError) -> Int64 {

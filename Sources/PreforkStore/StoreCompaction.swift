@@ -82,7 +82,7 @@ extension StoreTable {
         blockBytes(target).copyMemory(
             from: blockBytes(block), byteCount: EntryShape.units(ofClass: blockClass) * StoreLayout.unitBytes)
         let reference = EntryReference(bits: memory[slot])
-        commit(target, in: EntryPlace(slot: slot, reference: reference, view: EntryView(self, reference)), hash)
+        commit(target, at: slot, after: reference, isNew: false, hash)
         let record = slabRecord(block / StoreLayout.unitsPerSlab)
         let index = block % StoreLayout.unitsPerSlab / EntryShape.units(ofClass: blockClass)
         memory[record + 8] = memory[record + 8] & ~(1 << UInt64(index))

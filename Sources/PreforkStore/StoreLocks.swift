@@ -3,6 +3,7 @@
 import PreforkSystem
 
 extension StoreTable {
+    @inline(__always)
     private func robustLock(_ stripe: Int) -> RobustLock {
         RobustLock(at: memory.base + stripeOffset(stripe))
     }
@@ -12,6 +13,7 @@ extension StoreTable {
     /// - Parameter timeout: nanoseconds, 0 only tries; nil: as the store was told.
     /// - Throws: `.busy` when it is held so long, which only a stopped process does; nobody steals it from that one,
     ///   who would go on where it was (Swoole's tables do, after two seconds).
+    @inline(__always)
     func lock(_ stripe: Int, timeout: Int64? = nil) throws(StoreError) {
         do throws(SystemError) {
             if try robustLock(stripe).lock(timeout: timeout ?? lockTimeout) == .ownerDied {
@@ -32,6 +34,7 @@ extension StoreTable {
         }
     }
 
+    @inline(__always)
     func unlock(_ stripe: Int) {
         robustLock(stripe).unlock()
     }

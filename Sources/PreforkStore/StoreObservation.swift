@@ -23,7 +23,7 @@ extension StoreTable {
     package func observe(_ key: [UInt8]) -> StoreObservation {
         key.withUnsafeBytes { raw in
             read(raw, hash(raw)) { view, sighting in
-                view.copiedValue().map {
+                view.copiedValue(self).map {
                     StoreObservation(value: $0, remainingLife: remainingLife(view.expiry), sighting: sighting)
                 }
             } ?? StoreObservation(value: nil, remainingLife: nil, sighting: nil)

@@ -103,10 +103,10 @@ extension StoreTable {
         let bit: UInt64 = 1 << UInt64(offset / units)
         guard Self.allBlocks(shape.blockClass) & bit != 0, memory[record] & bit == 0 else { return false }
         for index in 0..<shape.slabs {
-            guard let part = view.slab(index, shape), use(ofSlab: part, by: stripe) == Self.wholeSlab else { return false }
+            guard let part = view.slab(index, shape, self), use(ofSlab: part, by: stripe) == Self.wholeSlab else { return false }
         }
         memory[record] = memory[record] | bit
-        for index in 0..<shape.slabs { view.slab(index, shape).map { memory[slabRecord($0) + 8] = 1 } }
+        for index in 0..<shape.slabs { view.slab(index, shape, self).map { memory[slabRecord($0) + 8] = 1 } }
         return true
     }
 

@@ -40,7 +40,7 @@ extension StoreTable {
             else { continue }
             if !wantsValues {
                 found.append((Array(view.key), StoredValue(kind: .bytes, bytes: [])))
-            } else if let value = view.copiedValue() {
+            } else if let value = view.copiedValue(self) {
                 found.append((Array(view.key), value))
             }
         }
@@ -88,7 +88,7 @@ extension StoreTable {
         var sightings: [Sighting?] = []
         for (key, hash) in zip(keys, hashes) {
             let found: (sighting: Sighting, value: StoredValue)? = key.withUnsafeBytes { raw in
-                read(raw, hash) { view, sighting in view.copiedValue().map { (sighting, $0) } }
+                read(raw, hash) { view, sighting in view.copiedValue(self).map { (sighting, $0) } }
             }
             sightings.append(found?.sighting)
             values[key] = found?.value

@@ -53,7 +53,7 @@ extension StoreTable {
 
     func isValue(of view: EntryView, _ expected: StoredValue) -> Bool {
         guard view.valueBytes == expected.bytes.count, view.kindBits == expected.kind.rawValue else { return false }
-        return view.copiedValue() == expected
+        return view.copiedValue(self) == expected
     }
 
     /// Makes room and writes all blocks. Other entries may be evicted or moved meanwhile, never those of the step.
@@ -111,7 +111,7 @@ extension StoreTable {
     private func place(_ plan: StepPlan, _ prepared: inout PreparedStep) {
         var taken: [Int] = []
         for (index, change) in plan.changes.enumerated() {
-            var place = withBytes(change.key) { locate($0, change.hash, notIn: taken) }
+            var place = withBytes(change.key) { locate($0, change.hash, taken.contains) }
             let isDeletion = prepared.items[index].block == nil
             if place.view == nil && isDeletion { continue }
             if place.slot == nil, let slot = extendChain(change.hash) {

@@ -34,7 +34,7 @@ extension StoreTable {
             if used[reference.block / 64, default: 0] & bit != 0 { found.append("block \(reference.block) used twice") }
             used[reference.block / 64, default: 0] |= bit
             for index in 0..<shape.slabs {
-                guard let slab = view.slab(index, shape), used[slab] == nil else {
+                guard let slab = view.slab(index, shape, self), used[slab] == nil else {
                     found.append("stripe \(stripe): slab \(index) of a large value used twice")
                     continue
                 }

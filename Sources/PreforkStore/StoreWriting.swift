@@ -75,7 +75,25 @@ extension StoreTable {
     /// Puts a value in the place of another one, or of none. The caller holds the stripe's lock.
     ///
     /// Nothing in here suspends, runs foreign code or traps on input; all of it is done when it returns.
+    @inline(__always)
     func replace(
+        _ place: EntryPlace, _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ value: RawValue, expiry: UInt64
+    ) throws(StoreError) {
+        let stripe = hash.stripe(of: layout.stripes)
+        let shape = EntryShape(keyBytes: key.count, valueBytes: value.bytes.count)
+        // Most writes put a value in the place of one of its size: no count changes, and nothing has to make room.
+        if shape.slabs == 0, expiry == 0, let slot = place.slot, let old = place.view, old.expiry == 0,
+            old.shape == shape, let block = allocateBlock(shape.blockClass, stripe: stripe)
+        {
+            write(key, hash, value, expiry: 0, at: block, shape)
+            commit(block, at: slot, after: place.reference, isNew: false, hash)
+            freeBlock(place.reference.block, stripe: stripe)
+            return
+        }
+        try replaceSlowly(place, key, hash, value, expiry: expiry)
+    }
+
+    private func replaceSlowly(
         _ found: EntryPlace, _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ value: RawValue, expiry: UInt64
     ) throws(StoreError) {
         let stripe = hash.stripe(of: layout.stripes)
@@ -95,7 +113,8 @@ extension StoreTable {
             add(StoreGrowth(entries: -growth.entries, units: -growth.units), stripe: stripe)
             throw error
         }
-        commit(block, in: place, hash)
+        // `extend` has given it a place.
+        commit(block, at: place.slot!, after: place.reference, isNew: place.view == nil, hash)
         let final = StoreGrowth(
             entries: (place.view == nil ? 1 : 0) - growth.entries,
             units: units - unitsHeld(by: place) - growth.units)
@@ -128,14 +147,13 @@ extension StoreTable {
     /// The commit: one store. What follows may write where readers of the old block still read; they will see that the
     /// reference has changed, if that store is ahead of those writes.
     @inline(__always)
-    func commit(_ block: Int, in place: EntryPlace, _ hash: KeyHash) {
-        let stripe = hash.stripe(of: layout.stripes)
-        guard let slot = place.slot else { return }
-        memory.release(slot, place.reference.successor(block: block, fingerprint: hash.fingerprint).bits)
+    func commit(_ block: Int, at slot: Int, after reference: EntryReference, isNew: Bool, _ hash: KeyHash) {
+        memory.release(slot, reference.successor(block: block, fingerprint: hash.fingerprint).bits)
         atomicMemoryFence(ordering: .acquiringAndReleasing)
         if layout.evicts {
+            let stripe = hash.stripe(of: layout.stripes)
             touch(slot, stripe)
-            if place.view == nil { tickAge(stripe) }
+            if isNew { tickAge(stripe) }
         }
     }
 
