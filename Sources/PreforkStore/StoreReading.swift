@@ -30,7 +30,7 @@ extension StoreTable {
         }
     }
 
-    enum Look<Result> {
+    private enum Look<Result> {
         case found(Result)
         case missing
         /// It was replaced in the meantime.
@@ -41,40 +41,79 @@ extension StoreTable {
     private func look<Result>(
         _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ stripe: Int, _ body: (EntryView, Sighting) -> Result?
     ) -> Look<Result> {
-        var bucket = homeBucket(hash)
+        var place = find(key, hash, in: homeBucket(hash))
+        if place == nil { place = findInOverflow(key, hash, stripe) }
+        guard let place else { return .missing }
+        guard let view = place.view else { return .changed }
+        let isExpired = view.isExpired
+        let sighting = Sighting(slot: place.slot, reference: place.reference)
+        let result = isExpired ? nil : body(view, sighting)
+        guard isStill(place.seen, place.reference, place.slot) else { return .changed }
+        if isExpired { return .missing }
+        // Unchanged and yet not whole: damaged memory. There is no such entry.
+        guard let result else {
+            memory.count(Header.damages)
+            return .missing
+        }
+        if layout.evicts { touch(place.slot, stripe) }
+        return .found(result)
+    }
+
+    /// Where a reader has found a key.
+    private struct Place {
+        var slot: Int
+        /// What is stored there, and what it stands for: they differ where a step is under way.
+        var seen: EntryReference
+        var reference: EntryReference
+        /// nil: what did not match was being replaced, and has to be looked at again.
+        var view: EntryView?
+    }
+
+    /// The place of a key in one bucket; nil when it is not there.
+    @inline(__always)
+    private func find(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, in bucket: Int) -> Place? {
         let fingerprint = hash.fingerprint
-        // A chain can be as long as the stripe has overflow buckets; a longer one is damaged.
-        for _ in 0...layout.overflowBuckets {
-            var slot = bucket
-            let end = bucket &+ StoreLayout.slotsPerBucket &* 8
-            while slot < end {
-                let seen = EntryReference(bits: memory.acquire(slot))
-                if seen.fingerprint == fingerprint || seen.isPending {
-                    let reference = seen.isPending ? resolve(seen, slot, stripe) : seen
-                    if !reference.isEmpty, reference.fingerprint == fingerprint,
-                        let view = EntryView(self, reference), view.hasKey(key, hash)
-                    {
-                        let isExpired = view.isExpired
-                        let result = isExpired ? nil : body(view, Sighting(slot: slot, reference: reference))
-                        guard isStill(seen, reference, slot) else { return .changed }
-                        if isExpired { return .missing }
-                        // Unchanged and yet not whole: damaged memory. There is no such entry.
-                        guard let result else {
-                            memory.count(Header.damages)
-                            return .missing
-                        }
-                        if layout.evicts { touch(slot, stripe) }
-                        return .found(result)
-                    }
-                    // What did not match may have been half replaced while it was compared.
-                    if !isStill(seen, reference, slot) { return .changed }
+        var slot = bucket
+        let end = bucket &+ StoreLayout.slotsPerBucket &* 8
+        while slot < end {
+            let seen = EntryReference(bits: memory.acquire(slot))
+            if seen.fingerprint == fingerprint, !seen.isPending {
+                if let view = EntryView(self, seen), view.hasKey(key, hash) {
+                    return Place(slot: slot, seen: seen, reference: seen, view: view)
                 }
-                slot &+= 8
+                // Not the key, or something half replaced: then it was not what was compared.
+                if !seen.isEmpty, !isStill(seen, seen, slot) { return Place(slot: slot, seen: seen, reference: seen) }
+            } else if seen.isPending, let place = findPending(key, hash, seen, slot) {
+                return place
             }
-            guard let next = linkedBucket(bucket, stripe: stripe) else { return .missing }
+            slot &+= 8
+        }
+        return nil
+    }
+
+    @inline(never)
+    private func findPending(
+        _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ seen: EntryReference, _ slot: Int
+    ) -> Place? {
+        let reference = resolve(seen, slot, hash.stripe(of: layout.stripes))
+        if !reference.isEmpty, reference.fingerprint == hash.fingerprint, let view = EntryView(self, reference),
+            view.hasKey(key, hash)
+        {
+            return Place(slot: slot, seen: seen, reference: reference, view: view)
+        }
+        return isStill(seen, reference, slot) ? nil : Place(slot: slot, seen: seen, reference: reference)
+    }
+
+    /// In the buckets behind the home bucket. A chain can be as long as the stripe has overflow buckets; a longer one is
+    /// damaged.
+    private func findInOverflow(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ stripe: Int) -> Place? {
+        var bucket = homeBucket(hash)
+        for _ in 0..<layout.overflowBuckets {
+            guard let next = linkedBucket(bucket, stripe: stripe) else { return nil }
+            if let place = find(key, hash, in: next) { return place }
             bucket = next
         }
-        return .missing
+        return nil
     }
 
     /// Whether what was copied since `seen` was loaded is what `reference` refers to.

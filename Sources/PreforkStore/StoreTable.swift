@@ -22,9 +22,15 @@ package final class StoreTable: Sendable {
     /// How long a writer waits for a lock whose owner lives, in nanoseconds.
     let lockTimeout: Int64
 
+    // What every look-up needs of the layout, computed once.
+    private let bucketsPerStripe: Int
+    private let unitEnd: Int
+
     /// A new store, empty.
     package init(_ capacity: StoreCapacity, evicts: Bool, lockTimeout: Int64) throws(StoreError) {
         layout = try StoreLayout(capacity, evicts: evicts)
+        bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
+        unitEnd = layout.slabs * StoreLayout.unitsPerSlab
         self.lockTimeout = lockTimeout
         do {
             file = try MemoryFile(name: "prefork-store", byteCount: layout.byteCount)
@@ -67,6 +73,8 @@ package final class StoreTable: Sendable {
             throw StoreError(error)
         }
         layout = try Self.layout(of: file, size: size)
+        bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
+        unitEnd = layout.slabs * StoreLayout.unitsPerSlab
         do throws(SystemError) {
             mapping = try SharedMapping(file, byteCount: size)
         } catch {
@@ -94,8 +102,7 @@ package final class StoreTable: Sendable {
     /// The offset of a stripe's bucket; overflow buckets come after the home buckets.
     @inline(__always)
     func bucket(_ stripe: Int, _ index: Int) -> Int {
-        layout.bucketsOffset
-            &+ (stripe &* (layout.homeBuckets &+ layout.overflowBuckets) &+ index) &* StoreLayout.bucketBytes
+        layout.bucketsOffset &+ (stripe &* bucketsPerStripe &+ index) &* StoreLayout.bucketBytes
     }
 
     /// The bucket that a bucket's link names; nil at the end of the chain, or when the link is damaged.
@@ -124,7 +131,7 @@ package final class StoreTable: Sendable {
     /// keeps every read inside the mapping.
     @inline(__always)
     func isInRange(_ reference: EntryReference) -> Bool {
-        reference.block >= StoreLayout.unitsPerSlab && reference.block < layout.slabs &* StoreLayout.unitsPerSlab
+        reference.block >= StoreLayout.unitsPerSlab && reference.block < unitEnd
     }
 
     @inline(__always)

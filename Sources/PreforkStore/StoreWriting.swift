@@ -63,7 +63,14 @@ extension StoreTable {
         return wasPresent
     }
 
+    @inline(__always)
     func check(_ key: UnsafeRawBufferPointer, _ valueBytes: Int) throws(StoreError) {
+        if key.count > 0, key.count <= EntryShape.maximumKeyBytes, valueBytes <= EntryShape.maximumValueBytes { return }
+        try refuse(key, valueBytes)
+    }
+
+    @inline(never)
+    private func refuse(_ key: UnsafeRawBufferPointer, _ valueBytes: Int) throws(StoreError) {
         guard key.count > 0, key.count <= EntryShape.maximumKeyBytes else {
             throw StoreError(.badKey(bytes: key.count, limit: EntryShape.maximumKeyBytes))
         }
