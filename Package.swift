@@ -86,7 +86,6 @@ let package = Package(
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
-            exclude: ["WakeRow.swift", "ChannelRows.swift"],
             swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         .target(

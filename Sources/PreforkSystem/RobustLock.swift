@@ -1,7 +1,7 @@
 // A lock between processes that outlives its owner.
 
-import CPrefork
-import Glibc
+package import CPrefork
+package import Glibc
 
 /// A mutex in memory that several processes share (pthread_mutexattr_setrobust(3)). When its owner is killed, the kernel
 /// hands it to the next one who asks, with the news that the owner died.
@@ -12,7 +12,8 @@ import Glibc
 /// `Synchronization.Mutex` must not be used for this: its futex is private to one process.
 package struct RobustLock: @unchecked Sendable {
     // Sendable: the memory is shared on purpose, and only the C library touches it.
-    private let memory: UnsafeMutableRawPointer
+    @usableFromInline
+    let memory: UnsafeMutableRawPointer
 
     /// How many bytes a lock takes in a layout.
     package static let byteCount = Int(CPREFORK_LOCK_BYTES)
@@ -20,6 +21,7 @@ package struct RobustLock: @unchecked Sendable {
     /// The lock at `memory`, which has been made by `make` in this process or an ancestor.
     ///
     /// - Parameter memory: `byteCount` bytes, aligned to 8, mapped shared.
+    @inlinable
     package init(at memory: UnsafeMutableRawPointer) {
         self.memory = memory
     }
@@ -43,8 +45,10 @@ package struct RobustLock: @unchecked Sendable {
     /// - Parameter timeout: in nanoseconds; negative waits for ever, 0 only tries.
     /// - Throws: ETIMEDOUT or EBUSY when somebody else holds it so long, for example a process that is stopped;
     ///   ENOTRECOVERABLE when somebody has unlocked it without `declareRecovered`.
+    @inlinable
     package func lock(timeout: Int64 = -1) throws(SystemError) -> Acquisition {
         let error = cprefork_lock(memory, timeout)
+        if error == 0 { return .clean }
         if error == EOWNERDEAD { return .ownerDied }
         try Self.check(error, "pthread_mutex_clocklock")
         return .clean
@@ -54,11 +58,13 @@ package struct RobustLock: @unchecked Sendable {
         _ = cprefork_lock_recovered(memory)
     }
 
+    @inlinable
     package func unlock() {
         _ = cprefork_unlock(memory)
     }
 
-    private static func check(_ error: Int32, _ call: String) throws(SystemError) {
+    @usableFromInline
+    static func check(_ error: Int32, _ call: String) throws(SystemError) {
         if error != 0 { throw SystemError(call, Errno(rawValue: error)) }
     }
 }

@@ -25,7 +25,7 @@ struct MeasuredStore: Sendable {
     let values = (0..<16).map { [UInt8](repeating: UInt8($0), count: 64) }
 
     init() throws {
-        store = try SharedStore(capacity: StoreCapacity(entries: 16_384, bytes: 16 << 20))
+        store = try SharedStore(capacity: StoreCapacity(entries: 4_096, bytes: 16 << 20))
         let text = String(repeating: "12345678", count: 8)
         for index in 0..<keyCount {
             try store.set(keys[index], values[0])
