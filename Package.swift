@@ -33,6 +33,7 @@ let package = Package(
         .library(name: "Prefork", targets: ["Prefork"]),
         .executable(name: "hello-server", targets: ["hello-server"]),
         .executable(name: "run-command", targets: ["run-command"]),
+        .executable(name: "shared-counter", targets: ["shared-counter"]),
     ],
     traits: [
         .default(enabledTraits: ["ProcessExecutor"]),
@@ -78,6 +79,7 @@ let package = Package(
             ]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
+        program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
         program("fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork"]),
         program("subprocess-fixture", path: "Tests/Fixtures/subprocess-fixture", on: ["Prefork", "PreforkSubprocess"]),
         program("store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "Stepping"]),
@@ -110,7 +112,9 @@ let package = Package(
         tests(
             "PreforkSubprocessTests",
             of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),
-        tests("PreforkTests", of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server"]),
+        tests(
+            "PreforkTests",
+            of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server", "shared-counter"]),
         tests("HelloServerTests", of: ["hello-server", "Prefork"]),
     ]
 )
