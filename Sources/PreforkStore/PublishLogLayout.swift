@@ -34,7 +34,8 @@ enum PublishLogLayout {
     /// The ring's size for what was asked for.
     static func ringBytes(_ wanted: Int) -> Int {
         if wanted <= 0 { return 0 }
-        var size = 4096
+        // In a smaller one, an eighth would be less than a message's header and the longest name.
+        var size = 16 << 10
         while size < wanted { size *= 2 }
         return size
     }
