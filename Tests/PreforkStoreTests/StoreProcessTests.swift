@@ -20,8 +20,8 @@ struct StoreProcessTests {
     }
 
     @Test(arguments: [
-        ("set", 211), ("set-new", 211), ("set-large", 5_003), ("delete", 211), ("increment", 211), ("step", 2_003),
-        ("evict", 5_003), ("publish", 211),
+        ("set", 1_009), ("set-new", 1_511), ("set-large", 20_011), ("delete", 1_009), ("increment", 1_511),
+        ("step", 80_021), ("evict", 40_009), ("publish", 503),
     ])
     func aWriterKilledAtAnyInstructionHasDoneAllOrNothing(operation: String, stride: Int) async throws {
         #expect(try await lines("kill-everywhere", operation, "\(stride)") == ["failures 0 inside true"])
