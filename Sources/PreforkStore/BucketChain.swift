@@ -72,8 +72,11 @@ extension StoreTable {
             chain.append(next)
         }
         while chain.count > 1, let last = chain.popLast(), isEmptyBucket(last) {
-            let index = Int(truncatingIfNeeded: memory[chain[chain.count - 1] + 56]) - 1
+            let link = memory[chain[chain.count - 1] + 56]
             memory.release(chain[chain.count - 1] + 56, 0)
+            // Seen to be right above; but it is shared memory, and may be damaged by now.
+            guard link > 0, link <= UInt64(layout.overflowBuckets) else { return }
+            let index = Int(link) - 1
             let word = overflowMapWord(index / 64, stripe)
             memory[word] = memory[word] & ~(1 << UInt64(index % 64))
         }

@@ -58,7 +58,7 @@ extension StoreTable {
             else {
                 for claimed in 0..<index {
                     let slab = block.load(fromByteOffset: shape.listOffset + claimed * 4, as: UInt32.self)
-                    releaseSlab(Int(slab))
+                    if slab < UInt32(layout.slabs) { releaseSlab(Int(slab)) }
                 }
                 return false
             }

@@ -29,6 +29,10 @@ struct EntryReference: Equatable {
     @inline(__always)
     var fingerprint: UInt64 { bits >> 56 }
 
+    /// Whether it is not pending and has this fingerprint: both in one comparison.
+    @inline(__always)
+    func isSettled(_ fingerprint: UInt64) -> Bool { bits >> 55 == fingerprint &<< 1 }
+
     /// What follows this reference in its place.
     @inline(__always)
     func successor(block: Int, fingerprint: UInt64) -> EntryReference {

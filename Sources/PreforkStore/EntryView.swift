@@ -56,7 +56,12 @@ struct EntryView {
 
     @inline(__always)
     func hasKey(_ key: UnsafeRawBufferPointer, _ hash: KeyHash) -> Bool {
-        guard self.hash == hash.bits, keyBytes == key.count, let start = key.baseAddress else { return false }
+        self.hash == hash.bits && hasKey(key)
+    }
+
+    @inline(__always)
+    func hasKey(_ key: UnsafeRawBufferPointer) -> Bool {
+        guard keyBytes == key.count, let start = key.baseAddress else { return false }
         return areEqual(bytes + EntryShape.headerBytes, start, count: key.count)
     }
 

@@ -55,6 +55,7 @@ extension StoreTable {
         _ channel: UnsafeRawBufferPointer, _ hash: KeyHash, _ kind: ValueKind, _ value: UnsafeRawBufferPointer
     ) {
         let log = logWords
+        settlePositions()
         let length = roundUp(PublishLogLayout.messageHeader + channel.count + value.count, to: 8)
         var position = log[PublishLogLayout.commit]
         let untilEnd = ringBytes - Int(position & UInt64(ringBytes - 1))
@@ -64,7 +65,7 @@ extension StoreTable {
             let filler = ringOffset(position)
             log[filler] = UInt64(untilEnd)
             if untilEnd >= PublishLogLayout.messageHeader { log[filler + 8] = 0 }
-            position += UInt64(untilEnd)
+            position &+= UInt64(untilEnd)
             log.release(PublishLogLayout.commit, position)
         }
         makeSpace(length, from: position)
@@ -85,6 +86,18 @@ extension StoreTable {
 
     func ringOffset(_ position: UInt64) -> Int {
         PublishLogLayout.ring + Int(position & UInt64(ringBytes - 1))
+    }
+
+    /// Positions that cannot be positions: what lies between them is given up, because walking it might never end.
+    private func settlePositions() {
+        let log = logWords
+        let tail = log[PublishLogLayout.tail]
+        let commit = log[PublishLogLayout.commit]
+        if commit &- tail <= UInt64(ringBytes), (commit | tail) & (7 | 3 << 62) == 0 { return }
+        memory.count(Header.damages)
+        let settled = commit & (.max >> 2 & ~7)
+        log.release(PublishLogLayout.tail, settled)
+        log.release(PublishLogLayout.commit, settled)
     }
 
     /// Gives up the oldest messages until `length` bytes from `position` on are free.
@@ -129,6 +142,7 @@ extension StoreTable {
     /// what the messages say.
     private func recoverLog() {
         let log = logWords
+        settlePositions()
         var position = log[PublishLogLayout.tail]
         let commit = log[PublishLogLayout.commit]
         while position < commit {

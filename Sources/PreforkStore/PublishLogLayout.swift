@@ -34,6 +34,7 @@ enum PublishLogLayout {
     /// The ring's size for what was asked for.
     static func ringBytes(_ wanted: Int) -> Int {
         if wanted <= 0 { return 0 }
+        // In a smaller one, a message could be no longer than its header and the longest name.
         var size = 16 << 10
         while size < wanted { size *= 2 }
         return size

@@ -66,25 +66,35 @@ package struct PublishLogReader: Sendable {
     package mutating func next() -> News? {
         if let held {
             self.held = nil
+            noteProgress()
             return .message(held.kind, held.bytes)
         }
         let log = table.logWords
         while true {
-            let commit = log.acquire(PublishLogLayout.commit)
-            if position == commit { return lossAtEnd() }
+            let before = log.acquire(PublishLogLayout.commit)
+            if position == before { return lossAtEnd() }
             let tail = log.acquire(PublishLogLayout.tail)
+            let commit = log.acquire(PublishLogLayout.commit)
+            // Whatever happened between these looks, this holds; else they are damaged, and one could walk in a circle
+            // for ever. The next publisher puts them in order.
+            guard Int64(bitPattern: before &- tail) <= Int64(table.ringBytes), tail <= commit else { return nil }
             if position < tail || position > commit { position = tail }
             guard let found = message(before: commit) else {
                 // Overwritten while it was read, or damaged; in that case the next publisher gives it up.
                 if log.acquire(PublishLogLayout.tail) <= position { return nil }
                 continue
             }
+            let start = position
             position &+= found.length
             guard let number = found.number, number > lastNumber else { continue }
             let lost = Int(clamping: number &- lastNumber &- 1)
             lastNumber = number
-            noteProgress()
-            if lost == 0 { return .message(found.kind, found.bytes) }
+            if lost == 0 {
+                noteProgress()
+                return .message(found.kind, found.bytes)
+            }
+            // The loss is told, the message behind it is still to be given: to a successor, if it comes to that.
+            noteProgress(upTo: number &- 1, at: start)
             held = (found.kind, found.bytes)
             return .lagged(lost)
         }
@@ -137,9 +147,13 @@ package struct PublishLogReader: Sendable {
 
     /// Before the message is handled: one that kills its subscriber is not given to the successor, too.
     private func noteProgress() {
+        noteProgress(upTo: lastNumber, at: position)
+    }
+
+    private func noteProgress(upTo number: UInt64, at position: UInt64) {
         guard let cursor else { return }
         // The number decides; a position that is behind it costs a longer way.
-        table.logWords[cursor + 8] = lastNumber
+        table.logWords[cursor + 8] = number
         table.logWords[cursor + 16] = position
     }
 }

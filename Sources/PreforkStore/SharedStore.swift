@@ -76,15 +76,21 @@ public final class SharedStore: Sendable {
     func withKey<Success>(
         _ key: String, _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Success
     ) throws(StoreError) -> Success {
-        var key = key
         var failure: StoreError?
-        let success: Success? = key.withUTF8 { utf8 in
+        func call(_ utf8: UnsafeBufferPointer<UInt8>) -> Success? {
             do throws(StoreError) {
                 return try body(UnsafeRawBufferPointer(utf8))
             } catch {
                 failure = error
                 return nil
             }
+        }
+        // Without a copy of the string, which `withUTF8` needs, and which is counted. A string that came from elsewhere
+        // than Swift may have no bytes to lend.
+        var success: Success?
+        if key.utf8.withContiguousStorageIfAvailable({ success = call($0) }) == nil {
+            var copy = key
+            success = copy.withUTF8 { call($0) }
         }
         if let success { return success }
         // Without a result there is an error.

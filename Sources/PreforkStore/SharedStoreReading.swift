@@ -100,7 +100,8 @@ extension SharedStore {
     /// The values of several keys as they all were at one moment; missing keys are left out.
     public func get(several keys: [String]) throws(StoreError) -> [String: StoredValue] {
         let found = try table.load(several: keys.map { Array($0.utf8) })
-        return Dictionary(uniqueKeysWithValues: found.map { (String(decoding: $0.key, as: UTF8.self), $0.value) })
+        // Two keys of different bytes can be equal as strings: "é" can be one scalar or two.
+        return Dictionary(found.map { (String(decoding: $0.key, as: UTF8.self), $0.value) }) { first, _ in first }
     }
 
     /// Whether a key is there.

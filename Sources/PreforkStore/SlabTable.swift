@@ -143,7 +143,7 @@ extension StoreTable {
     func open(_ slab: Int, _ blockClass: Int, _ stripe: Int) {
         let head = openSlabsOffset(blockClass, stripe)
         let next = Int(truncatingIfNeeded: memory[head])
-        memory[slabRecord(slab) + 16] = UInt64(next)
+        memory[slabRecord(slab) + 16] = UInt64(truncatingIfNeeded: next)
         memory[slabRecord(slab) + 24] = 0
         if next > 0, next < layout.slabs { memory[slabRecord(next) + 24] = UInt64(slab) }
         memory[head] = UInt64(slab)
@@ -154,11 +154,11 @@ extension StoreTable {
     func close(_ slab: Int, _ blockClass: Int, _ stripe: Int) {
         let next = Int(truncatingIfNeeded: memory[slabRecord(slab) + 16])
         let previous = Int(truncatingIfNeeded: memory[slabRecord(slab) + 24])
-        if next > 0, next < layout.slabs { memory[slabRecord(next) + 24] = UInt64(previous) }
+        if next > 0, next < layout.slabs { memory[slabRecord(next) + 24] = UInt64(truncatingIfNeeded: previous) }
         if previous > 0, previous < layout.slabs {
-            memory[slabRecord(previous) + 16] = UInt64(next)
+            memory[slabRecord(previous) + 16] = UInt64(truncatingIfNeeded: next)
         } else {
-            memory[openSlabsOffset(blockClass, stripe)] = UInt64(next)
+            memory[openSlabsOffset(blockClass, stripe)] = UInt64(truncatingIfNeeded: next)
         }
         memory[slabRecord(slab) + 16] = 0
         memory[slabRecord(slab) + 24] = 0

@@ -21,11 +21,13 @@ struct StepPlan {
     let stripes: [Int]
 
     init(_ step: AtomicStep, _ table: StoreTable) throws(StoreError) {
-        var keys = Set(step.requirements.map(\.key))
-        var changed: Set<String> = []
+        // Bytes, not strings: those can be equal while their bytes are not.
+        var keys = Set(step.requirements.map { Array($0.key.utf8) })
+        var changed: Set<[UInt8]> = []
         for (key, _) in step.changes {
-            guard changed.insert(key).inserted else { throw StoreError(.badStep("two changes of one key"), key: key) }
-            keys.insert(key)
+            let bytes = Array(key.utf8)
+            guard changed.insert(bytes).inserted else { throw StoreError(.badStep("two changes of one key"), key: key) }
+            keys.insert(bytes)
         }
         guard !changed.isEmpty else { throw StoreError(.badStep("no change in it")) }
         guard keys.count <= AtomicStep.maximumKeys else {

@@ -6,11 +6,15 @@ public struct StoreCapacity: Hashable, Sendable {
     public var entries: Int
     /// How many bytes the entries may take: a key, its value and 24 bytes each, rounded up to a block. 4 KiB to 8 GiB.
     ///
+    /// Blocks are multiples of 64 bytes, at most a third of one is unused. An entry of more than 2 KiB has whole 4 KiB
+    /// for its value, and a block for its key and for the end of the value, if that fits into it.
+    ///
     /// Memory counts when it is touched: a store of 1 GiB that holds 1 MiB costs little more than that. The index adds
-    /// about 24 bytes for each of `entries`, and up to 4 MiB keep the capacity usable when sizes are mixed.
+    /// about 24 bytes for each of `entries`, and up to 5 MiB and a fifteenth keep the capacity usable when sizes are
+    /// mixed and values replaced.
     public var bytes: Int
     /// How many bytes of published messages are kept for subscribers that are behind. A power of two is used, at least
-    /// 16 KiB; 0 for a store that nobody publishes through. A message can take a quarter of it.
+    /// 16 KiB; 0 for a store that nobody publishes through. One message has at most a quarter of it, less 544 bytes.
     public var publishLog: Int
 
     public init(entries: Int = 65_536, bytes: Int = 64 << 20, publishLog: Int = 1 << 20) {
@@ -27,6 +31,6 @@ public enum WhenFull: Hashable, Sendable {
     /// The entries that were not read or written for the longest time make room for it.
     ///
     /// As near as that can be known without a lock on reading: time is counted in sixteenths of a turnover of the
-    /// store, and the oldest of 32 entries goes. Expired entries go before all others.
+    /// store, and the oldest of 32 entries goes. In each stripe, expired entries go before all others.
     case evictLeastRecentlyUsed
 }

@@ -29,7 +29,8 @@ extension StoreTable {
             entries &+= memory[entryCountWord(stripe)]
             units &+= memory[unitCountWord(stripe)]
         }
-        return StoreGrowth(entries: Int(clamping: entries), units: Int(clamping: units))
+        // Damaged counts can say anything; what is computed from these must not overflow.
+        return StoreGrowth(entries: Int(min(entries, 1 << 48)), units: Int(min(units, 1 << 48)))
     }
 
     /// Counts `growth` before it happens, if the store has room for it or can make it.
@@ -44,6 +45,11 @@ extension StoreTable {
         _ growth: StoreGrowth, stripe: Int, keeping keep: [UInt64], _ rearranged: inout Bool
     ) throws(StoreError) {
         if growth.entries <= 0 && growth.units <= 0 { return add(growth, stripe: stripe) }
+        if growth.units > layout.unitLimit {
+            // Nobody has to go for what would not fit into an empty store.
+            memory.count(Header.refusals)
+            throw full(needed: growth.units, used: totals().units)
+        }
         add(growth, stripe: stripe)
         while true {
             atomicMemoryFence(ordering: .sequentiallyConsistent)

@@ -22,7 +22,7 @@ public struct StoreError: Error, Equatable, Sendable {
         case overflow
         /// A lock was not to be had in time: its holder is stopped, or the machine is overloaded. Try again.
         case busy
-        /// A step without changes, with more than `AtomicStep.maximumKeys` keys, or with two changes of one key.
+        /// A step with nothing in it, with more than `AtomicStep.maximumKeys` keys, or with two changes of one key.
         case badStep(String)
         /// An expiry that is not above zero, or a capacity that makes no sense.
         case badArgument(String)

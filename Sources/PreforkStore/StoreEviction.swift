@@ -18,11 +18,13 @@ extension StoreTable {
         return (memory.base + (layout.agesOffset &+ number &* 4)).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
-    /// Time goes on with new entries: a sixteenth of the stripe's share of the capacity is one tick.
+    /// Time goes on with new entries: a sixteenth of what the stripe has, at most of its share of the capacity, is one
+    /// tick. (A store can be full of bytes long before it is full of entries.)
     func tickAge(_ stripe: Int) {
         let stripeOffset = stripeOffset(stripe)
         let insertions = memory[stripeOffset + Stripe.insertions] &+ 1
-        let tick = UInt64(max(1, layout.capacity.entries / layout.stripes / 16))
+        let share = UInt64(layout.capacity.entries / layout.stripes)
+        let tick = max(1, min(share, memory[entryCountWord(stripe)]) / 16)
         memory[stripeOffset + Stripe.insertions] = insertions >= tick ? 0 : insertions
         if insertions >= tick { memory[stripeOffset + Stripe.ageClock] = memory[stripeOffset + Stripe.ageClock] &+ 1 }
     }

@@ -25,6 +25,7 @@ package struct StoreLayout: Equatable, Sendable {
     static let stripeBytes = 512
     static let slabRecordBytes = 32
     static let maximumStripes = 64
+    static let largestValueSlabs = EntryShape.maximumValueBytes / slabBytes + 1
 
     let capacity: StoreCapacity
     let evicts: Bool
@@ -72,9 +73,10 @@ package struct StoreLayout: Equatable, Sendable {
         while homeBuckets * stripes * 4 < capacity.entries { homeBuckets *= 2 }
         self.homeBuckets = homeBuckets
         overflowBuckets = homeBuckets / 2 + 8
-        // Slab 0 is never used, so that no reference is zero; and for each stripe a slab of each size of block may be
-        // half empty without taking from the capacity.
-        slabs = 1 + dataSlabs + stripes * 16
+        // Slab 0 is never used, so that no reference is zero. Beyond the capacity, without taking from it: for each
+        // stripe a slab of each size of block that is half empty, up to 4 of 64 units that blocks of one size leave
+        // over in each slab, and room for the new version of the largest value while the old one is still there.
+        slabs = 1 + dataSlabs + stripes * 16 + (dataSlabs + 14) / 15 + min(dataSlabs, Self.largestValueSlabs)
 
         var end = 4096
         func place(_ bytes: Int) -> Int {

@@ -72,13 +72,14 @@ extension StoreTable {
     /// The place of a key in one bucket; nil when it is not there.
     @inline(__always)
     private func find(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, in bucket: Int) -> Place? {
-        let fingerprint = hash.fingerprint
         var slot = bucket
         let end = bucket &+ StoreLayout.slotsPerBucket &* 8
         while slot < end {
             let seen = EntryReference(bits: memory.acquire(slot))
-            if seen.fingerprint == fingerprint, !seen.isPending {
-                if let view = EntryView(self, seen), view.hasKey(key, hash) {
+            if seen.isSettled(hash.fingerprint) {
+                if isInRange(seen), SharedWords(base: blockBytes(seen.block))[0] == hash.bits,
+                    let view = EntryView(self, seen), view.hasKey(key)
+                {
                     return Place(slot: slot, seen: seen, reference: seen, view: view)
                 }
                 // Not the key, or something half replaced: then it was not what was compared.

@@ -55,7 +55,7 @@ extension StoreTable {
             var next: Int? = bucket(stripe, home)
             for _ in 0...layout.overflowBuckets {
                 guard let current = next else { break }
-                rebuild(current, stripe, &growth, &expiring)
+                rebuild(current, of: home, stripe, &growth, &expiring)
                 next = reachOverflow(current, stripe)
             }
         }
@@ -72,12 +72,16 @@ extension StoreTable {
         for slab in 1..<layout.slabs where use(ofSlab: slab, by: stripe) != nil { memory[slabRecord(slab) + 8] = 0 }
     }
 
-    private func rebuild(_ bucket: Int, _ stripe: Int, _ growth: inout StoreGrowth, _ expiring: inout Int) {
+    private func rebuild(
+        _ bucket: Int, of home: Int, _ stripe: Int, _ growth: inout StoreGrowth, _ expiring: inout Int
+    ) {
         for index in 0..<StoreLayout.slotsPerBucket {
             let slot = bucket + index * 8
             let reference = EntryReference(bits: memory[slot]).settled
             if reference.isEmpty { continue }
-            guard let view = EntryView(self, reference), markUsed(reference, view, stripe) else {
+            guard let view = EntryView(self, reference),
+                KeyHash(bits: view.hash).bucket(of: layout.homeBuckets) == home, markUsed(reference, view, stripe)
+            else {
                 // Somebody wrote where they must not: the entry is lost, the store is not.
                 memory.release(slot, reference.emptied.bits)
                 memory.count(Header.damages)
@@ -112,11 +116,12 @@ extension StoreTable {
 
     /// The bucket behind this one, marked as in use; nil at the chain's end or where two chains would meet.
     private func reachOverflow(_ bucket: Int, _ stripe: Int) -> Int? {
-        guard let next = linkedBucket(bucket, stripe: stripe) else {
-            if memory[bucket + 56] != 0 { memory[bucket + 56] = 0 }
+        let link = memory[bucket + 56]
+        guard link > 0, link <= UInt64(layout.overflowBuckets) else {
+            if link != 0 { memory[bucket + 56] = 0 }
             return nil
         }
-        let index = Int(truncatingIfNeeded: memory[bucket + 56]) - 1
+        let index = Int(link) - 1
         let word = overflowMapWord(index / 64, stripe)
         guard memory[word] & 1 << UInt64(index % 64) == 0 else {
             memory[bucket + 56] = 0
@@ -124,7 +129,7 @@ extension StoreTable {
             return nil
         }
         memory[word] = memory[word] | 1 << UInt64(index % 64)
-        return next
+        return self.bucket(stripe, layout.homeBuckets + index)
     }
 
     /// A bucket that was being linked or unlinked must not bring references along when it is used again.

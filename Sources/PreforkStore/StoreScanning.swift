@@ -116,7 +116,7 @@ extension StoreTable {
     package func count() -> Int {
         var count = 0
         for stripe in 0..<layout.stripes {
-            count += Int(clamping: memory[entryCountWord(stripe)])
+            count += Int(min(memory[entryCountWord(stripe)], 1 << 48))
             // Those whose time is over and that nobody has removed yet do not count.
             if memory[stripeOffset(stripe) + Stripe.expiring] > 0 { count -= expiredCount(stripe) }
         }

@@ -131,7 +131,9 @@ package final class StoreTable: Sendable {
     /// keeps every read inside the mapping.
     @inline(__always)
     func isInRange(_ reference: EntryReference) -> Bool {
-        reference.block >= StoreLayout.unitsPerSlab && reference.block < unitEnd
+        // One comparison: what is below the first wraps around.
+        UInt(bitPattern: reference.block &- StoreLayout.unitsPerSlab)
+            < UInt(bitPattern: unitEnd &- StoreLayout.unitsPerSlab)
     }
 
     @inline(__always)

@@ -173,6 +173,7 @@ extension StoreTable {
         add(StoreGrowth(entries: -1, units: -view.shape.units), stripe: stripe)
         countExpiring(view.expiry != 0 ? -1 : 0, stripe)
         freeEntry(reference, stripe)
-        if memory[homeBucket(hash) + 56] != 0 { trimChain(hash) }
+        // A damaged hash may lead into a stripe whose lock is not ours.
+        if hash.stripe(of: layout.stripes) == stripe, memory[homeBucket(hash) + 56] != 0 { trimChain(hash) }
     }
 }

@@ -1,0 +1,49 @@
+// Processes that are killed, stopped and started around one store.
+
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct StoreProcessTests {
+    /// What a scenario has found out; lines that begin with # are for people.
+    private func lines(_ scenario: String...) async throws -> [String] {
+        let program = try ChildProgram("store-fixture", scenario)
+        #expect(try await program.waitForExit(within: .seconds(100)) == 0, "\(program.output)\(program.errors)")
+        return program.output.split(separator: "\n").map(String.init).filter { !$0.hasPrefix("#") }
+    }
+
+    @Test(arguments: [1, 2]) func writersThatAreKilledAtAnyInstantAreNotNoticed(seed: Int) async throws {
+        #expect(
+            try await lines("kill-storm", "200", "\(seed)") == [
+                "torn 0 wrong-sums 0 contradictions 0 damages 0", "counter right", "money right", "recovered true",
+            ])
+    }
+
+    @Test(arguments: [
+        ("set", 1_009), ("set-new", 1_511), ("set-large", 20_011), ("delete", 1_009), ("increment", 1_511),
+        ("step", 80_021), ("evict", 40_009), ("publish", 503),
+    ])
+    func aWriterKilledAtAnyInstructionHasDoneAllOrNothing(operation: String, stride: Int) async throws {
+        #expect(try await lines("kill-everywhere", operation, "\(stride)") == ["failures 0 inside true"])
+    }
+
+    @Test func aStoppedWriterStopsNoReaderAndOnlyWritersOfItsStripe() async throws {
+        #expect(
+            try await lines("stopped-writer") == [
+                "inside true", "read true, all 1, keys [\"key\"], count 1", "several 1", "written elsewhere true",
+                "child 0", "recoveries 0 contradictions []",
+            ])
+    }
+
+    @Test func aProgramStartedByExecOpensTheStore() async throws {
+        #expect(try await lines("exec") == ["found hello", "child 0", "answer from another program"])
+    }
+
+    @Test func everySubscriberSeesOrIsToldOfEveryMessage() async throws {
+        #expect(try await lines("publish-storm", "5000") == ["subscribers [0, 0, 0, 0]"])
+    }
+
+    @Test func theLastPlaceIsGivenOnce() async throws {
+        #expect(try await lines("race-for-last-place") == ["entries 1000 contradictions []"])
+    }
+}
