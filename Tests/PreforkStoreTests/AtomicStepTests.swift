@@ -78,11 +78,19 @@ struct AtomicStepTests {
         #expect(throws: StoreError(.badStep("65 keys; the limit is 64"))) { try store.perform(required) }
         for key in ["", String(repeating: "k", count: 513)] {
             #expect(throws: StoreError(.badKey(bytes: key.utf8.count, limit: 512))) {
-                try store.perform(step { $0.set("a", 1); $0.set(key, 1) })
+                try store.perform(
+                    step {
+                        $0.set("a", 1)
+                        $0.set(key, 1)
+                    })
             }
         }
         #expect(throws: StoreError(.valueTooLarge(bytes: 1 << 20 + 1, limit: 1 << 20))) {
-            try store.perform(step { $0.set("a", 1); $0.set("b", [UInt8](repeating: 0, count: 1 << 20 + 1)) })
+            try store.perform(
+                step {
+                    $0.set("a", 1)
+                    $0.set("b", [UInt8](repeating: 0, count: 1 << 20 + 1))
+                })
         }
         #expect(store.count == 0)
     }
@@ -129,7 +137,12 @@ struct AtomicStepTests {
         for index in 0..<9 { try small.set("\(index)", index) }
         let before = small.getAll()
         let entries = #expect(throws: StoreError.self) {
-            try small.perform(step { $0.set("0", "changed"); $0.set("a", 1); $0.set("b", 1) })
+            try small.perform(
+                step {
+                    $0.set("0", "changed")
+                    $0.set("a", 1)
+                    $0.set("b", 1)
+                })
         }
         #expect(entries?.code == .fullOfEntries(limit: 10))
         let bytes = #expect(throws: StoreError.self) {
@@ -142,7 +155,12 @@ struct AtomicStepTests {
         guard case .full = bytes?.code else { throw bytes! }
         #expect(small.getAll() == before)
         #expect(try small.table.contradictions() == [])
-        #expect(try small.perform(step { $0.delete("0"); $0.set("a", 1) }))
+        #expect(
+            try small.perform(
+                step {
+                    $0.delete("0")
+                    $0.set("a", 1)
+                }))
         #expect(small.count == 9)
         #expect(try small.table.contradictions() == [])
     }

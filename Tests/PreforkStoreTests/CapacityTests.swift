@@ -1,8 +1,9 @@
 // How much a store takes, what happens at its limits, and who goes first when it makes room.
 
-@testable import PreforkStore
 import PreforkTestSupport
 import Testing
+
+@testable import PreforkStore
 
 @Suite(.timeLimit(.minutes(2)))
 struct CapacityTests {
@@ -43,7 +44,9 @@ struct CapacityTests {
             #expect(needed > free)
             #expect("\(error!)" == "0: the store is full: \(needed) bytes needed, \(free) free")
             #expect(throws: StoreError.self) { try store.set("new", [UInt8](repeating: 1, count: 4_000)) }
-            #expect(throws: StoreError.self) { try store.compareAndSet("new", expecting: nil, to: before["0"]!.bytes + before["0"]!.bytes) }
+            #expect(throws: StoreError.self) {
+                try store.compareAndSet("new", expecting: nil, to: before["0"]!.bytes + before["0"]!.bytes)
+            }
         }
         #expect(store.getAll() == before)
         #expect(try store.table.contradictions() == [])
@@ -190,7 +193,11 @@ struct CapacityTests {
             try store.set("key", [UInt8](repeating: 2, count: 2_000))
             #expect(try store.get("key") == [UInt8](repeating: 2, count: 2_000))
             #expect(throws: StoreError.self) { try store.set("key", [UInt8](repeating: 1, count: 4_000)) }
-            if evicts { try store.set("other", 1) } else { #expect(throws: StoreError.self) { try store.set("other", 1) } }
+            if evicts {
+                try store.set("other", 1)
+            } else {
+                #expect(throws: StoreError.self) { try store.set("other", 1) }
+            }
             #expect(store.count == 1)
             #expect(store.keys() == [evicts ? "other" : "key"])
             try store.removeAll()

@@ -1,11 +1,12 @@
 // Somebody writes where they must not: results or typed errors, never a trap, never an endless loop.
 
 import Glibc
-@testable import PreforkStore
 import PreforkSystem
 import PreforkTestSupport
 import Synchronization
 import Testing
+
+@testable import PreforkStore
 
 @Suite(.timeLimit(.minutes(2)))
 struct DamageTests {
@@ -14,7 +15,9 @@ struct DamageTests {
         case stripes, counts, items, overflowMaps, buckets, ages, slabTable, blocks, log, ring, everything
     }
 
-    private static func store(evicts: Bool, capacity: StoreCapacity = .init(entries: 300, bytes: 1 << 20, publishLog: 16 << 10))
+    private static func store(
+        evicts: Bool, capacity: StoreCapacity = .init(entries: 300, bytes: 1 << 20, publishLog: 16 << 10)
+    )
         throws -> SharedStore
     {
         let store = try SharedStore(
@@ -44,7 +47,10 @@ struct DamageTests {
         case .slabTable: return [layout.slabTableOffset..<layout.logOffset]
         case .blocks: return [layout.slabsOffset + StoreLayout.slabBytes..<layout.byteCount - 4096]
         case .log: return [log..<layout.logOffset + PublishLogLayout.ring]
-        case .ring: return [layout.logOffset + PublishLogLayout.ring..<layout.logOffset + PublishLogLayout.ring + table.ringBytes]
+        case .ring:
+            return [
+                layout.logOffset + PublishLogLayout.ring..<layout.logOffset + PublishLogLayout.ring + table.ringBytes
+            ]
         case .everything: return stripes + [layout.entryCountsOffset..<layout.logOffset, log..<layout.byteCount - 4096]
         }
     }
@@ -64,7 +70,8 @@ struct DamageTests {
             case 4: table.memory[offset] = old ^ 1 << UInt64(numbers.below(64))
             case 5: table.memory[offset] = 1 << 63 | UInt64(numbers.below(3))
             case 6: table.memory[offset] = old &+ UInt64(numbers.below(100_000)) &* 8
-            default: (table.memory.base + offset).storeBytes(of: UInt8(truncatingIfNeeded: numbers.next()), as: UInt8.self)
+            default:
+                (table.memory.base + offset).storeBytes(of: UInt8(truncatingIfNeeded: numbers.next()), as: UInt8.self)
             }
         }
     }
@@ -86,12 +93,16 @@ struct DamageTests {
             case 12: _ = try? store.get(several: [key, "1", "2", "3"])
             case 13:
                 var step = AtomicStep()
-                for _ in 0..<4 { step.set("\(numbers.below(260))", to: StoredValue(numbers.bytes(numbers.below(3_000)))) }
+                for _ in 0..<4 {
+                    step.set("\(numbers.below(260))", to: StoredValue(numbers.bytes(numbers.below(3_000))))
+                }
                 step.require(key, is: numbers.below(2) == 0 ? nil : StoredValue(1))
                 _ = try? store.perform(step)
             case 14: try? store.publish(["news", "other"][numbers.below(2)], numbers.bytes(numbers.below(500)))
             case 15: for _ in 0..<50 where reader?.next() == nil { break }
-            case 16: _ = try? store.setLife(key, .seconds(1)); _ = try? store.remainingLife(key)
+            case 16:
+                _ = try? store.setLife(key, .seconds(1))
+                _ = try? store.remainingLife(key)
             default: _ = try? store.removeExpired()
             }
         }
@@ -111,10 +122,10 @@ struct DamageTests {
             var numbers = SeededNumbers(seed: seed)
             let store = try Self.store(evicts: evicts)
             Self.damage(store.table, region, &numbers, [1, 5, 50, 2_000][round % 4])
-            Self.use(store, &numbers, 300)
+            Self.use(store, &numbers, 150)
             _ = try? store.table.contradictions()
             Self.recoverEverything(store)
-            Self.use(store, &numbers, 300)
+            Self.use(store, &numbers, 150)
         }
     }
 

@@ -42,8 +42,18 @@ struct HistoryTests {
         #expect(LinearizabilityChecker.contradiction(in: refusedWithoutReason) != nil)
     }
 
-    @Test(arguments: [1, 2, 3]) func eachKeysHistoryIsLinearizable(seed: Int) async throws {
-        let program = try ChildProgram("store-fixture", ["history", "\(seed)", "500"])
+    @Test func eachKeysHistoryIsLinearizable() async throws {
+        var checked = 0
+        // On a busy machine four processes can run one after the other: such a history proves nothing.
+        for seed in 1...100 where checked < 3 {
+            if try await checkHistory(seed: seed, operations: 500 * min(seed, 8)) { checked += 1 }
+        }
+        #expect(checked == 3)
+    }
+
+    /// - Returns: whether operations of several processes overlapped.
+    private func checkHistory(seed: Int, operations: Int) async throws -> Bool {
+        let program = try ChildProgram("store-fixture", ["history", "\(seed)", "\(operations)"])
         #expect(try await program.waitForExit(within: .seconds(60)) == 0, "\(program.errors)")
         var histories: [String: [HistoryEvent]] = [:]
         for line in program.output.split(separator: "\n") {
@@ -51,18 +61,20 @@ struct HistoryTests {
             histories[key, default: []].append(event)
         }
         #expect(histories.count == 3)
-        #expect(histories.values.reduce(0) { $0 + $1.count } >= 2_000)
-        // Otherwise nothing was tried.
-        #expect(histories.values.contains { overlaps(in: $0) > 0 }, "no operations overlapped")
+        #expect(histories.values.reduce(0) { $0 + $1.count } >= 4 * operations)
         for (key, history) in histories {
             let contradiction = LinearizabilityChecker.contradiction(in: history)
             #expect(contradiction == nil, "seed \(seed), \(key)")
         }
         // And the instrument would have seen it: one answer changed in the middle of a real history.
         var wrong = try #require(histories["k0"]).sorted { $0.begin < $1.begin }
-        let index = try #require(wrong.indices.dropFirst(wrong.count / 2).first { if case .get = wrong[$0].operation { true } else { false } })
+        let index = try #require(
+            wrong.indices.dropFirst(wrong.count / 2).first {
+                if case .get = wrong[$0].operation { true } else { false }
+            })
         wrong[index].operation = .get(-5)
         #expect(LinearizabilityChecker.contradiction(in: wrong) != nil)
+        return histories.values.contains { overlaps(in: $0) > 0 }
     }
 
     private func overlaps(in history: [HistoryEvent]) -> Int {
@@ -72,7 +84,8 @@ struct HistoryTests {
 
     /// process, key, begin, end, what, and its numbers.
     private func parse(_ words: [String]) -> (String, HistoryEvent)? {
-        guard words.count >= 6, let process = Int(words[0]), let begin = Int64(words[2]), let end = Int64(words[3]) else {
+        guard words.count >= 6, let process = Int(words[0]), let begin = Int64(words[2]), let end = Int64(words[3])
+        else {
             return nil
         }
         let operation: KeyOperation

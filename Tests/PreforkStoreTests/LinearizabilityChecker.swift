@@ -62,7 +62,9 @@ struct LinearizabilityChecker {
         var open = candidates()[...]
         var longest = (count: 0, what: "")
         while path.count < events.count {
-            if path.count >= longest.count { longest = (path.count, open.map { "\(events[$0])" }.joined(separator: "\n")) }
+            if path.count >= longest.count {
+                longest = (path.count, open.map { "\(events[$0])" }.joined(separator: "\n"))
+            }
             var isFound = false
             while !isFound, let next = open.popFirst() {
                 guard let after = events[next].operation.after(value) else { continue }
@@ -78,7 +80,8 @@ struct LinearizabilityChecker {
             }
             if isFound { continue }
             guard let last = path.popLast() else {
-                return "after \(longest.count) of \(events.count) operations none of these can be next:\n\(longest.what)"
+                return
+                    "after \(longest.count) of \(events.count) operations none of these can be next:\n\(longest.what)"
             }
             flip(last.event)
             value = last.before

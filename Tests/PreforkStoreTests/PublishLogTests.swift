@@ -1,7 +1,8 @@
 // The publish log as one subscriber sees it.
 
-@testable import PreforkStore
 import Testing
+
+@testable import PreforkStore
 
 @Suite(.timeLimit(.minutes(2)))
 struct PublishLogTests {
@@ -9,7 +10,9 @@ struct PublishLogTests {
         try SharedStore(capacity: StoreCapacity(entries: 16, bytes: 4096, publishLog: ring))
     }
 
-    private func reader(_ store: SharedStore, _ channel: String = "news", as name: String? = nil) throws -> PublishLogReader {
+    private func reader(_ store: SharedStore, _ channel: String = "news", as name: String? = nil) throws
+        -> PublishLogReader
+    {
         try PublishLogReader(store.table, channel: Array(channel.utf8), resumingAs: name.map { Array($0.utf8) })
     }
 
@@ -77,7 +80,9 @@ struct PublishLogTests {
                 published += 1
                 try store.publish("news", published)
                 // Others' messages push ours out and are not counted.
-                if numbers.below(3) == 0 { try store.publish("other", numbers.bytes(numbers.below(store.table.messageLimit + 1))) }
+                if numbers.below(3) == 0 {
+                    try store.publish("other", numbers.bytes(numbers.below(store.table.messageLimit + 1)))
+                }
             }
             for found in all(&reader) {
                 if found < 0 { last -= found } else { #expect(found == last + 1) }
@@ -122,7 +127,9 @@ struct PublishLogTests {
         let longest = String(repeating: "c", count: 512)
         try store.publish(longest, [UInt8](repeating: 1, count: limit))
         try store.publish("news", [UInt8](repeating: 1, count: limit))
-        let error = #expect(throws: StoreError.self) { try store.publish("news", [UInt8](repeating: 1, count: limit + 1)) }
+        let error = #expect(throws: StoreError.self) {
+            try store.publish("news", [UInt8](repeating: 1, count: limit + 1))
+        }
         #expect(error?.code == .messageTooLarge(bytes: limit + 1, limit: limit))
         #expect(error.map { "\($0)" } == "news: a message of 7649 bytes; the limit is 7648")
         guard case .message(_, let bytes)? = reader.next() else {
@@ -230,8 +237,12 @@ struct PublishLogTests {
         #expect(all(&reader) == [2_001])
     }
 
-    @Test(arguments: [PublishLogLayout.tail, PublishLogLayout.commit]) func damagedPositionsAreALossAndNoEndlessLoop(word: Int) throws {
-        for damage in [1, 3, 8, 800, 1 << 20, 1 << 40, 1 << 62, UInt64.max, 0 &- 8, 0 &- 4_000, 0 &- 1 << 40] as [UInt64] {
+    @Test(arguments: [PublishLogLayout.tail, PublishLogLayout.commit]) func damagedPositionsAreALossAndNoEndlessLoop(
+        word: Int
+    ) throws {
+        for damage in [1, 3, 8, 800, 1 << 20, 1 << 40, 1 << 62, UInt64.max, 0 &- 8, 0 &- 4_000, 0 &- 1 << 40]
+            as [UInt64]
+        {
             let store = try store()
             var reader = try reader(store)
             for number in 1...300 { try store.publish("news", number) }

@@ -1,8 +1,9 @@
 // Changes that depend on what is there, and values that live for a while.
 
-@testable import PreforkStore
 import PreforkTestSupport
 import Testing
+
+@testable import PreforkStore
 
 @Suite(.timeLimit(.minutes(2)))
 struct StoreChangeTests {
@@ -124,7 +125,9 @@ struct StoreChangeTests {
     }
 
     @Test func expiredEntriesAreRemovedWhenAskedAndCounted() async throws {
-        for index in 0..<50 { try store.set("\(index)", [UInt8](repeating: 0, count: 3_000), expires: .milliseconds(1)) }
+        for index in 0..<50 {
+            try store.set("\(index)", [UInt8](repeating: 0, count: 3_000), expires: .milliseconds(1))
+        }
         try store.set("stays", 1)
         try await eventually("all have expired") { self.store.count == 1 }
         // Storing with an expiry sweeps a little, too.

@@ -22,7 +22,8 @@ private struct ModelRun {
     private var model: [String: StoredValue] = [:]
     private var numbers: SeededNumbers
     private let seed: UInt64
-    private static let keys = ["a", "b", "user:1", "user:2", "ü", String(repeating: "long ", count: 100)] + (0..<18).map { "k\($0)" }
+    private static let keys =
+        ["a", "b", "user:1", "user:2", "ü", String(repeating: "long ", count: 100)] + (0..<18).map { "k\($0)" }
 
     init(seed: UInt64) throws {
         self.seed = seed
@@ -76,7 +77,8 @@ private struct ModelRun {
         case 12:
             try #require(try store.contains(key) == (model[key] != nil), hint)
             // Far enough away never to come: life changes, nothing else.
-            try #require(try store.setLife(key, numbers.below(2) == 0 ? nil : .seconds(100_000)) == (model[key] != nil), hint)
+            try #require(
+                try store.setLife(key, numbers.below(2) == 0 ? nil : .seconds(100_000)) == (model[key] != nil), hint)
         case 13:
             let several = (0..<numbers.below(6)).map { _ in self.key() }
             let expected = model.filter { several.contains($0.key) }

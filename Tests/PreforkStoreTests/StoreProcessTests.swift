@@ -21,7 +21,7 @@ struct StoreProcessTests {
 
     @Test(arguments: [
         ("set", 1_009), ("set-new", 1_511), ("set-large", 20_011), ("delete", 1_009), ("increment", 1_511),
-        ("step", 80_021), ("evict", 40_009), ("publish", 503),
+        ("step", 130_003), ("evict", 60_013), ("publish", 503),
     ])
     func aWriterKilledAtAnyInstructionHasDoneAllOrNothing(operation: String, stride: Int) async throws {
         #expect(try await lines("kill-everywhere", operation, "\(stride)") == ["failures 0 inside true"])

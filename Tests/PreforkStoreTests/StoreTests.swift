@@ -1,8 +1,9 @@
 // What is stored comes back, as it was and as nothing else.
 
-@testable import PreforkStore
 import PreforkTestSupport
 import Testing
+
+@testable import PreforkStore
 
 /// A value that needs a codec.
 struct Point: Codable, Hashable, Sendable {
@@ -117,7 +118,8 @@ struct StoreTests {
 
     @Test func aValueOfEverySizeComesBack() throws {
         var numbers = SeededNumbers(seed: 1)
-        for size in [0, 1, 39, 40, 41, 2_000, 2_021, 2_022, 4_095, 4_096, 4_097, 6_000, 65_536, (1 << 20) - 1, 1 << 20] {
+        for size in [0, 1, 39, 40, 41, 2_000, 2_021, 2_022, 4_095, 4_096, 4_097, 6_000, 65_536, (1 << 20) - 1, 1 << 20]
+        {
             let value = numbers.bytes(size)
             try store.set("key", value)
             #expect(try store.get("key") == value, "\(size) bytes")
@@ -182,11 +184,11 @@ struct StoreTests {
         for key in ["ä", "🦆", "\0", "a\0", "a\0b", "\n", "日本語", " "] { try store.set(key, key) }
         for key in ["ä", "🦆", "\0", "a\0", "a\0b", "\n", "日本語", " "] { #expect(try store.get(key) == key) }
         #expect(store.count == 8)
-        #expect(store.keys(prefix: "a") .sorted() == ["a\0", "a\0b"])
+        #expect(store.keys(prefix: "a").sorted() == ["a\0", "a\0b"])
     }
 
-    /// Swift's strings are equal when they look the same; keys are equal when their bytes are. A dictionary of such keys
-    /// was a trap.
+    /// Swift's strings are equal when they look the same; keys are equal when their bytes are. A dictionary of such
+    /// keys was a trap.
     @Test func keysThatLookAlikeAreTwoKeysAndNoTrap() throws {
         let composed = "\u{E9}"
         let decomposed = "e\u{301}"
