@@ -23,7 +23,7 @@ final class StoreEvents: PublishedEvents {
     }
 
     func unsubscribe() async {
-        source.end()
+        await source.endAndWait()
     }
 
     struct Iterator: AsyncIteratorProtocol {

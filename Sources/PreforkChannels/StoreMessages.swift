@@ -16,8 +16,8 @@ extension StoreMessage: Equatable where Value: Equatable {}
 
 /// Where a subscription begins.
 public enum SubscriptionStart: Hashable, Sendable {
-    /// In a worker: where a subscription of this channel by the worker of the same task ID before it stopped (the first,
-    /// second, ... subscription of the process to the channel; the first worker's begins now). Elsewhere: now.
+    /// In a worker, for its first subscription to the channel: after the last message that the worker of the same task ID
+    /// before it was given; the first such worker begins now. Otherwise: now.
     case automatic
     /// With what is published after the subscription was made.
     case now
@@ -83,19 +83,25 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
 
 /// Names of cursors that nobody had to choose.
 private enum SubscriptionNames {
-    private static let counts = Mutex<[String: Int]>([:])
+    private static let seen = Mutex<(process: UInt64, channels: Set<String>)>((0, []))
 
     static func cursor(for channel: String, _ start: SubscriptionStart) -> [UInt8]? {
         switch start {
         case .now: return nil
         case .resuming(let name): return Array(name.utf8)
         case .automatic:
-            guard let task = TaskIdentity.current else { return nil }
-            let number = counts.withLock { counts in
-                counts["\(ForkCount.current) \(channel)", default: 0] += 1
-                return counts["\(ForkCount.current) \(channel)"] ?? 1
-            }
-            return Array("\0task \(task.taskID) \(number)".utf8)
+            guard let task = TaskIdentity.current, isFirst(of: channel) else { return nil }
+            return Array("\0task \(task.taskID)".utf8)
+        }
+    }
+
+    /// Whether this process has not subscribed to the channel before: its later subscriptions are of the moment, one for
+    /// a request perhaps, and no successor goes on with them.
+    private static func isFirst(of channel: String) -> Bool {
+        seen.withLock { seen in
+            if seen.process != ForkCount.current { seen = (ForkCount.current, []) }
+            // No more names than there are cursors.
+            return seen.channels.count < 256 && seen.channels.insert(channel).inserted
         }
     }
 }

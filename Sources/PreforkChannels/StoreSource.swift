@@ -43,6 +43,9 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
             switch try poll() {
             case .element(let element): return element
             case .nothing(let limit):
+                // Never longer than a second: whoever clears the wish to be woken and is stopped or killed before it
+                // rings would leave its sleepers for ever.
+                let limit = min(limit ?? .seconds(1), .seconds(1))
                 guard !slot.isWaiting else { throw PublishedEventsError.alreadyWaiting }
                 let listener = try listening()
                 var early: Result<Element, any Error>?
@@ -70,11 +73,24 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
 
     /// Ends the stream: who waits gets nil. From any thread.
     func end() {
-        loop.execute { [self] in
-            isOver = true
-            listener = nil
-            slot.resume(.closed)
+        loop.execute { [self] in endHere() }
+    }
+
+    /// As `end`; when it returns, the stream has ended.
+    func endAndWait() async {
+        if loop.isCurrent { return endHere() }
+        await withUnsafeContinuation { continuation in
+            loop.execute { [self] in
+                endHere()
+                continuation.resume()
+            }
         }
+    }
+
+    private func endHere() {
+        isOver = true
+        listener = nil
+        slot.resume(.closed)
     }
 }
 

@@ -32,7 +32,7 @@ extension SharedStore {
             var iterator = messages.makeAsyncIterator()
             while !Task.isCancelled {
                 do {
-                    guard let next = try await iterator.next() else { return }
+                    guard let next = try await iterator.next(), !Task.isCancelled else { return }
                     switch next {
                     case .message(let value): await body(value)
                     case .lagged(let count): onLag?(count)
@@ -58,9 +58,10 @@ public final class StoreSubscription: Sendable {
         self.end = end
     }
 
-    /// No call begins from now on; one that is being made is cancelled. A second call has no effect.
+    /// Called on the subscription's event loop, no call begins from now on; called elsewhere, one that is about to begin
+    /// still does. A call that is being made is cancelled. A second `unsubscribe` has no effect.
     public func unsubscribe() {
-        end()
         task.cancel()
+        end()
     }
 }

@@ -17,8 +17,9 @@ package struct ProcessIdentity: Hashable, Sendable {
 
     /// The identity of the process with this ID; nil when there is none.
     package init?(of pid: Int32) {
-        guard pid > 0, kill(pid, 0) == 0 || Errno.current == .notPermitted else { return nil }
+        guard pid > 0 else { return nil }
         self.init(pid: pid, startTime: Self.startTime(of: pid) ?? 0)
+        if !exists { return nil }
     }
 
     /// This process.
@@ -28,13 +29,21 @@ package struct ProcessIdentity: Hashable, Sendable {
     }
 
     /// Whether that very process lives. A zombie does not: it will never do anything again.
+    ///
+    /// When /proc does not answer, because no descriptor is left or it is not mounted, a process of this number is taken
+    /// for the one: to take a living process for dead would give its messages and its place to another.
     package var isAlive: Bool {
-        guard let stat = try? SmallFile.read("/proc/\(pid)/stat", limit: 1024), let fields = Self.fields(stat) else {
-            return startTime == 0 && kill(pid, 0) == 0
+        do throws(SystemError) {
+            guard let fields = Self.fields(try SmallFile.read("/proc/\(pid)/stat", limit: 1024)) else { return exists }
+            if fields.state == "Z" || fields.state == "X" { return false }
+            return startTime == 0 || fields.startTime == startTime
+        } catch {
+            // ESRCH: it ended between open(2) and read(2).
+            return error.errno == .noProcess ? false : exists
         }
-        if fields.state == "Z" || fields.state == "X" { return false }
-        return startTime == 0 || fields.startTime == startTime
     }
+
+    private var exists: Bool { kill(pid, 0) == 0 || Errno.current == .notPermitted }
 
     /// Opens a pidfd on that very process (pidfd_open(2)): readable when it has ended.
     ///

@@ -55,8 +55,8 @@ struct AtomicStepTests {
                 })
             #expect(!done)
         }
-        #expect(try !store.perform(step { $0.require("absent", is: StoredValue(1)) }))
-        #expect(try store.perform(step { $0.require("absent", is: nil) }))
+        let onlyRequires = step { $0.require("absent", is: nil) }
+        #expect(throws: StoreError(.badStep("no change in it"))) { try store.perform(onlyRequires) }
         #expect(store.keys() == ["owner"])
         #expect(try store.get("owner") == "alice")
     }
@@ -67,8 +67,8 @@ struct AtomicStepTests {
             $0.delete("a")
         }
         #expect(throws: StoreError(.badStep("two changes of one key"), key: "a")) { try store.perform(twice) }
-        #expect(throws: StoreError(.badStep("nothing in it"))) { try store.perform(AtomicStep()) }
-        #expect("\(StoreError(.badStep("nothing in it")))" == "not a step: nothing in it")
+        #expect(throws: StoreError(.badStep("no change in it"))) { try store.perform(AtomicStep()) }
+        #expect("\(StoreError(.badStep("no change in it")))" == "not a step: no change in it")
         let tooMany = step { step in for index in 0...64 { step.set("\(index)", index) } }
         #expect(throws: StoreError(.badStep("65 keys; the limit is 64"))) { try store.perform(tooMany) }
         let required = step { step in

@@ -122,7 +122,7 @@ struct PublishLogTests {
     @Test func aMessageAboveTheLimitIsATypedError() throws {
         let store = try store(ring: 64 << 10)
         let limit = store.table.messageLimit
-        #expect(limit == 8_192 - 32 - 512)
+        #expect(limit == 16_384 - 32 - 512)
         var reader = try reader(store)
         let longest = String(repeating: "c", count: 512)
         try store.publish(longest, [UInt8](repeating: 1, count: limit))
@@ -131,7 +131,7 @@ struct PublishLogTests {
             try store.publish("news", [UInt8](repeating: 1, count: limit + 1))
         }
         #expect(error?.code == .messageTooLarge(bytes: limit + 1, limit: limit))
-        #expect(error.map { "\($0)" } == "news: a message of 7649 bytes; the limit is 7648")
+        #expect(error.map { "\($0)" } == "news: a message of 15841 bytes; the limit is 15840")
         guard case .message(_, let bytes)? = reader.next() else {
             Issue.record("no message")
             return
