@@ -117,15 +117,15 @@ struct DamageTests {
 
     @Test(arguments: Region.allCases, [false, true])
     func damageBeforeUseIsAResultOrATypedError(region: Region, evicts: Bool) throws {
-        for round in 0..<number("PREFORK_TEST_ROUNDS", default: 4) {
+        for round in 0..<number("PREFORK_TEST_ROUNDS", default: 2) {
             let seed = UInt64(round) &+ UInt64(number("PREFORK_TEST_SEED", default: 0))
             var numbers = SeededNumbers(seed: seed)
             let store = try Self.store(evicts: evicts)
-            Self.damage(store.table, region, &numbers, [1, 5, 50, 2_000][round % 4])
-            Self.use(store, &numbers, 150)
+            Self.damage(store.table, region, &numbers, [50, 1, 2_000, 5][round % 4])
+            Self.use(store, &numbers, 60)
             _ = try? store.table.contradictions()
             Self.recoverEverything(store)
-            Self.use(store, &numbers, 150)
+            Self.use(store, &numbers, 60)
         }
     }
 
@@ -135,8 +135,8 @@ struct DamageTests {
         for index in 0..<3 {
             try startThread {
                 var numbers = SeededNumbers(seed: UInt64(index))
-                for _ in 0..<10 {
-                    Self.use(store, &numbers, 100)
+                for _ in 0..<5 {
+                    Self.use(store, &numbers, 60)
                     if index == 2 { Self.recoverEverything(store) }
                 }
                 threads.running.wrappingSubtract(1, ordering: .sequentiallyConsistent)

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(30)))
 struct StoreModelTests {
     @Test func itBehavesLikeADictionary() throws {
-        let operations = number("PREFORK_TEST_OPERATIONS", default: 60_000)
+        let operations = number("PREFORK_TEST_OPERATIONS", default: 30_000)
         let seed = UInt64(number("PREFORK_TEST_SEED", default: Int.random(in: 0...1_000_000)))
         var run = try ModelRun(seed: seed)
         for operation in 0..<operations { try run.step(operation) }
