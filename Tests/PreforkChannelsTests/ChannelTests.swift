@@ -169,9 +169,9 @@ struct ChannelTests {
         #expect(await code { _ = try far.receiveBlocking(timeout: .milliseconds(3)) } == .timedOut)
     }
 
-    @Test func aBlockingCallOnALoopIsRefused() throws {
+    @Test func aBlockingCallOnALoopIsRefused() async throws {
         let (near, far) = try Channel<Int>.both()
-        let codes = try onLoop {
+        let codes = try await onLoop {
             [await code { try near.sendBlocking(1) }, await code { _ = try far.receiveBlocking() }]
         }
         #expect(codes == [.onEventLoop, .onEventLoop])
@@ -180,7 +180,7 @@ struct ChannelTests {
     @Test func endsOnLoopsAndOnThreadsWakeEachOther() async throws {
         let (near, far) = try Channel<Int>.both()
         try onThreads { for _ in 0..<2_000 { try far.sendBlocking(try far.receiveBlocking() + 1) } }
-        try onLoop {
+        try await onLoop {
             for number in 0..<2_000 {
                 try await near.send(number)
                 #expect(try await near.receive() == number + 1)
@@ -188,10 +188,10 @@ struct ChannelTests {
         }
     }
 
-    @Test func aChannelIsUsedFromOneLoopAfterAnother() throws {
+    @Test func aChannelIsUsedFromOneLoopAfterAnother() async throws {
         let (near, far) = try Channel<Int>.both()
         for number in 0..<5 {
-            let received = try onLoop {
+            let received = try await onLoop {
                 let sender = Task {
                     try await EventLoop.sleep(for: .milliseconds(2))
                     try await near.send(number)

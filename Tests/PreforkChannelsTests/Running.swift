@@ -1,30 +1,22 @@
-// Code on a loop of its own, and on plain threads.
+// Code on a loop of its own, and on plain threads. Never on a thread of Swift's pool, of which there are as many as
+// processors: two tests that block would stop all others.
 
 import PreforkEventLoop
 import PreforkSystem
-import Synchronization
 
 /// Runs `body` on a new loop on a new thread, and returns what it returns.
-func onLoop<Success: Sendable>(_ body: @escaping @Sendable () async throws -> Success) throws -> Success {
-    let result = Mutex<Result<Success, any Error>?>(nil)
-    let done = try EventCounter()
-    let box = Handover(result: result, done: done)
-    try startThread {
-        let outcome = Result { try EventLoop().run(body) }
-        box.result.withLock { $0 = outcome }
-        box.done.signal()
-    }
-    _ = try Polling.waitUntilReadable([box.done.descriptor.number], until: nil)
-    return try box.result.withLock { $0 }!.get()
+func onLoop<Success: Sendable>(_ body: @escaping @Sendable () async throws -> Success) async throws -> Success {
+    try await onThread { try EventLoop().run(body) }
 }
 
-private final class Handover<Success: Sendable>: Sendable {
-    let result: Mutex<Result<Success, any Error>?>
-    let done: EventCounter
-
-    init(result: consuming Mutex<Result<Success, any Error>?>, done: consuming EventCounter) {
-        self.result = result
-        self.done = done
+/// Runs `body`, which may block, on a new thread, and returns what it returns.
+func onThread<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
+    try await withCheckedThrowingContinuation { continuation in
+        do {
+            try startThread { continuation.resume(with: Result { try body() }) }
+        } catch {
+            continuation.resume(throwing: error)
+        }
     }
 }
 

@@ -226,12 +226,12 @@ struct WorkQueueTests {
     @Test func aThreadWithoutALoopGetsMessagesToo() async throws {
         let queue = try queue()
         let back = try self.queue()
-        let thread = Task.detached { for _ in 0..<1_000 { try back.sendBlocking(try queue.receiveBlocking().message) } }
+        async let thread: Void = onThread { for _ in 0..<1_000 { try back.sendBlocking(try queue.receiveBlocking().message) } }
         for number in 0..<1_000 {
             try await queue.send(number)
             #expect(try await back.receive().message == number)
         }
-        try await thread.value
+        try await thread
     }
 
     @Test func aMessageThatCannotBeReadIsADeadLetterAtOnce() async throws {
