@@ -81,9 +81,10 @@ extension ChannelEnd {
     func drainReplies() {
         var wakesSender = false
         let (done, failure) = calls.withLock { state -> ([UInt64], ChannelError?) in
-            guard state.process == ForkCount.current, !state.pending.isEmpty || !state.consumer.ring.isEmpty else {
-                return ([], nil)
-            }
+            // Of a closed end the replies are its successor's, in whatever process that is.
+            guard state.process == ForkCount.current, !state.isClosed,
+                !state.pending.isEmpty || !state.consumer.ring.isEmpty
+            else { return ([], nil) }
             var done: [UInt64] = []
             repeat {
                 while true {

@@ -55,6 +55,11 @@ final class ChannelEnd: Sendable {
 
     /// The last handle of the channel has gone.
     func retire() {
+        removePosts()
+    }
+
+    /// No loop of this process listens here any more.
+    private func removePosts() {
         let posts = wiring.withLock { wiring in
             defer { wiring.posts = [] }
             // Those of a parent are on loops that do not run here.
@@ -120,6 +125,8 @@ final class ChannelEnd: Sendable {
         memory.close(side, generation: generation)
         memory.ringBell(of: side.other)
         wakeLocally()
+        // From now on the bell rings for a successor.
+        removePosts()
     }
 
     var isClosedHere: Bool { wiring.withLock { $0.process == ForkCount.current && $0.isClosed } }
