@@ -29,8 +29,6 @@ struct CallState: Sendable {
     mutating func start(generation: UInt64) {
         process = ForkCount.current
         self.generation = generation
-        // What waits was meant for a predecessor.
-        consumer.skipAll()
     }
 
     mutating func begin() -> UInt64 {

@@ -100,10 +100,13 @@ final class ChannelEnd: Sendable {
         replies.start(generation: generation)
         receiving.withLock { state in
             state = ReceivingState(memory.ring(.messages, from: side.other))
-            state.start(generation: generation, peer: peer, drops: memory.options.undelivered == .drop && generation > 1)
+            if memory.options.undelivered == .drop, generation > 1 { skipAll(&state.consumer, .messages) }
+            state.start(generation: generation, peer: peer)
         }
         calls.withLock { state in
             state = CallState(memory.ring(.replies, from: side.other))
+            // What waits was meant for a predecessor.
+            skipAll(&state.consumer, .replies)
             state.start(generation: generation)
         }
     }
