@@ -75,7 +75,7 @@ extension ChannelEnd {
         }
     }
 
-    /// Takes all replies, wakes those who wait for them, and has the other end ring for the next while one waits.
+    /// Takes all replies, wakes those who wait for them, and has the other end ring for the next.
     func drainReplies() {
         var wakesSender = false
         let (done, failure) = calls.withLock { state -> ([UInt64], ChannelError?) in
@@ -99,7 +99,8 @@ extension ChannelEnd {
                     state.pending[header.id] = reply
                     done.append(header.id)
                 }
-            } while !state.pending.isEmpty && !state.consumer.ring.consumerFallsAsleep()
+                // Also while nobody waits: late replies must not fill the ring, or the other end hangs in its answers.
+            } while !state.consumer.ring.consumerFallsAsleep()
             return (done, nil)
         }
         if wakesSender { memory.ringBell(of: side.other) }
