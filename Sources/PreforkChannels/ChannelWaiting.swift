@@ -75,6 +75,8 @@ extension ChannelEnd {
         waiters.forget(ticket)
         // Reading takes the news from the loops of this process: they are told.
         memory.clearBell(of: side)
+        // Of a closed end the news may have been for a successor in another process.
+        if isClosedHere { memory.ringBell(of: side) }
         bellRang()
         for post in wiring.withLock({ $0.posts }) { post.tellObservers() }
         if let peer, let died = try? Polling.waitUntilReadable([peer.pidfd.descriptor.number], until: .now), died {
