@@ -117,4 +117,28 @@ extension ChannelEnd {
             if received.byteCount == 8, word >= number { return nil }
         }
     }
+
+    /// Throws away everything that waits in a lane, in the ring and beside it. Runs under the header's lock.
+    ///
+    /// The packets first: when the ring is empty, the sender takes it that the socket is, too. Of the packets only those
+    /// of the records that are thrown away: the sender may be about to write the record of the next one.
+    func skipAll(_ consumer: inout ByteRingConsumer, _ lane: ChannelMemory.Lane) {
+        var last: UInt64 = 0
+        var look = consumer.look()
+        while case .record(let header) = look {
+            if header.isByFile || header.descriptorCount > 0 {
+                last = consumer.withPayload(of: header) { BesideReference($0)?.packet } ?? last
+            }
+            consumer.pass(header)
+            look = consumer.look()
+        }
+        let socket = memory.socket(lane, of: side)
+        while let next = try? DescriptorPassing.peek(at: socket), next <= last {
+            var word: UInt64 = 0
+            let received = withUnsafeMutableBytes(of: &word) { try? DescriptorPassing.receive(into: $0, from: socket) }
+            guard let received else { break }
+            for descriptor in received.descriptors { closeDescriptor(descriptor) }
+        }
+        if look == .corrupt { consumer.skipAll() } else { consumer.free() }
+    }
 }

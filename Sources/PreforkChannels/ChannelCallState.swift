@@ -29,8 +29,6 @@ struct CallState: Sendable {
     mutating func start(generation: UInt64) {
         process = ForkCount.current
         self.generation = generation
-        // What waits was meant for a predecessor.
-        consumer.skipAll()
     }
 
     mutating func begin() -> UInt64 {
@@ -77,13 +75,14 @@ extension ChannelEnd {
         }
     }
 
-    /// Takes all replies, wakes those who wait for them, and has the other end ring for the next while one waits.
+    /// Takes all replies, wakes those who wait for them, and has the other end ring for the next.
     func drainReplies() {
         var wakesSender = false
         let (done, failure) = calls.withLock { state -> ([UInt64], ChannelError?) in
-            guard state.process == ForkCount.current, !state.pending.isEmpty || !state.consumer.ring.isEmpty else {
-                return ([], nil)
-            }
+            // Of a closed end the replies are its successor's, in whatever process that is.
+            guard state.process == ForkCount.current, !state.isClosed,
+                !state.pending.isEmpty || !state.consumer.ring.isEmpty
+            else { return ([], nil) }
             var done: [UInt64] = []
             repeat {
                 while true {
@@ -100,7 +99,8 @@ extension ChannelEnd {
                     state.pending[header.id] = reply
                     done.append(header.id)
                 }
-            } while !state.pending.isEmpty && !state.consumer.ring.consumerFallsAsleep()
+                // Also while nobody waits: late replies must not fill the ring, or the other end hangs in its answers.
+            } while !state.consumer.ring.consumerFallsAsleep()
             return (done, nil)
         }
         if wakesSender { memory.ringBell(of: side.other) }

@@ -55,6 +55,11 @@ final class ChannelEnd: Sendable {
 
     /// The last handle of the channel has gone.
     func retire() {
+        removePosts()
+    }
+
+    /// No loop of this process listens here any more.
+    private func removePosts() {
         let posts = wiring.withLock { wiring in
             defer { wiring.posts = [] }
             // Those of a parent are on loops that do not run here.
@@ -95,10 +100,13 @@ final class ChannelEnd: Sendable {
         replies.start(generation: generation)
         receiving.withLock { state in
             state = ReceivingState(memory.ring(.messages, from: side.other))
-            state.start(generation: generation, peer: peer, drops: memory.options.undelivered == .drop && generation > 1)
+            if memory.options.undelivered == .drop, generation > 1 { skipAll(&state.consumer, .messages) }
+            state.start(generation: generation, peer: peer)
         }
         calls.withLock { state in
             state = CallState(memory.ring(.replies, from: side.other))
+            // What waits was meant for a predecessor.
+            skipAll(&state.consumer, .replies)
             state.start(generation: generation)
         }
     }
@@ -120,6 +128,8 @@ final class ChannelEnd: Sendable {
         memory.close(side, generation: generation)
         memory.ringBell(of: side.other)
         wakeLocally()
+        // From now on the bell rings for a successor.
+        removePosts()
     }
 
     var isClosedHere: Bool { wiring.withLock { $0.process == ForkCount.current && $0.isClosed } }

@@ -43,6 +43,7 @@ final class ChannelWaiters: Sendable {
         /// Counts the wakings: one who has looked before the last of them must look again before it sleeps.
         var epoch: UInt64 = 0
         var hasLeader = false
+        var leaderParking: ThreadParking?
     }
 
     private let state = Mutex(State())
@@ -87,6 +88,11 @@ final class ChannelWaiters: Sendable {
         waiter?.resume(reason)
     }
 
+    /// The waiter needs no waking any more.
+    func forget(_ ticket: UInt64) {
+        withState { state in state.entries.removeAll { $0.ticket == ticket } }
+    }
+
     /// Wakes those who receive or send, and whoever is about to wait. Calls are woken by their replies.
     func wakeAll(andCalls: Bool = false) {
         let woken = withState { state -> [Waiter] in
@@ -120,6 +126,18 @@ final class ChannelWaiters: Sendable {
             state.hasLeader = true
             return true
         }
+    }
+
+    /// Where the leader waits: always the same one, so that leading costs no descriptor each time.
+    func leaderParking() throws(SystemError) -> ThreadParking {
+        if let known = withState({ $0.leaderParking }) {
+            // What is left of the last leader's time. Who rings just now does so for nobody, which is no harm.
+            known.counter.clear()
+            return known
+        }
+        let new = try ThreadParking()
+        withState { $0.leaderParking = new }
+        return new
     }
 
     /// Somebody else may lead; they are told.

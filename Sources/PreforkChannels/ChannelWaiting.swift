@@ -49,21 +49,34 @@ extension ChannelEnd {
         do throws(SystemError) {
             let isInTime =
                 waiters.becomeLeader(since: epoch)
-                ? try lead(until: deadline, mustWait) : try follow(purpose, since: epoch, until: deadline, mustWait)
+                ? try lead(purpose, since: epoch, until: deadline, mustWait)
+                : try follow(purpose, since: epoch, until: deadline, mustWait)
             if !isInTime { throw SystemError("poll", .timedOut) }
         } catch {
             throw ChannelError(error.errno == .timedOut ? .timedOut : .system(error), channel: memory.name)
         }
     }
 
-    private func lead(until deadline: MonotonicInstant?, _ mustWait: () -> Bool) throws(SystemError) -> Bool {
+    /// Besides the bell a leader hears those of this process, as a follower does: who makes room for a sender behind it
+    /// rings no bell.
+    private func lead(
+        _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?, _ mustWait: () -> Bool
+    ) throws(SystemError) -> Bool {
         defer { waiters.stopLeading() }
+        let parking = try waiters.leaderParking()
+        let ticket = waiters.newTicket()
+        guard waiters.add(.thread(parking), purpose, ticket: ticket, since: epoch) else { return true }
+        defer { waiters.forget(ticket) }
         guard mustWait() else { return true }
         let peer = try peerToWatch()
         let isInTime = try Polling.waitUntilReadable(
-            [memory.bell(of: side), peer?.pidfd.descriptor.number ?? -1], until: deadline)
+            [memory.bell(of: side), parking.counter.descriptor.number, peer?.pidfd.descriptor.number ?? -1],
+            until: deadline)
+        waiters.forget(ticket)
         // Reading takes the news from the loops of this process: they are told.
         memory.clearBell(of: side)
+        // Of a closed end the news may have been for a successor in another process.
+        if isClosedHere { memory.ringBell(of: side) }
         bellRang()
         for post in wiring.withLock({ $0.posts }) { post.tellObservers() }
         if let peer, let died = try? Polling.waitUntilReadable([peer.pidfd.descriptor.number], until: .now), died {

@@ -42,6 +42,7 @@ final class LoopPost: @unchecked Sendable {
     private let end: ChannelEnd
     private var watch: Watch?
     private var death: DeathWatch?
+    private var isRemoved = false
     private let isListening = Atomic(false)
     private let watchedGeneration = Atomic<UInt64>(0)
     private let failure = Mutex<ChannelError?>(nil)
@@ -66,7 +67,7 @@ final class LoopPost: @unchecked Sendable {
 
     /// Runs on the loop.
     func install() {
-        guard let loop else { return }
+        guard let loop, !isRemoved else { return }
         do throws(SystemError) {
             if watch == nil {
                 // Edge-triggered, so that the bell need not be read: each ring is an edge, whatever the counter says.
@@ -120,6 +121,7 @@ final class LoopPost: @unchecked Sendable {
     /// so that closing it does not take it out of this epoll (epoll(7), question 6).
     func remove() {
         loop?.execute {
+            self.isRemoved = true
             if let watch = self.watch { self.loop?.remove(watch) }
             self.death?.cancel()
             self.watch = nil

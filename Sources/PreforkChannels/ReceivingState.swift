@@ -24,10 +24,9 @@ struct ReceivingState: Sendable {
         consumer = ByteRingConsumer(ring)
     }
 
-    mutating func start(generation: UInt64, peer: UInt64, drops: Bool) {
+    mutating func start(generation: UInt64, peer: UInt64) {
         process = ForkCount.current
         self.generation = generation
-        if drops { consumer.skipAll() }
         mayBeHalfTaken = generation > 1
         start = generation > 1 ? consumer.end : consumer.head
         history = PeerHistory(current: peer)

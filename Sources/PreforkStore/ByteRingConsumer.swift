@@ -36,6 +36,16 @@ package struct ByteRingConsumer: Sendable {
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
     }
 
+    /// Goes on behind the record that `look` has just described, without freeing it: `free` does, for all at once.
+    package mutating func pass(_ header: ByteRingHeader) {
+        head &+= UInt64(header.span)
+    }
+
+    /// Frees everything that was passed.
+    package func free() {
+        ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
+    }
+
     /// The next record's header; the record stays.
     package mutating func look() -> Look {
         if head == tail {

@@ -84,6 +84,24 @@ struct ChannelCallTests {
         #expect(try await second.value == 200)
     }
 
+    @Test func moreLateAnswersThanTheirRingHoldsBlockNobody() async throws {
+        let (near, far) = try Channel<Int>.both()
+        // Answers have a quarter of the messages' bytes, and as many as these calls take.
+        let count = 1_000
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<count {
+                group.addTask {
+                    #expect(await code { _ = try await near.call(number, timeout: .milliseconds(1)) } == .timedOut)
+                }
+            }
+            try await group.waitForAll()
+        }
+        for number in 0..<count { try await far.receiveCall().reply(number) }
+        let next = Task { try await near.call(7, timeout: .seconds(60)) }
+        try await far.receiveCall().reply(8)
+        #expect(try await next.value == 8)
+    }
+
     @Test func aFailedCallTellsWhy() async throws {
         let (near, far) = try Channel<Int>.both()
         let calling = Task { await code { _ = try await near.call(1, timeout: .seconds(60)) } }

@@ -46,6 +46,10 @@ struct ChannelProcessTests {
         #expect(try await lines("close") == (1...3).map { "life \($0): 10000, closed" })
     }
 
+    @Test func aClosedEndThatLivesOnLeavesTheRepliesToItsSuccessor() async throws {
+        #expect(try await lines("closed-lives") == ["done"])
+    }
+
     @Test func anEndBelongsToOneLivingProcess() async throws {
         #expect(
             try await lines("end-in-use") == [

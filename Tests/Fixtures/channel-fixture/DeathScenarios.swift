@@ -131,6 +131,34 @@ func closeScenario() throws {
     }
 }
 
+/// A process that has closed its end and lives on, with a loop that has listened, beside its successor.
+func closedEndLivesScenario() throws {
+    let channel = try Channel<Int>(name: "c")
+    let words = try SharedWords()
+    let first = try child {
+        _ = try await channel.call(1, timeout: .seconds(60))
+        channel.close()
+        words[0] = 1
+        while words[1] == 0 { try await EventLoop.sleep(for: .milliseconds(1)) }
+    }
+    let second = try child {
+        while words[0] == 0 { try await EventLoop.sleep(for: .milliseconds(1)) }
+        // More replies than their ring holds at a time.
+        for number in 0..<10_000 {
+            require(try await channel.call(number, timeout: .seconds(60)) == number + 1, "reply \(number)")
+        }
+        channel.close()
+        words[1] = 1
+    }
+    onLoop {
+        try channel.onCall { $0 + 1 }
+        while words[1] == 0 { try await EventLoop.sleep(for: .milliseconds(1)) }
+    }
+    join(first)
+    join(second)
+    say("done")
+}
+
 /// Two living processes at one end.
 func endInUseScenario() throws {
     let channel = try Channel<Int>(name: "c")

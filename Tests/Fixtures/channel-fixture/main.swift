@@ -10,6 +10,7 @@ let scenarios: [String: () throws -> Void] = [
     "blocking": blockingScenario,
     "stopped": stoppedScenario,
     "close": closeScenario,
+    "closed-lives": closedEndLivesScenario,
     "end-in-use": endInUseScenario,
     "peer-events": peerEventsScenario,
     "deliver": deliverScenario,

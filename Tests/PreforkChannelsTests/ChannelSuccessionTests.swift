@@ -1,0 +1,28 @@
+// A second process at an end, played by a second end over the same memory.
+
+@testable import PreforkChannels
+import PreforkStore
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct ChannelSuccessionTests {
+    @Test func whatIsDroppedLeavesRoomBesideTheRing() async throws {
+        let (near, far) = try Channel<Int>.both { $0.undelivered = .drop }
+        #expect(try far.tryReceive() == nil)
+        let pipe = try makePipe()
+        defer { for number in [pipe.reading, pipe.writing] { closeDescriptor(number) } }
+        // Until the socket is full; the ring holds more.
+        var count = 0
+        while try near.trySend(count, passing: [pipe.reading]) == nil { count += 1 }
+        #expect(near.core.memory.ring(.messages, from: .creator).hasRoom(for: 1000))
+        far.close()
+        let successor = ChannelEnd(near.core.memory, .peer)
+        try successor.attach()
+        for number in 0..<count { #expect(try near.trySend(number, passing: [pipe.reading]) == nil, "\(number)") }
+        // The packets of the new records are all there.
+        for _ in 0..<count { #expect(try successor.takeMessage { _, _ in }) }
+        #expect(try !successor.takeMessage { _, _ in })
+    }
+}
