@@ -93,7 +93,11 @@ extension StoreTable {
         let hash = hash(key)
         let stripe = hash.stripe(of: layout.stripes)
         try lock(stripe)
-        defer { unlock(stripe) }
+        defer {
+            unlock(stripe)
+            // Watchers sleep until the end of the life that they know of.
+            wakeWatchers(hash)
+        }
         guard let view = locate(key, hash).view, !view.isExpired else { return false }
         // In its place: one word, and no reader minds which of the two it sees.
         countExpiring((expiry != 0 ? 1 : 0) - (view.expiry != 0 ? 1 : 0), stripe)

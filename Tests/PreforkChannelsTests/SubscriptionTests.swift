@@ -134,10 +134,11 @@ import Testing
 
     @Test func aWatcherSeesAnExpiry() async throws {
         let store = try SharedStore()
-        try store.set("lease", "mine", expires: .milliseconds(30))
+        try store.set("lease", "mine")
         let values = try store.watch("lease", as: String.self)
         var iterator = values.makeAsyncIterator()
         #expect(try await iterator.next() == "mine")
+        #expect(try store.setLife("lease", .milliseconds(20)))
         #expect(try await iterator.next() == .some(nil))
     }
 
