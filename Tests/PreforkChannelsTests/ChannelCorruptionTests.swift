@@ -1,5 +1,6 @@
 // Shared memory that somebody has written over, and the pure parts.
 
+import Glibc
 @testable import PreforkChannels
 import PreforkEventLoop
 import PreforkStore
@@ -57,6 +58,19 @@ struct ChannelCorruptionTests {
             for _ in 0..<50 where await code({ _ = try await far.receive(timeout: .zero) }) != nil { break }
             _ = try? near.trySend([UInt8](repeating: 1, count: 1000))
         }
+    }
+
+    @Test func aSocketThatIsShutIsCorruptAndNoEndlessLoop() async throws {
+        let (near, far) = try Channel<[UInt8]>.both()
+        try await near.send([UInt8](repeating: 0, count: 70_000))
+        let socket = near.core.memory.socket(.messages, of: .peer)
+        #expect(shutdown(socket, Int32(SHUT_RDWR)) == 0)
+        while let packet = try withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8, {
+            try DescriptorPassing.receive(into: $0, from: socket)
+        }), packet.byteCount > 0 {
+            for number in packet.descriptors { closeDescriptor(number) }
+        }
+        #expect(isCorrupt(await code { _ = try await far.receive() }))
     }
 
     // MARK: Who may come to an end
