@@ -73,6 +73,23 @@ struct ChannelCorruptionTests {
         #expect(isCorrupt(await code { _ = try await far.receive() }))
     }
 
+    @Test func textThatIsNoUTF8IsRepairedInItsCopy() async throws {
+        let (near, far) = try Channel<String>.both()
+        for count in [0, 1, 15, 16, 8, 1_000, 5_000] {
+            let text = String(repeating: "\u{E9}", count: count)
+            #expect(text.utf8.withContiguousStorageIfAvailable { String(copying: UnsafeRawBufferPointer($0)) } == text)
+            try await near.send(text)
+            #expect(try await far.receive() == text)
+        }
+        let broken: [UInt8] = [0x61, 0xFF, 0x62] + Array(repeating: 0xC3, count: 30)
+        #expect(broken.withUnsafeBytes { String(copying: $0) } == String(decoding: broken, as: UTF8.self))
+        // In the ring, behind the record's three words.
+        let (one, other) = try Channel<String>.both()
+        try await one.send("abcdefgh")
+        one.core.memory.scribble(0x6868_6868_FF68_6868, at: 4096 + 24)
+        #expect(try await other.receive() == "hhh\u{FFFD}hhhh")
+    }
+
     // MARK: Who may come to an end
 
     private let me = ProcessIdentity(pid: 10, startTime: 5)
