@@ -4,6 +4,7 @@
 import PreforkEventLoop
 import PreforkStore
 import PreforkTestSupport
+import Synchronization
 import Testing
 
 struct HandlerError: Error {}
