@@ -114,7 +114,8 @@ extension ChannelEnd {
             guard let received else { return nil }
             if received.byteCount == 8, word == number, !received.isTruncated { return received.descriptors }
             for descriptor in received.descriptors { closeDescriptor(descriptor) }
-            if received.byteCount == 8, word >= number { return nil }
+            // A packet of no bytes is the end of a socket that somebody has shut, and would be so for ever.
+            if received.byteCount != 8 || word >= number { return nil }
         }
     }
 

@@ -113,7 +113,7 @@ extension ChannelEnd {
         var reply: CallReply?
         func make(_ bytes: UnsafeRawBufferPointer) -> CallReply {
             header.type == .failure
-                ? .failure(String(decoding: bytes, as: UTF8.self)) : .value(kind: header.kind, Array(bytes))
+                ? .failure(String(copying: bytes)) : .value(kind: header.kind, Array(bytes))
         }
         if header.isByFile {
             // Replies of predecessors are skipped, so that none is half taken.

@@ -10,7 +10,8 @@ import Synchronization
 /// bytes        what                           written by
 ///    0         why the channel is corrupt     anyone; 0: it is not
 ///   64         lock (64 bytes)                who attaches
-///  128, 192    end of creator, of peer        its owner, under the lock: pid, start time, generation, closed
+///  128, 192    end of creator, of peer        its owner, under the lock: pid, start time, generation, closed,
+///                                             who of the last 64 has closed
 ///  256 + 256n  words of ring n                see ByteRing; messages of creator, of peer, replies of both
 /// 1280 + 32n  pool words of ring n           see PayloadPool
 /// 4096         memory of the four rings
@@ -118,6 +119,11 @@ final class ChannelMemory: Sendable {
     @inline(__always)
     func closedGeneration(of side: EndSide) -> UInt64 { word(3, of: side).pointee.load(ordering: .acquiring) }
 
+    func closedGenerations(of side: EndSide) -> ClosedGenerations {
+        let bits = word(4, of: side).pointee.load(ordering: .acquiring)
+        return ClosedGenerations(bits: bits, newest: generation(of: side))
+    }
+
     @inline(__always)
     func isClosed(_ side: EndSide) -> Bool {
         let closed = closedGeneration(of: side)
@@ -131,9 +137,10 @@ final class ChannelMemory: Sendable {
             let pid = Int32(truncatingIfNeeded: word(0, of: side).pointee.load(ordering: .acquiring))
             let startTime = word(1, of: side).pointee.load(ordering: .acquiring)
             let closed = closedGeneration(of: side)
+            let bits = word(4, of: side).pointee.load(ordering: .acquiring)
             guard generation == self.generation(of: side) else { continue }
             let owner = pid > 0 ? ProcessIdentity(pid: pid, startTime: startTime) : nil
-            return EndRecord(owner: owner, generation: generation, closedGeneration: closed)
+            return EndRecord(owner: owner, generation: generation, closedGeneration: closed, closedBits: bits)
         }
     }
 
@@ -155,6 +162,8 @@ final class ChannelMemory: Sendable {
             throw ChannelError(.endInUse(pid: pid), channel: name)
         case .take(let generation):
             prepare(generation)
+            // It was the bit of one 64 lives ago.
+            word(4, of: side).pointee.bitwiseAnd(~ClosedGenerations.bit(of: generation), ordering: .acquiringAndReleasing)
             // One who dies between these is a dead owner of the old generation, which comes to the same.
             word(1, of: side).pointee.store(process.startTime, ordering: .releasing)
             word(0, of: side).pointee.store(UInt64(process.pid), ordering: .releasing)
@@ -166,6 +175,8 @@ final class ChannelMemory: Sendable {
     func close(_ side: EndSide, generation: UInt64) {
         // A successor may be there already, if this process has closed before.
         guard self.generation(of: side) == generation else { return }
+        // The bit first: with the word the end is free for a successor.
+        word(4, of: side).pointee.bitwiseOr(ClosedGenerations.bit(of: generation), ordering: .acquiringAndReleasing)
         word(3, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)
     }
 

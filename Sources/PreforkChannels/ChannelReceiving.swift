@@ -84,7 +84,7 @@ extension Channel {
             }
         }
         if Message.self == String.self, kind == .string {
-            return payload.withBytes { unsafeBitCast(String(decoding: $0, as: UTF8.self), to: Message.self) }
+            return payload.withBytes { unsafeBitCast(String(copying: $0), to: Message.self) }
         }
         return try payload.withBytes { try decode(kind, $0) }
     }
@@ -97,6 +97,18 @@ extension Channel {
             return try message.bytes.withUnsafeBytes { try decode(message.kind, $0) }
         } catch {
             throw end.error(.decode("\(error)"))
+        }
+    }
+}
+
+extension String {
+    /// The text that `bytes` are, with replacements for what is no UTF-8. They are copied before they are looked at:
+    /// `String(decoding:)` checks first and copies then, so that a sender gone mad could slip in what was not checked.
+    @inlinable
+    init(copying bytes: UnsafeRawBufferPointer) {
+        self.init(unsafeUninitializedCapacity: bytes.count) { buffer in
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+            return bytes.count
         }
     }
 }

@@ -20,6 +20,10 @@ struct EndRecord: Hashable, Sendable {
     var generation: UInt64
     /// The last generation that has closed the end; 0: none.
     var closedGeneration: UInt64
+    /// The bits of `closed`.
+    var closedBits: UInt64 = 0
+
+    var closed: ClosedGenerations { ClosedGenerations(bits: closedBits, newest: generation) }
 
     var isClosed: Bool { generation > 0 && closedGeneration == generation }
 
@@ -35,5 +39,19 @@ struct EndRecord: Hashable, Sendable {
         let next = Attachment.take(generation: generation &+ 1)
         guard let owner, !isClosed, owner != process else { return next }
         return isAlive(owner) ? .inUse(pid: owner.pid) : next
+    }
+}
+
+/// Which generations have closed their end, as far as that is known: the last 64. The others have died.
+struct ClosedGenerations: Hashable, Sendable {
+    /// Bit n & 63 is generation n's.
+    var bits: UInt64
+    /// To be read after the bits.
+    var newest: UInt64
+
+    static func bit(of generation: UInt64) -> UInt64 { 1 << (generation & 63) }
+
+    func contains(_ generation: UInt64) -> Bool {
+        generation > 0 && newest >= generation && newest &- generation < 64 && bits & Self.bit(of: generation) != 0
     }
 }

@@ -11,6 +11,8 @@ import Synchronization
 /// meanwhile, in order, up to a bound. If the process dies, these messages are gone with it.
 struct PassiveInbox: Sendable {
     private var records: [(header: ByteRingHeader, value: StoredValue?)] = []
+    /// Those in front of it are handed out: to move all others up for each would take for ever.
+    private var first = 0
     private var byteCount = 0
 
     func hasRoom(limit: Int) -> Bool { byteCount <= limit }
@@ -21,8 +23,14 @@ struct PassiveInbox: Sendable {
     }
 
     mutating func popFirst() -> (ByteRingHeader, StoredValue?)? {
-        if records.isEmpty { return nil }
-        let record = records.removeFirst()
+        if first == records.count { return nil }
+        let record = records[first]
+        records[first].value = nil
+        first += 1
+        if first * 2 >= records.count {
+            records.removeFirst(first)
+            first = 0
+        }
         byteCount -= ByteRingHeader.byteCount + (record.value?.bytes.count ?? 0)
         return record
     }
@@ -42,12 +50,15 @@ extension ChannelEnd {
     /// - Returns: false when there is none, or the end is not in passive mode, or the bound is reached.
     func spill() -> Bool {
         guard isPassive else { return false }
-        return inbox.withLock { inbox in
+        let hasSpilled = inbox.withLock { inbox in
             // An error is the receiver's to hear of, at its turn.
             guard inbox.hasRoom(limit: spillLimit), let record = try? takeCopy(.anything) else { return false }
             inbox.append(record)
             return true
         }
+        // The server may have looked here before, and be about to sleep beside a ring that is empty now.
+        if hasSpilled { waiters.wakeAll() }
+        return hasSpilled
     }
 
     /// Whether there is something to spill, after the flag is set that makes the other end ring for it.

@@ -22,11 +22,11 @@ struct PeerHistory: Hashable, Sendable {
 
     /// The next message is of `generation`, or the other end has come to be of it without a message.
     ///
-    /// - Parameter closed: the last generation that has closed its end: its end is no death.
-    mutating func advance(to generation: UInt64, closed: UInt64) -> Step {
+    /// - Parameter closed: who has closed its end: its end is no death. To be read when `generation` is known.
+    mutating func advance(to generation: UInt64, closed: ClosedGenerations) -> Step {
         if current == 0, generation > 0 { current = generation }
         while generation > current {
-            if !isOver, current != closed {
+            if !isOver, !closed.contains(current) {
                 isOver = true
                 return .died(current)
             }

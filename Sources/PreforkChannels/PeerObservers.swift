@@ -48,7 +48,7 @@ struct PeerNews: Hashable, Sendable {
         var events: [ChannelPeerEvent] = []
         if record.generation > generation {
             // The one before must be gone, or there would be no next. Of those in between nobody has heard.
-            if !isOver { events.append(record.closedGeneration == generation ? .closed : .died(generation: generation)) }
+            if !isOver { events.append(record.closed.contains(generation) ? .closed : .died(generation: generation)) }
             generation = record.generation
             isOver = false
             events.append(.attached(generation: generation))

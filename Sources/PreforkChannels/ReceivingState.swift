@@ -66,7 +66,9 @@ struct ReceivingState: Sendable {
             // A picture: closed, or come anew, after the look at the ring means that the ring must be looked at again.
             let closed = memory.closedGeneration(of: peer)
             if case .record(let header) = consumer.look() { return next(header, memory, from: peer) }
-            if case .died(let generation) = history.advance(to: generation, closed: closed) { return .died(generation) }
+            if case .died(let generation) = history.advance(to: generation, closed: memory.closedGenerations(of: peer)) {
+                return .died(generation)
+            }
             if closed != 0, closed == generation { return .closed }
             if generation > 0, known >= generation, case .died(let dead) = history.currentDied() { return .died(dead) }
             return .nothing
@@ -80,7 +82,7 @@ struct ReceivingState: Sendable {
                 // A generation's number is stored when it has attached, which is before it sends.
                 return .corrupt("a message of generation \(header.generation)")
             }
-            let closed = memory.closedGeneration(of: peer)
+            let closed = memory.closedGenerations(of: peer)
             if case .died(let generation) = history.advance(to: header.generation, closed: closed) {
                 return .died(generation)
             }

@@ -51,6 +51,9 @@ extension QueueTable {
 
     private func takeSeat() throws(Failure) -> Seat {
         let process = ProcessIdentity.current
+        // Without redelivery nobody watches the others: senders may sleep for want of room that a dead receiver, often
+        // the predecessor of this one, had in its hands.
+        if attempts == 0, self[.inFlight] > 0 { try reclaim(onlyBusy: true) }
         if let seat = try takeSeat(process) { return seat }
         try reclaim()
         if let seat = try takeSeat(process) { return seat }

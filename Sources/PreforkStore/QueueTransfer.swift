@@ -200,8 +200,9 @@ extension QueueTable {
     package func close() throws(Failure) {
         try acquire()
         defer { release() }
-        self[.isClosed] = 1
+        // In this order, see `wakeReceivers`; whatever the flags say.
         receiversBell.signal()
         sendersBell.signal()
+        self[.isClosed] = 1
     }
 }

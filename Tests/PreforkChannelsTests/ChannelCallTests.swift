@@ -86,7 +86,7 @@ struct ChannelCallTests {
 
     @Test func moreLateAnswersThanTheirRingHoldsBlockNobody() async throws {
         let (near, far) = try Channel<Int>.both()
-        // Answers have a quarter of the messages' bytes, and as many as these calls take.
+        // The ring of the answers has a quarter of the bytes that the calls' has.
         let count = 1_000
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<count {

@@ -1,5 +1,6 @@
 // Shared memory that somebody has written over, and the pure parts.
 
+import Glibc
 @testable import PreforkChannels
 import PreforkEventLoop
 import PreforkStore
@@ -59,6 +60,36 @@ struct ChannelCorruptionTests {
         }
     }
 
+    @Test func aSocketThatIsShutIsCorruptAndNoEndlessLoop() async throws {
+        let (near, far) = try Channel<[UInt8]>.both()
+        try await near.send([UInt8](repeating: 0, count: 70_000))
+        let socket = near.core.memory.socket(.messages, of: .peer)
+        #expect(shutdown(socket, Int32(SHUT_RDWR)) == 0)
+        while let packet = try withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8, {
+            try DescriptorPassing.receive(into: $0, from: socket)
+        }), packet.byteCount > 0 {
+            for number in packet.descriptors { closeDescriptor(number) }
+        }
+        #expect(isCorrupt(await code { _ = try await far.receive() }))
+    }
+
+    @Test func textThatIsNoUTF8IsRepairedInItsCopy() async throws {
+        let (near, far) = try Channel<String>.both()
+        for count in [0, 1, 15, 16, 8, 1_000, 5_000] {
+            let text = String(repeating: "\u{E9}", count: count)
+            #expect(text.utf8.withContiguousStorageIfAvailable { String(copying: UnsafeRawBufferPointer($0)) } == text)
+            try await near.send(text)
+            #expect(try await far.receive() == text)
+        }
+        let broken: [UInt8] = [0x61, 0xFF, 0x62] + Array(repeating: 0xC3, count: 30)
+        #expect(broken.withUnsafeBytes { String(copying: $0) } == String(decoding: broken, as: UTF8.self))
+        // In the ring, behind the record's three words.
+        let (one, other) = try Channel<String>.both()
+        try await one.send("abcdefgh")
+        one.core.memory.scribble(0x6868_6868_FF68_6868, at: 4096 + 24)
+        #expect(try await other.receive() == "hhh\u{FFFD}hhhh")
+    }
+
     // MARK: Who may come to an end
 
     private let me = ProcessIdentity(pid: 10, startTime: 5)
@@ -79,23 +110,58 @@ struct ChannelCorruptionTests {
 
     // MARK: What a receiver is told
 
+    private let nobody = ClosedGenerations(bits: 0, newest: 5)
+    private let fourth = ClosedGenerations(bits: 1 << 4, newest: 5)
+
+    @Test func severalOrderlyEndsInARowAreNoDeaths() {
+        let closed = ClosedGenerations(bits: 0b0110_0110, newest: 7)
+        var history = PeerHistory(current: 1)
+        #expect(history.advance(to: 7, closed: closed) == .died(3))
+        #expect(history.advance(to: 7, closed: closed) == .died(4))
+        #expect(history.advance(to: 7, closed: closed) == .goOn)
+        // What is too long ago is not known.
+        #expect(!ClosedGenerations(bits: .max, newest: 70).contains(6))
+        #expect(ClosedGenerations(bits: .max, newest: 70).contains(7))
+        #expect(!ClosedGenerations(bits: .max, newest: 70).contains(71))
+    }
+
+    @Test func aReceiverThatLooksLateIsToldOfNoDeathWhereAllHaveClosed() async throws {
+        let (near, _) = try Channel<[UInt8]>.both()
+        #expect(try near.tryReceive() == nil)
+        // A hundred lives at the other end, played by as many ends over the same memory.
+        for life in UInt8(1)...100 {
+            let end = ChannelEnd(near.core.memory, .peer)
+            try end.attach()
+            if life <= 2 || life > 98 {
+                #expect(try [life].withUnsafeBytes { try end.trySend(.bytes, $0, passing: []) } == nil)
+            }
+            end.close()
+            if life == 2 { #expect(try near.tryReceive() == [1]) }
+            if life == 60 { #expect(try near.tryReceive() == [2]) }
+            if life == 60 { #expect(await code { _ = try near.tryReceive() } == .closed) }
+        }
+        #expect(try near.tryReceive() == [99])
+        #expect(try near.tryReceive() == [100])
+        #expect(await code { _ = try near.tryReceive() } == .closed)
+    }
+
     @Test func everyDeathIsToldOnceBetweenTheMessagesOfTwoGenerations() {
         var history = PeerHistory(current: 0)
-        #expect(history.advance(to: 1, closed: 0) == .goOn)
+        #expect(history.advance(to: 1, closed: nobody) == .goOn)
         #expect(history.currentDied() == .died(1))
         #expect(history.currentDied() == .goOn)
-        #expect(history.advance(to: 3, closed: 0) == .died(2))
-        #expect(history.advance(to: 3, closed: 0) == .goOn)
-        #expect(history.advance(to: 4, closed: 0) == .died(3))
-        #expect(history.advance(to: 4, closed: 0) == .goOn)
-        #expect(history.advance(to: 5, closed: 4) == .goOn)
-        #expect(history.advance(to: 4, closed: 4) == .goOn)
+        #expect(history.advance(to: 3, closed: nobody) == .died(2))
+        #expect(history.advance(to: 3, closed: nobody) == .goOn)
+        #expect(history.advance(to: 4, closed: nobody) == .died(3))
+        #expect(history.advance(to: 4, closed: nobody) == .goOn)
+        #expect(history.advance(to: 5, closed: fourth) == .goOn)
+        #expect(history.advance(to: 4, closed: fourth) == .goOn)
     }
 
     @Test func theDeathsBeforeAReceiverCameAreNoNews() {
         var history = PeerHistory(current: 5)
-        #expect(history.advance(to: 3, closed: 0) == .goOn)
-        #expect(history.advance(to: 5, closed: 0) == .goOn)
+        #expect(history.advance(to: 3, closed: nobody) == .goOn)
+        #expect(history.advance(to: 5, closed: nobody) == .goOn)
         #expect(history.currentDied() == .died(5))
     }
 

@@ -4,6 +4,7 @@
 import PreforkEventLoop
 import PreforkStore
 import PreforkTestSupport
+import Synchronization
 import Testing
 
 struct HandlerError: Error {}
@@ -89,6 +90,37 @@ struct ChannelModeTests {
         }
         try await near.send([UInt8](repeating: 0, count: 900))
         try await eventually("all are answered") { log.all.count == 1023 }
+    }
+
+    @Test func whatASendTakesEarlyIsNewsForTheServer() async throws {
+        let (near, far) = try Channel<Int>.both()
+        // The mode without the server, which is the one to be told.
+        try far.end.attach()
+        far.end.receiving.withLock { $0.mode = .passive }
+        try await near.send(1)
+        let epoch = far.end.waiters.epoch
+        #expect(far.end.spill())
+        #expect(far.end.waiters.epoch != epoch)
+        #expect(try far.end.takePassive()?.0.type == .message)
+        #expect(try far.end.takePassive() == nil)
+    }
+
+    @Test func whatWasTakenEarlyComesOutInOrder() {
+        var inbox = PassiveInbox()
+        var next: UInt64 = 0
+        for id in UInt64(0)..<1_000 {
+            inbox.append((ByteRingHeader(type: .message, id: id), nil))
+            if id % 3 > 0 {
+                #expect(inbox.popFirst()?.0.id == next)
+                next += 1
+            }
+        }
+        #expect(!inbox.hasRoom(limit: 24 * (999 - Int(next))) && inbox.hasRoom(limit: 24 * (1_000 - Int(next))))
+        while let (header, _) = inbox.popFirst() {
+            #expect(header.id == next)
+            next += 1
+        }
+        #expect(next == 1_000 && inbox.hasRoom(limit: 0))
     }
 
     @Test func theFirstUseOfAnEndDecidesItsMode() async throws {

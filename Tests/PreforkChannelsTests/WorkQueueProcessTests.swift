@@ -66,6 +66,13 @@ struct WorkQueueProcessTests {
         #expect(try await lines("full", way) == ["sender ends with 0, 4 before, free true"])
     }
 
+    @Test func aSuccessorGivesSleepingSendersTheRoomOfADeadReceiver() async throws {
+        #expect(
+            try await lines("lost-room") == [
+                "successor has 1048576", "sender ends with 0, successor with 0",
+            ])
+    }
+
     @Test func aForkedChildIsAnotherReceiver() async throws {
         #expect(
             try await lines("forked-delivery") == [

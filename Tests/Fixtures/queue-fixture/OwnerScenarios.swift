@@ -148,6 +148,30 @@ func busyScenario(_ arguments: [String]) throws {
     killAndReap(sender)
 }
 
+/// Without redelivery: receivers are killed while they copy messages that fill the queue, and a sender sleeps.
+func lostRoomScenario(_ arguments: [String]) throws {
+    let size = 1 << 20
+    let queue = try WorkQueue<[UInt8]>(name: "room", WorkQueueOptions(capacity: 4 * size, messageLimit: size))
+    let message = [UInt8](repeating: 7, count: size)
+    var receivers: [Int32] = []
+    while receivers.count < 4 {
+        let receiver = try child { while true { _ = try queue.receiveBlocking() } }
+        receivers.append(receiver)
+        while true {
+            while try queue.trySend(message) {}
+            stop(receiver)
+            // One that is stopped in the lock is no use here.
+            if queue.inFlight == receivers.count, (try? queue.reclaim()) == 0 { break }
+            kill(receiver, SIGCONT)
+        }
+    }
+    let sender = try child { try queue.sendBlocking(message) }
+    until { state(of: sender) == "S" }
+    for receiver in receivers { killAndReap(receiver) }
+    let successor = try child { say("successor has \(try queue.receiveBlocking().message.count)") }
+    say("sender ends with \(waitForEnd(sender)), successor with \(waitForEnd(successor))")
+}
+
 /// `full WAY`: a sender waits for room, which a receiver in another process makes.
 func fullScenario(_ arguments: [String]) throws {
     let queue = try WorkQueue<[UInt8]>(name: "full", WorkQueueOptions(capacity: 4096))

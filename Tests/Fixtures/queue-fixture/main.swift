@@ -9,6 +9,7 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "stopped-owner": stoppedOwnerScenario,
     "poison": poisonScenario,
     "busy": busyScenario,
+    "lost-room": lostRoomScenario,
     "full": fullScenario,
     "forked-delivery": forkedDeliveryScenario,
     "ping-pong": pingPongScenario,
