@@ -1,7 +1,7 @@
 // A lock between processes that outlives its owner.
 
-package import CPrefork
-package import Glibc
+import CPrefork
+import Glibc
 
 /// A mutex in memory that several processes share (pthread_mutexattr_setrobust(3)). When its owner is killed, the kernel
 /// hands it to the next one who asks, with the news that the owner died.

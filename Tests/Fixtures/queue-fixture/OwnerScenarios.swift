@@ -74,9 +74,9 @@ func newcomerScenario(_ arguments: [String]) throws {
     let owner = try child {
         let delivery = try queue.receiveBlocking()
         say("owner has \(delivery.message)")
-        while true { pause() }
+        raise(SIGSTOP)
     }
-    until { queue.inFlight == 1 }
+    until { state(of: owner) == "T" }
     kill(waiter, SIGCONT)
     until { state(of: waiter) == "S" }
     killAndReap(owner)
