@@ -30,5 +30,3 @@ int cprefork_lock(void *lock, int64_t timeout_ns) {
 }
 
 int cprefork_lock_recovered(void *lock) { return pthread_mutex_consistent(lock); }
-
-int cprefork_unlock(void *lock) { return pthread_mutex_unlock(lock); }

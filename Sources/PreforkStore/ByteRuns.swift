@@ -1,10 +1,22 @@
 // Comparing and copying short runs of bytes without a call.
+//
+// What most keys and values are is inlined; what is longer or very short is a call, so that the functions which use this
+// stay small enough for the processor to look ahead, and for the compiler to inline.
 
-/// Whether two equally long runs of bytes are the same.
-///
-/// By words, the last of which overlaps the one before: no loop over single bytes for any length from 4 on.
+/// Whether two equally long runs of bytes are the same. By words, the last of which overlaps the one before.
 @inline(__always)
 func areEqual(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool {
+    if count > 16 || count < 8 { return areOddRunsEqual(a, b, count: count) }
+    // A short string lies in two words that were stored for this very look, and a load across both has to wait until
+    // they are in the cache: not one here, from twelve bytes on.
+    if count >= 12 {
+        return word(a, 0) == word(b, 0) && half(a, 8) == half(b, 8) && half(a, count &- 4) == half(b, count &- 4)
+    }
+    return word(a, 0) == word(b, 0) && word(a, count &- 8) == word(b, count &- 8)
+}
+
+@inline(never)
+private func areOddRunsEqual(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool {
     if count >= 8 {
         var position = 0
         let last = count &- 8
@@ -19,26 +31,30 @@ func areEqual(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool 
     return true
 }
 
-/// Copies short runs by words as above; long ones as memcpy(3) does.
+/// Copies a run of bytes; the two do not overlap.
 @inline(__always)
 func copyBytes(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int) {
-    if count > 256 {
-        target.copyMemory(from: source, byteCount: count)
+    if count > 64 || count < 8 {
+        copyOddRun(source, target, count)
+    } else if count >= 32 {
+        copyPair(source, target, 0)
+        copyPair(source, target, 16)
+        copyPair(source, target, count &- 32)
+        copyPair(source, target, count &- 16)
     } else if count >= 16 {
-        var position = 0
-        let last = count &- 16
-        while position < last {
-            copyPair(source, target, position)
-            position &+= 16
-        }
-        copyPair(source, target, last)
-    } else if count >= 8 {
+        copyPair(source, target, 0)
+        copyPair(source, target, count &- 16)
+    } else {
         let end = word(source, count &- 8)
         target.storeBytes(of: word(source, 0), as: UInt64.self)
         target.storeBytes(of: end, toByteOffset: count &- 8, as: UInt64.self)
-    } else {
-        for index in 0..<count { target.storeBytes(of: byte(source, index), toByteOffset: index, as: UInt8.self) }
     }
+}
+
+@inline(never)
+private func copyOddRun(_ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _ count: Int) {
+    if count >= 8 { return target.copyMemory(from: source, byteCount: count) }
+    for index in 0..<count { target.storeBytes(of: byte(source, index), toByteOffset: index, as: UInt8.self) }
 }
 
 @inline(__always)

@@ -8,27 +8,38 @@ struct KeyHash {
     @inline(__always)
     init(_ key: UnsafeRawBufferPointer, _ secrets: Secrets) {
         let count = key.count
-        var seed = secrets.a
-        var low: UInt64 = 0
-        var high: UInt64 = 0
-        if count <= 16 {
-            if count >= 4 {
-                let step = (count >> 3) << 2
-                low = Self.four(key, 0) << 32 | Self.four(key, step)
-                high = Self.four(key, count - 4) << 32 | Self.four(key, count - 4 - step)
-            } else if count > 0 {
-                low = UInt64(key[0]) << 16 | UInt64(key[count >> 1]) << 8 | UInt64(key[count - 1])
-            }
-        } else {
-            var position = 0
-            while count - position > 16 {
-                seed = Self.mix(Self.eight(key, position) ^ secrets.b, Self.eight(key, position + 8) ^ seed)
-                position += 16
-            }
-            low = Self.eight(key, count - 16)
-            high = Self.eight(key, count - 8)
+        guard count >= 4, count <= 16 else {
+            self = Self.ofOddLength(key, secrets)
+            return
         }
+        // A 0, a 4 or an 8.
+        let step = (count >> 3) << 2
+        let low = Self.four(key, 0) << 32 | Self.four(key, step)
+        let high = Self.four(key, count &- 4) << 32 | Self.four(key, count &- 4 &- step)
+        self.init(low, high, seed: secrets.a, count, secrets)
+    }
+
+    @inline(__always)
+    private init(_ low: UInt64, _ high: UInt64, seed: UInt64, _ count: Int, _ secrets: Secrets) {
         bits = Self.mix(secrets.c ^ UInt64(truncatingIfNeeded: count), Self.mix(low ^ secrets.b, high ^ seed) ^ secrets.d)
+    }
+
+    /// Seldom: a call, which keeps the operations that begin with a hash short.
+    @inline(never)
+    private static func ofOddLength(_ key: UnsafeRawBufferPointer, _ secrets: Secrets) -> KeyHash {
+        let count = key.count
+        guard count > 16 else {
+            let low =
+                count == 0 ? 0 : UInt64(key[0]) << 16 | UInt64(key[count >> 1]) << 8 | UInt64(key[count - 1])
+            return KeyHash(low, 0, seed: secrets.a, count, secrets)
+        }
+        var seed = secrets.a
+        var position = 0
+        while count - position > 16 {
+            seed = mix(eight(key, position) ^ secrets.b, eight(key, position + 8) ^ seed)
+            position += 16
+        }
+        return KeyHash(eight(key, count - 16), eight(key, count - 8), seed: seed, count, secrets)
     }
 
     init(bits: UInt64) {

@@ -86,6 +86,17 @@ extension SharedStore {
     /// - Returns: how many bytes the value has; nil when the key is not there or has expired.
     /// - Throws: `.valueTooLarge` when the buffer is too small.
     public func get(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
+        if let start = buffer.baseAddress {
+            let count = key.utf8.withContiguousStorageIfAvailable {
+                table.quickCopy(UnsafeRawBufferPointer($0), to: start, room: buffer.count)
+            }
+            if let count, count >= 0 { return count }
+        }
+        return try getSlowly(key, into: buffer)
+    }
+
+    @inline(never)
+    private func getSlowly(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
             let count: Int? = table.read(raw, table.hash(raw)) { view, _ in

@@ -10,6 +10,7 @@ extension SharedStore {
     public func set<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) {
+        if expires == nil, value.withSharedBytes({ putQuickly(key, $0, $1) }) { return }
         var failure: StoreError?
         _ = value.withSharedBytes { put(key, $0, $1, expires, .always, &failure) }
         if let failure { throw failure }
@@ -73,6 +74,12 @@ extension SharedStore {
         try set(key, stored: StoredValue(value, codec: codec), expires: expires, if: .ifPresent)
     }
 
+    /// What nearly every `set` is; false when nothing was done.
+    @usableFromInline
+    func putQuickly(_ key: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        key.utf8.withContiguousStorageIfAvailable { table.quickPut(UnsafeRawBufferPointer($0), kind, bytes) } ?? false
+    }
+
     /// The part of `set` that is the same for all types.
     @usableFromInline
     func put(
@@ -107,6 +114,15 @@ extension SharedStore {
     /// - Throws: `.mismatch` when the value is no integer, `.overflow`; the value is then as it was.
     @discardableResult
     public func increment(_ key: String, by amount: Int64 = 1) throws(StoreError) -> Int64 {
+        let sum = key.utf8.withContiguousStorageIfAvailable {
+            table.quickIncrement(UnsafeRawBufferPointer($0), by: amount)
+        }
+        if let sum, let sum { return sum }
+        return try incrementSlowly(key, by: amount)
+    }
+
+    @inline(never)
+    private func incrementSlowly(_ key: String, by amount: Int64) throws(StoreError) -> Int64 {
         try withKey(key) { (raw) throws(StoreError) in try table.increment(raw, by: amount) }
     }
 

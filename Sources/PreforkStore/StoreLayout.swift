@@ -18,7 +18,8 @@
 /// | guard        | 4 KiB                                 | nobody: a torn length stays inside  |
 package struct StoreLayout: Equatable, Sendable {
     static let slabBytes = 4096
-    static let unitBytes = 64
+    static let unitBytes = 1 << unitShift
+    static let unitShift = 6
     static let unitsPerSlab = 64
     static let slotsPerBucket = 7
     static let bucketBytes = 64

@@ -16,10 +16,9 @@ extension StoreTable {
     @inline(__always)
     func lock(_ stripe: Int, timeout: Int64? = nil) throws(StoreError) {
         do throws(SystemError) {
-            if try robustLock(stripe).lock(timeout: timeout ?? lockTimeout) == .ownerDied {
-                // First the mark, then the lock's own: whoever dies in between leaves a lock whose owner died.
-                memory[stripeOffset(stripe) + Stripe.needsRecovery] = 1
-                robustLock(stripe).declareRecovered()
+            switch try robustLock(stripe).lock(timeout: timeout ?? lockTimeout) {
+            case .clean: break
+            case .ownerDied: noteDeath(stripe)
             }
         } catch {
             if error.errno == .timedOut || error.errno == .busy { throw StoreError(.busy) }
@@ -32,6 +31,26 @@ extension StoreTable {
             unlock(stripe)
             throw error
         }
+    }
+
+    /// Takes a stripe's lock if it is free and in order.
+    @inline(__always)
+    func lockAtOnce(_ stripe: Int) -> Bool {
+        switch robustLock(stripe).tryLock() {
+        case nil: return false
+        case .clean?: break
+        case .ownerDied?: noteDeath(stripe)
+        }
+        if memory[stripeOffset(stripe) &+ Stripe.needsRecovery] == 0 { return true }
+        unlock(stripe)
+        return false
+    }
+
+    /// First the mark, then the lock's own: whoever dies in between leaves a lock whose owner died.
+    @inline(never)
+    private func noteDeath(_ stripe: Int) {
+        memory[stripeOffset(stripe) + Stripe.needsRecovery] = 1
+        robustLock(stripe).declareRecovered()
     }
 
     @inline(__always)

@@ -24,19 +24,21 @@ package final class StoreTable: Sendable {
 
     // What every look-up needs of the layout, computed once.
     private let bucketsPerStripe: Int
-    private let unitEnd: Int
+    private let unitSpan: UInt
+    private let blocks: SharedWords
 
     /// A new store, empty.
     package init(_ capacity: StoreCapacity, evicts: Bool, lockTimeout: Int64) throws(StoreError) {
         layout = try StoreLayout(capacity, evicts: evicts)
         bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
-        unitEnd = layout.slabs * StoreLayout.unitsPerSlab
+        unitSpan = UInt((layout.slabs - 1) * StoreLayout.unitsPerSlab)
         self.lockTimeout = lockTimeout
         do {
             file = try MemoryFile(name: "prefork-store", byteCount: layout.byteCount)
             bell = try EventCounter()
             mapping = try SharedMapping(file, byteCount: layout.byteCount)
             memory = SharedWords(base: mapping.base)
+            blocks = SharedWords(base: mapping.base + layout.slabsOffset)
             for stripe in 0..<layout.stripes {
                 _ = try RobustLock.make(at: mapping.base + layout.stripesOffset + stripe * StoreLayout.stripeBytes)
             }
@@ -74,7 +76,7 @@ package final class StoreTable: Sendable {
         }
         layout = try Self.layout(of: file, size: size)
         bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
-        unitEnd = layout.slabs * StoreLayout.unitsPerSlab
+        unitSpan = UInt((layout.slabs - 1) * StoreLayout.unitsPerSlab)
         do throws(SystemError) {
             mapping = try SharedMapping(file, byteCount: size)
         } catch {
@@ -84,6 +86,7 @@ package final class StoreTable: Sendable {
         self.bell = bell
         self.lockTimeout = lockTimeout
         memory = SharedWords(base: mapping.base)
+        blocks = SharedWords(base: mapping.base + layout.slabsOffset)
         secrets = KeyHash.Secrets(
             a: memory[Header.secrets], b: memory[Header.secrets + 8], c: memory[Header.secrets + 16],
             d: memory[Header.secrets + 24])
@@ -119,12 +122,12 @@ package final class StoreTable: Sendable {
     /// Where a block's bytes are.
     @inline(__always)
     func blockBytes(_ block: Int) -> UnsafeMutableRawPointer {
-        memory.base + (layout.slabsOffset &+ block &* StoreLayout.unitBytes)
+        blocks.base + block &* StoreLayout.unitBytes
     }
 
     @inline(__always)
     func slabBytes(_ slab: Int) -> UnsafeMutableRawPointer {
-        memory.base + (layout.slabsOffset &+ slab &* StoreLayout.slabBytes)
+        blocks.base + slab &* StoreLayout.slabBytes
     }
 
     /// Whether a reference can be one: its block begins inside the slabs. From there on, the guard after the last slab
@@ -132,8 +135,7 @@ package final class StoreTable: Sendable {
     @inline(__always)
     func isInRange(_ reference: EntryReference) -> Bool {
         // One comparison: what is below the first wraps around.
-        UInt(bitPattern: reference.block &- StoreLayout.unitsPerSlab)
-            < UInt(bitPattern: unitEnd &- StoreLayout.unitsPerSlab)
+        UInt(bitPattern: reference.block &- StoreLayout.unitsPerSlab) < unitSpan
     }
 
     @inline(__always)

@@ -82,25 +82,7 @@ extension StoreTable {
     /// Puts a value in the place of another one, or of none. The caller holds the stripe's lock.
     ///
     /// Nothing in here suspends, runs foreign code or traps on input; all of it is done when it returns.
-    @inline(__always)
     func replace(
-        _ place: EntryPlace, _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ value: RawValue, expiry: UInt64
-    ) throws(StoreError) {
-        let stripe = hash.stripe(of: layout.stripes)
-        let shape = EntryShape(keyBytes: key.count, valueBytes: value.bytes.count)
-        // Most writes put a value in the place of one of its size: no count changes, and nothing has to make room.
-        if shape.slabs == 0, expiry == 0, let slot = place.slot, let old = place.view, old.expiry == 0,
-            old.shape == shape, let block = allocateBlock(shape.blockClass, stripe: stripe)
-        {
-            write(key, hash, value, expiry: 0, at: block, shape)
-            commit(block, at: slot, after: place.reference, isNew: false, hash)
-            freeBlock(place.reference.block, stripe: stripe)
-            return
-        }
-        try replaceSlowly(place, key, hash, value, expiry: expiry)
-    }
-
-    private func replaceSlowly(
         _ found: EntryPlace, _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ value: RawValue, expiry: UInt64
     ) throws(StoreError) {
         let stripe = hash.stripe(of: layout.stripes)

@@ -12,8 +12,7 @@ import Glibc
 /// `Synchronization.Mutex` must not be used for this: its futex is private to one process.
 package struct RobustLock: @unchecked Sendable {
     // Sendable: the memory is shared on purpose, and only the C library touches it.
-    @usableFromInline
-    let memory: UnsafeMutableRawPointer
+    private let memory: UnsafeMutableRawPointer
 
     /// How many bytes a lock takes in a layout.
     package static let byteCount = Int(CPREFORK_LOCK_BYTES)
@@ -21,7 +20,6 @@ package struct RobustLock: @unchecked Sendable {
     /// The lock at `memory`, which has been made by `make` in this process or an ancestor.
     ///
     /// - Parameter memory: `byteCount` bytes, aligned to 8, mapped shared.
-    @inlinable
     package init(at memory: UnsafeMutableRawPointer) {
         self.memory = memory
     }
@@ -45,10 +43,22 @@ package struct RobustLock: @unchecked Sendable {
     /// - Parameter timeout: in nanoseconds; negative waits for ever, 0 only tries.
     /// - Throws: ETIMEDOUT or EBUSY when somebody else holds it so long, for example a process that is stopped;
     ///   ENOTRECOVERABLE when somebody has unlocked it without `declareRecovered`.
-    @inlinable
     package func lock(timeout: Int64 = -1) throws(SystemError) -> Acquisition {
-        let error = cprefork_lock(memory, timeout)
+        let error = cprefork_try_lock(memory)
+        return error == 0 ? .clean : try finishLocking(error, timeout)
+    }
+
+    /// Takes the lock if nobody else has it; why it is not to be had is for `lock` to say.
+    ///
+    /// - Returns: nil when it was not taken.
+    package func tryLock() -> Acquisition? {
+        let error = cprefork_try_lock(memory)
         if error == 0 { return .clean }
+        return error == EOWNERDEAD ? .ownerDied : nil
+    }
+
+    private func finishLocking(_ first: Int32, _ timeout: Int64) throws(SystemError) -> Acquisition {
+        let error = first == EBUSY && timeout != 0 ? cprefork_lock(memory, timeout) : first
         if error == EOWNERDEAD { return .ownerDied }
         try Self.check(error, "pthread_mutex_clocklock")
         return .clean
@@ -58,13 +68,11 @@ package struct RobustLock: @unchecked Sendable {
         _ = cprefork_lock_recovered(memory)
     }
 
-    @inlinable
     package func unlock() {
         _ = cprefork_unlock(memory)
     }
 
-    @usableFromInline
-    static func check(_ error: Int32, _ call: String) throws(SystemError) {
+    private static func check(_ error: Int32, _ call: String) throws(SystemError) {
         if error != 0 { throw SystemError(call, Errno(rawValue: error)) }
     }
 }

@@ -4,6 +4,7 @@
 #define CPREFORK_H
 
 // No _GNU_SOURCE here: the Glibc module is built without it, and two readings of one struct do not mix.
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -146,6 +147,9 @@ enum { CPREFORK_LOCK_BYTES = 64 };
 
 int cprefork_lock_init(void *lock);
 
+/// As `cprefork_lock` with no time; in line, because a write to the store has nothing longer in it.
+static inline int cprefork_try_lock(void *lock) { return pthread_mutex_trylock((pthread_mutex_t *)lock); }
+
 /// EOWNERDEAD: taken, and the last owner died with it. EBUSY or ETIMEDOUT: not taken within the time; negative waits
 /// for ever, 0 not at all (pthread_mutex_clocklock(3), glibc 2.30).
 int cprefork_lock(void *lock, int64_t timeout_ns);
@@ -153,7 +157,7 @@ int cprefork_lock(void *lock, int64_t timeout_ns);
 /// What a dead owner had begun has been put in order. Without it, unlocking makes the lock unusable for ever.
 int cprefork_lock_recovered(void *lock);
 
-int cprefork_unlock(void *lock);
+static inline int cprefork_unlock(void *lock) { return pthread_mutex_unlock((pthread_mutex_t *)lock); }
 
 // ---- names ----------------------------------------------------------------------------------------------------
 

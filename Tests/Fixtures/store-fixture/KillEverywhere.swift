@@ -132,7 +132,7 @@ func stoppedWriterScenario(_ arguments: [String]) throws {
     let value: [UInt8]? = try store.get("key")
     say("read \(value == small || value == other), all \(store.getAll().count), keys \(store.keys()), count \(store.count)")
     say("several \(try store.get(several: ["key"]).count)")
-    say("written elsewhere \(try (0..<500).count { index in (try? store.set("other \(index)", index)) != nil } > 400)")
+    say("written elsewhere \((0..<500).count { index in (try? store.set("other \(index)", index)) != nil } > 400)")
     stepping_release(pid)
     say("child \(join(pid))")
     try store.set("key", 1)
