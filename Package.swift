@@ -91,7 +91,7 @@ let package = Package(
             swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         .target(
-            name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkTestSupport"],
+            name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
             path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
@@ -115,6 +115,6 @@ let package = Package(
         tests(
             "PreforkTests",
             of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server", "shared-counter"]),
-        tests("HelloServerTests", of: ["hello-server", "Prefork"]),
+        tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]
 )

@@ -32,23 +32,6 @@ func join(_ pid: pid_t) -> Int32 {
     return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
 }
 
-/// SplitMix64: the same numbers for the same seed.
-struct Random: RandomNumberGenerator {
-    var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-}
-
 /// Counters that all children share; each is written by one process at a time.
 struct SharedCounters: @unchecked Sendable {
     // Sendable: the memory is never unmapped, and a counter is one aligned word.

@@ -21,7 +21,7 @@ func historyScenario(_ arguments: [String]) throws {
 }
 
 private func record(_ store: SharedStore, _ process: Int, _ seed: UInt64, _ count: Int) throws {
-    var random = Random(seed &* 101 &+ UInt64(process))
+    var random = SplitMix64(seed: seed &* 101 &+ UInt64(process))
     var lines = ""
     for index in 0..<count {
         let key = "k\(random.below(3))"

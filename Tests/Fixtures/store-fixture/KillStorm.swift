@@ -3,6 +3,7 @@
 import Glibc
 import Prefork
 import PreforkStore
+import PreforkSystem
 
 private enum Storm {
     static let keys = 200
@@ -22,7 +23,7 @@ func killStormScenario(_ arguments: [String]) throws {
     let reader = try child { readForEver(store, counters, seed) }
     var writers: [pid_t] = []
     for index in 0..<Storm.writers { writers.append(try child { try writeForEver(store, counters, index, seed) }) }
-    var random = Random(seed)
+    var random = SplitMix64(seed: seed)
     for kill in 0..<kills {
         usleep(UInt32(50 + random.below(800)))
         let index = random.below(Storm.writers)
@@ -57,7 +58,7 @@ private func report(_ store: SharedStore, _ counters: SharedCounters, _ kills: I
 }
 
 private func readForEver(_ store: SharedStore, _ counters: SharedCounters, _ seed: UInt64) {
-    var random = Random(seed ^ 0xABCD)
+    var random = SplitMix64(seed: seed ^ 0xABCD)
     let accounts = (0..<Storm.accounts).map { "account \($0)" }
     while true {
         counters[2] += 1
@@ -79,7 +80,7 @@ private func readForEver(_ store: SharedStore, _ counters: SharedCounters, _ see
 }
 
 private func writeForEver(_ store: SharedStore, _ counters: SharedCounters, _ writer: Int, _ seed: UInt64) throws {
-    var random = Random(seed &* 31 &+ UInt64(writer))
+    var random = SplitMix64(seed: seed &* 31 &+ UInt64(writer))
     while true {
         let key = random.below(Storm.keys)
         do {
@@ -106,7 +107,7 @@ private func writeForEver(_ store: SharedStore, _ counters: SharedCounters, _ wr
     }
 }
 
-private func transfer(_ store: SharedStore, _ random: inout Random) throws(StoreError) {
+private func transfer(_ store: SharedStore, _ random: inout SplitMix64) throws(StoreError) {
     let from = random.below(Storm.accounts)
     let to = (from + 1 + random.below(Storm.accounts - 1)) % Storm.accounts
     let amount = Int64(random.below(20))
