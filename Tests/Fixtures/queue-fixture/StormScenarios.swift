@@ -2,6 +2,7 @@
 
 import Prefork
 import PreforkChannels
+import PreforkFixtureSupport
 import PreforkStore
 import PreforkSystem
 
