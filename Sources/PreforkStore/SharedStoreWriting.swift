@@ -10,9 +10,7 @@ extension SharedStore {
     public func set<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) {
-        var failure: StoreError?
-        _ = value.withSharedBytes { put(key, $0, $1, expires, .always, &failure) }
-        if let failure { throw failure }
+        _ = try put(key, value, expires, if: .always)
     }
 
     /// Stores a value by the store's codec.
@@ -44,10 +42,7 @@ extension SharedStore {
     public func add<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) -> Bool {
-        var failure: StoreError?
-        let isDone = value.withSharedBytes { put(key, $0, $1, expires, .ifAbsent, &failure) }
-        if let failure { throw failure }
-        return isDone
+        try put(key, value, expires, if: .ifAbsent)
     }
 
     /// As `add`, by the store's codec.
@@ -60,10 +55,7 @@ extension SharedStore {
     public func replace<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) -> Bool {
-        var failure: StoreError?
-        let isDone = value.withSharedBytes { put(key, $0, $1, expires, .ifPresent, &failure) }
-        if let failure { throw failure }
-        return isDone
+        try put(key, value, expires, if: .ifPresent)
     }
 
     /// As `replace`, by the store's codec.
@@ -71,6 +63,17 @@ extension SharedStore {
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws -> Bool {
         try set(key, stored: StoredValue(value, codec: codec), expires: expires, if: .ifPresent)
+    }
+
+    /// The part of `set` that knows the type; in the caller, where it is the few instructions that lend the bytes.
+    @inlinable @inline(__always)
+    func put<Value: SharedValue>(
+        _ key: String, _ value: Value, _ expires: Duration?, if condition: PutCondition
+    ) throws(StoreError) -> Bool {
+        var failure: StoreError?
+        let isDone = value.withSharedBytes { put(key, $0, $1, expires, condition, &failure) }
+        if let failure { throw failure }
+        return isDone
     }
 
     /// The part of `set` that is the same for all types.
