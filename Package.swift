@@ -80,18 +80,24 @@ let package = Package(
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
-        program("fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork"]),
-        program("subprocess-fixture", path: "Tests/Fixtures/subprocess-fixture", on: ["Prefork", "PreforkSubprocess"]),
-        program("store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "Stepping"]),
+        .target(
+            name: "PreforkFixtureSupport", dependencies: ["PreforkSystem"], path: "Tests/Fixtures/Support",
+            swiftSettings: settings),
+        program("fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program(
+            "subprocess-fixture", path: "Tests/Fixtures/subprocess-fixture",
+            on: ["Prefork", "PreforkSubprocess", "PreforkFixtureSupport"]),
+        program(
+            "store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "PreforkFixtureSupport", "Stepping"]),
         .target(name: "Stepping", path: "Tests/Stepping"),
-        program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork"]),
-        program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork"]),
+        program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         .target(
-            name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkTestSupport"],
+            name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
             path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
@@ -115,6 +121,6 @@ let package = Package(
         tests(
             "PreforkTests",
             of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server", "shared-counter"]),
-        tests("HelloServerTests", of: ["hello-server", "Prefork"]),
+        tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]
 )

@@ -11,6 +11,7 @@ final class Acceptor: @unchecked Sendable {
     private let report: @Sendable (ServingEvent) -> Void
     private let connections = ConnectionSet()
     private let slot: WaitSlot
+    /// Set by `init`; its closure needs what else `init` sets.
     private var watch: Watch!
     private var isWatching = false
     private var isPaused = false

@@ -70,6 +70,8 @@ public final class ByteReader: @unchecked Sendable {
     }
 
     /// Marks the first `count` buffered bytes as read. On the loop only.
+    ///
+    /// - Parameter count: in bytes; more than `bufferedCount`, or less than 0, is a mistake of the program and ends it.
     public func consume(_ count: Int) {
         assertOnLoop()
         buffer.consume(count)
@@ -101,10 +103,11 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads what has arrived, or waits for something to arrive.
     ///
-    /// - Parameter count: at most so many bytes; must be above zero.
+    /// - Parameter count: at most so many bytes; above zero.
     /// - Returns: at least one byte; nil at the end of the stream.
+    /// - Throws: `.badArgument` for a count that is not above zero.
     public func read(atMost count: Int) async throws -> [UInt8]? {
-        precondition(count > 0, "read(atMost: \(count))")
+        guard count > 0 else { throw StreamError(.badArgument("read(atMost: \(count))")) }
         return try await exclusively { reader in
             try await reader.ensureBytes() ? reader.take(min(count, reader.buffer.count)) : nil
         }
@@ -112,9 +115,11 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads `count` bytes.
     ///
-    /// - Throws: `.endOfStream` when the stream ends before; the bytes that came stay readable.
+    /// - Throws: `.endOfStream` when the stream ends before; the bytes that came stay readable. `.badArgument` for a
+    ///   count below zero.
     public func read(exactly count: Int) async throws -> [UInt8] {
-        precondition(count >= 0, "read(exactly: \(count))")
+        // The count may be a peer's word, such as the length in a head.
+        guard count >= 0 else { throw StreamError(.badArgument("read(exactly: \(count))")) }
         return try await exclusively { reader in
             while reader.buffer.count < count {
                 guard try await reader.receive(atLeast: count - reader.buffer.count) else {
@@ -127,10 +132,11 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads into the caller's memory, past the buffer when that is empty.
     ///
-    /// - Parameter destination: must not be empty and must stay valid until the call returns.
+    /// - Parameter destination: must stay valid until the call returns.
     /// - Returns: how many bytes were read, at least one; 0 at the end of the stream.
+    /// - Throws: `.badArgument` for an empty destination.
     public func read(into destination: UnsafeMutableRawBufferPointer) async throws -> Int {
-        precondition(destination.count > 0, "read(into:) with an empty buffer")
+        guard destination.count > 0 else { throw StreamError(.badArgument("read(into:) with an empty buffer")) }
         let target = UncheckedBuffer(destination)
         return try await exclusively { reader in try await reader.receive(into: target.bytes) }
     }
@@ -138,17 +144,17 @@ public final class ByteReader: @unchecked Sendable {
     /// Reads up to and including `delimiter`.
     ///
     /// - Parameters:
-    ///   - delimiter: must not be empty.
+    ///   - delimiter: one byte or more.
     ///   - limit: how many bytes the result may have, delimiter included.
     /// - Throws: `.limitExceeded` when no delimiter is among the first `limit` bytes; `.endOfStream` when the stream
-    ///   ends first. What has come stays readable in both cases.
+    ///   ends first. What has come stays readable in both cases. `.badArgument` for an empty delimiter.
     public func read(until delimiter: String, limit: Int) async throws -> [UInt8] {
         try await read(until: Array(delimiter.utf8), limit: limit)
     }
 
     /// Reads up to and including `delimiter`, as `read(until:limit:)` with a String.
     public func read(until delimiter: [UInt8], limit: Int) async throws -> [UInt8] {
-        precondition(!delimiter.isEmpty, "read(until:) with an empty delimiter")
+        guard !delimiter.isEmpty else { throw StreamError(.badArgument("read(until:) with an empty delimiter")) }
         return try await exclusively { reader in
             var searched = 0
             while true {
@@ -301,6 +307,7 @@ extension ByteReader {
     }
 
     private func assertOnLoop() {
+        // Which thread calls is decided by the program's code, not by what it reads; going on would be a data race.
         precondition(channel.loop.isCurrent, "buffered bytes are looked at on the reader's own event loop")
     }
 }

@@ -63,6 +63,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     ///
     /// Blocks. Must not be called on a loop's thread.
     package func run(until isDone: () -> Bool) throws(SystemError) {
+        // A loop inside a loop's job would stop the outer one for good. That is how a program is written, whatever it
+        // reads.
         precondition(ThreadLoop.current == nil, "an event loop already runs on this thread")
         ThreadLoop.current = Unmanaged.passUnretained(self).toOpaque()
         defer {

@@ -25,6 +25,7 @@ extension EventLoop {
     /// The runtime's question when it cannot tell by itself where it is: an actor on this loop is isolated on its
     /// thread, whichever way its job came in.
     public func checkIsolated() {
+        // It must not return elsewhere. Only code that claims a wrong actor comes here, whatever its input.
         precondition(isCurrent, "the caller is not on this event loop's thread")
     }
 
@@ -76,7 +77,8 @@ extension EventLoop {
         started(task)
         let completion: Completion = box
         try run { completion.isDone }
-        return try box.result!.get()  // `run(until:)` has returned, so there is a result
+        // `run(until:)` has returned, so there is a result.
+        return try box.result!.get()
     }
 }
 

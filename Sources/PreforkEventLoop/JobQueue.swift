@@ -10,6 +10,7 @@ struct JobQueue: ~Copyable {
         var isMainActor: Bool
     }
 
+    /// Never empty, so its address is never nil.
     private var entries: UnsafeMutableBufferPointer<Entry>
     private var head = 0
     private(set) var count = 0

@@ -59,6 +59,7 @@
         var isMainExecutor: Bool { true }
 
         func checkIsolated() {
+            // What the runtime asks for: it must not return elsewhere. Only code that claims a wrong actor comes here.
             precondition(loop.isCurrent, "the caller is not on the main actor's event loop")
         }
 

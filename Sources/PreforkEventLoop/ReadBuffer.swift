@@ -37,6 +37,7 @@ struct ReadBuffer: ~Copyable {
             capacity = preferredCapacity
         }
         if capacity - end < max(1, wanted) { makeRoom(for: max(wanted, ChunkPool.chunkSize / 4), pool: &pool) }
+        // Without memory the capacity is 0, and `makeRoom` has allocated.
         return UnsafeMutableRawBufferPointer(start: base! + end, count: capacity - end)
     }
 
@@ -57,6 +58,8 @@ struct ReadBuffer: ~Copyable {
 
     /// Drops `count` bytes at the front; `count` must not be above `self.count`.
     mutating func consume(_ count: Int) {
+        // Whoever consumes has looked at so many bytes. One who has not would take what comes later for what it
+        // skipped, which is worse than an end: that is how requests are smuggled.
         precondition(count >= 0 && count <= self.count, "consuming \(count) of \(self.count) bytes")
         start += count
         if start == end {

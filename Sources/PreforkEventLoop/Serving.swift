@@ -24,16 +24,18 @@ extension Listener {
     /// connection has ended; connections that were gone before they were accepted (ECONNABORTED) are skipped.
     ///
     /// - Parameters:
-    ///   - limit: how many connections may be open at a time; more wait in the backlog.
+    ///   - limit: how many connections may be open at a time, above zero; more wait in the backlog.
     ///   - report: told of trouble, on the loop. By default a line on standard error.
     ///   - handler: serves one connection.
-    /// - Throws: `SystemError` when the listener itself fails, for example because it was closed.
+    /// - Throws: `SystemError` when the listener itself fails, for example because it was closed; EINVAL for a limit
+    ///   that is not above zero.
     public func serve(
         limit: Int = 10_000,
         report: @escaping @Sendable (ServingEvent) -> Void = { reportToStandardError($0) },
         _ handler: @escaping @Sendable (Connection) async throws -> Void
     ) async throws {
-        precondition(limit > 0, "serve(limit: \(limit))")
+        // The limit may come from a configuration.
+        guard limit > 0 else { throw SystemError("serve", .invalidArgument, on: "a limit of \(limit) connections") }
         let loop = try EventLoop.chosen()
         guard loop.isCurrent else {
             return try await loop.run { _ in try await self.serve(limit: limit, report: report, handler) }

@@ -27,7 +27,8 @@ extension EventLoop {
                 try loop.run { false }
             } catch {
                 // Nothing in this package can make epoll_wait fail: somebody has closed a descriptor that is not
-                // theirs. Every stream of the process would hang in silence from here on.
+                // theirs (epoll_wait(2): beside EINTR there are EBADF, EFAULT and EINVAL). Every stream of the process
+                // would hang in silence from here on, and this thread has no caller to throw to.
                 fatalError("the shared event loop cannot wait: \(error)")
             }
         }

@@ -21,6 +21,8 @@ public struct StreamError: Error, Equatable, Sendable {
         case peerClosed
         /// An earlier write was cancelled half-way: what would be written now would not make sense to the reader.
         case writeAbandoned
+        /// A count, a buffer or a delimiter that the call cannot be made with; nothing was read.
+        case badArgument(String)
         /// A system call failed.
         case system
     }
@@ -53,6 +55,7 @@ extension StreamError: CustomStringConvertible {
             case .closed: "the stream is closed"
             case .peerClosed: "the other side has closed the stream"
             case .writeAbandoned: "an earlier write was cancelled half-way"
+            case .badArgument(let call): "not possible: \(call)"
             case .system: "the stream failed"
             }
         return underlying.map { "\(text): \($0)" } ?? text

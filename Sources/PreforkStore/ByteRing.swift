@@ -36,6 +36,7 @@ package struct ByteRing: @unchecked Sendable {
     ///   - memory: `capacity` bytes, aligned to 8, mapped shared.
     ///   - capacity: a power of two, at least 256.
     package init(control: UnsafeMutableRawPointer, memory: UnsafeMutableRawPointer, capacity: Int) {
+        // Computed by `ChannelMemory` from checked options; never read from shared memory.
         precondition(capacity >= 256 && capacity & (capacity - 1) == 0, "a ring of \(capacity) bytes")
         self.control = control
         self.memory = memory

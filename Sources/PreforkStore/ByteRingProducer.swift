@@ -29,6 +29,7 @@ package struct ByteRingProducer: Sendable {
     ///
     /// - Parameter payload: at most `ring.payloadLimit` bytes; its count is what the header's length becomes.
     package mutating func push(_ header: ByteRingHeader, _ payload: UnsafeRawBufferPointer) -> Outcome {
+        // A channel puts whatever is longer beside the ring (`ChannelEnd.outgoing`) and cuts its own refusals.
         precondition(payload.count <= ring.payloadLimit, "a record of \(payload.count) bytes; \(ring.payloadLimit) go")
         let span = ByteRingHeader.span(payload.count)
         let needed = ring.needed(span, at: tail)

@@ -110,6 +110,7 @@ struct EntryView {
         var isWhole = false
         let bytes = [UInt8](unsafeUninitializedCapacity: valueBytes) { buffer, count in
             count = valueBytes
+            // Room for one byte or more has an address.
             isWhole = valueBytes == 0 || copyValue(to: buffer.baseAddress!, table)
             if !isWhole { count = 0 }
         }

@@ -82,6 +82,7 @@ extension QueueTable {
         for _ in 0..<count {
             guard cell < cellCount, self[state: cell] == .free else { throw damage("a free cell") }
             let part = min(bytes.count - offset, QueueCell.payloadBytes)
+            // Where a part is left there are bytes, and they have an address.
             if part > 0 { self.bytes(of: cell).copyMemory(from: bytes.baseAddress! + offset, byteCount: part) }
             offset += part
             cell = self[cell, .next]

@@ -31,7 +31,8 @@ extension SharedStore {
                         large = view.copiedValue(table)
                         return large == nil ? nil : (kind, 0)
                     }
-                    copyBytes(from: start, to: buffer.baseAddress!, count: bytes.count)  // 1 KiB at most
+                    // At most 1 KiB, which the buffer has; so it has an address, too.
+                    copyBytes(from: start, to: buffer.baseAddress!, count: bytes.count)
                     return (kind, bytes.count)
                 }
                 guard let found else { return nil }

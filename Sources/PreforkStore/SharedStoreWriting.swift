@@ -11,9 +11,7 @@ extension SharedStore {
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) {
         if expires == nil, value.withSharedBytes({ putQuickly(key, $0, $1) }) { return }
-        var failure: StoreError?
-        _ = value.withSharedBytes { put(key, $0, $1, expires, .always, &failure) }
-        if let failure { throw failure }
+        _ = try put(key, value, expires, if: .always)
     }
 
     /// Stores a value by the store's codec.
@@ -45,10 +43,7 @@ extension SharedStore {
     public func add<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) -> Bool {
-        var failure: StoreError?
-        let isDone = value.withSharedBytes { put(key, $0, $1, expires, .ifAbsent, &failure) }
-        if let failure { throw failure }
-        return isDone
+        try put(key, value, expires, if: .ifAbsent)
     }
 
     /// As `add`, by the store's codec.
@@ -61,10 +56,7 @@ extension SharedStore {
     public func replace<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil
     ) throws(StoreError) -> Bool {
-        var failure: StoreError?
-        let isDone = value.withSharedBytes { put(key, $0, $1, expires, .ifPresent, &failure) }
-        if let failure { throw failure }
-        return isDone
+        try put(key, value, expires, if: .ifPresent)
     }
 
     /// As `replace`, by the store's codec.
@@ -78,6 +70,17 @@ extension SharedStore {
     @usableFromInline
     func putQuickly(_ key: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer) -> Bool {
         key.utf8.withContiguousStorageIfAvailable { table.quickPut(UnsafeRawBufferPointer($0), kind, bytes) } ?? false
+    }
+
+    /// The part of `set` that knows the type; in the caller, where it is the few instructions that lend the bytes.
+    @inlinable @inline(__always)
+    func put<Value: SharedValue>(
+        _ key: String, _ value: Value, _ expires: Duration?, if condition: PutCondition
+    ) throws(StoreError) -> Bool {
+        var failure: StoreError?
+        let isDone = value.withSharedBytes { put(key, $0, $1, expires, condition, &failure) }
+        if let failure { throw failure }
+        return isDone
     }
 
     /// The part of `set` that is the same for all types.

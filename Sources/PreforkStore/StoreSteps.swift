@@ -140,7 +140,8 @@ extension StoreTable {
             if own.isEmpty { continue }
             participants |= 1 << UInt64(stripe)
             for (index, item) in own.enumerated() {
-                memory[items(stripe) + index * 16] = UInt64(item.place!.slot!)  // `changes` have places
+                // `changes` are the items with a place, and `place` gives none without a slot; the same below.
+                memory[items(stripe) + index * 16] = UInt64(item.place!.slot!)
                 memory[items(stripe) + index * 16 + 8] = item.newReference.bits
             }
             memory[stripeOffset(stripe) + Stripe.coordinator] = UInt64(coordinator)

@@ -42,7 +42,7 @@ struct Pool: Equatable {
 
     init(workers: Int, settings: Settings, now: MonotonicInstant, seed: UInt64) {
         self.settings = settings
-        random = SplitMix64(state: seed)
+        random = SplitMix64(seed: seed)
         slots = (0..<workers).map { Slot(taskID: $0, state: .backingOff(until: now)) }
     }
 

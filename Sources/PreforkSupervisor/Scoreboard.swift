@@ -26,6 +26,7 @@ package final class Scoreboard: Sendable {
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
     /// ever used as this atomic word; the mapping lives as long as the object.
     private func word(line: Int, _ index: Int = 0) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        // A slot's number is the supervisor's own, given to the worker by fork; nothing that is read can change it.
         precondition(line >= 0 && (line + 1) * Self.lineSize <= mapping.byteCount, "scoreboard line \(line)")
         return (mapping.base + line * Self.lineSize + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     }

@@ -64,6 +64,7 @@ package struct EnvironmentEdits: Hashable, Sendable {
     private func isChanged(_ entry: UnsafeMutablePointer<CChar>) -> Bool {
         changes.contains { change in
             change.name.withUnsafeBytes { name in
+                // No name is empty: such a command is refused before it gets here.
                 // strncmp stops at the entry's NUL, so that the byte after the name is read only when it is there.
                 strncmp(entry, name.baseAddress!.assumingMemoryBound(to: CChar.self), name.count) == 0
                     && entry[name.count] == CChar(UInt8(ascii: "="))

@@ -62,6 +62,7 @@ package struct Epoll: ~Copyable, Sendable {
 /// Room for the events of one wait, allocated once.
 package struct EpollEventBuffer: ~Copyable, @unchecked Sendable {
     // Sendable: the buffer is owned by exactly one value and has no reference to it elsewhere.
+    /// Of a constant capacity above zero, so its address is never nil.
     private let events: UnsafeMutableBufferPointer<epoll_event>
     package private(set) var count = 0
 
@@ -90,7 +91,8 @@ package struct EpollEventBuffer: ~Copyable, @unchecked Sendable {
 
     /// The word and the events of entry `index` of the last wait. `index` must be below `count`.
     package subscript(index: Int) -> (word: UInt64, events: EpollEvents) {
-        precondition(index < count, "event \(index) of \(count)")
+        // `count` is the kernel's, at most what it was offered; callers go through 0 ..< count.
+        precondition(index >= 0 && index < count, "event \(index) of \(count)")
         // In bounds by the check above; the entry was written by the last wait.
         return (cprefork_epoll_word(events.baseAddress! + index), EpollEvents(rawValue: events[index].events))
     }

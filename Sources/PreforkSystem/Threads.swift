@@ -24,6 +24,7 @@ package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemEr
     let code = pthread_create(
         &thread, nil,
         { context in
+            // What pthread_create was given, three lines below.
             Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
             return nil
         }, context.toOpaque())

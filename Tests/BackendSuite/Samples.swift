@@ -1,4 +1,4 @@
-// Values, numbers and errors that the checks share.
+// Values and errors that the checks share.
 
 package import PreforkStore
 package import Testing
@@ -30,23 +30,6 @@ extension StoredValue {
 
 package struct NotANumber: Error {
     let value: StoredValue
-}
-
-/// SplitMix64: the same numbers for the same seed.
-package struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    package init(_ seed: UInt64) {
-        state = seed
-    }
-
-    package mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
 }
 
 /// Expects that `body` throws a `StoreError` whose code is as wanted.

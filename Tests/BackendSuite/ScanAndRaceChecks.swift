@@ -2,6 +2,7 @@
 
 public import PreforkChannels
 import PreforkStore
+import PreforkSystem
 import Testing
 
 public func checkOneMoment(_ store: some StoreBackend) async throws {
@@ -77,7 +78,7 @@ public func checkConcurrency(_ store: some StoreBackend) async throws {
 
 public func checkRandomOperations(_ store: some StoreBackend) async throws {
     let seed = UInt64.random(in: 0 ... .max)
-    var random = SeededNumbers(seed)
+    var random = SplitMix64(seed: seed)
     var model: [String: StoredValue] = [:]
     for step in 0..<1_500 {
         let key = "k\(Int.random(in: 0..<12, using: &random))"

@@ -2,6 +2,7 @@
 
 public import PreforkChannels
 import PreforkStore
+import PreforkSystem
 import PreforkTestSupport
 import Testing
 
@@ -104,7 +105,7 @@ public func checkBadSteps(_ store: some StoreBackend) async throws {
 
 public func checkSumsInSteps(_ store: some StoreBackend) async throws {
     let seed = UInt64.random(in: 0 ... .max)
-    var random = SeededNumbers(seed)
+    var random = SplitMix64(seed: seed)
     let edges: [Int64] = [
         .min, .min + 1, -1_000_000_000, -999_999_999, -1, 0, 1, 999_999_999, 1_000_000_000, .max - 1, .max,
     ]

@@ -41,6 +41,27 @@ import Testing
         }
     }
 
+    @Test func whatNoReadCanBeAskedForIsAnErrorAndKeepsTheData() async throws {
+        try await everywhere {
+            let (reader, raw) = try pipeReader()
+            put("kept", to: raw)
+            close(raw)
+            let reads: [(String, @Sendable () async throws -> Void)] = [
+                ("read(atMost: 0)", { _ = try await reader.read(atMost: 0) }),
+                ("read(exactly: -5)", { _ = try await reader.read(exactly: -5) }),
+                ("read(into:) with an empty buffer", { _ = try await reader.read(into: .init(start: nil, count: 0)) }),
+                ("read(until:) with an empty delimiter", { _ = try await reader.read(until: "", limit: 100) }),
+            ]
+            for (call, read) in reads {
+                let error = await #expect(throws: StreamError.self) { try await read() }
+                #expect(error?.code == .badArgument(call))
+                #expect(error?.description == "not possible: \(call)")
+            }
+            #expect(text(try await reader.readToEnd(limit: 100)) == "kept")
+            reader.close()
+        }
+    }
+
     @Test func aLimitThatIsExceededThrowsAndKeepsTheData() async throws {
         try await everywhere {
             let (reader, raw) = try pipeReader()

@@ -198,7 +198,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct TimerHeapTests {
     @Test(arguments: 1...10) func timersComeOutInOrderWhateverIsRemoved(seed: UInt64) {
-        var random = Numbers(state: seed)
+        var random = SplitMix64(seed: seed)
         var heap = TimerHeap<Int>()
         var expected: [(Int64, Int)] = []
         for number in 0..<500 {
@@ -221,13 +221,5 @@ import Testing
         }
         #expect(popped == Set(expected.map(\.1)))
         #expect(heap.isEmpty)
-    }
-
-    private struct Numbers: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return state ^ (state >> 29)
-        }
     }
 }

@@ -44,6 +44,13 @@ import Testing
         listener.close()
     }
 
+    @Test(arguments: [0, -1]) func aLimitThatServesNobodyIsAnError(limit: Int) async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let error = await #expect(throws: SystemError.self) { try await listener.serve(limit: limit, Self.echo) }
+        #expect(error?.errno == .invalidArgument)
+        listener.close()
+    }
+
     @Test func aDualStackListenerAcceptsIPv4() async throws {
         let listener = try Listener(.tcp("::", 0))
         try await withServer(listener, Self.echo) { _ in

@@ -1,20 +1,8 @@
 // Random values and random bytes.
 
 import PreforkStore
+import PreforkSystem
 import Testing
-
-/// SplitMix64: the same numbers for the same seed.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 private indirect enum Tree: Codable, Equatable {
     case leaf(Leaf)
@@ -36,7 +24,7 @@ private indirect enum Tree: Codable, Equatable {
         var pairs: [Double: String]
     }
 
-    fileprivate static func random(depth: Int, _ random: inout SeededGenerator) -> Tree {
+    fileprivate static func random(depth: Int, _ random: inout SplitMix64) -> Tree {
         switch depth > 0 ? Int.random(in: 0..<6, using: &random) : 0 {
         case 0: .leaf(.random(&random))
         case 1:
@@ -61,7 +49,7 @@ private indirect enum Tree: Codable, Equatable {
 }
 
 extension Tree.Leaf {
-    fileprivate static func random(_ random: inout SeededGenerator) -> Tree.Leaf {
+    fileprivate static func random(_ random: inout SplitMix64) -> Tree.Leaf {
         Tree.Leaf(
             integer: randomInteger(&random),
             small: Bool.random(using: &random) ? .random(in: .min ... .max, using: &random) : nil,
@@ -73,11 +61,11 @@ extension Tree.Leaf {
     }
 }
 
-private func randomInteger(_ random: inout SeededGenerator) -> Int {
+private func randomInteger(_ random: inout SplitMix64) -> Int {
     Int(truncatingIfNeeded: random.next()) >> Int.random(in: 0..<64, using: &random)
 }
 
-private func randomDouble(_ random: inout SeededGenerator) -> Double {
+private func randomDouble(_ random: inout SplitMix64) -> Double {
     switch Int.random(in: 0..<3, using: &random) {
     case 0: Double(randomInteger(&random))
     case 1: Double(Int16.random(in: .min ... .max, using: &random)) / 8
@@ -85,7 +73,7 @@ private func randomDouble(_ random: inout SeededGenerator) -> Double {
     }
 }
 
-private func randomText(_ random: inout SeededGenerator) -> String {
+private func randomText(_ random: inout SplitMix64) -> String {
     let count = Int.random(in: 0..<30, using: &random)
     return String((0..<count).map { _ in "abcÄß水🦆\u{0}".randomElement(using: &random)! })
 }
@@ -96,7 +84,7 @@ struct CBORFuzzTests {
 
     @Test func randomValuesComeBackAsTheyWere() throws {
         for seed in 1...UInt64(500) {
-            var random = SeededGenerator(state: seed)
+            var random = SplitMix64(seed: seed)
             let tree = Tree.random(depth: 4, &random)
             #expect(try codec.decode(Tree.self, from: codec.encode(tree)) == tree, "seed \(seed)")
         }
@@ -106,7 +94,7 @@ struct CBORFuzzTests {
     @Test func damagedDocumentsAreAValueOrAnError() throws {
         let seed: UInt64 = 20_260_101
         print("seed \(seed)")
-        var random = SeededGenerator(state: seed)
+        var random = SplitMix64(seed: seed)
         var documents: [[UInt8]] = []
         for _ in 0..<50 { documents.append(try codec.encode(Tree.random(depth: 3, &random))) }
         documents.removeAll { $0.count > 2000 }
@@ -130,12 +118,12 @@ struct CBORFuzzTests {
         #expect(values > 0)
     }
 
-    private func randomBytes(_ random: inout SeededGenerator) -> [UInt8] {
+    private func randomBytes(_ random: inout SplitMix64) -> [UInt8] {
         (0..<Int.random(in: 0..<64, using: &random)).map { _ in .random(in: 0...255, using: &random) }
     }
 
     /// One to four damages: a byte changed, taken out or put in, the end cut off, a piece doubled.
-    private func damaged(_ document: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
+    private func damaged(_ document: [UInt8], _ random: inout SplitMix64) -> [UInt8] {
         var bytes = document
         for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
             let place = bytes.indices.randomElement(using: &random)!

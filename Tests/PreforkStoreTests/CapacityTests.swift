@@ -1,5 +1,6 @@
 // How much a store takes, what happens at its limits, and who goes first when it makes room.
 
+import PreforkSystem
 import PreforkTestSupport
 import Testing
 
@@ -90,7 +91,7 @@ struct CapacityTests {
     }
 
     @Test(arguments: [1, 2, 3]) func mixedSizesFillAStoreAfterAnyHistory(seed: UInt64) throws {
-        var numbers = SeededNumbers(seed: seed)
+        var numbers = SplitMix64(seed: seed)
         let bytes = 4 << 20
         let store = try store(20_000, bytes)
         func size() -> Int { [40, 200, 600, 1_900, 5_000, 60_000][numbers.below(6)] }

@@ -22,7 +22,7 @@ struct DamageTests {
     {
         let store = try SharedStore(
             capacity: capacity, whenFull: evicts ? .evictLeastRecentlyUsed : .refuse, lockTimeout: .milliseconds(50))
-        var numbers = SeededNumbers(seed: 5)
+        var numbers = SplitMix64(seed: 5)
         for index in 0..<250 {
             try store.set("\(index)", numbers.bytes(numbers.below(index % 10 == 0 ? 20_000 : 600)))
         }
@@ -56,7 +56,7 @@ struct DamageTests {
     }
 
     /// Random words, or words that look as if they could be right: small, negative, another place's.
-    private static func damage(_ table: StoreTable, _ region: Region, _ numbers: inout SeededNumbers, _ hits: Int) {
+    private static func damage(_ table: StoreTable, _ region: Region, _ numbers: inout SplitMix64, _ hits: Int) {
         let ranges = ranges(region, table)
         for _ in 0..<hits {
             let range = ranges[numbers.below(ranges.count)]
@@ -77,7 +77,7 @@ struct DamageTests {
     }
 
     /// Everything that can be asked for, whatever comes of it.
-    private static func use(_ store: SharedStore, _ numbers: inout SeededNumbers, _ times: Int) {
+    private static func use(_ store: SharedStore, _ numbers: inout SplitMix64, _ times: Int) {
         var reader = try? PublishLogReader(store.table, channel: Array("news".utf8), resumingAs: Array("me".utf8))
         for _ in 0..<times {
             let key = "\(numbers.below(260))"
@@ -119,7 +119,7 @@ struct DamageTests {
     func damageBeforeUseIsAResultOrATypedError(region: Region, evicts: Bool) throws {
         for round in 0..<number("PREFORK_TEST_ROUNDS", default: 2) {
             let seed = UInt64(round) &+ UInt64(number("PREFORK_TEST_SEED", default: 0))
-            var numbers = SeededNumbers(seed: seed)
+            var numbers = SplitMix64(seed: seed)
             let store = try Self.store(evicts: evicts)
             Self.damage(store.table, region, &numbers, [50, 1, 2_000, 5][round % 4])
             Self.use(store, &numbers, 60)
@@ -134,7 +134,7 @@ struct DamageTests {
         let threads = Threads(count: 3)
         for index in 0..<3 {
             try startThread {
-                var numbers = SeededNumbers(seed: UInt64(index))
+                var numbers = SplitMix64(seed: UInt64(index))
                 for _ in 0..<5 {
                     Self.use(store, &numbers, 60)
                     if index == 2 { Self.recoverEverything(store) }
@@ -142,7 +142,7 @@ struct DamageTests {
                 threads.running.wrappingSubtract(1, ordering: .sequentiallyConsistent)
             }
         }
-        var numbers = SeededNumbers(seed: 99)
+        var numbers = SplitMix64(seed: 99)
         try await eventually(within: .seconds(60), "all threads have come back from \(region)") {
             Self.damage(store.table, region, &numbers, 20)
             return threads.running.load(ordering: .sequentiallyConsistent) == 0
@@ -178,7 +178,7 @@ struct DamageTests {
     @Test func afterAnyDamageRecoveryLeavesAWholeStore() throws {
         for region in [Region.stripes, .counts, .items, .overflowMaps, .buckets, .slabTable, .blocks] {
             for round in 0..<6 {
-                var numbers = SeededNumbers(seed: UInt64(round))
+                var numbers = SplitMix64(seed: UInt64(round))
                 let store = try Self.store(evicts: false)
                 Self.damage(store.table, region, &numbers, 200)
                 // Twice: a stripe can give back a slab that another one, recovered before, had lost.

@@ -1,5 +1,6 @@
 // The publish log as one subscriber sees it.
 
+import PreforkSystem
 import Testing
 
 @testable import PreforkStore
@@ -71,7 +72,7 @@ struct PublishLogTests {
 
     @Test(arguments: [4 << 10, 8 << 10, 16 << 10]) func whatIsLostIsCountedExactly(ring: Int) throws {
         let store = try store(ring: ring)
-        var numbers = SeededNumbers(seed: UInt64(ring))
+        var numbers = SplitMix64(seed: UInt64(ring))
         var reader = try reader(store)
         var published = 0
         var last = 0
@@ -106,7 +107,7 @@ struct PublishLogTests {
     @Test func messagesOfEverySizeGoAroundTheRing() throws {
         let store = try store(ring: 8 << 10)
         var reader = try reader(store, "c")
-        var numbers = SeededNumbers(seed: 3)
+        var numbers = SplitMix64(seed: 3)
         for round in 0..<5_000 {
             let bytes = numbers.bytes(round % 50 == 0 ? store.table.messageLimit : numbers.below(120))
             try store.publish("c", bytes)

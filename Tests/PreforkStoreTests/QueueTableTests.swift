@@ -78,7 +78,7 @@ struct QueueTableTests {
 
     /// A model: what is ready in order, what is out, what is dead.
     @Test(arguments: [1, 2, 3] as [UInt64]) func itBehavesLikeAListOfMessages(seed: UInt64) throws {
-        var random = Numbers(state: seed)
+        var random = SplitMix64(seed: seed)
         let table = try table(cells: 40, attempts: 2)
         var ready: [(number: Int, bytes: [UInt8], deliveries: Int)] = []
         var out: [(number: Int, arrival: QueueArrival)] = []
@@ -153,7 +153,7 @@ struct QueueTableTests {
     }
 
     @Test func garbageIsAnErrorOrAMessageNeverATrap() throws {
-        var random = Numbers(state: 42)
+        var random = SplitMix64(seed: 42)
         for round in 0..<300 {
             let table = try table(cells: 32)
             for number in 0..<8 { _ = try put([UInt8](repeating: UInt8(number), count: 40 * number), into: table) }
@@ -178,18 +178,5 @@ struct QueueTableTests {
             }
             _ = try? table.reclaim()
         }
-    }
-}
-
-/// Numbers that are the same for the same seed.
-private struct Numbers {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -1,6 +1,7 @@
 // The store against a dictionary: whatever is done to both, both say the same.
 
 import PreforkStore
+import PreforkSystem
 import Testing
 
 /// `PREFORK_TEST_OPERATIONS` and `PREFORK_TEST_SEED` say how many and which; `Scripts/store-storm` asks for a million.
@@ -20,14 +21,14 @@ struct StoreModelTests {
 private struct ModelRun {
     let store: SharedStore
     private var model: [String: StoredValue] = [:]
-    private var numbers: SeededNumbers
+    private var numbers: SplitMix64
     private let seed: UInt64
     private static let keys =
         ["a", "b", "user:1", "user:2", "ü", String(repeating: "long ", count: 100)] + (0..<18).map { "k\($0)" }
 
     init(seed: UInt64) throws {
         self.seed = seed
-        numbers = SeededNumbers(seed: seed)
+        numbers = SplitMix64(seed: seed)
         store = try SharedStore(capacity: StoreCapacity(entries: 256, bytes: 1 << 20, publishLog: 0))
     }
 

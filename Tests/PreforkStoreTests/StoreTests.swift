@@ -1,5 +1,6 @@
 // What is stored comes back, as it was and as nothing else.
 
+import PreforkSystem
 import PreforkTestSupport
 import Testing
 
@@ -117,7 +118,7 @@ struct StoreTests {
     }
 
     @Test func aValueOfEverySizeComesBack() throws {
-        var numbers = SeededNumbers(seed: 1)
+        var numbers = SplitMix64(seed: 1)
         for size in [0, 1, 39, 40, 41, 2_000, 2_021, 2_022, 4_095, 4_096, 4_097, 6_000, 65_536, (1 << 20) - 1, 1 << 20]
         {
             let value = numbers.bytes(size)

@@ -354,7 +354,7 @@ private enum EventKind: CaseIterable {
 
     /// Whatever happens in whatever order: no trap, no slot without a worker and without a time for one.
     @Test(arguments: 0..<20) func randomHistoriesNeverLoseASlot(seed: UInt64) {
-        var random = SplitMix64(state: seed)
+        var random = SplitMix64(seed: seed)
         var driver = PoolDriver(workers: 5) { $0.restarts = RestartPolicy(limit: 50, bootLimit: 1_000) }
         for _ in 0..<2_000 {
             let slot = Int.random(in: 0..<5, using: &random)

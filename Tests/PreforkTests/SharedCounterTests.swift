@@ -24,7 +24,7 @@ import Testing
         try await eventually("nonebot has heard") {
             program.output.contains("Passive receive: one (passive)") && program.output.contains("Active receive: one (active)")
         }
-        let ready = program.errors.components(separatedBy: "worker 2 ready (pid ").last ?? ""
+        let ready = program.errors.split(separator: "worker 2 ready (pid ").last ?? ""
         kill(Int32(ready.prefix { $0.isNumber })!, SIGKILL)
         #expect(try get("/tell/two", port: port).status == 200)
         try await eventually("its successor has heard") {
@@ -33,17 +33,5 @@ import Testing
         program.send(.terminate)
         #expect(try await program.waitForExit() == 0, "\(program.errors)")
         #expect(program.groupSize == 0)
-    }
-}
-
-extension String {
-    fileprivate func components(separatedBy separator: String) -> [String] {
-        var parts: [String] = []
-        var rest = self[...]
-        while let range = rest.firstRange(of: separator) {
-            parts.append(String(rest[..<range.lowerBound]))
-            rest = rest[range.upperBound...]
-        }
-        return parts + [String(rest)]
     }
 }

@@ -4,6 +4,7 @@
     import PreforkBackendSuite
     import PreforkChannels
     import PreforkStore
+    import PreforkSystem
     import Testing
 
     @testable import PreforkValkey
@@ -12,7 +13,7 @@
         @Test func everyValueComesBackAsItWas() {
             for value in valuesOfEveryKind { #expect(ValueFormat.value(of: ValueFormat.bytes(of: value)) == value) }
             let seed = UInt64.random(in: 0 ... .max)
-            var random = SeededNumbers(seed)
+            var random = SplitMix64(seed: seed)
             for _ in 0..<20_000 {
                 let kind = ValueKind(rawValue: .random(in: 1...7, using: &random))!
                 let bytes = (0..<Int.random(in: 0..<12, using: &random)).map { _ in

@@ -133,7 +133,7 @@
         /// Random bytes after a good greeting, many times over.
         @Test func randomBytesAreErrorsOrReplies() async throws {
             let seed = UInt64.random(in: 0 ... .max)
-            let random = Mutex(SeededNumbers(seed))
+            let random = Mutex(SplitMix64(seed: seed))
             let pieces = [
                 "+", "-", ":", "$", "*", "%", "\r\n", "-1", "0", "1", "3", "12", "99999999999", "\r\n", "message", "OK",
                 "c", "\0",

@@ -84,25 +84,13 @@ public final class Client: @unchecked Sendable {
     }
 
     private func parseHead(_ text: String) -> (status: Int, length: Int, head: Int)? {
-        let lines = text.components(separatedBy: "\r\n")
+        let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)
         guard let empty = lines.firstIndex(of: ""), empty < lines.count - 1 else { return nil }
         let status = Int(lines[0].split(separator: " ").dropFirst().first ?? "") ?? 0
         let length = lines[1..<empty].lazy
             .map { $0.lowercased() }.first { $0.hasPrefix("content-length:") }
             .flatMap { Int($0.dropFirst(15).trimmingPrefix(" ")) }
         return (status, length ?? 0, lines[..<empty].reduce(2) { $0 + $1.utf8.count + 2 })
-    }
-}
-
-extension String {
-    fileprivate func components(separatedBy separator: String) -> [String] {
-        var parts: [String] = []
-        var rest = self[...]
-        while let range = rest.firstRange(of: separator) {
-            parts.append(String(rest[..<range.lowerBound]))
-            rest = rest[range.upperBound...]
-        }
-        return parts + [String(rest)]
     }
 }
 

@@ -19,6 +19,7 @@ func run(_ command: Command, on loop: EventLoop) async throws -> Subprocess.Exit
         Task(executorPreference: loop) { try await process.stop() }
     }
     try await withThrowingTaskGroup(of: Void.self) { group in
+        // Both are streams of every command that `Arguments` makes.
         group.addTask(executorPreference: loop) { try await show(process.stdout!, as: "out") }
         group.addTask(executorPreference: loop) { try await show(process.stderr!, as: "err") }
         try await group.waitForAll()

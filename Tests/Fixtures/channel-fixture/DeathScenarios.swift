@@ -1,15 +1,16 @@
 // The other end dies, stops, closes or is somebody else's.
 
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
 
 /// Who waits in whatever way learns of the death, and the successor is at the same end.
-func deathScenario() throws {
+func deathScenario(_ arguments: [String]) throws {
     var options = ChannelOptions()
     options.ringBytes = 4096
     let channel = try Channel<[UInt8]>(name: "c", options)
     // A receiver, a sender and a caller that wait.
-    var pid = try child {
+    var pid = try loopChild {
         try await channel.send([1])
         try await EventLoop.sleep(for: .seconds(1_000))
     }
@@ -28,8 +29,8 @@ func deathScenario() throws {
         say("send: \(await code { try await channel.send([UInt8](repeating: 2, count: 1000)) })")
         say("second call: \(await code { _ = try await channel.call([1], timeout: .seconds(1_000)) })")
     }
-    end(pid)
-    pid = try child {
+    killAndReap(pid)
+    pid = try loopChild {
         var count = 0
         while let message = try channel.tryReceive() { count += message.count == 1000 ? 1 : 0 }
         try await channel.send([UInt8(count)])
@@ -43,11 +44,11 @@ func deathScenario() throws {
 }
 
 /// A sender that already waits when the other end dies.
-func deathOfReceiverScenario() throws {
+func deathOfReceiverScenario(_ arguments: [String]) throws {
     var options = ChannelOptions()
     options.ringBytes = 4096
     let channel = try Channel<[UInt8]>(name: "c", options)
-    let pid = try child {
+    let pid = try loopChild {
         _ = try await channel.receive()
         try await EventLoop.sleep(for: .seconds(1_000))
     }
@@ -60,7 +61,7 @@ func deathOfReceiverScenario() throws {
         kill(pid, SIGKILL)
         say("send: \(await sending.value)")
     }
-    end(pid)
+    killAndReap(pid)
 }
 
 extension Channel {
@@ -68,10 +69,10 @@ extension Channel {
 }
 
 /// Threads without a loop.
-func blockingScenario() throws {
+func blockingScenario(_ arguments: [String]) throws {
     let channel = try Channel<Int>(name: "c")
     for life in 1...3 {
-        let pid = plainChild {
+        let pid = try child {
             for number in 0..<1_000 { try channel.sendBlocking(number) }
             require(try channel.receiveBlocking() == life, "life")
             usleep(5_000)
@@ -84,16 +85,16 @@ func blockingScenario() throws {
         } catch {
             say("\(error)")
         }
-        end(pid)
+        killAndReap(pid)
     }
 }
 
 /// A process that is stopped is not dead: the sender's time runs out, and afterwards all goes on.
-func stoppedScenario() throws {
+func stoppedScenario(_ arguments: [String]) throws {
     var options = ChannelOptions()
     options.ringBytes = 4096
     let channel = try Channel<[UInt8]>(name: "c", options)
-    let pid = try child { for try await _ in channel.messages {} }
+    let pid = try loopChild { for try await _ in channel.messages {} }
     onLoop {
         try await channel.send([1])
         while channel.peerGeneration == nil { try await EventLoop.sleep(for: .milliseconds(1)) }
@@ -110,10 +111,10 @@ func stoppedScenario() throws {
 }
 
 /// Everything that was sent before close arrives, and a successor opens the end again.
-func closeScenario() throws {
+func closeScenario(_ arguments: [String]) throws {
     let channel = try Channel<Int>(name: "c")
     for life in 1...3 {
-        let pid = try child {
+        let pid = try loopChild {
             for number in 0..<10_000 { try await channel.send(number) }
             channel.close()
         }
@@ -132,16 +133,16 @@ func closeScenario() throws {
 }
 
 /// A process that has closed its end and lives on, with a loop that has listened, beside its successor.
-func closedEndLivesScenario() throws {
+func closedEndLivesScenario(_ arguments: [String]) throws {
     let channel = try Channel<Int>(name: "c")
     let words = try SharedWords()
-    let first = try child {
+    let first = try loopChild {
         _ = try await channel.call(1, timeout: .seconds(60))
         channel.close()
         words[0] = 1
         while words[1] == 0 { try await EventLoop.sleep(for: .milliseconds(1)) }
     }
-    let second = try child {
+    let second = try loopChild {
         while words[0] == 0 { try await EventLoop.sleep(for: .milliseconds(1)) }
         // More replies than their ring holds at a time.
         for number in 0..<10_000 {
@@ -160,22 +161,22 @@ func closedEndLivesScenario() throws {
 }
 
 /// Two living processes at one end.
-func endInUseScenario() throws {
+func endInUseScenario(_ arguments: [String]) throws {
     let channel = try Channel<Int>(name: "c")
-    let first = try child {
+    let first = try loopChild {
         try await channel.send(1)
         try await EventLoop.sleep(for: .seconds(1_000))
     }
     onLoop { _ = try await channel.receive() }
-    let second = try child {
+    let second = try loopChild {
         let here = await code { try await channel.send(2) }
         say("second: \(here == "endInUse(pid: \(first))")")
         let opposite = await code { try await channel.opposite.send(2) }
         say("opposite: \(opposite == "endInUse(pid: \(getppid()))")")
     }
     join(second)
-    end(first)
-    let third = try child { try await channel.send(3) }
+    killAndReap(first)
+    let third = try loopChild { try await channel.send(3) }
     onLoop {
         say("death: \(await code { _ = try await channel.receive() })")
         say("third: \(try await channel.receive())")
@@ -184,14 +185,14 @@ func endInUseScenario() throws {
 }
 
 /// What `onPeer` and callbacks see of a restart.
-func peerEventsScenario() throws {
+func peerEventsScenario(_ arguments: [String]) throws {
     let channel = try Channel<Int>(name: "c")
     let words = try SharedWords()
     var pids: [Int32] = []
     // The second life waits for the first one's end.
     for life in 1...2 {
         pids.append(
-            try child {
+            try loopChild {
                 while words[0] < life { try await EventLoop.sleep(for: .milliseconds(1)) }
                 try await channel.send(life)
                 try await EventLoop.sleep(for: .seconds(1_000))
@@ -211,13 +212,13 @@ func peerEventsScenario() throws {
         words[0] = 1
         while words[1] == 0 { try await EventLoop.sleep(for: .milliseconds(1)) }
     }
-    for pid in pids { end(pid) }
+    for pid in pids { killAndReap(pid) }
 }
 
 /// The example of the original documentation: a managed child with an active and a passive channel.
-func deliverScenario() throws {
+func deliverScenario(_ arguments: [String]) throws {
     let nonebot = try ChannelDeliver<String>(process: "nonebot")
-    let pid = try child {
+    let pid = try loopChild {
         nonebot.enter()
         let deliver = try ChannelDeliver<String>.current
         try deliver.passive.onReceive(where: { !$0.isEmpty }) { data in

@@ -1,16 +1,17 @@
 // Wake-ups that must not be lost, descriptors that are not there.
 
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
 
 /// So many round trips with random tiny delays, each end now asleep, now not.
-func pingPongScenario() throws {
-    let count = argument(0, default: 20_000)
+func pingPongScenario(_ arguments: [String]) throws {
+    let count = arguments.number(0, default: 20_000)
     let channel = try Channel<Int>(name: "c")
     @Sendable func dawdle() {
         for _ in 0..<Int.random(in: 0..<3_000) { _ = getppid }
     }
-    let pid = try child {
+    let pid = try loopChild {
         for _ in 0..<count {
             let number = try await channel.receive()
             if number % 3 == 0 { dawdle() }
@@ -29,12 +30,12 @@ func pingPongScenario() throws {
 }
 
 /// A small ring, so that both sides sleep and wake all the time.
-func streamScenario() throws {
-    let count = argument(0, default: 200_000)
+func streamScenario(_ arguments: [String]) throws {
+    let count = arguments.number(0, default: 200_000)
     var options = ChannelOptions()
     options.ringBytes = 4096
     let channel = try Channel<Int>(name: "c", options)
-    let pid = try child {
+    let pid = try loopChild {
         async let sent: Void = { for number in 0..<count { try await channel.send(number) } }()
         for number in 0..<count { require(try await channel.receive() == number, "order") }
         try await sent
@@ -49,7 +50,7 @@ func streamScenario() throws {
 }
 
 /// No descriptor left: errors that say so, and nothing is lost.
-func descriptorsScenario() throws {
+func descriptorsScenario(_ arguments: [String]) throws {
     let channel = try Channel<[UInt8]>(name: "c")
     let far = channel.opposite
     onLoop {

@@ -1,6 +1,7 @@
 // Processes that are killed at any instant.
 
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
 
 /// A message that shows whether it is whole: generation, number, and a length and bytes that follow from them.
@@ -29,11 +30,11 @@ private func read(_ bytes: [UInt8]) -> (life: Int, number: Int) {
 
 /// The sender is killed at random instants; each of its lives sends its numbers from 0. The receiver sees a gapless
 /// beginning of each life, whole messages, and each death once, between the lives.
-func killedSenderScenario() throws {
+func killedSenderScenario(_ arguments: [String]) throws {
     let channel = try Channel<[UInt8]>(name: "storm")
     var received = 0
-    for life in 1...argument(0, default: 60) {
-        let sender = try child {
+    for life in 1...arguments.number(0, default: 60) {
+        let sender = try loopChild {
             var number = 0
             while true {
                 try await channel.send(message(life, number))
@@ -60,7 +61,7 @@ func killedSenderScenario() throws {
             require(again == "timedOut", "the death was told twice: \(again)")
         }
         received += counter.value
-        end(sender)
+        killAndReap(sender)
     }
     say("received \(received > 0)")
 }
@@ -78,28 +79,27 @@ private final class Counter: @unchecked Sendable {
 
 /// The receiver is killed at random instants and replaced, while the sender goes on. No message comes twice; with `keep`
 /// at most one is lost by each death, with `drop` any number.
-func killedReceiverScenario() throws {
-    let drops = CommandLine.arguments.dropFirst(3).first == "drop"
+func killedReceiverScenario(_ arguments: [String]) throws {
+    let drops = arguments.dropFirst().first == "drop"
     var options = ChannelOptions()
     options.undelivered = drops ? .drop : .keep
     let channel = try Channel<[UInt8]>(name: "storm", options)
     let words = try SharedWords()
-    let lives = argument(0, default: 40)
-    let sender = try child {
+    let lives = arguments.number(0, default: 40)
+    let sender = try loopChild {
         var number = 0
         while words[3] == 0 {
             if try channel.trySendHere(message(0, number)) { number += 1 } else { try await EventLoop.sleep(for: .zero) }
         }
         channel.opposite.close()
     }
-    _ = sender
     for life in 1...lives {
         let receiver = try receiverLife(channel, words, drops: drops)
         let before = words[0]
         while words[0] < before + 20 { usleep(50) }
         usleep(UInt32.random(in: 0..<2_000))
         if life < lives {
-            end(receiver)
+            killAndReap(receiver)
             // The word is written after the message was taken: one may be lost in between.
             words[1] = words[2]
         } else {
@@ -119,7 +119,7 @@ extension Channel {
 }
 
 private func receiverLife(_ channel: Channel<[UInt8]>, _ words: SharedWords, drops: Bool) throws -> Int32 {
-    try child {
+    try loopChild {
         var isFirst = true
         for try await bytes in channel.messages {
             let number = read(bytes).number

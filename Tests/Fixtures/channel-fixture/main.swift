@@ -1,8 +1,8 @@
 // Programs that fork and use the channel, one scenario each: channel-fixture SCENARIO [ARGUMENTS].
 
-import Prefork
+import PreforkFixtureSupport
 
-let scenarios: [String: () throws -> Void] = [
+runScenario(of: [
     "killed-sender": killedSenderScenario,
     "killed-receiver": killedReceiverScenario,
     "death": deathScenario,
@@ -17,14 +17,4 @@ let scenarios: [String: () throws -> Void] = [
     "ping-pong": pingPongScenario,
     "stream": streamScenario,
     "descriptors": descriptorsScenario,
-]
-
-guard let scenario = scenarios[CommandLine.arguments.dropFirst().first ?? ""] else {
-    say("scenarios: \(scenarios.keys.sorted().joined(separator: " "))")
-    exit(64)
-}
-do {
-    try scenario()
-} catch {
-    fail(error)
-}
+])

@@ -1,15 +1,12 @@
 // The main form: an async body in each worker.
 
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
-
-private func count(_ arguments: [String], default standard: Int) -> Int {
-    arguments.first.flatMap { Int($0) } ?? standard
-}
 
 /// Workers that wait until they are asked to stop.
 func serveScenario(_ arguments: [String]) throws {
-    var runtime = ForkRuntime(workers: .count(count(arguments, default: 3)))
+    var runtime = ForkRuntime(workers: .count(arguments.number(0, default: 3)))
     runtime.hooks.onAllReady = { say("all ready") }
     let summary = try runtime.run { worker in
         say("worker \(worker.taskID) \(getpid())")
@@ -23,7 +20,7 @@ func serveScenario(_ arguments: [String]) throws {
 /// Workers that block before they are ready.
 func slowBootScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(2))
-    runtime.bootTimeout = .milliseconds(count(arguments, default: 60_000))
+    runtime.bootTimeout = .milliseconds(arguments.number(0, default: 60_000))
     runtime.drainTimeout = .milliseconds(300)
     runtime.restarts.bootLimit = 2
     runtime.restarts.backoff.maximum = .zero

@@ -1,28 +1,13 @@
 // The form of tornado: forkProcesses returns in the worker.
 
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
-import Synchronization
-
-/// Counters that all processes of a scenario share.
-struct SharedCounters: ~Copyable {
-    private let mapping: SharedMapping
-
-    init() throws {
-        mapping = try SharedMapping(byteCount: 4096)
-    }
-
-    /// Adds one and returns the new value.
-    func next(_ index: Int) -> Int {
-        let word = (mapping.base + index * 8).assumingMemoryBound(to: Atomic<Int>.self)
-        return word.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent).newValue
-    }
-}
 
 /// Three workers: task 0 exits with 2, then 3, then 0; task 1 exits with 0 at once; task 2 dies by SIGKILL, then exits
 /// with 0. Follows tornado's own test of process.py.
 func tornadoScenario(_ arguments: [String]) throws {
-    let counters = try SharedCounters()
+    let counters = try SharedWords()
     say("parent \(taskID().map { "\($0)" } ?? "nil")")
     let id = try forkProcesses(3, maxRestarts: 3)
     let life = counters.next(id)

@@ -1,10 +1,8 @@
 // Programs that fork, for tests that must not: a test runner has many threads. `fork-fixture SCENARIO [ARGUMENT ...]`.
 
-import Prefork
+import PreforkFixtureSupport
 
-let arguments = Array(CommandLine.arguments.dropFirst())
-
-let scenarios: [String: ([String]) throws -> Void] = [
+runScenario(of: [
     "tornado": tornadoScenario,
     "max-restarts": maxRestartsScenario,
     "threads": threadsScenario,
@@ -27,15 +25,4 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "lock-not-recovered": lockNotRecoveredScenario,
     "lock-owner-stopped": lockOwnerStoppedScenario,
     "out-of-memory": outOfMemoryScenario,
-]
-
-guard let name = arguments.first, let scenario = scenarios[name] else {
-    say("scenarios: \(scenarios.keys.sorted().joined(separator: " "))")
-    exit(64)
-}
-do {
-    try scenario(Array(arguments.dropFirst()))
-} catch {
-    say("error: \(error)")
-    exit(75)
-}
+])

@@ -2,6 +2,7 @@
 
 import Prefork
 import PreforkChannels
+import PreforkFixtureSupport
 
 /// `spread COUNT`: four processes receive COUNT numbers from one sender, two by loops and two by threads.
 func spreadScenario(_ arguments: [String]) throws {

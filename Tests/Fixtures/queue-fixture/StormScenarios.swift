@@ -2,7 +2,9 @@
 
 import Prefork
 import PreforkChannels
+import PreforkFixtureSupport
 import PreforkStore
+import PreforkSystem
 
 /// `ping-pong COUNT WAY`: one message to and fro; a lost wake-up would leave both asleep.
 func pingPongScenario(_ arguments: [String]) throws {
@@ -87,7 +89,7 @@ func throughputScenario(_ arguments: [String]) throws {
 /// be missing, and no message may be other than it was sent.
 func stormScenario(_ arguments: [String]) throws {
     let kills = Int(arguments[0])!
-    var random = SplitMix(state: UInt64(arguments[1])!)
+    var random = SplitMix64(seed: UInt64(arguments[1])!)
     // So many attempts that only a message with uncommon bad luck dies; dead letters count as received.
     let queue = try WorkQueue<[UInt8]>(
         name: "storm", WorkQueueOptions(capacity: 256 * 1024, redelivery: .unacknowledged(attempts: 30)))
@@ -116,7 +118,7 @@ func stormScenario(_ arguments: [String]) throws {
 /// `quiet KILLS SEED`: receivers sleep between messages, and each message may be its sender's last. One that is in the
 /// queue must not lie there beside sleepers.
 func quietScenario(_ arguments: [String]) throws {
-    var random = SplitMix(state: UInt64(arguments[1])!)
+    var random = SplitMix64(seed: UInt64(arguments[1])!)
     let queue = try WorkQueue<Int>(name: "quiet", WorkQueueOptions(redelivery: .unacknowledged(attempts: 30)))
     let receivers = try (0..<2).map { number in
         try child {
@@ -153,7 +155,7 @@ private func expectProgress(_ queue: WorkQueue<[UInt8]>) throws {
 private func stormWorker(_ number: Int, _ queue: WorkQueue<[UInt8]>, _ ledger: StormLedger) throws -> Int32 {
     try child {
         if number < 2 {
-            var random = SplitMix(state: UInt64(getpid()))
+            var random = SplitMix64(seed: UInt64(getpid()))
             while true {
                 let message = ledger.makeMessage(of: number, &random)
                 try queue.sendBlocking(message)
@@ -195,7 +197,7 @@ struct StormLedger: @unchecked Sendable {
     }
 
     /// 16 to 3,000 bytes: sum, sender, number and noise.
-    func makeMessage(of sender: Int, _ random: inout SplitMix) -> [UInt8] {
+    func makeMessage(of sender: Int, _ random: inout SplitMix64) -> [UInt8] {
         let number = Int(next(sender).pointee)
         next(sender).pointee += 1
         guard number < Self.room else { while true { pause() } }
@@ -234,17 +236,5 @@ struct StormLedger: @unchecked Sendable {
 
     private static func sum(_ message: [UInt8]) -> UInt64 {
         message.dropFirst(8).reduce(14_695_981_039_346_656_037) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
-    }
-}
-
-struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

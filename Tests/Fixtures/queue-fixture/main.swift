@@ -1,8 +1,8 @@
 // Programs that fork and share a work queue: queue-fixture SCENARIO [ARGUMENT ...].
 
-import Prefork
+import PreforkFixtureSupport
 
-let scenarios: [String: ([String]) throws -> Void] = [
+runScenario(of: [
     "spread": spreadScenario,
     "killed-owner": killedOwnerScenario,
     "newcomer": newcomerScenario,
@@ -17,16 +17,4 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "quiet": quietScenario,
     "storm": stormScenario,
     "throughput": throughputScenario,
-]
-
-let arguments = Array(CommandLine.arguments.dropFirst())
-guard let name = arguments.first, let scenario = scenarios[name] else {
-    say("scenarios: \(scenarios.keys.sorted().joined(separator: " "))")
-    exit(64)
-}
-do {
-    try scenario(Array(arguments.dropFirst()))
-} catch {
-    say("error: \(error)")
-    exit(75)
-}
+])

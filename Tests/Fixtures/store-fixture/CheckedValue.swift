@@ -1,8 +1,10 @@
 // Values that tell whether they are whole.
 
+import PreforkSystem
+
 /// Bytes that name their key and length and end in a checksum of all of it.
 enum CheckedValue {
-    static func make(key: Int, length: Int, _ random: inout Random) -> [UInt8] {
+    static func make(key: Int, length: Int, _ random: inout SplitMix64) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(length + 24)
         append(UInt64(key), to: &bytes)

@@ -1,15 +1,15 @@
 // What four processes did to a few keys, and when, for a test to check whether it can have happened.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
 
 /// `history SEED OPERATIONS`: prints a line for each operation: process, key, begin, end, what, result.
 func historyScenario(_ arguments: [String]) throws {
-    let seed = UInt64(arguments.first ?? "") ?? 1
-    let count = Int(arguments.dropFirst().first ?? "") ?? 500
+    let seed = arguments.number(0, default: UInt64(1))
+    let count = arguments.number(1, default: 500)
     let store = try SharedStore(capacity: .init(entries: 64, bytes: 1 << 20))
-    let start = try SharedCounters(1)
+    let start = try SharedWords()
     let children = try (0..<4).map { process in
         try child {
             while start[0] == 0 { sched_yield() }
@@ -17,11 +17,11 @@ func historyScenario(_ arguments: [String]) throws {
         }
     }
     start[0] = 1
-    for pid in children where join(pid) != 0 { say("error: a child failed") }
+    for pid in children where waitForEnd(pid) != 0 { say("error: a child failed") }
 }
 
 private func record(_ store: SharedStore, _ process: Int, _ seed: UInt64, _ count: Int) throws {
-    var random = Random(seed &* 101 &+ UInt64(process))
+    var random = SplitMix64(seed: seed &* 101 &+ UInt64(process))
     var lines = ""
     for index in 0..<count {
         let key = "k\(random.below(3))"

@@ -1,7 +1,7 @@
 // A writer that is killed after each of its instructions in turn.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkStore
 import Stepping
 
@@ -60,7 +60,7 @@ func killEverywhereScenario(_ arguments: [String]) throws {
         say(operations.keys.sorted().joined(separator: " "))
         return
     }
-    let stride = max(1, Int(arguments.dropFirst().first ?? "") ?? 1)
+    let stride = max(1, arguments.number(1, default: 1))
     var kills = 0
     var reached = 0
     var insideLock = 0
@@ -134,7 +134,7 @@ func stoppedWriterScenario(_ arguments: [String]) throws {
     say("several \(try store.get(several: ["key"]).count)")
     say("written elsewhere \((0..<500).count { index in (try? store.set("other \(index)", index)) != nil } > 400)")
     stepping_release(pid)
-    say("child \(join(pid))")
+    say("child \(waitForEnd(pid))")
     try store.set("key", 1)
     say("recoveries \(store.stats.recoveries) contradictions \(try store.table.contradictions())")
 }

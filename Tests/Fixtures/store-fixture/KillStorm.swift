@@ -1,8 +1,9 @@
 // Writers that are killed at random instants, and readers that must never notice.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkStore
+import PreforkSystem
 
 private enum Storm {
     static let keys = 200
@@ -13,16 +14,16 @@ private enum Storm {
 
 /// `kill-storm KILLS SEED`
 func killStormScenario(_ arguments: [String]) throws {
-    let kills = Int(arguments.first ?? "") ?? 100
-    let seed = UInt64(arguments.dropFirst().first ?? "") ?? 1
+    let kills = arguments.number(0, default: 100)
+    let seed = arguments.number(1, default: UInt64(1))
     let store = try SharedStore(capacity: .init(entries: 4_000, bytes: 4 << 20, publishLog: 64 << 10), lockTimeout: .seconds(20))
     for account in 0..<Storm.accounts { try store.set("account \(account)", Storm.balance) }
     // 0: torn values; 1: wrong sums; 2: reads; 3 + 2i: increments a writer has been told of; 4 + 2i: its operations.
-    let counters = try SharedCounters(3 + 2 * Storm.writers)
+    let counters = try SharedWords()
     let reader = try child { readForEver(store, counters, seed) }
     var writers: [pid_t] = []
     for index in 0..<Storm.writers { writers.append(try child { try writeForEver(store, counters, index, seed) }) }
-    var random = Random(seed)
+    var random = SplitMix64(seed: seed)
     for kill in 0..<kills {
         usleep(UInt32(50 + random.below(800)))
         let index = random.below(Storm.writers)
@@ -36,7 +37,7 @@ func killStormScenario(_ arguments: [String]) throws {
     report(store, counters, kills)
 }
 
-private func report(_ store: SharedStore, _ counters: SharedCounters, _ kills: Int) {
+private func report(_ store: SharedStore, _ counters: SharedWords, _ kills: Int) {
     store.table.repair()
     let contradictions = (try? store.table.contradictions()) ?? ["a lock is stuck"]
     var torn = counters[0]
@@ -44,20 +45,20 @@ private func report(_ store: SharedStore, _ counters: SharedCounters, _ kills: I
         torn += 1
     }
     let told = (0..<Storm.writers).reduce(0) { $0 + counters[3 + 2 * $1] }
-    let hits = UInt64((try? store.get("hits", default: 0)) ?? 0)
+    let hits = (try? store.get("hits", default: 0)) ?? 0
     let operations = (0..<Storm.writers).reduce(0) { $0 + counters[4 + 2 * $1] }
     let total = (0..<Storm.accounts).reduce(Int64(0)) { $0 + ((try? store.get("account \($1)", default: Int64(0))) ?? 0) }
     let stats = store.stats
     say("torn \(torn) wrong-sums \(counters[1]) contradictions \(contradictions.count) damages \(stats.damages)")
-    say("counter \(hits >= told && hits <= told + UInt64(kills) ? "right" : "wrong: \(hits) of \(told)")")
+    say("counter \(hits >= told && hits <= told + kills ? "right" : "wrong: \(hits) of \(told)")")
     say("money \(total == Storm.balance * Int64(Storm.accounts) ? "right" : "wrong: \(total)")")
     say("recovered \(stats.recoveries > 0)")
     say("# \(kills) kills, \(stats.recoveries) inside a lock, \(operations) writes, \(counters[2]) reads")
     for contradiction in contradictions.prefix(10) { say("# \(contradiction)") }
 }
 
-private func readForEver(_ store: SharedStore, _ counters: SharedCounters, _ seed: UInt64) {
-    var random = Random(seed ^ 0xABCD)
+private func readForEver(_ store: SharedStore, _ counters: SharedWords, _ seed: UInt64) {
+    var random = SplitMix64(seed: seed ^ 0xABCD)
     let accounts = (0..<Storm.accounts).map { "account \($0)" }
     while true {
         counters[2] += 1
@@ -78,8 +79,8 @@ private func readForEver(_ store: SharedStore, _ counters: SharedCounters, _ see
     }
 }
 
-private func writeForEver(_ store: SharedStore, _ counters: SharedCounters, _ writer: Int, _ seed: UInt64) throws {
-    var random = Random(seed &* 31 &+ UInt64(writer))
+private func writeForEver(_ store: SharedStore, _ counters: SharedWords, _ writer: Int, _ seed: UInt64) throws {
+    var random = SplitMix64(seed: seed &* 31 &+ UInt64(writer))
     while true {
         let key = random.below(Storm.keys)
         do {
@@ -106,7 +107,7 @@ private func writeForEver(_ store: SharedStore, _ counters: SharedCounters, _ wr
     }
 }
 
-private func transfer(_ store: SharedStore, _ random: inout Random) throws(StoreError) {
+private func transfer(_ store: SharedStore, _ random: inout SplitMix64) throws(StoreError) {
     let from = random.below(Storm.accounts)
     let to = (from + 1 + random.below(Storm.accounts - 1)) % Storm.accounts
     let amount = Int64(random.below(20))

@@ -1,7 +1,7 @@
 // A store in programs that were started by exec, publishers in numbers, and a race for the last place.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkStore
 import PreforkSystem
 
@@ -16,7 +16,7 @@ func execScenario(_ arguments: [String]) throws {
         var argv = words.map { strdup($0) } + [nil]
         execv("/proc/self/exe", &argv)
     }
-    say("child \(join(pid))")
+    say("child \(waitForEnd(pid))")
     say("answer \(try store.get("answer", default: "none"))")
 }
 
@@ -30,23 +30,23 @@ func adoptScenario(_ arguments: [String]) throws {
 /// `publish-storm MESSAGES`: four publishers, four subscribers with small rings; each subscriber must have seen or been
 /// told of every message, in the order of each publisher.
 func publishStormScenario(_ arguments: [String]) throws {
-    let count = Int(arguments.first ?? "") ?? 1_000
+    let count = arguments.number(0, default: 1_000)
     let store = try SharedStore(capacity: .init(entries: 16, bytes: 64 << 10, publishLog: 16 << 10))
-    let ready = try SharedCounters(1)
+    let ready = try SharedWords()
     let subscribers = try (0..<4).map { index in
         try child { try subscribe(store, ready, index, total: 4 * count) }
     }
-    while ready[0] < 4 { usleep(100) }
+    until { ready[0] == 4 }
     let publishers = try (0..<4).map { publisher in
         try child {
             for number in 0..<count { try store.publish("news", [publisher, number].map { "\($0)" }.joined(separator: " ")) }
         }
     }
-    for pid in publishers where join(pid) != 0 { say("a publisher failed") }
-    say("subscribers \(subscribers.map { join($0) })")
+    for pid in publishers where waitForEnd(pid) != 0 { say("a publisher failed") }
+    say("subscribers \(subscribers.map { waitForEnd($0) })")
 }
 
-private func subscribe(_ store: SharedStore, _ ready: SharedCounters, _ index: Int, total: Int) throws {
+private func subscribe(_ store: SharedStore, _ ready: SharedWords, _ index: Int, total: Int) throws {
     var reader = try PublishLogReader(store.table, channel: Array("news".utf8), resumingAs: nil)
     while !(try store.add("turn", index)) { usleep(50) }
     ready[0] += 1
@@ -77,7 +77,7 @@ func lastPlaceScenario(_ arguments: [String]) throws {
             for index in 0..<1_000 { try? store.set("\(process) \(index)", index) }
         }
     }
-    for pid in children { _ = join(pid) }
+    for pid in children { waitForEnd(pid) }
     // Two writers for one last place may both be refused; one alone is not.
     for index in 0..<1_000 where store.count < 1_000 { try? store.set("late \(index)", index) }
     say("entries \(store.count) contradictions \(try store.table.contradictions())")

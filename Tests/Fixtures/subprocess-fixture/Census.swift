@@ -64,18 +64,3 @@ func warmUp() async throws {
     _ = try await Subprocess.run(Command("true"))
     try await EventLoop.sleep(for: .milliseconds(1))
 }
-
-/// A line on standard output, written at once.
-func say(_ line: String) {
-    put(line + "\n", 1)
-}
-
-/// A line on standard error.
-func complain(_ line: String) {
-    put(line + "\n", 2)
-}
-
-private func put(_ text: String, _ fd: Int32) {
-    let bytes = Array(text.utf8)
-    _ = write(fd, bytes, bytes.count)
-}

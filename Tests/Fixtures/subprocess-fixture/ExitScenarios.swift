@@ -2,6 +2,7 @@
 
 import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkSubprocess
 import Synchronization
 

@@ -2,6 +2,7 @@
 
 import Glibc
 import Prefork
+import PreforkFixtureSupport
 
 /// Prints step and errno of a start that fails.
 func report(_ command: Command) async {

@@ -2,6 +2,7 @@
 
 import Glibc
 import Prefork
+import PreforkFixtureSupport
 import Synchronization
 
 /// Started by a shell without standard streams; reports into a file.

@@ -1,12 +1,9 @@
 // A program with threads and an async main that starts subprocesses where a test runner cannot: with descriptors used
 // up, standard streams closed, SIGCHLD ignored, rights given up.
 
-import Glibc
-import Prefork
+import PreforkFixtureSupport
 
-let arguments = Array(CommandLine.arguments.dropFirst())
-
-let scenarios: [String: ([String]) async throws -> Void] = [
+await runScenario(of: [
     "die-with-parent": dieWithParent,
     "refused-identity": refusedIdentity,
     "failed-starts": failedStarts,
@@ -22,14 +19,4 @@ let scenarios: [String: ([String]) async throws -> Void] = [
     "lock-storm": lockStorm,
     "drain": drain,
     "early-close": earlyClose,
-]
-
-guard let name = arguments.first, let scenario = scenarios[name] else {
-    fatalError("usage: subprocess-fixture \(scenarios.keys.sorted().joined(separator: "|")) [argument ...]")
-}
-do {
-    try await scenario(Array(arguments.dropFirst()))
-} catch {
-    complain("\(name): \(error)")
-    exit(1)
-}
+])

@@ -1,0 +1,21 @@
+// Random numbers that can be had again.
+
+/// SplitMix64: the same numbers for the same seed, as part of a value. For delays and for tests, never for secrets.
+///
+/// Follows Steele, Lea and Flood, Fast splittable pseudorandom number generators (2014).
+package struct SplitMix64: RandomNumberGenerator, Equatable, Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+        return word ^ (word >> 31)
+    }
+
+    /// A number in 0 ..< `bound`.
+    package mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+}
