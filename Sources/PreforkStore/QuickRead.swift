@@ -53,15 +53,18 @@ extension StoreTable {
 
     /// Copies the value of a plain entry.
     ///
-    /// - Returns: how many bytes it has; -1 when `read` has to look, also for a key that is missing or refused.
+    /// - Returns: the entry as it was copied, whole; nil when `read` has to look, also for a key that is missing or
+    ///   refused.
     @inline(__always)
-    func quickCopy(_ key: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, room: Int) -> Int {
-        guard isKey(key) else { return -1 }
+    func quickCopy(
+        _ key: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, room: Int
+    ) -> PlainEntry? {
+        guard isKey(key) else { return nil }
         let hash = hash(key)
-        guard let entry = plainEntry(key, hash), entry.valueBytes <= room else { return -1 }
+        guard let entry = plainEntry(key, hash), entry.valueBytes <= room else { return nil }
         copyBytes(from: entry.bytes + entry.start, to: target, count: entry.valueBytes)
-        guard isStill(entry.reference, entry.reference, entry.slot) else { return -1 }
+        guard isStill(entry.reference, entry.reference, entry.slot) else { return nil }
         if layout.evicts { touch(entry.slot, hash.stripe(of: layout.stripes)) }
-        return entry.valueBytes
+        return entry
     }
 }

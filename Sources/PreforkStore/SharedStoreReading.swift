@@ -19,31 +19,19 @@ extension SharedStore {
     /// The part of `get` that is the same for all types: what a program compiles for its own types stays small.
     @usableFromInline
     func fetch(_ key: String, _ body: (ValueKind, UnsafeRawBufferPointer) -> Void) throws(StoreError) -> ValueKind? {
-        try withKey(key) { (raw) throws(StoreError) in
-            try table.check(raw, 0)
-            // 1 KiB is what the runtime takes from the stack; larger values have an array of their own.
-            return withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { buffer in
-                var large: StoredValue?
-                let found: (kind: ValueKind, count: Int)? = table.read(raw, table.hash(raw)) { view, _ in
-                    large = nil
-                    guard let kind = view.kind else { return nil }
-                    guard view.valueBytes <= 1024, let bytes = view.contiguousValue, let start = bytes.baseAddress else {
-                        large = view.copiedValue(table)
-                        return large == nil ? nil : (kind, 0)
-                    }
-                    // At most 1 KiB, which the buffer has; so it has an address, too.
-                    copyBytes(from: start, to: buffer.baseAddress!, count: bytes.count)
-                    return (kind, bytes.count)
-                }
-                guard let found else { return nil }
-                if let large {
-                    large.bytes.withUnsafeBytes { body(found.kind, $0) }
-                } else {
-                    body(found.kind, UnsafeRawBufferPointer(rebasing: buffer[..<found.count]))
-                }
-                return found.kind
+        // 1 KiB is what the runtime takes from the stack; larger values have an array of their own.
+        let copied: ValueKind? = withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 16) { buffer in
+            let copied = key.utf8.withContiguousStorageIfAvailable {
+                table.quickCopy(UnsafeRawBufferPointer($0), to: buffer.baseAddress!, room: 1024)
             }
+            guard let copied, let copied, let kind = ValueKind(rawValue: copied.kindBits) else { return nil }
+            body(kind, UnsafeRawBufferPointer(start: buffer.baseAddress, count: copied.valueBytes))
+            return kind
         }
+        if let copied { return copied }
+        guard let stored = try stored(key) else { return nil }
+        stored.bytes.withUnsafeBytes { body(stored.kind, $0) }
+        return stored.kind
     }
 
     @usableFromInline
@@ -88,10 +76,10 @@ extension SharedStore {
     /// - Throws: `.valueTooLarge` when the buffer is too small.
     public func get(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
         if let start = buffer.baseAddress {
-            let count = key.utf8.withContiguousStorageIfAvailable {
+            let copied = key.utf8.withContiguousStorageIfAvailable {
                 table.quickCopy(UnsafeRawBufferPointer($0), to: start, room: buffer.count)
             }
-            if let count, count >= 0 { return count }
+            if let copied, let copied { return copied.valueBytes }
         }
         return try getSlowly(key, into: buffer)
     }
