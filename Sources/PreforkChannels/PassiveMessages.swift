@@ -19,6 +19,8 @@ final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
         var lastID: UInt64 = 0
         /// Whether the task runs; it says so itself when it ends.
         var isServed = false
+        /// The generation of the last message's sender.
+        var lastSender: UInt64 = 0
 
         var isIdle: Bool { callbacks.isEmpty && onCall == nil }
 
@@ -98,6 +100,7 @@ final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
         guard goesOn else { return false }
         do {
             if let (header, value) = try end.takePassive() {
+                announce(senderOf: header, end)
                 await handle(header, value, channel)
                 if end.isTurnOver { await end.giveTurn() }
             } else {
@@ -126,6 +129,15 @@ final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
         }
         state.withLock { $0.isServed = false }
         return false
+    }
+
+    /// That somebody has come is told before the first of its messages.
+    private func announce(senderOf header: ByteRingHeader, _ end: ChannelEnd) {
+        let isNew = state.withLock { state in
+            defer { state.lastSender = header.generation }
+            return state.lastSender != header.generation
+        }
+        if isNew, end.hasObservers { end.tellObservers() }
     }
 
     private func handle(_ header: ByteRingHeader, _ value: StoredValue?, _ channel: Channel<Message>) async {
