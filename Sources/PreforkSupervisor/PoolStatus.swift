@@ -1,0 +1,105 @@
+// What there is to know of a pool at one moment, for operators.
+
+public import PreforkSystem
+
+/// A pool as it is: what `preforkctl status`, the metrics and the status page show.
+public struct PoolStatus: Equatable, Sendable {
+    public enum Phase: String, Hashable, Sendable {
+        case running, reloading, stopping, finished
+    }
+
+    /// How far a reload is, or how the last one ended.
+    public struct Reload: Equatable, Sendable {
+        public enum State: String, Hashable, Sendable {
+            case running, done, aborted
+        }
+
+        public var state: State
+        /// The generation that it brings.
+        public var generation: Int
+        /// Slots whose worker is of that generation and ready.
+        public var replaced: Int
+        public var total: Int
+        /// Why it was aborted.
+        public var reason: String?
+        /// So far, or in all.
+        public var duration: Duration
+    }
+
+    public var supervisor: Int32
+    public var uptime: Duration
+    public var phase: Phase
+    /// The generation of workers that are forked now.
+    public var generation: Int
+    /// How many workers there are to be.
+    public var target: Int
+    /// The bounds of automatic scaling; nil when it is off.
+    public var range: ClosedRange<Int>?
+    /// Restarts of workers that had been ready, and how many are allowed.
+    public var restarts: Int
+    public var restartLimit: Int
+    /// The last reload; nil when there was none.
+    public var reload: Reload?
+    /// Every worker that lives, and every slot without one, in the order of slots, present workers first.
+    public var workers: [WorkerStatus]
+}
+
+/// One worker, or a slot that waits for one.
+public struct WorkerStatus: Equatable, Sendable {
+    public enum State: String, Hashable, Sendable {
+        case booting, ready, draining, killed
+        /// Without a worker.
+        case backingOff, stopped, failed
+    }
+
+    /// The slot, which is the worker's task ID.
+    public var slot: Int
+    /// nil: the slot has no worker.
+    public var pid: Int32?
+    public var generation: Int
+    public var state: State
+    /// A replacement that boots, or an old worker that drains, beside the slot's present one.
+    public var isBeside: Bool
+    public var uptime: Duration
+    /// Restarts of this slot.
+    public var restarts: Int
+    /// What the worker itself counts; see `Worker`.
+    public var requests: UInt64
+    public var connections: Int
+    /// Time spent in its event loop's turns, of its uptime; a rate follows from two looks.
+    public var busy: Duration
+    /// Since its last sign of life; nil without hang detection.
+    public var heartbeatAge: Duration?
+    /// How the slot's last worker ended.
+    public var lastExit: ExitReport?
+}
+
+/// What operators can ask a running supervisor for.
+public enum ControlCommand: Equatable, Sendable {
+    case reload
+    case scale(ScaleChange)
+    /// Replaces one slot's worker, the new one ready first.
+    case restart(slot: Int)
+    /// SIGKILL to a slot's worker, which is then restarted as after any death.
+    case kill(slot: Int)
+    /// Asks a slot's worker to finish and end; it gets a successor.
+    case drain(slot: Int)
+    /// Re-executes the program, another one if `path` says so.
+    case upgrade(path: String?)
+    case reopenLogs
+    case stop(quick: Bool)
+}
+
+/// How many workers there are to be.
+public enum ScaleChange: Equatable, Sendable {
+    case to(Int)
+    case by(Int)
+}
+
+/// What came of a command.
+public enum ControlOutcome: Equatable, Sendable {
+    /// Done, or begun where nobody asked to wait; what was done as a sentence.
+    case done(String)
+    /// Refused or failed, and why.
+    case failed(String)
+}
