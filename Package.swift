@@ -86,6 +86,7 @@ let package = Package(
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork"]),
+        program("manager-fixture", path: "Tests/Fixtures/manager-fixture", on: ["Prefork", "PreforkSystem"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
@@ -114,7 +115,7 @@ let package = Package(
             of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),
         tests(
             "PreforkTests",
-            of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server", "shared-counter"]),
+            of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "hello-server", "shared-counter"]),
         tests("HelloServerTests", of: ["hello-server", "Prefork"]),
     ]
 )

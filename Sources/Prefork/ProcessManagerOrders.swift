@@ -113,11 +113,14 @@ extension ProcessManager {
     public func terminate(_ name: String, within limit: Duration? = nil) throws(ProcessError) -> TargetExit? {
         let targets = try used()
         try targets.checkMayWait()
+        let generation = try targets.status(of: name).generation
         guard try targets.stop(name, within: limit) else { return nil }
-        while case let status = try targets.status(of: name), !status.isAtRest || (try targets.isAlive(name)) {
+        while true {
+            let status = try targets.status(of: name)
+            // A code that came meanwhile may have started it again: its next process is none of this order's.
+            if status.pid == nil || status.generation != generation { return status.lastExit }
             try targets.turn(waitingAtMost: nil)
         }
-        return try targets.status(of: name).lastExit
     }
 
     /// Ends all targets: SIGTERM to all of them, the last one started first, SIGKILL to those that are left when one
