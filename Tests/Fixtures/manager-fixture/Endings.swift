@@ -78,9 +78,10 @@ func stormScenario(_ arguments: [String]) throws {
     policy.backoff.maximum = .zero
     try manager.addTarget("well") { child in sleepForEver() }
     try manager.addTarget("ill", TargetOptions(onFailure: .restart(policy))) { child in 9 }
+    // With the pidfd of the one that is well.
+    let before = descriptorCount + 1
     try manager.startAll()
     let well = try manager.status(of: "well").pid
-    let before = descriptorCount
     try turn(manager) { try manager.status(of: "ill").phase == .failed }
     let status = try manager.status(of: "ill")
     say("ill \(status.phase) after \(status.generation) processes, \(status.lastExit.map { "\($0.consequence)" } ?? "-")")
