@@ -251,21 +251,27 @@ package final class TargetRunner {
     }
 
     private func reap(_ number: Int) {
+        guard let exit = collect(number) else { return }
+        // It may have become ready and ended between two looks.
+        readReadiness(of: number)
+        handle(.exited(number, exit))
+    }
+
+    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    private func collect(_ number: Int) -> ProcessExit? {
         // Words of closed pidfds can be left in a batch of events; the target then has no child, or one that lives.
-        guard let child = children[number] else { return }
+        guard let child = children[number] else { return nil }
         let exit: ProcessExit
         do {
-            guard let found = try child.reap() else { return }
+            guard let found = try child.reap() else { return nil }
             exit = found
         } catch {
             // waitid fails on a child of one's own only when somebody has closed the descriptor under it.
             exit = ProcessExit(status: .lost, usage: ResourceUsage())
         }
-        // It may have become ready and ended between two looks.
-        readReadiness(of: number)
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         children[number] = nil
-        handle(.exited(number, exit))
+        return exit
     }
 
     // Doing

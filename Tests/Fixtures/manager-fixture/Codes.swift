@@ -31,7 +31,8 @@ func codesAndDataScenario(_ arguments: [String]) throws {
     try turn(manager) { try manager.status(of: "echo").ignoredCodes == 3 }
     say("alive \(try manager.isProcessAlive("echo"))")
     _ = try channel.trySend(8)
-    try turn(manager) { try manager.status(of: "echo").generation == 2 }
+    // Ready: from then on what is sent is for it.
+    try turn(manager) { try manager.status(of: "echo").generation == 2 && manager.status(of: "echo").phase == .running }
     while true {
         do {
             try channel.sendBlocking(9, timeout: .seconds(20))
