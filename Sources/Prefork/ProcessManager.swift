@@ -49,8 +49,9 @@ public final class ProcessManager {
     }
 
     deinit {
-        for name in channels.keys { ControlLines.remove(name) }
+        // A child's copy leaves everything as it is: the lines are the child's own by now.
         guard let targets, targets.isOwned else { return }
+        for name in channels.keys { ControlLines.remove(name) }
         targets.stopAll(within: .zero)
         while targets.isBusy, (try? targets.turn(waitingAtMost: nil)) != nil {}
     }

@@ -150,7 +150,7 @@ package final class TargetRunner {
         }
     }
 
-    /// Starts every target that does not run, in the order of their dependencies.
+    /// Starts every target that does not run or is being stopped, in the order of their dependencies.
     ///
     /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`: none was started then.
     package func startAll() throws(ProcessError) {
@@ -158,8 +158,8 @@ package final class TargetRunner {
         if table.isStoppingAll { throw ProcessError(.stopping) }
         try checkThreads()
         for name in plan.levels.joined() {
-            guard let target = table[name], target.state.isAtRest else { continue }
-            handle(.start(target.number))
+            // One that is being stopped comes back when it has ended; for one that runs this changes nothing.
+            if let target = table[name] { handle(.start(target.number)) }
         }
     }
 

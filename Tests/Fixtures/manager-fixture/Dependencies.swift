@@ -72,6 +72,8 @@ func notReadyScenario(_ arguments: [String]) throws {
     let manager = ProcessManager(log: { _ in })
     try manager.addTarget("late", TargetOptions(readiness: .manual)) { child in sleepForEver() }
     try manager.addTarget("well") { child in sleepForEver() }
+    try manager.launch("well")
+    try turn(manager) { try manager.status(of: "well").phase == .running }
     say(failure { try manager.startAll(waitingForReadiness: .milliseconds(100)) })
     say("children \(childCount)")
     say("joined \(try manager.joinAll(for: .milliseconds(10)).count), \(try manager.joinAll(for: .seconds(-1)).count)")
