@@ -176,6 +176,13 @@ import Testing
             ])
     }
 
+    /// Swift's Mutex notes thread IDs in each object file; a fork makes half of them wrong.
+    @Test func locksThatTheManagerHasUsedWorkInThreadsOfChildrenAndTheirChildren() async throws {
+        let lines = try await run("locks")
+        #expect(lines.filter { $0.hasPrefix("counted") } == ["counted 1200001", "counted 1200001"])
+        #expect(lines.last == "exit child 1 exited with code 0")
+    }
+
     @Test(arguments: [Signal.terminate, .quit, .hangUp, .interrupt]) func signalsEndARun(signal: Signal) async throws {
         let program = try ChildProgram("manager-fixture", ["run"])
         try await program.waitForLine("all ready")
@@ -226,6 +233,25 @@ import Testing
         let lastWorker = lines.lastIndex { $0.hasPrefix("worker exit") } ?? -1
         #expect(lastWorker < lines.firstIndex { $0.hasPrefix("shutdown reader") } ?? -1)
         #expect(program.groupSize == 0)
+    }
+
+    @Test func aSupervisorOfTargetsAndWorkersAtRestDoesNothing() async throws {
+        let program = try ChildProgram("manager-fixture", ["idle"])
+        try await program.waitForLine("all ready")
+        try await eventually("both targets are ready") {
+            program.errors.contains("one ready") && program.errors.contains("two ready")
+        }
+        func wakeUps() -> [Substring] {
+            read("/proc/\(program.pid)/status").split(separator: "\n").filter { $0.contains("ctxt_switches") }
+        }
+        // Whatever it still had to do, it does; then a second passes without a switch to it.
+        try await eventually("it rests") {
+            let before = wakeUps()
+            try await Task.sleep(for: .seconds(1))
+            return wakeUps() == before
+        }
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0)
     }
 
     @Test func besideAPoolAVitalTargetsCrashEndsThePoolToo() async throws {

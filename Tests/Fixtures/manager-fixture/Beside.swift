@@ -3,6 +3,7 @@
 import Glibc
 import Prefork
 import PreforkSystem
+import Synchronization
 
 /// Async bodies: they hear of the stop, talk over both channels, and their tasks run on one thread.
 func loopScenario(_ arguments: [String]) throws {
@@ -22,7 +23,7 @@ func loopScenario(_ arguments: [String]) throws {
         try await EventLoop.sleep(for: .milliseconds(1))
         throw SystemError("open", .notPermitted, on: "/etc/nothing")
     }
-    try manager.addTarget("cancelled", TargetOptions(grace: .milliseconds(500))) { child in
+    try manager.addTarget("cancelled", TargetOptions(grace: .seconds(4))) { child in
         try await EventLoop.sleep(for: .seconds(1_000))
         return 0
     }
@@ -127,4 +128,40 @@ func threadsScenario(_ arguments: [String]) throws {
     say("elsewhere: \(elsewhere)")
     say("here: \(failure { try manager.launch("one") }), \(failure { try manager.startAll() })")
     say("\(try manager.status(of: "one").phase), children \(childCount)")
+}
+
+private let counter = Mutex(0)
+
+/// A lock that the manager has used before, wanted by three threads of a child, and of a child's child.
+func locksScenario(_ arguments: [String]) throws {
+    counter.withLock { $0 = 1 }
+    let manager = talkingManager()
+    try manager.addTarget("child") { child in
+        let inner = talkingManager()
+        try inner.addTarget("grandchild") { child in contend() }
+        try inner.run()
+        return contend()
+    }
+    try manager.run()
+}
+
+private func contend() -> Int32 {
+    let running = Atomic<Int>(3)
+    for _ in 0..<3 {
+        try? startThread {
+            for _ in 0..<2_000 { counter.withLock { count in for _ in 0..<200 { count += 1 } } }
+            running.subtract(1, ordering: .releasing)
+        }
+    }
+    while running.load(ordering: .acquiring) > 0 { usleep(1_000) }
+    say("counted \(counter.withLock { $0 })")
+    return 0
+}
+
+/// Two targets at rest beside a worker, to be looked at by strace or by the kernel's counters.
+func idleScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(1))
+    for name in ["one", "two"] { try runtime.manager.addTarget(name) { child in sleepForEver() } }
+    runtime.hooks.onAllReady = { say("all ready") }
+    try runtime.run { worker in try await worker.stopRequested.wait() }
 }

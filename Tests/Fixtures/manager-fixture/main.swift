@@ -30,6 +30,8 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "beside-crash": besideCrashScenario,
     "threads": threadsScenario,
     "let-go": letGoScenario,
+    "locks": locksScenario,
+    "idle": idleScenario,
     "flood": floodScenario,
     "L1": joinScenario,
     "L2": aliveScenario,
