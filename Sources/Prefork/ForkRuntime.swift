@@ -15,7 +15,8 @@ import PreforkSystem
 /// }
 /// ```
 ///
-/// Signals to the supervisor: SIGTERM, SIGQUIT and SIGHUP stop gracefully, SIGINT quickly, a second SIGINT kills.
+/// Signals to the supervisor: SIGTERM and SIGQUIT stop gracefully, SIGINT quickly, a second SIGINT kills; SIGHUP is a
+/// rolling reload, SIGTTIN and SIGTTOU one worker more or less.
 /// Workers end with the supervisor, however it ends.
 public struct ForkRuntime: Sendable {
     /// When a worker counts as ready.
@@ -45,6 +46,14 @@ public struct ForkRuntime: Sendable {
     public var drainTimeout: Duration = .seconds(30)
     /// How long a worker may take to end after a quick stop (SIGINT).
     public var quickTimeout: Duration = .seconds(2)
+    /// How SIGHUP or `preforkctl reload` go through the pool.
+    public var reload = ReloadPolicy()
+    /// What a worker may do, live and take before another one takes its place; nothing by default.
+    public var recycling = RecyclingPolicy()
+    /// When a worker counts as hung; nil: nobody looks.
+    public var hangs: HangPolicy?
+    /// Automatic scaling; nil: none, the pool has as many workers as `workers` says.
+    public var scaling: ScalingPolicy?
     public var readiness = Readiness.automatic
     public var executor = Executor.wholeProcess
     public var hooks = SupervisorHooks()
@@ -90,6 +99,10 @@ public struct ForkRuntime: Sendable {
         configuration.bootTimeout = bootTimeout
         configuration.drainTimeout = drainTimeout
         configuration.quickTimeout = quickTimeout
+        configuration.reload = reload
+        configuration.recycling = recycling
+        configuration.hangs = hangs
+        configuration.scaling = scaling
         configuration.hooks = hooks
         configuration.hooks.onExit = { [onExit = hooks.onExit] exit in
             // What it held in shared memory is put in order at once, not when somebody next runs into it.

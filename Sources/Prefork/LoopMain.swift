@@ -14,8 +14,8 @@ struct LoopMain {
     /// From SIGTERM to the supervisor's SIGKILL.
     let drainTimeout: Duration
     let executor: ForkRuntime.Executor
-    /// Whether the supervisor has asked for the end. It says so before it sends the signal.
-    let isStopOrdered: () -> Bool
+    /// What the supervisor has asked to end; nil: nothing. It says so before it sends the signal.
+    let orderedStop: () -> StopRequest.Reach?
 
     private final class StopSignal {
         /// The signal that asked for the end although the supervisor did not: somebody else sent it to this process.
@@ -26,14 +26,14 @@ struct LoopMain {
 
     init(
         name: String, supervisorPipe: Int32, signalMask: SignalSet, drainTimeout: Duration,
-        executor: ForkRuntime.Executor, isStopOrdered: @escaping () -> Bool
+        executor: ForkRuntime.Executor, orderedStop: @escaping () -> StopRequest.Reach?
     ) {
         self.name = name
         self.supervisorPipe = supervisorPipe
         self.signalMask = signalMask
         self.drainTimeout = drainTimeout
         self.executor = executor
-        self.isStopOrdered = isStopOrdered
+        self.orderedStop = orderedStop
     }
 
     /// - Parameter prepare: called with the loop before it runs; makes the body, which returns the exit code.
@@ -61,9 +61,9 @@ struct LoopMain {
     private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>) {
         do {
             try loop.onSignals([.terminate, .quit, .interrupt]) { signal in
-                let isOrdered = isStopOrdered()
-                if !isOrdered { stopSignal.unsolicited = signal }
-                loop.stopRequest.request(isOrdered ? .service : .worker)
+                let reach = orderedStop()
+                if reach == nil { stopSignal.unsolicited = signal }
+                loop.stopRequest.request(reach ?? .worker)
                 if signal == .interrupt {
                     task.cancel()
                 } else {

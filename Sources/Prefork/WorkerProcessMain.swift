@@ -12,17 +12,24 @@ struct WorkerProcessMain {
         let main = LoopMain(
             name: "worker \(seat.info.taskID)", supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
             drainTimeout: runtime.drainTimeout, executor: runtime.executor,
-            isStopOrdered: { [seat] in seat.scoreboard.serviceStops })
+            orderedStop: { [seat] in seat.serviceStops ? .service : seat.isAskedToLeave ? .worker : nil })
         main.run { loop in
             loop.balance = ConnectionBalance(
                 publish: { [seat] in seat.publish(connections: $0) },
                 isAboveAverage: { [seat] in seat.hasMoreConnectionsThanAverage })
             let worker = Worker(seat: seat, loop: loop)
+            if let period = seat.heartbeatPeriod { beat(on: loop, every: period) }
             if runtime.readiness == .automatic { loop.onFirstWait = { worker.ready() } }
             return {
                 try await body(worker)
                 return 0
             }
         }
+    }
+
+    /// Gives signs of life for as long as the loop turns.
+    private func beat(on loop: EventLoop, every period: Duration) {
+        seat.beat()
+        loop.call(after: period) { beat(on: loop, every: period) }
     }
 }

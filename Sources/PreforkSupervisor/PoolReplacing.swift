@@ -16,7 +16,8 @@ extension Pool {
         case .due(let instant) where instant <= now && forks < Self.forksPerTick:
             forks += 1
             fork(index, generation: replacement.generation, &actions)
-            slots[index].replacement?.stage = .forking(spawn: lastSpawn)
+            let spawn = lastSpawn
+            slots[index].replacement?.stage = .forking(spawn: spawn)
         case .booting(let worker, let deadline) where deadline <= now:
             slots[index].replacement?.stage = .killed(worker, .bootTimeout)
             actions.append(.report(.killing(taskID: index, pid: worker.pid, .bootTimeout)))

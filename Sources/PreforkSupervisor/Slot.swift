@@ -90,6 +90,14 @@ struct Slot: Equatable {
         [worker, replacement?.worker].compactMap { $0 } + leaving.map(\.worker)
     }
 
+    /// Those that have not said yet that they are ready.
+    var bootingWorkers: [WorkerProcess] {
+        var booting: [WorkerProcess] = []
+        if case .booting(let worker, _) = state { booting.append(worker) }
+        if case .booting(let worker, _) = replacement?.stage { booting.append(worker) }
+        return booting
+    }
+
     /// When something is due without an event.
     var deadline: MonotonicInstant? {
         let own: MonotonicInstant? =

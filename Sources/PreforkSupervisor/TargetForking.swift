@@ -20,7 +20,7 @@ extension TargetRunner {
     func fork(_ number: Int, spawn: UInt64, generation: Int) -> TargetEvent {
         let threads = threadCount()
         guard threads == 1 else { return refused(number, ProcessError(.multithreaded(threads: threads))) }
-        scoreboards[number]?.clear(slot: 0)
+        scoreboards[number]?.clear(line: 0)
         scoreboards[number]?.serviceStops = false
         let mask = SignalMask.block(.all)
         do {

@@ -86,7 +86,7 @@ package final class TargetRunner {
     package func add(_ settings: TargetSettings, _ body: @escaping Body) throws(ProcessError) -> ControlLine {
         let number = try table.add(settings)
         do throws(SystemError) {
-            scoreboards[number] = try Scoreboard(slots: 1)
+            scoreboards[number] = try Scoreboard(lines: 1)
             // Of each target: the pidfd, and the twelve descriptors that its two channels take.
             try raiseDescriptorLimit(to: UInt64(table.targets.count) * 16 + 256)
         } catch {
@@ -231,7 +231,7 @@ package final class TargetRunner {
 
     private func readReadiness(of number: Int) {
         guard case .starting(let process, _) = table.targets[number]?.state else { return }
-        if scoreboards[number]?.readySpawn(slot: 0) == process.spawn { handle(.ready(number, spawn: process.spawn)) }
+        if scoreboards[number]?.readySpawn(line: 0) == process.spawn { handle(.ready(number, spawn: process.spawn)) }
     }
 
     private func readControl() {

@@ -21,8 +21,8 @@ package struct TargetSeat: Sendable {
 
     /// Tells the supervisor that this process is ready. A second call has no effect.
     package func markReady() {
-        guard scoreboard.readySpawn(slot: 0) != spawn else { return }
-        scoreboard.setReadySpawn(spawn, slot: 0)
+        guard scoreboard.readySpawn(line: 0) != spawn else { return }
+        scoreboard.setReadySpawn(spawn, line: 0)
         EventCounter.signal(news)
     }
 

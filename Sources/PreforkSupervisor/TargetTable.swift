@@ -22,7 +22,7 @@ struct TargetTable: Equatable {
     private var random: SplitMix64
 
     init(seed: UInt64) {
-        random = SplitMix64(state: seed)
+        random = SplitMix64(seed: seed)
     }
 
     subscript(name: String) -> ManagedTarget? { numbers[name].flatMap { targets[$0] } }

@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test(arguments: 0..<100) func everyTargetComesAfterWhatItNeeds(seed: UInt64) throws {
-        var random = SplitMix64(state: seed)
+        var random = SplitMix64(seed: seed)
         let count = Int.random(in: 1...40, using: &random)
         // Edges to smaller numbers only, added in a random order.
         let targets = (0..<count).map { number in
@@ -56,7 +56,7 @@ import Testing
 
     @Test func aScoreAllowsTheLimitAndWaitsAfterTheFirstRestarts() {
         var score = RestartScore()
-        var random = SplitMix64(state: 1)
+        var random = SplitMix64(seed: 1)
         var now = MonotonicInstant(nanoseconds: 0)
         let policy = RestartPolicy(
             limit: 5, backoff: Backoff(immediate: 2, base: .seconds(1), maximum: .seconds(8), resetAfter: .seconds(60)))
@@ -77,7 +77,7 @@ import Testing
 
     @Test func aScoreCountsStartsThatFailApartAndForgetsThemWhenOneIsReady() {
         var score = RestartScore()
-        var random = SplitMix64(state: 1)
+        var random = SplitMix64(seed: 1)
         let policy = RestartPolicy(limit: 0, bootLimit: 1)
         func crash() -> RestartScore.Verdict {
             score.judge(

@@ -284,7 +284,7 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
 
     /// Whatever comes in whatever order: no state traps, each fork follows an end, and a stop of all ends all.
     @Test(arguments: 0..<200) func anyOrderOfEventsEndsInRestAfterStopAll(seed: UInt64) throws {
-        var random = SplitMix64(state: seed)
+        var random = SplitMix64(seed: seed)
         var driver = TableDriver()
         let names = ["a", "b", "c", "d"]
         for (index, name) in names.enumerated() {
