@@ -1,0 +1,176 @@
+// Tasks that wait for a service.
+
+/// How a wait ends that is not cancelled.
+typealias WaitEnd = Result<StopReason, ServiceError>
+
+/// Those who wait for a service's end, and those who wait until it is up.
+struct ServiceWaiters {
+    typealias Resumption = @Sendable () -> Void
+
+    private var ending: [Int: UnsafeContinuation<WaitEnd, Never>] = [:]
+    private var starting: [Int: UnsafeContinuation<Bool, Never>] = [:]
+    private var cancelled: Set<Int> = []
+    private var lastID = 0
+
+    mutating func newID() -> Int {
+        lastID += 1
+        return lastID
+    }
+
+    /// - Returns: false when it was cancelled before.
+    mutating func add(_ id: Int, _ waiter: UnsafeContinuation<WaitEnd, Never>) -> Bool {
+        if cancelled.remove(id) != nil { return false }
+        ending[id] = waiter
+        return true
+    }
+
+    mutating func add(_ id: Int, _ waiter: UnsafeContinuation<Bool, Never>) -> Bool {
+        if cancelled.remove(id) != nil { return false }
+        starting[id] = waiter
+        return true
+    }
+
+    mutating func cancel(_ id: Int, _ error: ServiceError) -> Resumption? {
+        if let waiter = ending.removeValue(forKey: id) { return { waiter.resume(returning: .failure(error)) } }
+        if let waiter = starting.removeValue(forKey: id) { return { waiter.resume(returning: false) } }
+        cancelled.insert(id)
+        return nil
+    }
+
+    /// The wait is over; a cancellation that came too late is forgotten.
+    mutating func finish(_ id: Int) { cancelled.remove(id) }
+
+    mutating func take(_ end: WaitEnd) -> [Resumption] {
+        if ending.isEmpty { return [] }
+        defer { ending = [:] }
+        return ending.values.map { waiter in { waiter.resume(returning: end) } }
+    }
+
+    /// They look for themselves what has become of the service.
+    mutating func takeReady() -> [Resumption] {
+        if starting.isEmpty { return [] }
+        defer { starting = [:] }
+        return starting.values.map { waiter in { waiter.resume(returning: true) } }
+    }
+}
+
+extension Lifecycle {
+    func wait() async throws(ServiceError) -> StopReason {
+        let id = state.withLock { $0.waiters.newID() }
+        defer { state.withLock { $0.waiters.finish(id) } }
+        let end = await withTaskCancellationHandler {
+            await withUnsafeContinuation { waiter in
+                let known = state.withLock { state -> WaitEnd? in
+                    if let end = knownEnd(state) { return end }
+                    return state.waiters.add(id, waiter) ? nil : .failure(cancelled(state))
+                }
+                if let known { waiter.resume(returning: known) }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.cancel(id, cancelled($0)) }?()
+        }
+        return try end.get()
+    }
+
+    /// How a wait would end at once; nil when there is something to wait for.
+    private func knownEnd(_ state: State) -> WaitEnd? {
+        if let last = state.seats.last { return state.seats.contains { $0.end == nil } ? nil : last.end }
+        return state.lastReason.map { .success($0) } ?? .failure(error(.notRunning, state))
+    }
+
+    func waitUntilReady() async throws(ServiceError) {
+        let id = state.withLock { $0.waiters.newID() }
+        defer { state.withLock { $0.waiters.finish(id) } }
+        while true {
+            let isWoken = await withTaskCancellationHandler {
+                await withUnsafeContinuation { waiter in
+                    let known = state.withLock { state -> Bool? in
+                        if isSettled(state) { return true }
+                        return state.waiters.add(id, waiter) ? nil : false
+                    }
+                    if let known { waiter.resume(returning: known) }
+                }
+            } onCancel: {
+                state.withLock { $0.waiters.cancel(id, cancelled($0)) }?()
+            }
+            let outcome = state.withLock { state -> Result<Bool, ServiceError> in
+                if !isWoken { return .failure(cancelled(state)) }
+                if state.phase == .running { return .success(true) }
+                return isSettled(state) ? .failure(error(.notRunning, state)) : .success(false)
+            }
+            if try outcome.get() { return }
+        }
+    }
+
+    /// Whether it is up, or nobody is about to bring it up.
+    private func isSettled(_ state: State) -> Bool {
+        state.phase == .running || !state.seats.contains { $0.end == nil }
+    }
+
+    private func cancelled(_ state: borrowing State) -> ServiceError { error(.cancelled, state) }
+
+    private func error(_ kind: ServiceError.Kind, _ state: borrowing State) -> ServiceError {
+        ServiceError(kind, service: state.path ?? givenName ?? "service")
+    }
+}
+
+// What its trees tell.
+extension Lifecycle {
+    /// A tree is to end.
+    func treeEnds(_ run: TreeRun, _ end: WaitEnd) {
+        let resumptions = state.withLock { state -> [ServiceWaiters.Resumption] in
+            guard let index = state.seats.firstIndex(where: { $0.run === run }) else { return [] }
+            if state.seats[index].end == nil { state.seats[index].end = end }
+            return state.seats.contains { $0.end == nil } ? [] : state.waiters.take(end) + state.waiters.takeReady()
+        }
+        for resumption in resumptions { resumption() }
+    }
+
+    /// A tree has ended and forgets it.
+    func leave(_ run: TreeRun, _ reason: StopReason) {
+        let resumptions = state.withLock { state -> [ServiceWaiters.Resumption] in
+            state.seats.removeAll { $0.run === run }
+            state.lastReason = reason
+            guard state.seats.isEmpty else { return [] }
+            return state.waiters.take(.success(reason)) + state.waiters.takeReady()
+        }
+        for resumption in resumptions { resumption() }
+    }
+
+    func requestStop(_ reason: StopReason) {
+        let runs = state.withLock { state -> [TreeRun] in
+            if state.seats.isEmpty, state.pendingStop == nil { state.pendingStop = reason }
+            return state.seats.map(\.run)
+        }
+        for run in runs { run.post(.exit(reason, nil)) }
+    }
+
+    func announce() {
+        let holder = state.withLock { state -> (run: TreeRun, node: Int)? in
+            guard state.phase == .starting, !state.isAnnounced else { return nil }
+            state.isAnnounced = true
+            return state.holders.first
+        }
+        if let holder { holder.run.post(.announced(holder.node)) }
+    }
+
+    /// What happens to this service; to its whole tree when it is the root. Ends when the caller stops listening.
+    ///
+    /// Everything from now on is kept until it is read. Other services' steps come in the order they were taken.
+    public func events() -> AsyncStream<ServiceEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(of: ServiceEvent.self)
+        let id = state.withLock { state in
+            state.nextListener += 1
+            state.listeners[state.nextListener] = continuation
+            return state.nextListener
+        }
+        continuation.onTermination = { [weak self] _ in
+            self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) }
+        }
+        return stream
+    }
+
+    var listeners: [AsyncStream<ServiceEvent>.Continuation] {
+        state.withLock { $0.listeners.isEmpty ? [] : Array($0.listeners.values) }
+    }
+}
