@@ -65,6 +65,6 @@ extension GraphTracing<any AsyncService>.Reading {
             identity: { ObjectIdentifier($0) },
             groups: { $0.lifecycle.startedWith ?? $0.dependencies.map(\.members) },
             name: { $0.lifecycle.givenName },
-            type: { type(of: $0) })
+            type: { Swift.type(of: $0) })
     }
 }

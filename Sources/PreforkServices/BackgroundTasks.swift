@@ -1,5 +1,7 @@
 // The background tasks of a service.
 
+import Synchronization
+
 /// A table of tasks that run beside a service, and whether new ones are let in.
 struct BackgroundTasks {
     private struct Entry {
@@ -93,7 +95,9 @@ extension Lifecycle {
     private func taskEnded(_ id: Int, _ name: String, _ failure: (any Error)?) {
         if let failure {
             countFailure()
-            for holder in state.withLock({ $0.holders }) { holder.run.post(.taskFailed(holder.node, name, failure)) }
+            for tree in state.withLock({ $0.stopper.map { [$0] } ?? $0.holders }) {
+                tree.run.post(.taskFailed(tree.node, name, failure))
+            }
         }
         guard let drained = state.withLock({ $0.tasks.ended(id) }) else { return }
         drained.run.post(.drained(drained.node))

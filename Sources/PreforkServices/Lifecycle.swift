@@ -28,6 +28,8 @@ public final class Lifecycle: Sendable {
         var seats: [Seat] = []
         /// Trees to be told when it has stopped to start or to stop.
         var watchers: [(run: TreeRun, node: Int)] = []
+        /// Who is taking it down, and hears of tasks that fail meanwhile.
+        var stopper: (run: TreeRun, node: Int)?
         var startedWith: [[any AsyncService]]?
         var pendingStop: StopReason?
         var lastReason: StopReason?
@@ -46,6 +48,7 @@ public final class Lifecycle: Sendable {
     public init(_ name: String? = nil) { givenName = name }
 
     var isRunning: Bool { state.withLock { $0.phase == .running } }
+    var isAnnounced: Bool { state.withLock { $0.isAnnounced } }
     var startedWith: [[any AsyncService]]? { state.withLock { $0.startedWith } }
 
     /// What has happened to the service so far.
@@ -63,7 +66,8 @@ extension Lifecycle {
 
     func join(_ run: TreeRun, _ node: Int, owner: ObjectIdentifier) -> Joining {
         state.withLock { state in
-            if state.owner != nil, state.owner != owner, !state.seats.isEmpty { return .taken }
+            // Of another service, or twice in one tree: a lifecycle is of one service alone.
+            if state.owner != owner, !state.seats.isEmpty { return .taken }
             if let reason = state.pendingStop {
                 state.pendingStop = nil
                 return .refused(reason)
@@ -116,17 +120,33 @@ extension Lifecycle {
         }
     }
 
-    /// Begins to take it down whatever the tree's other holders say: its start failed, or it is started again.
-    func beginStopping() {
-        state.withLock { $0.phase = .stopping }
+    /// Its start has failed, or came to its end too late.
+    func beginEnding(by run: TreeRun, _ node: Int) {
+        state.withLock { state in
+            state.phase = .stopping
+            state.stopper = (run, node)
+        }
+    }
+
+    /// Begins to take it down in order to start it again, whoever else holds it.
+    ///
+    /// - Returns: false when another tree is doing that.
+    func beginRestarting(by run: TreeRun, _ node: Int) -> Bool {
+        state.withLock { state in
+            guard state.phase == .running else { return false }
+            state.phase = .stopping
+            state.stopper = (run, node)
+            return true
+        }
     }
 
     /// - Returns: whether the tree was the last one that held it: then it is to stop it.
-    func release(_ run: TreeRun) -> Bool {
+    func release(_ run: TreeRun, _ node: Int) -> Bool {
         state.withLock { state in
             state.hold(run, false)
             if state.phase != .running || state.seats.contains(where: \.holds) { return false }
             state.phase = .stopping
+            state.stopper = (run, node)
             return true
         }
     }
@@ -134,8 +154,7 @@ extension Lifecycle {
     /// It is down, and free to be started by whoever wants it.
     func didStop() {
         settle { state in
-            state.phase = .idle
-            state.startedWith = nil
+            state.becomeIdle()
             state.counters.stops += 1
             return state.waiters.takeReady()
         }
@@ -145,8 +164,7 @@ extension Lifecycle {
     func didFailToStart(_ run: TreeRun) {
         settle { state in
             state.hold(run, false)
-            state.phase = .idle
-            state.startedWith = nil
+            state.becomeIdle()
             return state.waiters.takeReady()
         }
     }
@@ -155,6 +173,7 @@ extension Lifecycle {
     func beginStartingAgain() {
         state.withLock { state in
             state.phase = .starting
+            state.stopper = nil
             state.isAnnounced = false
             state.counters.restarts += 1
             state.tasks.reopen()
@@ -167,11 +186,19 @@ extension Lifecycle {
     func giveUp(_ run: TreeRun) -> [TreeRun] {
         settle { state in
             state.hold(run, false)
-            state.phase = .idle
-            state.startedWith = nil
+            state.becomeIdle()
             return state.waiters.takeReady()
         }
         return state.withLock { state in state.seats.filter(\.holds).map(\.run) }
+    }
+
+    func isFirstHolder(_ run: TreeRun) -> Bool {
+        state.withLock { $0.seats.first(where: \.holds)?.run === run }
+    }
+
+    /// A restart has stopped it.
+    func countStop() {
+        state.withLock { $0.counters.stops += 1 }
     }
 
     func countFailure() {
@@ -193,6 +220,12 @@ extension Lifecycle.State {
     mutating func hold(_ run: TreeRun, _ holds: Bool) {
         guard let index = seats.firstIndex(where: { $0.run === run }) else { return }
         seats[index].holds = holds
+    }
+
+    mutating func becomeIdle() {
+        phase = .idle
+        stopper = nil
+        startedWith = nil
     }
 
     var holders: [(run: TreeRun, node: Int)] { seats.filter(\.holds).map { ($0.run, $0.node) } }

@@ -1,5 +1,7 @@
 // Tasks that wait for a service.
 
+import Synchronization
+
 /// How a wait ends that is not cancelled.
 typealias WaitEnd = Result<StopReason, ServiceError>
 
@@ -59,7 +61,7 @@ extension Lifecycle {
         let id = state.withLock { $0.waiters.newID() }
         defer { state.withLock { $0.waiters.finish(id) } }
         let end = await withTaskCancellationHandler {
-            await withUnsafeContinuation { waiter in
+            await withUnsafeContinuation { (waiter: UnsafeContinuation<WaitEnd, Never>) in
                 let known = state.withLock { state -> WaitEnd? in
                     if let end = knownEnd(state) { return end }
                     return state.waiters.add(id, waiter) ? nil : .failure(cancelled(state))
@@ -83,7 +85,7 @@ extension Lifecycle {
         defer { state.withLock { $0.waiters.finish(id) } }
         while true {
             let isWoken = await withTaskCancellationHandler {
-                await withUnsafeContinuation { waiter in
+                await withUnsafeContinuation { (waiter: UnsafeContinuation<Bool, Never>) in
                     let known = state.withLock { state -> Bool? in
                         if isSettled(state) { return true }
                         return state.waiters.add(id, waiter) ? nil : false
@@ -107,70 +109,9 @@ extension Lifecycle {
         state.phase == .running || !state.seats.contains { $0.end == nil }
     }
 
-    private func cancelled(_ state: borrowing State) -> ServiceError { error(.cancelled, state) }
+    private func cancelled(_ state: State) -> ServiceError { error(.cancelled, state) }
 
-    private func error(_ kind: ServiceError.Kind, _ state: borrowing State) -> ServiceError {
+    private func error(_ kind: ServiceError.Kind, _ state: State) -> ServiceError {
         ServiceError(kind, service: state.path ?? givenName ?? "service")
-    }
-}
-
-// What its trees tell.
-extension Lifecycle {
-    /// A tree is to end.
-    func treeEnds(_ run: TreeRun, _ end: WaitEnd) {
-        let resumptions = state.withLock { state -> [ServiceWaiters.Resumption] in
-            guard let index = state.seats.firstIndex(where: { $0.run === run }) else { return [] }
-            if state.seats[index].end == nil { state.seats[index].end = end }
-            return state.seats.contains { $0.end == nil } ? [] : state.waiters.take(end) + state.waiters.takeReady()
-        }
-        for resumption in resumptions { resumption() }
-    }
-
-    /// A tree has ended and forgets it.
-    func leave(_ run: TreeRun, _ reason: StopReason) {
-        let resumptions = state.withLock { state -> [ServiceWaiters.Resumption] in
-            state.seats.removeAll { $0.run === run }
-            state.lastReason = reason
-            guard state.seats.isEmpty else { return [] }
-            return state.waiters.take(.success(reason)) + state.waiters.takeReady()
-        }
-        for resumption in resumptions { resumption() }
-    }
-
-    func requestStop(_ reason: StopReason) {
-        let runs = state.withLock { state -> [TreeRun] in
-            if state.seats.isEmpty, state.pendingStop == nil { state.pendingStop = reason }
-            return state.seats.map(\.run)
-        }
-        for run in runs { run.post(.exit(reason, nil)) }
-    }
-
-    func announce() {
-        let holder = state.withLock { state -> (run: TreeRun, node: Int)? in
-            guard state.phase == .starting, !state.isAnnounced else { return nil }
-            state.isAnnounced = true
-            return state.holders.first
-        }
-        if let holder { holder.run.post(.announced(holder.node)) }
-    }
-
-    /// What happens to this service; to its whole tree when it is the root. Ends when the caller stops listening.
-    ///
-    /// Everything from now on is kept until it is read. Other services' steps come in the order they were taken.
-    public func events() -> AsyncStream<ServiceEvent> {
-        let (stream, continuation) = AsyncStream.makeStream(of: ServiceEvent.self)
-        let id = state.withLock { state in
-            state.nextListener += 1
-            state.listeners[state.nextListener] = continuation
-            return state.nextListener
-        }
-        continuation.onTermination = { [weak self] _ in
-            self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) }
-        }
-        return stream
-    }
-
-    var listeners: [AsyncStream<ServiceEvent>.Continuation] {
-        state.withLock { $0.listeners.isEmpty ? [] : Array($0.listeners.values) }
     }
 }
