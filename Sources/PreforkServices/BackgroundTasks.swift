@@ -56,11 +56,10 @@ struct BackgroundTasks {
 extension Lifecycle {
     func addTask(_ name: String, _ body: @escaping @Sendable () async throws -> Void) throws(ServiceError) -> Int {
         let admission = state.withLock { state -> Result<(Int, TreeRun), ServiceError> in
-            let path = state.path ?? givenName ?? "service"
             guard state.phase == .starting || state.phase == .running, !state.tasks.isClosed,
                 let run = state.holders.first?.run
             else {
-                return .failure(ServiceError(state.phase == .idle ? .notRunning : .stopping, service: path))
+                return .failure(error(state.phase == .idle ? .notRunning : .stopping, state))
             }
             return .success((state.tasks.admit(name), run))
         }

@@ -24,7 +24,6 @@ public final class Lifecycle: Sendable {
         var phase = Phase.idle
         /// The owner, so that two services which share a lifecycle are found out.
         var owner: ObjectIdentifier?
-        var path: String?
         var seats: [Seat] = []
         /// Trees to be told when it has stopped to start or to stop.
         var watchers: [(run: TreeRun, node: Int)] = []
@@ -99,7 +98,6 @@ extension Lifecycle {
                 state.hold(run, true)
                 state.phase = .starting
                 state.isAnnounced = false
-                state.path = run.path(node)
                 state.startedWith = groups()
                 state.tasks.reopen()
                 return .mine
@@ -221,6 +219,9 @@ extension Lifecycle.State {
         guard let index = seats.firstIndex(where: { $0.run === run }) else { return }
         seats[index].holds = holds
     }
+
+    /// Where it is in the tree that it is part of; nil when it is part of none.
+    var path: String? { seats.first.map { $0.run.path($0.node) } }
 
     mutating func becomeIdle() {
         phase = .idle

@@ -20,14 +20,15 @@ package struct ServiceGraph: Sendable {
     /// The names from the root down to a service. The middle of a very long one is left out: the errors of a deep tree
     /// would be mostly that.
     package func path(_ node: Int) -> String {
-        var steps: [String] = []
+        var way: [Int] = []
         var place = node
         while place >= 0 {
-            steps.append(names[place])
+            way.append(place)
             place = parents[place]
         }
-        if steps.count > 24 { steps.replaceSubrange(12..<(steps.count - 11), with: ["…"]) }
-        return steps.reversed().joined(separator: "/")
+        var steps = way.suffix(12).reversed().map { names[$0] }
+        if way.count > 24 { steps.append("…") }
+        return (steps + way.dropLast(12).prefix(12).reversed().map { names[$0] }).joined(separator: "/")
     }
 
     /// Everybody who needs it, directly.

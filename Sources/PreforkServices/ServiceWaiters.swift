@@ -111,7 +111,7 @@ extension Lifecycle {
 
     private func cancelled(_ state: State) -> ServiceError { error(.cancelled, state) }
 
-    private func error(_ kind: ServiceError.Kind, _ state: State) -> ServiceError {
+    func error(_ kind: ServiceError.Kind, _ state: State) -> ServiceError {
         ServiceError(kind, service: state.path ?? givenName ?? "service")
     }
 }
