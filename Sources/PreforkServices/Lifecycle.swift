@@ -50,6 +50,9 @@ public final class Lifecycle: Sendable {
     var isAnnounced: Bool { state.withLock { $0.isAnnounced } }
     var startedWith: [[any AsyncService]]? { state.withLock { $0.startedWith } }
 
+    /// How many trees it is part of just now.
+    package var trees: Int { state.withLock { $0.seats.count } }
+
     /// What has happened to the service so far.
     public var counters: ServiceCounters { state.withLock { $0.counters } }
 }
