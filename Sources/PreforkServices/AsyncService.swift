@@ -30,8 +30,8 @@ public protocol AsyncService: AnyObject, Sendable {
     /// Runs in a task of its own, which is cancelled when the start is given up. It may add background tasks.
     func start() async throws
 
-    /// Brings the service down; called exactly once for each `start` that returned. Everything it needs is still up, and
-    /// so are its background tasks, which are cancelled and awaited afterwards.
+    /// Brings the service down; called exactly once for each `start` that returned. Everything it needs is still up,
+    /// and so are its background tasks, which are cancelled and awaited afterwards.
     ///
     /// Runs in a task of its own, which is cancelled when its time is over.
     func stop() async throws

@@ -61,11 +61,11 @@ extension AsyncService {
         lifecycle.announce()
     }
 
-    /// Runs `body` in the background while the service runs. When the service stops it is cancelled and awaited, after
-    /// `stop` and before anything it needs is stopped.
+    /// Runs `body` in the background while the service runs. When the service stops it is cancelled and awaited,
+    /// after `stop` and before anything it needs is stopped.
     ///
-    /// What it throws ends the whole tree, or what `ServicePolicy.onTaskFailure` says. Returning is no event, and neither
-    /// is `CancellationError` from a task that was cancelled.
+    /// What it throws ends the whole tree, or what `ServicePolicy.onTaskFailure` says. Returning is no event, and
+    /// neither is `CancellationError` from a task that was cancelled.
     ///
     /// - Parameter name: for errors and events.
     /// - Returns: a number for `cancelTask`.

@@ -4,8 +4,8 @@
 ///
 /// The rules are those of `AsyncService`: what it needs is up before it starts and is stopped after it, once, however
 /// many share it; when a start fails, what had started is stopped; every stop is called, whatever the others throw.
-/// There are no background tasks, no time limits and nothing runs at once. Nothing here starts a thread, so it works in a
-/// supervisor as well as in a worker. After facet's `BlockingServiceMixin`.
+/// There are no background tasks, no time limits and nothing runs at once. Nothing here starts a thread, so it works in
+/// a supervisor as well as in a worker. After facet's `BlockingServiceMixin`.
 public protocol BlockingService: AnyObject {
     /// A name that is unique in the tree; nil, the default: the name of the type and a number.
     var serviceName: String? { get }
@@ -31,8 +31,8 @@ extension BlockingService {
 
     /// Starts the tree, calls `body`, and stops the tree, however `body` ends.
     ///
-    /// - Throws: what `body` throws; `ServiceError` when a start or a stop failed, with everything else that happened in
-    ///   `suppressed`; of kind `cycle` or `duplicateName` before anything is started.
+    /// - Throws: what `body` throws; `ServiceError` when a start or a stop failed, with everything else that happened
+    ///   in `suppressed`; of kind `cycle` or `duplicateName` before anything is started.
     public func withRunning<Result>(_ body: (Self) throws -> Result) throws -> Result {
         let tree = try BlockingRun(self)
         try tree.start()

@@ -40,7 +40,9 @@ package struct FailureScore: Sendable {
             delay = min(delay * 2, cap)
             doublings -= 1
         }
-        return delay - delay * (unit(backoff.jitter) * unit(fraction))
+        let taken = unit(backoff.jitter) * unit(fraction)
+        // A product with a fraction is rounded; without chance the wait is exactly what was asked for.
+        return taken == 0 ? delay : delay * (1 - taken)
     }
 
     private func unit(_ number: Double) -> Double {

@@ -35,7 +35,9 @@ package struct ServiceGraph: Sendable {
     package func dependents() -> [[Int]] {
         var dependents: [[Int]] = Array(repeating: [], count: count)
         for node in 0..<count {
-            for member in groups[node].joined() where dependents[member].last != node { dependents[member].append(node) }
+            for member in groups[node].joined() where dependents[member].last != node {
+                dependents[member].append(node)
+            }
         }
         return dependents
     }

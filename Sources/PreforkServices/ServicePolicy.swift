@@ -62,9 +62,9 @@ public enum RestartScope: Sendable {
 
 /// How soon and how often a failing service is started again.
 ///
-/// Each failure adds 1 to a score that halves in every `window`; above `limit` the service is given up. The wait before
-/// a restart is `base`, doubled for each whole point of the score beyond the first, at most `cap`, less a random part of
-/// up to `jitter` of it, so that many workers do not come back at the same moment. After suture's failure score.
+/// Each failure adds 1 to a score that halves in every `window`; above `limit` the service is given up. The wait
+/// before a restart is `base`, doubled for each point of the score beyond the first, at most `cap`, less a random part
+/// of up to `jitter` of it, so that many workers do not come back at the same moment. After suture's failure score.
 public struct Backoff: Sendable {
     /// The first wait; below zero counts as zero.
     public var base: Duration

@@ -4,9 +4,9 @@ import Synchronization
 
 /// A tree of services from the begin of its start to the end of its stop.
 ///
-/// Everything that happens to it is a step. Steps are taken one at a time, by whoever brings one while nobody else is at
-/// it: no thread waits for another, and there is no task beside those in which the services' own code runs. What to do is
-/// decided by values (`StartOrder`, `StopOrder`, `StopBudget`, `FailureScore`, `RestartSet`).
+/// Everything that happens to it is a step. Steps are taken one at a time, by whoever brings one while nobody else is
+/// at it: no thread waits for another, and there is no task beside those in which the services' own code runs. What to
+/// do is decided by values (`StartOrder`, `StopOrder`, `StopBudget`, `FailureScore`, `RestartSet`).
 final class TreeRun: Sendable {
     enum Step {
         case begin

@@ -1,8 +1,8 @@
 // What a tree does when time is over.
 
 extension TreeRun {
-    /// Makes sure that `timerFired` is called at `deadline` or before. There is one timer, for the nearest deadline; one
-    /// that has become needless fires for nothing.
+    /// Makes sure that `timerFired` is called at `deadline` or before. There is one timer, for the nearest deadline;
+    /// one that has become needless fires for nothing.
     func arm(_ deadline: Duration) {
         if let timer = state.timer, timer.deadline <= deadline { return }
         state.timer?.task.cancel()

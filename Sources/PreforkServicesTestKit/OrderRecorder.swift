@@ -24,7 +24,8 @@ public final class OrderRecorder: Sendable {
     /// Whether both happened, the first `earlier` before the first `later`.
     public func isOrdered(_ earlier: String, _ later: String) -> Bool {
         let entries = entries
-        guard let first = entries.firstIndex(of: earlier), let second = entries.firstIndex(of: later) else { return false }
+        let places = (entries.firstIndex(of: earlier), entries.firstIndex(of: later))
+        guard let first = places.0, let second = places.1 else { return false }
         return first < second
     }
 }

@@ -21,8 +21,8 @@ public final class ScriptedService: AsyncService {
 
     public init(
         _ name: String, needs dependencies: [DependencyGroup] = [], policy: ServicePolicy = ServicePolicy(),
-        recorder: OrderRecorder = OrderRecorder(), injector: FailureInjector = FailureInjector(), isVerbose: Bool = false,
-        start: @escaping Script = { _ in }, stop: @escaping Script = { _ in }
+        recorder: OrderRecorder = OrderRecorder(), injector: FailureInjector = FailureInjector(),
+        isVerbose: Bool = false, start: @escaping Script = { _ in }, stop: @escaping Script = { _ in }
     ) {
         lifecycle = Lifecycle(name)
         self.name = name

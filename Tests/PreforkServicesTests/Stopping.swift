@@ -6,8 +6,8 @@ import PreforkServicesTestKit
 enum Stopping {
     /// Runs `body` by `clock`, which jumps to the next deadline whenever `isStuck` and somebody sleeps.
     ///
-    /// Only for trees in which nothing but time can go on then: a deadline that is not the last thing awaited could come
-    /// too early otherwise.
+    /// Only for trees in which nothing but time can go on then: a deadline that is not the last thing awaited could
+    /// come too early otherwise.
     static func drive<Result: Sendable>(
         _ clock: ManualClock, when isStuck: @escaping @Sendable () -> Bool = { true },
         _ body: @escaping @Sendable () async -> Result
