@@ -69,8 +69,8 @@ extension AsyncService {
     ///
     /// - Parameter name: for errors and events.
     /// - Returns: a number for `cancelTask`.
-    /// - Throws: `ServiceError` of kind `notRunning` or `stopping` when the service neither starts nor runs; then `body`
-    ///   is never called.
+    /// - Throws: `ServiceError` of kind `notRunning` or `stopping` when the service neither starts nor runs; then
+    ///   `body` is never called.
     @discardableResult
     public func addTask(
         _ name: String = "task", _ body: @escaping @Sendable () async throws -> Void

@@ -68,7 +68,7 @@ extension Lifecycle {
             var failure: (any Error)?
             do { try await run.callService(self, body) } catch { failure = error }
             // Asked only once: a task that is cancelled after it has thrown has failed nevertheless.
-            let isCancellation = failure is CancellationError && Task.isCancelled
+            let isCancellation = failure?.isCancellation == true && Task.isCancelled
             self.taskEnded(id, name, isCancellation ? nil : failure)
         }
         if state.withLock({ $0.tasks.made(id, task) }) { task.cancel() }

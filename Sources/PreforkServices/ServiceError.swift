@@ -75,6 +75,15 @@ extension ServiceError: CustomStringConvertible {
     }
 }
 
+extension Error {
+    /// Whether it says nothing but that its task was cancelled: a tree run by a service's own code says it like this.
+    var isCancellation: Bool {
+        if self is CancellationError { return true }
+        guard let error = self as? ServiceError else { return false }
+        return error.kind == .cancelled && error.suppressed.isEmpty
+    }
+}
+
 extension ServiceError.Kind {
     var text: String {
         switch self {

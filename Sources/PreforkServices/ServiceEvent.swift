@@ -40,9 +40,11 @@ public struct ServiceEvent: Sendable {
 
 /// How often things happened to a service, since its `Lifecycle` was made.
 public struct ServiceCounters: Sendable, Equatable {
-    public internal(set) var starts = 0
-    public internal(set) var stops = 0
+    public package(set) var starts = 0
+    public package(set) var stops = 0
     /// Failed starts, stops and tasks.
-    public internal(set) var failures = 0
-    public internal(set) var restarts = 0
+    public package(set) var failures = 0
+    public package(set) var restarts = 0
+
+    package init() {}
 }

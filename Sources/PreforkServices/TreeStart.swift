@@ -99,7 +99,7 @@ extension TreeRun {
         let isCut = state.nodes[node].isCut
         let error = ServiceError(
             isCut ? .startTimedOut : .startFailed, service: path(node),
-            cause: isCut && cause is CancellationError ? nil : cause)
+            cause: isCut && cause.isCancellation ? nil : cause)
         let leaveAt = host.clock.now + policyBudget(node).abandonment(ofLevel: 0)
         state.nodes[node].phase = .failing
         state.nodes[node].cancelAt = nil
@@ -108,7 +108,7 @@ extension TreeRun {
         lifecycles[node].beginEnding(by: self, node)
         if state.stage == .settling {
             // Cancelled as it was told: no news.
-            if !(cause is CancellationError) { report(error, node) }
+            if !cause.isCancellation { report(error, node) }
         } else {
             lifecycles[node].countFailure()
             emit(.failed, node, error: error)

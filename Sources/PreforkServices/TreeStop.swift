@@ -80,7 +80,7 @@ extension TreeRun {
         let isLeft = state.nodes[node].phase == .leftStopping
         guard isLeft || state.nodes[node].phase == .stopping else { return }
         if let error {
-            let isLate = state.nodes[node].isCut && error is CancellationError
+            let isLate = state.nodes[node].isCut && error.isCancellation
             if !isLeft || !isLate {
                 report(
                     ServiceError(

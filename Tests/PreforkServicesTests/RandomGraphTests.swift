@@ -84,7 +84,8 @@ struct RandomGraphTests {
             let stops = met.filter { $0.hasPrefix("stop") }.count
             let told = error?.story.filter { $0.hasPrefix("stopFailed") }.count ?? 0
             if stops != told { found.append("\(stops) stops failed, \(told) told") }
-            if met.contains(where: { $0.hasPrefix("start") }), error?.kind != .startFailed { found.append("start lost") }
+            let startFailed = met.contains { $0.hasPrefix("start") }
+            if startFailed, error?.kind != .startFailed { found.append("start lost") }
             #expect(found == [], "seed \(seed)")
         }
     }
