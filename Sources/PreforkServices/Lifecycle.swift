@@ -182,15 +182,16 @@ extension Lifecycle {
     }
 
     /// A tree that was starting it again gives up.
-    ///
-    /// - Returns: the trees that still hold it, and have lost it.
-    func giveUp(_ run: TreeRun) -> [TreeRun] {
+    func giveUp(_ run: TreeRun) {
         settle { state in
             state.hold(run, false)
             state.becomeIdle()
             return state.waiters.takeReady()
         }
-        return state.withLock { state in state.seats.filter(\.holds).map(\.run) }
+    }
+
+    func sharers(beside run: TreeRun) -> [TreeRun] {
+        state.withLock { state in state.seats.filter { $0.holds && $0.run !== run }.map(\.run) }
     }
 
     func isFirstHolder(_ run: TreeRun) -> Bool {

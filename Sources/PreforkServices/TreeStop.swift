@@ -47,8 +47,12 @@ extension TreeRun {
 
     /// It was not up again when this tree had to end: those that share it cannot go on without it.
     private func loseSharers(of node: Int) {
-        let error = state.exit?.error ?? ServiceError(.stopping, service: path(node))
-        for sharer in lifecycles[node].giveUp(self) { sharer.post(.exit(.taskFailed(path(node)), error)) }
+        lifecycles[node].giveUp(self)
+        tellSharers(of: node, state.exit?.error ?? ServiceError(.stopping, service: path(node)))
+    }
+
+    func tellSharers(of node: Int, _ error: ServiceError) {
+        for sharer in lifecycles[node].sharers(beside: self) { sharer.post(.exit(.taskFailed(path(node)), error)) }
     }
 
     /// - Parameter round: nil when it is stopped in order to be started again.

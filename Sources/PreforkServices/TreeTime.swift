@@ -50,7 +50,10 @@ extension TreeRun {
         switch state.nodes[node].phase {
         case .starting:
             state.nodes[node].phase = .leftStarting
-            report(ServiceError(.startTimedOut, service: path(node)), node)
+            let error = ServiceError(.startTimedOut, service: path(node))
+            // In a restart there may be others who counted on it.
+            if state.start.marks[node] == .up { tellSharers(of: node, error) }
+            report(error, node)
             settle()
         case .failing:
             state.nodes[node].phase = .leftDraining
@@ -71,6 +74,7 @@ extension TreeRun {
         var errors = late.map { ServiceError(.stopTimedOut, service: $0) }
         if state.stage == .up, !errors.isEmpty {
             // It cannot be started again beside itself.
+            tellSharers(of: node, errors[0])
             exit(.taskFailed(path(node)), errors.removeFirst())
         }
         for error in errors { report(error, node) }

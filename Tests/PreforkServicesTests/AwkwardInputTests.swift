@@ -196,6 +196,33 @@ struct AwkwardInputTests {
         #expect(console.observers.withLock { $0.isEmpty })
     }
 
+    @Test func `the host's executor runs the services' own code`() async throws {
+        final class Counting: TaskExecutor {
+            let jobs = Atomic(0)
+
+            func enqueue(_ job: consuming ExecutorJob) {
+                jobs.add(1, ordering: .relaxed)
+                let job = UnownedJob(job)
+                Task.detached { [self] in job.runSynchronously(on: asUnownedTaskExecutor()) }
+            }
+        }
+        let executor = Counting()
+        let places = Mutex<[Bool]>([])
+        let look: ScriptedService.Script = { service in
+            let isThere = withUnsafeCurrentTask { $0?.unownedTaskExecutor == executor.asUnownedTaskExecutor() }
+            places.withLock { $0.append(isThere) }
+        }
+        let root = ScriptedService("root", start: { service in
+            try await look(service)
+            try service.addTask { try await look(service) }
+        }, stop: look)
+        try await ServiceHost(executor: executor).with {
+            try await root.withRunning { _ in try await eventually("all ran") { places.withLock { $0.count } == 2 } }
+        }
+        #expect(places.withLock { $0 } == [true, true, true])
+        #expect(executor.jobs.load(ordering: .relaxed) >= 3)
+    }
+
     @Test func `exit codes tell a crash from a failed start and a late stop`() {
         let codes: [(ServiceError.Kind, Int32)] = [
             (.taskFailed, 70), (.stopFailed, 70), (.startFailed, 75), (.startTimedOut, 75), (.cycle([]), 75),

@@ -89,8 +89,7 @@ struct BudgetTests {
         #expect(log.entries == ["start below", "stop below"])
     }
 
-    @Test func `a start that ignores its cancellation is left behind, and stopped when it comes up after all`() async throws
-    {
+    @Test func `a start that ignores its cancellation is left behind, and stopped when it comes up`() async throws {
         let gate = Gate()
         let below = ScriptedService("below", recorder: log)
         let deaf = ScriptedService(

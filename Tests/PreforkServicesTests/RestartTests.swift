@@ -51,7 +51,9 @@ struct RestartTests {
         (.rest, ["stop root", "stop c", "stop b", "start b", "start c", "start root"]),
         (.dependents, ["stop root", "stop b", "start b", "start root"]),
     ])
-    func `a failing service is started again with whom its policy says`(scope: RestartScope, steps: [String]) async throws {
+    func `a failing service is started again with whom its policy says`(
+        scope: RestartScope, steps: [String]
+    ) async throws {
         let bell = Bell()
         let a = ScriptedService("a", recorder: log)
         let b = failing("b", [.one(a)], policy: policy(scope), bell: bell)
@@ -134,6 +136,28 @@ struct RestartTests {
         #expect(await first.value == nil)
         #expect(await second.value?.kind == .stopping)
         #expect(!shared.running && shared.lifecycle.trees == 0)
+    }
+
+    @Test func `a restart whose stop never ends takes every tree that shares the service with it`() async throws {
+        let bell = Bell(), gate = Gate()
+        let shared = ScriptedService(
+            "shared", policy: policy(), recorder: log, start: { try $0.addTask { try await bell.wait(); throw Broken() } },
+            stop: { _ in await gate.passStubbornly() })
+        let a = ScriptedService("a", needs: [.one(shared)]), b = ScriptedService("b", needs: [.one(shared)])
+        let first = host { await thrown { try await a.run() } }
+        try await eventually("a runs") { a.running && bell.waiting == 1 }
+        let second = host { await thrown { try await b.run() } }
+        try await eventually("b runs") { b.running }
+        bell.ring()
+        try await eventually("it is stopping") { gate.waiting == 1 && clock.nextDeadline == .seconds(10) }
+        clock.advance(by: .seconds(10))
+        try await eventually("it is cancelled") { clock.nextDeadline == .seconds(11) }
+        clock.advance(by: .seconds(1))
+        #expect(await first.value?.story == ["stopTimedOut a/shared"])
+        #expect(await second.value?.story == ["stopTimedOut a/shared"])
+        gate.open()
+        try await eventually("it is down after all") { shared.lifecycle.counters.stops == 1 }
+        #expect(log.count("stop shared") == 1)
     }
 
     @Test func `dependents wait until a service says that it is ready`() async throws {
