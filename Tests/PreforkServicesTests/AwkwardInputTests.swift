@@ -223,6 +223,21 @@ struct AwkwardInputTests {
         #expect(executor.jobs.load(ordering: .relaxed) >= 3)
     }
 
+    @Test func `nothing of a tree outlives it`() async throws {
+        weak var gone: ScriptedService?
+        weak var lifecycle: Lifecycle?
+        func runOnce() async throws {
+            let root = ScriptedService("root", needs: [.one(ScriptedService("below"))], start: { service in
+                try service.addTask { try await Gate().pass() }
+            })
+            (gone, lifecycle) = (root, root.lifecycle)
+            try await root.withRunning { _ in }
+            #expect(gone != nil)
+        }
+        try await runOnce()
+        try await eventually("the service is released") { gone == nil && lifecycle == nil }
+    }
+
     @Test func `exit codes tell a crash from a failed start and a late stop`() {
         let codes: [(ServiceError.Kind, Int32)] = [
             (.taskFailed, 70), (.stopFailed, 70), (.startFailed, 75), (.startTimedOut, 75), (.cycle([]), 75),
