@@ -71,6 +71,22 @@ import Testing
         #expect(try await run("let-go") == ["children 1", "children 0"])
     }
 
+    @Test func withoutADescriptorLeftEndsAreStillNoticedAndTargetsRefused() async throws {
+        let program = try ChildProgram("manager-fixture", ["no-descriptors"], preparation: "ulimit -Sn 300")
+        #expect(try await program.waitForExit() == 0, "\(program.output)\n\(program.errors)")
+        #expect(
+            program.output.split(separator: "\n") == [
+                "exit one 1 exited with code 5", "add: true", "alive true", "shutdown one",
+                "exit one 2 killed by SIGTERM", #"alive false, ["one"]"#,
+            ])
+    }
+
+    @Test func aRefusedForkIsAnErrorOfLaunchAndTriedAgainForStartAll() async throws {
+        let lines = try await run("fork-refused")
+        if lines.first?.hasPrefix("skipped") == true { return }
+        #expect(lines.prefix(3) == ["launch: fork, stopped", "backoff", "running, generation 1"])
+    }
+
     // Dependencies
 
     @Test func targetsStartWhenWhatTheyNeedIsReadyAndEndInReverse() async throws {
@@ -128,6 +144,10 @@ import Testing
             "failed beforeProcessShutdown of one", "failed beforeProcessRestart of one", "failed afterExit of one",
             "prevented one", "generation 2 running", "ended killed by SIGTERM",
         ] { #expect(lines.contains(line), "\(line)") }
+    }
+
+    @Test func aHookThatKeepsEverythingWaitingIsReported() async throws {
+        #expect(try await run("slow-hook").contains("slow beforeProcessShutdown of one"))
     }
 
     @Test func aHookMayGiveOrdersButNotWait() async throws {
