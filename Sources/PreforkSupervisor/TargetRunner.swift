@@ -312,7 +312,8 @@ package final class TargetRunner {
         do {
             try children[number]?.send(signal)
         } catch {
-            log(LogLine(level: .error, text: "\(table.targets[number]?.name ?? "a target") cannot be signalled: \(error)"))
+            let name = table.targets[number]?.name ?? "a target"
+            log(LogLine(level: .error, text: "\(name) cannot be signalled: \(error)"))
         }
     }
 

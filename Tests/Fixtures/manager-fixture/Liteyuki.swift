@@ -34,7 +34,8 @@ func removeScenario(_ arguments: [String]) throws {
     try manager.launch("one")
     try manager.terminate("one")
     try manager.removeTarget("one")
-    say("known: \(try manager.statuses().map(\.name)), channel: \(failure { _ = try Channel<String>.named("one-active") })")
+    let channel = failure { _ = try Channel<String>.named("one-active") }
+    say("known: \(try manager.statuses().map(\.name)), channel: \(channel)")
     try manager.addTarget("one") { child in 0 }
     say("generation \(try manager.status(of: "one").generation)")
 }
