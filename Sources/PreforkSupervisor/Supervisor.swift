@@ -87,7 +87,7 @@ package final class Supervisor {
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         children = Array(repeating: nil, count: configuration.workers)
         do {
-            try raiseDescriptorLimit(to: UInt64(configuration.workers) + 64)
+            try raiseDescriptorLimit(to: UInt64(configuration.workers) + 64 + (targets?.descriptorNeed ?? 0))
             epoll = try Epoll()
             news = try EventCounter()
             let pipe = try makePipe()

@@ -87,8 +87,7 @@ package final class TargetRunner {
         let number = try table.add(settings)
         do throws(SystemError) {
             scoreboards[number] = try Scoreboard(slots: 1)
-            // Of each target: the pidfd, and the twelve descriptors that its two channels take.
-            try raiseDescriptorLimit(to: UInt64(table.targets.count) * 16 + 256)
+            try raiseDescriptorLimit(to: descriptorNeed)
         } catch {
             try? table.remove(settings.name)
             throw ProcessError(error)
@@ -96,6 +95,9 @@ package final class TargetRunner {
         bodies[number] = body
         return ControlLine(socket: inbox.sending, target: number)
     }
+
+    /// Of each target the pidfd, and the twelve descriptors that its two channels take; and what a program has besides.
+    var descriptorNeed: UInt64 { UInt64(table.targets.count) * 16 + 256 }
 
     package func remove(_ name: String) throws(ProcessError) {
         let number = table.numbers[name]
