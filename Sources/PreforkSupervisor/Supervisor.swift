@@ -231,6 +231,12 @@ package final class Supervisor {
     }
 
     private func reap(slot: Int) -> WorkerSeat? {
+        guard let exit = collect(slot: slot) else { return nil }
+        return handle(.exited(slot: slot, exit))
+    }
+
+    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    private func collect(slot: Int) -> ProcessExit? {
         // Words of closed pidfds can be left in a batch of events; the slot then has no child, or one that lives.
         guard children.indices.contains(slot), let child = children[slot] else { return nil }
         let exit: ProcessExit
@@ -244,7 +250,7 @@ package final class Supervisor {
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         children[slot] = nil
         scoreboard.clear(slot: slot)
-        return handle(.exited(slot: slot, exit))
+        return exit
     }
 
     private func wasOutOfMemory(_ status: ExitStatus) -> Bool {
