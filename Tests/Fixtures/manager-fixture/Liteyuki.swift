@@ -92,7 +92,8 @@ func oneAfterZeroScenario(_ arguments: [String]) throws {
     try turn(manager) { try manager.status(of: "one").phase == .stopped }
     // Nothing is left of the 1.
     try manager.launch("one")
-    _ = try manager.turn(waitingAtMost: .milliseconds(50))
+    try turn(manager) { try manager.status(of: "one").phase == .running }
+    _ = try manager.turn(waitingAtMost: .zero)
     say("generation \(try manager.status(of: "one").generation) \(try manager.status(of: "one").phase)")
     try manager.terminateAll()
 }
