@@ -96,6 +96,9 @@ let package = Package(
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program(
+            "manager-fixture", path: "Tests/Fixtures/manager-fixture",
+            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
@@ -128,7 +131,10 @@ let package = Package(
             of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),
         tests(
             "PreforkTests",
-            of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server", "shared-counter"]),
+            of: [
+                "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "hello-server",
+                "shared-counter",
+            ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]
 )

@@ -51,6 +51,19 @@ public struct ForkRuntime: Sendable {
     /// Takes the supervisor's log, line by line; nil: standard error.
     public var log: (@Sendable (LogLine) -> Void)?
 
+    private let hold = ManagerHold()
+
+    /// Managed processes beside the workers: `run` starts those that were added before, before the first worker, and
+    /// ends them after the last. A copy of the runtime has the same manager. Targets that hooks add later are looked
+    /// after if there was one before.
+    public var manager: ProcessManager { hold.manager }
+
+    private final class ManagerHold: @unchecked Sendable {
+        // Sendable: the reference never changes, and the manager's operations throw on every thread but the one that
+        // has made it, and in every other process.
+        let manager = ProcessManager()
+    }
+
     public init(workers: WorkerCount = .perCore) {
         self.workers = workers
     }
@@ -68,7 +81,7 @@ public struct ForkRuntime: Sendable {
     /// suspension.
     ///
     /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.alreadyForked`,
-    ///   `.badWorkerCount`, `.system`.
+    ///   `.badWorkerCount`, `.targets`, `.system`.
     @discardableResult
     public func run(
         _ body: @escaping @Sendable (Worker) async throws -> Void
@@ -85,7 +98,7 @@ public struct ForkRuntime: Sendable {
             onExit?(exit)
         }
         configuration.log = log
-        let supervisor = try Supervisor(configuration)
+        let supervisor = try Supervisor(configuration, beside: manager.beside(log: log))
         EventLoop.warmUp()
         switch try supervisor.run() {
         case .supervisor(let summary): return summary

@@ -56,12 +56,14 @@ public enum SupervisorOutcome: Hashable, Sendable {
     case tooManyRestarts
     /// Workers died before any was ready.
     case startFailed
+    /// A managed process crashed whose failure action is to end everything.
+    case targetFailed
 
-    /// The exit code for a process that has nothing else to say: 0, 0, 70 (EX_SOFTWARE), 75 (EX_TEMPFAIL).
+    /// The exit code for a process that has nothing else to say: 0, 0, 70 (EX_SOFTWARE), 75 (EX_TEMPFAIL), 70.
     public var exitCode: Int32 {
         switch self {
         case .ended, .stopped: 0
-        case .tooManyRestarts: 70
+        case .tooManyRestarts, .targetFailed: 70
         case .startFailed: 75
         }
     }

@@ -36,6 +36,7 @@ package final class Supervisor {
     private enum Source {
         static let signals: UInt64 = 1 << 32
         static let news: UInt64 = 2 << 32
+        static let targets: UInt64 = 3 << 32
         // Below: the slot whose worker's pidfd is readable.
     }
 
@@ -58,11 +59,17 @@ package final class Supervisor {
     private var pool: Pool
     private var children: [ChildProcess?]
     private var outcome: SupervisorOutcome?
+    /// The managed processes beside the pool.
+    private let targets: TargetRunner?
+    private var haveTargetNews = false
+    private var quickStops = 0
 
     /// Takes over the process's signals until `run` returns.
     ///
     /// - Throws: see `SupervisorError`.
-    package init(_ configuration: SupervisorConfiguration) throws(SupervisorError) {
+    package init(
+        _ configuration: SupervisorConfiguration, beside targets: TargetRunner? = nil
+    ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
         let threads = threadCount()
         if threads > 1 { throw SupervisorError(.multithreaded(threads: threads)) }
@@ -71,6 +78,7 @@ package final class Supervisor {
             throw SupervisorError(.badWorkerCount("\(configuration.workers) is not within 1...\(limit)"))
         }
         self.configuration = configuration
+        self.targets = targets
         let settings = Pool.Settings(
             restarts: configuration.restarts, bootTimeout: configuration.bootTimeout,
             drainTimeout: configuration.drainTimeout, quickTimeout: configuration.quickTimeout)
@@ -79,7 +87,7 @@ package final class Supervisor {
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         children = Array(repeating: nil, count: configuration.workers)
         do {
-            try raiseDescriptorLimit(to: UInt64(configuration.workers) + 64)
+            try raiseDescriptorLimit(to: UInt64(configuration.workers) + 64 + (targets?.descriptorNeed ?? 0))
             epoll = try Epoll()
             news = try EventCounter()
             let pipe = try makePipe()
@@ -89,6 +97,7 @@ package final class Supervisor {
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
             try epoll.add(news.descriptor.number, .readable, word: Source.news)
+            if let targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
         } catch {
             throw SupervisorError(error)
         }
@@ -97,27 +106,73 @@ package final class Supervisor {
         // Whoever reads the log may go away; that must not be the supervisor's end.
         ignoreBrokenPipes()
         signalMask = SignalMask.block(SignalSet(Self.signals))
+        targets?.host = TargetHost(signalMask: signalMask) { [unowned self] in leaveToChild() }
     }
 
-    /// Supervises until no worker is left and none is to come.
+    /// Supervises until no worker is left and none is to come; then ends the managed processes.
     package func run() throws(SupervisorError) -> SupervisorReturn {
+        try startTargets()
         if let seat = handle(.tick) { return .worker(seat) }
-        while outcome == nil {
+        while outcome == nil || targets?.isBusy == true {
             do {
                 try events.wait(epoll, timeout: untilNextDeadline())
             } catch {
-                SignalMask.restore(signalMask)
+                returnSignals()
                 throw SupervisorError(error)
             }
             if let seat = handleEvents() { return .worker(seat) }
+            if let seat = try turnTargets() { return .worker(seat) }
         }
-        SignalMask.restore(signalMask)
+        returnSignals()
+        if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))
     }
 
+    private func returnSignals() {
+        targets?.host = nil
+        SignalMask.restore(signalMask)
+    }
+
     private func untilNextDeadline() -> Int64 {
-        guard let deadline = pool.nextDeadline else { return -1 }
+        guard let deadline = [pool.nextDeadline, targets?.nextDeadline].lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
+    }
+
+    // Managed processes: they start before the workers, which may need them, and end after them.
+
+    private func startTargets() throws(SupervisorError) {
+        do {
+            try targets?.startAll()
+        } catch {
+            returnSignals()
+            throw SupervisorError(error)
+        }
+    }
+
+    private func turnTargets() throws(SupervisorError) -> WorkerSeat? {
+        guard let targets else { return nil }
+        if haveTargetNews || targets.nextDeadline.map({ $0 <= .now }) == true {
+            haveTargetNews = false
+            do {
+                try targets.turn(waitingAtMost: .zero)
+            } catch {
+                returnSignals()
+                throw SupervisorError(error)
+            }
+        }
+        if outcome != nil {
+            if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
+        } else if targets.crashed != nil, pool.phase == .running {
+            return handle(.stop(.graceful))
+        }
+        return nil
+    }
+
+    private func stopQuickly() -> WorkerSeat? {
+        // The first time they have as long as the workers, the second time none.
+        targets?.stopAll(within: quickStops == 0 ? configuration.quickTimeout : .zero)
+        quickStops += 1
+        return handle(.stop(.quick))
     }
 
     private func handleEvents() -> WorkerSeat? {
@@ -127,6 +182,7 @@ package final class Supervisor {
                 switch word {
                 case Source.signals: readSignals()
                 case Source.news: readNews()
+                case Source.targets: noteTargetNews()
                 default: reap(slot: Int(word))
                 }
             if let seat { return seat }
@@ -135,11 +191,16 @@ package final class Supervisor {
         return handle(.tick)
     }
 
+    private func noteTargetNews() -> WorkerSeat? {
+        haveTargetNews = true
+        return nil
+    }
+
     private func readSignals() -> WorkerSeat? {
         while let (signal, _) = signals.next() {
             let seat: WorkerSeat? =
                 switch signal {
-                case .interrupt: handle(.stop(.quick))
+                case .interrupt: stopQuickly()
                 case .child: reapWithoutPidfd()
                 default: handle(.stop(.graceful))
                 }
@@ -162,6 +223,7 @@ package final class Supervisor {
     /// Children are reaped by their pidfds, which say who has ended; SIGCHLD says only that somebody has. It is what
     /// is left for children that have none.
     private func reapWithoutPidfd() -> WorkerSeat? {
+        targets?.reapWithoutPidfd()
         for slot in children.indices where children[slot] != nil && children[slot]?.pidfdNumber == nil {
             if let seat = reap(slot: slot) { return seat }
         }
@@ -169,6 +231,12 @@ package final class Supervisor {
     }
 
     private func reap(slot: Int) -> WorkerSeat? {
+        guard let exit = collect(slot: slot) else { return nil }
+        return handle(.exited(slot: slot, exit))
+    }
+
+    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    private func collect(slot: Int) -> ProcessExit? {
         // Words of closed pidfds can be left in a batch of events; the slot then has no child, or one that lives.
         guard children.indices.contains(slot), let child = children[slot] else { return nil }
         let exit: ProcessExit
@@ -182,7 +250,7 @@ package final class Supervisor {
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         children[slot] = nil
         scoreboard.clear(slot: slot)
-        return handle(.exited(slot: slot, exit))
+        return exit
     }
 
     private func wasOutOfMemory(_ status: ExitStatus) -> Bool {
@@ -259,17 +327,22 @@ package final class Supervisor {
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
     private func becomeWorker(_ info: WorkerInfo, spawn: UInt64) -> WorkerSeat {
-        // The child never frees the supervisor: its descriptors are closed here by number, and their numbers will
-        // belong to others when an owner would close them again.
-        _ = Unmanaged.passRetained(self)
-        var unneeded = children.compactMap { $0?.pidfdNumber }
-        unneeded += [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
+        let unneeded = leaveToChild() + (targets?.leaveToChild() ?? [])
         guard becomeChild(of: pid, closing: unneeded) else { exitChild(code: 0) }
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
         configuration.hooks.afterFork?(info)
         return WorkerSeat(
             info: info, scoreboard: scoreboard, supervisorPipe: lifeline.number, signalMask: signalMask,
             spawn: spawn, news: news.descriptor.number)
+    }
+
+    /// In a child, a worker or a managed one: what it must not keep open. It never frees the supervisor, whose
+    /// descriptors are closed by number: the numbers will belong to others when an owner would close them again.
+    private func leaveToChild() -> [Int32] {
+        _ = Unmanaged.passRetained(self)
+        var unneeded = children.compactMap { $0?.pidfdNumber }
+        unneeded += [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
+        return unneeded
     }
 
     private func send(_ signal: Signal, to slot: Int) {
