@@ -15,7 +15,7 @@ package struct FailureScore: Sendable {
     /// Counts a failure.
     ///
     /// - Parameter fraction: chance, 0 through 1.
-    package mutating func fail(at now: Duration, _ backoff: Backoff, fraction: Double) -> Verdict {
+    package mutating func fail(at now: Duration, _ backoff: ServiceBackoff, fraction: Double) -> Verdict {
         value = value * decay(over: last.map { now - $0 } ?? .zero, halfLife: backoff.window.bounded) + 1
         last = now
         guard value <= Double(max(backoff.limit, 0)) else { return .giveUp }
@@ -32,7 +32,7 @@ package struct FailureScore: Sendable {
         return Double(sign: .plus, exponent: -Int(whole), significand: 1 - (lives - whole) / 2)
     }
 
-    private func delay(_ backoff: Backoff, fraction: Double) -> Duration {
+    private func delay(_ backoff: ServiceBackoff, fraction: Double) -> Duration {
         let cap = backoff.cap.bounded
         var delay = min(backoff.base.bounded, cap)
         var doublings = value.rounded(.up) - 1

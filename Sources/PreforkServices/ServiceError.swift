@@ -19,7 +19,7 @@ public struct ServiceError: Error, Sendable {
         case startFailed
         case startTimedOut
         case taskFailed
-        /// The service failed more often than its `Backoff` lets it.
+        /// The service failed more often than its `ServiceBackoff` lets it.
         case restartLimitReached
         case stopFailed
         /// It, or the task named in `service`, had not ended when its part of the time was over.

@@ -46,7 +46,7 @@ public enum FailureAction: Sendable {
     /// The whole tree ends with the error, loudly (facet's only answer).
     case crashTree
     /// The service is stopped and started again, with others if `scope` says so; when it fails too often the tree ends.
-    case restart(Backoff, RestartScope = .one)
+    case restart(ServiceBackoff, RestartScope = .one)
     /// An event, nothing else.
     case ignore
 }
@@ -65,7 +65,7 @@ public enum RestartScope: Sendable {
 /// Each failure adds 1 to a score that halves in every `window`; above `limit` the service is given up. The wait
 /// before a restart is `base`, doubled for each point of the score beyond the first, at most `cap`, less a random part
 /// of up to `jitter` of it, so that many workers do not come back at the same moment. After suture's failure score.
-public struct Backoff: Sendable {
+public struct ServiceBackoff: Sendable {
     /// The first wait; below zero counts as zero.
     public var base: Duration
     /// The longest wait.

@@ -21,7 +21,7 @@ extension TreeRun {
         }
     }
 
-    private func queueRestart(_ node: Int, _ backoff: Backoff, _ scope: RestartScope, _ error: ServiceError) {
+    private func queueRestart(_ node: Int, _ backoff: ServiceBackoff, _ scope: RestartScope, _ error: ServiceError) {
         guard let delay = verdict(node, backoff, error, reason: .taskFailed(error.service)) else { return }
         // It is about to be stopped and started again anyway.
         if state.restart?.toStop.contains(node) == true { return }
@@ -31,7 +31,7 @@ extension TreeRun {
     }
 
     /// - Returns: how long to wait; nil when it was the last straw.
-    private func verdict(_ node: Int, _ backoff: Backoff, _ error: ServiceError, reason: StopReason) -> Duration? {
+    private func verdict(_ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason) -> Duration? {
         let clock = host.clock
         switch state.scores[node, default: FailureScore()].fail(at: clock.now, backoff, fraction: clock.fraction()) {
         case .restart(let delay): return delay

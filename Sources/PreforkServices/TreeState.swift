@@ -42,7 +42,7 @@ struct TreeState {
     /// A restart after a failure.
     struct Restart {
         let origin: Int
-        let backoff: Backoff
+        let backoff: ServiceBackoff
         let delay: Duration
         /// The last one is the next, of both.
         var toStop: [Int]
@@ -69,7 +69,7 @@ struct TreeState {
     var timer: (deadline: Duration, serial: Int, task: Task<Void, Never>)?
     var lastTimer = 0
     var restart: Restart?
-    var restartQueue: [(node: Int, backoff: Backoff, scope: RestartScope, delay: Duration)] = []
+    var restartQueue: [(node: Int, backoff: ServiceBackoff, scope: RestartScope, delay: Duration)] = []
     var scores: [Int: FailureScore] = [:]
 
     init(_ graph: ServiceGraph) {

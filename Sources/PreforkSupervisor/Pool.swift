@@ -23,7 +23,7 @@ struct Pool: Equatable {
 
     enum Phase: Equatable {
         case running
-        case stopping(StopReason, outcome: SupervisorOutcome)
+        case stopping(PoolStopReason, outcome: SupervisorOutcome)
         case finished
     }
 
@@ -168,7 +168,7 @@ struct Pool: Equatable {
     private mutating func stop(_ kind: StopRequestKind, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         switch (phase, kind) {
         case (.running, _):
-            let reason: StopReason = kind == .quick ? .quick : .graceful
+            let reason: PoolStopReason = kind == .quick ? .quick : .graceful
             phase = .stopping(reason, outcome: .stopped)
             actions.append(.report(.stopping(reason)))
             let timeout = kind == .quick ? settings.quickTimeout : settings.drainTimeout

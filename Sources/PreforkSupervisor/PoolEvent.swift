@@ -42,7 +42,7 @@ enum PoolReport: Equatable {
     case ready(taskID: Int, pid: Int32, after: Duration)
     case allReady(workers: Int)
     case exited(ExitReport)
-    case stopping(StopReason)
+    case stopping(PoolStopReason)
     case killing(taskID: Int, pid: Int32, KillReason)
 }
 
@@ -70,7 +70,7 @@ public enum SupervisorOutcome: Hashable, Sendable {
 }
 
 /// Why a pool ends.
-public enum StopReason: Hashable, Sendable {
+public enum PoolStopReason: Hashable, Sendable {
     case graceful
     case quick
     case tooManyRestarts

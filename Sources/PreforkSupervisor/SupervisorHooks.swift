@@ -24,7 +24,7 @@ public struct SupervisorHooks: Sendable {
     /// A worker has ended and was reaped.
     public var onExit: (@Sendable (ExitReport) -> Void)?
     /// The pool begins to end.
-    public var onStop: (@Sendable (StopReason) -> Void)?
+    public var onStop: (@Sendable (PoolStopReason) -> Void)?
 
     public init() {}
 }

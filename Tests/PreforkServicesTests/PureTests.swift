@@ -29,7 +29,7 @@ struct PureTests {
     }
 
     @Test func `a score doubles the wait up to the cap and gives up above the limit`() {
-        let backoff = Backoff(base: .seconds(1), cap: .seconds(3), jitter: 0, limit: 4, window: .seconds(30))
+        let backoff = ServiceBackoff(base: .seconds(1), cap: .seconds(3), jitter: 0, limit: 4, window: .seconds(30))
         var score = FailureScore()
         let verdicts = (0..<5).map { _ in score.fail(at: .zero, backoff, fraction: 1) }
         let waits: [Duration] = [.seconds(1), .seconds(2), .seconds(3), .seconds(3)]
@@ -37,7 +37,7 @@ struct PureTests {
     }
 
     @Test func `a score halves in each window, so that rare failures are forgiven for ever`() {
-        let backoff = Backoff(base: .seconds(1), jitter: 0, limit: 2, window: .seconds(10))
+        let backoff = ServiceBackoff(base: .seconds(1), jitter: 0, limit: 2, window: .seconds(10))
         var score = FailureScore()
         for time in 0..<100 {
             #expect(score.fail(at: .seconds(time * 10), backoff, fraction: 0) != .giveUp)
@@ -47,7 +47,7 @@ struct PureTests {
     }
 
     @Test func `jitter takes away at most its part`() {
-        let backoff = Backoff(base: .seconds(1), jitter: 0.5, limit: 5)
+        let backoff = ServiceBackoff(base: .seconds(1), jitter: 0.5, limit: 5)
         var never = FailureScore(), always = FailureScore()
         #expect(never.fail(at: .zero, backoff, fraction: 0) == .restart(after: .seconds(1)))
         #expect(always.fail(at: .zero, backoff, fraction: 1) == .restart(after: .milliseconds(500)))
@@ -55,13 +55,13 @@ struct PureTests {
 
     @Test func `odd numbers of a backoff are the nearest sensible ones`() {
         var score = FailureScore()
-        let none = Backoff(base: .seconds(-1), cap: .seconds(-1), jitter: .nan, limit: 1, window: .seconds(-1))
+        let none = ServiceBackoff(base: .seconds(-1), cap: .seconds(-1), jitter: .nan, limit: 1, window: .seconds(-1))
         #expect(score.fail(at: .zero, none, fraction: .infinity) == .restart(after: .zero))
         #expect(score.fail(at: .zero, none, fraction: .nan) == .restart(after: .zero))
-        let negative = Backoff(jitter: -.infinity, limit: -1)
+        let negative = ServiceBackoff(jitter: -.infinity, limit: -1)
         #expect(score.fail(at: .seconds(-5), negative, fraction: 0) == .giveUp)
         var long = FailureScore()
-        let huge = Backoff(base: .seconds(Int64.max), cap: .seconds(Int64.max), jitter: 7, limit: .max)
+        let huge = ServiceBackoff(base: .seconds(Int64.max), cap: .seconds(Int64.max), jitter: 7, limit: .max)
         #expect(long.fail(at: .zero, huge, fraction: 1) == .restart(after: .zero))
     }
 

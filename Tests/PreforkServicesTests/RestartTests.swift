@@ -15,7 +15,7 @@ struct RestartTests {
     }
 
     private func policy(_ scope: RestartScope = .one, limit: Int = 3) -> ServicePolicy {
-        let backoff = Backoff(base: .seconds(1), jitter: 0, limit: limit)
+        let backoff = ServiceBackoff(base: .seconds(1), jitter: 0, limit: limit)
         return ServicePolicy(onTaskFailure: .restart(backoff, scope))
     }
 
