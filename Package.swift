@@ -31,6 +31,8 @@ let package = Package(
     name: "prefork",
     products: [
         .library(name: "Prefork", targets: ["Prefork"]),
+        .library(name: "PreforkServices", targets: ["PreforkServices"]),
+        .library(name: "PreforkServicesTestKit", targets: ["PreforkServicesTestKit"]),
         .executable(name: "hello-server", targets: ["hello-server"]),
         .executable(name: "run-command", targets: ["run-command"]),
         .executable(name: "shared-counter", targets: ["shared-counter"]),
@@ -57,6 +59,8 @@ let package = Package(
         floor("PreforkEventLoop", on: ["PreforkSystem"]),
         floor("PreforkSupervisor", on: ["PreforkSystem"]),
         floor("PreforkStore", on: ["PreforkSystem"]),
+        floor("PreforkServices", on: []),
+        floor("PreforkServicesTestKit", on: ["PreforkServices"]),
         floor("PreforkChannels", on: ["PreforkStore", "PreforkEventLoop", "PreforkSystem"]),
         // No pkgConfig: headers and library are where the compiler looks anyway, and Debian's hiredis.pc has a flag
         // (-D_FILE_OFFSET_BITS) that SwiftPM warns about at every build.
@@ -98,6 +102,9 @@ let package = Package(
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
+        .executableTarget(
+            name: "service-measurement", dependencies: ["PreforkServices"],
+            path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         .target(
             name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
@@ -105,6 +112,7 @@ let package = Package(
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
+        tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",

@@ -22,9 +22,9 @@ enum ControlLines {
 }
 
 extension Channel {
-    /// Sends an order to the manager of the process whose `{name}-active` channel this is: from either end, and from any
-    /// process that was forked after the target was added. It travels beside the messages, so none can be taken for it,
-    /// and outlives the process: `.restart` starts one that was stopped.
+    /// Sends an order to the manager of the process whose `{name}-active` channel this is: from either end, and from
+    /// any process that was forked after the target was added. It travels beside the messages, so none can be taken for
+    /// it, and needs no living process: `.restart` starts one that was stopped.
     ///
     /// Does not wait. The manager acts on it in its next turn.
     ///

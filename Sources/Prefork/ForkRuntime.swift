@@ -63,7 +63,8 @@ public struct ForkRuntime: Sendable {
     private let hold = ManagerHold()
 
     /// Managed processes beside the workers: `run` starts those that were added before, before the first worker, and
-    /// ends them after the last. A copy of the runtime has the same manager.
+    /// ends them after the last. A copy of the runtime has the same manager. Targets that hooks add later are looked
+    /// after if there was one before.
     public var manager: ProcessManager { hold.manager }
 
     private final class ManagerHold: @unchecked Sendable {

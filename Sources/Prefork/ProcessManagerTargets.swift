@@ -6,7 +6,8 @@ public import PreforkSupervisor
 import PreforkSystem
 
 extension ProcessManager {
-    /// Adds a target whose body runs without an event loop: it may block. SIGTERM ends it, unless it handles that signal.
+    /// Adds a target whose body runs without an event loop: it may block. SIGTERM ends it, unless it handles that
+    /// signal.
     ///
     /// The channels `{name}-active` and `{name}-passive` are made now: processes that are forked from now on, managed
     /// ones and workers, have them.
@@ -33,8 +34,8 @@ extension ProcessManager {
         }
     }
 
-    /// Adds a target whose body runs on an event loop of its own, as a worker's does. `ManagedChild.stopRequested` tells
-    /// when it is to end. See the form without a loop for the rest.
+    /// Adds a target whose body runs on an event loop of its own, as a worker's does. `ManagedChild.stopRequested`
+    /// tells when it is to end. See the form without a loop for the rest.
     public func addTarget<Message: Codable & Sendable>(
         _ name: String, carrying: Message.Type, _ options: TargetOptions = TargetOptions(),
         _ body: @escaping @Sendable (ManagedChild<Message>) async throws -> Int32

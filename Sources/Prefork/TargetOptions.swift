@@ -15,7 +15,8 @@ public struct TargetOptions: Sendable {
     /// From SIGTERM to SIGKILL; nil: as the manager's. Zero and less: it is killed at once.
     public var grace: Duration?
     /// How its two channels are made. Unless this says `.keep`, what was sent to one process of the target and not
-    /// taken by it is thrown away when the next one comes.
+    /// taken by it is thrown away when the next one begins, shortly before that is ready. What a process had sent when
+    /// it ended is received in any case.
     public var channels: ChannelOptions
 
     public init(

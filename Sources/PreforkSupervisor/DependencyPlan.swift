@@ -9,7 +9,8 @@ package struct DependencyPlan: Equatable {
     /// - Throws: `.unknown` with the path to a name that nobody has, `.cycle` with the path round the cycle, such as
     ///   a, b, c, a. A dependency on itself is a cycle.
     package init(_ targets: [(name: String, dependencies: [String])]) throws(ProcessError) {
-        let dependencies = Dictionary(targets.map { ($0.name, $0.dependencies) }, uniquingKeysWith: { first, _ in first })
+        let pairs = targets.map { ($0.name, $0.dependencies) }
+        let dependencies = Dictionary(pairs, uniquingKeysWith: { first, _ in first })
         var level: [String: Int] = [:]
         for (name, _) in targets { try Self.visit(name, dependencies, &level) }
         var levels = Array(repeating: [String](), count: (level.values.max() ?? -1) + 1)

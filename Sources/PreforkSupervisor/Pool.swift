@@ -31,7 +31,7 @@ struct Pool: Equatable {
 
     enum Phase: Equatable {
         case running
-        case stopping(StopReason, outcome: SupervisorOutcome)
+        case stopping(PoolStopReason, outcome: SupervisorOutcome)
         case finished
     }
 

@@ -46,7 +46,7 @@ enum PoolReport: Equatable {
     case ready(taskID: Int, pid: Int32, generation: Int, after: Duration)
     case allReady(workers: Int)
     case exited(ExitReport)
-    case stopping(StopReason)
+    case stopping(PoolStopReason)
     case killing(taskID: Int, pid: Int32, KillReason)
     /// A replacement was forked beside the slot's worker.
     case forkedBeside(taskID: Int, pid: Int32, ReplacementCause)
@@ -87,7 +87,7 @@ public enum SupervisorOutcome: Hashable, Sendable {
 }
 
 /// Why a pool ends.
-public enum StopReason: Hashable, Sendable {
+public enum PoolStopReason: Hashable, Sendable {
     case graceful
     case quick
     case tooManyRestarts

@@ -6,7 +6,7 @@ extension Pool {
     mutating func stop(_ kind: StopRequestKind, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         switch (phase, kind) {
         case (.running, _):
-            let reason: StopReason = kind == .quick ? .quick : .graceful
+            let reason: PoolStopReason = kind == .quick ? .quick : .graceful
             phase = .stopping(reason, outcome: .stopped)
             actions.append(.report(.stopping(reason)))
             let timeout = kind == .quick ? settings.quickTimeout : settings.drainTimeout

@@ -73,7 +73,7 @@ package final class Supervisor {
         do {
             // Each worker has a pidfd; beside a reload there are more workers than slots.
             let most = max(configuration.workers, configuration.scaling?.workers.upperBound ?? 0)
-            try raiseDescriptorLimit(to: UInt64(most) * 2 + 256)
+            try raiseDescriptorLimit(to: UInt64(most) * 2 + 256 + (targets?.descriptorNeed ?? 0))
             epoll = try Epoll()
             news = try EventCounter()
             let pipe = try makePipe()
@@ -227,6 +227,12 @@ package final class Supervisor {
     }
 
     private func reap(_ spawn: UInt64) -> WorkerSeat? {
+        guard let (slot, exit) = collect(spawn) else { return nil }
+        return handle(.exited(slot: slot, spawn: spawn, exit))
+    }
+
+    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit)? {
         // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
         guard let child = workers[spawn]?.child else { return nil }
         let exit: ProcessExit
@@ -240,7 +246,7 @@ package final class Supervisor {
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         guard let entry = workers.remove(spawn) else { return nil }
         scoreboard.clear(line: entry.line)
-        return handle(.exited(slot: entry.slot, spawn: spawn, exit))
+        return (entry.slot, exit)
     }
 
     /// Tells the pool what happened and does what it wants.

@@ -29,7 +29,7 @@ public struct SupervisorHooks: Sendable {
     /// A worker has given no sign of life for the soft deadline; it is killed after the grace.
     public var onHang: (@Sendable (WorkerInfo) -> Void)?
     /// The pool begins to end.
-    public var onStop: (@Sendable (StopReason) -> Void)?
+    public var onStop: (@Sendable (PoolStopReason) -> Void)?
 
     public init() {}
 }

@@ -80,7 +80,7 @@ extension ExitReport {
     }
 }
 
-extension StopReason {
+extension PoolStopReason {
     fileprivate var level: LogLine.Level { self == .graceful || self == .quick ? .info : .error }
 
     fileprivate var text: String {

@@ -29,7 +29,7 @@ extension TargetReport {
         case .hookFailed(let name, let hook, let error):
             LogLine(level: .error, text: "\(name): hook \(hook.rawValue) failed: \(error)")
         case .hookWasSlow(let name, let hook, let took):
-            LogLine(level: .warning, text: "\(name): hook \(hook.rawValue) took \(took.short); everything waited for it")
+            LogLine(level: .warning, text: "\(name): hook \(hook.rawValue) took \(took.short), and all waited for it")
         case .restartPrevented(let name):
             LogLine(level: .warning, text: "\(name) is not restarted: a hook has prevented it")
         case .treeCrashed(let name):

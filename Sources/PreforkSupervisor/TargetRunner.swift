@@ -87,8 +87,7 @@ package final class TargetRunner {
         let number = try table.add(settings)
         do throws(SystemError) {
             scoreboards[number] = try Scoreboard(lines: 1)
-            // Of each target: the pidfd, and the twelve descriptors that its two channels take.
-            try raiseDescriptorLimit(to: UInt64(table.targets.count) * 16 + 256)
+            try raiseDescriptorLimit(to: descriptorNeed)
         } catch {
             try? table.remove(settings.name)
             throw ProcessError(error)
@@ -96,6 +95,9 @@ package final class TargetRunner {
         bodies[number] = body
         return ControlLine(socket: inbox.sending, target: number)
     }
+
+    /// Of each target the pidfd, and the twelve descriptors that its two channels take; and what a program has besides.
+    var descriptorNeed: UInt64 { UInt64(table.targets.count) * 16 + 256 }
 
     package func remove(_ name: String) throws(ProcessError) {
         let number = table.numbers[name]
@@ -312,7 +314,8 @@ package final class TargetRunner {
         do {
             try children[number]?.send(signal)
         } catch {
-            log(LogLine(level: .error, text: "\(table.targets[number]?.name ?? "a target") cannot be signalled: \(error)"))
+            let name = table.targets[number]?.name ?? "a target"
+            log(LogLine(level: .error, text: "\(name) cannot be signalled: \(error)"))
         }
     }
 

@@ -12,6 +12,8 @@ struct TargetTable: Equatable {
 
     private(set) var targets: [Int: ManagedTarget] = [:]
     private(set) var numbers: [String: Int] = [:]
+    /// In the order in which they were added.
+    private var addOrder: [Int] = []
     /// In the order of their latest forks.
     private var forkOrder: [Int] = []
     private var phase = Phase.normal
@@ -28,7 +30,7 @@ struct TargetTable: Equatable {
     subscript(name: String) -> ManagedTarget? { numbers[name].flatMap { targets[$0] } }
 
     /// In the order in which they were added.
-    var inOrder: [ManagedTarget] { targets.values.sorted { $0.number < $1.number } }
+    var inOrder: [ManagedTarget] { addOrder.compactMap { targets[$0] } }
 
     var isStoppingAll: Bool { phase == .stoppingAll }
 
@@ -55,6 +57,7 @@ struct TargetTable: Equatable {
         nextNumber += 1
         targets[nextNumber] = ManagedTarget(number: nextNumber, settings: settings)
         numbers[settings.name] = nextNumber
+        addOrder.append(nextNumber)
         return nextNumber
     }
 
@@ -64,6 +67,7 @@ struct TargetTable: Equatable {
         guard target.state.isAtRest, !isNeeded else { throw ProcessError(.inUse(name)) }
         targets[target.number] = nil
         numbers[name] = nil
+        addOrder.removeAll { $0 == target.number }
         forkOrder.removeAll { $0 == target.number }
     }
 
@@ -164,7 +168,7 @@ struct TargetTable: Equatable {
     }
 
     private mutating func tick(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
-        for number in targets.keys.sorted() { targets[number]?.tick(now, &actions) }
+        for number in addOrder { targets[number]?.tick(now, &actions) }
     }
 
     /// What follows from the states alone: dependents start or fail, what is due is forked.
@@ -172,7 +176,8 @@ struct TargetTable: Equatable {
         var hasChanged = true
         while hasChanged {
             hasChanged = false
-            for target in inOrder where target.state == .waiting {
+            for number in addOrder where targets[number]?.state == .waiting {
+                guard let target = targets[number] else { continue }
                 let needed = target.dependencies.compactMap { targets[$0] }
                 if let unable = needed.first(where: \.isUnableToSatisfy) {
                     targets[target.number]?.dependencyIsUnable(unable.name, &actions)
@@ -182,7 +187,7 @@ struct TargetTable: Equatable {
                 }
             }
         }
-        for number in targets.keys.sorted() {
+        for number in addOrder {
             guard isToBeForked(number, at: now) else { continue }
             spawns += 1
             actions.append(.fork(number, spawn: spawns, generation: (targets[number]?.generation ?? 0) + 1))

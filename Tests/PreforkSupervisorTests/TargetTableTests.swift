@@ -302,7 +302,9 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
             case 1: driver.ready(name)
             case 2: driver.exit(name, [success, failure, terminated].randomElement(using: &random)!)
             case 3: driver.code(UInt8.random(in: 0...2, using: &random), name)
-            case 4: driver.handle(.stop(driver.number(name), within: .milliseconds(Int64.random(in: -1...5, using: &random))))
+            case 4:
+                let limit = Duration.milliseconds(Int64.random(in: -1...5, using: &random))
+                driver.handle(.stop(driver.number(name), within: limit))
             case 5: driver.pass(.milliseconds(Int64.random(in: 0...2_000, using: &random)))
             case 6: driver.handle(.exited(driver.number(name) + 17, failure))
             default: driver.handle(.stopAll(within: .seconds(1)))

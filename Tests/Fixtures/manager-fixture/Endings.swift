@@ -31,7 +31,9 @@ func endsScenario(_ arguments: [String]) throws {
         try manager.startAll()
         let exits = try manager.joinAll()
         for (name, exit) in exits.sorted(by: { $0.key < $1.key }) { say("\(name): \(exit.status) \(exit.consequence)") }
-        for status in try manager.statuses() { say("\(status.name) is \(status.phase) completed \(status.isCompleted)") }
+        for status in try manager.statuses() {
+            say("\(status.name) is \(status.phase) completed \(status.isCompleted)")
+        }
         say("children \(childCount)")
     }
     say("descriptors left \(descriptorCount - before)")
@@ -84,7 +86,8 @@ func stormScenario(_ arguments: [String]) throws {
     let well = try manager.status(of: "well").pid
     try turn(manager) { try manager.status(of: "ill").phase == .failed }
     let status = try manager.status(of: "ill")
-    say("ill \(status.phase) after \(status.generation) processes, \(status.lastExit.map { "\($0.consequence)" } ?? "-")")
+    let consequence = status.lastExit.map { "\($0.consequence)" } ?? "-"
+    say("ill \(status.phase) after \(status.generation) processes, \(consequence)")
     say("well is the same \(try manager.status(of: "well").pid == well) \(try manager.isProcessAlive("well"))")
     say("children \(childCount), descriptors \(descriptorCount - before)")
     try manager.terminateAll()

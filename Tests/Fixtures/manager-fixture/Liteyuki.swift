@@ -34,7 +34,8 @@ func removeScenario(_ arguments: [String]) throws {
     try manager.launch("one")
     try manager.terminate("one")
     try manager.removeTarget("one")
-    say("known: \(try manager.statuses().map(\.name)), channel: \(failure { _ = try Channel<String>.named("one-active") })")
+    let channel = failure { _ = try Channel<String>.named("one-active") }
+    say("known: \(try manager.statuses().map(\.name)), channel: \(channel)")
     try manager.addTarget("one") { child in 0 }
     say("generation \(try manager.status(of: "one").generation)")
 }
@@ -91,7 +92,8 @@ func oneAfterZeroScenario(_ arguments: [String]) throws {
     try turn(manager) { try manager.status(of: "one").phase == .stopped }
     // Nothing is left of the 1.
     try manager.launch("one")
-    _ = try manager.turn(waitingAtMost: .milliseconds(50))
+    try turn(manager) { try manager.status(of: "one").phase == .running }
+    _ = try manager.turn(waitingAtMost: .zero)
     say("generation \(try manager.status(of: "one").generation) \(try manager.status(of: "one").phase)")
     try manager.terminateAll()
 }
