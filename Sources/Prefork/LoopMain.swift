@@ -41,6 +41,7 @@ struct LoopMain {
         do {
             let loop = try EventLoop()
             if executor == .wholeProcess { loop.becomeProcessExecutor() }
+            loop.idleLinger = min(drainTimeout / 2, .seconds(5))
             let body = prepare(loop)
             try loop.onEnd(of: supervisorPipe) { exitChild(code: 1) }
             let code = try loop.run(body) { task in
