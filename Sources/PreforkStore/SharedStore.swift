@@ -29,6 +29,8 @@ public final class SharedStore: Sendable {
     package let table: StoreTable
     /// What turns values into bytes whose type is no `SharedValue`.
     public let codec: any ValueCodec
+    /// Names it among what the next image of this program is left.
+    private let offer: UInt64
 
     /// Makes a store, empty.
     ///
@@ -42,10 +44,25 @@ public final class SharedStore: Sendable {
         capacity: StoreCapacity = StoreCapacity(), whenFull: WhenFull = .refuse, codec: any ValueCodec = CBORCodec(),
         lockTimeout: Duration = .seconds(1)
     ) throws(StoreError) {
-        table = try StoreTable(
-            capacity, evicts: whenFull == .evictLeastRecentlyUsed, lockTimeout: lockTimeout.saturatedNanoseconds)
+        let key = "\(capacity) \(whenFull)"
+        if let left = Handover.take("store", key: key), left.descriptors.count == 2 {
+            // What the last image of this program, which has re-executed itself, had in it.
+            table = try StoreTable(
+                MemoryFile(owning: Descriptor(owning: left.descriptors[0])),
+                bell: EventCounter(owning: Descriptor(owning: left.descriptors[1])),
+                lockTimeout: lockTimeout.saturatedNanoseconds)
+        } else {
+            table = try StoreTable(
+                capacity, evicts: whenFull == .evictLeastRecentlyUsed, lockTimeout: lockTimeout.saturatedNanoseconds)
+        }
         self.codec = codec
         StoreRegistry.add(table)
+        let descriptors = [table.file.descriptor.number, table.bell.descriptor.number]
+        offer = Handover.offer(HandoverItem(kind: "store", key: key, descriptors: descriptors))
+    }
+
+    deinit {
+        Handover.withdraw(offer)
     }
 
     /// Opens a store that another process has made, by the descriptors that came from there.
@@ -60,6 +77,7 @@ public final class SharedStore: Sendable {
             bell: EventCounter(owning: Descriptor(owning: descriptors.bell)),
             lockTimeout: lockTimeout.saturatedNanoseconds)
         self.codec = codec
+        offer = 0
         StoreRegistry.add(table)
     }
 

@@ -121,6 +121,14 @@ struct Pool: Equatable {
         actions.append(.fork(slot: index, spawn: spawns, generation: generation))
     }
 
+    /// Numbers of the image before, which must not be given again.
+    mutating func resume(spawns: UInt64, restarts: Int) {
+        self.spawns = spawns
+        self.restarts = restarts
+        hasBeenReady = true
+        hasBeenComplete = true
+    }
+
     /// The number that the last fork was given.
     var lastSpawn: UInt64 { spawns }
 

@@ -36,9 +36,27 @@ package final class Scoreboard: Sendable {
         static let extension_ = 5
     }
 
-    init(lines: Int) throws(SystemError) {
+    /// Its memory as a file, for the next image of this program.
+    let file: MemoryFile
+
+    convenience init(lines: Int) throws(SystemError) {
+        let file = try MemoryFile(name: "prefork-scoreboard", byteCount: (1 + lines) * Self.lineSize)
+        try self.init(file, lines: lines)
+    }
+
+    /// - Throws: EPERM, EINVAL for a file that is not one of so many lines.
+    convenience init(inherited number: Int32, lines: Int) throws(SystemError) {
+        let file = MemoryFile(owning: Descriptor(owning: number))
+        guard try file.sealedByteCount() == (1 + lines) * Self.lineSize else {
+            throw SystemError("mmap", .invalidArgument, on: "the scoreboard of the image before")
+        }
+        try self.init(file, lines: lines)
+    }
+
+    private init(_ file: consuming MemoryFile, lines: Int) throws(SystemError) {
         self.lines = lines
-        mapping = try SharedMapping(byteCount: (1 + lines) * Self.lineSize)
+        mapping = try SharedMapping(file, byteCount: (1 + lines) * Self.lineSize)
+        self.file = file
     }
 
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only

@@ -17,10 +17,11 @@ public struct SupervisorSummary: Hashable, Sendable {
 
 /// Forks workers and keeps them alive, on one thread, by epoll alone: idle, it makes no system call.
 package final class Supervisor {
-    private enum Source {
+    enum Source {
         static let signals: UInt64 = 1 << 32
         static let news: UInt64 = 2 << 32
         static let targets: UInt64 = 3 << 32
+        static let trial: UInt64 = 4 << 32
         // Below: the spawn of the worker whose pidfd is readable.
     }
 
@@ -31,7 +32,9 @@ package final class Supervisor {
     let configuration: SupervisorConfiguration
     let standardError = StandardErrorLog()
     let pid = CurrentProcess.pid
-    let started = MonotonicInstant.now
+    let started: MonotonicInstant
+    /// The path of this program, where a newer one may be by now.
+    let program: String
     let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
     let signals: SignalDescriptor
@@ -49,6 +52,10 @@ package final class Supervisor {
     var reloadWaiters: [(generation: Int, body: (ControlOutcome) -> Void)] = []
     /// The managed processes beside the pool.
     let targets: TargetRunner?
+    var upgrade: Upgrade?
+    /// The program that ran here before, until the workers of this one have come up.
+    var previousImage: Int32?
+    private var inheritance: SupervisorInheritance?
     private var haveTargetNews = false
     private var quickStops = 0
 
@@ -59,6 +66,12 @@ package final class Supervisor {
         _ configuration: SupervisorConfiguration, beside targets: TargetRunner? = nil
     ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
+        // It has come as far as it is to come.
+        if Handover.isTrial { exitChild(code: 0) }
+        let inheritance = SupervisorInheritance.take()
+        self.inheritance = inheritance
+        previousImage = inheritance?.previousImage
+        started = inheritance.map { MonotonicInstant(nanoseconds: $0.pool.supervisorStarted) } ?? .now
         let threads = threadCount()
         if threads > 1 { throw SupervisorError(.multithreaded(threads: threads)) }
         let limit = WorkerCount.maximum
@@ -74,12 +87,20 @@ package final class Supervisor {
             // Each worker has a pidfd; beside a reload there are more workers than slots.
             let most = max(configuration.workers, configuration.scaling?.workers.upperBound ?? 0)
             try raiseDescriptorLimit(to: UInt64(most) * 2 + 256 + (targets?.descriptorNeed ?? 0))
+            program = try ProgramImage.path()
             epoll = try Epoll()
-            news = try EventCounter()
-            let pipe = try makePipe()
-            lifeline = Descriptor(owning: pipe.reading)
-            lifelineHold = Descriptor(owning: pipe.writing)
-            scoreboard = try Scoreboard(lines: limit * 4)
+            if let inheritance {
+                news = EventCounter(owning: Descriptor(owning: inheritance.news))
+                lifeline = Descriptor(owning: inheritance.lifeline)
+                lifelineHold = Descriptor(owning: inheritance.lifelineHold)
+                scoreboard = try Scoreboard(inherited: inheritance.scoreboard, lines: limit * 4)
+            } else {
+                news = try EventCounter()
+                let pipe = try makePipe()
+                lifeline = Descriptor(owning: pipe.reading)
+                lifelineHold = Descriptor(owning: pipe.writing)
+                scoreboard = try Scoreboard(lines: limit * 4)
+            }
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
             try epoll.add(news.descriptor.number, .readable, word: Source.news)
@@ -91,14 +112,15 @@ package final class Supervisor {
         CurrentProcess.keepStatusOfChildren()
         // Whoever reads the log may go away; that must not be the supervisor's end.
         ignoreBrokenPipes()
-        signalMask = SignalMask.block(SignalSet(Self.signals))
+        let mask = SignalMask.block(SignalSet(Self.signals))
+        signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
         targets?.host = TargetHost(signalMask: signalMask) { [unowned self] in leaveToChild() }
     }
 
     /// Supervises until no worker is left and none is to come; then ends the managed processes.
     package func run() throws(SupervisorError) -> SupervisorReturn {
         try startTargets()
-        if let seat = handle(.tick) { return .worker(seat) }
+        if let seat = begin() { return .worker(seat) }
         while outcome == nil || targets?.isBusy == true {
             do {
                 try events.wait(epoll, timeout: untilNextDeadline())
@@ -108,10 +130,22 @@ package final class Supervisor {
             }
             if let seat = handleEvents() { return .worker(seat) }
             if let seat = try turnTargets() { return .worker(seat) }
+            turnUpgrade()
         }
         returnSignals()
         if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))
+    }
+
+    /// The first turn; in a new image, its workers take the places of those that it has inherited.
+    private func begin() -> WorkerSeat? {
+        guard let inheritance else { return handle(.tick) }
+        adopt(inheritance.pool)
+        self.inheritance = nil
+        for name in Handover.closeRest() { log(LogLine(level: .warning, text: "nobody took over \(name): closed")) }
+        // One that came back has its own workers already, unless some were replaced.
+        let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
+        return previousImage == nil && generations.count == 1 ? handle(.tick) : perform(.reload)
     }
 
     private func returnSignals() {
@@ -120,7 +154,7 @@ package final class Supervisor {
     }
 
     private func untilNextDeadline() -> Int64 {
-        let deadlines = [pool.nextDeadline, pool.nextSample, targets?.nextDeadline]
+        let deadlines = [pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
     }
@@ -147,6 +181,7 @@ package final class Supervisor {
                 throw SupervisorError(error)
             }
         }
+        if outcome == nil, upgrade?.isTried == true { return nil }
         if outcome != nil {
             if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
         } else if targets.crashed != nil, pool.phase == .running {
@@ -165,11 +200,13 @@ package final class Supervisor {
     private func handleEvents() -> WorkerSeat? {
         for index in 0..<events.count {
             let word = events[index].word
-            let seat =
+            let seat: WorkerSeat? =
                 switch word {
                 case Source.signals: readSignals()
                 case Source.news: readNews()
                 case Source.targets: noteTargetNews()
+                // `turnUpgrade` follows every batch of events.
+                case Source.trial: nil
                 default: reap(word)
                 }
             if let seat { return seat }

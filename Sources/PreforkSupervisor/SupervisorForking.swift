@@ -67,7 +67,8 @@ extension Supervisor {
     /// descriptors are closed by number: the numbers will belong to others when an owner would close them again.
     func leaveToChild() -> [Int32] {
         _ = Unmanaged.passRetained(self)
-        return workers.pidfds + [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
+        let others = [previousImage, upgrade?.trial.pidfdNumber].compactMap { $0 }
+        return workers.pidfds + others + [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
     }
 
     func send(_ signal: Signal, to spawn: UInt64) {

@@ -22,8 +22,10 @@ extension Supervisor {
             hooks.onHang?(WorkerInfo(taskID: taskID, generation: pool.slots[taskID].generation, pid: pid))
         case .reloadFinished(let generation, let after):
             endReload(generation, .done("generation \(generation) serves, after \(after.short)"))
+            forgetPreviousImage()
         case .reloadAborted(let generation, let replaced, let total, let reason):
             endReload(generation, .failed("\(total - replaced) of \(total) old workers stay: \(reason)"))
+            goBack()
         default: break
         }
     }
@@ -41,6 +43,7 @@ extension Supervisor {
     func performAndTell(
         _ command: ControlCommand, whenOver: ((ControlOutcome) -> Void)? = nil
     ) -> (ControlOutcome, WorkerSeat?) {
+        if case .upgrade(let path) = command { return (beginUpgrade(to: path, whenOver: whenOver), nil) }
         if command == .reload, pool.phase == .running, let refusal = prepareReload() { return (refusal, nil) }
         let (outcome, actions) = pool.perform(command, at: .now)
         if case .done = outcome, command == .reload, let whenOver {

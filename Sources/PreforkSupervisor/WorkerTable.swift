@@ -46,6 +46,15 @@ struct WorkerTable {
         return entry
     }
 
+    /// Takes over a worker and its line from the image before.
+    mutating func inherit(_ child: ChildProcess, spawn: UInt64, slot: Int, line: Int) {
+        while lines.count <= line { lines.append(false) }
+        lines[line] = true
+        insert(child, spawn: spawn, slot: slot, line: line)
+    }
+
+    var linesBySpawn: [UInt64: Int] { entries.mapValues(\.line) }
+
     var pidfds: [Int32] { entries.values.compactMap(\.child.pidfdNumber) }
 
     /// Workers whose end only SIGCHLD tells of.

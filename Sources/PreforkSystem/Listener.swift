@@ -35,6 +35,8 @@ public final class Listener: Sendable {
     /// The path to remove, and the process that bound it: a worker that closes its copy must not remove it.
     private let path: (name: String, owner: pid_t)?
     private let isOpen = Mutex(true)
+    /// Names it among what the next image of this program is left.
+    private let offer: UInt64
 
     /// Binds and listens.
     ///
@@ -46,6 +48,15 @@ public final class Listener: Sendable {
     public init(
         _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {
+        let key = "\(endpoint) \(sharing)"
+        if let left = Handover.take("listener", key: key) {
+            // The last image of this program had it open, and connections may wait in its queue.
+            sockets = left.descriptors
+            address = try Socket.localAddress(left.descriptors.first ?? -1)
+            path = if case .unix(let name, _) = endpoint, !Handover.isTrial { (name, getpid()) } else { nil }
+            offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
+            return
+        }
         switch endpoint {
         case .tcp(let host, let port):
             (sockets, address) = try Self.bindTCP(host: host, port: port, backlog: backlog, sharing: sharing)
@@ -59,6 +70,7 @@ public final class Listener: Sendable {
             self.address = address
             path = (name, getpid())
         }
+        offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
     }
 
     /// Adopts an inherited listening socket, for example one of systemd's LISTEN_FDS.
@@ -74,6 +86,8 @@ public final class Listener: Sendable {
         address = try Socket.localAddress(descriptor)
         sockets = [descriptor]
         path = nil
+        // Inherited ones stay open by number, and are adopted again.
+        offer = 0
     }
 
     deinit {
@@ -95,6 +109,7 @@ public final class Listener: Sendable {
             return open
         }
         guard wasOpen else { return }
+        Handover.withdraw(offer)
         sockets.forEach(closeDescriptor)
         if let path, path.owner == getpid() { unlink(path.name) }
     }

@@ -1,0 +1,135 @@
+// A pool as it is left to the next image of its program.
+
+import PreforkSystem
+
+/// A worker that outlives the image that has forked it.
+struct InheritedWorker: Equatable {
+    var slot: Int
+    var pid: Int32
+    var spawn: UInt64
+    var generation: Int
+    /// Its line of the scoreboard.
+    var line: Int
+    /// Monotonic nanoseconds.
+    var started: Int64
+    var isLeaving: Bool
+    var wasReady: Bool
+
+    var words: [String] {
+        let identity = [Int64(slot), Int64(pid), Int64(clamping: spawn), Int64(generation), Int64(line), started]
+        return identity.map(String.init) + [isLeaving ? "1" : "0", wasReady ? "1" : "0"]
+    }
+}
+
+extension InheritedWorker {
+    /// - Parameter words: eight.
+    init(_ words: ArraySlice<Int64>) {
+        let words = Array(words)
+        slot = Int(words[0])
+        pid = Int32(clamping: words[1])
+        spawn = UInt64(words[2])
+        generation = Int(words[3])
+        line = Int(words[4])
+        started = words[5]
+        isLeaving = words[6] == 1
+        wasReady = words[7] == 1
+    }
+}
+
+/// What of a pool goes on in the next image.
+struct InheritedPool: Equatable {
+    var generation: Int
+    var spawns: UInt64
+    var restarts: Int
+    var supervisorStarted: Int64
+    /// The signals that were blocked before supervision began.
+    var signalMask: [Int32]
+    /// The image before could be gone back to: set in the one that comes next, not in the one that comes back.
+    var canGoBack: Bool
+    var workers: [InheritedWorker]
+
+    /// As words separated by spaces, eight for each worker.
+    var text: String {
+        var words = [
+            "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", canGoBack ? "1" : "0",
+            "\(signalMask.count)",
+        ]
+        words += signalMask.map(String.init)
+        for worker in workers { words += worker.words }
+        return words.joined(separator: " ")
+    }
+
+    init(
+        generation: Int, spawns: UInt64, restarts: Int, supervisorStarted: Int64, signalMask: [Int32], canGoBack: Bool,
+        workers: [InheritedWorker]
+    ) {
+        self.generation = generation
+        self.spawns = spawns
+        self.restarts = restarts
+        self.supervisorStarted = supervisorStarted
+        self.signalMask = signalMask
+        self.canGoBack = canGoBack
+        self.workers = workers
+    }
+
+    /// - Returns: nil when the text is none of these.
+    init?(text: String) {
+        let words = text.split(separator: " ").map { Int64($0) }
+        guard words.count >= 6, words.allSatisfy({ $0 != nil && $0! >= 0 }) else { return nil }
+        let numbers = words.map { $0 ?? 0 }
+        let signals = Int(numbers[5])
+        guard signals <= 64, numbers.count >= 6 + signals, (numbers.count - 6 - signals) % 8 == 0 else { return nil }
+        generation = Int(numbers[0])
+        spawns = UInt64(numbers[1])
+        restarts = Int(numbers[2])
+        supervisorStarted = numbers[3]
+        canGoBack = numbers[4] == 1
+        signalMask = numbers[6..<6 + signals].map { Int32(clamping: $0) }
+        workers = stride(from: 6 + signals, to: numbers.count, by: 8).map { InheritedWorker(numbers[$0..<$0 + 8]) }
+        guard workers.allSatisfy({ $0.slot < WorkerCount.maximum && $0.pid > 0 }) else { return nil }
+    }
+}
+
+extension Pool {
+    /// The workers that live, with their lines by spawn.
+    func inheritance(lines: [UInt64: Int]) -> [InheritedWorker] {
+        var list: [InheritedWorker] = []
+        func add(_ slot: Slot, _ worker: WorkerProcess, isLeaving: Bool, wasReady: Bool) {
+            guard let line = lines[worker.spawn] else { return }
+            list.append(
+                InheritedWorker(
+                    slot: slot.taskID, pid: worker.pid, spawn: worker.spawn, generation: worker.generation, line: line,
+                    started: worker.started.nanoseconds, isLeaving: isLeaving, wasReady: wasReady))
+        }
+        for slot in slots {
+            if let worker = slot.worker { add(slot, worker, isLeaving: !slot.isReady, wasReady: slot.wasReady) }
+            if let worker = slot.replacement?.worker { add(slot, worker, isLeaving: true, wasReady: false) }
+            for leaving in slot.leaving { add(slot, leaving.worker, isLeaving: true, wasReady: leaving.wasReady) }
+        }
+        return list
+    }
+
+    /// Goes on with the workers of the image before.
+    mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) {
+        generation = inherited.generation
+        resume(spawns: inherited.spawns, restarts: inherited.restarts)
+        for index in slots.indices { slots[index].generation = generation }
+        for worker in inherited.workers {
+            while slots.count <= worker.slot {
+                slots.append(Slot(taskID: slots.count, state: .stopped, generation: generation))
+                slots[slots.count - 1].isRetired = true
+            }
+            let process = WorkerProcess(
+                pid: worker.pid, spawn: worker.spawn, generation: worker.generation,
+                started: MonotonicInstant(nanoseconds: worker.started))
+            if worker.isLeaving || slots[worker.slot].worker != nil || slots[worker.slot].isRetired {
+                slots[worker.slot].leaving.append(
+                    LeavingWorker(worker: process, deadline: now + settings.drainTimeout, wasReady: worker.wasReady))
+            } else {
+                slots[worker.slot].state = .ready(process)
+                slots[worker.slot].generation = worker.generation
+                beginLife(of: process, now)
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// The supervisor re-executes itself: same process, same workers, another program.
+
+import PreforkSystem
+
+/// An upgrade under way in the image that begins it.
+struct Upgrade {
+    let path: String
+    /// The new program in a process of its own, which shows that it can start.
+    let trial: ChildProcess
+    let deadline: MonotonicInstant
+    let whenOver: ((ControlOutcome) -> Void)?
+    /// The trial is over; what is left is that managed processes end.
+    var isTried = false
+}
+
+/// What one image leaves to the next besides listeners and stores. Descriptors: scoreboard, news, both ends of the
+/// lifeline, and the program that ran before, where it can be gone back to.
+extension Supervisor {
+    static let handoverKind = "supervisor"
+
+    /// Begins an upgrade: the new program is tried out in a process of its own first, which ends where it would begin
+    /// to serve. A program that cannot start costs nothing but a line in the log.
+    func beginUpgrade(
+        to path: String?, whenOver: ((ControlOutcome) -> Void)? = nil
+    ) -> ControlOutcome {
+        guard pool.phase == .running else { return .failed("the pool is stopping") }
+        guard upgrade == nil else { return .failed("an upgrade is under way") }
+        guard pool.reload == nil else { return .failed("a reload is under way") }
+        let target = path ?? program
+        do {
+            let trial = try ChildProcess(
+                pid: ProgramImage.tryOut(.path(target), leaving: Handover.offers, parent: pid))
+            if let pidfd = trial.pidfdNumber { try epoll.add(pidfd, .readable, word: Source.trial) }
+            upgrade = Upgrade(
+                path: target, trial: trial, deadline: .now + configuration.bootTimeout, whenOver: whenOver)
+        } catch {
+            return .failed("the new program cannot be tried out: \(error)")
+        }
+        log(LogLine(level: .info, text: "upgrade: \(target) is tried out (pid \(upgrade?.trial.pid ?? 0))"))
+        return .done("the upgrade to \(target) began")
+    }
+
+    /// When the trial is given up.
+    var upgradeDeadline: MonotonicInstant? { upgrade?.isTried == false ? upgrade?.deadline : nil }
+
+    /// Looks how far the trial is; goes on with the upgrade, which does not return if all goes well.
+    func turnUpgrade() {
+        guard let current = upgrade else { return }
+        if current.isTried {
+            if targets?.isBusy != true { commitUpgrade(current) }
+            return
+        }
+        let isLate = current.deadline <= .now
+        if isLate { try? current.trial.send(.kill) }
+        guard let exit = try? current.trial.reap() else { return }
+        if let pidfd = current.trial.pidfdNumber { epoll.remove(pidfd) }
+        guard pool.phase == .running else { return endUpgrade(current, "the pool stops") }
+        guard exit.status.isSuccess else {
+            let reason = isLate ? "it had not started within the boot timeout" : "its trial \(exit.status)"
+            return endUpgrade(current, "\(current.path): \(reason)")
+        }
+        upgrade?.isTried = true
+        // They begin anew in the next image.
+        targets?.stopAll(within: nil)
+        if targets?.isBusy != true { commitUpgrade(current) }
+    }
+
+    private func endUpgrade(_ upgrade: Upgrade, _ reason: String) {
+        self.upgrade = nil
+        log(LogLine(level: .error, text: "upgrade refused, nothing has changed: \(reason)"))
+        upgrade.whenOver?(.failed("nothing has changed: \(reason)"))
+    }
+
+    private func commitUpgrade(_ upgrade: Upgrade) {
+        log(LogLine(level: .info, text: "upgrade: this process becomes \(upgrade.path)"))
+        let back = try? ProgramImage.open()
+        let error = ProgramImage.execute(
+            .path(upgrade.path), leaving: Handover.offers + [ownItem(back: back)], isTrial: false)
+        if let back { closeDescriptor(back) }
+        endUpgrade(upgrade, "\(error)")
+        try? targets?.startAll()
+    }
+
+    /// Goes back to the program before, when the new one's workers did not come up.
+    func goBack() {
+        guard let back = previousImage else { return }
+        log(LogLine(level: .error, text: "upgrade failed: this process becomes the program before again"))
+        let error = ProgramImage.execute(
+            .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
+        log(LogLine(level: .error, text: "there is no way back, the old workers serve on: \(error)"))
+        forgetPreviousImage()
+    }
+
+    func forgetPreviousImage() {
+        if let previousImage { closeDescriptor(previousImage) }
+        previousImage = nil
+    }
+
+    private func ownItem(back: Int32?) -> HandoverItem {
+        let inherited = InheritedPool(
+            generation: pool.generation, spawns: pool.lastSpawn, restarts: pool.restarts,
+            supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers, canGoBack: back != nil,
+            workers: pool.inheritance(lines: workers.linesBySpawn))
+        let descriptors = [
+            scoreboard.file.descriptor.number, news.descriptor.number, lifeline.number, lifelineHold.number,
+        ]
+        return HandoverItem(
+            kind: Self.handoverKind, key: "", descriptors: descriptors + (back.map { [$0] } ?? []), text: inherited.text)
+    }
+
+    /// Takes the workers of the image before as its own children, which they are.
+    func adopt(_ inherited: InheritedPool) {
+        for worker in inherited.workers {
+            var child = ChildProcess(pid: worker.pid)
+            if let pidfd = child.pidfdNumber {
+                do {
+                    try epoll.add(pidfd, .readable, word: worker.spawn)
+                } catch {
+                    child = ChildProcess(withoutPidfd: worker.pid)
+                }
+            }
+            workers.inherit(child, spawn: worker.spawn, slot: worker.slot, line: worker.line)
+        }
+        pool.inherit(inherited, at: .now)
+        scoreboard.linesInUse = workers.linesInUse
+        log(
+            LogLine(
+                level: .info,
+                text: "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"))
+    }
+}
+
+/// What this image has from the one before.
+struct SupervisorInheritance {
+    let pool: InheritedPool
+    let scoreboard: Int32
+    let news: Int32
+    let lifeline: Int32
+    let lifelineHold: Int32
+    let previousImage: Int32?
+
+    /// nil: this is the first image of its process.
+    static func take() -> SupervisorInheritance? {
+        guard let item = Handover.take(Supervisor.handoverKind, key: ""), item.descriptors.count >= 4,
+            let pool = InheritedPool(text: item.text)
+        else { return nil }
+        let numbers = item.descriptors
+        return SupervisorInheritance(
+            pool: pool, scoreboard: numbers[0], news: numbers[1], lifeline: numbers[2], lifelineHold: numbers[3],
+            previousImage: numbers.count > 4 ? numbers[4] : nil)
+    }
+}

@@ -1,0 +1,169 @@
+// What a program leaves to the one that it re-executes itself as: open descriptors, by name.
+
+import CPrefork
+import Glibc
+import Synchronization
+
+/// Something with descriptors that the next image of a program can go on with.
+package struct HandoverItem: Equatable, Sendable {
+    /// What it is, for example `listener`.
+    package var kind: String
+    /// Which of them: what the program asks for when it makes it.
+    package var key: String
+    package var descriptors: [Int32]
+    /// What else there is to know.
+    package var text: String
+
+    package init(kind: String, key: String, descriptors: [Int32], text: String = "") {
+        self.kind = kind
+        self.key = key
+        self.descriptors = descriptors
+        self.text = text
+    }
+}
+
+/// The items of this process: what it was left, and what it would leave.
+///
+/// A program re-executes itself in place (execve(2): same process, same children) with a list of its descriptors in a
+/// memory file, whose number is in the environment. The new image makes its listeners and stores by the same calls as
+/// ever, and each finds its predecessor's descriptor by what it is asked to be.
+package enum Handover {
+    static let variable = "PREFORK_HANDOVER"
+
+    private struct State {
+        var received: [HandoverItem]?
+        var isTrial = false
+        var offered: [(id: UInt64, item: HandoverItem)] = []
+        var lastID: UInt64 = 0
+    }
+
+    private static let state = Mutex(State())
+
+    /// This process only shows that the program can start: it ends where it would begin to serve.
+    package static var isTrial: Bool {
+        state.withLock { state in
+            load(&state)
+            return state.isTrial
+        }
+    }
+
+    /// Takes what the last image has left under this name; the first one that fits. nil when there is nothing.
+    package static func take(_ kind: String, key: String) -> HandoverItem? {
+        state.withLock { state in
+            load(&state)
+            guard let index = state.received?.firstIndex(where: { $0.kind == kind && $0.key == key }) else { return nil }
+            return state.received?.remove(at: index)
+        }
+    }
+
+    /// Closes what nobody has taken: the new image has no use for it.
+    ///
+    /// - Returns: the names of what was closed.
+    package static func closeRest() -> [String] {
+        let rest = state.withLock { state -> [HandoverItem] in
+            defer { state.received = [] }
+            return state.received ?? []
+        }
+        for item in rest { closeDescriptors(item.descriptors) }
+        return rest.map { "\($0.kind) \($0.key)" }
+    }
+
+    /// From now on `item` is part of what is left to the next image.
+    package static func offer(_ item: HandoverItem) -> UInt64 {
+        state.withLock { state in
+            state.lastID += 1
+            state.offered.append((state.lastID, item))
+            return state.lastID
+        }
+    }
+
+    package static func withdraw(_ id: UInt64) {
+        state.withLock { state in state.offered.removeAll { $0.id == id } }
+    }
+
+    package static var offers: [HandoverItem] { state.withLock { $0.offered.map(\.item) } }
+
+    private static func load(_ state: inout State) {
+        if state.received != nil { return }
+        state.received = []
+        guard let value = CurrentProcess.environment(variable) else { return }
+        unsetenv(variable)
+        let parts = value.split(separator: ":")
+        // Another process's, inherited by mistake, is none of ours.
+        guard parts.count >= 2, let file = Int32(parts[0]), Int32(parts[1]) == getpid() else { return }
+        state.isTrial = parts.count > 2 && parts[2] == "trial"
+        guard let items = try? HandoverManifest.read(file) else { return }
+        for descriptor in items.flatMap(\.descriptors) { try? setCloseOnExec(descriptor) }
+        state.received = items
+    }
+}
+
+/// Items as text: a line each, of tab-separated fields in percent encoding.
+enum HandoverManifest {
+    static func text(of items: [HandoverItem]) -> String {
+        items.map { item in
+            let numbers = item.descriptors.map(String.init).joined(separator: ",")
+            return [escape(item.kind), escape(item.key), numbers, escape(item.text)].joined(separator: "\t")
+        }.joined(separator: "\n")
+    }
+
+    /// - Returns: nil when a line is none.
+    static func items(of text: String) -> [HandoverItem]? {
+        var items: [HandoverItem] = []
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+            guard fields.count == 4, let kind = unescape(fields[0]), let key = unescape(fields[1]),
+                let text = unescape(fields[3])
+            else { return nil }
+            let numbers = fields[2].split(separator: ",").map { Int32($0) }
+            guard numbers.allSatisfy({ $0 != nil && $0! >= 0 }) else { return nil }
+            items.append(HandoverItem(kind: kind, key: key, descriptors: numbers.compactMap { $0 }, text: text))
+        }
+        return items
+    }
+
+    /// - Returns: a memory file's number, open for the next image.
+    static func write(_ items: [HandoverItem]) throws(SystemError) -> Int32 {
+        let text = Array(Self.text(of: items).utf8)
+        let file = try MemoryFile(name: "prefork-handover", byteCount: max(1, text.count))
+        let mapping = try SharedMapping(file, byteCount: max(1, text.count))
+        mapping.base.copyMemory(from: text, byteCount: text.count)
+        return try duplicate(file.descriptor.number)
+    }
+
+    static func read(_ number: Int32) throws(SystemError) -> [HandoverItem]? {
+        let file = MemoryFile(owning: Descriptor(owning: number))
+        let size = try file.sealedByteCount()
+        guard (1...1 << 24).contains(size) else { return nil }
+        let mapping = try SharedMapping(file, byteCount: size)
+        let bytes = UnsafeRawBufferPointer(start: mapping.base, count: size)
+        return items(of: String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
+    }
+
+    private static func escape(_ text: String) -> String {
+        var escaped = ""
+        for byte in text.utf8 {
+            if byte > 32, byte < 127, byte != UInt8(ascii: "%") {
+                escaped.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                escaped += "%" + String(Int(byte) + 256, radix: 16).dropFirst()
+            }
+        }
+        return escaped
+    }
+
+    private static func unescape(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let code = UInt8(String(Substring(rest.prefix(2))), radix: 16) else { return nil }
+            bytes.append(code)
+            rest = rest.dropFirst(2)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

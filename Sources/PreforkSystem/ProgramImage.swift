@@ -1,0 +1,92 @@
+// The program that this process runs, and another one in its place (execve(2)).
+
+import CPrefork
+import Glibc
+
+package enum ProgramImage {
+    /// The path of this process's program; what is there now may be a newer one.
+    package static func path() throws(SystemError) -> String {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = try systemCall("readlink", on: "/proc/self/exe") {
+            buffer.withUnsafeMutableBytes { bytes in
+                readlink("/proc/self/exe", bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
+            }
+        }
+        let path = String(decoding: buffer[..<count], as: UTF8.self)
+        // What was replaced or removed since; its place is what counts.
+        return path.hasSuffix(" (deleted)") ? String(path.dropLast(10)) : path
+    }
+
+    /// This very program, whatever is at its path by now.
+    package static func open() throws(SystemError) -> Int32 {
+        try systemCall("open", on: "/proc/self/exe") { cprefork_open("/proc/self/exe", O_RDONLY | O_CLOEXEC, 0) }
+    }
+
+    package enum Source: Sendable {
+        case path(String)
+        case descriptor(Int32)
+    }
+
+    /// Replaces this process's program by another one with the same arguments, which is left `items`.
+    ///
+    /// - Parameter isTrial: the other one only shows that it can start.
+    /// - Returns: only when it fails, with everything as it was.
+    package static func execute(_ source: Source, leaving items: [HandoverItem], isTrial: Bool) -> SystemError {
+        let file: Int32
+        do throws(SystemError) {
+            file = try HandoverManifest.write(items)
+        } catch {
+            return error
+        }
+        let descriptors = items.flatMap(\.descriptors) + [file]
+        setenv(Handover.variable, "\(file):\(getpid())\(isTrial ? ":trial" : "")", 1)
+        for descriptor in descriptors { _ = cprefork_fcntl(descriptor, F_SETFD, 0) }
+        let arguments = CommandLine.arguments
+        var arena = CStringArena(
+            tables: [arguments.count], stringBytes: arguments.reduce(0) { $0 + $1.utf8.count }, strings: arguments.count)
+        let table = arena.table(count: arguments.count)
+        for (index, argument) in arguments.enumerated() { table[index] = arena.string(Array(argument.utf8)) }
+        let error: SystemError
+        switch source {
+        case .path(let path):
+            _ = execv(path, table)
+            error = SystemError("execve", .current, on: path)
+        case .descriptor(let number):
+            _ = fexecve(number, table, cprefork_environment())
+            error = SystemError("execveat", .current, on: "the program that ran before")
+        }
+        for descriptor in descriptors { try? setCloseOnExec(descriptor) }
+        closeDescriptor(file)
+        unsetenv(Handover.variable)
+        return error
+    }
+
+    /// The same in a new process, which is left nothing but what it needs for a trial.
+    ///
+    /// - Returns: the process.
+    package static func tryOut(_ source: Source, leaving items: [HandoverItem], parent: Int32) throws(SystemError) -> Int32 {
+        let mask = SignalMask.block(.all)
+        defer { SignalMask.restore(mask) }
+        switch try forkProcess() {
+        case .parent(let child): return child
+        case .child:
+            guard becomeChild(of: parent, closing: []) else { exitChild(code: 1) }
+            SignalMask.restore(SignalSet([]))
+            let error = execute(source, leaving: items, isTrial: true)
+            _ = writeToStandardErrorWithoutBlocking("prefork: \(error)\n")
+            exitChild(code: 127)
+        }
+    }
+}
+
+extension SignalSet {
+    /// The numbers of its signals.
+    package var numbers: [Int32] {
+        var set = set
+        return (1...64).filter { sigismember(&set, $0) == 1 }
+    }
+
+    package init(numbers: [Int32]) {
+        self.init(numbers.map { Signal(rawValue: $0) })
+    }
+}
