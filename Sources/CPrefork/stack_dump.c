@@ -97,3 +97,5 @@ void cprefork_set_stack_dump_descriptor(int fd) { atomic_store(&descriptor, fd);
 uint64_t cprefork_stack_dump_count(void) { return atomic_load(&dumps); }
 
 int cprefork_real_time_signal(int offset) { return SIGRTMAX + offset; }
+
+int cprefork_first_real_time_signal(void) { return SIGRTMIN; }

@@ -72,6 +72,7 @@ uint64_t cprefork_stack_dump_count(void);
 
 /// SIGRTMAX plus `offset`, a number not above zero: glibc keeps some for itself, so that it is no constant.
 int cprefork_real_time_signal(int offset);
+int cprefork_first_real_time_signal(void);
 
 /// The name of a system call that processes wait in, or NULL.
 const char *_Nullable cprefork_system_call_name(long number);
