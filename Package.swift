@@ -92,6 +92,9 @@ let package = Package(
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program(
+            "host-fixture", path: "Tests/Fixtures/host-fixture",
+            on: ["PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
@@ -99,9 +102,9 @@ let package = Package(
         .target(
             name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
             path: "Tests/BackendSuite", swiftSettings: settings),
-        tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
+        tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "host-fixture"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
-        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
+        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "host-fixture"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",
