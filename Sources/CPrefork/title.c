@@ -82,10 +82,15 @@ size_t cprefork_prepare_title(uintptr_t arg_start, uintptr_t arg_end, uintptr_t 
     return room;
 }
 
-void cprefork_set_title(const char *text, size_t length) {
+void cprefork_set_title(const unsigned char *text, size_t length) {
     if (room == 0) return;
+    const unsigned char *end = memchr(text, 0, length);
+    if (end != NULL) length = (size_t)(end - text);
     // Its NUL must stay, or a reader would go on into what follows.
-    if (length > room - 1) length = room - 1;
+    if (length > room - 1) {
+        length = room - 1;
+        while (length > 0 && (text[length] & 0xC0) == 0x80) length--;
+    }
     memcpy(title, text, length);
     if (last_length > length) memset(title + length, 0, last_length - length);
     title[length] = 0;

@@ -3,6 +3,10 @@
 package import PreforkSystem
 
 extension LogLine {
+    package init(_ level: Level, _ text: String) {
+        self.init(level: level, text: text)
+    }
+
     /// The line as it is written, with its end: `2026-11-21T03:00:00.042Z prefork[4711] info: worker 0 started`. A line
     /// end inside of the text becomes a blank: one event, one line.
     package func written(at timestamp: String, pid: Int32) -> String {

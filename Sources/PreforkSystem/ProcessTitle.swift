@@ -22,32 +22,23 @@ package enum ProcessTitle {
     }
 
     /// - Parameters:
-    ///   - title: the whole command line, such as `prefork: worker 3 g2 ready [shop]`. What does not fit is cut off; a
-    ///     NUL ends it.
+    ///   - title: the whole command line, such as `prefork: worker 3 g2 ready [shop]`. What does not fit is cut off
+    ///     before a character; a NUL ends it.
     ///   - name: the thread's short name, 15 bytes, that pgrep(1) and top(1) show; nil leaves it.
     /// - Returns: false when this process has no room for titles.
     @discardableResult
     package static func set(_ title: String, name: String? = nil) -> Bool {
         let room = prepared
-        if room > 0 {
-            let bytes = Array(title.utf8.prefix(Self.cut(title, at: room - 1))).map { CChar(bitPattern: $0) }
-            cprefork_set_title(bytes, bytes.count)
+        var title = title
+        title.withUTF8 { utf8 in
+            // For no bytes any address does.
+            cprefork_set_title(utf8.baseAddress ?? UnsafePointer(bitPattern: 1)!, utf8.count)
         }
         if let name { _ = cprefork_set_thread_name(name) }
         return room > 0
     }
 
     private static let prepared = prepare()
-
-    /// How many bytes of `text` fit into `room` without half of a character, up to a NUL.
-    static func cut(_ text: String, at room: Int) -> Int {
-        let bytes = Array(text.utf8)
-        let end = bytes.firstIndex(of: 0) ?? bytes.count
-        guard end > room else { return end }
-        var count = max(0, room)
-        while count > 0, bytes[count] & 0xC0 == 0x80 { count -= 1 }
-        return count
-    }
 
     struct Area: Equatable {
         var argStart, argEnd, envStart, envEnd: UInt

@@ -34,8 +34,9 @@ int cprefork_child_subreaper(void);
 /// not tell (then titles change nothing). One thread at a time.
 size_t cprefork_prepare_title(uintptr_t arg_start, uintptr_t arg_end, uintptr_t env_start, uintptr_t env_end);
 
-/// Overwrites it. What does not fit is cut off. Copies bytes and makes no system call.
-void cprefork_set_title(const char *title, size_t length);
+/// Overwrites it with UTF-8, up to a NUL. What does not fit is cut off, no character in its middle. Copies bytes and
+/// makes no system call.
+void cprefork_set_title(const unsigned char *text, size_t length);
 
 /// prctl(PR_SET_NAME) of the calling thread: 15 bytes.
 int cprefork_set_thread_name(const char *name);
