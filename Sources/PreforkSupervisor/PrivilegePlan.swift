@@ -31,18 +31,18 @@ struct ResolvedPrivileges: Hashable, Sendable {
 }
 
 /// The databases, as functions, so that the plan can be tested without one.
-struct AccountLookup {
-    var user: (String) throws(SystemError) -> UserAccount?
-    var userByID: (UInt32) throws(SystemError) -> UserAccount?
-    var group: (String) throws(SystemError) -> UInt32?
-    var groupsOf: (UserAccount) -> [UInt32]
+struct AccountLookup: Sendable {
+    var user: @Sendable (String) throws(SystemError) -> UserAccount?
+    var userByID: @Sendable (UInt32) throws(SystemError) -> UserAccount?
+    var group: @Sendable (String) throws(SystemError) -> UInt32?
+    var groupsOf: @Sendable (UserAccount) -> [UInt32]
 
     static var system: AccountLookup {
         AccountLookup(
             user: { (name) throws(SystemError) in try Accounts.user(named: name) },
             userByID: { (uid) throws(SystemError) in try Accounts.user(withID: uid) },
             group: { (name) throws(SystemError) in try Accounts.group(named: name) },
-            groupsOf: Accounts.groups)
+            groupsOf: { Accounts.groups(of: $0) })
     }
 }
 

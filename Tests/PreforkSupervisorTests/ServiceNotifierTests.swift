@@ -116,7 +116,7 @@ private final class Manager {
 @Suite struct ServiceWatchdogTests {
     private let start = MonotonicInstant(nanoseconds: 0)
 
-    private func watchdog(_ microseconds: String?, pid: String? = nil, minimum: Int = 1) -> ServiceWatchdog? {
+    private func made(_ microseconds: String?, pid: String? = nil, minimum: Int = 1) -> ServiceWatchdog? {
         var variables: [String: String] = [:]
         variables["WATCHDOG_USEC"] = microseconds
         variables["WATCHDOG_PID"] = pid
@@ -124,26 +124,22 @@ private final class Manager {
     }
 
     @Test func itIsFedAtHalfOfTheTimeAndNotBefore() throws {
-        var watchdog = try #require(watchdog("8000000", pid: "7"))
-        #expect(watchdog.isDue(readyWorkers: 1, at: start))
-        #expect(watchdog.nextLook == start + .seconds(4))
-        #expect(!watchdog.isDue(readyWorkers: 1, at: start + .milliseconds(3_999)))
-        #expect(watchdog.isDue(readyWorkers: 1, at: start + .seconds(4)))
+        var watchdog = try #require(made("8000000", pid: "7"))
         // A loop that stood still does not make up for what it missed.
-        #expect(watchdog.isDue(readyWorkers: 1, at: start + .seconds(60)))
+        let looks = [0, 3_999, 4_000, 60_000].map { watchdog.isDue(readyWorkers: 1, at: start + .milliseconds($0)) }
+        #expect(looks == [true, false, true, true])
         #expect(watchdog.nextLook == start + .seconds(64))
     }
 
     @Test func withTooFewReadyWorkersItIsNotFedAndSoonLookedAtAgain() throws {
-        var watchdog = try #require(watchdog("8000000", minimum: 2))
-        #expect(!watchdog.isDue(readyWorkers: 1, at: start))
-        #expect(watchdog.nextLook == start + .seconds(1))
-        #expect(watchdog.isDue(readyWorkers: 2, at: start + .seconds(1)))
+        var watchdog = try #require(made("8000000", minimum: 2))
+        let looks = [(1, 0), (2, 999), (2, 1_000)].map { watchdog.isDue(readyWorkers: $0.0, at: start + .milliseconds($0.1)) }
+        #expect(looks == [false, false, true])
     }
 
     @Test func thereIsNoneWithoutATimeOrForAnotherProcess() {
-        for text in [nil, "", "0", "-1", "x", "99999999999999999999"] { #expect(watchdog(text) == nil) }
-        #expect(watchdog("1000000", pid: "8") == nil)
-        #expect(watchdog("1000000", pid: "x") == nil)
+        for text in [nil, "", "0", "-1", "x", "99999999999999999999"] { #expect(made(text) == nil) }
+        #expect(made("1000000", pid: "8") == nil)
+        #expect(made("1000000", pid: "x") == nil)
     }
 }
