@@ -20,11 +20,16 @@ extension SettingFormat {
     }
 }
 
+extension StringProtocol {
+    /// Digits and nothing else: Int reads `+3`, too, and what an operator meant by it is not clear.
+    var wholeNumber: Int? { utf8.allSatisfy { 48...57 ~= $0 } ? Int(self) : nil }
+}
+
 extension SettingFormat<Int> {
     static func integer(_ range: ClosedRange<Int>) -> Self {
         Self(
             shape: range.upperBound == .max ? "a number from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)",
-            parse: { Int($0).flatMap { range.contains($0) ? $0 : nil } }, show: { "\($0)" })
+            parse: { $0.wholeNumber.flatMap { range.contains($0) ? $0 : nil } }, show: { "\($0)" })
     }
 
     /// Bytes, with the binary K, M, G, T.
@@ -35,7 +40,7 @@ extension SettingFormat<Int> {
                 let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
                 guard let last = text.last else { return nil }
                 let shift = units[last]
-                guard let count = Int(shift == nil ? text[...] : text.dropLast()), count > 0 else { return nil }
+                guard let count = (shift == nil ? text[...] : text.dropLast()).wholeNumber, count > 0 else { return nil }
                 let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << (shift ?? 0))
                 return overflow ? nil : bytes
             },
@@ -92,7 +97,7 @@ extension SettingFormat<Double> {
         Self(
             shape: "0% to 100%",
             parse: { text in
-                guard text.hasSuffix("%"), let number = Int(text.dropLast()), 0...100 ~= number else { return nil }
+                guard text.hasSuffix("%"), let number = text.dropLast().wholeNumber, 0...100 ~= number else { return nil }
                 return Double(number) / 100
             },
             show: { "\(Int(($0 * 100).rounded()))%" })

@@ -8,7 +8,7 @@ extension SettingFormat<WorkerCount> {
             shape: "auto, or 1 to \(WorkerCount.maximum)",
             parse: { text in
                 if text == "auto" { return .perCore }
-                return Int(text).flatMap { 1...WorkerCount.maximum ~= $0 ? .count($0) : nil }
+                return text.wholeNumber.flatMap { 1...WorkerCount.maximum ~= $0 ? .count($0) : nil }
             },
             show: { if case .count(let count) = $0 { "\(count)" } else { "auto" } })
     }
@@ -21,7 +21,7 @@ extension SettingFormat<RestartPolicy.Window> {
             shape: "a number and a time, as 5/10s",
             parse: { text in
                 let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-                guard parts.count == 2, let count = Int(parts[0]), count > 0, let period = duration.parse(String(parts[1]))
+                guard parts.count == 2, let count = parts[0].wholeNumber, count > 0, let period = duration.parse(String(parts[1]))
                 else { return nil }
                 return RestartPolicy.Window(count: count, per: period)
             },
@@ -35,7 +35,7 @@ extension SettingFormat<RuntimeSettings.ReloadWidth> {
             shape: "auto, +N (new ones first) or -N (old ones first)",
             parse: { text in
                 if text == "auto" { return .automatic }
-                guard let count = Int(text.dropFirst()), 1...WorkerCount.maximum ~= count else { return nil }
+                guard let count = text.dropFirst().wholeNumber, 1...WorkerCount.maximum ~= count else { return nil }
                 return text.first == "+" ? .surge(count) : text.first == "-" ? .unavailable(count) : nil
             },
             show: { width in
@@ -94,7 +94,7 @@ extension SettingFormat<CPUAffinity> {
     private static func processors(_ text: String) -> [Int]? {
         var found: Set<Int> = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map(\.wholeNumber)
             guard 1...2 ~= ends.count, let first = ends[0], let last = ends[ends.count - 1], 0 <= first, first <= last,
                 last < 1 << 20
             else { return nil }
@@ -108,7 +108,7 @@ extension SettingFormat<UInt32> {
     static var fileMask: Self {
         Self(
             shape: "octal digits, as 027",
-            parse: { UInt32($0, radix: 8).flatMap { $0 <= 0o777 ? $0 : nil } },
+            parse: { text in text.wholeNumber == nil ? nil : UInt32(text, radix: 8).flatMap { $0 <= 0o777 ? $0 : nil } },
             show: { mask in
                 let digits = String(mask, radix: 8)
                 return String(repeating: "0", count: max(0, 3 - digits.count)) + digits

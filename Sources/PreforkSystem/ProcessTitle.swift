@@ -6,7 +6,9 @@ import CPrefork
 ///
 /// The memory that held the arguments at the start is overwritten (proc(5)), with up to 512 bytes of the environment
 /// behind it, which moves to the heap first; /proc/pid/environ loses that part. Where the kernel does not tell where
-/// that memory is, or does not let it be written, titles change nothing. Nothing here can crash the process.
+/// that memory is, or does not let it be written, titles change nothing. Nothing here can crash the process: the memory
+/// is tried out by the kernel first. Who kept a pointer into argv or a value of getenv(3) from before the first title
+/// sees titles there; `CommandLine.arguments` is read before.
 ///
 /// One thread at a time; a forked child starts with its parent's title. A title costs a copy of its bytes, a name one
 /// system call.

@@ -27,6 +27,25 @@ package enum StackDump {
         cprefork_set_stack_dump_descriptor(descriptor ?? -1)
     }
 
+    /// Asks a child for its stack, if it has the handler: without one the signal would be its end.
+    ///
+    /// Runs in the supervisor.
+    /// - Returns: false when the child does not catch the signal, or cannot be looked at.
+    package static func request(from child: ChildProcess, by signal: Signal = defaultSignal) throws(SystemError) -> Bool {
+        let status = (try? SmallFile.read("/proc/\(child.pid)/status", limit: 16_384)) ?? ""
+        guard catches(signal, status: status) else { return false }
+        try child.send(signal)
+        return true
+    }
+
+    /// SigCgt of /proc/pid/status: a bit for each signal that has a handler.
+    static func catches(_ signal: Signal, status: String) -> Bool {
+        guard (1...64).contains(signal.rawValue), let text = ProcessSnapshot.field("SigCgt", in: status),
+            let mask = UInt64(text, radix: 16)
+        else { return false }
+        return mask & (1 << UInt64(signal.rawValue - 1)) != 0
+    }
+
     /// How many this process has written.
     package static var count: UInt64 { cprefork_stack_dump_count() }
 }

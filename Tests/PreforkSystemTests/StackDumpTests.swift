@@ -40,6 +40,21 @@ import Testing
         try await program.waitForLine("dumps 0")
     }
 
+    /// A real-time signal without a handler ends a process: it must not be sent then.
+    @Test func aProcessWithoutTheHandlerIsNotAsked() async throws {
+        let program = try ChildProgram("/bin/sleep", ["60"])
+        #expect(try !StackDump.request(from: ChildProcess(withoutPidfd: program.pid)))
+        let hung = try ChildProgram("host-fixture", ["hang", "read"])
+        try await hung.waitForLine("reading")
+        #expect(try StackDump.request(from: ChildProcess(withoutPidfd: hung.pid)))
+        try await eventually("a dump") { dumps(hung) == 1 }
+        #expect(kill(program.pid, 0) == 0)
+        #expect(StackDump.catches(Signal(rawValue: 62), status: "SigBlk:\t0\nSigCgt:\t2000000000000000\n"))
+        #expect(!StackDump.catches(Signal(rawValue: 61), status: "SigCgt:\t2000000000000000\n"))
+        #expect(!StackDump.catches(Signal(rawValue: 0), status: "SigCgt:\tffffffffffffffff\n"))
+        #expect(!StackDump.catches(Signal(rawValue: 62), status: "SigCgt:\tx\n"))
+    }
+
     @Test func fromOutsideAWaitIsSeenInItsCall() async throws {
         let program = try ChildProgram("host-fixture", ["hang", "read"])
         let descriptor = try #require(Int(try await program.waitForLine("reading ")))
