@@ -15,7 +15,8 @@ public struct EnvironmentOption: Sendable {
     let show: @Sendable (RuntimeSettings) -> String
 
     init<Value>(
-        _ name: String, _ setting: any WritableKeyPath<RuntimeSettings, Value> & Sendable, _ format: SettingFormat<Value>,
+        _ name: String, _ setting: any WritableKeyPath<RuntimeSettings, Value> & Sendable,
+        _ format: SettingFormat<Value>,
         _ meaning: String
     ) {
         self.name = "PREFORK_\(name)"

@@ -47,7 +47,11 @@ extension RuntimeSettings {
     private var contradictions: [EnvironmentSettingsError.Problem] {
         switch (minimumWorkers, maximumWorkers) {
         case (let minimum?, let maximum?) where minimum > maximum:
-            [.init(name: "PREFORK_MIN_WORKERS", value: "\(minimum)", expected: "at most PREFORK_MAX_WORKERS, \(maximum)")]
+            [
+                .init(
+                    name: "PREFORK_MIN_WORKERS", value: "\(minimum)",
+                    expected: "at most PREFORK_MAX_WORKERS, \(maximum)")
+            ]
         case (let minimum?, nil):
             [.init(name: "PREFORK_MIN_WORKERS", value: "\(minimum)", expected: "set together with PREFORK_MAX_WORKERS")]
         case (nil, let maximum?):

@@ -33,7 +33,8 @@ public enum EnvironmentSettings {
 
     private static let lives: [EnvironmentOption] = [
         EnvironmentOption(
-            "MAX_RESTARTS", \.restarts.limit, .integer(0...Int.max), "Restarts in the pool's life; one more ends it (70)."),
+            "MAX_RESTARTS", \.restarts.limit, .integer(0...Int.max),
+            "Restarts in the pool's life; one more ends it (70)."),
         EnvironmentOption(
             "RESTART_WINDOW", \.restarts.window, SettingFormat<RestartPolicy.Window>.window.orOff,
             "More restarts of one worker within a time end the pool (70)."),
@@ -50,9 +51,11 @@ public enum EnvironmentSettings {
             "RECYCLE_MEMORY", \.recycling.memory, SettingFormat<Int>.bytes.orOff,
             "A worker is replaced when its resident memory is larger."),
         EnvironmentOption(
-            "RECYCLE_JITTER", \.recycling.jitter, .percent, "Each limit is up to so much lower, drawn for each worker."),
+            "RECYCLE_JITTER", \.recycling.jitter, .percent,
+            "Each limit is up to so much lower, drawn for each worker."),
         EnvironmentOption(
-            "RECYCLE_AT_ONCE", \.recycling.atOnce, .integer(1...WorkerCount.maximum), "Workers being recycled at a time."),
+            "RECYCLE_AT_ONCE", \.recycling.atOnce, .integer(1...WorkerCount.maximum),
+            "Workers being recycled at a time."),
         EnvironmentOption(
             "HEARTBEAT", \.heartbeat, SettingFormat<Duration>.duration(atLeast: .milliseconds(60)).orOff,
             "A worker without a sign of life for so long is hung: reported with its stack."),
@@ -62,24 +65,31 @@ public enum EnvironmentSettings {
     ]
 
     private static let host: [EnvironmentOption] = [
-        EnvironmentOption("CONTROL", \.controlSocket, SettingFormat<String>.path.orOff, "The control socket of preforkctl."),
         EnvironmentOption(
-            "METRICS", \.metrics, SettingFormat<Endpoint>.endpoint.orOff, "Where metrics, health and status page are served."),
-        EnvironmentOption("PID_FILE", \.pidFile, SettingFormat<String>.path.orOff, "A locked file with the supervisor's pid."),
+            "CONTROL", \.controlSocket, SettingFormat<String>.path.orOff, "The control socket of preforkctl."),
+        EnvironmentOption(
+            "METRICS", \.metrics, SettingFormat<Endpoint>.endpoint.orOff,
+            "Where metrics, health and status page are served."),
+        EnvironmentOption(
+            "PID_FILE", \.pidFile, SettingFormat<String>.path.orOff, "A locked file with the supervisor's pid."),
         EnvironmentOption(
             "LOG_FILE", \.logFile, SettingFormat<String>.path.orOff,
             "The supervisor's log; off: standard error. SIGUSR1 reopens it."),
         EnvironmentOption(
             "USER", \.privileges.user, SettingFormat<String>.text.orOff, "The workers' user, by name or number."),
         EnvironmentOption(
-            "GROUP", \.privileges.group, SettingFormat<String>.text.orOff, "The workers' main group; off: that of the user."),
+            "GROUP", \.privileges.group, SettingFormat<String>.text.orOff,
+            "The workers' main group; off: that of the user."),
         EnvironmentOption("GROUPS", \.privileges.groups, .groups, "The workers' supplementary groups."),
         EnvironmentOption(
-            "UMASK", \.privileges.fileMask, SettingFormat<UInt32>.fileMask.orOff, "Permissions that new files do not get."),
+            "UMASK", \.privileges.fileMask, SettingFormat<UInt32>.fileMask.orOff,
+            "Permissions that new files do not get."),
         EnvironmentOption(
-            "CHROOT", \.privileges.rootDirectory, SettingFormat<String>.path.orOff, "The directory that is the workers' root."),
+            "CHROOT", \.privileges.rootDirectory, SettingFormat<String>.path.orOff,
+            "The directory that is the workers' root."),
         EnvironmentOption(
-            "NO_NEW_PRIVILEGES", \.privileges.noNewPrivileges, .flag, "Set-user-ID programs give the workers no rights."),
+            "NO_NEW_PRIVILEGES", \.privileges.noNewPrivileges, .flag,
+            "Set-user-ID programs give the workers no rights."),
         EnvironmentOption(
             "DUMPABLE", \.privileges.isDumpable, SettingFormat<Bool?>.flagOrKernel,
             "Whether workers may be traced and dump core; kernel: not after a change of user."),
@@ -93,7 +103,8 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "KEEP_SERVICE_VARIABLES", \.keepsServiceVariables, .flag, "Workers inherit NOTIFY_SOCKET and WATCHDOG_*."),
         EnvironmentOption(
-            "ADOPT_ORPHANS", \.adoptsOrphans, .flag, "The supervisor reaps its workers' orphans also when it is not PID 1."),
+            "ADOPT_ORPHANS", \.adoptsOrphans, .flag,
+            "The supervisor reaps its workers' orphans also when it is not PID 1."),
     ]
 }
 
@@ -101,7 +112,8 @@ extension SettingFormat<Bool?> {
     static var flagOrKernel: Self {
         let flag = SettingFormat<Bool>.flag
         return Self(
-            shape: "\(flag.shape); or kernel", parse: { $0 == "kernel" ? .some(nil) : flag.parse($0).map { .some($0) } },
+            shape: "\(flag.shape); or kernel",
+            parse: { $0 == "kernel" ? .some(nil) : flag.parse($0).map { .some($0) } },
             show: { $0.map(flag.show) ?? "kernel" })
     }
 }

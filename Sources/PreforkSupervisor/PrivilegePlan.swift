@@ -13,7 +13,8 @@ enum PrivilegeStep: Hashable, Sendable {
     case setGroup(UInt32)
     /// The kernel takes the capabilities away with the last of the three IDs (capabilities(7)).
     case setUser(UInt32)
-    /// PR_SET_PDEATHSIG is cleared by a change of IDs (prctl(2)): without this step a worker would outlive its supervisor.
+    /// PR_SET_PDEATHSIG is cleared by a change of IDs (prctl(2)): without this step a worker would outlive its
+    /// supervisor.
     case renewParentDeathSignal
     /// Real, effective and saved IDs are what was asked for, and the way back to 0 is shut.
     case verify(user: UInt32?, group: UInt32?)

@@ -17,7 +17,9 @@ package struct ServiceWatchdog: Hashable, Sendable {
     ///   - now: the first look is due at once.
     /// - Returns: nil when the manager has no watchdog for this process.
     package init?(_ environment: ServiceEnvironment, pid: Int32, minimumReady: Int = 1, now: MonotonicInstant) {
-        guard let text = environment.watchdogMicroseconds, let microseconds = Int64(text), microseconds > 0 else { return nil }
+        guard let text = environment.watchdogMicroseconds, let microseconds = Int64(text), microseconds > 0 else {
+            return nil
+        }
         if let owner = environment.watchdogPID, Int32(owner) != pid { return nil }
         timeout = .microseconds(microseconds)
         self.minimumReady = minimumReady

@@ -28,7 +28,8 @@ extension StringProtocol {
 extension SettingFormat<Int> {
     static func integer(_ range: ClosedRange<Int>) -> Self {
         Self(
-            shape: range.upperBound == .max ? "a number from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)",
+            shape: range.upperBound == .max
+                ? "a number from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)",
             parse: { $0.wholeNumber.flatMap { range.contains($0) ? $0 : nil } }, show: { "\($0)" })
     }
 
@@ -40,7 +41,9 @@ extension SettingFormat<Int> {
                 let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
                 guard let last = text.last else { return nil }
                 let shift = units[last]
-                guard let count = (shift == nil ? text[...] : text.dropLast()).wholeNumber, count > 0 else { return nil }
+                guard let count = (shift == nil ? text[...] : text.dropLast()).wholeNumber, count > 0 else {
+                    return nil
+                }
                 let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << (shift ?? 0))
                 return overflow ? nil : bytes
             },
@@ -55,22 +58,26 @@ extension SettingFormat<Int> {
 extension SettingFormat<Duration> {
     /// - Parameter minimum: what is shorter is refused.
     static func duration(atLeast minimum: Duration) -> Self {
-        Self(shape: "seconds, or 500ms, 30s, 5m, 2h", parse: { text in
-            let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)]
-            let unit = units.first { text.hasSuffix($0.suffix) }
-            let digits = text.dropLast(unit?.suffix.count ?? 0)
-            // Double reads `nan`, `inf` and `0x1p3`, too.
-            guard digits.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let number = Double(digits) else { return nil }
-            let milliseconds = (number * (unit?.milliseconds ?? 1e3)).rounded()
-            guard milliseconds < 1e15 else { return nil }
-            let duration = Duration.milliseconds(Int64(milliseconds))
-            return duration >= minimum ? duration : nil
-        }, show: { duration in
-            let milliseconds = duration.saturatedNanoseconds / 1_000_000
-            for (unit, size) in [("h", Int64(3_600_000)), ("m", 60_000), ("s", 1_000)]
-            where milliseconds > 0 && milliseconds % size == 0 { return "\(milliseconds / size)\(unit)" }
-            return milliseconds == 0 ? "0s" : "\(milliseconds)ms"
-        })
+        Self(
+            shape: "seconds, or 500ms, 30s, 5m, 2h",
+            parse: { text in
+                let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)]
+                let unit = units.first { text.hasSuffix($0.suffix) }
+                let digits = text.dropLast(unit?.suffix.count ?? 0)
+                // Double reads `nan`, `inf` and `0x1p3`, too.
+                guard digits.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let number = Double(digits)
+                else { return nil }
+                let milliseconds = (number * (unit?.milliseconds ?? 1e3)).rounded()
+                guard milliseconds < 1e15 else { return nil }
+                let duration = Duration.milliseconds(Int64(milliseconds))
+                return duration >= minimum ? duration : nil
+            },
+            show: { duration in
+                let milliseconds = duration.saturatedNanoseconds / 1_000_000
+                for (unit, size) in [("h", Int64(3_600_000)), ("m", 60_000), ("s", 1_000)]
+                where milliseconds > 0 && milliseconds % size == 0 { return "\(milliseconds / size)\(unit)" }
+                return milliseconds == 0 ? "0s" : "\(milliseconds)ms"
+            })
     }
 }
 
@@ -78,7 +85,12 @@ extension SettingFormat<Bool> {
     static var flag: Self {
         Self(
             shape: "on or off",
-            parse: { ["on": true, "1": true, "yes": true, "true": true, "off": false, "0": false, "no": false, "false": false][$0.lowercased()] },
+            parse: {
+                [
+                    "on": true, "1": true, "yes": true, "true": true, "off": false, "0": false, "no": false,
+                    "false": false,
+                ][$0.lowercased()]
+            },
             show: { $0 ? "on" : "off" })
     }
 }
@@ -97,7 +109,9 @@ extension SettingFormat<Double> {
         Self(
             shape: "0% to 100%",
             parse: { text in
-                guard text.hasSuffix("%"), let number = text.dropLast().wholeNumber, 0...100 ~= number else { return nil }
+                guard text.hasSuffix("%"), let number = text.dropLast().wholeNumber, 0...100 ~= number else {
+                    return nil
+                }
                 return Double(number) / 100
             },
             show: { "\(Int(($0 * 100).rounded()))%" })

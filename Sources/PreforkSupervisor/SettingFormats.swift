@@ -21,7 +21,8 @@ extension SettingFormat<RestartPolicy.Window> {
             shape: "a number and a time, as 5/10s",
             parse: { text in
                 let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-                guard parts.count == 2, let count = parts[0].wholeNumber, count > 0, let period = duration.parse(String(parts[1]))
+                guard parts.count == 2, let count = parts[0].wholeNumber, count > 0,
+                    let period = duration.parse(String(parts[1]))
                 else { return nil }
                 return RestartPolicy.Window(count: count, per: period)
             },
@@ -54,10 +55,15 @@ extension SettingFormat<Endpoint> {
             shape: "host:port, :port (this machine only) or an absolute path",
             parse: { text in
                 if text.hasPrefix("/") { return text.contains("\0") ? nil : .unix(text) }
-                guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+                guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+                    return nil
+                }
                 var host = String(text[..<colon])
-                if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-                else if host.contains(":") { return nil }
+                if host.hasPrefix("["), host.hasSuffix("]") {
+                    host = String(host.dropFirst().dropLast())
+                } else if host.contains(":") {
+                    return nil
+                }
                 // Numbers about a service are not for everybody: all addresses must be asked for by 0.0.0.0 or [::].
                 return .tcp(host.isEmpty ? "127.0.0.1" : host, port)
             },
@@ -108,7 +114,8 @@ extension SettingFormat<UInt32> {
     static var fileMask: Self {
         Self(
             shape: "octal digits, as 027",
-            parse: { text in text.wholeNumber == nil ? nil : UInt32(text, radix: 8).flatMap { $0 <= 0o777 ? $0 : nil } },
+            parse: { text in text.wholeNumber == nil ? nil : UInt32(text, radix: 8).flatMap { $0 <= 0o777 ? $0 : nil }
+            },
             show: { mask in
                 let digits = String(mask, radix: 8)
                 return String(repeating: "0", count: max(0, 3 - digits.count)) + digits

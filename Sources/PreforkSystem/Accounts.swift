@@ -43,7 +43,9 @@ package enum Accounts {
         while true {
             var groups = [gid_t](repeating: 0, count: Int(count))
             let room = count
-            if cprefork_group_list(user.name, user.gid, &groups, &count) >= 0 { return Array(groups.prefix(Int(count))) }
+            if cprefork_group_list(user.name, user.gid, &groups, &count) >= 0 {
+                return Array(groups.prefix(Int(count)))
+            }
             // NGROUPS_MAX is 65,536 (credentials(7)): more cannot be set.
             if count <= room || count > 65_536 { return Array(groups.prefix(Int(room))) }
         }

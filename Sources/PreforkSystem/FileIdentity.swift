@@ -47,7 +47,8 @@ enum FileLocks {
             let fields = line.split(separator: " ")
             guard fields.count >= 6, fields[1] == "FLOCK", let pid = Int32(fields[4]), pid > 0 else { continue }
             let place = fields[5].split(separator: ":")
-            guard place.count == 3, UInt32(place[0], radix: 16) == file.major, UInt32(place[1], radix: 16) == file.minor,
+            guard place.count == 3, UInt32(place[0], radix: 16) == file.major,
+                UInt32(place[1], radix: 16) == file.minor,
                 UInt64(place[2]) == file.inode
             else { continue }
             return pid

@@ -195,7 +195,10 @@ package final class PidFile {
 
     private static func holder(of path: String) -> Int32? {
         if let identity = FileIdentity(ofPath: path), let table = try? SmallFile.read("/proc/locks"),
-            let pid = FileLocks.holder(of: identity, in: table) { return pid }
+            let pid = FileLocks.holder(of: identity, in: table)
+        {
+            return pid
+        }
         let text = (try? SmallFile.read(path, limit: 32)) ?? ""
         return text.split(separator: "\n").first.flatMap { Int32($0) }.flatMap { $0 > 0 ? $0 : nil }
     }

@@ -30,7 +30,9 @@ package struct ProcessSnapshot: Equatable, Sendable {
 
     /// - Returns: nil when there is no such process.
     package init?(of pid: Int32) {
-        guard let stat = try? SmallFile.read("/proc/\(pid)/stat", limit: 4096), let head = Self.head(stat) else { return nil }
+        guard let stat = try? SmallFile.read("/proc/\(pid)/stat", limit: 4096), let head = Self.head(stat) else {
+            return nil
+        }
         self.pid = pid
         processorTicks = head.ticks
         let status = (try? SmallFile.read("/proc/\(pid)/status", limit: 16_384)) ?? ""
@@ -75,7 +77,8 @@ package struct ProcessSnapshot: Equatable, Sendable {
     static func head(_ stat: String) -> (name: String, state: Character, ticks: UInt64)? {
         guard let start = stat.firstIndex(of: "("), let end = stat.lastIndex(of: ")"), start < end else { return nil }
         let fields = stat[stat.index(after: end)...].split(separator: " ")
-        guard fields.count > 12, let state = fields[0].first, let user = UInt64(fields[11]), let system = UInt64(fields[12])
+        guard fields.count > 12, let state = fields[0].first, let user = UInt64(fields[11]),
+            let system = UInt64(fields[12])
         else { return nil }
         return (String(stat[stat.index(after: start)..<end]), state, user &+ system)
     }

@@ -11,8 +11,8 @@ import Glibc
 /// for addr2line(1) or `llvm-symbolizer`. A worker in an uninterruptible wait (state D) or stopped (T) does not answer:
 /// `ProcessSnapshot` says so from outside.
 package enum StackDump {
-    /// The default signal: the last but two of the real-time ones, which nothing else uses by itself (signal(7)). SIGABRT
-    /// can be used as well: the handler returns, abort(3) ends the process all the same.
+    /// The default signal: the last but two of the real-time ones, which nothing else uses by itself (signal(7)).
+    /// SIGABRT can be used as well: the handler returns, abort(3) ends the process all the same.
     package static var defaultSignal: Signal { Signal(rawValue: cprefork_real_time_signal(-2)) }
 
     /// Runs in the worker, at its boot, before threads. The signal must not be blocked later.
@@ -31,7 +31,8 @@ package enum StackDump {
     ///
     /// Runs in the supervisor.
     /// - Returns: false when the child does not catch the signal, or cannot be looked at.
-    package static func request(from child: ChildProcess, by signal: Signal = defaultSignal) throws(SystemError) -> Bool {
+    package static func request(from child: ChildProcess, by signal: Signal = defaultSignal) throws(SystemError) -> Bool
+    {
         let status = (try? SmallFile.read("/proc/\(child.pid)/status", limit: 16_384)) ?? ""
         guard catches(signal, status: status) else { return false }
         try child.send(signal)

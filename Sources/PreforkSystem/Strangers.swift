@@ -31,8 +31,8 @@ package enum Strangers {
         return reaped
     }
 
-    /// A known child stands in front of the others, and is not ours to collect: each other child is asked by its number,
-    /// which is safe, because nobody else collects it.
+    /// A known child stands in front of the others, and is not ours to collect: each other child is asked by its
+    /// number, which is safe, because nobody else collects it.
     private static func reapBehind(_ known: Set<Int32>) -> [Int32] {
         children(except: known).filter { cprefork_collect_child($0) == $0 }
     }

@@ -26,7 +26,8 @@ import Testing
 
     @Test func eachVariableChangesItsSetting() throws {
         let found = try settings([
-            "PREFORK_WORKERS": "4", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "8", "PREFORK_BOOT_TIMEOUT": "5m",
+            "PREFORK_WORKERS": "4", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "8",
+            "PREFORK_BOOT_TIMEOUT": "5m",
             "PREFORK_DRAIN_TIMEOUT": "0", "PREFORK_QUICK_TIMEOUT": "250ms", "PREFORK_RELOAD": "+3",
             "PREFORK_MAX_GENERATIONS": "5", "PREFORK_MAX_RESTARTS": "0", "PREFORK_RESTART_WINDOW": "5/10s",
             "PREFORK_MAX_BOOT_FAILURES": "1", "PREFORK_RECYCLE_REQUESTS": "10000", "PREFORK_RECYCLE_LIFETIME": "1.5h",
@@ -35,11 +36,14 @@ import Testing
             "PREFORK_METRICS": ":9100", "PREFORK_PID_FILE": "/run/app.pid", "PREFORK_LOG_FILE": "/var/log/app.log",
             "PREFORK_USER": "www-data", "PREFORK_GROUP": "1000", "PREFORK_GROUPS": "logs,70", "PREFORK_UMASK": "027",
             "PREFORK_CHROOT": "/srv/app", "PREFORK_NO_NEW_PRIVILEGES": "yes", "PREFORK_DUMPABLE": "off",
-            "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop", "PREFORK_WATCHDOG_MINIMUM": "3",
+            "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
+            "PREFORK_WATCHDOG_MINIMUM": "3",
             "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
         ])
         #expect(found.workers == .count(4) && found.minimumWorkers == 2 && found.maximumWorkers == 8)
-        #expect(found.bootTimeout == .seconds(300) && found.drainTimeout == .zero && found.quickTimeout == .milliseconds(250))
+        #expect(
+            found.bootTimeout == .seconds(300) && found.drainTimeout == .zero
+                && found.quickTimeout == .milliseconds(250))
         #expect(found.reload == .surge(3) && found.maximumGenerations == 5)
         #expect(found.restarts.limit == 0 && found.restarts.bootLimit == 1)
         #expect(found.restarts.window == RestartPolicy.Window(count: 5, per: .seconds(10)))
@@ -62,11 +66,13 @@ import Testing
         ("WORKERS", "0"), ("WORKERS", "two"), ("WORKERS", "10001"), ("WORKERS", " 3"), ("BOOT_TIMEOUT", "0"),
         ("BOOT_TIMEOUT", "-1s"), ("DRAIN_TIMEOUT", "nan"), ("DRAIN_TIMEOUT", "inf"), ("DRAIN_TIMEOUT", "1e3"),
         ("DRAIN_TIMEOUT", "s"), ("DRAIN_TIMEOUT", "1d"), ("DRAIN_TIMEOUT", "99999999999999999999h"), ("RELOAD", "3"),
-        ("RELOAD", "+0"), ("RELOAD", "++1"), ("MAX_RESTARTS", "-1"), ("RESTART_WINDOW", "5"), ("RESTART_WINDOW", "0/10s"),
+        ("RELOAD", "+0"), ("RELOAD", "++1"), ("MAX_RESTARTS", "-1"), ("RESTART_WINDOW", "5"),
+        ("RESTART_WINDOW", "0/10s"),
         ("RESTART_WINDOW", "5/"), ("RECYCLE_REQUESTS", "0"), ("RECYCLE_MEMORY", "1X"), ("RECYCLE_MEMORY", "M"),
         ("RECYCLE_MEMORY", "99999999999G"), ("RECYCLE_JITTER", "101%"), ("RECYCLE_JITTER", "10"), ("HEARTBEAT", "1ms"),
         ("CONTROL", "run/app"), ("METRICS", "9100"), ("METRICS", "a:b:1"), ("METRICS", "host:65536"), ("METRICS", ":"),
-        ("GROUPS", "a,,b"), ("UMASK", "8"), ("UMASK", "1000"), ("UMASK", "-1"), ("CHROOT", "srv"), ("DUMPABLE", "maybe"),
+        ("GROUPS", "a,,b"), ("UMASK", "8"), ("UMASK", "1000"), ("UMASK", "-1"), ("CHROOT", "srv"),
+        ("DUMPABLE", "maybe"),
         ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),
         ("TITLES", "2"), ("WATCHDOG_MINIMUM", "-1"),
     ])
@@ -89,7 +95,9 @@ import Testing
     }
 
     @Test func valuesThatContradictEachOtherAreErrors() {
-        #expect(problem(["PREFORK_MIN_WORKERS": "3", "PREFORK_MAX_WORKERS": "2"]).first?.expected == "at most PREFORK_MAX_WORKERS, 2")
+        #expect(
+            problem(["PREFORK_MIN_WORKERS": "3", "PREFORK_MAX_WORKERS": "2"]).first?.expected
+                == "at most PREFORK_MAX_WORKERS, 2")
         #expect(problem(["PREFORK_MIN_WORKERS": "3"]).count == 1)
         #expect(problem(["PREFORK_MAX_WORKERS": "3"]).count == 1)
     }
@@ -99,7 +107,9 @@ import Testing
         own.heartbeat = .seconds(5)
         own.metrics = .tcp("::1", 1)
         own.privileges.isDumpable = true
-        let found = try own.applying(["PREFORK_HEARTBEAT": "off", "PREFORK_METRICS": "off", "PREFORK_DUMPABLE": "kernel"])
+        let found = try own.applying([
+            "PREFORK_HEARTBEAT": "off", "PREFORK_METRICS": "off", "PREFORK_DUMPABLE": "kernel",
+        ])
         #expect(found == RuntimeSettings())
     }
 
@@ -153,11 +163,15 @@ import Testing
         let text = EnvironmentSettings.text(of: own)
         #expect(
             text.hasPrefix(
-                "# Workers; auto: one per core, by affinity and CPU quota. (auto, or 1 to 10000) Default: auto.\nPREFORK_WORKERS=3\n\n"))
+                "# Workers; auto: one per core, by affinity and CPU quota. (auto, or 1 to 10000) Default: auto.\n"
+                    + "PREFORK_WORKERS=3\n\n"
+            ))
         #expect(text.contains("\nPREFORK_SERVICE='it'\\''s'\n"))
         #expect(text.contains("\nPREFORK_DRAIN_TIMEOUT=30s\n"))
         let table = EnvironmentSettings.markdown.split(separator: "\n")
         #expect(table.count == EnvironmentSettings.options.count + 2)
-        #expect(table.contains("| `PREFORK_UMASK` | Permissions that new files do not get. | octal digits, as 027; or off | `off` |"))
+        #expect(
+            table.contains(
+                "| `PREFORK_UMASK` | Permissions that new files do not get. | octal digits, as 027; or off | `off` |"))
     }
 }

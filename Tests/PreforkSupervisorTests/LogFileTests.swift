@@ -75,7 +75,8 @@ import Testing
         #expect(try await program.waitForLine("lost ") == "2, then 0")
         let lines = texts(path)
         #expect(lines.count == 4 && lines[0] == "info: first" && lines[1].hasPrefix("info: "))
-        #expect(lines[2].hasPrefix("warning: 2 log lines were lost: File too large (EFBIG)") && lines[3] == "info: later")
+        #expect(
+            lines[2].hasPrefix("warning: 2 log lines were lost: File too large (EFBIG)") && lines[3] == "info: later")
     }
 
     @Test func aPipeThatNobodyReadsHoldsNobody() throws {

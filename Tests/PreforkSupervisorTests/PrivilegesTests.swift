@@ -55,14 +55,19 @@ private let lookup = AccountLookup(
     @Test func aNumberWithoutALineNeedsAGroup() throws {
         #expect(throws: PrivilegesError(.noGroup(user: "1000"))) { try steps { $0.user = "1000" } }
         #expect(
-            try steps { $0.user = "1000"; $0.group = "2000" } == [
-                .setGroups([2000]), .setGroup(2000), .setUser(1000), .renewParentDeathSignal, .verify(user: 1000, group: 2000),
+            try steps {
+                $0.user = "1000"; $0.group = "2000"
+            } == [
+                .setGroups([2000]), .setGroup(2000), .setUser(1000), .renewParentDeathSignal,
+                .verify(user: 1000, group: 2000),
             ])
     }
 
     @Test func supplementaryGroupsAreThoseAskedForAndTheMainOne() throws {
         func groups(_ wanted: Privileges.Groups) throws -> [PrivilegeStep] {
-            try steps { $0.user = "www"; $0.groups = wanted }.filter { if case .setGroups = $0 { true } else { false } }
+            try steps {
+                $0.user = "www"; $0.groups = wanted
+            }.filter { if case .setGroups = $0 { true } else { false } }
         }
         #expect(try groups(.ofUser) == [.setGroups([34, 4, 99])])
         #expect(try groups(.none) == [.setGroups([34])])
@@ -81,7 +86,11 @@ private let lookup = AccountLookup(
 
     @Test func namesThatAreNoneAreErrorsBeforeAnyStep() {
         #expect(throws: PrivilegesError(.unknownUser("nosuch"))) { try steps { $0.user = "nosuch" } }
-        #expect(throws: PrivilegesError(.unknownUser("4294967295"))) { try steps { $0.user = "4294967295"; $0.group = "4" } }
+        #expect(throws: PrivilegesError(.unknownUser("4294967295"))) {
+            try steps {
+                $0.user = "4294967295"; $0.group = "4"
+            }
+        }
         #expect(throws: PrivilegesError(.unknownUser("-1"))) { try steps { $0.user = "-1" } }
         #expect(throws: PrivilegesError(.unknownGroup(""))) { try steps { $0.group = "" } }
         #expect(throws: PrivilegesError(.relativePath("srv"))) { try steps { $0.rootDirectory = "srv" } }
@@ -100,7 +109,8 @@ private let lookup = AccountLookup(
         #expect(try await program.waitForExit() == 0)
         let nobody = try #require(try Accounts.user(named: "nobody"))
         let daemon = try #require(try Accounts.group(named: "daemon"))
-        #expect(try await program.waitForLine("users ") == "\(nobody.uid) \(nobody.uid) groups \(nobody.gid) \(nobody.gid)")
+        #expect(
+            try await program.waitForLine("users ") == "\(nobody.uid) \(nobody.uid) groups \(nobody.gid) \(nobody.gid)")
         #expect(try await program.waitForLine("supplementary ") == "\([nobody.gid, daemon].sorted())")
         #expect(try await program.waitForLine("setuid(0) ") == "-1 EPERM")
         #expect(try await program.waitForLine("umask ") == "23 no-new-privileges true dumpable true")
@@ -118,10 +128,13 @@ private let lookup = AccountLookup(
         mkdir(path, 0o755)
         defer { rmdir(path) }
         let program = try ChildProgram("host-fixture", ["chroot", path])
-        #expect(try await program.waitForLine("root ") == "[] here [] as \(try #require(try Accounts.user(named: "nobody")).uid)")
+        #expect(
+            try await program.waitForLine("root ")
+                == "[] here [] as \(try #require(try Accounts.user(named: "nobody")).uid)")
         #expect(try await program.waitForExit() == 0)
         let missing = try ChildProgram("host-fixture", ["chroot", "\(path)/missing"])
-        #expect(try await missing.waitForLine("refused: ") == "chdir(\(path)/missing): No such file or directory (ENOENT)")
+        #expect(
+            try await missing.waitForLine("refused: ") == "chdir(\(path)/missing): No such file or directory (ENOENT)")
     }
 
     @Test(needsRoot) func withoutRootTheRefusedCallIsNamed() async throws {

@@ -49,7 +49,8 @@ private final class Manager {
     @Test func everyStateHasItsLine() {
         #expect(ServiceState.ready.line == "READY=1")
         #expect(
-            ServiceState.reloading(at: MonotonicInstant(nanoseconds: 12_345_678)).line == "RELOADING=1\nMONOTONIC_USEC=12345")
+            ServiceState.reloading(at: MonotonicInstant(nanoseconds: 12_345_678)).line
+                == "RELOADING=1\nMONOTONIC_USEC=12345")
         #expect(ServiceState.stopping.line == "STOPPING=1")
         #expect(ServiceState.watchdog.line == "WATCHDOG=1")
         #expect(ServiceState.extendTimeout(.milliseconds(1_500)).line == "EXTEND_TIMEOUT_USEC=1500000")
@@ -79,7 +80,10 @@ private final class Manager {
         let manager = try Manager()
         let notifier = try ServiceNotifier(socket: manager.name)
         for text in ["a", "a", "b", "b", "a"] { try notifier.sendStatus(text) }
-        #expect([manager.next(), manager.next(), manager.next(), manager.next()] == ["STATUS=a", "STATUS=b", "STATUS=a", nil])
+        #expect(
+            [manager.next(), manager.next(), manager.next(), manager.next()] == [
+                "STATUS=a", "STATUS=b", "STATUS=a", nil,
+            ])
     }
 
     @Test func nobodyListeningIsAnErrorThatNamesTheSocket() throws {
@@ -133,7 +137,9 @@ private final class Manager {
 
     @Test func withTooFewReadyWorkersItIsNotFedAndSoonLookedAtAgain() throws {
         var watchdog = try #require(made("8000000", minimum: 2))
-        let looks = [(1, 0), (2, 999), (2, 1_000)].map { watchdog.isDue(readyWorkers: $0.0, at: start + .milliseconds($0.1)) }
+        let looks = [(1, 0), (2, 999), (2, 1_000)].map {
+            watchdog.isDue(readyWorkers: $0.0, at: start + .milliseconds($0.1))
+        }
         #expect(looks == [false, false, true])
     }
 

@@ -38,12 +38,18 @@ import Testing
     }
 
     @Test(arguments: ["", "0", "-7", "x", "7 "]) func aBadProcessIDIsAnError(text: String) {
-        #expect(throws: InheritedListenerError(.badVariable(name: "LISTEN_PID", value: text))) { try parse("1", pid: text) }
+        #expect(throws: InheritedListenerError(.badVariable(name: "LISTEN_PID", value: text))) {
+            try parse("1", pid: text)
+        }
     }
 
     @Test func namesOfAnotherNumberAreAnError() {
-        #expect(throws: InheritedListenerError(.namesDoNotMatch(names: 1, descriptors: 2))) { try parse("2", names: "a") }
-        #expect(throws: InheritedListenerError(.namesDoNotMatch(names: 3, descriptors: 2))) { try parse("2", names: "a:b:") }
+        #expect(throws: InheritedListenerError(.namesDoNotMatch(names: 1, descriptors: 2))) {
+            try parse("2", names: "a")
+        }
+        #expect(throws: InheritedListenerError(.namesDoNotMatch(names: 3, descriptors: 2))) {
+            try parse("2", names: "a:b:")
+        }
         #expect(
             InheritedListenerError(.namesDoNotMatch(names: 3, descriptors: 2)).description
                 == "LISTEN_FDNAMES has 3 names for the 2 descriptors of LISTEN_FDS")
@@ -62,7 +68,9 @@ import Testing
     @Test func aDatagramSocketIsRefusedByNumberAndNameAndClosesNothing() async throws {
         let program = try ChildProgram("host-fixture", ["activate", "app:admin:dns", "3"])
         #expect(try await program.waitForExit() == 0)
-        #expect(try await program.waitForLine("refused: ") == "descriptor 5 (dns) of LISTEN_FDS is not a listening stream socket")
+        #expect(
+            try await program.waitForLine("refused: ")
+                == "descriptor 5 (dns) of LISTEN_FDS is not a listening stream socket")
         #expect(try await program.waitForLine("flags ") == "cloexec cloexec cloexec")
     }
 

@@ -11,7 +11,9 @@ import Testing
         program.errors.split(separator: "\n").count { $0 == "prefork[\(program.pid)] end of stack" }
     }
 
-    @Test(arguments: ["loop", "read"]) func aHungProcessWritesItsStackAsOftenAsItIsAskedAndHangsOn(how: String) async throws {
+    @Test(arguments: ["loop", "read"]) func aHungProcessWritesItsStackAsOftenAsItIsAskedAndHangsOn(how: String)
+        async throws
+    {
         let program = try ChildProgram("host-fixture", ["hang", how])
         let signal = Signal(rawValue: Int32(try await program.waitForLine("signal ")) ?? 0)
         try await program.waitForLine(how == "loop" ? "looping" : "reading")
@@ -20,7 +22,11 @@ import Testing
             try await eventually("\(count) dumps\n\(program.errors)") { dumps(program) == count }
         }
         let errors = program.errors
-        #expect(errors.contains("prefork[\(program.pid)] stack of thread \(program.pid) at signal \(signal.rawValue) from process \(getpid()):"))
+        #expect(
+            errors.contains(
+                "prefork[\(program.pid)] stack of thread \(program.pid) at signal \(signal.rawValue) "
+                    + "from process \(getpid()):"
+            ))
         #expect(errors.contains("host-fixture(+0x"), "offsets into the program")
         if how == "read" { #expect(errors.contains("(read+0x"), "exported functions have names") }
         #expect(!program.output.contains("returned"), "the signal did not end what it hung in")
@@ -71,7 +77,9 @@ import Testing
         let program = try ChildProgram("host-fixture", ["hang", "loop"])
         try await program.waitForLine("looping")
         let first = try #require(ProcessSnapshot(of: program.pid))
-        try await eventually("it burns") { (ProcessSnapshot(of: program.pid)?.processorTicks ?? 0) > first.processorTicks + 4 }
+        try await eventually("it burns") {
+            (ProcessSnapshot(of: program.pid)?.processorTicks ?? 0) > first.processorTicks + 4
+        }
         let second = try #require(ProcessSnapshot(of: program.pid))
         #expect(second.lines(since: first)[0].contains("ms of processor time since the first look"))
         #expect(ProcessSnapshot(of: program.pid)?.threads[0].state == "R")
@@ -105,7 +113,10 @@ import Testing
         #expect(ProcessSnapshot.systemCall("\(SYS_read_number) 0x5 0x0\n") == "read(0x5)")
         #expect(ProcessSnapshot.systemCall("") == nil)
         #expect(ProcessSnapshot.systemCall("x") == nil)
-        #expect(ProcessSnapshot.kernelStack("[<0>] ep_poll+0x3/0x4\n[<0>] do_x+0x1/0x2\n") == ["ep_poll+0x3/0x4", "do_x+0x1/0x2"])
+        #expect(
+            ProcessSnapshot.kernelStack("[<0>] ep_poll+0x3/0x4\n[<0>] do_x+0x1/0x2\n") == [
+                "ep_poll+0x3/0x4", "do_x+0x1/0x2",
+            ])
         #expect(ProcessSnapshot.kernelStack("") == [])
     }
 

@@ -4,8 +4,8 @@ import PreforkFixtureSupport
 import PreforkSupervisor
 import PreforkSystem
 
-/// `activate NAMES COUNT [PID]`: binds two TCP sockets and one datagram socket as descriptors 3 to 5 and becomes the program
-/// that is to find them, as systemd does.
+/// `activate NAMES COUNT [PID]`: binds two TCP sockets and one datagram socket as descriptors 3 to 5 and becomes the
+/// program that is to find them, as systemd does.
 func activateScenario(_ arguments: [String]) throws {
     let listeners = try (0..<2).map { _ in try Listener(.tcp("127.0.0.1", 0)) }
     // Out of the way first: the sockets may have these very numbers.
@@ -55,7 +55,10 @@ func privilegesScenario(_ arguments: [String]) throws {
             let count = getgroups(64, &groups)
             say("supplementary \(groups.prefix(Int(count)).sorted())")
             say("setuid(0) \(setuid(0)) \(Errno(rawValue: errno).name)")
-            say("umask \(umask(0)) no-new-privileges \(Credentials.hasNoNewPrivileges) dumpable \(Credentials.isDumpable)")
+            say(
+                "umask \(umask(0)) no-new-privileges \(Credentials.hasNoNewPrivileges) "
+                    + "dumpable \(Credentials.isDumpable)"
+            )
             say("parent death signal \(Credentials.parentDeathSignal.map { "\($0)" } ?? "none")")
         })
 }
@@ -71,7 +74,10 @@ func chrootScenario(_ arguments: [String]) throws {
                 say("refused: \(error)")
                 _exit(0)
             }
-            say("root \(DirectoryListing.names("/").sorted()) here \(DirectoryListing.names(".").sorted()) as \(getuid())")
+            say(
+                "root \(DirectoryListing.names("/").sorted()) "
+                    + "here \(DirectoryListing.names(".").sorted()) as \(getuid())"
+            )
         })
 }
 
@@ -81,8 +87,11 @@ func chrootOutsideScenario(_ arguments: [String]) throws {
         try child {
             require(setuid(65_534) == 0, "not root")
             for change in [
-                { (settings: inout Privileges) in settings.rootDirectory = "/tmp" }, { $0.user = "daemon" }, { $0.group = "daemon" },
-                { $0.user = "nobody"; $0.group = "0" },
+                { (settings: inout Privileges) in settings.rootDirectory = "/tmp" }, { $0.user = "daemon" },
+                { $0.group = "daemon" },
+                {
+                    $0.user = "nobody"; $0.group = "0"
+                },
             ] as [(inout Privileges) -> Void] {
                 var privileges = Privileges()
                 change(&privileges)
@@ -107,7 +116,11 @@ func titleScenario(_ arguments: [String]) throws {
     setenv("PREFORK_LATER", "1", 1)
     require(getenv("PREFORK_LATER") != nil, "setenv does not work")
     say("arguments \(CommandLine.arguments.dropFirst(2).joined(separator: "|"))")
-    join(try child { ProcessTitle.set("a child's own"); require(readLine(of: "/proc/self/cmdline").hasPrefix("a child's own"), "child") })
+    join(
+        try child {
+            ProcessTitle.set("a child's own");
+            require(readLine(of: "/proc/self/cmdline").hasPrefix("a child's own"), "child")
+        })
     let start = MonotonicInstant.now
     for number in 0..<100_000 { ProcessTitle.set("prefork: worker \(number & 7) g2 ready [shop]") }
     complain("title: \((MonotonicInstant.now - start).saturatedNanoseconds / 100_000) ns")

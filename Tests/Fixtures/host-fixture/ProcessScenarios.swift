@@ -4,8 +4,8 @@ import PreforkFixtureSupport
 import PreforkSupervisor
 import PreforkSystem
 
-/// `orphans [subreaper] [behind]`: three orphans come to this process and end; a worker that has ended, too, is left alone.
-/// `behind`: the worker is the first among the ended.
+/// `orphans [subreaper] [behind]`: three orphans come to this process and end; a worker that has ended, too, is left
+/// alone. `behind`: the worker is the first among the ended.
 func orphansScenario(_ arguments: [String]) throws {
     if arguments.contains("subreaper") { try Strangers.becomeSubreaper() }
     say("pid 1 \(getpid() == 1) duties \(InitDuties.areNeeded)")
@@ -15,7 +15,9 @@ func orphansScenario(_ arguments: [String]) throws {
     var orphans: Set<Int32> = []
     for index in 0..<3 {
         let parent = try child {
-            if case .parent(let pid) = try forkProcess() { words[10 + index] = Int(pid) } else {
+            if case .parent(let pid) = try forkProcess() {
+                words[10 + index] = Int(pid)
+            } else {
                 until { words[1] == 1 }
                 _exit(3)
             }
