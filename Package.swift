@@ -31,6 +31,8 @@ let package = Package(
     name: "prefork",
     products: [
         .library(name: "Prefork", targets: ["Prefork"]),
+        .library(name: "PreforkServices", targets: ["PreforkServices"]),
+        .library(name: "PreforkServicesTestKit", targets: ["PreforkServicesTestKit"]),
         .executable(name: "hello-server", targets: ["hello-server"]),
         .executable(name: "run-command", targets: ["run-command"]),
         .executable(name: "shared-counter", targets: ["shared-counter"]),
@@ -57,6 +59,8 @@ let package = Package(
         floor("PreforkEventLoop", on: ["PreforkSystem"]),
         floor("PreforkSupervisor", on: ["PreforkSystem"]),
         floor("PreforkStore", on: ["PreforkSystem"]),
+        floor("PreforkServices", on: []),
+        floor("PreforkServicesTestKit", on: ["PreforkServices"]),
         floor("PreforkChannels", on: ["PreforkStore", "PreforkEventLoop", "PreforkSystem"]),
         // No pkgConfig: headers and library are where the compiler looks anyway, and Debian's hiredis.pc has a flag
         // (-D_FILE_OFFSET_BITS) that SwiftPM warns about at every build.
@@ -95,9 +99,15 @@ let package = Package(
         program(
             "host-fixture", path: "Tests/Fixtures/host-fixture",
             on: ["PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
+        program(
+            "manager-fixture", path: "Tests/Fixtures/manager-fixture",
+            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
+        .executableTarget(
+            name: "service-measurement", dependencies: ["PreforkServices"],
+            path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         .target(
             name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
@@ -105,6 +115,7 @@ let package = Package(
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "host-fixture"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "host-fixture"]),
+        tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",
@@ -123,7 +134,10 @@ let package = Package(
             of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),
         tests(
             "PreforkTests",
-            of: ["Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "hello-server", "shared-counter"]),
+            of: [
+                "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "hello-server",
+                "shared-counter",
+            ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]
 )

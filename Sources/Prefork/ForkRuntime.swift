@@ -15,7 +15,8 @@ import PreforkSystem
 /// }
 /// ```
 ///
-/// Signals to the supervisor: SIGTERM, SIGQUIT and SIGHUP stop gracefully, SIGINT quickly, a second SIGINT kills.
+/// Signals to the supervisor: SIGTERM and SIGQUIT stop gracefully, SIGINT quickly, a second SIGINT kills; SIGHUP is a
+/// rolling reload, SIGTTIN and SIGTTOU one worker more or less.
 /// Workers end with the supervisor, however it ends.
 public struct ForkRuntime: Sendable {
     /// When a worker counts as ready.
@@ -45,11 +46,32 @@ public struct ForkRuntime: Sendable {
     public var drainTimeout: Duration = .seconds(30)
     /// How long a worker may take to end after a quick stop (SIGINT).
     public var quickTimeout: Duration = .seconds(2)
+    /// How SIGHUP or `preforkctl reload` go through the pool.
+    public var reload = ReloadPolicy()
+    /// What a worker may do, live and take before another one takes its place; nothing by default.
+    public var recycling = RecyclingPolicy()
+    /// When a worker counts as hung; nil: nobody looks.
+    public var hangs: HangPolicy?
+    /// Automatic scaling; nil: none, the pool has as many workers as `workers` says.
+    public var scaling: ScalingPolicy?
     public var readiness = Readiness.automatic
     public var executor = Executor.wholeProcess
     public var hooks = SupervisorHooks()
     /// Takes the supervisor's log, line by line; nil: standard error.
     public var log: (@Sendable (LogLine) -> Void)?
+
+    private let hold = ManagerHold()
+
+    /// Managed processes beside the workers: `run` starts those that were added before, before the first worker, and
+    /// ends them after the last. A copy of the runtime has the same manager. Targets that hooks add later are looked
+    /// after if there was one before.
+    public var manager: ProcessManager { hold.manager }
+
+    private final class ManagerHold: @unchecked Sendable {
+        // Sendable: the reference never changes, and the manager's operations throw on every thread but the one that
+        // has made it, and in every other process.
+        let manager = ProcessManager()
+    }
 
     public init(workers: WorkerCount = .perCore) {
         self.workers = workers
@@ -68,7 +90,7 @@ public struct ForkRuntime: Sendable {
     /// suspension.
     ///
     /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.alreadyForked`,
-    ///   `.badWorkerCount`, `.system`.
+    ///   `.badWorkerCount`, `.targets`, `.system`.
     @discardableResult
     public func run(
         _ body: @escaping @Sendable (Worker) async throws -> Void
@@ -78,6 +100,10 @@ public struct ForkRuntime: Sendable {
         configuration.bootTimeout = bootTimeout
         configuration.drainTimeout = drainTimeout
         configuration.quickTimeout = quickTimeout
+        configuration.reload = reload
+        configuration.recycling = recycling
+        configuration.hangs = hangs
+        configuration.scaling = scaling
         configuration.hooks = hooks
         configuration.hooks.onExit = { [onExit = hooks.onExit] exit in
             // What it held in shared memory is put in order at once, not when somebody next runs into it.
@@ -85,7 +111,7 @@ public struct ForkRuntime: Sendable {
             onExit?(exit)
         }
         configuration.log = log
-        let supervisor = try Supervisor(configuration)
+        let supervisor = try Supervisor(configuration, beside: manager.beside(log: log))
         EventLoop.warmUp()
         switch try supervisor.run() {
         case .supervisor(let summary): return summary

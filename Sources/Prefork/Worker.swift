@@ -32,6 +32,24 @@ public final class Worker: Sendable {
     /// `Listener.serve` ends by itself; a body with a loop of its own asks here.
     public var stopRequested: StopRequest { loop.stopRequest }
 
+    /// Counts requests that this worker has served: for recycling by `RecyclingPolicy.requests`, the metrics and
+    /// `preforkctl`. One addition in shared memory; from any thread.
+    public func countRequest(_ count: Int = 1) {
+        if count > 0 { seat.countRequests(UInt64(count)) }
+    }
+
+    /// Gives a sign of life, and with `extend` says that none may come for so long: for work that blocks the event
+    /// loop longer than the soft deadline of `HangPolicy`. Without hang detection it has no effect that anybody sees.
+    ///
+    /// The loop gives signs by itself; a body needs this only where it keeps the loop from turning. One or two stores
+    /// into shared memory.
+    ///
+    /// - Parameter extend: from now; the latest call counts.
+    public func heartbeat(extend: Duration? = nil) {
+        guard let extend else { return seat.beat() }
+        seat.extendHeartbeat(until: .now + max(.zero, extend))
+    }
+
     /// Ends this worker at once with an exit code; buffered stdio is written, connections are dropped.
     ///
     /// Any code but 0 makes the supervisor start another worker.

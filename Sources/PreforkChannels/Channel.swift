@@ -72,6 +72,14 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
         end.close()
     }
 
+    /// Makes this process the one at this end, before it sends or receives.
+    package func attach() throws(ChannelError) {
+        try end.attach()
+    }
+
+    /// The handle for the end of the process that has made the channel: also in processes that were forked from it.
+    var facingOthers: Channel { ForkCount.current == home ? self : opposite }
+
     @usableFromInline
     var end: ChannelEnd { ForkCount.current == home ? ends.home : ends.away }
 }

@@ -27,6 +27,31 @@ public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
         passive = try Channel(name: "\(process)-passive", options)
     }
 
+    /// As `enter`, and takes this process's ends at once, so that what comes from now on is for it, and its death is
+    /// heard of. An end that another process has keeps it: whoever uses it here is told.
+    package func enterAndAttach() {
+        try? active.attach()
+        try? passive.attach()
+        enter()
+    }
+
+    /// The channels of the process of that name as every other process needs them: at the ends that face it.
+    ///
+    /// An end belongs to one process at a time: of several that would talk to it, one has the channel.
+    ///
+    /// - Throws: `.unknownName`, `.wrongMessageType`.
+    public static func facing(_ process: String) throws(ChannelError) -> ChannelDeliver {
+        ChannelDeliver(
+            process: process, active: try .named("\(process)-active").facingOthers,
+            passive: try .named("\(process)-passive").facingOthers)
+    }
+
+    private init(process: String, active: Channel<Message>, passive: Channel<Message>) {
+        self.process = process
+        self.active = active
+        self.passive = passive
+    }
+
     /// Makes these the channels of this process: its `current`. A second call replaces the first.
     public func enter() {
         currentDeliver.withLock { $0 = self }

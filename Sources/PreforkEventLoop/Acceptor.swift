@@ -19,6 +19,7 @@ final class Acceptor: @unchecked Sendable {
     private var accepted = 0
     private var lastAccepts = 0
     private var pause: ScheduledCall?
+    private var linger: ScheduledCall?
 
     init(
         _ listener: Listener, loop: EventLoop, limit: Int, report: @escaping @Sendable (ServingEvent) -> Void
@@ -57,8 +58,12 @@ final class Acceptor: @unchecked Sendable {
         report(.handlerFailed(error, peer: connection.peer))
     }
 
+    /// When this worker alone ends, clients that keep their connections do not know of it: each gets one more answer,
+    /// if it asks within the linger, and with that the news that the connection ends.
     func drain() {
-        connections.drain()
+        let lingers = loop.stopRequest.reach == .worker && loop.idleLinger > .zero && connections.count > 0
+        connections.drain(lingers: lingers)
+        if lingers { linger = loop.call(after: loop.idleLinger) { [connections] in connections.endLingering() } }
         slot.resume(.ready)
     }
 
@@ -66,6 +71,7 @@ final class Acceptor: @unchecked Sendable {
         stopWatching()
         pause?.cancel()
         pause = nil
+        linger?.cancel()
     }
 
     private var canAccept: Bool { !isPaused && !standsBack && connections.count < limit }

@@ -19,6 +19,7 @@ public final class ByteReader: @unchecked Sendable {
     private(set) var isReading = false
     private var hasEnded = false
     private var hasReceived = false
+    private var hasReceivedWhileDraining = false
     private var fullReads = 0
 
     init(_ channel: StreamChannel, server: ConnectionSet? = nil) {
@@ -254,7 +255,9 @@ extension ByteReader {
     private func waitForBytes(isIdle: Bool, hasLookedAgain: inout Bool) async throws {
         buffer.releaseIfEmpty(to: &channel.loop.chunks)
         guard isIdle, let server else { return try await channel.waitUntilReadable() }
-        if !server.isDraining { return try await channel.waitForChangeWhileIdle() }
+        if !server.isDraining || (server.isLingering && !hasReceivedWhileDraining) {
+            return try await channel.waitForChangeWhileIdle()
+        }
         // A request that arrived a moment before the stop is still answered.
         if hasLookedAgain { hasEnded = true }
         hasLookedAgain = true
@@ -287,6 +290,7 @@ extension ByteReader {
     /// A writer that keeps filling what it is offered gets a larger pipe and a larger buffer: fewer wake-ups for both.
     private func noteRead(_ count: Int, of room: Int) {
         hasReceived = true
+        if let server, server.isDraining { hasReceivedWhileDraining = true }
         guard count == room, fullReads < 4, channel.kind == .pipe else { return }
         fullReads += 1
         guard fullReads == 4 else { return }

@@ -25,6 +25,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     public let stopRequest = StopRequest()
     /// Set where several processes accept from one queue.
     package var balance: ConnectionBalance?
+    /// How long servers that drain because this process alone ends wait for one more message of idle connections.
+    package var idleLinger = Duration.zero
     /// Connections that were accepted on this loop and are open.
     var acceptedConnections = 0
     /// Called once, before the loop waits for the first time with nothing left to run.

@@ -32,5 +32,5 @@ public enum ExitConsequence: Hashable, Sendable {
     /// A successor with the same task ID after a delay; `number` counts the pool's restarts so far.
     case restart(in: Duration, number: Int)
     /// The policy allows no further restart: the pool ends.
-    case giveUp(StopReason)
+    case giveUp(PoolStopReason)
 }

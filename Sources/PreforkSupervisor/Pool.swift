@@ -2,28 +2,36 @@
 
 import PreforkSystem
 
-/// The state of a worker pool. `handle` is the one function that changes it.
+/// The state of a worker pool. `handle` and `perform` are what changes it.
 ///
 /// | slot state  | leaves it by                                                            |
 /// |-------------|-------------------------------------------------------------------------|
 /// | backingOff  | its time (fork, then booting), a stop (stopped)                         |
 /// | booting     | ready, its exit, the boot timeout (killed), a stop (draining)           |
-/// | ready       | its exit, a stop (draining)                                             |
+/// | ready       | its exit, a stop (draining), a replacement that is ready (it is leaving)|
 /// | draining    | its exit, the drain timeout or a second quick stop (killed)             |
 /// | killed      | its exit                                                                |
 /// | stopped     | -                                                                       |
 /// | failed      | -                                                                       |
+///
+/// Beside its present worker a slot can have a replacement that boots, and old workers that are leaving. Reloads,
+/// recycling and an operator's restart all go that way, so that no place is ever empty for them.
 struct Pool: Equatable {
     struct Settings: Equatable {
         var restarts = RestartPolicy()
         var bootTimeout: Duration = .seconds(60)
         var drainTimeout: Duration = .seconds(30)
         var quickTimeout: Duration = .seconds(2)
+        var reload = ReloadPolicy()
+        var recycling = RecyclingPolicy()
+        var hangs: HangPolicy?
+        var scaling: ScalingPolicy?
+        var largest = WorkerCount.maximum
     }
 
     enum Phase: Equatable {
         case running
-        case stopping(StopReason, outcome: SupervisorOutcome)
+        case stopping(PoolStopReason, outcome: SupervisorOutcome)
         case finished
     }
 
@@ -31,48 +39,71 @@ struct Pool: Equatable {
     static let forksPerTick = 16
 
     let settings: Settings
-    private(set) var slots: [Slot]
-    private(set) var phase = Phase.running
+    var slots: [Slot]
+    var phase = Phase.running
     /// Restarts of workers that had been ready, in the pool's whole life.
     private(set) var restarts = 0
+    /// Of the workers that the next reload replaces.
+    var generation = 1
+    var reload: Reload?
+    var lastReload: Reload?
+    /// What is watched of each worker while it lives, by its spawn.
+    var lives: [UInt64: WorkerLife] = [:]
+    var sampling = Sampling()
+    var scaler = ScalerState()
     private(set) var hasBeenReady = false
     private var hasBeenComplete = false
     private var spawns: UInt64 = 0
-    private var random: SplitMix64
+    var random: SplitMix64
 
-    init(workers: Int, settings: Settings, now: MonotonicInstant, seed: UInt64) {
+    init(workers: Int, settings: Settings, now: MonotonicInstant, seed: UInt64, generation: Int = 1) {
         self.settings = settings
+        self.generation = generation
         random = SplitMix64(seed: seed)
-        slots = (0..<workers).map { Slot(taskID: $0, state: .backingOff(until: now)) }
+        slots = (0..<workers).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
     }
 
     /// When `tick` is due without another event; nil: never.
     var nextDeadline: MonotonicInstant? {
-        slots.lazy.compactMap(\.deadline).min()
+        let lifetime = phase == .running ? nextLifetimeEnd : nil
+        return [slots.lazy.compactMap(\.deadline).min(), lifetime].lazy.compactMap { $0 }.min()
     }
+
+    /// How many workers there are to be.
+    var target: Int { slots.count { !$0.isRetired } }
 
     mutating func handle(_ event: PoolEvent, at now: MonotonicInstant) -> [PoolAction] {
         var actions: [PoolAction] = []
         switch event {
         case .tick: tick(now, &actions)
         case .forked(let slot, let pid, let spawn): forked(slot, pid, spawn, now, &actions)
-        case .forkFailed(let slot, let reason): forkFailed(slot, reason, now, &actions)
+        case .forkFailed(let slot, let spawn, let reason): forkFailed(slot, spawn, reason, now, &actions)
         case .ready(let slot, let spawn): becameReady(slot, spawn, now, &actions)
-        case .exited(let slot, let exit): exited(slot, exit, now, &actions)
+        case .exited(let slot, let spawn, let exit): exited(slot, spawn, exit, now, &actions)
         case .stop(let kind): stop(kind, now, &actions)
+        case .sample(let samples, let backlog): look(at: samples, backlog: backlog, now, &actions)
         }
-        finishIfDone(&actions)
+        finish(now, &actions)
         return actions
     }
 
-    private mutating func tick(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+    /// What follows from any change.
+    mutating func finish(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        advanceReload(now, &actions)
+        startRecycling(now, &actions)
+        removeRetired()
+        finishIfDone(&actions)
+    }
+
+    mutating func tick(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         var forks = 0
         for index in slots.indices {
             switch slots[index].state {
+            case .backingOff where slots[index].waitsForLeaving && !slots[index].leaving.isEmpty:
+                break
             case .backingOff(let until) where until <= now && forks < Self.forksPerTick:
                 forks += 1
-                spawns += 1
-                actions.append(.fork(slot: index, spawn: spawns, generation: 1))
+                fork(index, generation: slots[index].generation, &actions)
             case .booting(let worker, let deadline) where deadline <= now:
                 kill(index, worker, .bootTimeout, &actions)
             case .draining(let worker, let deadline, _) where deadline <= now:
@@ -80,21 +111,44 @@ struct Pool: Equatable {
             default:
                 break
             }
+            tickReplacement(index, now, &forks, &actions)
+            killLate(index, now, &actions)
         }
     }
+
+    mutating func fork(_ index: Int, generation: Int, _ actions: inout [PoolAction]) {
+        spawns += 1
+        actions.append(.fork(slot: index, spawn: spawns, generation: generation))
+    }
+
+    /// The number that the last fork was given.
+    var lastSpawn: UInt64 { spawns }
 
     private mutating func forked(
         _ index: Int, _ pid: Int32, _ spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
-        guard case .backingOff = slots[index].state else { return }
-        let worker = WorkerProcess(pid: pid, spawn: spawn, generation: 1, started: now)
-        slots[index].state = .booting(worker, deadline: now + settings.bootTimeout)
-        actions.append(.report(.forked(taskID: index, pid: pid, restart: slots[index].record.restarts)))
+        guard slots.indices.contains(index) else { return }
+        let deadline = now + settings.bootTimeout
+        if case .forking(spawn) = slots[index].replacement?.stage, let replacement = slots[index].replacement {
+            let worker = WorkerProcess(pid: pid, spawn: spawn, generation: replacement.generation, started: now)
+            slots[index].replacement?.stage = .booting(worker, deadline: deadline)
+            actions.append(.report(.forkedBeside(taskID: index, pid: pid, replacement.cause)))
+        } else {
+            guard case .backingOff = slots[index].state else { return }
+            let worker = WorkerProcess(pid: pid, spawn: spawn, generation: slots[index].generation, started: now)
+            slots[index].state = .booting(worker, deadline: deadline)
+            slots[index].waitsForLeaving = false
+            actions.append(.report(.forked(taskID: index, pid: pid, restart: slots[index].record.restarts)))
+        }
     }
 
     private mutating func forkFailed(
-        _ index: Int, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+        _ index: Int, _ spawn: UInt64, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
+        guard slots.indices.contains(index) else { return }
+        if case .forking(spawn) = slots[index].replacement?.stage {
+            return replacementFailed(index, "it could not be forked: \(reason)", now, &actions)
+        }
         guard case .backingOff = slots[index].state else { return }
         let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
         slots[index].state = .backingOff(until: now + delay)
@@ -104,11 +158,25 @@ struct Pool: Equatable {
     private mutating func becameReady(
         _ index: Int, _ spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
-        guard case .booting(let worker, _) = slots[index].state, worker.spawn == spawn else { return }
-        slots[index].state = .ready(worker)
+        guard slots.indices.contains(index) else { return }
+        if case .booting(let worker, _) = slots[index].replacement?.stage, worker.spawn == spawn {
+            takePlace(index, worker, now, &actions)
+        } else {
+            guard case .booting(let worker, _) = slots[index].state, worker.spawn == spawn else { return }
+            slots[index].state = .ready(worker)
+            nowServes(index, worker, now, &actions)
+        }
+    }
+
+    mutating func nowServes(
+        _ index: Int, _ worker: WorkerProcess, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
         slots[index].record.workerBecameReady()
+        beginLife(of: worker, now)
         hasBeenReady = true
-        actions.append(.report(.ready(taskID: index, pid: worker.pid, after: now - worker.started)))
+        actions.append(
+            .report(
+                .ready(taskID: index, pid: worker.pid, generation: worker.generation, after: now - worker.started)))
         if !hasBeenComplete, slots.allSatisfy(\.wasReady) {
             hasBeenComplete = true
             actions.append(.report(.allReady(workers: slots.count)))
@@ -116,6 +184,36 @@ struct Pool: Equatable {
     }
 
     private mutating func exited(
+        _ index: Int, _ spawn: UInt64, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        lives[spawn] = nil
+        guard slots.indices.contains(index) else { return }
+        if slots[index].worker?.spawn == spawn {
+            presentExited(index, exit, now, &actions)
+        } else if let replacement = slots[index].replacement, let worker = replacement.worker, worker.spawn == spawn {
+            report(exit, of: worker, index, wasReady: false, replacement.killReason, now, &actions)
+            replacementFailed(index, "its process \(exit.status)", now, &actions)
+        } else if let position = slots[index].leaving.firstIndex(where: { $0.worker.spawn == spawn }) {
+            let gone = slots[index].leaving.remove(at: position)
+            report(exit, of: gone.worker, index, wasReady: gone.wasReady, gone.killReason, now, &actions)
+            if slots[index].waitsForLeaving, slots[index].leaving.isEmpty { tick(now, &actions) }
+        }
+    }
+
+    private func report(
+        _ exit: ProcessExit, of worker: WorkerProcess, _ index: Int, wasReady: Bool, _ killReason: KillReason?,
+        _ now: MonotonicInstant, consequence: ExitConsequence = .none, _ actions: inout [PoolAction]
+    ) {
+        actions.append(
+            .report(
+                .exited(
+                    ExitReport(
+                        taskID: index, pid: worker.pid, generation: worker.generation, uptime: now - worker.started,
+                        status: exit.status, wasReady: wasReady, killReason: killReason, usage: exit.usage,
+                        consequence: consequence))))
+    }
+
+    private mutating func presentExited(
         _ index: Int, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
         guard let worker = slots[index].worker else { return }
@@ -124,20 +222,24 @@ struct Pool: Equatable {
         let wasReady = slots[index].wasReady
         let uptime = now - worker.started
         let consequence = consequence(of: exit, slot: index, wasReady: wasReady, uptime: uptime, now)
-        actions.append(
-            .report(
-                .exited(
-                    ExitReport(
-                        taskID: index, pid: worker.pid, generation: worker.generation, uptime: uptime,
-                        status: exit.status, wasReady: wasReady, killReason: killReason,
-                        usage: exit.usage, consequence: consequence))))
+        report(exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence, &actions)
         switch consequence {
         case .restart(let delay, _):
+            // One that boots already takes the place at once.
+            if case .booting(let next, let deadline) = slots[index].replacement?.stage {
+                slots[index].state = .booting(next, deadline: deadline)
+                slots[index].generation = next.generation
+                slots[index].replacement = nil
+                return
+            }
+            slots[index].replacement = nil
             slots[index].state = .backingOff(until: now + delay)
+            presentFailedInReload(index, wasReady: wasReady, "its process \(exit.status)", now, &actions)
             // At once means now: not after another turn of the loop.
             if delay == .zero { tick(now, &actions) }
         case .none:
             slots[index].state = .stopped
+            sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
         case .giveUp(let reason):
             slots[index].state = .failed
             let outcome: SupervisorOutcome = reason == .startFailed ? .startFailed : .tooManyRestarts
@@ -165,51 +267,12 @@ struct Pool: Equatable {
         return .restart(in: delay, number: restarts)
     }
 
-    private mutating func stop(_ kind: StopRequestKind, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        switch (phase, kind) {
-        case (.running, _):
-            let reason: StopReason = kind == .quick ? .quick : .graceful
-            phase = .stopping(reason, outcome: .stopped)
-            actions.append(.report(.stopping(reason)))
-            let timeout = kind == .quick ? settings.quickTimeout : settings.drainTimeout
-            askAllToStop(kind == .quick ? .interrupt : .terminate, deadline: now + timeout, &actions)
-        case (.stopping(.quick, _), .quick):
-            for index in slots.indices {
-                guard let worker = slots[index].worker else { continue }
-                if case .killed = slots[index].state { continue }
-                kill(index, worker, .stopNow, &actions)
-            }
-        case (.stopping(_, let outcome), .quick):
-            phase = .stopping(.quick, outcome: outcome)
-            actions.append(.report(.stopping(.quick)))
-            askAllToStop(.interrupt, deadline: now + settings.quickTimeout, &actions)
-        case (.stopping, .graceful), (.finished, _):
-            break
-        }
-    }
-
-    private mutating func askAllToStop(
-        _ signal: Signal, deadline: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
-        for index in slots.indices {
-            switch slots[index].state {
-            case .backingOff:
-                slots[index].state = .stopped
-            case .booting(let worker, _), .ready(let worker), .draining(let worker, _, _):
-                slots[index].state = .draining(worker, deadline: deadline, wasReady: slots[index].wasReady)
-                actions.append(.signal(slot: index, signal))
-            case .killed, .stopped, .failed:
-                break
-            }
-        }
-    }
-
-    private mutating func kill(
+    mutating func kill(
         _ index: Int, _ worker: WorkerProcess, _ reason: KillReason, _ actions: inout [PoolAction]
     ) {
         slots[index].state = .killed(worker, reason, wasReady: slots[index].wasReady)
         actions.append(.report(.killing(taskID: index, pid: worker.pid, reason)))
-        actions.append(.signal(slot: index, .kill))
+        actions.append(.signal(slot: index, spawn: worker.spawn, .kill))
     }
 
     private mutating func finishIfDone(_ actions: inout [PoolAction]) {

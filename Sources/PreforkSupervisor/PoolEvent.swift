@@ -9,11 +9,13 @@ enum PoolEvent: Equatable {
     /// The kernel made the worker that was asked for.
     case forked(slot: Int, pid: Int32, spawn: UInt64)
     /// The kernel, or the check before it, refused.
-    case forkFailed(slot: Int, reason: String)
+    case forkFailed(slot: Int, spawn: UInt64, reason: String)
     /// The worker says that it can serve.
     case ready(slot: Int, spawn: UInt64)
     /// The worker was reaped.
-    case exited(slot: Int, ProcessExit)
+    case exited(slot: Int, spawn: UInt64, ProcessExit)
+    /// A look at the ready workers, and at how many connections wait to be accepted.
+    case sample([WorkerSample], backlog: Int)
     /// Somebody wants the pool to end.
     case stop(StopRequestKind)
 }
@@ -29,7 +31,9 @@ enum StopRequestKind: Hashable {
 /// Something to be done, carried out by `Supervisor`.
 enum PoolAction: Equatable {
     case fork(slot: Int, spawn: UInt64, generation: Int)
-    case signal(slot: Int, Signal)
+    case signal(slot: Int, spawn: UInt64, Signal)
+    /// The stack of a hung worker is to go to the log.
+    case dumpStack(slot: Int, spawn: UInt64)
     case report(PoolReport)
     /// No worker is left and none will come.
     case finish(SupervisorOutcome)
@@ -39,11 +43,24 @@ enum PoolAction: Equatable {
 enum PoolReport: Equatable {
     case forked(taskID: Int, pid: Int32, restart: Int)
     case forkFailed(taskID: Int, reason: String, retryIn: Duration)
-    case ready(taskID: Int, pid: Int32, after: Duration)
+    case ready(taskID: Int, pid: Int32, generation: Int, after: Duration)
     case allReady(workers: Int)
     case exited(ExitReport)
-    case stopping(StopReason)
+    case stopping(PoolStopReason)
     case killing(taskID: Int, pid: Int32, KillReason)
+    /// A replacement was forked beside the slot's worker.
+    case forkedBeside(taskID: Int, pid: Int32, ReplacementCause)
+    case replaced(taskID: Int, old: Int32, new: Int32, ReplacementCause)
+    case replacementFailed(taskID: Int, reason: String, ReplacementCause)
+    case reloadStarted(generation: Int, workers: Int)
+    case reloadFinished(generation: Int, after: Duration)
+    case reloadAborted(generation: Int, replaced: Int, total: Int, reason: String)
+    case scaled(from: Int, to: Int, String)
+    case recycling(taskID: Int, pid: Int32, RecyclingReason)
+    case hung(taskID: Int, pid: Int32, silent: Duration)
+    case recovered(taskID: Int, pid: Int32)
+    /// The whole machine, or the supervisor, did not run for a while.
+    case stoodStill(for: Duration)
 }
 
 /// How a supervisor ended.
@@ -56,19 +73,21 @@ public enum SupervisorOutcome: Hashable, Sendable {
     case tooManyRestarts
     /// Workers died before any was ready.
     case startFailed
+    /// A managed process crashed whose failure action is to end everything.
+    case targetFailed
 
-    /// The exit code for a process that has nothing else to say: 0, 0, 70 (EX_SOFTWARE), 75 (EX_TEMPFAIL).
+    /// The exit code for a process that has nothing else to say: 0, 0, 70 (EX_SOFTWARE), 75 (EX_TEMPFAIL), 70.
     public var exitCode: Int32 {
         switch self {
         case .ended, .stopped: 0
-        case .tooManyRestarts: 70
+        case .tooManyRestarts, .targetFailed: 70
         case .startFailed: 75
         }
     }
 }
 
 /// Why a pool ends.
-public enum StopReason: Hashable, Sendable {
+public enum PoolStopReason: Hashable, Sendable {
     case graceful
     case quick
     case tooManyRestarts

@@ -1,7 +1,5 @@
 // What there is to know of a pool at one moment, for operators.
 
-public import PreforkSystem
-
 /// A pool as it is: what `preforkctl status`, the metrics and the status page show.
 public struct PoolStatus: Equatable, Sendable {
     public enum Phase: String, Hashable, Sendable {

@@ -8,68 +8,123 @@ import Synchronization
 /// | bytes             | word            | written by               | meaning                                |
 /// |-------------------|-----------------|--------------------------|----------------------------------------|
 /// | 0 ..< 8           | service stops   | supervisor               | 1: the whole pool is ending            |
-/// | 64 × (1 + slot)   | ready spawn     | that slot's worker       | the spawn number of a ready worker     |
-/// | the same + 8      | connections     | that slot's worker       | how many it serves                     |
+/// | 8 ..< 16          | lines in use    | supervisor               | no line from this one on is used       |
+/// | 64 × (1 + line)   | ready spawn     | that line's worker       | the spawn number of a ready worker     |
+/// | the same + 8      | connections     | that line's worker       | how many it serves                     |
+/// | + 16              | leaving         | supervisor               | 1: it was asked to end                 |
+/// | + 24              | requests        | that line's worker       | how many it has served                 |
+/// | + 32              | heartbeat       | that line's worker       | another number with each sign of life  |
+/// | + 40              | extension       | that line's worker       | it may be silent until then, monotonic |
 ///
-/// The supervisor clears a slot's line when it has reaped the worker.
+/// Every worker has a line of its own, also while another one of its slot lives. The supervisor clears a line when it
+/// has reaped the worker.
 ///
 /// A cache line for each writer: no update of one worker slows another. The supervisor learns of news by an eventfd
 /// and then reads the lines.
 package final class Scoreboard: Sendable {
     private static let lineSize = 64
     private let mapping: SharedMapping
+    /// Untouched lines take no memory.
+    let lines: Int
 
-    init(slots: Int) throws(SystemError) {
-        mapping = try SharedMapping(byteCount: (1 + slots) * Self.lineSize)
+    private enum Word {
+        static let readySpawn = 0
+        static let connections = 1
+        static let leaving = 2
+        static let requests = 3
+        static let heartbeat = 4
+        static let extension_ = 5
+    }
+
+    init(lines: Int) throws(SystemError) {
+        self.lines = lines
+        mapping = try SharedMapping(byteCount: (1 + lines) * Self.lineSize)
     }
 
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
     /// ever used as this atomic word; the mapping lives as long as the object.
-    private func word(line: Int, _ index: Int = 0) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        // A slot's number is the supervisor's own, given to the worker by fork; nothing that is read can change it.
-        precondition(line >= 0 && (line + 1) * Self.lineSize <= mapping.byteCount, "scoreboard line \(line)")
-        return (mapping.base + line * Self.lineSize + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+    private func word(_ line: Int, _ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        // Lines are handed out by the supervisor, from 0 ..< lines; -1 is its own.
+        precondition(line >= -1 && line < lines, "scoreboard line \(line)")
+        return (mapping.base + (1 + line) * Self.lineSize + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    private func load(_ line: Int, _ index: Int) -> UInt64 { word(line, index).pointee.load(ordering: .relaxed) }
+
+    private func store(_ line: Int, _ index: Int, _ value: UInt64) {
+        word(line, index).pointee.store(value, ordering: .relaxed)
     }
 
     package var serviceStops: Bool {
-        get { word(line: 0).pointee.load(ordering: .acquiring) != 0 }
-        set { word(line: 0).pointee.store(newValue ? 1 : 0, ordering: .releasing) }
+        get { word(-1, 0).pointee.load(ordering: .acquiring) != 0 }
+        set { word(-1, 0).pointee.store(newValue ? 1 : 0, ordering: .releasing) }
     }
 
-    func readySpawn(slot: Int) -> UInt64 {
-        word(line: 1 + slot).pointee.load(ordering: .acquiring)
+    var linesInUse: Int {
+        get { min(Int(clamping: load(-1, 1)), lines) }
+        set { store(-1, 1, UInt64(newValue)) }
     }
 
-    func setReadySpawn(_ spawn: UInt64, slot: Int) {
-        word(line: 1 + slot).pointee.store(spawn, ordering: .releasing)
+    func readySpawn(line: Int) -> UInt64 { word(line, Word.readySpawn).pointee.load(ordering: .acquiring) }
+
+    func setReadySpawn(_ spawn: UInt64, line: Int) {
+        word(line, Word.readySpawn).pointee.store(spawn, ordering: .releasing)
     }
 
-    func setConnections(_ count: Int, slot: Int) {
-        word(line: 1 + slot, 1).pointee.store(UInt64(count), ordering: .relaxed)
+    func connections(line: Int) -> Int { Int(clamping: load(line, Word.connections)) }
+
+    func setConnections(_ count: Int, line: Int) { store(line, Word.connections, UInt64(count)) }
+
+    func isLeaving(line: Int) -> Bool { word(line, Word.leaving).pointee.load(ordering: .acquiring) != 0 }
+
+    func setLeaving(line: Int) { word(line, Word.leaving).pointee.store(1, ordering: .releasing) }
+
+    func requests(line: Int) -> UInt64 { load(line, Word.requests) }
+
+    /// Only the line's worker counts, on one thread or several.
+    func countRequests(_ count: UInt64, line: Int) {
+        word(line, Word.requests).pointee.wrappingAdd(count, ordering: .relaxed)
     }
 
-    func clear(slot: Int) {
-        word(line: 1 + slot, 1).pointee.store(0, ordering: .relaxed)
-        word(line: 1 + slot).pointee.store(0, ordering: .releasing)
+    func heartbeat(line: Int) -> UInt64 { load(line, Word.heartbeat) }
+
+    /// One store: the number itself means nothing, only that it is another one.
+    @inline(__always)
+    func beat(line: Int) { store(line, Word.heartbeat, load(line, Word.heartbeat) &+ 1) }
+
+    func extendedUntil(line: Int) -> MonotonicInstant? {
+        let nanoseconds = load(line, Word.extension_)
+        return nanoseconds == 0 ? nil : MonotonicInstant(nanoseconds: Int64(clamping: nanoseconds))
     }
 
-    /// Whether a slot's worker serves at least one connection more than the average of the ready workers; of a large
-    /// pool, of the 64 after it.
+    func extend(until instant: MonotonicInstant, line: Int) {
+        store(line, Word.extension_, UInt64(clamping: instant.nanoseconds))
+    }
+
+    func clear(line: Int) {
+        for index in [Word.connections, Word.leaving, Word.requests, Word.heartbeat, Word.extension_] {
+            store(line, index, 0)
+        }
+        setReadySpawn(0, line: line)
+    }
+
+    /// Whether a worker serves at least one connection more than the average of the ready workers; of a large pool, of
+    /// the 64 after it.
     ///
     /// Up to two connections are no load to share: where each request comes on a connection of its own, a worker's
     /// count is the one in hand, and standing back for it would halve the throughput (measured: 14,100 instead of
     /// 21,000 connections/s with two workers).
-    func hasMoreConnectionsThanAverage(slot: Int) -> Bool {
-        let own = word(line: 1 + slot, 1).pointee.load(ordering: .relaxed)
+    func hasMoreConnectionsThanAverage(line: Int) -> Bool {
+        let own = load(line, Word.connections)
         guard own > 2 else { return false }
-        let slots = mapping.byteCount / Self.lineSize - 1
+        let count = linesInUse
         var workers: UInt64 = 0
         var connections: UInt64 = 0
-        for offset in 0..<min(slots, 64) {
-            let line = 1 + (slot + offset) % slots
-            guard word(line: line).pointee.load(ordering: .relaxed) != 0 else { continue }
+        for offset in 0..<min(count, 64) {
+            let other = (line + offset) % count
+            guard load(other, Word.readySpawn) != 0, load(other, Word.leaving) == 0 else { continue }
             workers += 1
-            connections += word(line: line, 1).pointee.load(ordering: .relaxed)
+            connections += load(other, Word.connections)
         }
         return own * workers >= connections + workers
     }

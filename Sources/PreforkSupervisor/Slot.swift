@@ -36,12 +36,34 @@ public enum KillReason: Hashable, Sendable {
     case drainTimeout
     /// A second interrupt asked for the end of everything.
     case stopNow
+    /// It gave no sign of life for too long.
+    case hung
+    /// An operator asked for it.
+    case asked
+    /// Too many generations lived at once, and this was of the oldest.
+    case oldGeneration
 }
 
 struct Slot: Equatable {
     let taskID: Int
     var state: SlotState
+    /// What the next worker of this slot belongs to.
+    var generation = 1
+    /// Who is to take the present worker's place, while that one serves.
+    var replacement: Replacement?
+    /// Old workers that finish what they have in hand.
+    var leaving: [LeavingWorker] = []
+    /// The next worker is forked only when those have ended.
+    var waitsForLeaving = false
+    /// The pool was made smaller: this slot goes when its workers have.
+    var isRetired = false
     var record = SlotRecord()
+
+    init(taskID: Int, state: SlotState, generation: Int = 1) {
+        self.taskID = taskID
+        self.state = state
+        self.generation = generation
+    }
 
     var worker: WorkerProcess? {
         switch state {
@@ -58,14 +80,33 @@ struct Slot: Equatable {
         }
     }
 
-    var isFinal: Bool { state == .stopped || state == .failed }
+    var isReady: Bool { if case .ready = state { true } else { false } }
+
+    /// Nothing is left and nothing will come.
+    var isFinal: Bool { (state == .stopped || state == .failed) && replacement == nil && leaving.isEmpty }
+
+    /// All its workers, the present one first.
+    var workers: [WorkerProcess] {
+        [worker, replacement?.worker].compactMap { $0 } + leaving.map(\.worker)
+    }
+
+    /// Those that have not said yet that they are ready.
+    var bootingWorkers: [WorkerProcess] {
+        var booting: [WorkerProcess] = []
+        if case .booting(let worker, _) = state { booting.append(worker) }
+        if case .booting(let worker, _) = replacement?.stage { booting.append(worker) }
+        return booting
+    }
 
     /// When something is due without an event.
     var deadline: MonotonicInstant? {
-        switch state {
-        case .backingOff(let until): until
-        case .booting(_, let deadline), .draining(_, let deadline, _): deadline
-        case .ready, .killed, .stopped, .failed: nil
-        }
+        let own: MonotonicInstant? =
+            switch state {
+            case .backingOff(let until): waitsForLeaving && !leaving.isEmpty ? nil : until
+            case .booting(_, let deadline), .draining(_, let deadline, _): deadline
+            case .ready, .killed, .stopped, .failed: nil
+            }
+        let others = leaving.lazy.compactMap { $0.killReason == nil ? $0.deadline : nil }.min()
+        return [own, replacement?.deadline, others].lazy.compactMap { $0 }.min()
     }
 }

@@ -15,54 +15,49 @@ public struct SupervisorSummary: Hashable, Sendable {
     public var restarts: Int
 }
 
-/// What a supervisor is to do.
-package struct SupervisorConfiguration: Sendable {
-    package var workers: Int
-    package var restarts = RestartPolicy()
-    package var bootTimeout: Duration = .seconds(60)
-    package var drainTimeout: Duration = .seconds(30)
-    package var quickTimeout: Duration = .seconds(2)
-    package var hooks = SupervisorHooks()
-    /// Takes the log's lines; nil: standard error.
-    package var log: (@Sendable (LogLine) -> Void)?
-
-    package init(workers: Int) {
-        self.workers = workers
-    }
-}
-
 /// Forks workers and keeps them alive, on one thread, by epoll alone: idle, it makes no system call.
 package final class Supervisor {
     private enum Source {
         static let signals: UInt64 = 1 << 32
         static let news: UInt64 = 2 << 32
-        // Below: the slot whose worker's pidfd is readable.
+        static let targets: UInt64 = 3 << 32
+        // Below: the spawn of the worker whose pidfd is readable.
     }
 
-    private static let signals: [Signal] = [.terminate, .quit, .interrupt, .hangUp, .child]
+    private static let signals: [Signal] = [
+        .terminate, .quit, .interrupt, .hangUp, .child, .terminalInput, .terminalOutput, .user1, .user2,
+    ]
 
-    private let configuration: SupervisorConfiguration
-    private let standardError = StandardErrorLog()
-    private let pid = CurrentProcess.pid
-    private let epoll: Epoll
+    let configuration: SupervisorConfiguration
+    let standardError = StandardErrorLog()
+    let pid = CurrentProcess.pid
+    let started = MonotonicInstant.now
+    let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
-    private let signals: SignalDescriptor
-    private let news: EventCounter
+    let signals: SignalDescriptor
+    let news: EventCounter
     /// A pipe that nobody writes to: its reading end, which workers keep, tells them when the writing end is gone.
-    private let lifeline: Descriptor
-    private let lifelineHold: Descriptor
-    private let scoreboard: Scoreboard
-    private let outOfMemoryKills = OutOfMemoryKills()
-    private var lastOutOfMemoryKills: UInt64?
-    private let signalMask: SignalSet
-    private var pool: Pool
-    private var children: [ChildProcess?]
-    private var outcome: SupervisorOutcome?
+    let lifeline: Descriptor
+    let lifelineHold: Descriptor
+    let scoreboard: Scoreboard
+    let signalMask: SignalSet
+    var reports: ExitReports
+    var pool: Pool
+    var workers = WorkerTable()
+    var outcome: SupervisorOutcome?
+    /// Called when the reload is over that began at that generation.
+    var reloadWaiters: [(generation: Int, body: (ControlOutcome) -> Void)] = []
+    /// The managed processes beside the pool.
+    let targets: TargetRunner?
+    private var haveTargetNews = false
+    private var quickStops = 0
 
     /// Takes over the process's signals until `run` returns.
     ///
     /// - Throws: see `SupervisorError`.
-    package init(_ configuration: SupervisorConfiguration) throws(SupervisorError) {
+    package init(
+        _ configuration: SupervisorConfiguration, beside targets: TargetRunner? = nil
+    ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
         let threads = threadCount()
         if threads > 1 { throw SupervisorError(.multithreaded(threads: threads)) }
@@ -71,53 +66,100 @@ package final class Supervisor {
             throw SupervisorError(.badWorkerCount("\(configuration.workers) is not within 1...\(limit)"))
         }
         self.configuration = configuration
-        let settings = Pool.Settings(
-            restarts: configuration.restarts, bootTimeout: configuration.bootTimeout,
-            drainTimeout: configuration.drainTimeout, quickTimeout: configuration.quickTimeout)
+        self.targets = targets
         pool = Pool(
-            workers: configuration.workers, settings: settings, now: .now,
+            workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
-        children = Array(repeating: nil, count: configuration.workers)
         do {
-            try raiseDescriptorLimit(to: UInt64(configuration.workers) + 64)
+            // Each worker has a pidfd; beside a reload there are more workers than slots.
+            let most = max(configuration.workers, configuration.scaling?.workers.upperBound ?? 0)
+            try raiseDescriptorLimit(to: UInt64(most) * 2 + 256 + (targets?.descriptorNeed ?? 0))
             epoll = try Epoll()
             news = try EventCounter()
             let pipe = try makePipe()
             lifeline = Descriptor(owning: pipe.reading)
             lifelineHold = Descriptor(owning: pipe.writing)
-            scoreboard = try Scoreboard(slots: configuration.workers)
+            scoreboard = try Scoreboard(lines: limit * 4)
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
             try epoll.add(news.descriptor.number, .readable, word: Source.news)
+            if let targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
         } catch {
             throw SupervisorError(error)
         }
-        lastOutOfMemoryKills = outOfMemoryKills.current()
+        reports = ExitReports()
         CurrentProcess.keepStatusOfChildren()
         // Whoever reads the log may go away; that must not be the supervisor's end.
         ignoreBrokenPipes()
         signalMask = SignalMask.block(SignalSet(Self.signals))
+        targets?.host = TargetHost(signalMask: signalMask) { [unowned self] in leaveToChild() }
     }
 
-    /// Supervises until no worker is left and none is to come.
+    /// Supervises until no worker is left and none is to come; then ends the managed processes.
     package func run() throws(SupervisorError) -> SupervisorReturn {
+        try startTargets()
         if let seat = handle(.tick) { return .worker(seat) }
-        while outcome == nil {
+        while outcome == nil || targets?.isBusy == true {
             do {
                 try events.wait(epoll, timeout: untilNextDeadline())
             } catch {
-                SignalMask.restore(signalMask)
+                returnSignals()
                 throw SupervisorError(error)
             }
             if let seat = handleEvents() { return .worker(seat) }
+            if let seat = try turnTargets() { return .worker(seat) }
         }
-        SignalMask.restore(signalMask)
+        returnSignals()
+        if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))
     }
 
+    private func returnSignals() {
+        targets?.host = nil
+        SignalMask.restore(signalMask)
+    }
+
     private func untilNextDeadline() -> Int64 {
-        guard let deadline = pool.nextDeadline else { return -1 }
+        let deadlines = [pool.nextDeadline, pool.nextSample, targets?.nextDeadline]
+        guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
+    }
+
+    // Managed processes: they start before the workers, which may need them, and end after them.
+
+    private func startTargets() throws(SupervisorError) {
+        do {
+            try targets?.startAll()
+        } catch {
+            returnSignals()
+            throw SupervisorError(error)
+        }
+    }
+
+    private func turnTargets() throws(SupervisorError) -> WorkerSeat? {
+        guard let targets else { return nil }
+        if haveTargetNews || targets.nextDeadline.map({ $0 <= .now }) == true {
+            haveTargetNews = false
+            do {
+                try targets.turn(waitingAtMost: .zero)
+            } catch {
+                returnSignals()
+                throw SupervisorError(error)
+            }
+        }
+        if outcome != nil {
+            if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
+        } else if targets.crashed != nil, pool.phase == .running {
+            return handle(.stop(.graceful))
+        }
+        return nil
+    }
+
+    private func stopQuickly() -> WorkerSeat? {
+        // The first time they have as long as the workers, the second time none.
+        targets?.stopAll(within: quickStops == 0 ? configuration.quickTimeout : .zero)
+        quickStops += 1
+        return handle(.stop(.quick))
     }
 
     private func handleEvents() -> WorkerSeat? {
@@ -127,20 +169,34 @@ package final class Supervisor {
                 switch word {
                 case Source.signals: readSignals()
                 case Source.news: readNews()
-                default: reap(slot: Int(word))
+                case Source.targets: noteTargetNews()
+                default: reap(word)
                 }
             if let seat { return seat }
         }
+        if let sample = pool.nextSample, sample <= .now, let seat = handle(.sample(takeSamples(), backlog: 0)) {
+            return seat
+        }
         guard let deadline = pool.nextDeadline, deadline <= .now else { return nil }
         return handle(.tick)
+    }
+
+    private func noteTargetNews() -> WorkerSeat? {
+        haveTargetNews = true
+        return nil
     }
 
     private func readSignals() -> WorkerSeat? {
         while let (signal, _) = signals.next() {
             let seat: WorkerSeat? =
                 switch signal {
-                case .interrupt: handle(.stop(.quick))
+                case .interrupt: stopQuickly()
                 case .child: reapWithoutPidfd()
+                case .hangUp: perform(.reload)
+                case .terminalInput: perform(.scale(.by(1)))
+                case .terminalOutput: perform(.scale(.by(-1)))
+                case .user1: perform(.reopenLogs)
+                case .user2: perform(.upgrade(path: nil))
                 default: handle(.stop(.graceful))
                 }
             if let seat { return seat }
@@ -151,8 +207,9 @@ package final class Supervisor {
     private func readNews() -> WorkerSeat? {
         news.clear()
         for slot in pool.slots {
-            guard case .booting(let worker, _) = slot.state else { continue }
-            if scoreboard.readySpawn(slot: slot.taskID) == worker.spawn {
+            for worker in slot.bootingWorkers {
+                guard let entry = workers[worker.spawn], scoreboard.readySpawn(line: entry.line) == worker.spawn
+                else { continue }
                 if let seat = handle(.ready(slot: slot.taskID, spawn: worker.spawn)) { return seat }
             }
         }
@@ -162,15 +219,22 @@ package final class Supervisor {
     /// Children are reaped by their pidfds, which say who has ended; SIGCHLD says only that somebody has. It is what
     /// is left for children that have none.
     private func reapWithoutPidfd() -> WorkerSeat? {
-        for slot in children.indices where children[slot] != nil && children[slot]?.pidfdNumber == nil {
-            if let seat = reap(slot: slot) { return seat }
+        targets?.reapWithoutPidfd()
+        for spawn in workers.withoutPidfd {
+            if let seat = reap(spawn) { return seat }
         }
         return nil
     }
 
-    private func reap(slot: Int) -> WorkerSeat? {
-        // Words of closed pidfds can be left in a batch of events; the slot then has no child, or one that lives.
-        guard children.indices.contains(slot), let child = children[slot] else { return nil }
+    private func reap(_ spawn: UInt64) -> WorkerSeat? {
+        guard let (slot, exit) = collect(spawn) else { return nil }
+        return handle(.exited(slot: slot, spawn: spawn, exit))
+    }
+
+    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit)? {
+        // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
+        guard let child = workers[spawn]?.child else { return nil }
         let exit: ProcessExit
         do {
             guard let found = try child.reap() else { return nil }
@@ -180,126 +244,48 @@ package final class Supervisor {
             exit = ProcessExit(status: .lost, usage: ResourceUsage())
         }
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
-        children[slot] = nil
-        scoreboard.clear(slot: slot)
-        return handle(.exited(slot: slot, exit))
-    }
-
-    private func wasOutOfMemory(_ status: ExitStatus) -> Bool {
-        guard case .signaled(.kill, _) = status, let count = outOfMemoryKills.current() else { return false }
-        defer { lastOutOfMemoryKills = count }
-        return count > lastOutOfMemoryKills ?? count
+        guard let entry = workers.remove(spawn) else { return nil }
+        scoreboard.clear(line: entry.line)
+        return (entry.slot, exit)
     }
 
     /// Tells the pool what happened and does what it wants.
     ///
     /// - Returns: the seat, when the caller now is a new worker.
-    private func handle(_ event: PoolEvent) -> WorkerSeat? {
-        var actions = pool.handle(event, at: .now)
+    func handle(_ event: PoolEvent) -> WorkerSeat? {
+        carryOut(pool.handle(event, at: .now))
+    }
+
+    /// Does what an operator asks for.
+    func perform(_ command: ControlCommand) -> WorkerSeat? {
+        let (outcome, seat) = performAndTell(command)
+        if case .failed(let reason) = outcome { log(LogLine(level: .warning, text: "not done: \(reason)")) }
+        return seat
+    }
+
+    func carryOut(_ wanted: [PoolAction]) -> WorkerSeat? {
+        var actions = wanted
         // Forks first: clients wait for the worker, the log and the hooks do not mind. What the forks lead to is told
         // last, so that a death is told before its replacement.
-        for case .fork(let slot, let spawn, let generation) in actions {
-            switch fork(slot: slot, spawn: spawn, generation: generation) {
-            case .parent(let result): actions += pool.handle(result, at: .now)
-            case .child(let seat): return seat
+        var next = 0
+        while next < actions.count {
+            if case .fork(let slot, let spawn, let generation) = actions[next] {
+                switch fork(slot: slot, spawn: spawn, generation: generation) {
+                case .parent(let result): actions += pool.handle(result, at: .now)
+                case .child(let seat): return seat
+                }
             }
+            next += 1
         }
         for action in actions {
             switch action {
             case .fork: break
-            case .signal(let slot, let signal): send(signal, to: slot)
+            case .signal(_, let spawn, let signal): send(signal, to: spawn)
+            case .dumpStack(_, let spawn): dumpStack(of: spawn)
             case .report(let report): tell(report)
             case .finish(let outcome): self.outcome = outcome
             }
         }
         return nil
-    }
-
-    /// How a fork came out, on either side of it.
-    private enum ForkResult {
-        case parent(PoolEvent)
-        case child(WorkerSeat)
-    }
-
-    private func fork(slot: Int, spawn: UInt64, generation: Int) -> ForkResult {
-        var info = WorkerInfo(taskID: slot, generation: generation, pid: nil)
-        configuration.hooks.beforeFork?(info)
-        let threads = threadCount()
-        guard threads == 1 else {
-            return .parent(.forkFailed(slot: slot, reason: "\(SupervisorError(.multithreaded(threads: threads)))"))
-        }
-        let mask = SignalMask.block(.all)
-        do {
-            switch try forkProcess() {
-            case .parent(let child):
-                SignalMask.restore(mask)
-                adopt(child, slot: slot)
-                return .parent(.forked(slot: slot, pid: child, spawn: spawn))
-            case .child:
-                info.pid = CurrentProcess.pid
-                return .child(becomeWorker(info, spawn: spawn))
-            }
-        } catch {
-            SignalMask.restore(mask)
-            return .parent(.forkFailed(slot: slot, reason: "\(error)"))
-        }
-    }
-
-    private func adopt(_ pid: Int32, slot: Int) {
-        let child = ChildProcess(pid: pid)
-        children[slot] = child
-        guard let pidfd = child.pidfdNumber else { return }
-        do {
-            try epoll.add(pidfd, .readable, word: UInt64(slot))
-        } catch {
-            // ENOMEM or the user's watch limit: without its pidfd the child is still heard of by SIGCHLD.
-            children[slot] = ChildProcess(withoutPidfd: pid)
-        }
-    }
-
-    /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
-    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64) -> WorkerSeat {
-        // The child never frees the supervisor: its descriptors are closed here by number, and their numbers will
-        // belong to others when an owner would close them again.
-        _ = Unmanaged.passRetained(self)
-        var unneeded = children.compactMap { $0?.pidfdNumber }
-        unneeded += [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
-        guard becomeChild(of: pid, closing: unneeded) else { exitChild(code: 0) }
-        TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
-        configuration.hooks.afterFork?(info)
-        return WorkerSeat(
-            info: info, scoreboard: scoreboard, supervisorPipe: lifeline.number, signalMask: signalMask,
-            spawn: spawn, news: news.descriptor.number)
-    }
-
-    private func send(_ signal: Signal, to slot: Int) {
-        do {
-            try children[slot]?.send(signal)
-        } catch {
-            log(LogLine(level: .error, text: "worker \(slot) cannot be signalled: \(error)"))
-        }
-    }
-
-    private func tell(_ report: PoolReport) {
-        let hooks = configuration.hooks
-        var report = report
-        if case .exited(var exit) = report {
-            // Asked here and not before the fork of the successor: it takes three system calls.
-            exit.outOfMemory = wasOutOfMemory(exit.status)
-            report = .exited(exit)
-        }
-        if case .stopping = report { scoreboard.serviceStops = true }
-        log(report.line(limit: configuration.restarts.limit))
-        switch report {
-        case .ready(let taskID, let pid, _): hooks.onReady?(WorkerInfo(taskID: taskID, generation: 1, pid: pid))
-        case .allReady: hooks.onAllReady?()
-        case .exited(let exit): hooks.onExit?(exit)
-        case .stopping(let reason): hooks.onStop?(reason)
-        case .forked, .forkFailed, .killing: break
-        }
-    }
-
-    private func log(_ line: LogLine) {
-        if let log = configuration.log { log(line) } else { standardError.write(line) }
     }
 }

@@ -13,6 +13,8 @@ public struct SupervisorError: Error, Equatable, Sendable {
         case alreadyForked
         /// The number of workers makes no sense; the text says which number and where it came from.
         case badWorkerCount(String)
+        /// The managed processes beside the pool cannot be started.
+        case targets(ProcessError)
         /// A system call failed.
         case system
     }
@@ -29,6 +31,10 @@ public struct SupervisorError: Error, Equatable, Sendable {
     package init(_ error: SystemError) {
         self.init(.system, error)
     }
+
+    package init(_ error: ProcessError) {
+        self.init(.targets(error), error.underlying)
+    }
 }
 
 extension SupervisorError: CustomStringConvertible {
@@ -43,6 +49,8 @@ extension SupervisorError: CustomStringConvertible {
             "cannot fork workers from a worker"
         case .badWorkerCount(let text):
             "bad number of workers: \(text)"
+        case .targets(let error):
+            "\(error)"
         case .system:
             underlying.map { "cannot supervise: \($0)" } ?? "cannot supervise"
         }

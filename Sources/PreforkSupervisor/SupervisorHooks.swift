@@ -23,8 +23,13 @@ public struct SupervisorHooks: Sendable {
     public var onAllReady: (@Sendable () -> Void)?
     /// A worker has ended and was reaped.
     public var onExit: (@Sendable (ExitReport) -> Void)?
+    /// A reload is about to begin, to this generation: the place to read a configuration anew, which the workers that
+    /// follow inherit. What it throws refuses the reload, and all workers stay.
+    public var onReload: (@Sendable (Int) throws -> Void)?
+    /// A worker has given no sign of life for the soft deadline; it is killed after the grace.
+    public var onHang: (@Sendable (WorkerInfo) -> Void)?
     /// The pool begins to end.
-    public var onStop: (@Sendable (StopReason) -> Void)?
+    public var onStop: (@Sendable (PoolStopReason) -> Void)?
 
     public init() {}
 }

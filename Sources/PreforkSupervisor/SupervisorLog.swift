@@ -34,8 +34,10 @@ extension PoolReport {
             LogLine(level: .info, text: "worker \(taskID) started (pid \(pid)\(restart > 0 ? ", restart \(restart) of it" : ""))")
         case .forkFailed(let taskID, let reason, let delay):
             LogLine(level: .error, text: "worker \(taskID) not started: \(reason); next try in \(delay.short)")
-        case .ready(let taskID, let pid, let after):
-            LogLine(level: .info, text: "worker \(taskID) ready (pid \(pid)) after \(after.short)")
+        case .ready(let taskID, let pid, let generation, let after):
+            LogLine(
+                level: .info,
+                text: "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)")
         case .allReady(let workers):
             LogLine(level: .info, text: workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
         case .exited(let report):
@@ -44,6 +46,16 @@ extension PoolReport {
             LogLine(level: reason.level, text: reason.text)
         case .killing(let taskID, let pid, let reason):
             LogLine(level: .warning, text: "worker \(taskID) (pid \(pid)) gets SIGKILL: \(reason.text)")
+        case .hung(let taskID, let pid, let silent):
+            LogLine(level: .error, text: "worker \(taskID) (pid \(pid)) is hung: no sign of life for \(silent.short)")
+        case .recovered(let taskID, let pid):
+            LogLine(level: .warning, text: "worker \(taskID) (pid \(pid)) goes on")
+        case .stoodStill(let duration):
+            LogLine(level: .warning, text: "nothing ran here for \(duration.short): no worker counts as hung for it")
+        case .scaled(let before, let count, let cause):
+            LogLine(level: .info, text: "\(count) workers instead of \(before): \(cause)")
+        default:
+            replacementLine
         }
     }
 }
@@ -68,7 +80,7 @@ extension ExitReport {
     }
 }
 
-extension StopReason {
+extension PoolStopReason {
     fileprivate var level: LogLine.Level { self == .graceful || self == .quick ? .info : .error }
 
     fileprivate var text: String {
@@ -87,6 +99,9 @@ extension KillReason {
         case .bootTimeout: "not ready within the boot timeout"
         case .drainTimeout: "not ended within the drain timeout"
         case .stopNow: "asked to stop at once"
+        case .hung: "hung"
+        case .asked: "an operator asked for it"
+        case .oldGeneration: "too many generations live at once"
         }
     }
 }

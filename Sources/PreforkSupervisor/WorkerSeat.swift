@@ -5,28 +5,48 @@ package import PreforkSystem
 /// A worker's end of the supervision: who it is, how to say that it is ready, how to notice that it is alone.
 package struct WorkerSeat: Sendable {
     package let info: WorkerInfo
-    package let scoreboard: Scoreboard
+    let scoreboard: Scoreboard
+    let line: Int
     /// Reads the end when the supervisor is gone. Never written to.
     package let supervisorPipe: Int32
     /// The signals that were blocked before supervision began. All are blocked when a seat is handed out.
     package let signalMask: SignalSet
+    /// How often a sign of life is due; nil: nobody looks for any.
+    package let heartbeatPeriod: Duration?
     let spawn: UInt64
     let news: Int32
 
+    /// The whole pool is ending.
+    package var serviceStops: Bool { scoreboard.serviceStops }
+
+    /// The supervisor has asked this worker to end, by itself or with the whole pool.
+    package var isAskedToLeave: Bool { serviceStops || scoreboard.isLeaving(line: line) }
+
     /// Tells the siblings how many connections this worker serves.
     package func publish(connections: Int) {
-        scoreboard.setConnections(connections, slot: info.taskID)
+        scoreboard.setConnections(connections, line: line)
     }
 
     /// Whether a sibling should take the next connection.
     package var hasMoreConnectionsThanAverage: Bool {
-        scoreboard.hasMoreConnectionsThanAverage(slot: info.taskID)
+        scoreboard.hasMoreConnectionsThanAverage(line: line)
+    }
+
+    package func countRequests(_ count: UInt64) { scoreboard.countRequests(count, line: line) }
+
+    /// Gives a sign of life.
+    package func beat() { scoreboard.beat(line: line) }
+
+    /// Says that none may come for a while.
+    package func extendHeartbeat(until instant: MonotonicInstant) {
+        scoreboard.extend(until: instant, line: line)
+        beat()
     }
 
     /// Tells the supervisor that this worker can serve. A second call has no effect.
     package func markReady() {
-        guard scoreboard.readySpawn(slot: info.taskID) != spawn else { return }
-        scoreboard.setReadySpawn(spawn, slot: info.taskID)
+        guard scoreboard.readySpawn(line: line) != spawn else { return }
+        scoreboard.setReadySpawn(spawn, line: line)
         EventCounter.signal(news)
     }
 }

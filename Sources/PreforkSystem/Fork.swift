@@ -40,6 +40,7 @@ package func becomeChild(of parent: Int32, closing unneeded: [Int32]) -> Bool {
     closeDescriptors(unneeded)
     cprefork_reset_signal_actions()
     cprefork_reseed()
+    cprefork_renumber_thread(parent)
     return getppid() == parent
 }
 

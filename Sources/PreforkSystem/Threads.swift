@@ -34,3 +34,6 @@ package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemEr
     }
     pthread_detach(thread)
 }
+
+/// A number that differs between the living threads of this process.
+package var currentThreadNumber: UInt { UInt(pthread_self()) }

@@ -39,7 +39,7 @@ private struct PoolDriver {
     }
 
     mutating func exit(_ slot: Int, _ exit: ProcessExit) -> [PoolAction] {
-        handle(.exited(slot: slot, exit))
+        handle(.exited(slot: slot, spawn: pool.slots[slot].worker?.spawn ?? 0, exit))
     }
 
     mutating func pass(_ duration: Duration) -> [PoolAction] {
@@ -54,8 +54,15 @@ private struct PoolDriver {
     }
 }
 
-private func signals(_ actions: [PoolAction]) -> [PoolAction] {
-    actions.filter { if case .signal = $0 { true } else { false } }
+/// A signal, without the worker's number, which the slot says.
+private struct Sent: Equatable, CustomStringConvertible {
+    let slot: Int
+    let signal: Signal
+    var description: String { "\(signal) to \(slot)" }
+}
+
+private func signals(_ actions: [PoolAction]) -> [Sent] {
+    actions.compactMap { if case .signal(let slot, _, let signal) = $0 { Sent(slot: slot, signal: signal) } else { nil } }
 }
 
 private func forks(_ actions: [PoolAction]) -> Int {
@@ -113,11 +120,11 @@ private enum EventKind: CaseIterable {
         return switch kind {
         case .early, .late: .tick
         case .forked: .forked(slot: 0, pid: 999, spawn: 999)
-        case .forkFailed: .forkFailed(slot: 0, reason: "EAGAIN")
+        case .forkFailed: .forkFailed(slot: 0, spawn: 0, reason: "EAGAIN")
         case .ready: .ready(slot: 0, spawn: spawn)
         case .staleReady: .ready(slot: 0, spawn: spawn &+ 77)
-        case .exitedWell: .exited(slot: 0, success)
-        case .exitedBadly: .exited(slot: 0, failure)
+        case .exitedWell: .exited(slot: 0, spawn: spawn, success)
+        case .exitedBadly: .exited(slot: 0, spawn: spawn, failure)
         case .stopGracefully: .stop(.graceful)
         case .stopQuickly: .stop(.quick)
         }
@@ -190,7 +197,7 @@ private enum EventKind: CaseIterable {
             _ = driver.ready(0)
         }
         let last = driver.exit(0, killed)
-        #expect(signals(last) == [.signal(slot: 1, .terminate)])
+        #expect(signals(last) == [Sent(slot: 1, signal: .terminate)])
         #expect(last.contains(.report(.stopping(.tooManyRestarts))))
         #expect(driver.exit(1, success).contains(.finish(.tooManyRestarts)))
     }
@@ -295,7 +302,7 @@ private enum EventKind: CaseIterable {
         for step in 0..<20 {
             let actions = driver.pool.handle(.tick, at: driver.now)
             #expect(forks(actions) == 1)
-            _ = driver.pool.handle(.forkFailed(slot: 0, reason: "fork: EAGAIN"), at: driver.now)
+            _ = driver.pool.handle(.forkFailed(slot: 0, spawn: 0, reason: "fork: EAGAIN"), at: driver.now)
             let wait = driver.pool.nextDeadline! - driver.now
             #expect(wait >= min(.milliseconds(50 << min(step, 8)), .milliseconds(500)))
             #expect(wait <= .seconds(1))
@@ -309,7 +316,7 @@ private enum EventKind: CaseIterable {
         var driver = PoolDriver()
         driver.handle(.tick)
         #expect(driver.pool.nextDeadline == start + .seconds(60))
-        #expect(signals(driver.pass(.seconds(60))) == [.signal(slot: 0, .kill)])
+        #expect(signals(driver.pass(.seconds(60))) == [Sent(slot: 0, signal: .kill)])
         let actions = driver.exit(0, killed)
         #expect(forks(actions) == 1)
         let reports = actions.compactMap { if case .report(.exited(let report)) = $0 { report } else { nil } }
@@ -320,10 +327,10 @@ private enum EventKind: CaseIterable {
         var driver = PoolDriver(workers: 2)
         _ = driver.readyPool()
         let stop = driver.handle(.stop(.graceful))
-        #expect(signals(stop) == [.signal(slot: 0, .terminate), .signal(slot: 1, .terminate)])
+        #expect(signals(stop) == [Sent(slot: 0, signal: .terminate), Sent(slot: 1, signal: .terminate)])
         #expect(driver.handle(.stop(.graceful)).isEmpty)
         _ = driver.exit(0, success)
-        #expect(signals(driver.pass(.seconds(30))) == [.signal(slot: 1, .kill)])
+        #expect(signals(driver.pass(.seconds(30))) == [Sent(slot: 1, signal: .kill)])
         #expect(driver.exit(1, killed).contains(.finish(.stopped)))
     }
 
@@ -334,7 +341,7 @@ private enum EventKind: CaseIterable {
         #expect(signals(driver.handle(.stop(.quick))).count == 2)
         #expect(driver.pool.nextDeadline == driver.now + .seconds(2))
         let kill = driver.handle(.stop(.quick))
-        #expect(signals(kill) == [.signal(slot: 0, .kill), .signal(slot: 1, .kill)])
+        #expect(signals(kill) == [Sent(slot: 0, signal: .kill), Sent(slot: 1, signal: .kill)])
         #expect(signals(driver.handle(.stop(.quick))).isEmpty)
     }
 
@@ -362,7 +369,7 @@ private enum EventKind: CaseIterable {
             case 0, 1: driver.handle(.tick)
             case 2: if driver.pool.slots[slot].worker != nil { _ = driver.ready(slot) }
             case 3 where driver.pool.slots[slot].worker != nil: _ = driver.exit(slot, failure)
-            case 4: driver.handle(.forkFailed(slot: slot, reason: "x"))
+            case 4: driver.handle(.forkFailed(slot: slot, spawn: 0, reason: "x"))
             case 5: driver.now = driver.now + .milliseconds(Int.random(in: 0..<5_000, using: &random))
             case 6 where Int.random(in: 0..<400, using: &random) == 0: driver.handle(.stop(.graceful))
             default: break

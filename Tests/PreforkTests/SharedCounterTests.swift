@@ -24,7 +24,7 @@ import Testing
         try await eventually("nonebot has heard") {
             program.output.contains("Passive receive: one (passive)") && program.output.contains("Active receive: one (active)")
         }
-        let ready = program.errors.split(separator: "worker 2 ready (pid ").last ?? ""
+        let ready = program.errors.split(separator: "nonebot ready (pid ").last ?? ""
         kill(Int32(ready.prefix { $0.isNumber })!, SIGKILL)
         #expect(try get("/tell/two", port: port).status == 200)
         try await eventually("its successor has heard") {

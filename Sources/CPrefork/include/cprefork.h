@@ -176,5 +176,14 @@ const char *_Nullable cprefork_signal_name(int number);
 void *_Nullable cprefork_thread_loop(void);
 void cprefork_set_thread_loop(void *_Nullable loop);
 
+/// In a forked child: makes Swift's notes of the calling thread's ID right, which are its parent's `before`.
+///
+/// `Synchronization.Mutex` writes the ID of the thread into its lock and takes it from a thread-local word that is
+/// filled once and, as the function is inlined from a header (_SynchronizationShims.h), exists in each object file:
+/// after a fork some of the words hold the parent's ID and others, used for the first time, the child's. A lock that is
+/// taken by one and released by another ends the process ("Call to unlock Mutex on a thread which hasn't acquired the
+/// lock"), and so does one that two threads of the child wait for (Swift 6.3.1).
+void cprefork_renumber_thread(int before);
+
 #pragma clang assume_nonnull end
 #endif

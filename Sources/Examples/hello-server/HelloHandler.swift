@@ -42,6 +42,7 @@ struct HelloHandler {
         connection.reader.consume(request.headLength)
         guard try await skipBody(request.bodyLength) else { return false }
         let (status, body) = try await route(request)
+        worker.countRequest()
         // Asked after the work: a stop may have come meanwhile.
         let keepAlive = request.keepAlive && !connection.isDraining
         responses.append(status, body, withBody: request.method != .head, keepAlive: keepAlive)

@@ -12,11 +12,12 @@ struct Greeting: Codable, Equatable {
 
 final class CounterServer: Sendable {
     private let store: SharedStore
-    private let nonebot: ChannelDeliver<String>
+    /// In the worker that speaks with it.
+    private let nonebot: ChannelDeliver<String>?
     private let worker: Worker
     private let greeting = Mutex(Greeting())
 
-    init(store: SharedStore, nonebot: ChannelDeliver<String>, worker: Worker) {
+    init(store: SharedStore, nonebot: ChannelDeliver<String>?, worker: Worker) {
         self.store = store
         self.nonebot = nonebot
         self.worker = worker
@@ -26,8 +27,9 @@ final class CounterServer: Sendable {
         // First the subscription, then the look at what is there: no change falls in between.
         let changes = try store.onSubscriberReceive("greeting") { [self] (new: Greeting) in adopt(new) }
         if let present: Greeting = try store.get("greeting") { adopt(present) }
-        // A channel has two ends, and an end one process: worker 0 speaks for all.
-        let speech = worker.taskID == 0 ? try store.onSubscriberReceive("tell") { [self] in await tell($0) } : nil
+        let speech = try nonebot.map { nonebot in
+            try store.onSubscriberReceive("tell") { [self] text in await tell(text, nonebot) }
+        }
         try await listener.serve { [self] connection in try await answer(connection) }
         changes.unsubscribe()
         speech?.unsubscribe()
@@ -84,11 +86,10 @@ final class CounterServer: Sendable {
         try store.publish("greeting", new)
     }
 
-    /// To nonebot, from its channels' other ends.
-    private func tell(_ text: String) async {
+    private func tell(_ text: String, _ nonebot: ChannelDeliver<String>) async {
         do {
-            try await nonebot.passive.opposite.send("\(text) (passive)")
-            try await nonebot.active.opposite.send("\(text) (active)")
+            try await nonebot.passive.send("\(text) (passive)")
+            try await nonebot.active.send("\(text) (active)")
         } catch {
             say("nonebot was not told: \(error)")
         }

@@ -4,20 +4,19 @@
 import Glibc
 import Prefork
 
-struct Nonebot {
-    let deliver: ChannelDeliver<String>
-
-    func run(until stop: StopRequest) async throws {
-        // From here on any code of this process finds its channels by `ChannelDeliver.current`.
-        deliver.enter()
-        try deliver.passive.onReceive { text in say("Passive receive: \(text)") }
+enum Nonebot {
+    static func run(_ child: ManagedChild<String>) async throws -> Int32 {
+        // Any code of this process finds the same channels by `ChannelDeliver.current`.
+        let active = child.active
+        try child.passive.onReceive { text in say("Passive receive: \(text)") }
         let listening = Task {
-            for try await text in deliver.active.messages { say("Active receive: \(text)") }
+            for try await text in active.messages { say("Active receive: \(text)") }
         }
-        try await stop.wait()
-        deliver.active.close()
-        deliver.passive.close()
+        try await child.stopRequested.wait()
+        active.close()
+        child.passive.close()
         try await listening.value
+        return 0
     }
 }
 

@@ -18,19 +18,20 @@ guard let port, let count, count > 0 else {
 
 // All of it before the fork, so that every process has it.
 let store = try SharedStore()
-let nonebot = try ChannelDeliver<String>(process: "nonebot")
 let listener = try Listener(.tcp("0.0.0.0", port))
 
-var runtime = ForkRuntime(workers: .count(count + 1))
+var runtime = ForkRuntime(workers: .count(count))
+var nonebot = TargetOptions(onFailure: .restart(RestartPolicy()))
+// What is told while it is restarted is for the next one.
+nonebot.channels.undelivered = .keep
+try runtime.manager.addTarget("nonebot", nonebot, Nonebot.run)
 runtime.hooks.onAllReady = {
     print("listening on http://\(listener.address) (pid \(getpid()), \(count) workers and nonebot)")
     fflush(nil)
 }
 let summary = try runtime.run { worker in
-    if worker.taskID == count {
-        try await Nonebot(deliver: nonebot).run(until: worker.stopRequested)
-    } else {
-        try await CounterServer(store: store, nonebot: nonebot, worker: worker).run(on: listener)
-    }
+    // A channel has two ends, and an end one process: worker 0 speaks for all.
+    let nonebot = worker.taskID == 0 ? try ChannelDeliver<String>.facing("nonebot") : nil
+    try await CounterServer(store: store, nonebot: nonebot, worker: worker).run(on: listener)
 }
 exit(summary.outcome.exitCode)

@@ -1,0 +1,37 @@
+// Orders for managed processes, by the channel that leads to them.
+
+public import PreforkChannels
+public import PreforkSupervisor
+import Synchronization
+
+/// The lines of this process's targets by the names of their active channels. A forked child inherits them.
+enum ControlLines {
+    private static let lines = Mutex<[String: (target: String, line: ControlLine)]>([:])
+
+    static func add(_ line: ControlLine, for target: String) {
+        lines.withLock { $0["\(target)-active"] = (target, line) }
+    }
+
+    static func remove(_ target: String) {
+        lines.withLock { $0["\(target)-active"] = nil }
+    }
+
+    static subscript(channel: String) -> (target: String, line: ControlLine)? {
+        lines.withLock { $0[channel] }
+    }
+}
+
+extension Channel {
+    /// Sends an order to the manager of the process whose `{name}-active` channel this is: from either end, and from
+    /// any process that was forked after the target was added. It travels beside the messages, so none can be taken for
+    /// it, and needs no living process: `.restart` starts one that was stopped.
+    ///
+    /// Does not wait. The manager acts on it in its next turn.
+    ///
+    /// - Throws: `.unknown` when this is no managed process's active channel; `.controlQueueFull`; `.system` when the
+    ///   manager is gone (EPIPE).
+    public func send(control code: ControlCode) throws(ProcessError) {
+        guard let (target, line) = ControlLines[name] else { throw ProcessError(.unknown(name)) }
+        try line.order(code, for: target)
+    }
+}

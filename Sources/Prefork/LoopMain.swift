@@ -1,0 +1,88 @@
+// The life of a forked process that has a loop: its signals, its body, its end.
+
+import PreforkEventLoop
+import PreforkSystem
+
+/// Runs an async body as the whole life of a forked process, a worker or a managed one. Signals are blocked on entry.
+struct LoopMain {
+    /// For the log.
+    let name: String
+    /// Reads the end when the supervisor is gone.
+    let supervisorPipe: Int32
+    /// The signals that are to be blocked.
+    let signalMask: SignalSet
+    /// From SIGTERM to the supervisor's SIGKILL.
+    let drainTimeout: Duration
+    let executor: ForkRuntime.Executor
+    /// What the supervisor has asked to end; nil: nothing. It says so before it sends the signal.
+    let orderedStop: () -> StopRequest.Reach?
+
+    private final class StopSignal {
+        /// The signal that asked for the end although the supervisor did not: somebody else sent it to this process.
+        var unsolicited: Signal?
+    }
+
+    private let stopSignal = StopSignal()
+
+    init(
+        name: String, supervisorPipe: Int32, signalMask: SignalSet, drainTimeout: Duration,
+        executor: ForkRuntime.Executor, orderedStop: @escaping () -> StopRequest.Reach?
+    ) {
+        self.name = name
+        self.supervisorPipe = supervisorPipe
+        self.signalMask = signalMask
+        self.drainTimeout = drainTimeout
+        self.executor = executor
+        self.orderedStop = orderedStop
+    }
+
+    /// - Parameter prepare: called with the loop before it runs; makes the body, which returns the exit code.
+    func run(_ prepare: (EventLoop) -> @Sendable () async throws -> Int32) -> Never {
+        do {
+            let loop = try EventLoop()
+            if executor == .wholeProcess { loop.becomeProcessExecutor() }
+            loop.idleLinger = min(drainTimeout / 2, .seconds(5))
+            let body = prepare(loop)
+            try loop.onEnd(of: supervisorPipe) { exitChild(code: 1) }
+            let code = try loop.run(body) { task in
+                listenToSignals(on: loop, task)
+            }
+            if code != 0 { exitChild(code: code) }
+        } catch is CancellationError {
+            // How a body ends that was cancelled because the drain timeout is near, or by a quick stop.
+        } catch {
+            reportFailure(of: name, error)
+            exitChild(code: 1)
+        }
+        // A process that somebody else has stopped is lost, not done: it gets a successor. 128 + n, as shells say.
+        exitChild(code: stopSignal.unsolicited.map { 128 + $0.rawValue } ?? 0)
+    }
+
+    /// Signals have been blocked since before the fork; one that came meanwhile is read now, none is lost.
+    private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>) {
+        do {
+            try loop.onSignals([.terminate, .quit, .interrupt]) { signal in
+                let reach = orderedStop()
+                if reach == nil { stopSignal.unsolicited = signal }
+                loop.stopRequest.request(reach ?? .worker)
+                if signal == .interrupt {
+                    task.cancel()
+                } else {
+                    let margin = min(drainTimeout / 10, .seconds(1))
+                    loop.call(after: drainTimeout - margin) { task.cancel() }
+                }
+            }
+            SignalMask.restore(signalMask.union([.terminate, .quit, .interrupt]))
+        } catch {
+            // No descriptor left for signals: a process that cannot be stopped must not start.
+            reportFailure(of: name, error)
+            exitChild(code: 1)
+        }
+    }
+}
+
+/// A line on standard error: the exit code alone says little.
+func reportFailure(of name: String, _ error: any Error) {
+    _ = writeToStandardErrorWithoutBlocking(
+        "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] error: \(name) failed: \(error)\n")
+}

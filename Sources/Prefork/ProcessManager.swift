@@ -1,0 +1,125 @@
+// Named functions in processes of their own, each with two channels.
+
+import PreforkChannels
+import PreforkEventLoop
+import PreforkStore
+public import PreforkSupervisor
+import PreforkSystem
+
+/// Runs named targets in child processes, watches them, and stops or restarts them on request.
+///
+/// ```swift
+/// let manager = ProcessManager()
+/// try manager.addTarget("nonebot") { child in
+///     while true { print(try child.active.receiveBlocking()) }
+/// }
+/// try manager.run()          // or: runtime.manager.addTarget(...), beside the workers of a `ForkRuntime`
+/// ```
+///
+/// It belongs to the thread that has made it and starts none: everything happens in its calls. Those that wait
+/// (`start`, `run`, `terminate`, `terminateAll`, `joinAll`, `startAll(waitingForReadiness:)`) look after all targets meanwhile;
+/// between them the program calls `turn`. Beside a worker pool the pool's supervisor does. In a forked child, and on
+/// another thread, every operation throws `.wrongOwner`.
+///
+/// Managed processes are forked as workers are: one thread, default signal actions, ended with their manager
+/// (PR_SET_PDEATHSIG), none of its descriptors but channels and listeners. They have no task ID, and may fork workers
+/// or have managers themselves. When the manager goes away, targets that still live are killed.
+///
+/// Follows liteyuki.core.manager's ProcessManager.
+public final class ProcessManager {
+    private let owner = (process: ForkCount.current, thread: currentThreadNumber)
+    private let grace: Duration
+    private var targets: TargetRunner?
+    private var storedHooks: ProcessHooks
+    /// What holds the channels: their registry does not.
+    private var channels: [String: any Sendable] = [:]
+    var isWarm = false
+    private let log: (@Sendable (LogLine) -> Void)?
+
+    /// - Parameters:
+    ///   - grace: from SIGTERM to SIGKILL, where a target does not say otherwise.
+    ///   - log: takes the log, line by line; nil: standard error.
+    public init(
+        hooks: ProcessHooks = ProcessHooks(), grace: Duration = .seconds(10),
+        log: (@Sendable (LogLine) -> Void)? = nil
+    ) {
+        storedHooks = hooks
+        self.grace = grace
+        self.log = log
+    }
+
+    deinit {
+        // A child's copy leaves everything as it is: the lines are the child's own by now.
+        guard let targets, targets.isOwned else { return }
+        for name in channels.keys { ControlLines.remove(name) }
+        targets.stopAll(within: .zero)
+        while targets.isBusy, (try? targets.turn(waitingAtMost: nil)) != nil {}
+    }
+
+    /// Called from the next event on. Changing them elsewhere than on the manager's thread has no effect.
+    public var hooks: ProcessHooks {
+        get { storedHooks }
+        set {
+            guard owner == (ForkCount.current, currentThreadNumber) else { return }
+            storedHooks = newValue
+            targets?.hooks = newValue
+        }
+    }
+
+    // Targets
+
+    func add<Message: Codable & Sendable>(
+        _ name: String, _ type: Message.Type, _ options: TargetOptions,
+        _ body: @escaping (TargetSeat, ChannelDeliver<Message>) -> Int32
+    ) throws(ProcessError) {
+        let targets = try prepared()
+        if channels[name] != nil { throw ProcessError(.duplicate(name)) }
+        if name.isEmpty { throw ProcessError(.badName(name)) }
+        let pair: ChannelDeliver<Message>
+        do throws(ChannelError) {
+            pair = try ChannelDeliver(process: name, options.channels)
+        } catch {
+            throw ProcessError(.channels("\(error)"))
+        }
+        var settings = TargetSettings(name: name)
+        settings.dependencies = options.dependencies
+        settings.onFailure = options.onFailure
+        settings.startTimeout = options.startTimeout
+        settings.grace = max(.zero, options.grace ?? grace)
+        let line = try targets.add(settings) { seat in body(seat, pair) }
+        ControlLines.add(line, for: name)
+        channels[name] = pair
+    }
+
+    /// Forgets a target and its channels.
+    ///
+    /// - Throws: `.unknown`; `.inUse` while it runs or another target depends on it; `.wrongOwner`.
+    public func removeTarget(_ name: String) throws(ProcessError) {
+        try used().remove(name)
+        ControlLines.remove(name)
+        channels[name] = nil
+    }
+
+    /// Where targets are watched; made when the first one is added.
+    private func prepared() throws(ProcessError) -> TargetRunner {
+        guard owner == (ForkCount.current, currentThreadNumber) else { throw ProcessError(.wrongOwner) }
+        if let targets { return targets }
+        let new = try TargetRunner(hooks: storedHooks)
+        new.log = log
+        new.onExit = { exit in
+            // What it held in shared memory is put in order at once, not when somebody next runs into it.
+            if case .signaled = exit.status { StoreRegistry.repairAll() }
+        }
+        targets = new
+        return new
+    }
+
+    /// - Throws: `.wrongOwner`, `.alreadyForked`, `.system`.
+    func used() throws(ProcessError) -> TargetRunner { try prepared() }
+
+    /// For the supervisor of a worker pool: nil when there is no target.
+    func beside(log: (@Sendable (LogLine) -> Void)?) -> TargetRunner? {
+        if self.log == nil { targets?.log = log }
+        return targets
+    }
+}

@@ -1,0 +1,197 @@
+// Starting, asking, stopping and waiting for managed processes.
+
+public import PreforkSupervisor
+import PreforkSystem
+
+extension ProcessManager {
+    // Starting
+
+    /// Starts a target, and first those it depends on, and supervises it until it is stopped: by code 0, by its end
+    /// (exit code 0), or by a crash after which it is not restarted. Other targets are looked after meanwhile.
+    ///
+    /// - Returns: how its last process ended.
+    /// - Throws: as `launch`; `.dependencyFailed`; `.calledByHook`.
+    @discardableResult
+    public func start(_ name: String) throws(ProcessError) -> TargetExit? {
+        let targets = try used()
+        try targets.checkMayWait()
+        try targets.start(name)
+        while true {
+            let status = try targets.status(of: name)
+            if let missing = status.missingDependency {
+                throw ProcessError(.dependencyFailed(name), path: [name, missing])
+            }
+            if status.isAtRest { return status.lastExit }
+            try targets.turn(waitingAtMost: nil)
+        }
+    }
+
+    /// Starts a target and what it depends on, and returns: when its dependencies are ready it is forked already,
+    /// otherwise as soon as they are (see `turn`).
+    ///
+    /// One that is being stopped is started again when it has ended.
+    ///
+    /// - Throws: `.unknown` (also for a dependency, with the path), `.cycle`, `.alreadyRunning`, `.stopping`,
+    ///   `.multithreaded`, `.fork`, `.wrongOwner`.
+    public func launch(_ name: String) throws(ProcessError) {
+        try used().start(name)
+    }
+
+    /// Starts all targets that do not run, each when those it depends on are ready, and returns.
+    ///
+    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`, `.wrongOwner`; none was started then.
+    public func startAll() throws(ProcessError) {
+        try used().startAll()
+    }
+
+    /// Starts all targets that do not run, and waits until each is ready or has ended with exit code 0.
+    ///
+    /// - Throws: as `startAll`; `.startFailed`, `.dependencyFailed` as soon as one cannot become ready any more;
+    ///   `.notReady` when the limit is over; `.calledByHook`. Those that run then go on.
+    public func startAll(waitingForReadiness limit: Duration) throws(ProcessError) {
+        let targets = try used()
+        try targets.checkMayWait()
+        try targets.startAll()
+        let deadline = MonotonicInstant.now + limit
+        while true {
+            let waiting = targets.statuses.filter { !$0.isReady }
+            if waiting.isEmpty { return }
+            if let failed = waiting.first(where: { $0.isAtRest }) {
+                guard let missing = failed.missingDependency else { throw ProcessError(.startFailed(failed.name)) }
+                throw ProcessError(.dependencyFailed(failed.name), path: [failed.name, missing])
+            }
+            let rest = deadline - .now
+            if rest <= .zero { throw ProcessError(.notReady(waiting.map(\.name))) }
+            try targets.turn(waitingAtMost: rest)
+        }
+    }
+
+    // Asking
+
+    /// Sends an order as if it had come by the target's active channel. The manager acts on it in its next turn; a hook
+    /// may call this.
+    ///
+    /// - Throws: `.unknown`, `.wrongOwner`.
+    public func send(_ code: ControlCode, to name: String) throws(ProcessError) {
+        try used().send(code, to: name)
+    }
+
+    /// Whether the target's process lives; false for one that was never started or has ended.
+    ///
+    /// - Throws: `.unknown`, `.wrongOwner`.
+    public func isProcessAlive(_ name: String) throws(ProcessError) -> Bool {
+        try used().isAlive(name)
+    }
+
+    /// - Throws: `.unknown`, `.wrongOwner`.
+    public func status(of name: String) throws(ProcessError) -> TargetStatus {
+        try used().status(of: name)
+    }
+
+    /// All targets, in the order in which they were added.
+    ///
+    /// - Throws: `.wrongOwner`.
+    public func statuses() throws(ProcessError) -> [TargetStatus] {
+        try used().statuses
+    }
+
+    /// The names of all targets by levels: each target comes after those it depends on. Starts nothing.
+    ///
+    /// - Throws: `.unknown`, `.cycle`, `.wrongOwner`.
+    public func plan() throws(ProcessError) -> [[String]] {
+        try used().plan().levels
+    }
+
+    // Stopping
+
+    /// Ends a target: SIGTERM, SIGKILL after its grace period, and reaps it.
+    ///
+    /// - Parameter limit: instead of the target's grace period; zero and less: it is killed at once.
+    /// - Returns: how it ended; nil when it did not run. A restart that was to come does not come.
+    /// - Throws: `.unknown`, `.calledByHook`, `.wrongOwner`.
+    @discardableResult
+    public func terminate(_ name: String, within limit: Duration? = nil) throws(ProcessError) -> TargetExit? {
+        let targets = try used()
+        try targets.checkMayWait()
+        let generation = try targets.status(of: name).generation
+        guard try targets.stop(name, within: limit) else { return nil }
+        while true {
+            let status = try targets.status(of: name)
+            // A code that came meanwhile may have started it again: its next process is none of this order's.
+            if status.pid == nil || status.generation != generation { return status.lastExit }
+            try targets.turn(waitingAtMost: nil)
+        }
+    }
+
+    /// Ends all targets: SIGTERM to all of them, the last one started first, SIGKILL to those that are left when one
+    /// grace period, the longest of theirs, is over; and reaps them.
+    ///
+    /// - Parameter limit: instead of that grace period; zero and less: they are killed at once.
+    /// - Returns: how those ended that ran, by name.
+    /// - Throws: `.calledByHook`, `.wrongOwner`.
+    @discardableResult
+    public func terminateAll(within limit: Duration? = nil) throws(ProcessError) -> [String: TargetExit] {
+        let targets = try used()
+        try targets.checkMayWait()
+        let running = targets.statuses.filter { $0.pid != nil }.map(\.name)
+        targets.stopAll(within: limit)
+        while targets.isBusy { try targets.turn(waitingAtMost: nil) }
+        return Self.exits(of: running, targets)
+    }
+
+    // Waiting
+
+    /// Waits until no target runs and none is to be started again, without stopping any.
+    ///
+    /// - Parameter limit: how long at most; nil: as long as it takes; zero and less: only looks.
+    /// - Returns: how those have ended that ran when it was called, by name.
+    /// - Throws: `.calledByHook`, `.wrongOwner`.
+    @discardableResult
+    public func joinAll(for limit: Duration? = nil) throws(ProcessError) -> [String: TargetExit] {
+        let targets = try used()
+        try targets.checkMayWait()
+        let deadline = limit.map { MonotonicInstant.now + $0 }
+        let running = targets.statuses.filter { !$0.isAtRest }.map(\.name)
+        while targets.isBusy {
+            let rest = deadline.map { $0 - .now }
+            try targets.turn(waitingAtMost: rest.map { max($0, .zero) })
+            if let deadline, deadline <= .now { break }
+        }
+        return Self.exits(of: running, targets)
+    }
+
+    /// Waits until something happens, at most so long, and does what follows: reaps, restarts, kills, runs hooks.
+    ///
+    /// - Returns: false when no target runs and none is to be started.
+    /// - Throws: `.calledByHook`, `.wrongOwner`, `.system`.
+    public func turn(waitingAtMost limit: Duration) throws(ProcessError) -> Bool {
+        let targets = try used()
+        try targets.checkMayWait()
+        guard targets.isBusy || limit <= .zero else {
+            // Codes may still come, and start one of them.
+            try targets.turn(waitingAtMost: .zero)
+            return targets.isBusy
+        }
+        try targets.turn(waitingAtMost: limit)
+        return targets.isBusy
+    }
+
+    /// Starts all targets and supervises them until none is left. Takes the process's signals meanwhile: SIGTERM,
+    /// SIGQUIT and SIGHUP stop all targets gracefully, SIGINT within two seconds, a second SIGINT kills.
+    ///
+    /// - Returns: `.ended` when all have ended by themselves, `.stopped` after a signal, `.targetFailed` when one has
+    ///   crashed that ends everything; `exitCode` is for a program that has nothing else to say.
+    /// - Throws: as `startAll`; `.calledByHook`.
+    @discardableResult
+    public func run() throws(ProcessError) -> SupervisorOutcome {
+        try used().run()
+    }
+
+    private static func exits(of names: [String], _ targets: TargetRunner) -> [String: TargetExit] {
+        var exits: [String: TargetExit] = [:]
+        for status in targets.statuses where names.contains(status.name) && status.pid == nil {
+            exits[status.name] = status.lastExit
+        }
+        return exits
+    }
+}

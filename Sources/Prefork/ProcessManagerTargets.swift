@@ -1,0 +1,75 @@
+// Adding targets: bodies that block, and bodies on an event loop.
+
+import PreforkChannels
+import PreforkEventLoop
+public import PreforkSupervisor
+import PreforkSystem
+
+extension ProcessManager {
+    /// Adds a target whose body runs without an event loop: it may block. SIGTERM ends it, unless it handles that
+    /// signal.
+    ///
+    /// The channels `{name}-active` and `{name}-passive` are made now: processes that are forked from now on, managed
+    /// ones and workers, have them.
+    ///
+    /// - Parameters:
+    ///   - carrying: the type of the channels' messages.
+    ///   - body: runs in the child and returns its exit code; one that throws ends with exit code 1 and a line on
+    ///     standard error.
+    /// - Throws: `.duplicate`, `.badName`, `.channels`, `.alreadyForked`, `.wrongOwner`, `.system`.
+    public func addTarget<Message: Codable & Sendable>(
+        _ name: String, carrying: Message.Type, _ options: TargetOptions = TargetOptions(),
+        _ body: @escaping (borrowing ChildContext<Message>) throws -> Int32
+    ) throws(ProcessError) {
+        try add(name, carrying, options) { seat, channels in
+            channels.enterAndAttach()
+            SignalMask.restore(seat.signalMask)
+            if options.readiness == .automatic { seat.markReady() }
+            do {
+                return try body(ChildContext(seat: seat, channels: channels))
+            } catch {
+                reportFailure(of: seat.name, error)
+                return 1
+            }
+        }
+    }
+
+    /// Adds a target whose body runs on an event loop of its own, as a worker's does. `ManagedChild.stopRequested`
+    /// tells when it is to end. See the form without a loop for the rest.
+    public func addTarget<Message: Codable & Sendable>(
+        _ name: String, carrying: Message.Type, _ options: TargetOptions = TargetOptions(),
+        _ body: @escaping @Sendable (ManagedChild<Message>) async throws -> Int32
+    ) throws(ProcessError) {
+        try add(name, carrying, options) { seat, channels in
+            let main = LoopMain(
+                name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
+                drainTimeout: seat.grace, executor: .wholeProcess, orderedStop: { seat.isStopRequested ? .service : nil })
+            main.run { loop in
+                channels.enterAndAttach()
+                let child = ManagedChild(ChildContext(seat: seat, channels: channels), loop: loop)
+                if options.readiness == .automatic { loop.onFirstWait = { child.ready() } }
+                return { try await body(child) }
+            }
+        }
+        if !isWarm {
+            isWarm = true
+            EventLoop.warmUp()
+        }
+    }
+
+    /// As the other form without a loop, for channels that carry strings.
+    public func addTarget(
+        _ name: String, _ options: TargetOptions = TargetOptions(),
+        _ body: @escaping (borrowing ChildContext<String>) throws -> Int32
+    ) throws(ProcessError) {
+        try addTarget(name, carrying: String.self, options, body)
+    }
+
+    /// As the other form with a loop, for channels that carry strings.
+    public func addTarget(
+        _ name: String, _ options: TargetOptions = TargetOptions(),
+        _ body: @escaping @Sendable (ManagedChild<String>) async throws -> Int32
+    ) throws(ProcessError) {
+        try addTarget(name, carrying: String.self, options, body)
+    }
+}

@@ -1,0 +1,41 @@
+// How a managed process is to be run.
+
+public import PreforkChannels
+public import PreforkSupervisor
+
+/// What a target needs beside its name and its body.
+public struct TargetOptions: Sendable {
+    /// Targets that must be ready, or have ended with exit code 0, before this one is started. They may be added later.
+    public var dependencies: [String]
+    /// What follows when it crashes.
+    public var onFailure: TargetFailureAction
+    public var readiness: TargetReadiness
+    /// How long it may take to become ready before it is killed, which counts as a crash; nil: for ever.
+    public var startTimeout: Duration?
+    /// From SIGTERM to SIGKILL; nil: as the manager's. Zero and less: it is killed at once.
+    public var grace: Duration?
+    /// How its two channels are made. Unless this says `.keep`, what was sent to one process of the target and not
+    /// taken by it is thrown away when the next one begins, shortly before that is ready. What a process had sent when
+    /// it ended is received in any case.
+    public var channels: ChannelOptions
+
+    public init(
+        dependencies: [String] = [], onFailure: TargetFailureAction = .ignore, readiness: TargetReadiness = .automatic,
+        startTimeout: Duration? = nil, grace: Duration? = nil, channels: ChannelOptions? = nil
+    ) {
+        self.dependencies = dependencies
+        self.onFailure = onFailure
+        self.readiness = readiness
+        self.startTimeout = startTimeout
+        self.grace = grace
+        self.channels = channels ?? .newForEachGeneration
+    }
+}
+
+extension ChannelOptions {
+    fileprivate static var newForEachGeneration: ChannelOptions {
+        var options = ChannelOptions()
+        options.undelivered = .drop
+        return options
+    }
+}

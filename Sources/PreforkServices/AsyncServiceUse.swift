@@ -1,0 +1,94 @@
+// What is done with a service.
+
+extension AsyncService {
+    /// Whether it has started and its stop has not begun. May be old news at once.
+    public var running: Bool { lifecycle.isRunning }
+
+    /// Starts the tree, waits until it is to end, and stops it.
+    ///
+    /// It ends by `requestStop`, by the host's stop wishes (signals; in a worker of `ForkRuntime` the worker's stop
+    /// request), by a failing task, or when the calling task is cancelled: all of them stop it gracefully within the
+    /// budget, and this returns when that is done. A service that is running already is only held by this tree, too.
+    /// The same instance may run again afterwards.
+    ///
+    /// - Returns: why it ended. A stop that was asked for while it started is no error.
+    /// - Throws: `ServiceError`: the first cause and everything met on the way down; `cancelled` when the caller was
+    ///   cancelled, or when the stop was asked for before the start: then nothing is started.
+    @discardableResult
+    public func run() async throws(ServiceError) -> StopReason {
+        let tree = try TreeRun(self)
+        return try await tree.runToEnd()
+    }
+
+    /// Starts the tree, calls `body`, and stops the tree, however `body` ends.
+    ///
+    /// - Throws: what `body` throws; `ServiceError` when the start, a task or the stop failed, or a stop was asked for
+    ///   before it was up (`cancelled`). When several happened: a `ServiceError` with the first in time as its kind and
+    ///   the rest in `suppressed`. A task's failure that nobody waited for is thrown here.
+    public func withRunning<Result>(
+        isolation: isolated (any Actor)? = #isolation, _ body: (Self) async throws -> Result
+    ) async throws -> Result {
+        let tree = try TreeRun(self)
+        try await tree.start()
+        let result: Swift.Result<Result, any Error>
+        do { result = .success(try await body(self)) } catch { result = .failure(error) }
+        let end = await tree.stop()
+        return try end.joined(with: result, service: tree.path(0))
+    }
+
+    /// Waits until the tree of this service is to end. Many tasks may wait; each ends alone when it is cancelled.
+    ///
+    /// - Returns: the reason; that of the last run when it is not running.
+    /// - Throws: `ServiceError`: the failure that ends the tree; `cancelled` when the calling task is cancelled;
+    ///   `notRunning` when it never was started.
+    @discardableResult
+    public func wait() async throws(ServiceError) -> StopReason {
+        try await lifecycle.wait()
+    }
+
+    /// Waits until the service is up, and with `Readiness.announced` until it has called `ready()`.
+    ///
+    /// - Throws: `ServiceError` of kind `notRunning` when its start fails or it is being stopped, or when nobody starts
+    ///   it; `cancelled` when the calling task is cancelled.
+    public func waitUntilReady() async throws(ServiceError) {
+        try await lifecycle.waitUntilReady()
+    }
+
+    /// Says that this service can do its work. For policies with `Readiness.announced`; no effect otherwise.
+    ///
+    /// From its `start` or a background task, on any thread.
+    public func ready() {
+        lifecycle.announce()
+    }
+
+    /// Runs `body` in the background while the service runs. When the service stops it is cancelled and awaited,
+    /// after `stop` and before anything it needs is stopped.
+    ///
+    /// What it throws ends the whole tree, or what `ServicePolicy.onTaskFailure` says. Returning is no event, and
+    /// neither is `CancellationError` from a task that was cancelled.
+    ///
+    /// - Parameter name: for errors and events.
+    /// - Returns: a number for `cancelTask`.
+    /// - Throws: `ServiceError` of kind `notRunning` or `stopping` when the service neither starts nor runs; then
+    ///   `body` is never called.
+    @discardableResult
+    public func addTask(
+        _ name: String = "task", _ body: @escaping @Sendable () async throws -> Void
+    ) throws(ServiceError) -> Int {
+        try lifecycle.addTask(name, body)
+    }
+
+    /// Cancels one background task; no effect when it has ended.
+    public func cancelTask(_ id: Int) {
+        lifecycle.cancelTask(id)
+    }
+
+    /// Asks every tree that this service is part of to end. Any thread, at any time, as often as you like; the first
+    /// reason counts.
+    ///
+    /// A start in progress is cancelled and what had started is stopped. With no tree the wish is kept: the next start
+    /// fails with `cancelled` before anything is started, so that a request that comes too early is not lost.
+    public func requestStop(_ reason: StopReason = .requested) {
+        lifecycle.requestStop(reason)
+    }
+}

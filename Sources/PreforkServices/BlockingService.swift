@@ -1,0 +1,51 @@
+// A service for code without tasks.
+
+/// A part of a program that is started and stopped, together with what it needs, without tasks.
+///
+/// The rules are those of `AsyncService`: what it needs is up before it starts and is stopped after it, once, however
+/// many share it; when a start fails, what had started is stopped; every stop is called, whatever the others throw.
+/// There are no background tasks, no time limits and nothing runs at once. Nothing here starts a thread, so it works in
+/// a supervisor as well as in a worker. After facet's `BlockingServiceMixin`.
+public protocol BlockingService: AnyObject {
+    /// A name that is unique in the tree; nil, the default: the name of the type and a number.
+    var serviceName: String? { get }
+
+    /// What must be up before this starts, in this order. Read once for each start. None by default.
+    var dependencies: [any BlockingService] { get }
+
+    /// Brings the service up. When it throws, `stop` is not called.
+    func start() throws
+
+    /// Brings the service down; called exactly once for each `start` that returned.
+    func stop() throws
+}
+
+extension BlockingService {
+    public var serviceName: String? { nil }
+    public var dependencies: [any BlockingService] { [] }
+    public func start() throws {}
+    public func stop() throws {}
+
+    /// Whether it has started and its stop has not begun.
+    public var running: Bool { BlockingHolds.isRunning(ObjectIdentifier(self)) }
+
+    /// Starts the tree, calls `body`, and stops the tree, however `body` ends.
+    ///
+    /// - Throws: what `body` throws; `ServiceError` when a start or a stop failed, with everything else that happened
+    ///   in `suppressed`; of kind `cycle` or `duplicateName` before anything is started.
+    public func withRunning<Result>(_ body: (Self) throws -> Result) throws -> Result {
+        let tree = try BlockingRun(self)
+        try tree.start()
+        let result: Swift.Result<Result, any Error>
+        do { result = .success(try body(self)) } catch { result = .failure(error) }
+        return try tree.stop().joined(with: result, service: tree.graph.path(0))
+    }
+}
+
+extension GraphTracing<any BlockingService>.Reading {
+    static var blocking: Self {
+        Self(
+            identity: { ObjectIdentifier($0) }, groups: { $0.dependencies.map { [$0] } }, name: { $0.serviceName },
+            type: { Swift.type(of: $0) })
+    }
+}

@@ -1,0 +1,25 @@
+// Who is started again with one that failed.
+
+package enum RestartSet {
+    /// - Parameter sequence: the services of the tree in the order they came up.
+    /// - Returns: those to start again, in the order of their start; stopped in the reverse.
+    package static func members(
+        _ scope: RestartScope, of failed: Int, in graph: ServiceGraph, sequence: [Int]
+    ) -> [Int] {
+        switch scope {
+        case .one: [failed]
+        case .rest: Array(sequence.drop { $0 != failed })
+        case .dependents: sequence.filter(reach(of: failed, in: graph).contains)
+        }
+    }
+
+    private static func reach(of failed: Int, in graph: ServiceGraph) -> Set<Int> {
+        let dependents = graph.dependents()
+        var reached: Set<Int> = [failed]
+        var open = [failed]
+        while let node = open.popLast() {
+            for dependent in dependents[node] where reached.insert(dependent).inserted { open.append(dependent) }
+        }
+        return reached
+    }
+}

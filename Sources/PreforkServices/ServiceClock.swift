@@ -1,0 +1,35 @@
+// The time that trees of services go by.
+
+/// A clock, and the chance in waiting times.
+///
+/// Every timeout, budget and backoff of a tree goes by the clock of its `ServiceHost`: an event loop's timers in a
+/// worker, a manual clock in a test.
+public protocol ServiceClock: Sendable {
+    /// The time since an origin of the clock's own; never goes back.
+    var now: Duration { get }
+
+    /// Returns when `now` is at least `deadline`.
+    ///
+    /// - Throws: `CancellationError`, promptly, when the calling task is cancelled.
+    func sleep(until deadline: Duration) async throws
+
+    /// A number of 0 through 1 that backoffs are spread by; random by default.
+    func fraction() -> Double
+}
+
+extension ServiceClock {
+    public func fraction() -> Double { .random(in: 0...1) }
+}
+
+/// The standard library's clock. Its sleep starts threads: not for a process that forks afterwards.
+public struct SystemServiceClock: ServiceClock {
+    private static let origin = ContinuousClock.now
+
+    public init() {}
+
+    public var now: Duration { Self.origin.duration(to: .now) }
+
+    public func sleep(until deadline: Duration) async throws {
+        try await ContinuousClock().sleep(until: Self.origin + deadline)
+    }
+}

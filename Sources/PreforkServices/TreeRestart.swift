@@ -1,0 +1,95 @@
+// What a tree does about failing tasks.
+
+extension TreeRun {
+    func taskFailed(_ node: Int, _ name: String, _ cause: any Error) {
+        let service = "\(path(node))#\(name)"
+        let error = ServiceError(.taskFailed, service: service, cause: cause)
+        emit(.failed, node, error: error)
+        switch state.stage {
+        case .settling, .stopping: state.errors.append(error)
+        case .starting, .up:
+            switch services[node].policy.onTaskFailure {
+            case .ignore: return
+            case .crashTree: exit(.taskFailed(service), error)
+            case .restart(let backoff, let scope):
+                if state.stage == .starting || state.exit != nil { return exit(.taskFailed(service), error) }
+                // Of several trees, the first that holds it starts it again.
+                guard lifecycles[node].isFirstHolder(self), state.nodes[node].phase == .up else { return }
+                queueRestart(node, backoff, scope, error)
+            }
+        case .fresh, .over: return
+        }
+    }
+
+    private func queueRestart(_ node: Int, _ backoff: ServiceBackoff, _ scope: RestartScope, _ error: ServiceError) {
+        guard let delay = verdict(node, backoff, error, reason: .taskFailed(error.service)) else { return }
+        // It is about to be stopped and started again anyway.
+        if state.restart?.toStop.contains(node) == true { return }
+        state.restartQueue.append((node, backoff, scope, delay))
+        emit(.restarting, node, duration: delay, error: error)
+        if state.restart == nil { nextRestart() }
+    }
+
+    /// - Returns: how long to wait; nil when it was the last straw.
+    private func verdict(_ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason) -> Duration? {
+        let clock = host.clock
+        switch state.scores[node, default: FailureScore()].fail(at: clock.now, backoff, fraction: clock.fraction()) {
+        case .restart(let delay): return delay
+        case .giveUp:
+            exit(reason, ServiceError(.restartLimitReached, service: error.service, cause: error.cause ?? error))
+            return nil
+        }
+    }
+
+    private func nextRestart() {
+        guard !state.restartQueue.isEmpty else { return state.restart = nil }
+        let (node, backoff, scope, delay) = state.restartQueue.removeFirst()
+        let members = RestartSet.members(scope, of: node, in: graph, sequence: state.start.sequence)
+        state.restart = TreeState.Restart(
+            origin: node, backoff: backoff, delay: delay, toStop: members, toStart: members.reversed())
+        continueRestart()
+    }
+
+    /// Takes the next step of a restart: one stop after another, the wait, one start after another.
+    func continueRestart() {
+        guard state.stage == .up else { return }
+        while let node = state.restart?.toStop.popLast() {
+            // Another tree that shares it may be starting it again just now: once is enough.
+            if lifecycles[node].beginRestarting(by: self, node) { return launchStop(node, round: nil) }
+        }
+        guard let restart = state.restart else { return }
+        guard restart.hasWaited else {
+            if restart.resumeAt == nil { waitForRestart(restart.delay) }
+            return
+        }
+        while let node = state.restart?.toStart.last, state.nodes[node].phase == .up {
+            state.restart?.toStart.removeLast()
+        }
+        guard let node = state.restart?.toStart.last else { return nextRestart() }
+        guard state.nodes[node].phase == .down else { return }
+        lifecycles[node].beginStartingAgain()
+        launchStart(node)
+    }
+
+    /// One that was started again did not come up: it is a failure like the first one.
+    func restartFailed(_ node: Int, _ error: ServiceError) {
+        guard let restart = state.restart else { return }
+        let reason = StopReason.taskFailed(error.service)
+        guard let delay = verdict(restart.origin, restart.backoff, error, reason: reason) else { return }
+        emit(.restarting, node, duration: delay, error: error)
+        waitForRestart(delay)
+    }
+
+    private func waitForRestart(_ delay: Duration) {
+        let resumeAt = host.clock.now + delay
+        state.restart?.hasWaited = false
+        state.restart?.resumeAt = resumeAt
+        arm(resumeAt)
+    }
+
+    func resumeRestart() {
+        state.restart?.hasWaited = true
+        state.restart?.resumeAt = nil
+        continueRestart()
+    }
+}

@@ -1,0 +1,173 @@
+// The start of a tree, and its end before it is up.
+
+extension TreeRun {
+    func begin() {
+        guard state.stage == .fresh else { return }
+        guard state.exit == nil else { return finish() }
+        for node in 0..<graph.count {
+            switch lifecycles[node].join(self, node, owner: ObjectIdentifier(services[node])) {
+            case .joined: continue
+            case .refused(let reason): state.exit = (reason, ServiceError(.cancelled, service: path(node)))
+            case .taken:
+                let error = ServiceError(.duplicateName(graph.names[node]), service: path(node))
+                state.exit = (.startFailed, error)
+            }
+            return finish()
+        }
+        state.stage = .starting
+        startNodes(state.start.begin())
+    }
+
+    func retry(_ node: Int) {
+        guard state.nodes[node].phase == .watching, state.stage == .starting else { return }
+        startNodes([node])
+    }
+
+    private func startNodes(_ nodes: [Int]) {
+        var ready = nodes
+        var head = 0
+        while head < ready.count {
+            let node = ready[head]
+            head += 1
+            switch lifecycles[node].acquire(self, node, with: groups(node)) {
+            case .mine: launchStart(node)
+            case .busy: state.nodes[node].phase = .watching
+            case .running:
+                state.nodes[node].phase = .up
+                ready += state.start.up(node)
+            }
+        }
+        guard state.start.isComplete, state.stage == .starting else { return }
+        state.stage = .up
+        reach(.up)
+    }
+
+    private func groups(_ node: Int) -> [[any AsyncService]] {
+        graph.groups[node].map { $0.map { services[$0] } }
+    }
+
+    func launchStart(_ node: Int) {
+        let (service, lifecycle) = (services[node], lifecycles[node])
+        let now = host.clock.now
+        let timeout = service.policy.startTimeout?.bounded
+        emit(.starting, node)
+        let task = Task(executorPreference: host.executor) { [self] in
+            var failure: (any Error)?
+            do {
+                // Given up before it had its turn: then it never was started.
+                try Task.checkCancellation()
+                try await callService(lifecycle, service.start)
+            } catch { failure = error }
+            post(.startEnded(node, failure))
+        }
+        state.nodes[node] = TreeState.Node(
+            phase: .starting, since: now, task: task, cancelAt: timeout.map { now + $0 }, isCut: timeout == .zero)
+        state.inFlight.insert(node)
+        if timeout == .zero { task.cancel() } else if let timeout { arm(now + timeout) }
+    }
+
+    func startEnded(_ node: Int, _ error: (any Error)?) {
+        if state.nodes[node].phase == .leftStarting { return lateStartEnded(node, error) }
+        guard state.nodes[node].phase == .starting else { return }
+        state.nodes[node].task = nil
+        if let error { return startFailed(node, error) }
+        let mustAnnounce = services[node].policy.readiness == .announced && !lifecycles[node].isAnnounced
+        if mustAnnounce, state.stage != .settling { state.nodes[node].phase = .unannounced } else { cameUp(node) }
+    }
+
+    func announced(_ node: Int) {
+        if state.nodes[node].phase == .unannounced { cameUp(node) }
+    }
+
+    private func cameUp(_ node: Int) {
+        let took = host.clock.now - state.nodes[node].since
+        state.inFlight.remove(node)
+        state.nodes[node] = TreeState.Node(phase: .up)
+        lifecycles[node].didStart()
+        emit(.started, node, duration: took)
+        switch state.stage {
+        case .starting: startNodes(state.start.up(node))
+        case .up: continueRestart()
+        default:
+            state.start.note(up: node)
+            settle()
+        }
+    }
+
+    /// Nothing is left of the start but the tasks it added; its own stop is not called (facet).
+    private func startFailed(_ node: Int, _ cause: any Error) {
+        let isCut = state.nodes[node].isCut
+        let error = ServiceError(
+            isCut ? .startTimedOut : .startFailed, service: path(node),
+            cause: isCut && cause.isCancellation ? nil : cause)
+        let leaveAt = host.clock.now + policyBudget(node).abandonment(ofLevel: 0)
+        state.nodes[node].phase = .failing
+        state.nodes[node].cancelAt = nil
+        state.nodes[node].leaveAt = leaveAt
+        arm(leaveAt)
+        lifecycles[node].beginEnding(by: self, node)
+        if state.stage == .settling {
+            // Cancelled as it was told: no news.
+            if !cause.isCancellation { report(error, node) }
+        } else {
+            lifecycles[node].countFailure()
+            emit(.failed, node, error: error)
+            if state.stage == .starting { exit(.startFailed, error) } else { restartFailed(node, error) }
+        }
+        if lifecycles[node].cancelTasks(tell: self, node) { drained(node) }
+    }
+
+    func policyBudget(_ node: Int) -> StopBudget {
+        StopBudget(timeout: services[node].policy.gracefulShutdownTimeout, levels: 1)
+    }
+
+    // The end before it is up.
+
+    /// The tree is to end. The first reason counts.
+    func exit(_ reason: StopReason, _ error: ServiceError?) {
+        guard state.stage != .over else { return }
+        guard state.exit == nil else {
+            if let error, error.kind != .cancelled { state.errors.append(error) }
+            return
+        }
+        state.exit = (reason, error)
+        reach(.exiting)
+        guard state.stage != .fresh else { return }
+        let end: WaitEnd = error.map { $0.kind == .cancelled ? .success(reason) : .failure($0) } ?? .success(reason)
+        for lifecycle in lifecycles { lifecycle.treeEnds(self, end) }
+        if state.stage == .starting || state.restart != nil { halt() }
+    }
+
+    /// Gives up what is on its way.
+    private func halt() {
+        state.stage = .settling
+        state.restart = nil
+        state.restartQueue = []
+        let now = host.clock.now
+        state.haltedAt = now
+        // As if what is on its way were one more level, above those that are to be stopped afterwards.
+        let budget = StopBudget(timeout: services[0].policy.gracefulShutdownTimeout, levels: 2)
+        let leaveAt = now + budget.abandonment(ofLevel: 0)
+        for node in 0..<graph.count {
+            switch state.nodes[node].phase {
+            case .watching:
+                lifecycles[node].unwatch(self)
+                state.nodes[node].phase = .none
+            case .starting:
+                state.nodes[node].task?.cancel()
+                state.nodes[node].cancelAt = nil
+                state.nodes[node].leaveAt = leaveAt
+            case .unannounced: cameUp(node)
+            case .failing: state.nodes[node].leaveAt = leaveAt
+            default: continue
+            }
+        }
+        if !state.inFlight.isEmpty { arm(leaveAt) }
+        settle()
+    }
+
+    /// Begins the stop when nothing is on its way any more and the owner is ready.
+    func settle() {
+        if state.stage == .settling, state.inFlight.isEmpty, state.isUnwinding { beginStop() }
+    }
+}

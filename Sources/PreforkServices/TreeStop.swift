@@ -1,0 +1,152 @@
+// The stop of a tree.
+
+extension TreeRun {
+    func unwind() {
+        guard !state.isUnwinding, state.stage != .over, state.stage != .fresh else { return }
+        state.isUnwinding = true
+        if state.exit == nil { exit(.requested, nil) }
+        if state.stage == .up { beginStop() } else { settle() }
+    }
+
+    func beginStop() {
+        guard state.stage == .up || state.stage == .settling else { return }
+        state.stage = .stopping
+        let now = host.clock.now
+        state.stopBegan = now
+        let rounds = StopOrder.rounds(after: state.start) { state.nodes[$0].phase == .up }
+        state.rounds = rounds.of
+        // What settling took is taken from the same budget.
+        let left = services[0].policy.gracefulShutdownTimeout.bounded - (now - (state.haltedAt ?? now))
+        state.budget = StopBudget(timeout: left, levels: rounds.count)
+        var order = StopOrder(after: state.start)
+        let first = order.begin()
+        state.stop = order
+        stopNodes(first)
+    }
+
+    func stopNodes(_ nodes: [Int]) {
+        var free = nodes
+        var head = 0
+        while head < free.count {
+            let node = free[head]
+            head += 1
+            switch state.nodes[node].phase {
+            case .up where lifecycles[node].release(self, node):
+                launchStop(node, round: state.rounds[node])
+                continue
+            case .up: state.nodes[node].phase = .gone
+            case .down:
+                state.nodes[node].phase = .gone
+                loseSharers(of: node)
+            default: break
+            }
+            free += state.stop?.down(node) ?? []
+        }
+        if state.stop?.isComplete == true { finish() }
+    }
+
+    /// It was not up again when this tree had to end: those that share it cannot go on without it.
+    private func loseSharers(of node: Int) {
+        lifecycles[node].giveUp(self)
+        tellSharers(of: node, state.exit?.error ?? ServiceError(.stopping, service: path(node)))
+    }
+
+    func tellSharers(of node: Int, _ error: ServiceError) {
+        for sharer in lifecycles[node].sharers(beside: self) { sharer.post(.exit(.taskFailed(path(node)), error)) }
+    }
+
+    /// - Parameter round: nil when it is stopped in order to be started again.
+    func launchStop(_ node: Int, round: Int?) {
+        let (service, lifecycle) = (services[node], lifecycles[node])
+        let now = host.clock.now
+        let own = policyBudget(node)
+        var cancelAt = now + own.cancellation(ofLevel: 0)
+        var leaveAt = now + own.abandonment(ofLevel: 0)
+        if let round {
+            cancelAt = min(cancelAt, state.stopBegan + state.budget.cancellation(ofLevel: round))
+            leaveAt = min(leaveAt, state.stopBegan + state.budget.abandonment(ofLevel: round))
+        }
+        emit(.stopping, node)
+        let task = Task(executorPreference: host.executor) { [self] in
+            var failure: (any Error)?
+            do { try await callService(lifecycle, service.stop) } catch { failure = error }
+            post(.stopEnded(node, failure))
+        }
+        let isCut = cancelAt <= now
+        if isCut { task.cancel() }
+        state.nodes[node] = TreeState.Node(
+            phase: .stopping, since: now, task: task, cancelAt: cancelAt, leaveAt: leaveAt, isCut: isCut)
+        state.inFlight.insert(node)
+        arm(isCut ? leaveAt : cancelAt)
+    }
+
+    func stopEnded(_ node: Int, _ error: (any Error)?) {
+        let isLeft = state.nodes[node].phase == .leftStopping
+        guard isLeft || state.nodes[node].phase == .stopping else { return }
+        if let error {
+            let isLate = state.nodes[node].isCut && error.isCancellation
+            if !isLeft || !isLate {
+                report(
+                    ServiceError(
+                        isLate ? .stopTimedOut : .stopFailed, service: path(node), cause: isLate ? nil : error), node)
+            }
+        }
+        state.nodes[node].task = nil
+        state.nodes[node].phase = isLeft ? .leftDraining : .draining
+        if lifecycles[node].cancelTasks(tell: self, node) { drained(node) }
+    }
+
+    /// Its tasks have ended.
+    func drained(_ node: Int) {
+        let phase = state.nodes[node].phase
+        guard phase == .draining || phase == .failing || phase == .leftDraining else { return }
+        state.inFlight.remove(node)
+        let took = host.clock.now - state.nodes[node].since
+        switch phase {
+        case .leftDraining:
+            lifecycles[node].didStop()
+            state.nodes[node].phase = .gone
+            emit(.stopped, node, duration: took)
+        case .draining where state.stage == .stopping:
+            lifecycles[node].didStop()
+            state.nodes[node].phase = .gone
+            emit(.stopped, node, duration: took)
+            stopNodes(state.stop?.down(node) ?? [])
+        case .draining:
+            state.nodes[node].phase = .down
+            lifecycles[node].countStop()
+            emit(.stopped, node, duration: took)
+            if state.stage == .up { continueRestart() } else { settle() }
+        default:
+            // A start that failed: the first, or one of a restart, whose service stays in this tree's hand.
+            if state.start.marks[node] == .up {
+                state.nodes[node].phase = .down
+                if state.stage == .up { continueRestart() } else { settle() }
+            } else {
+                lifecycles[node].didFailToStart(self)
+                state.nodes[node].phase = .none
+                settle()
+            }
+        }
+    }
+
+    /// Something went wrong on the way down.
+    func report(_ error: ServiceError, _ node: Int) {
+        lifecycles[node].countFailure()
+        emit(.failed, node, error: error)
+        // While the tree is up this is about a restart, which goes on.
+        if state.stage == .settling || state.stage == .stopping { state.errors.append(error) }
+    }
+
+    func finish() {
+        state.stage = .over
+        state.timer?.task.cancel()
+        state.timer = nil
+        let exit = state.exit ?? (.requested, nil)
+        var end = TreeEnd(reason: exit.reason)
+        end.failedFirst = exit.error != nil
+        end.error = exit.error?.adding(state.errors) ?? state.errors.first?.adding(Array(state.errors.dropFirst()))
+        for lifecycle in lifecycles { lifecycle.leave(self, exit.reason) }
+        reach(.over, end)
+    }
+}

@@ -1,0 +1,77 @@
+// Time that passes when a test says so.
+
+public import PreforkServices
+import Synchronization
+
+/// A clock that only moves when told.
+///
+///     let clock = ManualClock()
+///     try await ServiceHost(clock: clock).with { try await server.run() }
+public final class ManualClock: ServiceClock {
+    private struct Sleeper {
+        let deadline: Duration
+        let waiter: UnsafeContinuation<Bool, Never>
+    }
+
+    private struct State {
+        var now = Duration.zero
+        var fraction = 0.0
+        var sleepers: [Int: Sleeper] = [:]
+        var cancelled: Set<Int> = []
+        var lastID = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// - Parameter fraction: what the chance in a backoff always is; 0: no jitter.
+    public init(fraction: Double = 0) { state.withLock { $0.fraction = fraction } }
+
+    public var now: Duration { state.withLock { $0.now } }
+    public func fraction() -> Double { state.withLock { $0.fraction } }
+
+    /// When somebody who sleeps is to be woken next; nil when nobody sleeps.
+    public var nextDeadline: Duration? { state.withLock { $0.sleepers.values.map(\.deadline).min() } }
+
+    /// Lets time pass and wakes those whose time has come. Below zero counts as zero.
+    public func advance(by duration: Duration) {
+        advance(to: now + duration)
+    }
+
+    /// As `advance(by:)`, to an instant; the past has no effect.
+    public func advance(to instant: Duration) {
+        let woken = state.withLock { state in
+            state.now = max(state.now, instant)
+            let due = state.sleepers.filter { $0.value.deadline <= state.now }
+            for id in due.keys { state.sleepers[id] = nil }
+            return due.values.sorted { $0.deadline < $1.deadline }
+        }
+        for sleeper in woken { sleeper.waiter.resume(returning: true) }
+    }
+
+    public func sleep(until deadline: Duration) async throws {
+        let id = state.withLock { state in
+            state.lastID += 1
+            return state.lastID
+        }
+        let isDue = await withTaskCancellationHandler {
+            await withUnsafeContinuation { (waiter: UnsafeContinuation<Bool, Never>) in
+                let known = state.withLock { state -> Bool? in
+                    if state.cancelled.remove(id) != nil { return false }
+                    if deadline <= state.now { return true }
+                    state.sleepers[id] = Sleeper(deadline: deadline, waiter: waiter)
+                    return nil
+                }
+                if let known { waiter.resume(returning: known) }
+            }
+        } onCancel: {
+            let sleeper = state.withLock { state in
+                let sleeper = state.sleepers.removeValue(forKey: id)
+                if sleeper == nil { state.cancelled.insert(id) }
+                return sleeper
+            }
+            sleeper?.waiter.resume(returning: false)
+        }
+        state.withLock { _ = $0.cancelled.remove(id) }
+        if !isDue { throw CancellationError() }
+    }
+}

@@ -1,0 +1,31 @@
+// What happened, in order.
+
+import Synchronization
+
+/// A log of steps: `start database`, `stop database`. Any task and any thread may write to it.
+public final class OrderRecorder: Sendable {
+    private let steps = Mutex<[String]>([])
+
+    public init() {}
+
+    public func record(_ step: String) { steps.withLock { $0.append(step) } }
+
+    public var entries: [String] { steps.withLock { $0 } }
+
+    /// The steps of one kind, without the word: `all("start")` is the names in the order of their starts.
+    public func all(_ verb: String) -> [String] {
+        entries.filter { $0.hasPrefix(verb + " ") }.map { String($0.dropFirst(verb.count + 1)) }
+    }
+
+    public func count(_ step: String) -> Int { entries.count { $0 == step } }
+
+    public func contains(_ step: String) -> Bool { entries.contains(step) }
+
+    /// Whether both happened, the first `earlier` before the first `later`.
+    public func isOrdered(_ earlier: String, _ later: String) -> Bool {
+        let entries = entries
+        let places = (entries.firstIndex(of: earlier), entries.firstIndex(of: later))
+        guard let first = places.0, let second = places.1 else { return false }
+        return first < second
+    }
+}

@@ -1,0 +1,81 @@
+// Services that do what a test says.
+
+public import PreforkServices
+
+/// A service that records its start and stop, fails where the injector says so, and does what its script says.
+///
+/// It records `start NAME` when its start is over and `stop NAME` when its stop begins. `begin start NAME` and
+/// `end stop NAME` are recorded, too, when `isVerbose`.
+public final class ScriptedService: AsyncService {
+    public typealias Script = @Sendable (ScriptedService) async throws -> Void
+
+    public let lifecycle: Lifecycle
+    public let name: String
+    public let dependencies: [DependencyGroup]
+    public let policy: ServicePolicy
+    private let recorder: OrderRecorder
+    private let injector: FailureInjector
+    private let isVerbose: Bool
+    private let starting: Script
+    private let stopping: Script
+
+    public init(
+        _ name: String, needs dependencies: [DependencyGroup] = [], policy: ServicePolicy = ServicePolicy(),
+        recorder: OrderRecorder = OrderRecorder(), injector: FailureInjector = FailureInjector(),
+        isVerbose: Bool = false, start: @escaping Script = { _ in }, stop: @escaping Script = { _ in }
+    ) {
+        lifecycle = Lifecycle(name)
+        self.name = name
+        self.dependencies = dependencies
+        self.policy = policy
+        self.recorder = recorder
+        self.injector = injector
+        self.isVerbose = isVerbose
+        starting = start
+        stopping = stop
+    }
+
+    public func start() async throws {
+        if isVerbose { recorder.record("begin start \(name)") }
+        try injector.pass("start \(name)")
+        try await starting(self)
+        recorder.record("start \(name)")
+    }
+
+    public func stop() async throws {
+        recorder.record("stop \(name)")
+        defer { if isVerbose { recorder.record("end stop \(name)") } }
+        try await stopping(self)
+        try injector.pass("stop \(name)")
+    }
+}
+
+/// `ScriptedService` without tasks.
+public final class ScriptedBlockingService: BlockingService {
+    public let serviceName: String?
+    public let dependencies: [any BlockingService]
+    private let recorder: OrderRecorder
+    private let injector: FailureInjector
+    private let name: String
+
+    public init(
+        _ name: String, needs dependencies: [any BlockingService] = [], recorder: OrderRecorder = OrderRecorder(),
+        injector: FailureInjector = FailureInjector()
+    ) {
+        self.name = name
+        serviceName = name
+        self.dependencies = dependencies
+        self.recorder = recorder
+        self.injector = injector
+    }
+
+    public func start() throws {
+        try injector.pass("start \(name)")
+        recorder.record("start \(name)")
+    }
+
+    public func stop() throws {
+        recorder.record("stop \(name)")
+        try injector.pass("stop \(name)")
+    }
+}

@@ -1,0 +1,49 @@
+// Workers that are alive and do nothing.
+
+import PreforkSystem
+
+/// When a ready worker counts as hung.
+///
+/// Its event loop gives a sign of life at least every third of `soft`, by one store into shared memory. A worker that
+/// gives none for `soft` (a handler that blocks or never ends, a deadlock, a SIGSTOP) is reported with a dump of its
+/// stack, and killed after `grace` more. Nobody is killed because the whole machine, or the supervisor, stood still.
+public struct HangPolicy: Equatable, Sendable {
+    public var soft: Duration
+    public var grace: Duration
+
+    /// - Parameters:
+    ///   - soft: above zero; what is smaller than 60 ms is taken as 60 ms.
+    ///   - grace: from the report to SIGKILL.
+    public init(soft: Duration = .seconds(30), grace: Duration = .seconds(2)) {
+        self.soft = max(soft, .milliseconds(60))
+        self.grace = max(grace, .milliseconds(1))
+    }
+}
+
+extension Pool {
+    mutating func watch(
+        _ sample: WorkerSample, _ life: inout WorkerLife, _ policy: HangPolicy, forgives: Bool, _ now: MonotonicInstant,
+        _ actions: inout [PoolAction]
+    ) {
+        guard let worker = slots[sample.slot].worker else { return }
+        let isAlive = life.heartbeat != sample.heartbeat
+        if isAlive || forgives {
+            if isAlive, life.hungSince != nil {
+                actions.append(.report(.recovered(taskID: sample.slot, pid: worker.pid)))
+            }
+            life.heartbeat = sample.heartbeat
+            life.lastSign = now
+            life.hungSince = nil
+            return
+        }
+        let silentSince = max(life.lastSign, sample.extendedUntil ?? life.lastSign)
+        guard now - silentSince >= policy.soft else { return }
+        guard let hungSince = life.hungSince else {
+            life.hungSince = now
+            actions.append(.report(.hung(taskID: sample.slot, pid: worker.pid, silent: now - life.lastSign)))
+            actions.append(.dumpStack(slot: sample.slot, spawn: worker.spawn))
+            return
+        }
+        if now - hungSince >= policy.grace { kill(sample.slot, worker, .hung, &actions) }
+    }
+}

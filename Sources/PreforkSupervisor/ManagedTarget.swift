@@ -1,0 +1,228 @@
+// One managed process: its state, and each change of it.
+
+import PreforkSystem
+
+/// A target. Its functions are its state machine (see `TargetState`): they change it and say what is to be done.
+struct ManagedTarget: Equatable {
+    let number: Int
+    let settings: TargetSettings
+    /// The numbers of `settings.dependencies`.
+    var dependencies: [Int] = []
+    private(set) var state = TargetState.stopped
+    private(set) var score = RestartScore()
+    private(set) var generation = 0
+    private(set) var ignoredCodes = 0
+    private(set) var lastExit: TargetExit?
+    /// It ended with exit code 0 since it was last started: who depends on it may start.
+    private(set) var isCompleted = false
+    private(set) var missingDependency: String?
+
+    init(number: Int, settings: TargetSettings) {
+        self.number = number
+        self.settings = settings
+    }
+
+    var name: String { settings.name }
+
+    var status: TargetStatus {
+        TargetStatus(
+            name: name, phase: state.phase, isCompleted: isCompleted, missingDependency: missingDependency,
+            pid: state.process?.pid, generation: generation, restarts: score.restarts, ignoredCodes: ignoredCodes,
+            lastExit: lastExit)
+    }
+
+    var satisfiesDependents: Bool {
+        if case .running = state { return true }
+        return state == .stopped && isCompleted
+    }
+
+    /// Will not be ready without a start by somebody.
+    var isUnableToSatisfy: Bool {
+        switch state {
+        case .failed: true
+        case .stopped: !isCompleted
+        case .stopping(_, _, let then, _): then == .stop
+        case .killed(_, _, let then, _): then == .stop
+        case .waiting, .backoff, .starting, .running: false
+        }
+    }
+
+    // Starting
+
+    /// Somebody wants it to run. One that is about to end comes back afterwards.
+    mutating func start() {
+        switch state {
+        case .stopped, .failed:
+            score = RestartScore()
+            isCompleted = false
+            missingDependency = nil
+            state = .waiting
+        case .stopping(let process, let deadline, _, let wasReady):
+            state = .stopping(process, deadline: deadline, then: .restart, wasReady: wasReady)
+        case .killed(let process, let reason, .some, let wasReady):
+            state = .killed(process, reason, then: .restart, wasReady: wasReady)
+        case .waiting, .backoff, .starting, .running, .killed:
+            break
+        }
+    }
+
+    /// Its dependencies are ready: it is forked at the next look.
+    mutating func dependenciesAreReady(_ now: MonotonicInstant) {
+        if state == .waiting { state = .backoff(until: now) }
+    }
+
+    mutating func dependencyIsUnable(_ dependency: String, _ actions: inout [TargetAction]) {
+        guard state == .waiting else { return }
+        state = .failed
+        missingDependency = dependency
+        actions.append(.report(.dependencyFailed(name: name, dependency: dependency)))
+    }
+
+    mutating func forked(pid: Int32, spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        guard case .backoff = state else { return }
+        generation += 1
+        let process = TargetProcess(pid: pid, spawn: spawn, generation: generation, started: now)
+        let deadline = settings.startTimeout.map { now + $0 } ?? .distantFuture
+        state = .starting(process, deadline: deadline)
+        actions.append(.report(.forked(name: name, pid: pid, generation: generation)))
+    }
+
+    mutating func forkFailed(
+        _ reason: String, _ now: MonotonicInstant, _ random: inout SplitMix64, _ actions: inout [TargetAction]
+    ) {
+        guard case .backoff = state else { return }
+        let delay = score.delayAfterRefusedFork(using: &random)
+        state = .backoff(until: now + delay)
+        actions.append(.report(.forkFailed(name: name, reason: reason, retryIn: delay)))
+    }
+
+    mutating func becameReady(spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        guard case .starting(let process, _) = state, process.spawn == spawn else { return }
+        state = .running(process)
+        score.becameReady()
+        actions.append(.report(.ready(name: name, pid: process.pid, after: now - process.started)))
+    }
+
+    // Ending
+
+    /// An order came: by the program, by a code, or because everything ends.
+    mutating func order(
+        _ order: TargetOrder, deadline: MonotonicInstant, _ now: MonotonicInstant, _ actions: inout [TargetAction]
+    ) {
+        switch (state, order) {
+        case (.starting, _), (.running, _):
+            actions.append(.hooks(number, order, deadline: deadline))
+        case (.stopping(let process, let before, _, let wasReady), _):
+            // Of two orders the later one counts; of two deadlines the earlier one.
+            state = .stopping(process, deadline: min(before, deadline), then: order, wasReady: wasReady)
+        case (.killed(let process, let reason, _, let wasReady), _):
+            state = .killed(process, reason, then: order, wasReady: wasReady)
+        case (.stopped, .restart), (.failed, .restart):
+            start()
+        case (.backoff, .stop), (.waiting, .stop), (.failed, .stop):
+            state = .stopped
+        case (.backoff, .restart):
+            state = .backoff(until: now)
+        case (.waiting, .restart), (.stopped, .stop):
+            break
+        }
+    }
+
+    /// The hooks of an order have run.
+    mutating func proceed(
+        _ order: TargetOrder, deadline: MonotonicInstant, isPrevented: Bool, _ now: MonotonicInstant,
+        _ actions: inout [TargetAction]
+    ) {
+        guard let process = state.process else { return }
+        switch state {
+        case .starting, .running: break
+        default: return
+        }
+        if isPrevented {
+            actions.append(.report(.restartPrevented(name: name)))
+            return
+        }
+        actions.append(.report(.stopping(name: name, isRestart: order == .restart)))
+        state = .stopping(process, deadline: deadline, then: order, wasReady: state.wasReady)
+        if deadline <= now {
+            tick(now, &actions)
+        } else {
+            actions.append(.signal(number, .terminate))
+        }
+    }
+
+    /// A deadline may have passed. That of `.backoff` is looked at by the table, which forks.
+    mutating func tick(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        switch state {
+        case .starting(let process, let deadline) where deadline <= now:
+            kill(process, .startTimeout, then: nil, &actions)
+        case .stopping(let process, let deadline, let then, _) where deadline <= now:
+            kill(process, .grace, then: then, &actions)
+        default:
+            break
+        }
+    }
+
+    private mutating func kill(
+        _ process: TargetProcess, _ reason: TargetKillReason, then order: TargetOrder?, _ actions: inout [TargetAction]
+    ) {
+        state = .killed(process, reason, then: order, wasReady: state.wasReady)
+        actions.append(.report(.killing(name: name, pid: process.pid, reason)))
+        actions.append(.signal(number, .kill))
+    }
+
+    /// Its process was reaped.
+    ///
+    /// - Returns: what follows; `.crashTree` is for the table to carry out.
+    mutating func exited(
+        _ exit: ProcessExit, _ now: MonotonicInstant, _ random: inout SplitMix64, _ actions: inout [TargetAction]
+    ) -> TargetConsequence {
+        guard let process = state.process else { return .none }
+        let before = state
+        let uptime = now - process.started
+        let consequence = consequence(of: exit, uptime: uptime, now, &random)
+        var killReason: TargetKillReason?
+        if case .killed(_, let reason, _, _) = before { killReason = reason }
+        let report = TargetExit(
+            name: name, pid: process.pid, generation: process.generation, status: exit.status, uptime: uptime,
+            wasReady: before.wasReady, killReason: killReason, usage: exit.usage, consequence: consequence)
+        lastExit = report
+        actions.append(.report(.exited(report)))
+        switch consequence {
+        case .none, .ignored: state = .stopped
+        case .restart(let delay, _): state = .backoff(until: now + delay)
+        case .failed, .crashTree: state = .failed
+        }
+        return consequence
+    }
+
+    private mutating func consequence(
+        of exit: ProcessExit, uptime: Duration, _ now: MonotonicInstant, _ random: inout SplitMix64
+    ) -> TargetConsequence {
+        switch state {
+        case .stopping(_, _, .stop, _), .killed(_, _, .stop, _): return .none
+        case .stopping(_, _, .restart, _), .killed(_, _, .restart, _):
+            return .restart(in: .zero, number: score.restarts)
+        default: break
+        }
+        if exit.status.isSuccess {
+            isCompleted = true
+            return .none
+        }
+        guard let policy = settings.onFailure.policy else {
+            return settings.onFailure.crashesTree ? .crashTree : .ignored
+        }
+        let verdict = score.judge(
+            wasReady: state.wasReady, uptime: uptime, at: now, policy: policy, using: &random)
+        switch verdict {
+        case .restart(let delay): return .restart(in: delay, number: score.restarts)
+        case .giveUp: return settings.onFailure.crashesTree ? .crashTree : .failed
+        }
+    }
+
+    /// A code that has no meaning.
+    mutating func ignore(code: UInt8, _ actions: inout [TargetAction]) {
+        ignoredCodes += 1
+        actions.append(.report(.ignoredCode(name: name, code: code, count: ignoredCodes)))
+    }
+}

@@ -1,0 +1,86 @@
+// What operators ask for.
+
+import PreforkSystem
+
+extension Pool {
+    /// Does what is asked for, or says why not. Commands that are not the pool's (`upgrade`, `reopenLogs`) are refused.
+    mutating func perform(_ command: ControlCommand, at now: MonotonicInstant) -> (ControlOutcome, [PoolAction]) {
+        var actions: [PoolAction] = []
+        let outcome = perform(command, now, &actions)
+        finish(now, &actions)
+        return (outcome, actions)
+    }
+
+    private mutating func perform(
+        _ command: ControlCommand, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) -> ControlOutcome {
+        if case .stop(let isQuick) = command {
+            stop(isQuick ? .quick : .graceful, now, &actions)
+            return .done(isQuick ? "stopping quickly" : "stopping gracefully")
+        }
+        guard phase == .running else { return .failed("the pool is stopping") }
+        switch command {
+        case .reload:
+            let isSecond = reload != nil
+            beginReload(now, &actions)
+            return .done(isSecond ? "another reload follows the present one" : "reload to generation \(generation) began")
+        case .scale(let change):
+            return scale(change, now, &actions)
+        case .restart(let slot), .kill(let slot), .drain(let slot):
+            guard slots.indices.contains(slot), !slots[slot].isRetired else { return .failed("there is no worker \(slot)") }
+            guard let worker = slots[slot].worker else { return .failed("worker \(slot) is not running") }
+            return perform(command, on: slot, worker, now, &actions)
+        case .stop, .upgrade, .reopenLogs:
+            return .failed("this is not for the pool")
+        }
+    }
+
+    private mutating func scale(
+        _ change: ScaleChange, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) -> ControlOutcome {
+        let (count, overflow): (Int, Bool) =
+            switch change {
+            case .to(let count): (count, false)
+            case .by(let difference): target.addingReportingOverflow(difference)
+            }
+        guard !overflow, (1...settings.largest).contains(count) else {
+            return .failed("\(overflow ? "that" : "\(count)") is not within 1...\(settings.largest) workers")
+        }
+        if let range = settings.scaling?.workers, !range.contains(count) {
+            return .failed("\(count) is not within \(range), the bounds of automatic scaling")
+        }
+        let before = target
+        scale(to: count, "asked for", now, &actions)
+        return .done("\(count) workers instead of \(before)")
+    }
+
+    private mutating func perform(
+        _ command: ControlCommand, on slot: Int, _ worker: WorkerProcess, _ now: MonotonicInstant,
+        _ actions: inout [PoolAction]
+    ) -> ControlOutcome {
+        switch command {
+        case .restart:
+            guard slots[slot].isReady else { return .failed("worker \(slot) is not ready") }
+            guard slots[slot].replacement == nil else { return .failed("worker \(slot) is being replaced already") }
+            replace(slot, for: .asked, generation: worker.generation, now)
+            tick(now, &actions)
+            return .done("worker \(slot) (pid \(worker.pid)) is being replaced")
+        case .drain:
+            if case .killed = slots[slot].state { return .failed("worker \(slot) is being killed") }
+            sendAway(slot, .terminate, until: now + settings.drainTimeout, &actions)
+            slots[slot].state = .backingOff(until: now)
+            if let replacement = slots[slot].replacement, case .booting(let next, let deadline) = replacement.stage {
+                slots[slot].state = .booting(next, deadline: deadline)
+                slots[slot].replacement = nil
+            } else {
+                slots[slot].replacement = nil
+                tick(now, &actions)
+            }
+            return .done("worker \(slot) (pid \(worker.pid)) finishes and ends")
+        default:
+            if case .killed = slots[slot].state { return .failed("worker \(slot) is being killed") }
+            kill(slot, worker, .asked, &actions)
+            return .done("worker \(slot) (pid \(worker.pid)) gets SIGKILL")
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// A rolling reload: generation after generation, slot by slot.
+
+import PreforkSystem
+
+/// How a reload goes through the pool.
+public struct ReloadPolicy: Equatable, Sendable {
+    public enum Width: Equatable, Sendable {
+        /// A tenth of the pool at a time, at least one: new workers beside the old ones.
+        case automatic
+        /// So many new workers beside the old ones at a time.
+        case surge(Int)
+        /// So many places empty at a time: the old worker ends first. For workers that need most of the memory; a new
+        /// one that fails leaves its place empty until it can be restarted.
+        case unavailable(Int)
+    }
+
+    public var width: Width
+    /// Generations that live at once, draining ones included; the workers of older ones are killed (haproxy's
+    /// mworker-max-reloads; ingress-nginx #1088: draining workers piled up).
+    public var generations: Int
+
+    public init(width: Width = .automatic, generations: Int = 3) {
+        self.width = width
+        self.generations = generations
+    }
+
+    func slotsAtOnce(of workers: Int) -> Int {
+        switch width {
+        case .automatic: max(1, workers / 10)
+        case .surge(let count), .unavailable(let count): max(1, count)
+        }
+    }
+
+    var endsOldFirst: Bool { if case .unavailable = width { true } else { false } }
+}
+
+/// A reload under way, or over.
+struct Reload: Equatable {
+    var generation: Int
+    var started: MonotonicInstant
+    /// Slots that have not been begun.
+    var waiting: [Int]
+    /// Slots whose new worker is not ready yet.
+    var active: [Int] = []
+    var replaced = 0
+    let total: Int
+    /// Another one was asked for meanwhile.
+    var isWantedAgain = false
+    /// Set when it is over.
+    var duration: Duration?
+    var abortReason: String?
+}
+
+extension Pool {
+    /// Begins a reload; during another one, that it be followed by one more.
+    mutating func beginReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        if reload != nil {
+            reload?.isWantedAgain = true
+            return
+        }
+        generation += 1
+        let places = slots.indices.filter { !slots[$0].isRetired && slots[$0].state != .stopped }
+        reload = Reload(generation: generation, started: now, waiting: places, total: places.count)
+        killOldGenerations(&actions)
+        actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
+    }
+
+    /// Goes on with a reload: counts who is ready, begins the next slots, ends it.
+    mutating func advanceReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard phase == .running, var current = reload else { return }
+        current.active.removeAll { index in
+            // A slot that the pool has lost meanwhile keeps nobody waiting.
+            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else { return true }
+            guard slots[index].isReady, slots[index].worker?.generation == current.generation else { return false }
+            current.replaced += 1
+            return true
+        }
+        let width = settings.reload.slotsAtOnce(of: target)
+        var begun = false
+        while current.active.count < width, !current.waiting.isEmpty {
+            let index = current.waiting.removeFirst()
+            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else { continue }
+            current.active.append(index)
+            renew(index, current.generation, now, &actions)
+            begun = true
+        }
+        if current.active.isEmpty, current.waiting.isEmpty {
+            current.duration = now - current.started
+            reload = nil
+            lastReload = current
+            actions.append(.report(.reloadFinished(generation: current.generation, after: now - current.started)))
+            if current.isWantedAgain {
+                beginReload(now, &actions)
+                advanceReload(now, &actions)
+            }
+            return
+        }
+        reload = current
+        if begun { tick(now, &actions) }
+    }
+
+    private mutating func renew(
+        _ index: Int, _ generation: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        switch slots[index].state {
+        case .ready where !settings.reload.endsOldFirst:
+            // One that is being recycled becomes part of the reload.
+            sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
+            replace(index, for: .reload, generation: generation, now)
+        case .ready, .booting:
+            sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
+            sendAway(index, .terminate, until: now + settings.drainTimeout, &actions)
+            slots[index].state = .backingOff(until: now)
+            slots[index].generation = generation
+            slots[index].waitsForLeaving = settings.reload.endsOldFirst
+        case .backingOff, .killed, .draining:
+            // Its next worker is one of the new generation.
+            slots[index].generation = generation
+        case .stopped, .failed:
+            break
+        }
+    }
+
+    /// The present worker of a slot without another one died while it booted for a reload.
+    mutating func presentFailedInReload(
+        _ index: Int, wasReady: Bool, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        guard let reload, reload.active.contains(index), !wasReady else { return }
+        abortReload("the new worker \(index) failed: \(reason) before it was ready", now, &actions)
+    }
+
+    /// Ends a reload; who was not replaced yet stays.
+    mutating func abortReload(_ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard var current = reload else { return }
+        reload = nil
+        for index in slots.indices where slots[index].replacement?.cause == .reload {
+            sendAwayReplacement(index, .terminate, until: now + settings.quickTimeout, &actions)
+        }
+        current.duration = now - current.started
+        current.abortReason = reason
+        lastReload = current
+        actions.append(
+            .report(
+                .reloadAborted(
+                    generation: current.generation, replaced: current.replaced, total: current.total, reason: reason)))
+    }
+
+    private mutating func killOldGenerations(_ actions: inout [PoolAction]) {
+        // The one that begins is not among them yet.
+        let living = Set(slots.flatMap(\.workers).map(\.generation)).sorted(by: >)
+        guard living.count >= settings.reload.generations else { return }
+        let oldest = living[max(0, settings.reload.generations - 2)]
+        for index in slots.indices {
+            for position in slots[index].leaving.indices {
+                let leaving = slots[index].leaving[position]
+                if leaving.worker.generation < oldest, leaving.killReason == nil {
+                    killLeaving(index, position, .oldGeneration, &actions)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+// One worker takes another's place: the new one is ready first.
+
+import PreforkSystem
+
+extension Pool {
+    /// Begins to replace the worker of a slot, which serves on until the new one is ready.
+    mutating func replace(_ index: Int, for cause: ReplacementCause, generation: Int, _ now: MonotonicInstant) {
+        slots[index].replacement = Replacement(stage: .due(now), cause: cause, generation: generation)
+    }
+
+    mutating func tickReplacement(
+        _ index: Int, _ now: MonotonicInstant, _ forks: inout Int, _ actions: inout [PoolAction]
+    ) {
+        guard let replacement = slots[index].replacement else { return }
+        switch replacement.stage {
+        case .due(let instant) where instant <= now && forks < Self.forksPerTick:
+            forks += 1
+            fork(index, generation: replacement.generation, &actions)
+            let spawn = lastSpawn
+            slots[index].replacement?.stage = .forking(spawn: spawn)
+        case .booting(let worker, let deadline) where deadline <= now:
+            slots[index].replacement?.stage = .killed(worker, .bootTimeout)
+            actions.append(.report(.killing(taskID: index, pid: worker.pid, .bootTimeout)))
+            actions.append(.signal(slot: index, spawn: worker.spawn, .kill))
+        default:
+            break
+        }
+    }
+
+    /// The new worker is ready: the old one finishes what it has in hand.
+    mutating func takePlace(
+        _ index: Int, _ worker: WorkerProcess, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        let cause = slots[index].replacement?.cause ?? .asked
+        slots[index].replacement = nil
+        let old = slots[index].worker
+        sendAway(index, .terminate, until: now + settings.drainTimeout, &actions)
+        slots[index].state = .ready(worker)
+        slots[index].generation = worker.generation
+        nowServes(index, worker, now, &actions)
+        if let old { actions.append(.report(.replaced(taskID: index, old: old.pid, new: worker.pid, cause))) }
+    }
+
+    /// Asks a slot's present worker to end, and has it leave.
+    mutating func sendAway(
+        _ index: Int, _ signal: Signal, until deadline: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        guard let worker = slots[index].worker else { return }
+        var leaving = LeavingWorker(worker: worker, deadline: deadline, wasReady: slots[index].wasReady)
+        if case .killed(_, let reason, _) = slots[index].state {
+            leaving.killReason = reason
+        } else {
+            actions.append(.signal(slot: index, spawn: worker.spawn, signal))
+        }
+        lives[worker.spawn] = nil
+        slots[index].leaving.append(leaving)
+    }
+
+    /// The same for a replacement.
+    mutating func sendAwayReplacement(
+        _ index: Int, _ signal: Signal, until deadline: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        guard let replacement = slots[index].replacement else { return }
+        slots[index].replacement = nil
+        guard let worker = replacement.worker else { return }
+        var leaving = LeavingWorker(worker: worker, deadline: deadline, wasReady: false)
+        leaving.killReason = replacement.killReason
+        if leaving.killReason == nil { actions.append(.signal(slot: index, spawn: worker.spawn, signal)) }
+        slots[index].leaving.append(leaving)
+    }
+
+    /// A replacement died, was late or could not be made: the present worker stays.
+    mutating func replacementFailed(
+        _ index: Int, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        guard let replacement = slots[index].replacement else { return }
+        slots[index].replacement = nil
+        let late = replacement.killReason == .bootTimeout
+        let reason = late ? "it was not ready within the boot timeout" : "\(reason) before it was ready"
+        actions.append(.report(.replacementFailed(taskID: index, reason: reason, replacement.cause)))
+        switch replacement.cause {
+        case .reload: abortReload("the replacement of worker \(index) failed: \(reason)", now, &actions)
+        case .recycling: postponeRecycling(index, now)
+        case .asked: break
+        }
+    }
+
+    /// Kills workers that were asked to leave and are late.
+    mutating func killLate(_ index: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        for position in slots[index].leaving.indices {
+            let worker = slots[index].leaving[position]
+            if worker.killReason == nil, worker.deadline <= now {
+                killLeaving(index, position, .drainTimeout, &actions)
+            }
+        }
+    }
+
+    mutating func killLeaving(
+        _ index: Int, _ position: Int, _ reason: KillReason, _ actions: inout [PoolAction]
+    ) {
+        let worker = slots[index].leaving[position].worker
+        slots[index].leaving[position].killReason = reason
+        actions.append(.report(.killing(taskID: index, pid: worker.pid, reason)))
+        actions.append(.signal(slot: index, spawn: worker.spawn, .kill))
+    }
+}

@@ -1,0 +1,93 @@
+// More or fewer workers, by an operator's word or by the load.
+
+import PreforkSystem
+
+/// When a pool grows and shrinks by itself.
+///
+/// It grows when its workers were busy, or connections waited, at several looks in a row, and shrinks, one worker at a
+/// time, when fewer would have been less busy than half of what makes it grow for much longer: what makes it grow and
+/// what makes it shrink are far apart, so that it does not swing.
+public struct ScalingPolicy: Equatable, Sendable {
+    public var workers: ClosedRange<Int>
+    /// Share of the workers' time spent on the processor, 0 ... 1, from which more are wanted.
+    public var busy: Double
+    /// Connections waiting to be accepted, for each worker, from which more are wanted.
+    public var backlog: Double
+    /// How long either must last before the pool grows, by a quarter of itself.
+    public var growAfter: Duration
+    /// How long it must have had too many before it loses one.
+    public var shrinkAfter: Duration
+
+    public init(
+        workers: ClosedRange<Int>, busy: Double = 0.8, backlog: Double = 4, growAfter: Duration = .seconds(3),
+        shrinkAfter: Duration = .seconds(30)
+    ) {
+        self.workers = workers
+        self.busy = busy
+        self.backlog = backlog
+        self.growAfter = growAfter
+        self.shrinkAfter = shrinkAfter
+    }
+}
+
+/// How long the load has been what it is.
+struct ScalerState: Equatable {
+    var highSince: MonotonicInstant?
+    var lowSince: MonotonicInstant?
+
+    /// How many workers there should be.
+    mutating func decide(
+        _ policy: ScalingPolicy, workers: Int, busy: Double, backlog: Int, at now: MonotonicInstant
+    ) -> Int {
+        let isHigh = busy >= policy.busy || Double(backlog) >= policy.backlog * Double(workers)
+        let busyWithOneLess = workers > 1 ? busy * Double(workers) / Double(workers - 1) : .infinity
+        let isLow = !isHigh && backlog == 0 && busyWithOneLess < policy.busy / 2
+        highSince = isHigh ? highSince ?? now : nil
+        lowSince = isLow ? lowSince ?? now : nil
+        var wanted = workers
+        if let highSince, now - highSince >= policy.growAfter {
+            wanted += max(1, workers / 4)
+            self.highSince = nil
+        } else if let lowSince, now - lowSince >= policy.shrinkAfter {
+            wanted -= 1
+            self.lowSince = nil
+        }
+        return min(max(wanted, policy.workers.lowerBound), policy.workers.upperBound)
+    }
+}
+
+extension Pool {
+    /// Makes the pool larger or smaller. Its highest task IDs go first.
+    mutating func scale(
+        to count: Int, _ cause: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        let before = target
+        if count == before { return }
+        actions.append(.report(.scaled(from: before, to: count, cause)))
+        for index in slots.indices.reversed() where target > count && !slots[index].isRetired {
+            retire(index, now, &actions)
+        }
+        for index in slots.indices where target < count && slots[index].isRetired {
+            slots[index].isRetired = false
+            slots[index].state = .backingOff(until: now)
+            slots[index].generation = generation
+        }
+        while target < count {
+            slots.append(Slot(taskID: slots.count, state: .backingOff(until: now), generation: generation))
+        }
+        tick(now, &actions)
+    }
+
+    private mutating func retire(_ index: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        let deadline = now + settings.drainTimeout
+        sendAwayReplacement(index, .terminate, until: deadline, &actions)
+        sendAway(index, .terminate, until: deadline, &actions)
+        slots[index].state = .stopped
+        slots[index].waitsForLeaving = false
+        slots[index].isRetired = true
+    }
+
+    mutating func removeRetired() {
+        while let last = slots.last, last.isRetired, last.isFinal { slots.removeLast() }
+    }
+}

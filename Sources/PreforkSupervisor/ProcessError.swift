@@ -1,0 +1,90 @@
+// Why a managed process cannot be added, started or asked.
+
+public import PreforkSystem
+
+/// An operation on a `ProcessManager` failed. Nothing has changed then, unless the case says so.
+public struct ProcessError: Error, Hashable, Sendable {
+    /// What went wrong.
+    public enum Code: Hashable, Sendable {
+        /// No target has this name.
+        case unknown(String)
+        /// A target has this name already. It and its channels stay as they are.
+        case duplicate(String)
+        /// A name that cannot be one: it is empty.
+        case badName(String)
+        /// The target runs, starts, or waits to be started again.
+        case alreadyRunning(String)
+        /// The target, or one that depends on it, is still in use: it cannot be removed.
+        case inUse(String)
+        /// Targets depend on each other in a circle; `path` names it.
+        case cycle
+        /// The manager is stopping everything at the moment.
+        case stopping
+        /// A dependency of the target cannot become ready: it has failed, crashed or was stopped; `path` names both.
+        case dependencyFailed(String)
+        /// The target ended, or failed, before it was ready.
+        case startFailed(String)
+        /// Not all targets were ready in time. They go on starting.
+        case notReady([String])
+        /// More than one thread: see `SupervisorError.Code.multithreaded`.
+        case multithreaded(threads: Int)
+        /// The caller is a worker, whose supervisor is another process.
+        case alreadyForked
+        /// The manager belongs to another process, or another thread of this one.
+        case wrongOwner
+        /// An operation that waits was called by a hook, which the manager itself is waiting for. `send` does not wait.
+        case calledByHook
+        /// The target's channels could not be made.
+        case channels(String)
+        /// A code was not sent: the supervisor has not read those before.
+        case controlQueueFull(String)
+        /// The kernel refused a process.
+        case fork
+        /// Another system call failed.
+        case system
+    }
+
+    public let code: Code
+    /// How a name was come to, from the target that began it; empty where there is no path.
+    public let path: [String]
+    /// The failed call, for `.fork` and `.system`.
+    public let underlying: SystemError?
+
+    package init(_ code: Code, path: [String] = [], _ underlying: SystemError? = nil) {
+        self.code = code
+        self.path = path
+        self.underlying = underlying
+    }
+
+    package init(_ error: SystemError) {
+        self.init(.system, error)
+    }
+}
+
+extension ProcessError: CustomStringConvertible {
+    public var description: String {
+        switch code {
+        case .unknown(let name):
+            path.count > 1 ? "no target \"\(name)\": \(pathText)" : "no target \"\(name)\""
+        case .duplicate(let name): "a target \"\(name)\" exists"
+        case .badName(let name): "\"\(name)\" cannot be a target's name"
+        case .alreadyRunning(let name): "target \"\(name)\" is running"
+        case .inUse(let name): "target \"\(name)\" is in use"
+        case .cycle: "targets depend on each other: \(pathText)"
+        case .stopping: "everything is being stopped"
+        case .dependencyFailed(let name): "a dependency of \"\(name)\" cannot become ready: \(pathText)"
+        case .startFailed(let name): "target \"\(name)\" ended before it was ready"
+        case .notReady(let names): "not ready in time: \(names.joined(separator: ", "))"
+        case .multithreaded(let threads): "\(SupervisorError(.multithreaded(threads: threads)))"
+        case .alreadyForked: "cannot manage processes in a worker"
+        case .wrongOwner: "a process manager works only in the process, and on the thread, that has made it"
+        case .calledByHook: "a hook must not wait for what waits for it"
+        case .channels(let reason): "no channels: \(reason)"
+        case .controlQueueFull(let name): "the code for \"\(name)\" was not sent: too many are waiting"
+        case .fork: underlying.map { "no process: \($0)" } ?? "no process"
+        case .system: underlying.map { "cannot manage processes: \($0)" } ?? "cannot manage processes"
+        }
+    }
+
+    private var pathText: String { path.joined(separator: " -> ") }
+}

@@ -1,0 +1,49 @@
+// The program's own code at turning points of managed processes.
+
+/// Called by a `ProcessManager`, in its process and on its thread, one after another: they must be quick (after one
+/// second a warning is logged), must not start threads, and must not call what waits (`terminate`, `start`, `joinAll`;
+/// `send` and `launch` do not wait). A hook that throws is reported, and the operation goes on.
+///
+/// Follows liteyuki's Lifespan, whose hooks were given no name and, later, were never called.
+public struct ProcessHooks {
+    /// Before a living target is asked to end, for whatever reason: code 0, code 1, `terminate`, `terminateAll`.
+    public var beforeProcessShutdown: [(_ name: String) throws -> Void] = []
+    /// Before a living target is asked to end because of code 1; after `beforeProcessShutdown`.
+    public var beforeProcessRestart: [(_ name: String) throws -> Void] = []
+    /// A target's process has ended and was reaped: also after a crash.
+    public var afterExit: [(_ name: String, _ exit: TargetExit) throws -> Void] = []
+    /// Everything that happens, as it is logged.
+    public var onReport: [(_ report: TargetReport) -> Void] = []
+    /// A `beforeProcessRestart` that throws prevents that restart: the process goes on.
+    public var throwingPreventsRestart = false
+
+    public init() {}
+}
+
+/// One of the hooks, in reports.
+public enum ProcessHook: String, Hashable, Sendable {
+    case beforeProcessShutdown, beforeProcessRestart, afterExit
+}
+
+/// A fact about a managed process.
+public enum TargetReport: Equatable, Sendable {
+    case forked(name: String, pid: Int32, generation: Int)
+    case forkFailed(name: String, reason: String, retryIn: Duration)
+    case ready(name: String, pid: Int32, after: Duration)
+    /// It is asked to end (SIGTERM), for good or to be restarted.
+    case stopping(name: String, isRestart: Bool)
+    /// It gets SIGKILL.
+    case killing(name: String, pid: Int32, TargetKillReason)
+    case exited(TargetExit)
+    /// It will not be started: what it depends on has failed, crashed or was stopped.
+    case dependencyFailed(name: String, dependency: String)
+    /// A control code that has no meaning, or none while everything is stopped. `count` is that of the target.
+    case ignoredCode(name: String, code: UInt8, count: Int)
+    /// A packet on the control line that no process of this package sends.
+    case strayControlPacket(bytes: Int)
+    case hookFailed(name: String, ProcessHook, error: String)
+    case hookWasSlow(name: String, ProcessHook, took: Duration)
+    case restartPrevented(name: String)
+    /// Everything ends because this target crashed.
+    case treeCrashed(name: String)
+}

@@ -1,0 +1,85 @@
+// Workers that go because they have had their share.
+
+import PreforkSystem
+
+/// Why a worker was recycled.
+public enum RecyclingReason: String, Hashable, Sendable {
+    case requests, lifetime, memory
+}
+
+/// What a worker may do, live and take before another one takes its place.
+///
+/// The replacement is ready first, and never more than `atOnce` slots are being recycled, however their limits fall
+/// together (gunicorn #3427: jitter alone does not keep workers from going all at once).
+public struct RecyclingPolicy: Equatable, Sendable {
+    /// Requests, as counted by `Worker.countRequest`.
+    public var requests: Int?
+    /// From being ready.
+    public var lifetime: Duration?
+    /// Bytes of resident memory.
+    public var memory: Int?
+    /// Each limit is drawn anew for each worker between itself and so much of itself less, 0 ... 1.
+    public var jitter: Double
+    /// How many slots at a time.
+    public var atOnce: Int
+
+    public init(
+        requests: Int? = nil, lifetime: Duration? = nil, memory: Int? = nil, jitter: Double = 0.1, atOnce: Int = 1
+    ) {
+        self.requests = requests.map { max(1, $0) }
+        self.lifetime = lifetime.map { max(.milliseconds(1), $0) }
+        self.memory = memory.map { max(1, $0) }
+        self.jitter = min(max(jitter, 0), 1)
+        self.atOnce = max(1, atOnce)
+    }
+
+    /// Whether somebody has to look at the workers; a lifetime needs a deadline only.
+    var needsSamples: Bool { requests != nil || memory != nil }
+
+    func jittered(_ limit: Double, using random: inout some RandomNumberGenerator) -> Double {
+        // Below 2^63, so that it can be any integer's.
+        min(max(1, limit * (1 - jitter * Double.random(in: 0...1, using: &random))), 9e18)
+    }
+}
+
+extension WorkerLife {
+    func reasonToGo(_ sample: WorkerSample) -> RecyclingReason? {
+        if let requestLimit, sample.requests >= requestLimit { return .requests }
+        if let memoryLimit, let memory = sample.memory, memory >= memoryLimit { return .memory }
+        return nil
+    }
+}
+
+extension Pool {
+    var recyclingInHand: Int {
+        slots.count { if case .recycling = $0.replacement?.cause { true } else { false } }
+    }
+
+    /// Begins with as many as may go now, those with the lowest task IDs first. Not during a reload, which replaces all.
+    mutating func startRecycling(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard phase == .running, reload == nil, !lives.isEmpty else { return }
+        var begun = false
+        var inHand = recyclingInHand
+        for index in slots.indices where inHand < settings.recycling.atOnce {
+            guard slots[index].isReady, slots[index].replacement == nil, let worker = slots[index].worker,
+                var life = lives[worker.spawn], life.postponedTo ?? now <= now
+            else { continue }
+            if life.isDue == nil, let end = life.end, end <= now { life.isDue = .lifetime }
+            guard let reason = life.isDue else { continue }
+            lives[worker.spawn] = life
+            replace(index, for: .recycling(reason), generation: worker.generation, now)
+            actions.append(.report(.recycling(taskID: index, pid: worker.pid, reason)))
+            inHand += 1
+            begun = true
+        }
+        if begun { tick(now, &actions) }
+    }
+
+    /// After a replacement failed: the old worker serves on, and the next try waits.
+    mutating func postponeRecycling(_ index: Int, _ now: MonotonicInstant) {
+        guard let worker = slots[index].worker else { return }
+        slots[index].record.countDeath(wasReady: false, uptime: .zero, at: now, policy: settings.restarts)
+        let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
+        lives[worker.spawn]?.postponedTo = now + delay
+    }
+}

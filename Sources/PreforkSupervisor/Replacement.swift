@@ -1,0 +1,53 @@
+// Workers beside a slot's present one: who comes, and who goes.
+
+import PreforkSystem
+
+/// Why a worker that serves is replaced.
+public enum ReplacementCause: Hashable, Sendable {
+    case reload
+    /// It has had its share of requests, time or memory.
+    case recycling(RecyclingReason)
+    /// An operator asked for it.
+    case asked
+}
+
+/// A worker that boots while the one whose place it is to take still serves.
+struct Replacement: Equatable {
+    enum Stage: Equatable {
+        case due(MonotonicInstant)
+        /// The supervisor was asked for the fork.
+        case forking(spawn: UInt64)
+        case booting(WorkerProcess, deadline: MonotonicInstant)
+        case killed(WorkerProcess, KillReason)
+    }
+
+    var stage: Stage
+    var cause: ReplacementCause
+    var generation: Int
+
+    var worker: WorkerProcess? {
+        switch stage {
+        case .booting(let worker, _), .killed(let worker, _): worker
+        case .due, .forking: nil
+        }
+    }
+
+    var killReason: KillReason? { if case .killed(_, let reason) = stage { reason } else { nil } }
+
+    var deadline: MonotonicInstant? {
+        switch stage {
+        case .due(let instant): instant
+        case .booting(_, let deadline): deadline
+        case .forking, .killed: nil
+        }
+    }
+}
+
+/// A worker that was asked to end, whose place another one has.
+struct LeavingWorker: Equatable {
+    var worker: WorkerProcess
+    /// When it is killed.
+    var deadline: MonotonicInstant
+    var wasReady: Bool
+    var killReason: KillReason?
+}

@@ -1,0 +1,42 @@
+// How a target's crashes count, and when there were too many.
+
+import PreforkSystem
+
+/// The history of one target as far as its restarts depend on it: the same rules as for a worker's slot.
+struct RestartScore: Equatable {
+    enum Verdict: Equatable {
+        case restart(in: Duration)
+        case giveUp
+    }
+
+    private var record = SlotRecord()
+    /// Restarts after a crash of a process that had been ready.
+    private var counted = 0
+
+    /// Every restart after a crash, for reports.
+    var restarts: Int { record.restarts }
+
+    mutating func becameReady() {
+        record.workerBecameReady()
+    }
+
+    /// Counts a crash.
+    mutating func judge(
+        wasReady: Bool, uptime: Duration, at now: MonotonicInstant, policy: RestartPolicy,
+        using random: inout some RandomNumberGenerator
+    ) -> Verdict {
+        record.countDeath(wasReady: wasReady, uptime: uptime, at: now, policy: policy)
+        if wasReady {
+            counted += 1
+            if counted > policy.limit || record.exceeds(policy.window, at: now) { return .giveUp }
+        } else if record.bootFailures > policy.bootLimit {
+            return .giveUp
+        }
+        return .restart(in: record.nextDelay(policy.backoff, at: now, using: &random))
+    }
+
+    /// How long to wait after the kernel refused a fork.
+    mutating func delayAfterRefusedFork(using random: inout some RandomNumberGenerator) -> Duration {
+        record.nextForkDelay(Backoff(), using: &random)
+    }
+}

@@ -1,0 +1,83 @@
+// Making workers, and signalling them.
+
+import PreforkSystem
+
+/// How a fork came out, on either side of it.
+enum ForkResult {
+    case parent(PoolEvent)
+    case child(WorkerSeat)
+}
+
+extension Supervisor {
+    func fork(slot: Int, spawn: UInt64, generation: Int) -> ForkResult {
+        var info = WorkerInfo(taskID: slot, generation: generation, pid: nil)
+        configuration.hooks.beforeFork?(info)
+        let threads = threadCount()
+        guard threads == 1 else {
+            let error = SupervisorError(.multithreaded(threads: threads))
+            return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
+        }
+        guard let line = workers.takeLine(of: scoreboard.lines) else {
+            return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(scoreboard.lines) workers live already"))
+        }
+        scoreboard.linesInUse = workers.linesInUse
+        let mask = SignalMask.block(.all)
+        do {
+            switch try forkProcess() {
+            case .parent(let child):
+                SignalMask.restore(mask)
+                adopt(child, spawn: spawn, slot: slot, line: line)
+                return .parent(.forked(slot: slot, pid: child, spawn: spawn))
+            case .child:
+                info.pid = CurrentProcess.pid
+                return .child(becomeWorker(info, spawn: spawn, line: line))
+            }
+        } catch {
+            SignalMask.restore(mask)
+            workers.freeLine(line)
+            return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
+        }
+    }
+
+    private func adopt(_ pid: Int32, spawn: UInt64, slot: Int, line: Int) {
+        var child = ChildProcess(pid: pid)
+        if let pidfd = child.pidfdNumber {
+            do {
+                try epoll.add(pidfd, .readable, word: spawn)
+            } catch {
+                // ENOMEM or the user's watch limit: without its pidfd the child is still heard of by SIGCHLD.
+                child = ChildProcess(withoutPidfd: pid)
+            }
+        }
+        workers.insert(child, spawn: spawn, slot: slot, line: line)
+    }
+
+    /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
+    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int) -> WorkerSeat {
+        let unneeded = leaveToChild() + (targets?.leaveToChild() ?? [])
+        guard becomeChild(of: pid, closing: unneeded) else { exitChild(code: 0) }
+        TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
+        configuration.hooks.afterFork?(info)
+        return WorkerSeat(
+            info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
+            heartbeatPeriod: configuration.hangs.map { $0.soft / 3 }, spawn: spawn, news: news.descriptor.number)
+    }
+
+    /// In a child, a worker or a managed one: what it must not keep open. It never frees the supervisor, whose
+    /// descriptors are closed by number: the numbers will belong to others when an owner would close them again.
+    func leaveToChild() -> [Int32] {
+        _ = Unmanaged.passRetained(self)
+        return workers.pidfds + [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
+    }
+
+    func send(_ signal: Signal, to spawn: UInt64) {
+        guard let entry = workers[spawn] else { return }
+        // Before the signal: the worker asks whether it was the supervisor who sent it.
+        if signal == .terminate || signal == .interrupt { scoreboard.setLeaving(line: entry.line) }
+        do {
+            try entry.child.send(signal)
+        } catch {
+            log(LogLine(level: .error, text: "worker \(entry.slot) cannot be signalled: \(error)"))
+        }
+    }
+}

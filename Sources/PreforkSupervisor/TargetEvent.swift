@@ -1,0 +1,36 @@
+// What can happen to managed processes, and what they can want done about it.
+
+import PreforkSystem
+
+/// Something that happened, told to `TargetTable.handle`. Targets are named by their numbers.
+enum TargetEvent: Equatable {
+    /// A deadline may have passed.
+    case tick
+    /// The program wants it to run, and what it depends on.
+    case start(Int)
+    /// The kernel made the process that was asked for.
+    case forked(Int, pid: Int32, spawn: UInt64)
+    /// The kernel, or the check before it, refused.
+    case forkFailed(Int, reason: String)
+    /// The process says that it is ready.
+    case ready(Int, spawn: UInt64)
+    /// The process was reaped.
+    case exited(Int, ProcessExit)
+    /// A code came on the control line: 0 stops, 1 restarts, others are counted.
+    case control(Int, code: UInt8)
+    /// The hooks of an order have run; `isPrevented`: they do not want it.
+    case proceed(Int, TargetOrder, deadline: MonotonicInstant, isPrevented: Bool)
+    /// The program wants it to end within a time, and not to come back.
+    case stop(Int, within: Duration?)
+    /// Everything ends, within one time for all of them; nil: the longest of their own.
+    case stopAll(within: Duration?)
+}
+
+/// Something to be done, carried out by `TargetRunner`.
+enum TargetAction: Equatable {
+    case fork(Int, spawn: UInt64, generation: Int)
+    /// Run the hooks, then tell `.proceed`.
+    case hooks(Int, TargetOrder, deadline: MonotonicInstant)
+    case signal(Int, Signal)
+    case report(TargetReport)
+}

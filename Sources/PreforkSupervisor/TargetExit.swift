@@ -1,0 +1,61 @@
+// The report of a managed process's end.
+
+public import PreforkSystem
+
+/// How one managed process ended: for `ProcessHooks.afterExit`, the log, and whoever terminated it.
+public struct TargetExit: Equatable, Sendable {
+    public var name: String
+    public var pid: Int32
+    /// 1 for the target's first process.
+    public var generation: Int
+    /// Exit code, or signal and core flag.
+    public var status: ExitStatus
+    /// From fork to end.
+    public var uptime: Duration
+    /// Whether it had become ready.
+    public var wasReady: Bool
+    /// Why the supervisor killed it (SIGKILL); nil when it did not have to.
+    public var killReason: TargetKillReason?
+    /// Processor time and peak memory.
+    public var usage: ResourceUsage
+    /// What follows from it.
+    public var consequence: TargetConsequence
+}
+
+/// What the end of a managed process leads to.
+public enum TargetConsequence: Hashable, Sendable {
+    /// Nothing: it ended with exit code 0, or was asked to end.
+    case none
+    /// It crashed, and its failure action says that nothing follows.
+    case ignored
+    /// It was asked to restart, or its failure action says so; `number` counts the restarts after crashes.
+    case restart(in: Duration, number: Int)
+    /// Its restart policy allows no further restart.
+    case failed
+    /// It crashed, and everything ends with it.
+    case crashTree
+}
+
+/// A managed process as its manager sees it.
+public struct TargetStatus: Equatable, Sendable {
+    public var name: String
+    public var phase: TargetPhase
+    /// It has ended with exit code 0 since it was last started: its work is done.
+    public var isCompleted: Bool
+    /// Why it was not started: this dependency cannot become ready.
+    public var missingDependency: String?
+    /// Of the process that lives; nil while none does.
+    public var pid: Int32?
+    /// How many processes the target has had.
+    public var generation: Int
+    /// Restarts after crashes.
+    public var restarts: Int
+    /// Control codes other than 0 and 1, which were ignored.
+    public var ignoredCodes: Int
+    /// How its last process ended; nil before the first end.
+    public var lastExit: TargetExit?
+
+    /// Whether those that depend on it may start.
+    package var isReady: Bool { phase == .running || phase == .stopped && isCompleted }
+    package var isAtRest: Bool { phase == .stopped || phase == .failed }
+}

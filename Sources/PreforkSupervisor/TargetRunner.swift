@@ -1,0 +1,367 @@
+// Managed processes in the kernel: waits for their news, asks the table what follows, and does it.
+
+package import PreforkSystem
+
+/// Forks the targets of a manager and watches them, by an epoll of its own, on the thread that has made it.
+///
+/// It has no loop: somebody calls `turn`, or waits for `epollNumber` to be readable and for `nextDeadline`, and then
+/// calls it. A worker pool's supervisor does the latter (see `TargetHost`).
+package final class TargetRunner {
+    enum Source {
+        static let news: UInt64 = 1 << 32
+        static let control: UInt64 = 2 << 32
+        static let signals: UInt64 = 3 << 32
+        // Below: the number of the target whose pidfd is readable.
+    }
+
+    /// A target's body, in its process: it returns the exit code.
+    package typealias Body = (TargetSeat) -> Int32
+
+    private let owner = (process: ForkCount.current, thread: currentThreadNumber)
+    let pid = CurrentProcess.pid
+    let epoll: Epoll
+    private var events = EpollEventBuffer(capacity: 64)
+    let news: EventCounter
+    let inbox: ControlInbox
+    /// A pipe that nobody writes to: its reading end, which targets keep, tells them when the writing end is gone.
+    let lifeline: Descriptor
+    let lifelineHold: Descriptor
+    var table: TargetTable
+    var children: [Int: ChildProcess] = [:]
+    var scoreboards: [Int: Scoreboard] = [:]
+    var bodies: [Int: Body] = [:]
+    private var queue: [TargetEvent] = []
+    private var isHandling = false
+    private var hooksRunning = 0
+    var lastForkError: ProcessError?
+    /// While `run` runs.
+    var signals: StopSignals?
+    var wasStopped = false
+    private let standardError = StandardErrorLog()
+    /// The pool's supervisor, where there is one: what a managed process must not keep of it.
+    var host: TargetHost?
+
+    package var hooks: ProcessHooks
+    /// Takes the log's lines; nil: standard error.
+    package var log: (@Sendable (LogLine) -> Void)?
+    /// Called for each end before the hooks are.
+    package var onExit: ((TargetExit) -> Void)?
+
+    /// - Throws: `.alreadyForked`, `.system`.
+    package init(hooks: ProcessHooks) throws(ProcessError) {
+        if TaskIdentity.current != nil || ThreadLoop.current != nil { throw ProcessError(.alreadyForked) }
+        self.hooks = hooks
+        table = TargetTable(seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
+        do {
+            epoll = try Epoll()
+            news = try EventCounter()
+            inbox = try ControlInbox()
+            let pipe = try makePipe()
+            lifeline = Descriptor(owning: pipe.reading)
+            lifelineHold = Descriptor(owning: pipe.writing)
+            try epoll.add(news.descriptor.number, .readable, word: Source.news)
+            try epoll.add(inbox.receiving, .readable, word: Source.control)
+        } catch {
+            throw ProcessError(error)
+        }
+        CurrentProcess.keepStatusOfChildren()
+    }
+
+    /// Whether the caller may use it: a forked child has a copy, and another thread only a reference.
+    package var isOwned: Bool { owner == (ForkCount.current, currentThreadNumber) }
+
+    package func checkOwner() throws(ProcessError) {
+        guard isOwned else { throw ProcessError(.wrongOwner) }
+    }
+
+    /// - Throws: `.calledByHook`, `.wrongOwner`: the caller must not wait here.
+    package func checkMayWait() throws(ProcessError) {
+        try checkOwner()
+        if hooksRunning > 0 || isHandling { throw ProcessError(.calledByHook) }
+    }
+
+    // Targets
+
+    /// - Throws: `.duplicate`, `.badName`, `.system`.
+    package func add(_ settings: TargetSettings, _ body: @escaping Body) throws(ProcessError) -> ControlLine {
+        let number = try table.add(settings)
+        do throws(SystemError) {
+            scoreboards[number] = try Scoreboard(lines: 1)
+            try raiseDescriptorLimit(to: descriptorNeed)
+        } catch {
+            try? table.remove(settings.name)
+            throw ProcessError(error)
+        }
+        bodies[number] = body
+        return ControlLine(socket: inbox.sending, target: number)
+    }
+
+    /// Of each target the pidfd, and the twelve descriptors that its two channels take; and what a program has besides.
+    var descriptorNeed: UInt64 { UInt64(table.targets.count) * 16 + 256 }
+
+    package func remove(_ name: String) throws(ProcessError) {
+        let number = table.numbers[name]
+        try table.remove(name)
+        guard let number else { return }
+        bodies[number] = nil
+        scoreboards[number] = nil
+    }
+
+    package var statuses: [TargetStatus] { table.inOrder.map(\.status) }
+
+    package func status(of name: String) throws(ProcessError) -> TargetStatus {
+        guard let target = table[name] else { throw ProcessError(.unknown(name)) }
+        return target.status
+    }
+
+    /// Whether the target's process lives; asks the kernel, which knows it before the next `turn` does.
+    package func isAlive(_ name: String) throws(ProcessError) -> Bool {
+        guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
+        guard let child = children[number] else { return false }
+        return !child.hasEnded
+    }
+
+    package func plan() throws(ProcessError) -> DependencyPlan { try table.plan() }
+
+    package var isBusy: Bool { table.isBusy || !queue.isEmpty }
+    package var isStoppingAll: Bool { table.isStoppingAll }
+    /// The target whose crash ended everything; nil since the next start.
+    package var crashed: String? { table.crashed }
+    package var nextDeadline: MonotonicInstant? { queue.isEmpty ? table.nextDeadline : .now }
+
+    // Orders
+
+    /// Starts a target and what it depends on; those whose dependencies are ready have been forked when it returns.
+    ///
+    /// - Throws: `.unknown`, `.cycle`, `.alreadyRunning`, `.stopping`, `.multithreaded`, `.fork`.
+    package func start(_ name: String) throws(ProcessError) {
+        guard let target = table[name] else { throw ProcessError(.unknown(name)) }
+        _ = try table.plan()
+        if table.isStoppingAll { throw ProcessError(.stopping) }
+        switch target.state.phase {
+        case .stopped, .failed, .stopping: break
+        case .starting, .running, .backoff: throw ProcessError(.alreadyRunning(name))
+        }
+        try checkThreads()
+        lastForkError = nil
+        handle(.start(target.number))
+        // It was the caller's order, and the caller can be told: no need to go on trying behind its back.
+        if let error = lastForkError, case .backoff = table[name]?.state {
+            handle(.stop(target.number, within: .zero))
+            throw error
+        }
+    }
+
+    /// Starts every target that does not run or is being stopped, in the order of their dependencies.
+    ///
+    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`: none was started then.
+    package func startAll() throws(ProcessError) {
+        let plan = try table.plan()
+        if table.isStoppingAll { throw ProcessError(.stopping) }
+        try checkThreads()
+        for name in plan.levels.joined() {
+            // One that is being stopped comes back when it has ended; for one that runs this changes nothing.
+            if let target = table[name] { handle(.start(target.number)) }
+        }
+    }
+
+    package func send(_ code: ControlCode, to name: String) throws(ProcessError) {
+        guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
+        // Codes of others that came first are first.
+        readControl()
+        queue.append(.control(number, code: code.rawValue))
+    }
+
+    /// - Returns: false when it has no process and is not to have one.
+    package func stop(_ name: String, within limit: Duration?) throws(ProcessError) -> Bool {
+        guard let target = table[name] else { throw ProcessError(.unknown(name)) }
+        let isAlive = target.state.process != nil
+        handle(.stop(target.number, within: limit))
+        return isAlive
+    }
+
+    package func stopAll(within limit: Duration?) {
+        handle(.stopAll(within: limit))
+    }
+
+    private func checkThreads() throws(ProcessError) {
+        let threads = threadCount()
+        if threads > 1 { throw ProcessError(.multithreaded(threads: threads)) }
+    }
+
+    // Waiting
+
+    package var epollNumber: Int32 { epoll.descriptor.number }
+
+    /// Waits until something happens, at most `limit` (nil: as long as it takes), and does what follows.
+    package func turn(waitingAtMost limit: Duration?) throws(ProcessError) {
+        handleQueue()
+        do throws(SystemError) {
+            try events.wait(epoll, timeout: timeout(limit))
+        } catch {
+            throw ProcessError(error)
+        }
+        for index in 0..<events.count {
+            let word = events[index].word
+            switch word {
+            case Source.news: readNews()
+            case Source.control: readControl()
+            case Source.signals: readSignals()
+            default: reap(Int(word))
+            }
+        }
+        if children.values.contains(where: { $0.pidfdNumber == nil }) { reapWithoutPidfd() }
+        if let deadline = table.nextDeadline, deadline <= .now { handle(.tick) }
+        handleQueue()
+    }
+
+    private func timeout(_ limit: Duration?) -> Int64 {
+        var timeout = limit.map { max(0, $0.saturatedNanoseconds) } ?? -1
+        func atMost(_ nanoseconds: Int64) {
+            timeout = timeout < 0 ? max(0, nanoseconds) : min(timeout, max(0, nanoseconds))
+        }
+        if let deadline = table.nextDeadline { atMost((deadline - .now).saturatedNanoseconds) }
+        // Nobody else hears of the end of a child without a pidfd: SIGCHLD is the program's own.
+        if host == nil, children.values.contains(where: { $0.pidfdNumber == nil }) { atMost(50_000_000) }
+        return timeout
+    }
+
+    private func readNews() {
+        news.clear()
+        for number in children.keys.sorted() { readReadiness(of: number) }
+    }
+
+    private func readReadiness(of number: Int) {
+        guard case .starting(let process, _) = table.targets[number]?.state else { return }
+        if scoreboards[number]?.readySpawn(line: 0) == process.spawn { handle(.ready(number, spawn: process.spawn)) }
+    }
+
+    private func readControl() {
+        for _ in 0..<ControlInbox.packetsPerTurn {
+            // What cannot be received is as good as not sent: the line stays open, and the next turn looks again.
+            guard let received = try? inbox.next() else { return }
+            switch received {
+            case .packet(let packet): queue.append(.control(packet.target, code: packet.code))
+            case .stray(let bytes): tell(.strayControlPacket(bytes: bytes))
+            }
+        }
+    }
+
+    /// SIGCHLD says that somebody has ended: it is what is left for children that have no pidfd.
+    package func reapWithoutPidfd() {
+        for (number, child) in children where child.pidfdNumber == nil { reap(number) }
+    }
+
+    private func reap(_ number: Int) {
+        guard let exit = collect(number) else { return }
+        // It may have become ready and ended between two looks.
+        readReadiness(of: number)
+        handle(.exited(number, exit))
+    }
+
+    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    private func collect(_ number: Int) -> ProcessExit? {
+        // Words of closed pidfds can be left in a batch of events; the target then has no child, or one that lives.
+        guard let child = children[number] else { return nil }
+        let exit: ProcessExit
+        do {
+            guard let found = try child.reap() else { return nil }
+            exit = found
+        } catch {
+            // waitid fails on a child of one's own only when somebody has closed the descriptor under it.
+            exit = ProcessExit(status: .lost, usage: ResourceUsage())
+        }
+        if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
+        children[number] = nil
+        return exit
+    }
+
+    // Doing
+
+    /// Hooks may give orders; those are carried out when the hook's own order is.
+    private func handle(_ event: TargetEvent) {
+        queue.append(event)
+        handleQueue()
+    }
+
+    private func handleQueue() {
+        if isHandling { return }
+        isHandling = true
+        while !queue.isEmpty { perform(table.handle(queue.removeFirst(), at: .now)) }
+        isHandling = false
+    }
+
+    private func perform(_ actions: [TargetAction]) {
+        for action in actions {
+            switch action {
+            case .fork(let number, let spawn, let generation):
+                guard table.isToBeForked(number, at: .now), children[number] == nil else { continue }
+                perform(table.handle(fork(number, spawn: spawn, generation: generation), at: .now))
+            case .hooks(let number, let order, let deadline):
+                let isPrevented = !runHooks(before: order, of: number)
+                let event = TargetEvent.proceed(number, order, deadline: deadline, isPrevented: isPrevented)
+                perform(table.handle(event, at: .now))
+            case .signal(let number, let signal):
+                send(signal, to: number)
+            case .report(let report):
+                tell(report)
+            }
+        }
+    }
+
+    private func send(_ signal: Signal, to number: Int) {
+        scoreboards[number]?.serviceStops = true
+        do {
+            try children[number]?.send(signal)
+        } catch {
+            let name = table.targets[number]?.name ?? "a target"
+            log(LogLine(level: .error, text: "\(name) cannot be signalled: \(error)"))
+        }
+    }
+
+    /// - Returns: false when the order is not to be carried out.
+    private func runHooks(before order: TargetOrder, of number: Int) -> Bool {
+        guard let name = table.targets[number]?.name else { return true }
+        for hook in hooks.beforeProcessShutdown { runHook(.beforeProcessShutdown, of: name) { try hook(name) } }
+        guard order == .restart else { return true }
+        var isWanted = true
+        for hook in hooks.beforeProcessRestart where !runHook(.beforeProcessRestart, of: name, { try hook(name) }) {
+            isWanted = !hooks.throwingPreventsRestart
+        }
+        return isWanted
+    }
+
+    /// - Returns: false when it has thrown.
+    @discardableResult
+    private func runHook(_ hook: ProcessHook, of name: String, _ body: () throws -> Void) -> Bool {
+        let start = MonotonicInstant.now
+        hooksRunning += 1
+        defer {
+            hooksRunning -= 1
+            let took = MonotonicInstant.now - start
+            if took > .seconds(1) { tell(.hookWasSlow(name: name, hook, took: took)) }
+        }
+        do {
+            try body()
+            return true
+        } catch {
+            tell(.hookFailed(name: name, hook, error: "\(error)"))
+            return false
+        }
+    }
+
+    private func tell(_ report: TargetReport) {
+        log(report.line)
+        if case .exited(let exit) = report {
+            onExit?(exit)
+            for hook in hooks.afterExit { runHook(.afterExit, of: exit.name) { try hook(exit.name, exit) } }
+        }
+        hooksRunning += 1
+        for hook in hooks.onReport { hook(report) }
+        hooksRunning -= 1
+    }
+
+    private func log(_ line: LogLine) {
+        if let log { log(line) } else { standardError.write(line) }
+    }
+}

@@ -1,0 +1,31 @@
+// What a new managed process has from its supervisor.
+
+package import PreforkSystem
+
+/// A managed process's end of the supervision. All signals are blocked when it is handed out.
+package struct TargetSeat: Sendable {
+    package let name: String
+    /// 1 for the target's first process.
+    package let generation: Int
+    /// Where it sends codes for itself.
+    package let control: ControlLine
+    /// Reads the end when the supervisor is gone. Never written to.
+    package let supervisorPipe: Int32
+    /// The signals that were blocked before supervision began.
+    package let signalMask: SignalSet
+    /// From SIGTERM to SIGKILL.
+    package let grace: Duration
+    let scoreboard: Scoreboard
+    let spawn: UInt64
+    let news: Int32
+
+    /// Tells the supervisor that this process is ready. A second call has no effect.
+    package func markReady() {
+        guard scoreboard.readySpawn(line: 0) != spawn else { return }
+        scoreboard.setReadySpawn(spawn, line: 0)
+        EventCounter.signal(news)
+    }
+
+    /// Whether the supervisor has asked this process to end.
+    package var isStopRequested: Bool { scoreboard.serviceStops }
+}

@@ -1,0 +1,54 @@
+// What is said of a managed process when it is added.
+
+/// What follows when a managed process crashes: it ended by a signal or with a non-zero exit code, unasked.
+///
+/// Exit code 0 is no crash: the target is done, and what depends on it may start.
+public enum TargetFailureAction: Equatable, Sendable {
+    /// It is reported, and that is all.
+    case ignore
+    /// It is started again, as `RestartPolicy` says: at once, then with growing, random delays. When the policy allows
+    /// no further restart, the target is `.failed` and the others go on.
+    case restart(RestartPolicy)
+    /// As `.restart`; but when the policy allows no further restart, everything ends as with `.crashTree`.
+    case restartThenCrashTree(RestartPolicy)
+    /// Everything that the manager runs is stopped gracefully; beside a worker pool the pool, too. Exit code 70.
+    case crashTree
+
+    var policy: RestartPolicy? {
+        switch self {
+        case .restart(let policy), .restartThenCrashTree(let policy): policy
+        case .ignore, .crashTree: nil
+        }
+    }
+
+    var crashesTree: Bool {
+        switch self {
+        case .crashTree, .restartThenCrashTree: true
+        case .ignore, .restart: false
+        }
+    }
+}
+
+/// When a managed process counts as ready, so that those that depend on it start.
+public enum TargetReadiness: Hashable, Sendable {
+    /// When its body begins; an async body: when it first waits.
+    case automatic
+    /// When its body calls `ready()`.
+    case manual
+}
+
+/// A target as the supervisor knows it.
+package struct TargetSettings: Equatable, Sendable {
+    package var name: String
+    /// Names of targets that must be ready, or have ended with exit code 0, before this one is started.
+    package var dependencies: [String] = []
+    package var onFailure = TargetFailureAction.ignore
+    /// How long it may take to become ready before it is killed, which is a crash; nil: for ever.
+    package var startTimeout: Duration?
+    /// From SIGTERM to SIGKILL.
+    package var grace: Duration = .seconds(10)
+
+    package init(name: String) {
+        self.name = name
+    }
+}

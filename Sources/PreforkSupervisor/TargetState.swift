@@ -1,0 +1,104 @@
+// What a managed process is doing, by cases that have only what is true in them.
+
+import PreforkSystem
+
+/// A process of a target.
+struct TargetProcess: Equatable {
+    var pid: Int32
+    /// Which fork of the manager made it; no two processes share it.
+    var spawn: UInt64
+    var generation: Int
+    var started: MonotonicInstant
+}
+
+/// What is to become of a target that is asked to end.
+package enum TargetOrder: Hashable, Sendable {
+    case stop
+    case restart
+}
+
+/// Why the supervisor killed a managed process.
+public enum TargetKillReason: Hashable, Sendable {
+    /// It was not ready within its start timeout.
+    case startTimeout
+    /// It had not ended when its grace period was over.
+    case grace
+}
+
+/// | state    | leaves it by                                                                              |
+/// |----------|-------------------------------------------------------------------------------------------|
+/// | stopped  | a start, code 1                                                                           |
+/// | waiting  | its dependencies: ready (backoff, at once), unable (failed); a stop, code 0               |
+/// | backoff  | its time (fork, then starting), a stop, code 0 (stopped)                                  |
+/// | starting | ready, its exit, the start timeout (killed), a stop or a code (stopping)                  |
+/// | running  | its exit, a stop or a code (stopping)                                                     |
+/// | stopping | its exit (stopped; backoff, at once, when it is to be restarted), the deadline (killed)   |
+/// | killed   | its exit                                                                                  |
+/// | failed   | a start, code 1; a stop (stopped)                                                         |
+enum TargetState: Equatable {
+    case stopped
+    /// To be started when its dependencies are ready. Part of what the outside calls starting.
+    case waiting
+    case backoff(until: MonotonicInstant)
+    case starting(TargetProcess, deadline: MonotonicInstant)
+    case running(TargetProcess)
+    case stopping(TargetProcess, deadline: MonotonicInstant, then: TargetOrder, wasReady: Bool)
+    /// SIGKILL was sent. `then` is nil for one that nobody had asked to end: its end is a crash.
+    case killed(TargetProcess, TargetKillReason, then: TargetOrder?, wasReady: Bool)
+    case failed
+
+    var process: TargetProcess? {
+        switch self {
+        case .starting(let process, _), .running(let process), .stopping(let process, _, _, _),
+            .killed(let process, _, _, _):
+            process
+        case .stopped, .waiting, .backoff, .failed: nil
+        }
+    }
+
+    var wasReady: Bool {
+        switch self {
+        case .running: true
+        case .stopping(_, _, _, let wasReady), .killed(_, _, _, let wasReady): wasReady
+        case .stopped, .waiting, .backoff, .starting, .failed: false
+        }
+    }
+
+    /// Nothing runs and nothing will, of itself.
+    var isAtRest: Bool { self == .stopped || self == .failed }
+
+    /// When something is due without an event.
+    var deadline: MonotonicInstant? {
+        switch self {
+        case .backoff(let until): until
+        case .starting(_, let deadline), .stopping(_, let deadline, _, _): deadline
+        case .stopped, .waiting, .running, .killed, .failed: nil
+        }
+    }
+
+    var phase: TargetPhase {
+        switch self {
+        case .stopped: .stopped
+        case .waiting, .starting: .starting
+        case .backoff: .backoff
+        case .running: .running
+        case .stopping, .killed: .stopping
+        case .failed: .failed
+        }
+    }
+}
+
+/// What a managed process is doing, as its manager tells.
+public enum TargetPhase: Hashable, Sendable {
+    /// Never started, done (exit code 0), stopped on request, or crashed with `.ignore`.
+    case stopped
+    /// Waiting for its dependencies, or forked and not ready yet.
+    case starting
+    case running
+    /// Asked to end, and not gone yet.
+    case stopping
+    /// Waiting for its next start.
+    case backoff
+    /// Its policy allows no further restart, or a dependency of it cannot become ready.
+    case failed
+}

@@ -1,0 +1,197 @@
+// All decisions about managed processes: a value that turns events into actions and touches nothing else.
+
+import PreforkSystem
+
+/// Every target of a manager. `handle` is the one function that changes their states.
+struct TargetTable: Equatable {
+    private enum Phase: Equatable {
+        case normal
+        /// Until nothing lives any more; nobody may start meanwhile.
+        case stoppingAll
+    }
+
+    private(set) var targets: [Int: ManagedTarget] = [:]
+    private(set) var numbers: [String: Int] = [:]
+    /// In the order in which they were added.
+    private var addOrder: [Int] = []
+    /// In the order of their latest forks.
+    private var forkOrder: [Int] = []
+    private var phase = Phase.normal
+    /// The target whose crash ended everything, since the last start.
+    private(set) var crashed: String?
+    private var nextNumber = 0
+    private var spawns: UInt64 = 0
+    private var random: SplitMix64
+
+    init(seed: UInt64) {
+        random = SplitMix64(seed: seed)
+    }
+
+    subscript(name: String) -> ManagedTarget? { numbers[name].flatMap { targets[$0] } }
+
+    /// In the order in which they were added.
+    var inOrder: [ManagedTarget] { addOrder.compactMap { targets[$0] } }
+
+    var isStoppingAll: Bool { phase == .stoppingAll }
+
+    /// Whether anything lives or is to be started.
+    var isBusy: Bool { targets.values.contains { !$0.state.isAtRest } }
+
+    /// Whether a target that was to be forked still is: hooks that ran meanwhile may have changed that.
+    func isToBeForked(_ number: Int, at now: MonotonicInstant) -> Bool {
+        guard case .backoff(let until) = targets[number]?.state else { return false }
+        return until <= now
+    }
+
+    /// When `tick` is due without another event; nil: never.
+    var nextDeadline: MonotonicInstant? {
+        let earliest = targets.values.lazy.compactMap(\.state.deadline).min()
+        return earliest == .distantFuture ? nil : earliest
+    }
+
+    // The targets themselves
+
+    mutating func add(_ settings: TargetSettings) throws(ProcessError) -> Int {
+        if settings.name.isEmpty { throw ProcessError(.badName(settings.name)) }
+        if numbers[settings.name] != nil { throw ProcessError(.duplicate(settings.name)) }
+        nextNumber += 1
+        targets[nextNumber] = ManagedTarget(number: nextNumber, settings: settings)
+        numbers[settings.name] = nextNumber
+        addOrder.append(nextNumber)
+        return nextNumber
+    }
+
+    mutating func remove(_ name: String) throws(ProcessError) {
+        guard let target = self[name] else { throw ProcessError(.unknown(name)) }
+        let isNeeded = targets.values.contains { $0.name != name && $0.settings.dependencies.contains(name) }
+        guard target.state.isAtRest, !isNeeded else { throw ProcessError(.inUse(name)) }
+        targets[target.number] = nil
+        numbers[name] = nil
+        addOrder.removeAll { $0 == target.number }
+        forkOrder.removeAll { $0 == target.number }
+    }
+
+    /// Checks the dependencies of all targets, and prepares them for `start`.
+    ///
+    /// - Throws: `.unknown`, `.cycle`.
+    mutating func plan() throws(ProcessError) -> DependencyPlan {
+        let plan = try DependencyPlan(inOrder.map { ($0.name, $0.settings.dependencies) })
+        for target in inOrder {
+            targets[target.number]?.dependencies = target.settings.dependencies.compactMap { numbers[$0] }
+        }
+        return plan
+    }
+
+    // Events
+
+    mutating func handle(_ event: TargetEvent, at now: MonotonicInstant) -> [TargetAction] {
+        var actions: [TargetAction] = []
+        switch event {
+        case .tick: tick(now, &actions)
+        case .start(let number): start(number, now, &actions)
+        case .forked(let number, let pid, let spawn):
+            forkOrder.removeAll { $0 == number }
+            forkOrder.append(number)
+            targets[number]?.forked(pid: pid, spawn: spawn, now, &actions)
+        case .forkFailed(let number, let reason): targets[number]?.forkFailed(reason, now, &random, &actions)
+        case .ready(let number, let spawn): targets[number]?.becameReady(spawn: spawn, now, &actions)
+        case .exited(let number, let exit): exited(number, exit, now, &actions)
+        case .control(let number, let code): control(number, code, now, &actions)
+        case .proceed(let number, let order, let deadline, let isPrevented):
+            let isPrevented = isPrevented && phase == .normal
+            targets[number]?.proceed(order, deadline: deadline, isPrevented: isPrevented, now, &actions)
+        case .stop(let number, let within):
+            let deadline = now + (within ?? targets[number]?.settings.grace ?? .zero)
+            targets[number]?.order(.stop, deadline: deadline, now, &actions)
+        case .stopAll(let within): stopAll(within, now, &actions)
+        }
+        settle(now, &actions)
+        return actions
+    }
+
+    /// It and what it depends on, which is started if it does not run.
+    private mutating func start(_ number: Int, _ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        guard phase == .normal else { return }
+        crashed = nil
+        var wanted = [number]
+        var seen: Set<Int> = []
+        while let next = wanted.popLast() {
+            guard seen.insert(next).inserted, let target = targets[next] else { continue }
+            // A dependency that has done its work need not do it again.
+            if next != number, target.satisfiesDependents { continue }
+            targets[next]?.start()
+            wanted += target.dependencies
+        }
+    }
+
+    private mutating func control(
+        _ number: Int, _ code: UInt8, _ now: MonotonicInstant, _ actions: inout [TargetAction]
+    ) {
+        guard let target = targets[number] else { return }
+        let deadline = now + target.settings.grace
+        switch ControlCode(rawValue: code) {
+        case .stop:
+            targets[number]?.order(.stop, deadline: deadline, now, &actions)
+        case .restart where phase == .normal:
+            if target.state.isAtRest {
+                start(number, now, &actions)
+            } else {
+                targets[number]?.order(.restart, deadline: deadline, now, &actions)
+            }
+        default:
+            targets[number]?.ignore(code: code, &actions)
+        }
+    }
+
+    private mutating func exited(
+        _ number: Int, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [TargetAction]
+    ) {
+        guard let consequence = targets[number]?.exited(exit, now, &random, &actions) else { return }
+        guard consequence == .crashTree, phase == .normal, let name = targets[number]?.name else { return }
+        crashed = name
+        actions.append(.report(.treeCrashed(name: name)))
+        stopAll(nil, now, &actions)
+    }
+
+    /// The last one forked is asked first, all of them before any has ended: they share the time.
+    private mutating func stopAll(_ within: Duration?, _ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        guard isBusy else { return }
+        phase = .stoppingAll
+        let alive = targets.values.filter { $0.state.process != nil }
+        let deadline = now + (within ?? alive.map(\.settings.grace).max() ?? .zero)
+        for target in targets.values where target.state.process == nil && !target.state.isAtRest {
+            targets[target.number]?.order(.stop, deadline: deadline, now, &actions)
+        }
+        for number in forkOrder.reversed() where targets[number]?.state.process != nil {
+            targets[number]?.order(.stop, deadline: deadline, now, &actions)
+        }
+    }
+
+    private mutating func tick(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        for number in addOrder { targets[number]?.tick(now, &actions) }
+    }
+
+    /// What follows from the states alone: dependents start or fail, what is due is forked.
+    private mutating func settle(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        var hasChanged = true
+        while hasChanged {
+            hasChanged = false
+            for number in addOrder where targets[number]?.state == .waiting {
+                guard let target = targets[number] else { continue }
+                let needed = target.dependencies.compactMap { targets[$0] }
+                if let unable = needed.first(where: \.isUnableToSatisfy) {
+                    targets[target.number]?.dependencyIsUnable(unable.name, &actions)
+                    hasChanged = true
+                } else if needed.allSatisfy(\.satisfiesDependents) {
+                    targets[target.number]?.dependenciesAreReady(now)
+                }
+            }
+        }
+        for number in addOrder {
+            guard isToBeForked(number, at: now) else { continue }
+            spawns += 1
+            actions.append(.fork(number, spawn: spawns, generation: (targets[number]?.generation ?? 0) + 1))
+        }
+        if phase == .stoppingAll, !isBusy { phase = .normal }
+    }
+}

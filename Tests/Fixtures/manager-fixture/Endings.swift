@@ -1,0 +1,154 @@
+// How managed processes end, and what follows.
+
+import Glibc
+import Prefork
+import PreforkSystem
+
+/// The first program of the README, with something to hear.
+func firstScenario(_ arguments: [String]) throws {
+    let manager = ProcessManager()
+    try manager.addTarget("nonebot") { child in
+        say("\(child.name) heard \(try child.active.receiveBlocking()), generation \(child.generation)")
+        return 0
+    }
+    let channel = try Channel<String>.named("nonebot-active")
+    say("sent \(try channel.trySend("hello"))")
+    say("outcome \(try manager.run())")
+}
+
+/// A crash by code, by signal, by an error; a normal end.
+func endsScenario(_ arguments: [String]) throws {
+    let before = descriptorCount
+    do {
+        let manager = talkingManager()
+        try manager.addTarget("code") { child in 3 }
+        try manager.addTarget("signal") { child in
+            raise(SIGKILL)
+            return 0
+        }
+        try manager.addTarget("error") { child in throw SystemError("open", .notPermitted, on: "/etc/nothing") }
+        try manager.addTarget("done") { child in 0 }
+        try manager.startAll()
+        let exits = try manager.joinAll()
+        for (name, exit) in exits.sorted(by: { $0.key < $1.key }) { say("\(name): \(exit.status) \(exit.consequence)") }
+        for status in try manager.statuses() {
+            say("\(status.name) is \(status.phase) completed \(status.isCompleted)")
+        }
+        say("children \(childCount)")
+    }
+    say("descriptors left \(descriptorCount - before)")
+}
+
+/// A process that takes no notice of SIGTERM.
+func ignoresTermScenario(_ arguments: [String]) throws {
+    let manager = talkingManager(grace: .milliseconds(200))
+    try manager.addTarget("stubborn", TargetOptions(readiness: .manual)) { child in
+        signal(SIGTERM, SIG_IGN)
+        child.ready()
+        sleepForEver()
+    }
+    try manager.startAll(waitingForReadiness: .seconds(20))
+    let exit = try manager.terminate("stubborn")
+    say("\(exit.map { "\($0.status) \($0.killReason.map { "\($0)" } ?? "-") wasReady \($0.wasReady)" } ?? "nil")")
+    say("again \(try manager.terminate("stubborn").map { "\($0)" } ?? "nil")")
+    say("children \(childCount)")
+    try manager.launch("stubborn")
+    let quick = try manager.terminate("stubborn", within: .zero)
+    say("at once \(quick.map { "\($0.status)" } ?? "nil")")
+    try manager.launch("stubborn")
+    let negative = try manager.terminate("stubborn", within: .seconds(-3))
+    say("negative \(negative.map { "\($0.status)" } ?? "nil")")
+}
+
+func startTimeoutScenario(_ arguments: [String]) throws {
+    let manager = talkingManager()
+    var policy = RestartPolicy(bootLimit: 2)
+    policy.backoff.maximum = .zero
+    let options = TargetOptions(onFailure: .restart(policy), readiness: .manual, startTimeout: .milliseconds(50))
+    try manager.addTarget("slow", options) { child in sleepForEver() }
+    try manager.launch("slow")
+    try manager.joinAll()
+    let status = try manager.status(of: "slow")
+    say("\(status.phase) after \(status.generation), \(status.lastExit?.killReason.map { "\($0)" } ?? "-")")
+}
+
+/// A target that crashes as soon as it runs, with no delay, beside one that is well.
+func stormScenario(_ arguments: [String]) throws {
+    let limit = arguments.first.flatMap { Int($0) } ?? 20
+    let manager = ProcessManager(log: { _ in })
+    var policy = RestartPolicy(limit: limit, bootLimit: limit)
+    policy.backoff.maximum = .zero
+    try manager.addTarget("well") { child in sleepForEver() }
+    try manager.addTarget("ill", TargetOptions(onFailure: .restart(policy))) { child in 9 }
+    // With the pidfd of the one that is well.
+    let before = descriptorCount + 1
+    try manager.startAll()
+    let well = try manager.status(of: "well").pid
+    try turn(manager) { try manager.status(of: "ill").phase == .failed }
+    let status = try manager.status(of: "ill")
+    let consequence = status.lastExit.map { "\($0.consequence)" } ?? "-"
+    say("ill \(status.phase) after \(status.generation) processes, \(consequence)")
+    say("well is the same \(try manager.status(of: "well").pid == well) \(try manager.isProcessAlive("well"))")
+    say("children \(childCount), descriptors \(descriptorCount - before)")
+    try manager.terminateAll()
+}
+
+func crashTreeScenario(_ arguments: [String]) throws {
+    let manager = talkingManager()
+    try manager.addTarget("first") { child in sleepForEver() }
+    try manager.addTarget("second") { child in sleepForEver() }
+    try manager.addTarget("vital", TargetOptions(dependencies: ["second"], onFailure: .crashTree)) { child in 4 }
+    let outcome = try manager.run()
+    say("outcome \(outcome) \(outcome.exitCode) children \(childCount)")
+    exit(outcome.exitCode)
+}
+
+func stormTreeScenario(_ arguments: [String]) throws {
+    let manager = ProcessManager(log: { _ in })
+    var policy = RestartPolicy(limit: 2, bootLimit: 2)
+    policy.backoff.maximum = .zero
+    try manager.addTarget("other") { child in sleepForEver() }
+    try manager.addTarget("ill", TargetOptions(onFailure: .restartThenCrashTree(policy))) { child in 4 }
+    let outcome = try manager.run()
+    say("outcome \(outcome) after \(try manager.status(of: "ill").generation), children \(childCount)")
+}
+
+/// Many at once. `stubborn`: none of them hears SIGTERM.
+func hundredScenario(_ arguments: [String]) throws {
+    let count = arguments.first.flatMap { Int($0) } ?? 100
+    let isStubborn = arguments.dropFirst().first == "stubborn"
+    let grace = Duration.milliseconds(1_000)
+    let before = descriptorCount
+    do {
+        let manager = ProcessManager(grace: grace, log: { _ in })
+        for number in 0..<count {
+            try manager.addTarget("t\(number)", TargetOptions(readiness: .manual)) { child in
+                if isStubborn { signal(SIGTERM, SIG_IGN) }
+                child.ready()
+                sleepForEver()
+            }
+        }
+        let start = MonotonicInstant.now
+        try manager.startAll(waitingForReadiness: .seconds(60))
+        let ready = MonotonicInstant.now
+        say("ready \(childCount) after \((ready - start).seconds)")
+        let exits = try manager.terminateAll()
+        let took = MonotonicInstant.now - ready
+        let kills = exits.values.count { $0.killReason == .grace }
+        say("ended \(exits.count), killed \(kills), children \(childCount)")
+        // One grace period, and as much again for a busy machine: never one for each.
+        say("within the grace period \(took < grace * 3) (took \(took.seconds))")
+    }
+    say("descriptors left \(descriptorCount - before)")
+}
+
+/// The last reference goes while a target lives.
+func letGoScenario(_ arguments: [String]) throws {
+    do {
+        let manager = ProcessManager(log: { _ in })
+        try manager.addTarget("left") { child in sleepForEver() }
+        try manager.startAll()
+        say("children \(childCount)")
+    }
+    say("children \(childCount)")
+}

@@ -1,0 +1,318 @@
+// The decisions about managed processes, event by event, without a process.
+
+import PreforkSystem
+import Testing
+
+@testable import PreforkSupervisor
+
+private let start = MonotonicInstant(nanoseconds: 1_000_000_000)
+private let success = ProcessExit(status: .exited(code: 0), usage: ResourceUsage())
+private let failure = ProcessExit(status: .exited(code: 3), usage: ResourceUsage())
+private let terminated = ProcessExit(status: .signaled(.terminate, coreDumped: false), usage: ResourceUsage())
+
+/// A table with a clock, the forks and the hooks that the runner would carry out.
+private struct TableDriver {
+    var table = TargetTable(seed: 1)
+    var now = start
+    var nextPID: Int32 = 100
+    /// What has been done, in short.
+    var done: [String] = []
+    var preventsRestarts = false
+
+    mutating func add(_ name: String, _ change: (inout TargetSettings) -> Void = { _ in }) throws {
+        var settings = TargetSettings(name: name)
+        change(&settings)
+        _ = try table.add(settings)
+        _ = try? table.plan()
+    }
+
+    mutating func handle(_ event: TargetEvent) {
+        perform(table.handle(event, at: now))
+    }
+
+    private mutating func perform(_ actions: [TargetAction]) {
+        for action in actions {
+            switch action {
+            case .fork(let number, let spawn, let generation):
+                guard table.isToBeForked(number, at: now) else { continue }
+                nextPID += 1
+                done.append("fork \(name(number)) \(generation)")
+                perform(table.handle(.forked(number, pid: nextPID, spawn: spawn), at: now))
+            case .hooks(let number, let order, let deadline):
+                done.append("hooks \(name(number)) \(order)")
+                let isPrevented = order == .restart && preventsRestarts
+                perform(table.handle(.proceed(number, order, deadline: deadline, isPrevented: isPrevented), at: now))
+            case .signal(let number, let signal):
+                done.append("\(signal) \(name(number))")
+            case .report:
+                break
+            }
+        }
+    }
+
+    private func name(_ number: Int) -> String { table.targets[number]?.name ?? "?" }
+
+    func number(_ name: String) -> Int { table.numbers[name] ?? -1 }
+    func state(_ name: String) -> TargetState? { table[name]?.state }
+    func phase(_ name: String) -> TargetPhase? { state(name)?.phase }
+
+    mutating func launch(_ name: String) { handle(.start(number(name))) }
+
+    mutating func ready(_ name: String) {
+        guard let process = state(name)?.process else { return }
+        handle(.ready(number(name), spawn: process.spawn))
+    }
+
+    mutating func run(_ names: String...) {
+        for name in names {
+            launch(name)
+            ready(name)
+        }
+    }
+
+    mutating func exit(_ name: String, _ exit: ProcessExit) { handle(.exited(number(name), exit)) }
+    mutating func code(_ code: UInt8, _ name: String) { handle(.control(number(name), code: code)) }
+
+    mutating func pass(_ duration: Duration) {
+        now = now + duration
+        handle(.tick)
+    }
+
+    mutating func take() -> [String] {
+        defer { done = [] }
+        return done
+    }
+}
+
+private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
+    var policy = RestartPolicy(limit: limit, bootLimit: bootLimit)
+    policy.backoff.maximum = .zero
+    return policy
+}
+
+@Suite(.timeLimit(.minutes(2))) struct TargetTableTests {
+    @Test func aTargetIsForkedReadyStoppedAndReaped() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        #expect(driver.phase("a") == .stopped)
+        driver.launch("a")
+        #expect(driver.phase("a") == .starting)
+        driver.ready("a")
+        #expect(driver.phase("a") == .running)
+        driver.handle(.stop(driver.number("a"), within: nil))
+        #expect(driver.phase("a") == .stopping)
+        driver.exit("a", terminated)
+        #expect(driver.phase("a") == .stopped)
+        #expect(driver.take() == ["fork a 1", "hooks a stop", "SIGTERM a"])
+        #expect(!driver.table.isBusy)
+    }
+
+    @Test func theGracePeriodEndsWithAKillAndOnlyOne() throws {
+        var driver = TableDriver()
+        try driver.add("a") { $0.grace = .seconds(10) }
+        driver.run("a")
+        driver.code(0, "a")
+        driver.pass(.seconds(9))
+        #expect(!driver.take().contains("SIGKILL a"))
+        driver.pass(.seconds(1))
+        driver.pass(.seconds(100))
+        #expect(driver.take() == ["SIGKILL a"])
+        #expect(driver.table.nextDeadline == nil)
+    }
+
+    @Test func codeOneRestartsAndCodeOneAfterZeroStartsAgain() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        driver.run("a")
+        driver.code(1, "a")
+        driver.exit("a", terminated)
+        #expect(driver.take() == ["fork a 1", "hooks a restart", "SIGTERM a", "fork a 2"])
+        driver.code(0, "a")
+        driver.exit("a", terminated)
+        #expect(driver.phase("a") == .stopped)
+        driver.code(1, "a")
+        #expect(driver.take().last == "fork a 3")
+    }
+
+    @Test func ofTwoOrdersTheLaterOneCounts() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        driver.run("a")
+        driver.code(1, "a")
+        driver.code(0, "a")
+        driver.exit("a", terminated)
+        #expect(driver.phase("a") == .stopped)
+        driver.code(1, "a")
+        driver.code(0, "a")
+        driver.code(1, "a")
+        driver.exit("a", terminated)
+        #expect(driver.phase("a") == .starting)
+    }
+
+    @Test func otherCodesAreCountedAndChangeNothing() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        driver.run("a")
+        let before = driver.state("a")
+        for code in UInt8(2)...255 { driver.code(code, "a") }
+        #expect(driver.state("a") == before)
+        #expect(driver.table["a"]?.ignoredCodes == 254)
+    }
+
+    @Test func aPreventedRestartLeavesTheProcessAlone() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        driver.run("a")
+        driver.preventsRestarts = true
+        driver.code(1, "a")
+        #expect(driver.phase("a") == .running)
+        #expect(!driver.take().contains("SIGTERM a"))
+    }
+
+    @Test func crashesFollowTheFailureAction() throws {
+        var driver = TableDriver()
+        try driver.add("ignored")
+        try driver.add("restarted") { $0.onFailure = .restart(quick(limit: 2)) }
+        driver.run("ignored", "restarted")
+        driver.exit("ignored", failure)
+        #expect(driver.phase("ignored") == .stopped)
+        for _ in 0..<2 {
+            driver.exit("restarted", failure)
+            #expect(driver.phase("restarted") == .starting)
+            driver.ready("restarted")
+        }
+        driver.exit("restarted", failure)
+        #expect(driver.phase("restarted") == .failed)
+        #expect(driver.table["restarted"]?.lastExit?.consequence == .failed)
+        // A start by somebody begins anew.
+        driver.launch("restarted")
+        driver.ready("restarted")
+        driver.exit("restarted", failure)
+        #expect(driver.phase("restarted") == .starting)
+    }
+
+    @Test func exitCodeZeroIsNoCrash() throws {
+        var driver = TableDriver()
+        try driver.add("a") { $0.onFailure = .restart(quick()) }
+        driver.run("a")
+        driver.exit("a", success)
+        #expect(driver.phase("a") == .stopped)
+        #expect(driver.table["a"]?.isCompleted == true)
+    }
+
+    @Test func aVitalTargetsCrashStopsTheOthersAndRestartsAreRefusedMeanwhile() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        try driver.add("b")
+        try driver.add("vital") { $0.onFailure = .crashTree }
+        driver.run("a", "b", "vital")
+        _ = driver.take()
+        driver.exit("vital", failure)
+        #expect(driver.take() == ["hooks b stop", "SIGTERM b", "hooks a stop", "SIGTERM a"])
+        #expect(driver.table.crashed == "vital")
+        driver.code(1, "a")
+        driver.launch("vital")
+        driver.exit("a", terminated)
+        driver.exit("b", terminated)
+        #expect(!driver.table.isBusy)
+        #expect(!driver.table.isStoppingAll)
+        driver.launch("vital")
+        #expect(driver.phase("vital") == .starting)
+        #expect(driver.table.crashed == nil)
+    }
+
+    @Test func stopAllAsksInReverseAndSharesOneDeadline() throws {
+        var driver = TableDriver()
+        for name in ["a", "b", "c"] { try driver.add(name) { $0.grace = .seconds(name == "b" ? 20 : 5) } }
+        driver.run("b", "a", "c")
+        _ = driver.take()
+        driver.handle(.stopAll(within: nil))
+        #expect(driver.take().filter { $0.hasPrefix("SIGTERM") } == ["SIGTERM c", "SIGTERM a", "SIGTERM b"])
+        #expect(driver.table.nextDeadline == start + .seconds(20))
+        driver.handle(.stopAll(within: .seconds(1)))
+        #expect(driver.table.nextDeadline == start + .seconds(1))
+        driver.pass(.seconds(1))
+        #expect(driver.take().filter { $0.hasPrefix("SIGKILL") }.count == 3)
+    }
+
+    @Test func noTimeMeansAKillAtOnce() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        driver.run("a")
+        _ = driver.take()
+        driver.handle(.stop(driver.number("a"), within: .seconds(-5)))
+        #expect(driver.take() == ["hooks a stop", "SIGKILL a"])
+    }
+
+    @Test func dependentsWaitForReadinessOrForExitCodeZero() throws {
+        var driver = TableDriver()
+        try driver.add("web") { $0.dependencies = ["cache", "migration"] }
+        try driver.add("cache")
+        try driver.add("migration")
+        _ = try driver.table.plan()
+        driver.launch("web")
+        #expect(driver.take().sorted() == ["fork cache 1", "fork migration 1"])
+        driver.ready("cache")
+        #expect(driver.take().isEmpty)
+        driver.exit("migration", success)
+        #expect(driver.take() == ["fork web 1"])
+    }
+
+    @Test func dependentsOfWhatCannotBecomeReadyFail() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        try driver.add("b") { $0.dependencies = ["a"] }
+        try driver.add("c") { $0.dependencies = ["b"] }
+        _ = try driver.table.plan()
+        driver.launch("c")
+        driver.exit("a", failure)
+        #expect(driver.phase("b") == .failed && driver.phase("c") == .failed)
+        #expect(driver.table["c"]?.missingDependency == "b")
+        #expect(!driver.table.isBusy)
+    }
+
+    @Test func aRefusedForkIsTriedAgainLater() throws {
+        var table = TargetTable(seed: 1)
+        let number = try table.add(TargetSettings(name: "a"))
+        guard case .fork = table.handle(.start(number), at: start).last else { throw ProcessError(.fork) }
+        let actions = table.handle(.forkFailed(number, reason: "EAGAIN"), at: start)
+        #expect(!actions.contains { if case .fork = $0 { true } else { false } })
+        let deadline = try #require(table.nextDeadline)
+        #expect(deadline >= start + .milliseconds(50))
+        #expect(table.handle(.tick, at: deadline).contains { if case .fork = $0 { true } else { false } })
+    }
+
+    /// Whatever comes in whatever order: no state traps, each fork follows an end, and a stop of all ends all.
+    @Test(arguments: 0..<200) func anyOrderOfEventsEndsInRestAfterStopAll(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        var driver = TableDriver()
+        let names = ["a", "b", "c", "d"]
+        for (index, name) in names.enumerated() {
+            try driver.add(name) { settings in
+                settings.onFailure = [.ignore, .restart(quick(limit: 3)), .crashTree, .restart(RestartPolicy())][index]
+                if index > 0, Bool.random(using: &random) { settings.dependencies = [names[index - 1]] }
+                settings.startTimeout = index == 1 ? .seconds(1) : nil
+            }
+        }
+        _ = try driver.table.plan()
+        for _ in 0..<300 {
+            let name = names.randomElement(using: &random)!
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0: driver.launch(name)
+            case 1: driver.ready(name)
+            case 2: driver.exit(name, [success, failure, terminated].randomElement(using: &random)!)
+            case 3: driver.code(UInt8.random(in: 0...2, using: &random), name)
+            case 4:
+                let limit = Duration.milliseconds(Int64.random(in: -1...5, using: &random))
+                driver.handle(.stop(driver.number(name), within: limit))
+            case 5: driver.pass(.milliseconds(Int64.random(in: 0...2_000, using: &random)))
+            case 6: driver.handle(.exited(driver.number(name) + 17, failure))
+            default: driver.handle(.stopAll(within: .seconds(1)))
+            }
+        }
+        driver.handle(.stopAll(within: .zero))
+        for name in names where driver.state(name)?.process != nil { driver.exit(name, terminated) }
+        #expect(!driver.table.isBusy, "seed \(seed)")
+        #expect(names.allSatisfy { driver.state($0)?.isAtRest == true }, "seed \(seed)")
+    }
+}
