@@ -97,6 +97,9 @@ let package = Package(
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program(
+            "host-fixture", path: "Tests/Fixtures/host-fixture",
+            on: ["PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
+        program(
             "manager-fixture", path: "Tests/Fixtures/manager-fixture",
             on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         .executableTarget(
@@ -109,9 +112,9 @@ let package = Package(
         .target(
             name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
             path: "Tests/BackendSuite", swiftSettings: settings),
-        tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
+        tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "host-fixture"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
-        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
+        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "host-fixture"]),
         tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(

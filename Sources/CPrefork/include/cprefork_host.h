@@ -1,0 +1,87 @@
+// What ties a supervisor to its host: identity, process titles, processors, strangers, stack dumps.
+#ifndef CPREFORK_HOST_H
+#define CPREFORK_HOST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+// ---- identity -------------------------------------------------------------------------------------------------
+// Declared by glibc under _GNU_SOURCE only, or variadic.
+
+int cprefork_set_groups(const gid_t *groups, size_t count);
+int cprefork_set_all_group_ids(gid_t real, gid_t effective, gid_t saved);
+int cprefork_set_all_user_ids(uid_t real, uid_t effective, uid_t saved);
+int cprefork_all_user_ids(uid_t *real, uid_t *effective, uid_t *saved);
+int cprefork_all_group_ids(gid_t *real, gid_t *effective, gid_t *saved);
+/// getgrouplist(3): returns -1 and the needed count when `count` is too small.
+int cprefork_group_list(const char *user, gid_t primary, gid_t *groups, int *count);
+int cprefork_chroot(const char *path);
+int cprefork_set_no_new_privileges(void);
+int cprefork_no_new_privileges(void);
+int cprefork_set_dumpable(int dumpable);
+int cprefork_dumpable(void);
+int cprefork_parent_death_signal(int *signal);
+int cprefork_set_child_subreaper(int on);
+int cprefork_child_subreaper(void);
+
+// ---- process title --------------------------------------------------------------------------------------------
+
+/// Finds the memory that /proc/pid/cmdline shows and makes it ours to write: what it holds of the environment moves to
+/// the heap. Once; later calls return what the first one did: the room in bytes for a title, or 0 where the kernel does
+/// not tell (then titles change nothing). One thread at a time.
+size_t cprefork_prepare_title(uintptr_t arg_start, uintptr_t arg_end, uintptr_t env_start, uintptr_t env_end);
+
+/// Overwrites it with UTF-8, up to a NUL. What does not fit is cut off, no character in its middle. Copies bytes and
+/// makes no system call.
+void cprefork_set_title(const unsigned char *text, size_t length);
+
+/// prctl(PR_SET_NAME) of the calling thread: 15 bytes.
+int cprefork_set_thread_name(const char *name);
+
+// ---- processors -----------------------------------------------------------------------------------------------
+
+/// The processors of this process's affinity mask in rising order. Returns how many there are, which may be more than
+/// `capacity`; -1 and errno on failure.
+int cprefork_affinity(int *processors, int capacity);
+
+/// sched_setaffinity(2) of the calling thread.
+int cprefork_set_affinity(const int *processors, int count);
+
+// ---- strangers ------------------------------------------------------------------------------------------------
+
+/// A child that has ended and was not collected, whoever it is; it stays where it is. Returns its process ID, 0 when
+/// there is none, -1 and errno on failure (ECHILD: no child at all).
+pid_t cprefork_peek_ended_child(void);
+
+/// Collects one ended child by its number. Returns as above.
+pid_t cprefork_collect_child(pid_t pid);
+
+// ---- stack dumps ----------------------------------------------------------------------------------------------
+
+/// Installs a handler that writes the calling thread's stack to `fd` when `signal` comes, and then lets it go on.
+/// Calls backtrace(3) once now, because its first call allocates and loads a library.
+int cprefork_install_stack_dump(int signal, int fd);
+
+/// Another descriptor for the dumps; -1 for none.
+void cprefork_set_stack_dump_descriptor(int fd);
+
+/// How many dumps were written; a full or closed descriptor takes none.
+uint64_t cprefork_stack_dump_count(void);
+
+/// SIGRTMAX plus `offset`, a number not above zero: glibc keeps some for itself, so that it is no constant.
+int cprefork_real_time_signal(int offset);
+int cprefork_first_real_time_signal(void);
+
+/// The name of a system call that processes wait in, or NULL.
+const char *_Nullable cprefork_system_call_name(long number);
+
+// ---- log files ------------------------------------------------------------------------------------------------
+
+/// dup3(2) with O_CLOEXEC.
+int cprefork_replace(int source, int target);
+
+#pragma clang assume_nonnull end
+#endif

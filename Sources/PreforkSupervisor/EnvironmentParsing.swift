@@ -1,0 +1,71 @@
+// The environment, read into settings.
+
+import PreforkSystem
+
+/// Variables whose values make no sense: all of them at once, so that one look mends them all.
+public struct EnvironmentSettingsError: Error, Equatable, Sendable {
+    public struct Problem: Equatable, Sendable {
+        /// The variable.
+        public var name: String
+        public var value: String
+        /// What it takes.
+        public var expected: String
+    }
+
+    public let problems: [Problem]
+}
+
+extension EnvironmentSettingsError: CustomStringConvertible {
+    public var description: String {
+        problems.map { "\($0.name)=\($0.value): must be \($0.expected)" }.joined(separator: "\n")
+    }
+}
+
+extension RuntimeSettings {
+    /// Settings after the environment had its say: `self` with what the variables change. An empty variable is unset.
+    ///
+    /// - Parameter environment: all variables; those of other names are passed over.
+    /// - Throws: `EnvironmentSettingsError` with every variable that makes no sense.
+    public func applying(_ environment: [String: String]) throws(EnvironmentSettingsError) -> RuntimeSettings {
+        var settings = self
+        var problems: [EnvironmentSettingsError.Problem] = []
+        for option in EnvironmentSettings.options {
+            guard let value = environment[option.name], !value.isEmpty, !option.set(value, &settings) else { continue }
+            problems.append(.init(name: option.name, value: value, expected: option.shape))
+        }
+        if problems.isEmpty { problems = settings.contradictions }
+        guard problems.isEmpty else { throw EnvironmentSettingsError(problems: problems) }
+        return settings
+    }
+
+    /// As `applying`, with this process's environment.
+    public func applyingEnvironment() throws(EnvironmentSettingsError) -> RuntimeSettings {
+        try applying(ProcessEnvironment.all)
+    }
+
+    /// Values that make sense one by one and not together.
+    private var contradictions: [EnvironmentSettingsError.Problem] {
+        switch (minimumWorkers, maximumWorkers) {
+        case (let minimum?, let maximum?) where minimum > maximum:
+            [
+                .init(
+                    name: "PREFORK_MIN_WORKERS", value: "\(minimum)",
+                    expected: "at most PREFORK_MAX_WORKERS, \(maximum)")
+            ]
+        case (let minimum?, nil):
+            [.init(name: "PREFORK_MIN_WORKERS", value: "\(minimum)", expected: "set together with PREFORK_MAX_WORKERS")]
+        case (nil, let maximum?):
+            [.init(name: "PREFORK_MAX_WORKERS", value: "\(maximum)", expected: "set together with PREFORK_MIN_WORKERS")]
+        default: []
+        }
+    }
+}
+
+extension EnvironmentSettings {
+    /// Variables that begin with `PREFORK_` and are none of the options: perhaps misspelt. To be logged, not refused: a
+    /// program may have some of its own.
+    public static func unknownNames(in environment: [String: String]) -> [String] {
+        let known = Set(options.map(\.name))
+        return environment.keys.filter { $0.hasPrefix("PREFORK_") && !known.contains($0) }.sorted()
+    }
+}

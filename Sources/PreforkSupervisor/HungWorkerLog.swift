@@ -1,0 +1,13 @@
+// What the log says about a worker that hangs.
+
+package import PreforkSystem
+
+extension ProcessSnapshot {
+    /// The snapshot of a worker as lines of the log, each with the worker's task ID: they mix with those of others.
+    ///
+    /// One at the soft deadline, and one with the first as `earlier` before SIGKILL: together they tell whether the
+    /// worker computes or waits.
+    package func logLines(taskID: Int, since earlier: ProcessSnapshot? = nil) -> [LogLine] {
+        lines(since: earlier).map { LogLine(.warning, "worker \(taskID): \($0)") }
+    }
+}

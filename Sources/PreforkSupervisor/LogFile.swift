@@ -1,0 +1,71 @@
+// The supervisor's log in a file.
+
+package import PreforkSystem
+
+extension LogLine {
+    package init(_ level: Level, _ text: String) {
+        self.init(level: level, text: text)
+    }
+
+    /// The line as it is written, with its end: `2026-11-21T03:00:00.042Z prefork[4711] info: worker 0 started`. A line
+    /// end inside of the text becomes a blank: one event, one line.
+    package func written(at timestamp: String, pid: Int32) -> String {
+        let text = text.contains(where: \.isNewline) ? String(text.map { $0.isNewline ? " " : $0 }) : text
+        return "\(timestamp) prefork[\(pid)] \(level.rawValue): \(text)\n"
+    }
+}
+
+/// Writes log lines to a file, each with one write(2), and never waits.
+///
+/// When the disk is full, lines are lost and counted; the next one that gets through says how many and why. A line of
+/// which only the beginning got through is counted as lost, and the next one begins on a line of its own.
+package final class LogFile {
+    private let file: AppendFile
+    /// Lines that were lost since the last one that was written.
+    package private(set) var lost = 0
+    private var reason: Errno?
+    private var isTorn = false
+
+    /// - Parameters:
+    ///   - path: absolute, if it is to be reopened after a change of directory. Appended to; made when not there.
+    ///   - mode: of a new file, less the umask.
+    package init(path: String, mode: UInt32 = 0o640) throws(SystemError) {
+        file = try AppendFile(path: path, mode: mode)
+    }
+
+    package var path: String { file.path }
+
+    /// For the stack dumps of workers. The number stays the same over `reopen`.
+    package var descriptor: Int32 { file.descriptor.number }
+
+    package func write(_ line: LogLine) {
+        let (timestamp, pid) = (WallClock.timestamp, CurrentProcess.pid)
+        var text = isTorn ? "\n" : ""
+        if lost > 0 {
+            let why = reason.map { ": \($0)" } ?? ""
+            text += LogLine(level: .warning, text: "\(lost) log lines were lost\(why)").written(at: timestamp, pid: pid)
+        }
+        text += line.written(at: timestamp, pid: pid)
+        switch text.withUTF8({ file.append(UnsafeRawBufferPointer($0)) }) {
+        case .whole:
+            lost = 0
+            reason = nil
+            isTorn = false
+        case .part:
+            lost += 1
+            isTorn = true
+        case .nothing(let errno):
+            lost += 1
+            reason = errno
+        }
+    }
+
+    /// Opens the path again, for SIGUSR1 after logrotate(8).
+    ///
+    /// - Throws: why it cannot be opened; the log goes on in the old file then.
+    package func reopen() throws(SystemError) {
+        try file.reopen()
+        // Whatever was torn was torn in the other file.
+        isTorn = false
+    }
+}

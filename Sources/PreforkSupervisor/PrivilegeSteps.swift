@@ -1,0 +1,69 @@
+// Carries the steps out.
+
+import PreforkSystem
+
+/// Privileges with their names looked up and their steps in order, ready for a process that may have no database any
+/// more. Made in the supervisor, applied in each worker.
+package struct PreparedPrivileges: Sendable {
+    let steps: [PrivilegeStep]
+
+    /// Gives the rights up, in this process and for all of its threads. There is no way back, and none from halfway: a
+    /// process in which this throws must end.
+    package func apply() throws(PrivilegesError) {
+        let signal = Credentials.parentDeathSignal
+        let parent = Credentials.parent
+        for step in steps {
+            do throws(SystemError) {
+                switch step {
+                case .setFileMask(let mask): Credentials.setFileMask(mask)
+                case .changeRoot(let directory): try Credentials.changeRoot(to: directory)
+                case .setGroups(let groups): try Credentials.setGroups(groups)
+                case .setGroup(let group): try Credentials.setGroup(group)
+                case .setUser(let user): try Credentials.setUser(user)
+                case .renewParentDeathSignal: if let signal { try Credentials.setParentDeathSignal(signal) }
+                case .noNewPrivileges: try Credentials.setNoNewPrivileges()
+                case .setDumpable(let isDumpable): try Credentials.setDumpable(isDumpable)
+                case .verify: break
+                }
+            } catch {
+                throw PrivilegesError(.system(error))
+            }
+            if case .verify(let user, let group) = step { try verify(user: user, group: group) }
+            // The parent may have ended while the signal was off.
+            if step == .renewParentDeathSignal, signal != nil, Credentials.parent != parent {
+                throw PrivilegesError(.supervisorGone)
+            }
+        }
+    }
+
+    private func verify(user: UInt32?, group: UInt32?) throws(PrivilegesError) {
+        if let user, !Credentials.users.isAll(user) { throw PrivilegesError(.notChanged("user \(user)")) }
+        if let group, !Credentials.groups.isAll(group) { throw PrivilegesError(.notChanged("group \(group)")) }
+        guard let user, user != 0 else { return }
+        if let call = Credentials.callThatRegainsRoot(user: true, group: group != 0) {
+            throw PrivilegesError(.rootRegained(by: call))
+        }
+    }
+}
+
+extension Privileges {
+    /// Looks names up and makes the plan. Runs before the fork, where the databases are.
+    ///
+    /// - Throws: `.unknownUser`, `.unknownGroup`, `.noGroup`, `.relativePath`, `.system`.
+    package func prepare() throws(PrivilegesError) -> PreparedPrivileges {
+        let resolved = try resolve(by: .system)
+        return PreparedPrivileges(steps: plan(resolved, users: Credentials.users, groupIDs: Credentials.groups))
+    }
+
+    /// Gives the rights up in this process, for all of its threads and for ever. A process in which this throws has
+    /// perhaps given up some of them and must end.
+    ///
+    /// The order: umask; chroot and chdir; supplementary groups; group; user; the signal at the supervisor's end, which
+    /// the kernel has cleared by then; a check that root cannot be had back; no-new-privileges; dumpable.
+    ///
+    /// - Throws: `PrivilegesError`, which names the call, its errno and what it was called on.
+    /// - Note: credentials(7), capabilities(7); the order of nginx and php-fpm.
+    public func apply() throws(PrivilegesError) {
+        try prepare().apply()
+    }
+}

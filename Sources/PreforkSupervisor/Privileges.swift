@@ -1,0 +1,78 @@
+// As whom, and inside of what, a process runs once it has opened what only root can open.
+
+public import PreforkSystem
+
+/// Rights that a process gives up. Nothing is changed by what is nil or false.
+///
+/// Bind listeners (a port below 1024 needs root), and open log files and the pid file before; `apply` comes after the
+/// fork in each worker, or once in the supervisor, which then can neither bind such ports nor signal root's processes.
+public struct Privileges: Hashable, Sendable {
+    /// The supplementary groups.
+    public enum Groups: Hashable, Sendable {
+        /// Those that the user has in the group database, and the main group. Without a user: the main group alone.
+        case ofUser
+        /// None but the main group.
+        case none
+        /// Exactly these, by name or number, and the main group.
+        case list([String])
+    }
+
+    /// By name or number. Its main group becomes the process's, if `group` is nil.
+    public var user: String?
+    /// The main group, by name or number.
+    public var group: String?
+    public var groups = Groups.ofUser
+    /// Permission bits that new files do not get, 0...0o777.
+    public var fileMask: UInt32?
+    /// The directory that becomes the root; absolute. Names are looked up before.
+    public var rootDirectory: String?
+    /// Programs started later get no rights by set-user-ID bits (PR_SET_NO_NEW_PRIVS). For ever.
+    public var noNewPrivileges = false
+    /// Whether the process may be traced and dump core. A change of user turns it off; true turns it on again, and
+    /// with it lets every process of that user look into this one.
+    public var isDumpable: Bool?
+
+    public init() {}
+}
+
+/// Why privileges could not be given up. The process is left somewhere on the way and must not serve.
+public struct PrivilegesError: Error, Hashable, Sendable {
+    public enum Code: Hashable, Sendable {
+        /// Neither a name in the database nor a number.
+        case unknownUser(String)
+        case unknownGroup(String)
+        /// The user is a number without a line in the database, and no group was named.
+        case noGroup(user: String)
+        /// The root directory's path is relative.
+        case relativePath(String)
+        /// After it all, this call still made the process root.
+        case rootRegained(by: String)
+        /// The IDs are not what was set.
+        case notChanged(String)
+        /// The supervisor ended while its worker's order to die with it was off.
+        case supervisorGone
+        /// A system call failed.
+        case system(SystemError)
+    }
+
+    public let code: Code
+
+    init(_ code: Code) {
+        self.code = code
+    }
+}
+
+extension PrivilegesError: CustomStringConvertible {
+    public var description: String {
+        switch code {
+        case .unknownUser(let name): "there is no user '\(name)'"
+        case .unknownGroup(let name): "there is no group '\(name)'"
+        case .noGroup(let user): "user \(user) is not in the database: name a group, too"
+        case .relativePath(let path): "the root directory must be an absolute path, not '\(path)'"
+        case .rootRegained(let call): "root could be had back by \(call)"
+        case .notChanged(let what): "\(what) did not change as asked"
+        case .supervisorGone: "the supervisor ended meanwhile"
+        case .system(let error): "\(error)"
+        }
+    }
+}

@@ -1,0 +1,39 @@
+// What the processes of a pool are called in ps(1).
+
+/// The title of one process of a pool, as text.
+package struct ProcessTitleText: Hashable, Sendable {
+    package enum Role: Hashable, Sendable {
+        case supervisor(workers: Int)
+        case worker(taskID: Int, generation: Int)
+    }
+
+    package var role: Role
+    /// One or two words: `ready`, `draining`, `reloading 3/8`.
+    package var state: String
+    /// The service's own name; nil for none.
+    package var service: String?
+
+    package init(role: Role, state: String, service: String? = nil) {
+        self.role = role
+        self.state = state
+        self.service = service
+    }
+
+    /// `prefork: worker 3 g2 ready [shop]`.
+    package var title: String {
+        let who =
+            switch role {
+            case .supervisor(let workers): "supervisor of \(workers)"
+            case .worker(let taskID, let generation): "worker \(taskID) g\(generation)"
+            }
+        return "prefork: \(who) \(state)" + (service.map { " [\($0)]" } ?? "")
+    }
+
+    /// For top(1), 15 bytes: `worker 3 g2`.
+    package var name: String {
+        switch role {
+        case .supervisor: "supervisor"
+        case .worker(let taskID, let generation): String("worker \(taskID) g\(generation)".prefix(15))
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// Everything that an operator can set, in one value.
+
+public import PreforkSystem
+
+/// The settings of a pool and of the process that runs it. What the program sets is the default; the environment wins
+/// (`apply`), so that an operator changes a service without a build.
+///
+/// Each field is documented once, with its variable: `EnvironmentSettings.options`, and `--print-config`.
+public struct RuntimeSettings: Sendable, Equatable {
+    public var workers = WorkerCount.perCore
+    /// Both or neither: the pool then grows and shrinks by itself.
+    public var minimumWorkers: Int?
+    public var maximumWorkers: Int?
+    public var bootTimeout: Duration = .seconds(60)
+    public var drainTimeout: Duration = .seconds(30)
+    public var quickTimeout: Duration = .seconds(2)
+    public var restarts = RestartPolicy()
+    public var reload = ReloadWidth.automatic
+    public var maximumGenerations = 3
+    public var recycling = Recycling()
+    /// nil: hung workers are not looked for.
+    public var heartbeat: Duration?
+    public var heartbeatGrace: Duration = .seconds(2)
+    /// The control socket's path; nil: none.
+    public var controlSocket: String?
+    /// Where metrics, health and the status page are served; nil: nowhere.
+    public var metrics: Endpoint?
+    public var pidFile: String?
+    /// nil: standard error.
+    public var logFile: String?
+    public var privileges = Privileges()
+    public var affinity = CPUAffinity.none
+    /// The service's name in process titles; nil: none.
+    public var service: String?
+    public var setsTitles = true
+    /// So many workers must be ready for the service manager's watchdog to be fed.
+    public var watchdogMinimum = 1
+    /// NOTIFY_SOCKET and WATCHDOG_PID stay in the environment of workers and their children.
+    public var keepsServiceVariables = false
+    /// Orphans of workers come to the supervisor also when it is not PID 1.
+    public var adoptsOrphans = false
+
+    public init() {}
+
+    /// How many workers a rolling reload replaces at a time.
+    public enum ReloadWidth: Hashable, Sendable {
+        /// A tenth of the pool, at least one.
+        case automatic
+        /// So many new workers beside the old ones.
+        case surge(Int)
+        /// So many old ones end first.
+        case unavailable(Int)
+    }
+
+    /// What a worker may do, live and take before another one takes its place; nil: no limit.
+    public struct Recycling: Hashable, Sendable {
+        public var requests: Int?
+        public var lifetime: Duration?
+        /// Bytes of resident memory.
+        public var memory: Int?
+        /// Each limit is drawn anew for each worker between itself and so much of itself less, 0 ... 1.
+        public var jitter = 0.1
+        /// How many at a time.
+        public var atOnce = 1
+
+        public init() {}
+    }
+}

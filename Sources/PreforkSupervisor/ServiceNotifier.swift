@@ -1,0 +1,70 @@
+// What the supervisor tells the service manager (sd_notify(3)).
+
+package import PreforkSystem
+
+/// One assignment of the notify protocol.
+package enum ServiceState: Hashable, Sendable {
+    /// Started, or reloaded.
+    case ready
+    /// A reload begins; `at` is now, on CLOCK_MONOTONIC. systemd 253 wants it for Type=notify-reload.
+    case reloading(at: MonotonicInstant)
+    case stopping
+    /// The supervisor lives and does its work.
+    case watchdog
+    /// One line for `systemctl status`.
+    case status(String)
+    /// From now on the service's main process is this one.
+    case mainPID(Int32)
+    /// Start, reload or stop takes so much longer from now on.
+    case extendTimeout(Duration)
+
+    /// The line without its end. A line end inside of a text would begin another assignment; it becomes a blank.
+    package var line: String {
+        switch self {
+        case .ready: "READY=1"
+        case .reloading(let now): "RELOADING=1\nMONOTONIC_USEC=\(max(0, now.nanoseconds) / 1_000)"
+        case .stopping: "STOPPING=1"
+        case .watchdog: "WATCHDOG=1"
+        case .status(let text): "STATUS=" + String(text.map { $0.isNewline || $0 == "\0" ? " " : $0 })
+        case .mainPID(let pid): "MAINPID=\(pid)"
+        case .extendTimeout(let duration): "EXTEND_TIMEOUT_USEC=\(max(0, duration.saturatedNanoseconds) / 1_000)"
+        }
+    }
+}
+
+/// Tells the service manager about this service. Only the process that made it speaks: a forked worker that inherits
+/// it is silent, as NotifyAccess=main wants it.
+package final class ServiceNotifier {
+    private let socket: NotifySocket
+    private let owner = CurrentProcess.pid
+    private var lastStatus: String?
+    /// Messages that a full queue did not take.
+    package private(set) var lost = 0
+
+    /// - Parameter name: the value of NOTIFY_SOCKET.
+    /// - Throws: for a name that is neither a path nor an abstract name, or too long.
+    package init(socket name: String) throws(SystemError) {
+        socket = try NotifySocket(name: name)
+    }
+
+    /// For children, which close it.
+    package var descriptor: Int32 { socket.number }
+
+    /// Sends the states in one message. Never waits.
+    ///
+    /// - Returns: false when it did not get through: the queue is full, or this is a child.
+    /// - Throws: ENOENT or ECONNREFUSED when nobody listens there: a reason to log, not to stop.
+    @discardableResult
+    package func send(_ states: ServiceState...) throws(SystemError) -> Bool {
+        guard CurrentProcess.pid == owner else { return false }
+        let isSent = try socket.send(states.map(\.line).joined(separator: "\n"))
+        if !isSent { lost += 1 }
+        return isSent
+    }
+
+    /// Sends a status if it is another one than the last that got through.
+    package func sendStatus(_ text: String) throws(SystemError) {
+        guard text != lastStatus else { return }
+        if try send(.status(text)) { lastStatus = text }
+    }
+}

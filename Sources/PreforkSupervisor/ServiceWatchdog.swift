@@ -1,0 +1,37 @@
+// When the service manager's watchdog is fed (sd_watchdog_enabled(3)).
+
+package import PreforkSystem
+
+/// The plan of WATCHDOG=1: at half of the time that the manager allows, by the supervisor's own loop, which thereby
+/// says that it turns; and only while enough workers are ready, because a service whose workers are all gone is dead.
+package struct ServiceWatchdog: Hashable, Sendable {
+    /// Without a WATCHDOG=1 for so long the manager kills the service.
+    package let timeout: Duration
+    /// So many workers must be ready.
+    package let minimumReady: Int
+    /// When `isDue` is to be asked again.
+    package private(set) var nextLook: MonotonicInstant
+
+    /// - Parameters:
+    ///   - pid: this process, which the watchdog must be meant for (WATCHDOG_PID).
+    ///   - now: the first look is due at once.
+    /// - Returns: nil when the manager has no watchdog for this process.
+    package init?(_ environment: ServiceEnvironment, pid: Int32, minimumReady: Int = 1, now: MonotonicInstant) {
+        guard let text = environment.watchdogMicroseconds, let microseconds = Int64(text), microseconds > 0 else {
+            return nil
+        }
+        if let owner = environment.watchdogPID, Int32(owner) != pid { return nil }
+        timeout = .microseconds(microseconds)
+        self.minimumReady = minimumReady
+        nextLook = now
+    }
+
+    /// Whether WATCHDOG=1 is to be sent now; then the next look is half of the timeout away, else an eighth, so that
+    /// the watchdog is fed soon after enough workers have come back.
+    package mutating func isDue(readyWorkers: Int, at now: MonotonicInstant) -> Bool {
+        guard now >= nextLook else { return false }
+        let isHealthy = readyWorkers >= minimumReady
+        nextLook = now + timeout / (isHealthy ? 2 : 8)
+        return isHealthy
+    }
+}

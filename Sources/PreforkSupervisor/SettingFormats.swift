@@ -1,0 +1,147 @@
+// How the values of the pool's own types are written.
+
+import PreforkSystem
+
+extension SettingFormat<WorkerCount> {
+    static var workers: Self {
+        Self(
+            shape: "auto, or 1 to \(WorkerCount.maximum)",
+            parse: { text in
+                if text == "auto" { return .perCore }
+                return text.wholeNumber.flatMap { 1...WorkerCount.maximum ~= $0 ? .count($0) : nil }
+            },
+            show: { if case .count(let count) = $0 { "\(count)" } else { "auto" } })
+    }
+}
+
+extension SettingFormat<RestartPolicy.Window> {
+    static var window: Self {
+        let duration = SettingFormat<Duration>.duration(atLeast: .milliseconds(1))
+        return Self(
+            shape: "a number and a time, as 5/10s",
+            parse: { text in
+                let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+                guard parts.count == 2, let count = parts[0].wholeNumber, count > 0,
+                    let period = duration.parse(String(parts[1]))
+                else { return nil }
+                return RestartPolicy.Window(count: count, per: period)
+            },
+            show: { "\($0.count)/\(duration.show($0.period))" })
+    }
+}
+
+extension SettingFormat<RuntimeSettings.ReloadWidth> {
+    static var reloadWidth: Self {
+        Self(
+            shape: "auto, +N (new ones first) or -N (old ones first)",
+            parse: { text in
+                if text == "auto" { return .automatic }
+                guard let count = text.dropFirst().wholeNumber, 1...WorkerCount.maximum ~= count else { return nil }
+                return text.first == "+" ? .surge(count) : text.first == "-" ? .unavailable(count) : nil
+            },
+            show: { width in
+                switch width {
+                case .automatic: "auto"
+                case .surge(let count): "+\(count)"
+                case .unavailable(let count): "-\(count)"
+                }
+            })
+    }
+}
+
+extension SettingFormat<Endpoint> {
+    static var endpoint: Self {
+        Self(
+            shape: "host:port, :port (this machine only) or an absolute path",
+            parse: { text in
+                if text.hasPrefix("/") { return text.contains("\0") ? nil : .unix(text) }
+                guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+                    return nil
+                }
+                var host = String(text[..<colon])
+                if host.hasPrefix("["), host.hasSuffix("]") {
+                    host = String(host.dropFirst().dropLast())
+                } else if host.contains(":") {
+                    return nil
+                }
+                // Numbers about a service are not for everybody: all addresses must be asked for by 0.0.0.0 or [::].
+                return .tcp(host.isEmpty ? "127.0.0.1" : host, port)
+            },
+            show: { endpoint in
+                switch endpoint {
+                case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+                case .unix(let path, _): path
+                }
+            })
+    }
+}
+
+extension SettingFormat<CPUAffinity> {
+    static var affinity: Self {
+        Self(
+            shape: "none, worker, or a list as 0-3,8",
+            parse: { text in
+                switch text {
+                case "none": return CPUAffinity.none
+                case "worker": return .perWorker
+                default: return processors(text).map { .processors($0) }
+                }
+            },
+            show: { affinity in
+                switch affinity {
+                case .none: "none"
+                case .perWorker: "worker"
+                case .processors(let list): list.map(String.init).joined(separator: ",")
+                }
+            })
+    }
+
+    /// The list format of cpuset(7).
+    private static func processors(_ text: String) -> [Int]? {
+        var found: Set<Int> = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map(\.wholeNumber)
+            guard 1...2 ~= ends.count, let first = ends[0], let last = ends[ends.count - 1], 0 <= first, first <= last,
+                last < 1 << 20
+            else { return nil }
+            found.formUnion(first...last)
+        }
+        return found.sorted()
+    }
+}
+
+extension SettingFormat<UInt32> {
+    static var fileMask: Self {
+        Self(
+            shape: "octal digits, as 027",
+            parse: { text in text.wholeNumber == nil ? nil : UInt32(text, radix: 8).flatMap { $0 <= 0o777 ? $0 : nil }
+            },
+            show: { mask in
+                let digits = String(mask, radix: 8)
+                return String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+            })
+    }
+}
+
+extension SettingFormat<Privileges.Groups> {
+    static var groups: Self {
+        Self(
+            shape: "user (those of the user), none, or names and numbers as www-data,1000",
+            parse: { text in
+                switch text {
+                case "user": return .ofUser
+                case "none": return Privileges.Groups.none
+                default:
+                    let names = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+                    return names.contains("") ? nil : .list(names)
+                }
+            },
+            show: { groups in
+                switch groups {
+                case .ofUser: "user"
+                case .none: "none"
+                case .list(let names): names.joined(separator: ",")
+                }
+            })
+    }
+}

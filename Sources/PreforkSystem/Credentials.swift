@@ -1,0 +1,93 @@
+// Who this process is, and how it becomes somebody else (credentials(7)).
+
+import CPrefork
+import Glibc
+
+/// Real, effective and saved ID.
+package struct IdentityTriple: Hashable, Sendable {
+    package var real: UInt32
+    package var effective: UInt32
+    package var saved: UInt32
+
+    package init(_ real: UInt32, _ effective: UInt32, _ saved: UInt32) {
+        self.real = real
+        self.effective = effective
+        self.saved = saved
+    }
+
+    package func isAll(_ id: UInt32) -> Bool { real == id && effective == id && saved == id }
+}
+
+/// The calls behind `Privileges`, for the whole process: glibc changes every thread.
+package enum Credentials {
+    package static var users: IdentityTriple {
+        var triple = IdentityTriple(0, 0, 0)
+        _ = cprefork_all_user_ids(&triple.real, &triple.effective, &triple.saved)
+        return triple
+    }
+
+    package static var groups: IdentityTriple {
+        var triple = IdentityTriple(0, 0, 0)
+        _ = cprefork_all_group_ids(&triple.real, &triple.effective, &triple.saved)
+        return triple
+    }
+
+    package static func setGroups(_ groups: [UInt32]) throws(SystemError) {
+        try systemCall("setgroups", on: "\(groups)") { cprefork_set_groups(groups, groups.count) }
+    }
+
+    package static func setGroup(_ gid: UInt32) throws(SystemError) {
+        try systemCall("setresgid", on: "group \(gid)") { cprefork_set_all_group_ids(gid, gid, gid) }
+    }
+
+    package static func setUser(_ uid: UInt32) throws(SystemError) {
+        try systemCall("setresuid", on: "user \(uid)") { cprefork_set_all_user_ids(uid, uid, uid) }
+    }
+
+    /// Tries to get ID 0 back, as user and as group.
+    ///
+    /// - Returns: which call succeeded, though it must not.
+    package static func callThatRegainsRoot(user: Bool, group: Bool) -> String? {
+        let unchanged = UInt32.max
+        if user, cprefork_set_all_user_ids(unchanged, 0, unchanged) == 0 { return "setresuid" }
+        if group, cprefork_set_all_group_ids(unchanged, 0, unchanged) == 0 { return "setresgid" }
+        return nil
+    }
+
+    /// chroot(2) with the two chdir(2) without which it holds nobody: into the directory, and to the new root.
+    package static func changeRoot(to directory: String) throws(SystemError) {
+        try systemCall("chdir", on: directory) { chdir(directory) }
+        try systemCall("chroot", on: directory) { cprefork_chroot(".") }
+        try systemCall("chdir", on: "/ in \(directory)") { chdir("/") }
+    }
+
+    /// - Returns: the mask before.
+    @discardableResult
+    package static func setFileMask(_ mask: UInt32) -> UInt32 { umask(mask & 0o777) }
+
+    /// For ever: execve(2) gives no more rights than there are (PR_SET_NO_NEW_PRIVS).
+    package static func setNoNewPrivileges() throws(SystemError) {
+        try systemCall("prctl", on: "PR_SET_NO_NEW_PRIVS") { cprefork_set_no_new_privileges() }
+    }
+
+    package static var hasNoNewPrivileges: Bool { cprefork_no_new_privileges() == 1 }
+
+    package static func setDumpable(_ dumpable: Bool) throws(SystemError) {
+        try systemCall("prctl", on: "PR_SET_DUMPABLE") { cprefork_set_dumpable(dumpable ? 1 : 0) }
+    }
+
+    package static var isDumpable: Bool { cprefork_dumpable() == 1 }
+
+    /// The signal that this process gets when its parent ends; nil for none.
+    package static var parentDeathSignal: Signal? {
+        var number: Int32 = 0
+        guard cprefork_parent_death_signal(&number) == 0, number != 0 else { return nil }
+        return Signal(rawValue: number)
+    }
+
+    package static func setParentDeathSignal(_ signal: Signal) throws(SystemError) {
+        try systemCall("prctl", on: "PR_SET_PDEATHSIG") { cprefork_set_parent_death_signal(signal.rawValue) }
+    }
+
+    package static var parent: Int32 { getppid() }
+}

@@ -1,0 +1,88 @@
+// Listeners that systemd has bound: socket activation.
+
+import Glibc
+import Synchronization
+
+/// The descriptors of LISTEN_FDS that nobody has taken yet. Read once in a process: the variables are removed then.
+private struct InheritedTable {
+    var isRead = false
+    var left: [InheritedDescriptor] = []
+
+    mutating func read() throws(InheritedListenerError) {
+        if isRead { return }
+        let announced = try InheritedDescriptors.parse(ProcessEnvironment.all, pid: getpid())
+        // All of them, wanted or not: no program that a worker starts may have them.
+        for descriptor in announced {
+            do throws(SystemError) {
+                try setCloseOnExec(descriptor.number)
+            } catch {
+                throw error.errno == .badDescriptor
+                    ? InheritedListenerError(.notOpen(descriptor: descriptor.number, name: descriptor.name))
+                    : InheritedListenerError(.system(error))
+            }
+        }
+        ProcessEnvironment.remove(InheritedDescriptors.variables)
+        left = announced
+        isRead = true
+    }
+}
+
+private let table = Mutex(InheritedTable())
+
+extension Listener {
+    /// The listening sockets that systemd or another manager has bound for this process (LISTEN_FDS, LISTEN_PID), in
+    /// their order; none when there are none.
+    ///
+    /// Call it in the supervisor, before the fork. Each socket is handed out once: a later call returns what is left.
+    /// The variables are removed from the environment, so that a program started later does not take them for its own;
+    /// the sockets become non-blocking and close-on-exec. A failed call takes nothing.
+    ///
+    /// - Throws: `InheritedListenerError` when the variables make no sense or a descriptor is not a listening stream
+    ///   socket. That nothing was passed is not an error.
+    /// - Note: sd_listen_fds(3). A shell between systemd and this program must `exec` it.
+    public static func inherited() throws(InheritedListenerError) -> [Listener] {
+        try take { _ in true }
+    }
+
+    /// As `inherited()`, only the sockets of that `FileDescriptorName=`; several ListenStream= lines of one unit share
+    /// a name.
+    ///
+    /// - Parameter name: without it in the unit file, systemd uses the socket unit's name, such as `app.socket`.
+    public static func inherited(named name: String) throws(InheritedListenerError) -> [Listener] {
+        try take { $0.name == name }
+    }
+
+    private static func take(
+        _ isWanted: (InheritedDescriptor) -> Bool
+    ) throws(InheritedListenerError) -> [Listener] {
+        try table.withLock { (table) throws(InheritedListenerError) in
+            try table.read()
+            let wanted = table.left.filter(isWanted)
+            // Checked before the first is adopted: an adopted socket is closed when its listener goes.
+            for descriptor in wanted { try checkListens(descriptor) }
+            var listeners: [Listener] = []
+            for descriptor in wanted {
+                do throws(SystemError) {
+                    listeners.append(try Listener(adopting: descriptor.number))
+                } catch {
+                    throw InheritedListenerError(.system(error))
+                }
+                table.left.removeAll { $0 == descriptor }
+            }
+            return listeners
+        }
+    }
+
+    private static func checkListens(_ descriptor: InheritedDescriptor) throws(InheritedListenerError) {
+        let (number, name) = (descriptor.number, descriptor.name)
+        do throws(SystemError) {
+            let listens = try Socket.option(number, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")
+            let type = try Socket.option(number, level: SOL_SOCKET, SO_TYPE, name: "SO_TYPE")
+            if listens != 0, type == Int32(SOCK_STREAM.rawValue) { return }
+        } catch {
+            if error.errno == .badDescriptor { throw InheritedListenerError(.notOpen(descriptor: number, name: name)) }
+            if error.errno != .notSocket { throw InheritedListenerError(.system(error)) }
+        }
+        throw InheritedListenerError(.notListening(descriptor: number, name: name))
+    }
+}

@@ -1,0 +1,120 @@
+// What the kernel tells about a process that hangs, without stopping it.
+
+import CPrefork
+
+/// One thread of a process, as /proc shows it (proc(5)). What may not be read is nil: `stack` needs CAP_SYS_ADMIN,
+/// `wchan` and `syscall` the right to trace the process (ptrace(2)).
+package struct ThreadSnapshot: Equatable, Sendable {
+    package var id: Int32
+    package var name: String
+    /// `R` running, `S` waiting, `D` waiting and not to be interrupted, `T` stopped, `Z` ended.
+    package var state: Character
+    /// The kernel's function it waits in.
+    package var waitChannel: String?
+    /// The system call it is in, by name or number, with its first argument: `read(0x5)`; `running` when in none.
+    package var systemCall: String?
+    /// The kernel's side of its stack, innermost first.
+    package var kernelStack: [String]?
+}
+
+/// A process with its first threads. Reads take microseconds and stop nothing.
+package struct ProcessSnapshot: Equatable, Sendable {
+    package var pid: Int32
+    /// Of all threads together, in clock ticks (1/100 s): two snapshots tell a loop from a wait.
+    package var processorTicks: UInt64
+    package var residentBytes: Int?
+    package var threadCount: Int
+    package var threads: [ThreadSnapshot]
+
+    package static let threadLimit = 16
+
+    /// - Returns: nil when there is no such process.
+    package init?(of pid: Int32) {
+        guard let stat = try? SmallFile.read("/proc/\(pid)/stat", limit: 4096), let head = Self.head(stat) else {
+            return nil
+        }
+        self.pid = pid
+        processorTicks = head.ticks
+        let status = (try? SmallFile.read("/proc/\(pid)/status", limit: 16_384)) ?? ""
+        residentBytes = Self.field("VmRSS", in: status).flatMap { Int($0.split(separator: " ")[0]) }.map { $0 * 1024 }
+        let ids = DirectoryListing.names("/proc/\(pid)/task").compactMap { Int32($0) }.sorted()
+        threadCount = ids.count
+        threads = ids.prefix(Self.threadLimit).compactMap { Self.thread($0, of: pid) }
+    }
+
+    /// The snapshot for a log, a line for each fact.
+    ///
+    /// - Parameter earlier: another one of the same process, to say what it has burnt since.
+    package func lines(since earlier: ProcessSnapshot? = nil) -> [String] {
+        var first = "process \(pid): \(threadCount) thread\(threadCount == 1 ? "" : "s")"
+        if let residentBytes { first += ", \(residentBytes >> 20) MiB resident" }
+        if let earlier, earlier.pid == pid, processorTicks >= earlier.processorTicks {
+            first += ", \((processorTicks - earlier.processorTicks) * 10) ms of processor time since the first look"
+        }
+        var lines = [first]
+        for thread in threads {
+            var line = "thread \(thread.id) (\(thread.name)) is \(Self.meaning(of: thread.state))"
+            if let call = thread.systemCall { line += call == "running" ? ", in no system call" : ", in \(call)" }
+            if let channel = thread.waitChannel { line += ", waits in \(channel)" }
+            lines.append(line)
+            lines += (thread.kernelStack ?? []).map { "  kernel: \($0)" }
+        }
+        if threadCount > threads.count { lines.append("\(threadCount - threads.count) more threads are not shown") }
+        return lines
+    }
+
+    private static func thread(_ id: Int32, of pid: Int32) -> ThreadSnapshot? {
+        let directory = "/proc/\(pid)/task/\(id)"
+        func text(_ name: String) -> String? { try? SmallFile.read("\(directory)/\(name)", limit: 16_384) }
+        guard let stat = text("stat"), let head = head(stat) else { return nil }
+        let channel = text("wchan").flatMap { $0 == "0" || $0.isEmpty ? nil : $0 }
+        return ThreadSnapshot(
+            id: id, name: head.name, state: head.state, waitChannel: channel,
+            systemCall: text("syscall").flatMap(systemCall), kernelStack: text("stack").map(kernelStack))
+    }
+
+    /// Name, state, and the sum of fields 14 and 15 of /proc/pid/stat. The name is in parentheses and may hold any.
+    static func head(_ stat: String) -> (name: String, state: Character, ticks: UInt64)? {
+        guard let start = stat.firstIndex(of: "("), let end = stat.lastIndex(of: ")"), start < end else { return nil }
+        let fields = stat[stat.index(after: end)...].split(separator: " ")
+        guard fields.count > 12, let state = fields[0].first, let user = UInt64(fields[11]),
+            let system = UInt64(fields[12])
+        else { return nil }
+        return (String(stat[stat.index(after: start)..<end]), state, user &+ system)
+    }
+
+    static func field(_ name: String, in status: String) -> Substring? {
+        for line in status.split(separator: "\n") where line.hasPrefix("\(name):") {
+            let value = line.dropFirst(name.count + 1).drop { $0 == " " || $0 == "\t" }
+            return value.isEmpty ? nil : value
+        }
+        return nil
+    }
+
+    /// A line of /proc/pid/syscall: the number and six arguments, `running`, or -1 for a wait outside of any call.
+    static func systemCall(_ line: String) -> String? {
+        let fields = line.split { $0 == " " || $0 == "\n" }
+        guard let first = fields.first else { return nil }
+        guard let number = Int(first) else { return first == "running" ? "running" : nil }
+        if number < 0 { return "no system call" }
+        let name = cprefork_system_call_name(number).map { String(cString: $0) } ?? "system call \(number)"
+        return fields.count > 1 ? "\(name)(\(fields[1]))" : name
+    }
+
+    /// Lines `[<0>] ep_poll+0x336/0x3a0`, without their addresses, which are zero for everybody.
+    static func kernelStack(_ text: String) -> [String] {
+        text.split(separator: "\n").compactMap { $0.split(separator: " ").dropFirst().first.map(String.init) }
+    }
+
+    static func meaning(of state: Character) -> String {
+        switch state {
+        case "R": "running (R)"
+        case "S": "waiting (S)"
+        case "D": "waiting and not to be interrupted (D)"
+        case "T": "stopped (T)"
+        case "t": "stopped by a tracer (t)"
+        case "Z": "a zombie (Z)"
+        default: "in state \(state)"
+        }
+    }
+}

@@ -1,0 +1,58 @@
+// The title of this process in ps(1) and top(1).
+
+import CPrefork
+
+/// Sets what /proc/pid/cmdline and /proc/pid/comm show.
+///
+/// The memory that held the arguments at the start is overwritten (proc(5)), with up to 512 bytes of the environment
+/// behind it, which moves to the heap first; /proc/pid/environ loses that part. Where the kernel does not tell where
+/// that memory is, or does not let it be written, titles change nothing. Nothing here can crash the process: the memory
+/// is tried out by the kernel first. Who kept a pointer into argv or a value of getenv(3) from before the first title
+/// sees titles there; `CommandLine.arguments` is read before.
+///
+/// One thread at a time; a forked child starts with its parent's title. A title costs a copy of its bytes, a name one
+/// system call.
+package enum ProcessTitle {
+    /// Finds the room for titles, in bytes; 0: there is none. The first `set` does it, too; here it is done before a
+    /// fork, once for all children.
+    @discardableResult
+    package static func prepare() -> Int {
+        // Swift reads the arguments from /proc/self/cmdline when they are first asked for: that is now, or too late.
+        _ = CommandLine.arguments.count
+        guard let area = try? Self.area(SmallFile.read("/proc/self/stat", limit: 4096)) else { return 0 }
+        return cprefork_prepare_title(area.argStart, area.argEnd, area.envStart, area.envEnd)
+    }
+
+    /// - Parameters:
+    ///   - title: the whole command line, such as `prefork: worker 3 g2 ready [shop]`. What does not fit is cut off
+    ///     before a character; a NUL ends it.
+    ///   - name: the thread's short name, 15 bytes, that pgrep(1) and top(1) show; nil leaves it.
+    /// - Returns: false when this process has no room for titles.
+    @discardableResult
+    package static func set(_ title: String, name: String? = nil) -> Bool {
+        let room = prepared
+        var title = title
+        title.withUTF8 { utf8 in
+            // For no bytes any address does.
+            cprefork_set_title(utf8.baseAddress ?? UnsafePointer(bitPattern: 1)!, utf8.count)
+        }
+        if let name { _ = cprefork_set_thread_name(name) }
+        return room > 0
+    }
+
+    private static let prepared = prepare()
+
+    struct Area: Equatable {
+        var argStart, argEnd, envStart, envEnd: UInt
+    }
+
+    /// Fields 48 to 51 of /proc/pid/stat (proc(5), Linux 3.5).
+    static func area(_ stat: String) -> Area? {
+        guard let end = stat.lastIndex(of: ")") else { return nil }
+        let fields = stat[stat.index(after: end)...].split { $0 == " " || $0 == "\n" }
+        guard fields.count > 48 else { return nil }
+        let numbers = fields[45...48].compactMap { UInt($0) }
+        guard numbers.count == 4, numbers[0] != 0, numbers[1] > numbers[0] else { return nil }
+        return Area(argStart: numbers[0], argEnd: numbers[1], envStart: numbers[2], envEnd: numbers[3])
+    }
+}

@@ -1,0 +1,60 @@
+// Children that this process did not start: orphans that came to it as PID 1 or as a subreaper.
+
+import CPrefork
+import Glibc
+
+package enum Strangers {
+    /// Whether orphans come to this process: it is PID 1 of its namespace, or has `becomeSubreaper` behind it.
+    package static var areAdopted: Bool { getpid() == 1 || cprefork_child_subreaper() == 1 }
+
+    /// Makes this process the new parent of its descendants' orphans (PR_SET_CHILD_SUBREAPER, Linux 3.4). Forked
+    /// children do not inherit it.
+    package static func becomeSubreaper(_ on: Bool = true) throws(SystemError) {
+        try systemCall("prctl", on: "PR_SET_CHILD_SUBREAPER") { cprefork_set_child_subreaper(on ? 1 : 0) }
+    }
+
+    /// Collects children that have ended and are not in `known`, whose status is left for whoever started them
+    /// (gunicorn #1584, #3220). What the strangers' exit codes were is nobody's business here.
+    ///
+    /// A child that the program's own code has started and waits for later must be known, too: the kernel does not
+    /// tell it from an orphan.
+    ///
+    /// - Returns: their process IDs, which may be used again from now on.
+    package static func reap(except known: Set<Int32>) -> [Int32] {
+        var reaped: [Int32] = []
+        // waitid(P_ALL, WNOWAIT) always shows the same first one. As long as that is a stranger, it is the short way.
+        while case let pid = cprefork_peek_ended_child(), pid > 0 {
+            if known.contains(pid) { return reaped + reapBehind(known) }
+            guard cprefork_collect_child(pid) == pid else { break }
+            reaped.append(pid)
+        }
+        return reaped
+    }
+
+    /// A known child stands in front of the others, and is not ours to collect: each other child is asked by its
+    /// number, which is safe, because nobody else collects it.
+    private static func reapBehind(_ known: Set<Int32>) -> [Int32] {
+        children(except: known).filter { cprefork_collect_child($0) == $0 }
+    }
+
+    /// The children of this process that are not known, ended or not (CONFIG_PROC_CHILDREN, Linux 4.2).
+    package static func children(except known: Set<Int32>) -> [Int32] {
+        var found: [Int32] = []
+        for thread in DirectoryListing.names("/proc/self/task") {
+            let text = (try? SmallFile.read("/proc/self/task/\(thread)/children")) ?? ""
+            found += text.split(separator: " ").compactMap { Int32($0) }
+        }
+        return found.filter { !known.contains($0) }
+    }
+
+    /// Sends a signal to every stranger that lives: a container's end is theirs, too, and the kernel would kill them
+    /// with PID 1 without a word.
+    ///
+    /// A child's number cannot be used again before this process collects it, so that no pidfd is needed.
+    ///
+    /// - Returns: how many got it.
+    @discardableResult
+    package static func send(_ signal: Signal, except known: Set<Int32>) -> Int {
+        children(except: known).count { kill($0, signal.rawValue) == 0 }
+    }
+}

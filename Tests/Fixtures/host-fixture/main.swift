@@ -1,0 +1,23 @@
+// Programs that meet their host, for tests that must not: `host-fixture SCENARIO [ARGUMENT ...]`.
+
+import PreforkFixtureSupport
+
+runScenario(of: [
+    "activate": activateScenario,
+    "activated": activatedScenario,
+    "privileges": privilegesScenario,
+    "chroot": chrootScenario,
+    "chroot-outside": chrootOutsideScenario,
+    "title": titleScenario,
+    "pid-file": pidFileScenario,
+    "pid-file-child": pidFileChildScenario,
+    "pid-file-exec": pidFileExecScenario,
+    "pid-file-adopt": pidFileAdoptScenario,
+    "pid-file-race": pidFileRaceScenario,
+    "log-limit": logLimitScenario,
+    "affinity": affinityScenario,
+    "orphans": orphansScenario,
+    "orphans-end": orphansEndScenario,
+    "hang": hangScenario,
+    "notify-from-child": notifyFromChildScenario,
+])

@@ -1,0 +1,177 @@
+// PREFORK_*: every option, what it takes, and what it says about what it does not.
+
+import PreforkSystem
+import Testing
+
+@testable import PreforkSupervisor
+
+@Suite struct EnvironmentSettingsTests {
+    private func settings(_ environment: [String: String]) throws(EnvironmentSettingsError) -> RuntimeSettings {
+        try RuntimeSettings().applying(environment)
+    }
+
+    private func problem(_ environment: [String: String]) -> [EnvironmentSettingsError.Problem] {
+        do {
+            _ = try settings(environment)
+            return []
+        } catch { return error.problems }
+    }
+
+    @Test func anEmptyEnvironmentChangesNothing() throws {
+        #expect(try settings([:]) == RuntimeSettings())
+        var own = RuntimeSettings()
+        own.workers = .count(7)
+        #expect(try own.applying(["PREFORK_WORKERS": "", "PATH": "/bin"]) == own)
+    }
+
+    @Test func eachVariableChangesItsSetting() throws {
+        let found = try settings([
+            "PREFORK_WORKERS": "4", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "8",
+            "PREFORK_BOOT_TIMEOUT": "5m",
+            "PREFORK_DRAIN_TIMEOUT": "0", "PREFORK_QUICK_TIMEOUT": "250ms", "PREFORK_RELOAD": "+3",
+            "PREFORK_MAX_GENERATIONS": "5", "PREFORK_MAX_RESTARTS": "0", "PREFORK_RESTART_WINDOW": "5/10s",
+            "PREFORK_MAX_BOOT_FAILURES": "1", "PREFORK_RECYCLE_REQUESTS": "10000", "PREFORK_RECYCLE_LIFETIME": "1.5h",
+            "PREFORK_RECYCLE_MEMORY": "300M", "PREFORK_RECYCLE_JITTER": "25%", "PREFORK_RECYCLE_AT_ONCE": "2",
+            "PREFORK_HEARTBEAT": "30", "PREFORK_HEARTBEAT_GRACE": "5s", "PREFORK_CONTROL": "/run/app/control",
+            "PREFORK_METRICS": ":9100", "PREFORK_PID_FILE": "/run/app.pid", "PREFORK_LOG_FILE": "/var/log/app.log",
+            "PREFORK_USER": "www-data", "PREFORK_GROUP": "1000", "PREFORK_GROUPS": "logs,70", "PREFORK_UMASK": "027",
+            "PREFORK_CHROOT": "/srv/app", "PREFORK_NO_NEW_PRIVILEGES": "yes", "PREFORK_DUMPABLE": "off",
+            "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
+            "PREFORK_WATCHDOG_MINIMUM": "3",
+            "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
+        ])
+        #expect(found.workers == .count(4) && found.minimumWorkers == 2 && found.maximumWorkers == 8)
+        #expect(
+            found.bootTimeout == .seconds(300) && found.drainTimeout == .zero
+                && found.quickTimeout == .milliseconds(250))
+        #expect(found.reload == .surge(3) && found.maximumGenerations == 5)
+        #expect(found.restarts.limit == 0 && found.restarts.bootLimit == 1)
+        #expect(found.restarts.window == RestartPolicy.Window(count: 5, per: .seconds(10)))
+        #expect(found.recycling.requests == 10_000 && found.recycling.lifetime == .seconds(5_400))
+        #expect(found.recycling.memory == 300 << 20 && found.recycling.jitter == 0.25 && found.recycling.atOnce == 2)
+        #expect(found.heartbeat == .seconds(30) && found.heartbeatGrace == .seconds(5))
+        #expect(found.controlSocket == "/run/app/control" && found.metrics == .tcp("127.0.0.1", 9_100))
+        #expect(found.pidFile == "/run/app.pid" && found.logFile == "/var/log/app.log")
+        #expect(found.privileges.user == "www-data" && found.privileges.group == "1000")
+        #expect(found.privileges.groups == .list(["logs", "70"]) && found.privileges.fileMask == 0o027)
+        #expect(found.privileges.rootDirectory == "/srv/app" && found.privileges.noNewPrivileges)
+        #expect(found.privileges.isDumpable == false && found.affinity == .processors([0, 1, 2, 8]))
+        #expect(!found.setsTitles && found.service == "shop" && found.watchdogMinimum == 3)
+        #expect(found.keepsServiceVariables && found.adoptsOrphans)
+        let untouched = EnvironmentSettings.options.filter { $0.show(found) == $0.standard }
+        #expect(untouched.isEmpty, "every option is in this test: \(untouched.map(\.name))")
+    }
+
+    @Test(arguments: [
+        ("WORKERS", "0"), ("WORKERS", "two"), ("WORKERS", "10001"), ("WORKERS", " 3"), ("BOOT_TIMEOUT", "0"),
+        ("BOOT_TIMEOUT", "-1s"), ("DRAIN_TIMEOUT", "nan"), ("DRAIN_TIMEOUT", "inf"), ("DRAIN_TIMEOUT", "1e3"),
+        ("DRAIN_TIMEOUT", "s"), ("DRAIN_TIMEOUT", "1d"), ("DRAIN_TIMEOUT", "99999999999999999999h"), ("RELOAD", "3"),
+        ("RELOAD", "+0"), ("RELOAD", "++1"), ("MAX_RESTARTS", "-1"), ("RESTART_WINDOW", "5"),
+        ("RESTART_WINDOW", "0/10s"),
+        ("RESTART_WINDOW", "5/"), ("RECYCLE_REQUESTS", "0"), ("RECYCLE_MEMORY", "1X"), ("RECYCLE_MEMORY", "M"),
+        ("RECYCLE_MEMORY", "99999999999G"), ("RECYCLE_JITTER", "101%"), ("RECYCLE_JITTER", "10"), ("HEARTBEAT", "1ms"),
+        ("CONTROL", "run/app"), ("METRICS", "9100"), ("METRICS", "a:b:1"), ("METRICS", "host:65536"), ("METRICS", ":"),
+        ("GROUPS", "a,,b"), ("UMASK", "8"), ("UMASK", "1000"), ("UMASK", "-1"), ("CHROOT", "srv"),
+        ("DUMPABLE", "maybe"),
+        ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),
+        ("TITLES", "2"), ("WATCHDOG_MINIMUM", "-1"),
+    ])
+    func aBadValueIsNamedWithItsVariableAndWhatItTakes(name: String, value: String) {
+        let found = problem(["PREFORK_\(name)": value])
+        // An empty variable is an unset one.
+        guard !value.isEmpty else { return #expect(found.isEmpty) }
+        #expect(found.count == 1)
+        #expect(found.first?.name == "PREFORK_\(name)" && found.first?.value == value)
+        #expect(found.first?.expected.isEmpty == false)
+    }
+
+    @Test func allBadVariablesAreToldAtOnce() {
+        let found = problem(["PREFORK_WORKERS": "x", "PREFORK_UMASK": "9", "PREFORK_USER": "www"])
+        #expect(
+            EnvironmentSettingsError(problems: found).description == """
+                PREFORK_WORKERS=x: must be auto, or 1 to 10000
+                PREFORK_UMASK=9: must be octal digits, as 027; or off
+                """)
+    }
+
+    @Test func valuesThatContradictEachOtherAreErrors() {
+        #expect(
+            problem(["PREFORK_MIN_WORKERS": "3", "PREFORK_MAX_WORKERS": "2"]).first?.expected
+                == "at most PREFORK_MAX_WORKERS, 2")
+        #expect(problem(["PREFORK_MIN_WORKERS": "3"]).count == 1)
+        #expect(problem(["PREFORK_MAX_WORKERS": "3"]).count == 1)
+    }
+
+    @Test func offTakesAwayWhatTheProgramHasSet() throws {
+        var own = RuntimeSettings()
+        own.heartbeat = .seconds(5)
+        own.metrics = .tcp("::1", 1)
+        own.privileges.isDumpable = true
+        let found = try own.applying([
+            "PREFORK_HEARTBEAT": "off", "PREFORK_METRICS": "off", "PREFORK_DUMPABLE": "kernel",
+        ])
+        #expect(found == RuntimeSettings())
+    }
+
+    @Test func endpointsAreReadAsPeopleWriteThem() throws {
+        #expect(try settings(["PREFORK_METRICS": "[::1]:80"]).metrics == .tcp("::1", 80))
+        #expect(try settings(["PREFORK_METRICS": "0.0.0.0:80"]).metrics == .tcp("0.0.0.0", 80))
+        #expect(try settings(["PREFORK_METRICS": "/run/m"]).metrics == .unix("/run/m"))
+    }
+
+    @Test func misspeltVariablesAreFound() {
+        let environment = ["PREFORK_WORKER": "3", "PREFORK_WORKERS": "3", "PATH": "", "PREFORK_": ""]
+        #expect(EnvironmentSettings.unknownNames(in: environment) == ["PREFORK_", "PREFORK_WORKER"])
+    }
+
+    @Test func namesAreThereOnceAndEveryOptionSaysWhatItIs() {
+        let options = EnvironmentSettings.options
+        #expect(Set(options.map(\.name)).count == options.count)
+        for option in options {
+            #expect(option.name.hasPrefix("PREFORK_") && option.meaning.hasSuffix(".") && !option.shape.isEmpty)
+            #expect(!option.meaning.contains("|") && !option.shape.contains("|"), "it would break the table")
+        }
+    }
+
+    /// What is shown is what is read: defaults, and a printed configuration given back as an environment.
+    @Test func whatIsPrintedCanBeReadAgain() throws {
+        var own = RuntimeSettings()
+        own.workers = .count(3)
+        own.minimumWorkers = 2
+        own.maximumWorkers = 4
+        own.drainTimeout = .milliseconds(90_500)
+        own.recycling.memory = 3 << 29
+        own.recycling.lifetime = .seconds(3_600)
+        own.restarts.window = .init(count: 3, per: .seconds(120))
+        own.reload = .unavailable(2)
+        own.metrics = .tcp("::1", 9_100)
+        own.affinity = .processors([1, 3])
+        own.privileges.groups = .list(["a", "b"])
+        own.privileges.fileMask = 0o7
+        own.service = "it's a shop"
+        for settings in [RuntimeSettings(), own] {
+            var environment: [String: String] = [:]
+            for option in EnvironmentSettings.options { environment[option.name] = option.show(settings) }
+            #expect(try self.settings(environment) == settings)
+        }
+    }
+
+    @Test func thePrintedConfigurationNamesEachValueMeaningAndDefault() {
+        var own = RuntimeSettings()
+        own.workers = .count(3)
+        own.service = "it's"
+        let text = EnvironmentSettings.text(of: own)
+        #expect(
+            text.hasPrefix(
+                "# Workers; auto: one per core, by affinity and CPU quota. (auto, or 1 to 10000) Default: auto.\n"
+                    + "PREFORK_WORKERS=3\n\n"
+            ))
+        #expect(text.contains("\nPREFORK_SERVICE='it'\\''s'\n"))
+        #expect(text.contains("\nPREFORK_DRAIN_TIMEOUT=30s\n"))
+        let table = EnvironmentSettings.markdown.split(separator: "\n")
+        #expect(table.count == EnvironmentSettings.options.count + 2)
+        #expect(
+            table.contains(
+                "| `PREFORK_UMASK` | Permissions that new files do not get. | octal digits, as 027; or off | `off` |"))
+    }
+}

@@ -1,0 +1,151 @@
+// What the service manager hears, and when.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@testable import PreforkSupervisor
+
+/// A service manager's end of the notify socket.
+private final class Manager {
+    let name: String
+    private let socket: Int32
+    private let path: String?
+
+    init(abstract: Bool = false) throws {
+        let path = try temporaryPath()
+        self.path = abstract ? nil : path
+        name = abstract ? "@prefork-test\(path)" : path
+        socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        let address = SocketAddress.unix(path: abstract ? "\0prefork-test\(path)" : path)
+        let result = address.withSockaddr { bind(socket, $0, $1) }
+        try #require(result == 0)
+    }
+
+    deinit {
+        close(socket)
+        if let path { unlink(path) }
+    }
+
+    /// The next message; nil when none waits.
+    func next() -> String? {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = recv(socket, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+        return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
+    }
+}
+
+@Suite(.timeLimit(.minutes(2))) struct ServiceNotifierTests {
+    @Test(arguments: [false, true]) func statesArriveAsOneMessage(abstract: Bool) throws {
+        let manager = try Manager(abstract: abstract)
+        let notifier = try ServiceNotifier(socket: manager.name)
+        #expect(try notifier.send(.ready, .status("8 workers"), .mainPID(42)))
+        #expect(manager.next() == "READY=1\nSTATUS=8 workers\nMAINPID=42")
+        #expect(manager.next() == nil)
+        #expect(fcntlFlags(notifier.descriptor) & FD_CLOEXEC != 0)
+    }
+
+    @Test func everyStateHasItsLine() {
+        #expect(ServiceState.ready.line == "READY=1")
+        #expect(
+            ServiceState.reloading(at: MonotonicInstant(nanoseconds: 12_345_678)).line
+                == "RELOADING=1\nMONOTONIC_USEC=12345")
+        #expect(ServiceState.stopping.line == "STOPPING=1")
+        #expect(ServiceState.watchdog.line == "WATCHDOG=1")
+        #expect(ServiceState.extendTimeout(.milliseconds(1_500)).line == "EXTEND_TIMEOUT_USEC=1500000")
+        #expect(ServiceState.extendTimeout(.seconds(-1)).line == "EXTEND_TIMEOUT_USEC=0")
+        #expect(ServiceState.mainPID(7).line == "MAINPID=7")
+    }
+
+    @Test func aTextCannotSmuggleAnotherAssignmentIn() {
+        #expect(ServiceState.status("a\nREADY=1\r\nb\u{2028}c\0d").line == "STATUS=a READY=1 b c d")
+    }
+
+    @Test func aFullQueueLosesMessagesAndHoldsNobody() throws {
+        let manager = try Manager()
+        let notifier = try ServiceNotifier(socket: manager.name)
+        var sent = 0
+        while try notifier.send(.watchdog) {
+            sent += 1
+            try #require(sent < 1_000_000)
+        }
+        #expect(notifier.lost == 1)
+        for _ in 0..<sent { #expect(manager.next() == "WATCHDOG=1") }
+        #expect(try notifier.send(.ready))
+        #expect(manager.next() == "READY=1")
+    }
+
+    @Test func theSameStatusIsSentOnce() throws {
+        let manager = try Manager()
+        let notifier = try ServiceNotifier(socket: manager.name)
+        for text in ["a", "a", "b", "b", "a"] { try notifier.sendStatus(text) }
+        #expect(
+            [manager.next(), manager.next(), manager.next(), manager.next()] == [
+                "STATUS=a", "STATUS=b", "STATUS=a", nil,
+            ])
+    }
+
+    @Test func nobodyListeningIsAnErrorThatNamesTheSocket() throws {
+        let path = try temporaryPath()
+        let notifier = try ServiceNotifier(socket: path)
+        #expect(throws: SystemError("sendto", .noEntry, on: "unix:\(path)")) { try notifier.send(.ready) }
+    }
+
+    @Test(arguments: [
+        ("", Errno.invalidArgument), ("relative/path", .familyNotSupported), ("vsock:2:1234", .familyNotSupported),
+        ("/" + String(repeating: "x", count: 107), .nameTooLong),
+    ])
+    func badNamesAreErrors(name: String, errno: Errno) {
+        #expect {
+            _ = try ServiceNotifier(socket: name)
+        } throws: { ($0 as? SystemError)?.errno == errno }
+    }
+
+    @Test func aChildIsSilentAndTheVariablesAreNotInherited() async throws {
+        let manager = try Manager()
+        let program = try ChildProgram(
+            "host-fixture", ["notify-from-child"],
+            environment: ["NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "3000000"])
+        #expect(try await program.waitForExit() == 0)
+        #expect(manager.next() == "READY=1\nSTATUS=one two\nMAINPID=\(program.pid)")
+        #expect(manager.next() == nil)
+        #expect(try await program.waitForLine("watchdog ") == "3.0 seconds")
+        #expect(try await program.waitForLine("restored ") == "3000000")
+    }
+
+    private func fcntlFlags(_ number: Int32) -> Int32 { fcntl(number, F_GETFD) }
+}
+
+@Suite struct ServiceWatchdogTests {
+    private let start = MonotonicInstant(nanoseconds: 0)
+
+    private func made(_ microseconds: String?, pid: String? = nil, minimum: Int = 1) -> ServiceWatchdog? {
+        var variables: [String: String] = [:]
+        variables["WATCHDOG_USEC"] = microseconds
+        variables["WATCHDOG_PID"] = pid
+        return ServiceWatchdog(ServiceEnvironment(variables), pid: 7, minimumReady: minimum, now: start)
+    }
+
+    @Test func itIsFedAtHalfOfTheTimeAndNotBefore() throws {
+        var watchdog = try #require(made("8000000", pid: "7"))
+        // A loop that stood still does not make up for what it missed.
+        let looks = [0, 3_999, 4_000, 60_000].map { watchdog.isDue(readyWorkers: 1, at: start + .milliseconds($0)) }
+        #expect(looks == [true, false, true, true])
+        #expect(watchdog.nextLook == start + .seconds(64))
+    }
+
+    @Test func withTooFewReadyWorkersItIsNotFedAndSoonLookedAtAgain() throws {
+        var watchdog = try #require(made("8000000", minimum: 2))
+        let looks = [(1, 0), (2, 999), (2, 1_000)].map {
+            watchdog.isDue(readyWorkers: $0.0, at: start + .milliseconds($0.1))
+        }
+        #expect(looks == [false, false, true])
+    }
+
+    @Test func thereIsNoneWithoutATimeOrForAnotherProcess() {
+        for text in [nil, "", "0", "-1", "x", "99999999999999999999"] { #expect(made(text) == nil) }
+        #expect(made("1000000", pid: "8") == nil)
+        #expect(made("1000000", pid: "x") == nil)
+    }
+}
