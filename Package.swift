@@ -31,6 +31,7 @@ let package = Package(
     name: "prefork",
     products: [
         .library(name: "Prefork", targets: ["Prefork"]),
+        .executable(name: "preforkctl", targets: ["preforkctl"]),
         .executable(name: "hello-server", targets: ["hello-server"]),
         .executable(name: "run-command", targets: ["run-command"]),
         .executable(name: "shared-counter", targets: ["shared-counter"]),
@@ -77,6 +78,7 @@ let package = Package(
                 "PreforkSupervisor", "PreforkSubprocess", "PreforkChannels", "PreforkStore", "PreforkEventLoop",
                 "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
             ]),
+        program("preforkctl", path: "Sources/preforkctl", on: ["PreforkSupervisor", "PreforkSystem"]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
@@ -101,7 +103,7 @@ let package = Package(
             path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
-        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem"]),
+        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",

@@ -10,6 +10,11 @@ package struct ListenQueue: Hashable, Sendable {
     /// How many may.
     package var limit: Int
 
+    init(waiting: Int, limit: Int) {
+        self.waiting = waiting
+        self.limit = limit
+    }
+
     /// Asks the kernel: TCP_INFO, whose tcpi_unacked and tcpi_sacked are the queue of a listening socket and its limit
     /// (net/ipv4/tcp.c); for Unix sockets sock_diag(7), the only way there is.
     package init(of listener: Int32) throws(SystemError) {

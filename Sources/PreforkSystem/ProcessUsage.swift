@@ -11,10 +11,16 @@ package struct ProcessUsage: Hashable, Sendable {
     package var proportional: Int?
     /// User and system time of all its threads.
     package var processorTime: Duration
+
+    package init(resident: Int, proportional: Int? = nil, processorTime: Duration) {
+        self.resident = resident
+        self.proportional = proportional
+        self.processorTime = processorTime
+    }
 }
 
 /// Reads `ProcessUsage`, many processes in a row: one buffer, three system calls for each file.
-package struct ProcessUsageReader: ~Copyable {
+package struct ProcessUsageReader: Sendable {
     private var buffer = [UInt8](repeating: 0, count: 4096)
     private let pageSize = sysconf(Int32(_SC_PAGESIZE))
     private let nanosecondsPerTick = 1_000_000_000 / Int64(max(1, sysconf(Int32(_SC_CLK_TCK))))
