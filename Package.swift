@@ -93,6 +93,7 @@ let package = Package(
             "store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "PreforkFixtureSupport", "Stepping"]),
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program("control-fixture", path: "Tests/Fixtures/control-fixture", on: ["PreforkSupervisor", "PreforkSystem"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
@@ -103,7 +104,9 @@ let package = Package(
             path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
-        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport"]),
+        tests(
+            "PreforkSupervisorTests",
+            of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "preforkctl"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",

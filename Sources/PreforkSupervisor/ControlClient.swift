@@ -17,26 +17,32 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
 }
 
 /// A connection to a supervisor's control socket; see `ControlServer` for what is spoken.
-package struct ControlClient: ~Copyable {
+package final class ControlClient {
     private let socket: Descriptor
 
     /// - Throws: `SystemError`: ENOENT or ECONNREFUSED where no supervisor is.
     package init(_ path: String) throws {
-        let address = SocketAddress.unix(path: path)
-        socket = Descriptor(owning: try Socket.open(for: address))
+        socket = Descriptor(owning: try Socket.open(for: .unix(path: path)))
         // A full accept queue is EAGAIN on a Unix socket (connect(2)): a moment later there is room.
-        for attempt in 0... {
-            do throws(SystemError) {
-                return try Socket.connect(socket.number, to: address)
-            } catch {
-                guard error.errno == .again, attempt < 50 else { throw error }
-                _ = try Polling.waitUntilReadable([], until: .now + .milliseconds(20))
-            }
+        for _ in 0..<50 {
+            if try connect(path) { return }
+            _ = try Polling.waitUntilReadable([], until: .now + .milliseconds(20))
+        }
+        throw SystemError("connect", .again, on: path)
+    }
+
+    private func connect(_ path: String) throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            try Socket.connect(socket.number, to: .unix(path: path))
+            return true
+        } catch {
+            guard error.errno == .again else { throw error }
+            return false
         }
     }
 
     /// Sends one request and waits for its answer.
-    package borrowing func ask(_ request: JSONValue) throws -> JSONValue {
+    package func ask(_ request: JSONValue) throws -> JSONValue {
         // At most a path in it: far less than what an empty socket takes.
         _ = try (request.text + [UInt8(ascii: "\n")]).withUnsafeBytes { try sendBytes(to: socket.number, $0) }
         let answer = try JSONParser.parse(try line(), sizeLimit: 1 << 26)
@@ -46,7 +52,7 @@ package struct ControlClient: ~Copyable {
         return answer
     }
 
-    private borrowing func line() throws -> [UInt8] {
+    private func line() throws -> [UInt8] {
         var line: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {

@@ -280,6 +280,7 @@ final class ControlSockets {
                 acceptsAgain = now + limits.acceptPause
             }
         }
-        for peer in peers.values where peer.state != .waiting && peer.deadline <= now { drop(peer) }
+        // Who stands in line has sent something in time; that it was not looked at yet is this side's delay.
+        for peer in peers.values where peer.state != .waiting && !peer.isInLine && peer.deadline <= now { drop(peer) }
     }
 }

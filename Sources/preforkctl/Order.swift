@@ -34,7 +34,8 @@ struct Order {
         let command = try words.next("a command")
         if command == "completion" {
             action = .print(try Completion.script(try words.next("bash, zsh or fish")))
-            return try words.finish()
+            try words.finish()
+            return
         }
         action = try Self.action(command, &words)
         try words.finish()

@@ -19,7 +19,7 @@ struct HttpRequestTests {
 
     @Test func `A part of a request is incomplete, wherever it ends`() {
         let text = "GET / HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n"
-        for count in 0..<text.utf8.count { #expect(read(String(text.prefix(count))) == .incomplete) }
+        for count in 0..<text.utf8.count { #expect(HttpRequest.read(Array(text.utf8.prefix(count))) == .incomplete) }
     }
 
     @Test(arguments: [
