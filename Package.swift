@@ -33,6 +33,7 @@ let package = Package(
         .library(name: "Prefork", targets: ["Prefork"]),
         .library(name: "PreforkServices", targets: ["PreforkServices"]),
         .library(name: "PreforkServicesTestKit", targets: ["PreforkServicesTestKit"]),
+        .executable(name: "preforkctl", targets: ["preforkctl"]),
         .executable(name: "hello-server", targets: ["hello-server"]),
         .executable(name: "run-command", targets: ["run-command"]),
         .executable(name: "shared-counter", targets: ["shared-counter"]),
@@ -81,6 +82,7 @@ let package = Package(
                 "PreforkSupervisor", "PreforkSubprocess", "PreforkChannels", "PreforkStore", "PreforkEventLoop",
                 "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
             ]),
+        program("preforkctl", path: "Sources/preforkctl", on: ["PreforkSupervisor", "PreforkSystem"]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
@@ -95,6 +97,7 @@ let package = Package(
             "store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "PreforkFixtureSupport", "Stepping"]),
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program("control-fixture", path: "Tests/Fixtures/control-fixture", on: ["PreforkSupervisor", "PreforkSystem"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program(
             "host-fixture", path: "Tests/Fixtures/host-fixture",
@@ -114,7 +117,12 @@ let package = Package(
             path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "host-fixture"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
-        tests("PreforkSupervisorTests", of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "host-fixture"]),
+        tests(
+            "PreforkSupervisorTests",
+            of: [
+                "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "host-fixture",
+                "preforkctl",
+            ]),
         tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(

@@ -31,7 +31,7 @@ public enum AcceptSharing: Hashable, Sendable {
 public final class Listener: Sendable {
     /// Where it is bound; the actual port if port 0 was asked for.
     public let address: SocketAddress
-    private let sockets: [Int32]
+    let sockets: [Int32]
     /// The path to remove, and the process that bound it: a worker that closes its copy must not remove it.
     private let path: (name: String, owner: pid_t)?
     private let isOpen = Mutex(true)

@@ -112,6 +112,9 @@ int cprefork_set_terminal_size(int terminal, unsigned short rows, unsigned short
 /// `peer` is a struct sockaddr_storage, untyped here so that the type has one home, the Glibc module.
 int cprefork_accept(int listener, void *peer, uint32_t *length);
 
+/// The accept queue of a listening Unix socket and its limit, by sock_diag(7). Returns -1 and errno on failure.
+int cprefork_unix_listen_queue(int listener, uint32_t *waiting, uint32_t *limit);
+
 // ---- clocks ---------------------------------------------------------------------------------------------------
 // struct timespec has two homes among the modules of the toolchain; a number has none.
 

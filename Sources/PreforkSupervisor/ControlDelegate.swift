@@ -1,0 +1,62 @@
+// What the control socket and the metrics ask the supervisor for.
+
+package import PreforkSystem
+
+/// The supervisor, as seen by whoever watches and controls it.
+///
+/// All calls come from within `turn()` of a server, on the supervisor's thread. None may wait for anything.
+package protocol ControlDelegate: AnyObject {
+    func status() -> PoolStatus
+    func counters() -> PoolCounters
+    /// The last exit reports, oldest first.
+    func crashes() -> [ExitReport]
+    func listeners() -> [ListenerStatus]
+    /// Every setting as it is in force.
+    func settings() -> [(name: String, value: String)]
+
+    /// Does, begins or refuses what an operator asked for.
+    ///
+    /// - Parameters:
+    ///   - command: what to do.
+    ///   - completion: set when the client waits for the end. After `.done` it is to be called, once, when what was
+    ///     begun has come to its end; after `.failed` never. It may be called before this function returns, long after
+    ///     the client has gone, or not at all if the process ends before.
+    /// - Returns: what was done or begun, or why not.
+    func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome
+}
+
+/// A listener of the pool, as operators see it.
+public struct ListenerStatus: Equatable, Sendable {
+    /// As `SocketAddress` prints it.
+    public var address: String
+    /// Connections that wait to be accepted; nil where the kernel does not tell.
+    public var waiting: Int?
+    /// How many may wait.
+    public var limit: Int?
+
+    package init(address: String, waiting: Int? = nil, limit: Int? = nil) {
+        self.address = address
+        self.waiting = waiting
+        self.limit = limit
+    }
+
+    /// Asks the kernel for the present queue.
+    package init(of listener: Listener) {
+        let queue = listener.queue
+        self.init(address: "\(listener.address)", waiting: queue?.waiting, limit: queue?.limit)
+    }
+}
+
+/// The last ends of workers, as many as `ControlDelegate.crashes` tells.
+package struct ExitHistory: Equatable, Sendable {
+    package static let capacity = 100
+    /// Oldest first.
+    package private(set) var reports: [ExitReport] = []
+
+    package init() {}
+
+    package mutating func add(_ report: ExitReport) {
+        if reports.count == Self.capacity { reports.removeFirst() }
+        reports.append(report)
+    }
+}

@@ -1,0 +1,139 @@
+// What the supervisor knows, as JSON.
+
+import PreforkSystem
+
+/// What workers use, by process ID; empty where nobody asked.
+typealias WorkerUsage = [Int32: ProcessUsage]
+
+extension JSONWriter {
+    /// A line on the control socket.
+    static func line(_ members: (inout JSONWriter) -> Void) -> [UInt8] {
+        var writer = JSONWriter(reserving: 1024)
+        writer.object { object in
+            object.member("ok", true)
+            members(&object)
+        }
+        return writer.bytes + [UInt8(ascii: "\n")]
+    }
+
+    static func failure(_ reason: String) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.object { object in
+            object.member("ok", false)
+            object.member("error", reason)
+        }
+        return writer.bytes + [UInt8(ascii: "\n")]
+    }
+
+    static func outcome(_ outcome: ControlOutcome) -> [UInt8] {
+        switch outcome {
+        case .done(let text): line { $0.member("message", text) }
+        case .failed(let reason): failure(reason)
+        }
+    }
+}
+
+extension JSONWriter {
+    mutating func status(_ status: PoolStatus, _ usage: WorkerUsage) {
+        object { object in
+            object.member("supervisor", status.supervisor)
+            object.member("uptime", status.uptime)
+            object.member("phase", status.phase.rawValue)
+            object.member("generation", status.generation)
+            object.member("target", status.target)
+            object.member("ready", status.readyWorkers)
+            object.member("minimum", status.range?.lowerBound)
+            object.member("maximum", status.range?.upperBound)
+            object.member("restarts", status.restarts)
+            object.member("restartLimit", status.restartLimit)
+            object.name("reload")
+            if let reload = status.reload { object.reload(reload) } else { object.null() }
+            object.name("workers")
+            object.workers(status.workers, usage)
+        }
+    }
+
+    mutating func workers(_ workers: [WorkerStatus], _ usage: WorkerUsage) {
+        array(workers) { writer, worker in writer.worker(worker, worker.pid.flatMap { usage[$0] }) }
+    }
+
+    mutating func reports(_ reports: [ExitReport]) {
+        array(reports) { $0.report($1) }
+    }
+
+    mutating func listeners(_ listeners: [ListenerStatus]) {
+        array(listeners) { writer, listener in
+            writer.object { object in
+                object.member("address", listener.address)
+                object.member("waiting", listener.waiting)
+                object.member("limit", listener.limit)
+            }
+        }
+    }
+
+    private mutating func reload(_ reload: PoolStatus.Reload) {
+        object { object in
+            object.member("state", reload.state.rawValue)
+            object.member("generation", reload.generation)
+            object.member("replaced", reload.replaced)
+            object.member("total", reload.total)
+            object.member("reason", reload.reason)
+            object.member("duration", reload.duration)
+        }
+    }
+
+    private mutating func worker(_ worker: WorkerStatus, _ usage: ProcessUsage?) {
+        object { object in
+            object.member("slot", worker.slot)
+            object.member("pid", worker.pid)
+            object.member("generation", worker.generation)
+            object.member("state", worker.state.rawValue)
+            object.member("beside", worker.isBeside)
+            object.member("uptime", worker.uptime)
+            object.member("restarts", worker.restarts)
+            object.member("requests", worker.requests)
+            object.member("connections", worker.connections)
+            object.member("busy", worker.busy)
+            object.member("heartbeatAge", worker.heartbeatAge)
+            object.member("rss", usage?.resident)
+            object.member("pss", usage?.proportional)
+            object.member("cpu", usage?.processorTime)
+            object.name("lastExit")
+            if let report = worker.lastExit { object.report(report) } else { object.null() }
+        }
+    }
+
+    private mutating func report(_ report: ExitReport) {
+        object { object in
+            object.member("slot", report.taskID)
+            object.member("pid", report.pid)
+            object.member("generation", report.generation)
+            object.member("uptime", report.uptime)
+            object.member("status", "\(report.status)")
+            object.member("returnCode", report.status.returnCode)
+            object.member("wasReady", report.wasReady)
+            object.member("killReason", report.killReason.map { "\($0)" })
+            object.member("outOfMemory", report.outOfMemory)
+            object.member("cpu", report.usage.userTime + report.usage.systemTime)
+            object.member("peakMemory", report.usage.peakMemory)
+            object.member("consequence", report.consequence.word)
+        }
+    }
+}
+
+extension PoolStatus {
+    /// Workers that serve: those that are ready, the one beside an old one included.
+    var readyWorkers: Int {
+        workers.count { $0.state == .ready }
+    }
+}
+
+extension ExitConsequence {
+    fileprivate var word: String {
+        switch self {
+        case .none: "none"
+        case .restart: "restart"
+        case .giveUp: "giveUp"
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// What a line on the control socket asks for.
+
+/// One request, read from its JSON object.
+enum ControlRequest: Equatable {
+    /// `detailed`: with the proportional memory of each worker, which takes the kernel longer.
+    case status(detailed: Bool)
+    case workers
+    case listeners
+    case config
+    case crashes
+    case metrics
+    case perform(ControlCommand, wait: Bool)
+}
+
+/// Why a line is no request, as the client is told.
+struct ControlRequestError: Error, Equatable {
+    var text: String
+
+    init(_ text: String) {
+        self.text = text
+    }
+}
+
+extension ControlRequest {
+    /// Reads one line, without its line feed.
+    ///
+    /// A member that the command does not know is refused: half an order that is misread is worse than none.
+    init(line: [UInt8]) throws(ControlRequestError) {
+        let value: JSONValue
+        do {
+            value = try JSONParser.parse(line)
+        } catch {
+            throw ControlRequestError("no JSON: \(error)")
+        }
+        guard case .object(let members) = value else { throw ControlRequestError("a request is a JSON object") }
+        guard let command = value["command"]?.string else { throw ControlRequestError("\"command\" is missing") }
+        var arguments = Arguments(command: command, rest: members.filter { $0.name != "command" })
+        self = try Self.read(command, &arguments)
+        try arguments.finish()
+    }
+
+    private static func read(
+        _ command: String, _ arguments: inout Arguments
+    ) throws(ControlRequestError) -> ControlRequest {
+        switch command {
+        case "status": .status(detailed: try arguments.flag("detailed"))
+        case "workers": .workers
+        case "listeners": .listeners
+        case "config": .config
+        case "crashes": .crashes
+        case "metrics": .metrics
+        case "reload": .perform(.reload, wait: try arguments.flag("wait"))
+        case "scale": .perform(.scale(try arguments.scale()), wait: try arguments.flag("wait"))
+        case "restart": .perform(.restart(slot: try arguments.slot()), wait: try arguments.flag("wait"))
+        case "kill": .perform(.kill(slot: try arguments.slot()), wait: false)
+        case "drain": .perform(.drain(slot: try arguments.slot()), wait: try arguments.flag("wait"))
+        case "upgrade": .perform(.upgrade(path: try arguments.path()), wait: try arguments.flag("wait"))
+        case "reopen-logs": .perform(.reopenLogs, wait: false)
+        case "stop": .perform(.stop(quick: try arguments.flag("quick")), wait: false)
+        default: throw ControlRequestError("unknown command \"\(command.prefix(40))\"")
+        }
+    }
+
+    /// The members besides the command; those that were asked for are taken out.
+    private struct Arguments {
+        let command: String
+        var rest: [JSONValue.Member]
+
+        mutating func take(_ name: String) -> JSONValue? {
+            guard let index = rest.firstIndex(where: { $0.name == name }) else { return nil }
+            return rest.remove(at: index).value
+        }
+
+        mutating func flag(_ name: String) throws(ControlRequestError) -> Bool {
+            guard let value = take(name) else { return false }
+            guard let flag = value.bool else { throw ControlRequestError("\"\(name)\" is true or false") }
+            return flag
+        }
+
+        /// A count that no pool can have is the supervisor's to refuse; one beyond Int32 is nonsense.
+        mutating func integer(_ name: String) throws(ControlRequestError) -> Int? {
+            guard let value = take(name) else { return nil }
+            guard let number = value.integer, let small = Int32(exactly: number) else {
+                throw ControlRequestError("\"\(name)\" is a whole number")
+            }
+            return Int(small)
+        }
+
+        mutating func slot() throws(ControlRequestError) -> Int {
+            guard let slot = try integer("slot") else { throw ControlRequestError("\(command) needs \"slot\"") }
+            guard slot >= 0 else { throw ControlRequestError("\"slot\" is 0 or more") }
+            return slot
+        }
+
+        mutating func scale() throws(ControlRequestError) -> ScaleChange {
+            switch (try integer("to"), try integer("by")) {
+            case (let count?, nil) where count >= 0: return .to(count)
+            case (nil, let change?): return .by(change)
+            case (_?, nil): throw ControlRequestError("\"to\" is 0 or more")
+            default: throw ControlRequestError("scale needs either \"to\" or \"by\"")
+            }
+        }
+
+        mutating func path() throws(ControlRequestError) -> String? {
+            guard let value = take("path"), value != .null else { return nil }
+            guard let path = value.string, path.hasPrefix("/"), !path.utf8.contains(0) else {
+                throw ControlRequestError("\"path\" is an absolute path")
+            }
+            return path
+        }
+
+        func finish() throws(ControlRequestError) {
+            guard let unknown = rest.first else { return }
+            throw ControlRequestError("\(command) knows no \"\(unknown.name.prefix(40))\"")
+        }
+    }
+}

@@ -1,0 +1,286 @@
+// Accepts, reads, writes and closes for the supervisor's own servers, and never waits for a client.
+
+import PreforkSystem
+
+/// What a server says to its clients.
+protocol ControlConversation: AnyObject {
+    /// Takes the next request out of `input`, and leaves what follows it.
+    func next(in input: inout [UInt8], from client: UInt64) -> ControlStep
+    /// Why the client of a new socket is not let in, as it is told; nil: it is.
+    func refusal(of socket: Int32) -> [UInt8]?
+    /// What a client hears who is one too many.
+    var crowded: [UInt8] { get }
+}
+
+enum ControlStep {
+    /// No whole request yet.
+    case needsMore
+    case answer([UInt8], closes: Bool)
+    /// The answer comes by `ControlSockets.answer`.
+    case later
+}
+
+/// Bounds of what clients can have of the supervisor.
+package struct ControlLimits: Sendable {
+    /// Clients at once; others are told so and closed.
+    package var clients = 64
+    /// How long a client may take to send a whole request, and to take its answer.
+    package var patience: Duration = .seconds(60)
+    /// How long no connection is accepted after the process ran out of descriptors.
+    package var acceptPause: Duration = .seconds(1)
+    /// After so much time in one turn the rest of the requests waits for the next one.
+    package var turnBudget: Duration = .milliseconds(5)
+    /// The longest answer in bytes.
+    package var answerSize = 16 << 20
+
+    package init() {}
+}
+
+/// The clients of one listener, served in turns of bounded work by an epoll of their own.
+final class ControlSockets {
+    private static let listenerWord: UInt64 = 0
+    private static let acceptsPerTurn = 64
+    private static let bytesPerWrite = 256 << 10
+    /// Input that is read but not looked at; more than a request may have.
+    private static let inputLimit = (64 << 10) + 1
+    private static let lingerTime: Duration = .seconds(2)
+
+    private let listener: Listener
+    private let limits: ControlLimits
+    private let epoll: Epoll
+    private var events = EpollEventBuffer(capacity: 64)
+    private var scratch = [UInt8](repeating: 0, count: 16 << 10)
+    private var peers: [UInt64: ControlPeer] = [:]
+    private var line: [UInt64] = []
+    private var lastNumber: UInt64 = 0
+    private var acceptsAgain: MonotonicInstant?
+
+    init(_ listener: Listener, _ limits: ControlLimits) throws(SystemError) {
+        self.listener = listener
+        self.limits = limits
+        epoll = try Epoll()
+        try epoll.add(listener.descriptor, .readable, word: Self.listenerWord)
+    }
+
+    var descriptor: Int32 { epoll.descriptor.number }
+    var clients: Int { peers.count }
+
+    /// Everything that a forked worker is to close.
+    var descriptors: [Int32] {
+        [epoll.descriptor.number, listener.descriptor] + peers.values.map { $0.socket.number }
+    }
+
+    var nextDeadline: MonotonicInstant? {
+        if !line.isEmpty { return .now }
+        var earliest = acceptsAgain
+        for peer in peers.values where peer.state != .waiting {
+            earliest = min(earliest ?? peer.deadline, peer.deadline)
+        }
+        return earliest
+    }
+
+    func turn(_ conversation: some ControlConversation) {
+        let start = MonotonicInstant.now
+        // It fails only where the descriptor is closed under it; there is nobody to tell, and nothing to do.
+        try? events.wait(epoll, timeout: 0)
+        for index in 0..<events.count {
+            let (word, happened) = events[index]
+            if word == Self.listenerWord {
+                acceptClients(conversation, at: start)
+            } else if let peer = peers[word] {
+                serve(peer, happened)
+            }
+        }
+        converse(conversation, since: start)
+        expire(at: start)
+    }
+
+    /// Answers a client that was told `.later`. One that has gone is no error.
+    func answer(_ number: UInt64, _ bytes: [UInt8], closes: Bool = false) {
+        guard let peer = peers[number], peer.state == .waiting else { return }
+        begin(bytes, to: peer, closes: closes)
+    }
+
+    private func acceptClients(_ conversation: some ControlConversation, at now: MonotonicInstant) {
+        for _ in 0..<Self.acceptsPerTurn {
+            do throws(SystemError) {
+                guard let (number, _) = try Socket.accept(listener.descriptor) else { return }
+                admit(Descriptor(owning: number), conversation, at: now)
+            } catch {
+                if error.errno.isOfOneConnection { continue }
+                // EMFILE and its kind: the connection stays in the queue, and a listener that stays watched would wake
+                // the loop for ever.
+                epoll.remove(listener.descriptor)
+                acceptsAgain = now + limits.acceptPause
+                return
+            }
+        }
+    }
+
+    private func admit(
+        _ socket: consuming Descriptor, _ conversation: some ControlConversation, at now: MonotonicInstant
+    ) {
+        let number = socket.number
+        let refusal = peers.count >= limits.clients ? conversation.crowded : conversation.refusal(of: number)
+        if let refusal {
+            // What does not fit into an empty socket buffer is lost, as is the client.
+            _ = refusal.withUnsafeBytes { bytes in try? sendBytes(to: number, bytes) }
+            return
+        }
+        lastNumber += 1
+        let peer = ControlPeer(number: lastNumber, socket: socket, deadline: now + limits.patience)
+        // ENOMEM or ENOSPC: the user's limit of watches is reached; without one there is nothing to serve.
+        guard (try? epoll.add(number, .readable, word: lastNumber)) != nil else { return }
+        peers[lastNumber] = peer
+    }
+
+    private func serve(_ peer: ControlPeer, _ happened: EpollEvents) {
+        switch peer.state {
+        case .reading:
+            if happened.isReadable { receive(peer) } else if happened.isOver { peer.hasEnded = true }
+            lineUp(peer)
+        case .waiting:
+            if happened.isOver { drop(peer) }
+        case .writing:
+            if happened.isOver { drop(peer) } else { flush(peer) }
+        case .lingering:
+            receive(peer)
+            peer.input = []
+            if peer.hasEnded || happened.isOver { drop(peer) }
+        }
+        rewatch(peer)
+    }
+
+    /// One read: the rest comes with the next turn, after the others had theirs.
+    private func receive(_ peer: ControlPeer) {
+        guard !peer.hasEnded else { return }
+        let room = min(scratch.count, Self.inputLimit - peer.input.count)
+        // A whole request is in there, or is refused as too long: it is looked at before more is read.
+        guard room > 0 else { return }
+        do throws(SystemError) {
+            let outcome = try readOnce(peer.socket.number, room)
+            switch outcome {
+            case .bytes(let count): peer.input += scratch[..<count]
+            case .end: peer.hasEnded = true
+            case .wouldBlock: break
+            }
+        } catch {
+            // A reset: what it sent before may still be an order, its answer will find nobody.
+            peer.hasEnded = true
+        }
+    }
+
+    private func readOnce(_ number: Int32, _ room: Int) throws(SystemError) -> ReadOutcome {
+        var result: Result<ReadOutcome, SystemError> = .success(.wouldBlock)
+        scratch.withUnsafeMutableBytes { buffer in
+            // In bounds: `room` is at most the buffer's size and above zero.
+            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<room])
+            result = Result { () throws(SystemError) in try readBytes(from: number, into: part) }
+        }
+        return try result.get()
+    }
+
+    private func begin(_ bytes: [UInt8], to peer: ControlPeer, closes: Bool) {
+        guard bytes.count <= limits.answerSize else { return drop(peer) }
+        peer.output = bytes
+        peer.sent = 0
+        peer.closesAfterAnswer = closes
+        peer.state = .writing
+        peer.deadline = .now + limits.patience
+        flush(peer)
+        rewatch(peer)
+    }
+
+    private func flush(_ peer: ControlPeer) {
+        var budget = Self.bytesPerWrite
+        while peer.sent < peer.output.count, budget > 0 {
+            let count = min(budget, peer.output.count - peer.sent)
+            let taken = peer.output.withUnsafeBytes { bytes in
+                let part = UnsafeRawBufferPointer(rebasing: bytes[peer.sent..<peer.sent + count])
+                return Result { () throws(SystemError) in try sendBytes(to: peer.socket.number, part) }
+            }
+            guard case .success(let sent) = taken else { return drop(peer) }
+            guard let sent else { return }
+            peer.sent += sent
+            budget -= sent
+        }
+        if peer.sent == peer.output.count { finishAnswer(peer) }
+    }
+
+    private func finishAnswer(_ peer: ControlPeer) {
+        peer.output = []
+        peer.sent = 0
+        if peer.closesAfterAnswer {
+            if peer.hasEnded { return drop(peer) }
+            peer.state = .lingering
+            peer.input = []
+            peer.deadline = .now + Self.lingerTime
+            try? Socket.shutDown(peer.socket.number, .writing)
+        } else {
+            peer.state = .reading
+            peer.deadline = .now + limits.patience
+            lineUp(peer)
+        }
+    }
+
+    private func lineUp(_ peer: ControlPeer) {
+        guard !peer.isInLine, peers[peer.number] != nil, peer.hasEnded || !peer.input.isEmpty else { return }
+        peer.isInLine = true
+        line.append(peer.number)
+    }
+
+    private func rewatch(_ peer: ControlPeer) {
+        let wanted = peer.wanted
+        guard peers[peer.number] != nil, wanted != peer.watched else { return }
+        peer.watched = wanted
+        if (try? epoll.modify(peer.socket.number, wanted, word: peer.number)) == nil { drop(peer) }
+    }
+
+    private func drop(_ peer: ControlPeer) {
+        // Taken out by hand: epoll keeps a closed socket as long as a worker forked just now has a copy of it.
+        epoll.remove(peer.socket.number)
+        peers[peer.number] = nil
+    }
+
+    /// One request of each client in line, in the order in which they came, until the time of this turn is over.
+    private func converse(_ conversation: some ControlConversation, since start: MonotonicInstant) {
+        let standing = line
+        line = []
+        for (index, number) in standing.enumerated() {
+            if index > 0, .now - start > limits.turnBudget {
+                line = Array(standing[index...]) + line
+                return
+            }
+            guard let peer = peers[number] else { continue }
+            peer.isInLine = false
+            if peer.state == .reading { converse(with: peer, conversation) }
+        }
+    }
+
+    private func converse(with peer: ControlPeer, _ conversation: some ControlConversation) {
+        // Before the question: its answer may come while it is asked.
+        peer.state = .waiting
+        var input = peer.input
+        peer.input = []
+        let step = conversation.next(in: &input, from: peer.number)
+        peer.input = input
+        switch step {
+        case .answer(let bytes, let closes): begin(bytes, to: peer, closes: closes)
+        case .later: rewatch(peer)
+        case .needsMore:
+            peer.state = .reading
+            if peer.hasEnded { drop(peer) }
+        }
+    }
+
+    private func expire(at now: MonotonicInstant) {
+        if let instant = acceptsAgain, instant <= now {
+            acceptsAgain = nil
+            if (try? epoll.add(listener.descriptor, .readable, word: Self.listenerWord)) == nil {
+                acceptsAgain = now + limits.acceptPause
+            }
+        }
+        // Who stands in line has sent something in time; that it was not looked at yet is this side's delay.
+        for peer in peers.values where peer.state != .waiting && !peer.isInLine && peer.deadline <= now { drop(peer) }
+    }
+}

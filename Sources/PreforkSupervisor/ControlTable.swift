@@ -1,0 +1,131 @@
+// What the supervisor answers, as tables for people. Pure: the same text for the same answers.
+
+import PreforkSystem
+
+/// A column of a table: its head, and what a row has in it.
+package struct ControlColumn: Sendable {
+    var name: String
+    var isText = false
+    var value: @Sendable (JSONValue) -> String
+
+    package static let crashes = [
+        ControlColumn(name: "SLOT") { plain($0["slot"]) }, ControlColumn(name: "PID") { plain($0["pid"]) },
+        ControlColumn(name: "GEN") { plain($0["generation"]) }, ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
+        ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) }, ControlColumn(name: "PEAK") { ControlTable.size($0["peakMemory"]) },
+        ControlColumn(name: "END", isText: true) { ControlTable.end($0) },
+    ]
+    package static let listeners = [
+        ControlColumn(name: "ADDRESS", isText: true) { plain($0["address"]) },
+        ControlColumn(name: "WAITING") { plain($0["waiting"]) }, ControlColumn(name: "LIMIT") { plain($0["limit"]) },
+    ]
+    package static let settings = [
+        ControlColumn(name: "NAME", isText: true) { plain($0["name"]) }, ControlColumn(name: "VALUE", isText: true) { plain($0["value"]) },
+    ]
+    package static let workers = [
+        ControlColumn(name: "SLOT") { plain($0["slot"]) + ($0["beside"] == .bool(true) ? "'" : "") },
+        ControlColumn(name: "PID") { plain($0["pid"]) }, ControlColumn(name: "GEN") { plain($0["generation"]) },
+        ControlColumn(name: "STATE", isText: true) { plain($0["state"]) }, ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
+        ControlColumn(name: "REQ/S") { plain($0["requestRate"]) }, ControlColumn(name: "REQUESTS") { plain($0["requests"]) },
+        ControlColumn(name: "CONNS") { plain($0["connections"]) }, ControlColumn(name: "RSS") { ControlTable.size($0["rss"]) },
+        ControlColumn(name: "PSS") { ControlTable.size($0["pss"]) }, ControlColumn(name: "CPU%") { plain($0["cpuShare"]) },
+        ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) }, ControlColumn(name: "RESTARTS") { plain($0["restarts"]) },
+        ControlColumn(name: "LAST EXIT", isText: true) { $0["lastExit"].map(ControlTable.end) ?? "" },
+    ]
+
+    private static func plain(_ value: JSONValue?) -> String {
+        switch value {
+        case .string(let text): ControlTable.printable(text)
+        case .integer(let number): "\(number)"
+        case .number(let number): "\(Double(Int(number * 10)) / 10)"
+        default: "-"
+        }
+    }
+}
+
+package enum ControlTable {
+    /// The pool and its workers.
+    ///
+    /// - Parameters:
+    ///   - before: an earlier status, for rates; null: there are none.
+    ///   - paint: colours words of state, or leaves them.
+    package static func status(
+        _ status: JSONValue, before: JSONValue = .null, paint: (String) -> String = { $0 }
+    ) -> String {
+        func part(_ name: String) -> String { status[name]?.integer.map(String.init) ?? "-" }
+        let phase = status["phase"]?.string ?? "?"
+        var head = "supervisor \(part("supervisor")), \(paint(phase)), up \(time(status["uptime"])), "
+        head += "\(part("ready"))/\(part("target")) ready, generation \(part("generation")), "
+        head += "\(part("restarts"))/\(part("restartLimit")) restarts\n"
+        if let reload = status["reload"], let state = reload["state"]?.string {
+            func number(_ name: String) -> Int64 { reload[name]?.integer ?? 0 }
+            head += "reload to generation \(number("generation")): \(paint(state)), "
+            head += "\(number("replaced"))/\(number("total")) in \(time(reload["duration"]))"
+            head += reload["reason"]?.string.map { ": " + printable($0) } ?? ""
+            head += "\n"
+        }
+        let workers = withRates(status["workers"]?.array ?? [], before["workers"]?.array ?? [])
+        return head + rows(workers, ControlColumn.workers, paint: paint)
+    }
+
+    private static func withRates(_ workers: [JSONValue], _ before: [JSONValue]) -> [JSONValue] {
+        var old: [Int64: JSONValue] = [:]
+        for worker in before { if let pid = worker["pid"]?.integer { old[pid] = worker } }
+        return workers.map { worker in
+            guard case .object(let members) = worker, let pid = worker["pid"]?.integer, let then = old[pid] else {
+                return worker
+            }
+            func change(_ name: String) -> Double? {
+                guard let new = worker[name]?.double, let old = then[name]?.double else { return nil }
+                return new - old
+            }
+            guard let span = change("uptime"), span > 0 else { return worker }
+            let requests = change("requests").map { JSONValue.number($0 / span) } ?? .null
+            let cpu = change("cpu").map { JSONValue.number(100 * $0 / span) } ?? .null
+            return .object(members + [.init("requestRate", requests), .init("cpuShare", cpu)])
+        }
+    }
+
+    package static func rows(
+        _ rows: [JSONValue], _ columns: [ControlColumn], paint: (String) -> String = { $0 }
+    ) -> String {
+        let cells = [columns.map(\.name)] + rows.map { row in columns.map { $0.value(row) } }
+        let widths = columns.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+        return cells.map { row in
+            let line = columns.indices.map { column in
+                let gap = String(repeating: " ", count: widths[column] - row[column].count)
+                guard columns[column].isText else { return gap + row[column] }
+                // Without spaces at the end of a line.
+                return paint(row[column]) + (column == columns.indices.last ? "" : gap)
+            }
+            return line.joined(separator: "  ")
+        }.joined(separator: "\n")
+    }
+
+    static func end(_ report: JSONValue) -> String {
+        guard let status = report["status"]?.string else { return "" }
+        var text = printable(status)
+        if report["outOfMemory"] == .bool(true) { text += ", out of memory" }
+        if let reason = report["killReason"]?.string { text += ", \(printable(reason))" }
+        if report["wasReady"] == .bool(false) { text += ", before it was ready" }
+        return text
+    }
+
+    static func size(_ value: JSONValue?) -> String {
+        guard let bytes = value?.double else { return "-" }
+        return bytes < 100 * 1_048_576 ? "\(Double(Int(bytes / 104_857.6)) / 10)M" : "\(Int(bytes / 1_048_576))M"
+    }
+
+    static func time(_ value: JSONValue?) -> String {
+        guard let seconds = value?.double else { return "-" }
+        if seconds < 100 { return "\(Double(Int(seconds * 10)) / 10)s" }
+        let minutes = Int(seconds) / 60
+        if minutes < 100 { return "\(minutes)m\(Int(seconds) % 60)s" }
+        return minutes < 2880 ? "\(minutes / 60)h\(minutes % 60)m" : "\(minutes / 1440)d\(minutes / 60 % 24)h"
+    }
+
+    /// Without control characters: a log line or a path must not move a terminal's cursor.
+    static func printable(_ text: String) -> String {
+        let scalars = text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
+        return String(String.UnicodeScalarView(scalars))
+    }
+}

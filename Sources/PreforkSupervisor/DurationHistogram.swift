@@ -1,0 +1,28 @@
+// How long something took, counted by ranges.
+
+/// Durations by ranges, as Prometheus wants them: how many were at most so long.
+public struct DurationHistogram: Equatable, Sendable {
+    /// Upper bounds of the ranges, in seconds, from a worker's boot without a preload to one that loads a model.
+    public static let bounds: [Double] = [
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+    ]
+
+    /// How many durations fell into each range; the last one is that of the longest, which has no bound.
+    public private(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
+    /// All of them added up.
+    public private(set) var sum: Duration = .zero
+
+    public init() {}
+
+    /// How many there were.
+    public var count: UInt64 { counts.reduce(0, &+) }
+
+    /// Counts one duration; a negative one counts as none at all.
+    public mutating func add(_ duration: Duration) {
+        let duration = max(duration, .zero)
+        let index = Self.bounds.firstIndex { duration <= .seconds($0) } ?? Self.bounds.count
+        counts[index] &+= 1
+        // A sum of seconds beyond 292 years would no longer be exact; it stays where it is.
+        if sum < .seconds(1 << 40) { sum += min(duration, .seconds(1 << 32)) }
+    }
+}

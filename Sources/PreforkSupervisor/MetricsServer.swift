@@ -1,0 +1,116 @@
+// The port for monitors and browsers: metrics, health, readiness and the status page.
+
+package import PreforkSystem
+
+/// Serves HTTP within the supervisor's loop, read-only.
+///
+/// `GET /metrics` is Prometheus text; `/healthz` is 200 while the supervisor's loop lives; `/readyz` is 200 while enough
+/// workers are ready, else 503; `/` is a status page that asks for `/status.json` every second. The bounds and the
+/// duties of the caller are those of `ControlServer`. It has no access control of its own: bind it to an address that
+/// only monitors reach, and before privileges are dropped if its port is below 1024.
+package final class MetricsServer {
+    private let sockets: ControlSockets
+    private let usage: ControlUsage
+    private let minimumReady: Int?
+    private weak let delegate: (any ControlDelegate)?
+
+    /// - Parameters:
+    ///   - listener: TCP or Unix.
+    ///   - delegate: the supervisor, which is not kept alive.
+    ///   - usage: shared with the control socket.
+    ///   - minimumReady: how many ready workers `/readyz` wants; nil: half of those that there are to be, at least one.
+    package init(
+        _ listener: Listener, delegate: any ControlDelegate, usage: ControlUsage = ControlUsage(),
+        minimumReady: Int? = nil, limits: ControlLimits = ControlLimits()
+    ) throws(SystemError) {
+        sockets = try ControlSockets(listener, limits)
+        self.delegate = delegate
+        self.usage = usage
+        self.minimumReady = minimumReady
+    }
+
+    /// The epoll to watch for reading.
+    package var descriptor: Int32 { sockets.descriptor }
+    /// When `turn` is due even if nothing is readable.
+    package var nextDeadline: MonotonicInstant? { sockets.nextDeadline }
+    /// What a forked worker closes. Asked for right before the fork: clients come and go.
+    package var descriptors: [Int32] { sockets.descriptors }
+    package var clients: Int { sockets.clients }
+
+    /// Serves whoever can be served now.
+    package func turn() {
+        sockets.turn(self)
+    }
+}
+
+extension PoolStatus {
+    /// Whether the pool is to get traffic: it is not about to end, and enough workers are ready.
+    func isReady(minimum: Int?) -> Bool {
+        guard phase == .running || phase == .reloading else { return false }
+        return readyWorkers >= max(1, minimum ?? (target + 1) / 2)
+    }
+}
+
+extension MetricsServer: ControlConversation {
+    var crowded: [UInt8] { HttpResponse(status: 503).bytes(keepsAlive: false) }
+
+    func refusal(of socket: Int32) -> [UInt8]? { nil }
+
+    func next(in input: inout [UInt8], from client: UInt64) -> ControlStep {
+        switch HttpRequest.read(input) {
+        case .incomplete:
+            return .needsMore
+        case .refused(let status):
+            return .answer(HttpResponse(status: status).bytes(keepsAlive: false), closes: true)
+        case .request(let request, let length):
+            input.removeFirst(length)
+            return .answer(respond(to: request).bytes(keepsAlive: request.keepsAlive), closes: !request.keepsAlive)
+        }
+    }
+
+    private func respond(to request: HttpRequest) -> HttpResponse {
+        guard let page = page(request.path) else { return HttpResponse(status: 404) }
+        guard request.method == "GET" else {
+            var response = HttpResponse(status: 405)
+            response.fields = [("Allow", "GET")]
+            return response
+        }
+        return page()
+    }
+
+    private func page(_ path: String) -> (() -> HttpResponse)? {
+        switch path {
+        case "/": { StatusPage.response }
+        case "/healthz": { HttpResponse(status: 200) }
+        case "/metrics": metrics
+        case "/readyz": readiness
+        case "/status.json": status
+        default: nil
+        }
+    }
+
+    private func metrics() -> HttpResponse {
+        guard let delegate else { return HttpResponse(status: 503) }
+        let type = "text/plain; version=0.0.4; charset=utf-8"
+        return HttpResponse(status: 200, type: type, body: PrometheusText.metrics(of: delegate, usage))
+    }
+
+    private func readiness() -> HttpResponse {
+        guard let status = delegate?.status() else { return HttpResponse(status: 503) }
+        let text = "\(status.readyWorkers) of \(status.target) workers are ready, the pool is \(status.phase.rawValue)\n"
+        return HttpResponse(status: status.isReady(minimum: minimumReady) ? 200 : 503, body: Array(text.utf8))
+    }
+
+    private func status() -> HttpResponse {
+        guard let delegate else { return HttpResponse(status: 503) }
+        let status = delegate.status()
+        var writer = JSONWriter(reserving: 512 + status.workers.count * 400)
+        writer.object { object in
+            object.name("status")
+            object.status(status, usage.current(status.workers, detailed: false))
+            object.name("listeners")
+            object.listeners(delegate.listeners())
+        }
+        return HttpResponse(status: 200, type: "application/json", body: writer.bytes)
+    }
+}

@@ -1,0 +1,71 @@
+// What a pool counts over its whole life.
+
+import PreforkSystem
+
+/// What happened in a pool since its supervisor began, for the metrics. The supervisor keeps one and tells it.
+public struct PoolCounters: Equatable, Sendable {
+    /// Ends of workers that a successor followed, by cause: `exit`, `signal`, `out_of_memory`, `lost`, or why the
+    /// supervisor killed the worker.
+    public private(set) var restarts: [String: UInt64] = [:]
+    /// From fork to readiness.
+    public private(set) var boots = DurationHistogram()
+    /// From the request to finish to the end.
+    public private(set) var drains = DurationHistogram()
+    /// Requests of workers that are gone; those that live count by themselves.
+    public private(set) var retiredRequests: UInt64 = 0
+    public private(set) var failedForks: UInt64 = 0
+    public private(set) var finishedReloads: UInt64 = 0
+    public private(set) var abortedReloads: UInt64 = 0
+    /// The share of time that workers were at work lately, 0...1, where somebody measures it; nil: the metrics take the
+    /// mean over the workers' whole lives.
+    public var busyRatio: Double?
+
+    public init() {}
+
+    /// A worker became ready.
+    package mutating func recordBoot(after duration: Duration) {
+        boots.add(duration)
+    }
+
+    /// A worker that was asked to finish ended.
+    package mutating func recordDrain(after duration: Duration) {
+        drains.add(duration)
+    }
+
+    /// A worker ended.
+    ///
+    /// - Parameter requests: how many it had answered.
+    package mutating func recordExit(_ report: ExitReport, requests: UInt64) {
+        retiredRequests &+= requests
+        if case .restart = report.consequence { restarts[Self.cause(of: report), default: 0] &+= 1 }
+    }
+
+    package mutating func recordFailedFork() {
+        failedForks &+= 1
+    }
+
+    package mutating func recordReload(done: Bool) {
+        if done { finishedReloads &+= 1 } else { abortedReloads &+= 1 }
+    }
+
+    /// One word, as a label wants it.
+    static func cause(of report: ExitReport) -> String {
+        if report.outOfMemory { return "out_of_memory" }
+        if let reason = report.killReason { return snakeCase("\(reason)") }
+        return switch report.status {
+        case .exited: "exit"
+        case .signaled: "signal"
+        case .lost: "lost"
+        }
+    }
+
+    /// `bootTimeout` as `boot_timeout`: the reasons name themselves, so that none is forgotten here.
+    private static func snakeCase(_ name: String) -> String {
+        var result = ""
+        for character in name.prefix(while: { $0 != "(" }) {
+            if character.isUppercase { result += "_" }
+            result += character.lowercased()
+        }
+        return result
+    }
+}

@@ -1,0 +1,164 @@
+// The metrics of a pool in Prometheus' text format (version 0.0.4).
+
+import PreforkSystem
+
+/// Text for Prometheus: families of samples, each with its help and its type.
+struct PrometheusText {
+    private(set) var bytes: [UInt8] = []
+
+    /// A whole page for one pool, out of values only.
+    static func metrics(
+        _ status: PoolStatus, _ counters: PoolCounters, _ listeners: [ListenerStatus], _ usage: WorkerUsage
+    ) -> [UInt8] {
+        var text = PrometheusText()
+        text.bytes.reserveCapacity(4096 + status.workers.count * 600)
+        text.pool(status, counters)
+        text.histogram("prefork_boot_seconds", "From fork to readiness of workers", counters.boots)
+        text.histogram("prefork_drain_seconds", "From the request to finish to the end of workers", counters.drains)
+        text.listeners(listeners)
+        text.workers(status.workers, usage)
+        return text.bytes
+    }
+
+    static func metrics(of delegate: any ControlDelegate, _ usage: ControlUsage) -> [UInt8] {
+        let status = delegate.status()
+        return metrics(
+            status, delegate.counters(), delegate.listeners(), usage.current(status.workers, detailed: false))
+    }
+
+    private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters) {
+        gauge("prefork_supervisor_uptime_seconds", "Age of the supervisor", status.uptime.seconds)
+        gauge("prefork_generation", "Generation of workers that are forked now", status.generation)
+        gauge("prefork_workers_target", "Workers that there are to be", status.target)
+        family("prefork_workers", "gauge", "Workers by state")
+        for state in WorkerStatus.State.allStates {
+            sample("prefork_workers", [("state", state.rawValue)], status.workers.count { $0.state == state })
+        }
+        family("prefork_restarts_total", "counter", "Workers that were replaced after an end nobody asked for, by cause")
+        for (cause, count) in counters.restarts.sorted(by: { $0.key < $1.key }) {
+            sample("prefork_restarts_total", [("cause", cause)], count)
+        }
+        gauge("prefork_restarts_counted", "Restarts that count against the limit", status.restarts)
+        gauge("prefork_restarts_limit", "Restarts after which the pool ends", status.restartLimit)
+        counter("prefork_failed_forks_total", "Forks that the kernel refused", counters.failedForks)
+        family("prefork_reloads_total", "counter", "Rolling reloads that ended, by result")
+        sample("prefork_reloads_total", [("result", "done")], counters.finishedReloads)
+        sample("prefork_reloads_total", [("result", "aborted")], counters.abortedReloads)
+        let requests = status.workers.reduce(counters.retiredRequests) { $0 &+ $1.requests }
+        counter("prefork_requests_total", "Requests answered by all workers, those that are gone included", requests)
+        let connections = status.workers.reduce(0) { $0 + $1.connections }
+        gauge("prefork_connections", "Connections open in workers", connections)
+        gauge("prefork_busy_ratio", "Share of time that ready workers are at work", status.busyRatio(counters))
+    }
+
+    private mutating func listeners(_ listeners: [ListenerStatus]) {
+        guard !listeners.isEmpty else { return }
+        family("prefork_listener_backlog", "gauge", "Connections that wait to be accepted")
+        for listener in listeners {
+            if let waiting = listener.waiting {
+                sample("prefork_listener_backlog", [("listener", listener.address)], waiting)
+            }
+        }
+        family("prefork_listener_backlog_limit", "gauge", "Connections that may wait to be accepted")
+        for listener in listeners {
+            if let limit = listener.limit {
+                sample("prefork_listener_backlog_limit", [("listener", listener.address)], limit)
+            }
+        }
+    }
+
+    private mutating func workers(_ workers: [WorkerStatus], _ usage: WorkerUsage) {
+        // A slot may have two workers for a while: the process ID tells their samples apart.
+        let living = workers.compactMap { worker in
+            worker.pid.map { (labels: "{slot=\"\(worker.slot)\",pid=\"\($0)\"}", worker: worker, usage: usage[$0]) }
+        }
+        func each(_ name: String, _ type: String, _ help: String, _ value: (WorkerStatus, ProcessUsage?) -> String?) {
+            family(name, type, help)
+            for (labels, worker, usage) in living {
+                if let value = value(worker, usage) { line(name, labels, value) }
+            }
+        }
+        each("prefork_worker_requests_total", "counter", "Requests answered") { worker, _ in "\(worker.requests)" }
+        each("prefork_worker_connections", "gauge", "Open connections") { worker, _ in "\(worker.connections)" }
+        each("prefork_worker_busy_seconds_total", "counter", "Time at work") { worker, _ in "\(worker.busy.seconds)" }
+        each("prefork_worker_uptime_seconds", "gauge", "Age") { worker, _ in "\(worker.uptime.seconds)" }
+        each("prefork_worker_generation", "gauge", "Generation") { worker, _ in "\(worker.generation)" }
+        each("prefork_worker_heartbeat_age_seconds", "gauge", "Time since the last sign of life") { worker, _ in
+            worker.heartbeatAge.map { "\($0.seconds)" }
+        }
+        each("prefork_worker_resident_bytes", "gauge", "Resident memory, shared pages included") { _, usage in
+            usage.map { "\($0.resident)" }
+        }
+        each("prefork_worker_cpu_seconds_total", "counter", "User and system time") { _, usage in
+            usage.map { "\($0.processorTime.seconds)" }
+        }
+    }
+
+    private mutating func histogram(_ name: String, _ help: String, _ histogram: DurationHistogram) {
+        family(name, "histogram", help)
+        var below: UInt64 = 0
+        for (bound, count) in zip(DurationHistogram.bounds.map { "\($0)" } + ["+Inf"], histogram.counts) {
+            below &+= count
+            sample("\(name)_bucket", [("le", bound)], below)
+        }
+        line("\(name)_sum", "", "\(histogram.sum.seconds)")
+        line("\(name)_count", "", "\(below)")
+    }
+
+    private mutating func gauge(_ name: String, _ help: String, _ value: some CustomStringConvertible) {
+        family(name, "gauge", help)
+        line(name, "", value.description)
+    }
+
+    private mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
+        family(name, "counter", help)
+        line(name, "", value.description)
+    }
+
+    private mutating func family(_ name: String, _ type: String, _ help: String) {
+        bytes += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8
+    }
+
+    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some BinaryInteger) {
+        let text = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
+        line(name, "{\(text)}", "\(value)")
+    }
+
+    private mutating func line(_ name: String, _ labels: String, _ value: String) {
+        bytes += name.utf8
+        bytes += labels.utf8
+        bytes.append(UInt8(ascii: " "))
+        bytes += value.utf8
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    /// Backslash, quote and line feed are escaped in a label's value, and nothing else is.
+    static func escaped(_ value: String) -> String {
+        var result = ""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\\": result += "\\\\"
+            case "\"": result += "\\\""
+            case "\n": result += "\\n"
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+}
+
+extension WorkerStatus.State {
+    /// Every state, so that one without workers is told as 0.
+    static let allStates: [WorkerStatus.State] = [
+        .booting, .ready, .draining, .killed, .backingOff, .stopped, .failed,
+    ]
+}
+
+extension PoolStatus {
+    fileprivate func busyRatio(_ counters: PoolCounters) -> Double {
+        if let ratio = counters.busyRatio { return ratio }
+        let ready = workers.filter { $0.state == .ready }
+        let lifetime = ready.reduce(0) { $0 + $1.uptime.seconds }
+        return lifetime > 0 ? min(1, ready.reduce(0) { $0 + $1.busy.seconds } / lifetime) : 0
+    }
+}

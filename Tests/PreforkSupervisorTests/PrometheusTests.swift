@@ -1,0 +1,101 @@
+// Counters, histograms and their text.
+
+import PreforkSystem
+import Testing
+
+@testable import PreforkSupervisor
+
+@Suite(.timeLimit(.minutes(2)))
+struct PrometheusTests {
+    @Test func `A duration falls into the first range that holds it`() {
+        var histogram = DurationHistogram()
+        for duration in [Duration.zero, .milliseconds(1), .microseconds(1001), .seconds(60), .seconds(61), .seconds(-1)] {
+            histogram.add(duration)
+        }
+        #expect(histogram.counts.first == 3)
+        #expect(histogram.counts[1] == 1)
+        #expect(histogram.counts.suffix(2) == [1, 1])
+        #expect(histogram.count == 6)
+        #expect(histogram.sum == .seconds(121) + .microseconds(2001))
+    }
+
+    @Test func `Absurd durations do not trap`() {
+        var histogram = DurationHistogram()
+        for _ in 0..<1000 { histogram.add(.seconds(Int64.max)) }
+        #expect(histogram.count == 1000)
+    }
+
+    @Test func `Restarts are counted by what ended the worker`() {
+        var counters = PoolCounters()
+        func exit(_ status: PreforkSystem.ExitStatus, kill: KillReason? = nil, memory: Bool = false, again: Bool = true) {
+            let consequence: ExitConsequence = again ? .restart(in: .zero, number: 1) : .none
+            counters.recordExit(
+                ExitReport(
+                    slot: 0, pid: 1, status: status, killReason: kill, outOfMemory: memory, consequence: consequence),
+                requests: 10)
+        }
+        let killed = PreforkSystem.ExitStatus.signaled(.kill, coreDumped: false)
+        exit(.exited(code: 1))
+        exit(.exited(code: 0), again: false)
+        exit(killed)
+        exit(killed, kill: .bootTimeout)
+        exit(killed, memory: true)
+        exit(.lost)
+        #expect(counters.restarts == ["exit": 1, "signal": 1, "boot_timeout": 1, "out_of_memory": 1, "lost": 1])
+        #expect(counters.retiredRequests == 60)
+    }
+
+    private func text(_ change: (inout PoolStatus, inout PoolCounters) -> Void) -> [Substring] {
+        var status = PoolStatus(
+            supervisor: 1,
+            workers: [
+                WorkerStatus(slot: 0, pid: 10, state: .ready, uptime: .seconds(4), requests: 5, connections: 2, busy: .seconds(1)),
+                WorkerStatus(slot: 1, pid: nil, state: .backingOff),
+            ], target: 2)
+        var counters = PoolCounters()
+        change(&status, &counters)
+        let listeners = [ListenerStatus(address: "unix:/a\"b\\c\nd", waiting: 3, limit: nil)]
+        let usage: WorkerUsage = [10: ProcessUsage(resident: 4096, processorTime: .milliseconds(20))]
+        let bytes = PrometheusText.metrics(status, counters, listeners, usage)
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+    }
+
+    @Test func `The text has a sample for each figure`() {
+        let lines = text { _, counters in
+            counters.recordBoot(after: .milliseconds(3))
+            counters.recordExit(
+                ExitReport(slot: 1, pid: 9, status: .exited(code: 2), consequence: .restart(in: .zero, number: 1)),
+                requests: 100)
+        }
+        for line in [
+            #"prefork_workers{state="ready"} 1"#, #"prefork_workers{state="backingOff"} 1"#,
+            #"prefork_workers{state="failed"} 0"#, #"prefork_restarts_total{cause="exit"} 1"#,
+            "prefork_requests_total 105", "prefork_busy_ratio 0.25", #"prefork_boot_seconds_bucket{le="0.0025"} 0"#,
+            #"prefork_boot_seconds_bucket{le="0.005"} 1"#, #"prefork_boot_seconds_bucket{le="+Inf"} 1"#,
+            "prefork_boot_seconds_count 1", "prefork_boot_seconds_sum 0.003",
+            #"prefork_listener_backlog{listener="unix:/a\"b\\c\nd"} 3"#,
+            #"prefork_worker_resident_bytes{slot="0",pid="10"} 4096"#,
+            #"prefork_worker_cpu_seconds_total{slot="0",pid="10"} 0.02"#,
+        ] {
+            #expect(lines.contains(line[...]), "\(line)")
+        }
+    }
+
+    @Test func `Every sample belongs to the family that was announced before it, and no family comes twice`() {
+        var family: Substring = ""
+        var seen: Set<Substring> = []
+        for line in text({ _, _ in }) {
+            if line.hasPrefix("# TYPE ") {
+                family = line.split(separator: " ")[2]
+                #expect(seen.insert(family).inserted)
+            } else if !line.hasPrefix("#") {
+                #expect(line.hasPrefix(family))
+                #expect(Double(line.split(separator: " ").last ?? "") != nil)
+            }
+        }
+    }
+
+    @Test func `A measured busy ratio goes before the mean of the workers' lives`() {
+        #expect(text { $1.busyRatio = 0.5 }.contains("prefork_busy_ratio 0.5"))
+    }
+}

@@ -1,0 +1,57 @@
+// What processes use and how many connections wait, against what the test did itself.
+
+import PreforkTestSupport
+import Testing
+
+@testable import PreforkSystem
+
+@Suite(.timeLimit(.minutes(2)))
+struct ProcessUsageTests {
+    @Test func `Memory and time of this process are read`() throws {
+        var reader = ProcessUsageReader()
+        let found = reader.usage(of: CurrentProcess.pid, proportional: true)
+        let usage = try #require(found)
+        #expect(usage.resident > 1 << 20)
+        #expect(usage.processorTime > .zero)
+        #expect(try #require(usage.proportional) > 1 << 20)
+        let plain = reader.usage(of: CurrentProcess.pid)
+        #expect(plain != nil && plain?.proportional == nil)
+    }
+
+    @Test func `A process that is not there uses nothing that is known`() {
+        var reader = ProcessUsageReader()
+        let nobody = [reader.usage(of: 0), reader.usage(of: .max)]
+        #expect(nobody == [nil, nil])
+    }
+
+    @Test func `The proportional size is the line of that name`() {
+        func size(_ text: String) -> Int? { ProcessUsageReader.proportional(Array(text.utf8)[...]) }
+        #expect(size("55d0-7ffc ---p 0 00:00 0 [rollup]\nRss: 9 kB\nPss:      12 kB\nPss_Dirty: 3 kB\n") == 12 << 10)
+        #expect(size("Pss: kB\n") == nil)
+        #expect(size("") == nil)
+    }
+
+    @Test(arguments: [false, true])
+    func `The connections that wait are counted`(_ isUnix: Bool) throws {
+        let endpoint: Endpoint = isUnix ? .unix(try temporaryPath()) : .tcp("127.0.0.1", 0)
+        let listener = try Listener(endpoint, backlog: 16)
+        #expect(listener.queue == ListenQueue(waiting: 0, limit: 16))
+        let clients = try (0..<3).map { _ in try connected(to: listener.address) }
+        #expect(listener.queue?.waiting == 3)
+        let accepted = try Socket.accept(listener.descriptor)
+        #expect(listener.queue?.waiting == 2)
+        for number in clients { closeDescriptor(number) }
+        if let accepted { closeDescriptor(accepted.socket) }
+    }
+
+    private func connected(to address: SocketAddress) throws -> Int32 {
+        let client = try Socket.open(for: address)
+        do {
+            try Socket.connect(client, to: address)
+        } catch {
+            // Non-blocking: TCP says so even on the loopback, where the connection is there at once.
+            if error.errno != .inProgress { throw error }
+        }
+        return client
+    }
+}
