@@ -37,23 +37,9 @@ public struct ForkRuntime: Sendable {
         case bodyOnly
     }
 
-    public var workers: WorkerCount
-    public var restarts = RestartPolicy()
-    /// How long a new worker may take to become ready before it is killed.
-    public var bootTimeout: Duration = .seconds(60)
-    /// How long a worker may take to finish what is in flight before it is killed. Its body is cancelled shortly
-    /// before (a tenth of the time, at most a second), so that handlers can still clean up.
-    public var drainTimeout: Duration = .seconds(30)
-    /// How long a worker may take to end after a quick stop (SIGINT).
-    public var quickTimeout: Duration = .seconds(2)
-    /// How SIGHUP or `preforkctl reload` go through the pool.
-    public var reload = ReloadPolicy()
-    /// What a worker may do, live and take before another one takes its place; nothing by default.
-    public var recycling = RecyclingPolicy()
-    /// When a worker counts as hung; nil: nobody looks.
-    public var hangs: HangPolicy?
-    /// Automatic scaling; nil: none, the pool has as many workers as `workers` says.
-    public var scaling: ScalingPolicy?
+    /// Everything that an operator can set. The environment wins over what the program sets here: `PREFORK_WORKERS`,
+    /// `PREFORK_CONTROL` and so on, each documented in `EnvironmentSettings.options`.
+    public var settings = RuntimeSettings()
     public var readiness = Readiness.automatic
     public var executor = Executor.wholeProcess
     public var hooks = SupervisorHooks()
@@ -74,7 +60,15 @@ public struct ForkRuntime: Sendable {
     }
 
     public init(workers: WorkerCount = .perCore) {
-        self.workers = workers
+        settings.workers = workers
+    }
+
+    /// The settings in force: `settings` and what the environment changes. What `--print-config` of a program should
+    /// print is `EnvironmentSettings.text(of:)` of them.
+    ///
+    /// - Throws: `EnvironmentSettingsError` with every variable that makes no sense.
+    public func effectiveSettings() throws(EnvironmentSettingsError) -> RuntimeSettings {
+        try settings.applyingEnvironment()
     }
 
     /// Whether this process has one thread and Swift concurrency will not add another: true in a worker whose loop
@@ -90,20 +84,18 @@ public struct ForkRuntime: Sendable {
     /// suspension.
     ///
     /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.alreadyForked`,
-    ///   `.badWorkerCount`, `.targets`, `.system`.
+    ///   `.badWorkerCount`, `.badSettings`, `.host`, `.targets`, `.system`.
     @discardableResult
     public func run(
         _ body: @escaping @Sendable (Worker) async throws -> Void
     ) throws(SupervisorError) -> SupervisorSummary {
-        var configuration = SupervisorConfiguration(workers: try workers.resolve())
-        configuration.restarts = restarts
-        configuration.bootTimeout = bootTimeout
-        configuration.drainTimeout = drainTimeout
-        configuration.quickTimeout = quickTimeout
-        configuration.reload = reload
-        configuration.recycling = recycling
-        configuration.hangs = hangs
-        configuration.scaling = scaling
+        var runtime = self
+        do {
+            runtime.settings = try effectiveSettings()
+        } catch {
+            throw SupervisorError(.badSettings("\(error)"))
+        }
+        var configuration = try SupervisorConfiguration(runtime.settings)
         configuration.hooks = hooks
         configuration.hooks.onExit = { [onExit = hooks.onExit] exit in
             // What it held in shared memory is put in order at once, not when somebody next runs into it.
@@ -115,7 +107,7 @@ public struct ForkRuntime: Sendable {
         EventLoop.warmUp()
         switch try supervisor.run() {
         case .supervisor(let summary): return summary
-        case .worker(let seat): WorkerProcessMain(seat: seat, runtime: self).run(body)
+        case .worker(let seat): WorkerProcessMain(seat: seat, runtime: runtime).run(body)
         }
     }
 }

@@ -14,6 +14,8 @@ struct LoopMain {
     /// From SIGTERM to the supervisor's SIGKILL.
     let drainTimeout: Duration
     let executor: ForkRuntime.Executor
+    /// Called when the process begins to finish.
+    var onStop: () -> Void = {}
     /// What the supervisor has asked to end; nil: nothing. It says so before it sends the signal.
     let orderedStop: () -> StopRequest.Reach?
 
@@ -64,6 +66,7 @@ struct LoopMain {
             try loop.onSignals([.terminate, .quit, .interrupt]) { signal in
                 let reach = orderedStop()
                 if reach == nil { stopSignal.unsolicited = signal }
+                onStop()
                 loop.stopRequest.request(reach ?? .worker)
                 if signal == .interrupt {
                     task.cancel()

@@ -9,10 +9,11 @@ struct WorkerProcessMain {
     let runtime: ForkRuntime
 
     func run(_ body: @escaping @Sendable (Worker) async throws -> Void) -> Never {
-        let main = LoopMain(
+        var main = LoopMain(
             name: "worker \(seat.info.taskID)", supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
             drainTimeout: runtime.drainTimeout, executor: runtime.executor,
             orderedStop: { [seat] in seat.serviceStops ? .service : seat.isAskedToLeave ? .worker : nil })
+        main.onStop = { [seat] in seat.markDraining() }
         main.run { loop in
             loop.balance = ConnectionBalance(
                 publish: { [seat] in seat.publish(connections: $0) },

@@ -22,12 +22,16 @@ package final class Supervisor {
         static let news: UInt64 = 2 << 32
         static let targets: UInt64 = 3 << 32
         static let trial: UInt64 = 4 << 32
+        static let servers: UInt64 = 5 << 32
         // Below: the spawn of the worker whose pidfd is readable.
     }
 
-    private static let signals: [Signal] = [
-        .terminate, .quit, .interrupt, .hangUp, .child, .terminalInput, .terminalOutput, .user1, .user2,
-    ]
+    private static var signals: [Signal] {
+        let own: [Signal] = [
+            .terminate, .quit, .interrupt, .hangUp, .child, .moreWorkers, .fewerWorkers, .user1, .user2,
+        ]
+        return InitDuties.areNeeded ? own + InitDuties.forwarded : own
+    }
 
     let configuration: SupervisorConfiguration
     let standardError = StandardErrorLog()
@@ -44,12 +48,20 @@ package final class Supervisor {
     let lifelineHold: Descriptor
     let scoreboard: Scoreboard
     let signalMask: SignalSet
-    var reports: ExitReports
+    let host: SupervisorHost
+    private(set) var servers: SupervisorServers?
+    var records = SupervisorRecords()
+    /// What workers had served when they were reaped, until their ends are told.
+    var lastRequests: [Int32: UInt64] = [:]
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?
+    /// What the pool wants done after a command; see `perform(_:completion:)`.
+    var deferred: [PoolAction] = []
     /// Called when the reload is over that began at that generation.
     var reloadWaiters: [(generation: Int, body: (ControlOutcome) -> Void)] = []
+    /// Called when the slot's worker was replaced, or could not be.
+    var restartWaiters: [(slot: Int, body: (ControlOutcome) -> Void)] = []
     /// The managed processes beside the pool.
     let targets: TargetRunner?
     var upgrade: Upgrade?
@@ -80,14 +92,16 @@ package final class Supervisor {
         }
         self.configuration = configuration
         self.targets = targets
+        host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
         pool = Pool(
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
             // Each worker has a pidfd; beside a reload there are more workers than slots.
-            let most = max(configuration.workers, configuration.scaling?.workers.upperBound ?? 0)
+            let most = max(configuration.workers, configuration.settings.scaling?.workers.upperBound ?? 0)
             try raiseDescriptorLimit(to: UInt64(most) * 2 + 256 + (targets?.descriptorNeed ?? 0))
             program = try ProgramImage.path()
+            if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()
             if let inheritance {
                 news = EventCounter(owning: Descriptor(owning: inheritance.news))
@@ -108,7 +122,6 @@ package final class Supervisor {
         } catch {
             throw SupervisorError(error)
         }
-        reports = ExitReports()
         CurrentProcess.keepStatusOfChildren()
         // Whoever reads the log may go away; that must not be the supervisor's end.
         ignoreBrokenPipes()
@@ -120,7 +133,7 @@ package final class Supervisor {
     /// Supervises until no worker is left and none is to come; then ends the managed processes.
     package func run() throws(SupervisorError) -> SupervisorReturn {
         try startTargets()
-        if let seat = begin() { return .worker(seat) }
+        if let seat = try begin() { return .worker(seat) }
         while outcome == nil || targets?.isBusy == true {
             do {
                 try events.wait(epoll, timeout: untilNextDeadline())
@@ -133,12 +146,20 @@ package final class Supervisor {
             turnUpgrade()
         }
         returnSignals()
+        host.end()
         if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))
     }
 
     /// The first turn; in a new image, its workers take the places of those that it has inherited.
-    private func begin() -> WorkerSeat? {
+    private func begin() throws(SupervisorError) -> WorkerSeat? {
+        do {
+            let servers = try SupervisorServers(host, delegate: self)
+            for number in servers.epolls { try epoll.add(number, .readable, word: Source.servers) }
+            self.servers = servers
+        } catch {
+            throw SupervisorError(error)
+        }
         guard let inheritance else { return handle(.tick) }
         adopt(inheritance.pool)
         self.inheritance = nil
@@ -154,7 +175,10 @@ package final class Supervisor {
     }
 
     private func untilNextDeadline() -> Int64 {
-        let deadlines = [pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline]
+        let deadlines = [
+            pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
+            host.nextLook,
+        ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
     }
@@ -192,7 +216,7 @@ package final class Supervisor {
 
     private func stopQuickly() -> WorkerSeat? {
         // The first time they have as long as the workers, the second time none.
-        targets?.stopAll(within: quickStops == 0 ? configuration.quickTimeout : .zero)
+        targets?.stopAll(within: quickStops == 0 ? configuration.settings.quickTimeout : .zero)
         quickStops += 1
         return handle(.stop(.quick))
     }
@@ -207,15 +231,27 @@ package final class Supervisor {
                 case Source.targets: noteTargetNews()
                 // `turnUpgrade` follows every batch of events.
                 case Source.trial: nil
+                case Source.servers: turnServers()
                 default: reap(word)
                 }
             if let seat { return seat }
         }
-        if let sample = pool.nextSample, sample <= .now, let seat = handle(.sample(takeSamples(), backlog: 0)) {
+        if let sample = pool.nextSample, sample <= .now,
+            let seat = handle(.sample(takeSamples(), backlog: waitingConnections()))
+        {
             return seat
         }
+        host.look(readyWorkers: pool.slots.count(where: \.isReady), at: .now)
+        if let deadline = servers?.nextDeadline, deadline <= .now, let seat = turnServers() { return seat }
         guard let deadline = pool.nextDeadline, deadline <= .now else { return nil }
         return handle(.tick)
+    }
+
+    /// Serves operators; then what they have asked for is done, which may be a fork.
+    private func turnServers() -> WorkerSeat? {
+        servers?.turn()
+        defer { deferred = [] }
+        return carryOut(deferred)
     }
 
     private func noteTargetNews() -> WorkerSeat? {
@@ -230,14 +266,21 @@ package final class Supervisor {
                 case .interrupt: stopQuickly()
                 case .child: reapWithoutPidfd()
                 case .hangUp: perform(.reload)
-                case .terminalInput: perform(.scale(.by(1)))
-                case .terminalOutput: perform(.scale(.by(-1)))
+                case .moreWorkers: perform(.scale(.by(1)))
+                case .fewerWorkers: perform(.scale(.by(-1)))
                 case .user1: perform(.reopenLogs)
                 case .user2: perform(.upgrade(path: nil))
+                case _ where InitDuties.disposition(of: signal) == .forward: forward(signal)
                 default: handle(.stop(.graceful))
                 }
             if let seat { return seat }
         }
+        return nil
+    }
+
+    /// As PID 1, what the container's runtime sends and has no meaning here is for the workers.
+    private func forward(_ signal: Signal) -> WorkerSeat? {
+        for spawn in workers.entries.keys.sorted() { send(signal, to: spawn) }
         return nil
     }
 
@@ -260,6 +303,7 @@ package final class Supervisor {
         for spawn in workers.withoutPidfd {
             if let seat = reap(spawn) { return seat }
         }
+        if InitDuties.areNeeded { _ = InitDuties.reapStrangers(except: knownChildren) }
         return nil
     }
 
@@ -282,6 +326,7 @@ package final class Supervisor {
         }
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         guard let entry = workers.remove(spawn) else { return nil }
+        lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         scoreboard.clear(line: entry.line)
         return (entry.slot, exit)
     }
@@ -295,9 +340,9 @@ package final class Supervisor {
 
     /// Does what an operator asks for.
     func perform(_ command: ControlCommand) -> WorkerSeat? {
-        let (outcome, seat) = performAndTell(command)
-        if case .failed(let reason) = outcome { log(LogLine(level: .warning, text: "not done: \(reason)")) }
-        return seat
+        _ = perform(command, completion: nil)
+        defer { deferred = [] }
+        return carryOut(deferred)
     }
 
     func carryOut(_ wanted: [PoolAction]) -> WorkerSeat? {

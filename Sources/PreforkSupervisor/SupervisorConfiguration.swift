@@ -2,27 +2,26 @@
 
 import PreforkSystem
 
+/// The settings in force, and what only code can say.
 package struct SupervisorConfiguration: Sendable {
-    package var workers: Int
-    package var restarts = RestartPolicy()
-    package var bootTimeout: Duration = .seconds(60)
-    package var drainTimeout: Duration = .seconds(30)
-    package var quickTimeout: Duration = .seconds(2)
-    package var reload = ReloadPolicy()
-    package var recycling = RecyclingPolicy()
-    package var hangs: HangPolicy?
-    package var scaling: ScalingPolicy?
+    package var settings: RuntimeSettings
+    /// How many workers there are at first.
+    package let workers: Int
     package var hooks = SupervisorHooks()
-    /// Takes the log's lines; nil: standard error.
+    /// Takes the log's lines; nil: the log file, or standard error.
     package var log: (@Sendable (LogLine) -> Void)?
 
-    package init(workers: Int) {
-        self.workers = workers
+    /// - Throws: `.badWorkerCount`.
+    package init(_ settings: RuntimeSettings) throws(SupervisorError) {
+        self.settings = settings
+        let count = try settings.workers.resolve()
+        workers = settings.scaling.map { min(max(count, $0.workers.lowerBound), $0.workers.upperBound) } ?? count
     }
 
     var poolSettings: Pool.Settings {
         Pool.Settings(
-            restarts: restarts, bootTimeout: bootTimeout, drainTimeout: drainTimeout, quickTimeout: quickTimeout,
-            reload: reload, recycling: recycling, hangs: hangs, scaling: scaling)
+            restarts: settings.restarts, bootTimeout: settings.bootTimeout, drainTimeout: settings.drainTimeout,
+            quickTimeout: settings.quickTimeout, reload: settings.reload, recycling: settings.recycling,
+            hangs: settings.hangs, scaling: settings.scaling)
     }
 }

@@ -15,6 +15,10 @@ public struct SupervisorError: Error, Equatable, Sendable {
         case badWorkerCount(String)
         /// The managed processes beside the pool cannot be started.
         case targets(ProcessError)
+        /// What the settings ask of the host cannot be had: the pid file, a socket, a user; the text says what and why.
+        case host(String)
+        /// A variable of the environment makes no sense; the text says which.
+        case badSettings(String)
         /// A system call failed.
         case system
     }
@@ -47,6 +51,8 @@ extension SupervisorError: CustomStringConvertible {
             """
         case .alreadyForked:
             "cannot fork workers from a worker"
+        case .host(let text), .badSettings(let text):
+            text
         case .badWorkerCount(let text):
             "bad number of workers: \(text)"
         case .targets(let error):

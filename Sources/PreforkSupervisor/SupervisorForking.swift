@@ -57,24 +57,44 @@ extension Supervisor {
         let unneeded = leaveToChild() + (targets?.leaveToChild() ?? [])
         guard becomeChild(of: pid, closing: unneeded) else { exitChild(code: 0) }
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
+        do {
+            try host.becomeWorker(info)
+        } catch {
+            _ = writeToStandardErrorWithoutBlocking("prefork: worker \(info.taskID) cannot serve: \(error)\n")
+            exitChild(code: 78)
+        }
         configuration.hooks.afterFork?(info)
         return WorkerSeat(
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
-            heartbeatPeriod: configuration.hangs.map { $0.soft / 3 }, spawn: spawn, news: news.descriptor.number)
+            heartbeatPeriod: configuration.settings.hangs.map { $0.soft / 3 }, spawn: spawn,
+            news: news.descriptor.number,
+            title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil)
     }
 
     /// In a child, a worker or a managed one: what it must not keep open. It never frees the supervisor, whose
     /// descriptors are closed by number: the numbers will belong to others when an owner would close them again.
     func leaveToChild() -> [Int32] {
         _ = Unmanaged.passRetained(self)
-        let others = [previousImage, upgrade?.trial.pidfdNumber].compactMap { $0 }
+        let others =
+            [previousImage, upgrade?.trial.pidfdNumber].compactMap { $0 } + host.descriptors
+            + (servers?.descriptors ?? [])
         return workers.pidfds + others + [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
+    }
+
+    /// The processes whose ends are waited for one by one.
+    var knownChildren: Set<Int32> {
+        var known = Set(workers.entries.values.map(\.child.pid))
+        if let upgrade { known.insert(upgrade.trial.pid) }
+        return known.union(targets?.livingProcesses ?? [])
     }
 
     func send(_ signal: Signal, to spawn: UInt64) {
         guard let entry = workers[spawn] else { return }
         // Before the signal: the worker asks whether it was the supervisor who sent it.
-        if signal == .terminate || signal == .interrupt { scoreboard.setLeaving(line: entry.line) }
+        if signal == .terminate || signal == .interrupt {
+            scoreboard.setLeaving(line: entry.line)
+            records.wasAsked(entry.child.pid, at: .now)
+        }
         do {
             try entry.child.send(signal)
         } catch {

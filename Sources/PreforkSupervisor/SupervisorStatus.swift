@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension Supervisor {
-    func status() -> PoolStatus {
+    package func status() -> PoolStatus {
         let now = MonotonicInstant.now
         let phase: PoolStatus.Phase =
             switch pool.phase {
@@ -13,7 +13,7 @@ extension Supervisor {
             }
         return PoolStatus(
             supervisor: pid, uptime: now - started, phase: phase, generation: pool.generation, target: pool.target,
-            range: configuration.scaling?.workers, restarts: pool.restarts, restartLimit: configuration.restarts.limit,
+            range: configuration.settings.scaling?.workers, restarts: pool.restarts, restartLimit: configuration.settings.restarts.limit,
             reload: (pool.reload ?? pool.lastReload)?.status(at: now), workers: pool.slots.flatMap { rows(of: $0, now) })
     }
 
@@ -26,7 +26,7 @@ extension Supervisor {
                 WorkerStatus(
                     slot: slot.taskID, pid: nil, generation: slot.generation, state: slot.state.kind, isBeside: false,
                     uptime: .zero, restarts: slot.record.restarts, requests: 0, connections: 0, busy: .zero,
-                    heartbeatAge: nil, lastExit: reports.last(of: slot.taskID)))
+                    heartbeatAge: nil, lastExit: records.last(of: slot.taskID)))
         }
         if let replacement = slot.replacement, let worker = replacement.worker {
             let state: WorkerStatus.State = replacement.killReason == nil ? .booting : .killed
@@ -42,14 +42,14 @@ extension Supervisor {
         _ slot: Slot, _ worker: WorkerProcess, _ state: WorkerStatus.State, isBeside: Bool, _ now: MonotonicInstant
     ) -> WorkerStatus {
         let line = workers[worker.spawn]?.line
-        let lastSign = configuration.hangs == nil ? nil : pool.lives[worker.spawn]?.lastSign
+        let lastSign = configuration.settings.hangs == nil ? nil : pool.lives[worker.spawn]?.lastSign
         return WorkerStatus(
             slot: slot.taskID, pid: worker.pid, generation: worker.generation, state: state, isBeside: isBeside,
             uptime: now - worker.started, restarts: slot.record.restarts,
             requests: line.map { scoreboard.requests(line: $0) } ?? 0,
             connections: line.map { scoreboard.connections(line: $0) } ?? 0,
             busy: (try? ProcessVitals.processorTime(of: worker.pid)) ?? .zero, heartbeatAge: lastSign.map { now - $0 },
-            lastExit: reports.last(of: slot.taskID))
+            lastExit: records.last(of: slot.taskID))
     }
 }
 

@@ -1,17 +1,43 @@
-// What the supervisor says: to its log, to the program's hooks, to operators.
+// What the supervisor says: to its log, to the program's hooks, to the service manager.
 
 import PreforkSystem
 
 extension Supervisor {
     func tell(_ report: PoolReport) {
-        let hooks = configuration.hooks
         var report = report
         if case .exited(let exit) = report {
             // Asked here and not before the fork of the successor: it takes three system calls.
-            report = .exited(reports.judge(exit))
+            report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
         }
         if case .stopping = report { scoreboard.serviceStops = true }
-        log(report.line(limit: configuration.restarts.limit))
+        log(report.line(limit: configuration.settings.restarts.limit))
+        count(report)
+        tellHooks(report)
+        tellHost(report)
+    }
+
+    private func count(_ report: PoolReport) {
+        switch report {
+        case .ready(_, _, _, let after): records.countBoot(after)
+        case .forkFailed: records.countFailedFork()
+        case .reloadFinished(let generation, let after):
+            records.countReload(isDone: true)
+            endReload(generation, .done("generation \(generation) serves, after \(after.short)"))
+            forgetPreviousImage()
+        case .reloadAborted(let generation, let replaced, let total, let reason):
+            records.countReload(isDone: false)
+            endReload(generation, .failed("\(total - replaced) of \(total) old workers stay: \(reason)"))
+            goBack()
+        case .replaced(let taskID, let old, let new, _):
+            endRestart(of: taskID, .done("worker \(taskID): pid \(new) has taken the place of pid \(old)"))
+        case .replacementFailed(let taskID, let reason, _):
+            endRestart(of: taskID, .failed("worker \(taskID) stays, its replacement failed: \(reason)"))
+        default: break
+        }
+    }
+
+    private func tellHooks(_ report: PoolReport) {
+        let hooks = configuration.hooks
         switch report {
         case .ready(let taskID, let pid, let generation, _):
             hooks.onReady?(WorkerInfo(taskID: taskID, generation: generation, pid: pid))
@@ -20,53 +46,32 @@ extension Supervisor {
         case .stopping(let reason): hooks.onStop?(reason)
         case .hung(let taskID, let pid, _):
             hooks.onHang?(WorkerInfo(taskID: taskID, generation: pool.slots[taskID].generation, pid: pid))
-        case .reloadFinished(let generation, let after):
-            endReload(generation, .done("generation \(generation) serves, after \(after.short)"))
-            forgetPreviousImage()
-        case .reloadAborted(let generation, let replaced, let total, let reason):
-            endReload(generation, .failed("\(total - replaced) of \(total) old workers stay: \(reason)"))
-            goBack()
         default: break
         }
     }
 
-    private func endReload(_ generation: Int, _ outcome: ControlOutcome) {
-        let waiters = reloadWaiters.filter { $0.generation <= generation }
-        reloadWaiters.removeAll { $0.generation <= generation }
-        for waiter in waiters { waiter.body(outcome) }
-    }
-
-    /// Does what an operator asks for.
-    ///
-    /// - Parameter whenOver: called when a reload that this began has ended.
-    /// - Returns: what came of it, and the seat, when the caller now is a new worker.
-    func performAndTell(
-        _ command: ControlCommand, whenOver: ((ControlOutcome) -> Void)? = nil
-    ) -> (ControlOutcome, WorkerSeat?) {
-        if case .upgrade(let path) = command { return (beginUpgrade(to: path, whenOver: whenOver), nil) }
-        if command == .reload, pool.phase == .running, let refusal = prepareReload() { return (refusal, nil) }
-        let (outcome, actions) = pool.perform(command, at: .now)
-        if case .done = outcome, command == .reload, let whenOver {
-            // One that waits for the present reload to end is of the generation after it.
-            let generation = pool.reload?.isWantedAgain == true ? pool.generation + 1 : pool.generation
-            reloadWaiters.append((generation, whenOver))
+    private func tellHost(_ report: PoolReport) {
+        switch report {
+        case .allReady: host.notify(.ready, .status("\(pool.target) workers serve"))
+        case .reloadStarted(let generation, _):
+            host.notify(.reloading(at: .now), .status("reloading to generation \(generation)"))
+        case .reloadFinished: host.notify(.ready, .status("\(pool.target) workers serve"))
+        case .reloadAborted(_, _, _, let reason): host.notify(.ready, .status("reload aborted: \(reason)"))
+        case .scaled(_, let count, _): host.notify(.status("\(count) workers serve"))
+        case .stopping: host.notify(.stopping)
+        default: return
         }
-        return (outcome, carryOut(actions))
-    }
-
-    private func prepareReload() -> ControlOutcome? {
-        do {
-            try configuration.hooks.onReload?(pool.generation + 1)
-            return nil
-        } catch {
-            log(LogLine(level: .error, text: "reload refused, all workers stay: \(error)"))
-            return .failed("the program refused the reload: \(error)")
-        }
+        let state =
+            switch pool.phase {
+            case .running: pool.reload == nil ? "serving" : "reloading"
+            case .stopping, .finished: "stopping"
+            }
+        host.setTitle(state, workers: pool.target)
     }
 
     func takeSamples() -> [WorkerSample] {
-        let wantsMemory = configuration.recycling.memory != nil
-        let wantsTime = configuration.scaling != nil
+        let wantsMemory = configuration.settings.recycling.memory != nil
+        let wantsTime = configuration.settings.scaling != nil
         return pool.slots.compactMap { slot -> WorkerSample? in
             guard slot.isReady, let worker = slot.worker, let entry = workers[worker.spawn] else { return nil }
             var sample = WorkerSample(slot: slot.taskID, spawn: worker.spawn)
@@ -79,12 +84,28 @@ extension Supervisor {
         }
     }
 
+    /// How many connections wait in all queues; asked for only where it decides something.
+    func waitingConnections() -> Int {
+        guard configuration.settings.scaling != nil else { return 0 }
+        return serviceListeners.reduce(0) { $0 + ($1.queue?.waiting ?? 0) }
+    }
+
+    /// What can be known of a hung worker: from outside at once, and from its own handler, which writes by itself.
     func dumpStack(of spawn: UInt64) {
         guard let entry = workers[spawn] else { return }
-        log(LogLine(level: .warning, text: "worker \(entry.slot) \(ProcessVitals.whereabouts(of: entry.child.pid))"))
+        if let snapshot = ProcessSnapshot(of: entry.child.pid) {
+            for line in snapshot.logLines(taskID: entry.slot) { log(line) }
+        }
+        _ = try? StackDump.request(from: entry.child)
     }
 
     func log(_ line: LogLine) {
-        if let log = configuration.log { log(line) } else { standardError.write(line) }
+        if let log = configuration.log {
+            log(line)
+        } else if let file = host.logFile {
+            file.write(line)
+        } else {
+            standardError.write(line)
+        }
     }
 }

@@ -32,7 +32,7 @@ extension Supervisor {
                 pid: ProgramImage.tryOut(.path(target), leaving: Handover.offers, parent: pid))
             if let pidfd = trial.pidfdNumber { try epoll.add(pidfd, .readable, word: Source.trial) }
             upgrade = Upgrade(
-                path: target, trial: trial, deadline: .now + configuration.bootTimeout, whenOver: whenOver)
+                path: target, trial: trial, deadline: .now + configuration.settings.bootTimeout, whenOver: whenOver)
         } catch {
             return .failed("the new program cannot be tried out: \(error)")
         }
@@ -73,6 +73,7 @@ extension Supervisor {
 
     private func commitUpgrade(_ upgrade: Upgrade) {
         log(LogLine(level: .info, text: "upgrade: this process becomes \(upgrade.path)"))
+        host.prepareForExec()
         let back = try? ProgramImage.open()
         let error = ProgramImage.execute(
             .path(upgrade.path), leaving: Handover.offers + [ownItem(back: back)], isTrial: false)
@@ -85,6 +86,7 @@ extension Supervisor {
     func goBack() {
         guard let back = previousImage else { return }
         log(LogLine(level: .error, text: "upgrade failed: this process becomes the program before again"))
+        host.prepareForExec()
         let error = ProgramImage.execute(
             .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
         log(LogLine(level: .error, text: "there is no way back, the old workers serve on: \(error)"))

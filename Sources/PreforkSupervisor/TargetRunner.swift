@@ -247,6 +247,8 @@ package final class TargetRunner {
         }
     }
 
+    var livingProcesses: [Int32] { children.values.map(\.pid) }
+
     /// SIGCHLD says that somebody has ended: it is what is left for children that have no pidfd.
     package func reapWithoutPidfd() {
         for (number, child) in children where child.pidfdNumber == nil { reap(number) }

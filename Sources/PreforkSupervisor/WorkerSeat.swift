@@ -15,12 +15,16 @@ package struct WorkerSeat: Sendable {
     package let heartbeatPeriod: Duration?
     let spawn: UInt64
     let news: Int32
+    let title: WorkerTitle?
 
     /// The whole pool is ending.
     package var serviceStops: Bool { scoreboard.serviceStops }
 
     /// The supervisor has asked this worker to end, by itself or with the whole pool.
     package var isAskedToLeave: Bool { serviceStops || scoreboard.isLeaving(line: line) }
+
+    /// Shows in ps(1) that this worker finishes.
+    package func markDraining() { title?.set("draining") }
 
     /// Tells the siblings how many connections this worker serves.
     package func publish(connections: Int) {
@@ -48,5 +52,6 @@ package struct WorkerSeat: Sendable {
         guard scoreboard.readySpawn(line: line) != spawn else { return }
         scoreboard.setReadySpawn(spawn, line: line)
         EventCounter.signal(news)
+        title?.set("ready")
     }
 }

@@ -55,6 +55,7 @@ public final class Listener: Sendable {
             address = try Socket.localAddress(left.descriptors.first ?? -1)
             path = if case .unix(let name, _) = endpoint, !Handover.isTrial { (name, getpid()) } else { nil }
             offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
+            ListenerRegistry.add(self)
             return
         }
         switch endpoint {
@@ -71,6 +72,7 @@ public final class Listener: Sendable {
             path = (name, getpid())
         }
         offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
+        ListenerRegistry.add(self)
     }
 
     /// Adopts an inherited listening socket, for example one of systemd's LISTEN_FDS.
@@ -88,6 +90,7 @@ public final class Listener: Sendable {
         path = nil
         // Inherited ones stay open by number, and are adopted again.
         offer = 0
+        ListenerRegistry.add(self)
     }
 
     deinit {

@@ -1,0 +1,46 @@
+// Settings of a runtime by their short names.
+
+public import PreforkSupervisor
+
+extension ForkRuntime {
+    public var workers: WorkerCount {
+        get { settings.workers }
+        set { settings.workers = newValue }
+    }
+
+    public var restarts: RestartPolicy {
+        get { settings.restarts }
+        set { settings.restarts = newValue }
+    }
+
+    /// How long a new worker may take to become ready before it is killed.
+    public var bootTimeout: Duration {
+        get { settings.bootTimeout }
+        set { settings.bootTimeout = newValue }
+    }
+
+    /// How long a worker may take to finish what is in flight before it is killed. Its body is cancelled shortly
+    /// before (a tenth of the time, at most a second), so that handlers can still clean up.
+    public var drainTimeout: Duration {
+        get { settings.drainTimeout }
+        set { settings.drainTimeout = newValue }
+    }
+
+    /// How long a worker may take to end after a quick stop (SIGINT).
+    public var quickTimeout: Duration {
+        get { settings.quickTimeout }
+        set { settings.quickTimeout = newValue }
+    }
+
+    /// How SIGHUP or `preforkctl reload` go through the pool.
+    public var reload: ReloadPolicy {
+        get { settings.reload }
+        set { settings.reload = newValue }
+    }
+
+    /// What a worker may do, live and take before another one takes its place; nothing by default.
+    public var recycling: RecyclingPolicy {
+        get { settings.recycling }
+        set { settings.recycling = newValue }
+    }
+}

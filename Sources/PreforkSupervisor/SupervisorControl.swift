@@ -1,0 +1,119 @@
+// The supervisor as its control socket and its metrics see it.
+
+import PreforkSystem
+
+/// The servers that look at a supervisor from outside. Served by its loop, a bounded piece of work at a time.
+struct SupervisorServers {
+    let control: ControlServer?
+    let metrics: MetricsServer?
+
+    init(_ host: SupervisorHost, delegate: any ControlDelegate) throws(SystemError) {
+        let usage = ControlUsage()
+        control = try host.control.map { listener throws(SystemError) in
+            try ControlServer(listener, delegate: delegate, usage: usage)
+        }
+        metrics = try host.metrics.map { listener throws(SystemError) in
+            try MetricsServer(listener, delegate: delegate, usage: usage)
+        }
+    }
+
+    var epolls: [Int32] { [control?.descriptor, metrics?.descriptor].compactMap { $0 } }
+
+    var nextDeadline: MonotonicInstant? { [control?.nextDeadline, metrics?.nextDeadline].compactMap { $0 }.min() }
+
+    /// What a child must not keep open.
+    var descriptors: [Int32] { (control?.descriptors ?? []) + (metrics?.descriptors ?? []) }
+
+    func turn() {
+        control?.turn()
+        metrics?.turn()
+    }
+}
+
+extension Supervisor: ControlDelegate {
+    package func counters() -> PoolCounters { records.counters }
+
+    package func crashes() -> [ExitReport] { records.last }
+
+    package func listeners() -> [ListenerStatus] { serviceListeners.map { ListenerStatus(of: $0) } }
+
+    /// The program's own: not those of the supervisor.
+    var serviceListeners: [Listener] { Listener.all.filter { $0 !== host.control && $0 !== host.metrics } }
+
+    package func settings() -> [(name: String, value: String)] {
+        EnvironmentSettings.options.map { (name: $0.name, value: $0.show(configuration.settings)) }
+    }
+
+    /// Called from within a server's turn, where no fork may happen: what is to be done is done after it.
+    package func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {
+        let outcome = begin(command, whenOver: completion)
+        if case .failed(let reason) = outcome { log(LogLine(level: .warning, text: "not done: \(reason)")) }
+        return outcome
+    }
+
+    /// Does what an operator asks for, but for the pool's actions, which `takeDeferred` gives to the loop.
+    ///
+    /// - Parameter whenOver: called once, when what was begun has come to its end.
+    func begin(_ command: ControlCommand, whenOver: ((ControlOutcome) -> Void)? = nil) -> ControlOutcome {
+        switch command {
+        case .upgrade(let path): return beginUpgrade(to: path, whenOver: whenOver)
+        case .reopenLogs: return finish(reopenLogs(), whenOver)
+        case .reload:
+            if pool.phase == .running, let refusal = prepareReload() { return refusal }
+        default: break
+        }
+        let (outcome, actions) = pool.perform(command, at: .now)
+        deferred += actions
+        guard case .done = outcome, let whenOver else { return outcome }
+        switch command {
+        case .reload:
+            // One that waits for the present reload to end is of the generation after it.
+            let generation = pool.reload?.isWantedAgain == true ? pool.generation + 1 : pool.generation
+            reloadWaiters.append((generation, whenOver))
+        case .restart(let slot):
+            restartWaiters.append((slot, whenOver))
+        default:
+            whenOver(outcome)
+        }
+        return outcome
+    }
+
+    private func finish(_ outcome: ControlOutcome, _ whenOver: ((ControlOutcome) -> Void)?) -> ControlOutcome {
+        if case .done = outcome { whenOver?(outcome) }
+        return outcome
+    }
+
+    private func prepareReload() -> ControlOutcome? {
+        do {
+            try configuration.hooks.onReload?(pool.generation + 1)
+            return nil
+        } catch {
+            log(LogLine(level: .error, text: "reload refused, all workers stay: \(error)"))
+            return .failed("the program refused the reload: \(error)")
+        }
+    }
+
+    private func reopenLogs() -> ControlOutcome {
+        do {
+            try host.logFile?.reopen()
+        } catch {
+            log(LogLine(level: .error, text: "the log goes on in its old file: \(error)"))
+            return .failed("\(error)")
+        }
+        configuration.hooks.onReopenLogs?()
+        log(LogLine(level: .info, text: "logs reopened"))
+        return .done("logs reopened")
+    }
+
+    func endReload(_ generation: Int, _ outcome: ControlOutcome) {
+        let waiters = reloadWaiters.filter { $0.generation <= generation }
+        reloadWaiters.removeAll { $0.generation <= generation }
+        for waiter in waiters { waiter.body(outcome) }
+    }
+
+    func endRestart(of slot: Int, _ outcome: ControlOutcome) {
+        let waiters = restartWaiters.filter { $0.slot == slot }
+        restartWaiters.removeAll { $0.slot == slot }
+        for waiter in waiters { waiter.body(outcome) }
+    }
+}

@@ -1,0 +1,84 @@
+// What ties a supervisor to its host: files, the service manager, titles.
+
+import PreforkSystem
+
+/// Made before the first fork and before any right is given up: what needs root is open by then.
+final class SupervisorHost {
+    let settings: RuntimeSettings
+    let pidFile: PidFile?
+    let logFile: LogFile?
+    let control: Listener?
+    let metrics: Listener?
+    let privileges: PreparedPrivileges
+    private let environment: ServiceEnvironment
+    private let notifier: ServiceNotifier?
+    private var watchdog: ServiceWatchdog?
+
+    private static let pidFileKind = "pid file"
+
+    init(_ settings: RuntimeSettings, pid: Int32, now: MonotonicInstant) throws(SupervisorError) {
+        self.settings = settings
+        do {
+            privileges = try settings.privileges.prepare()
+            logFile = try settings.logFile.map { path throws(SystemError) in try LogFile(path: path) }
+            pidFile = try Self.pidFile(settings.pidFile)
+            control = try settings.controlSocket.map { path throws(SystemError) in try ControlServer.bind(path) }
+            metrics = try settings.metrics.map { endpoint throws(SystemError) in try Listener(endpoint) }
+            environment = ServiceEnvironment.take(keeping: settings.keepsServiceVariables)
+            notifier = try environment.notifySocket.map { name throws(SystemError) in try ServiceNotifier(socket: name) }
+        } catch {
+            throw SupervisorError(.host("\(error)"))
+        }
+        watchdog = ServiceWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
+        // Before titles, which lie where the arguments were.
+        _ = ProgramImage.arguments
+        if settings.setsTitles { _ = ProcessTitle.prepare() }
+    }
+
+    private static func pidFile(_ path: String?) throws -> PidFile? {
+        guard let path else { return nil }
+        let file: PidFile
+        if let left = Handover.take(pidFileKind, key: path), let descriptor = left.descriptors.first {
+            file = try PidFile.adopt(descriptor, path: path)
+        } else {
+            file = try PidFile.take(path)
+        }
+        _ = Handover.offer(HandoverItem(kind: pidFileKind, key: path, descriptors: [file.descriptor]))
+        return file
+    }
+
+    /// What a child must not keep open.
+    var descriptors: [Int32] {
+        [pidFile?.descriptor, notifier?.descriptor].compactMap { $0 }
+    }
+
+    /// When the service manager's watchdog is to be looked after.
+    var nextLook: MonotonicInstant? { watchdog?.nextLook }
+
+    /// Feeds the watchdog, if it is time and enough workers are ready.
+    func look(readyWorkers: Int, at now: MonotonicInstant) {
+        if watchdog?.isDue(readyWorkers: readyWorkers, at: now) == true { notify(.watchdog) }
+    }
+
+    /// Says it to the service manager, if there is one. That nobody listens there is no reason to stop.
+    func notify(_ states: ServiceState...) {
+        guard let notifier else { return }
+        for state in states { _ = try? notifier.send(state) }
+    }
+
+    func setTitle(_ state: String, workers: Int) {
+        guard settings.setsTitles else { return }
+        let text = ProcessTitleText(role: .supervisor(workers: workers), state: state, service: settings.service)
+        ProcessTitle.set(text.title, name: text.name)
+    }
+
+    /// Puts back what the next image of this program has to find.
+    func prepareForExec() {
+        try? environment.restore()
+    }
+
+    /// The service is over.
+    func end() {
+        _ = pidFile?.remove()
+    }
+}

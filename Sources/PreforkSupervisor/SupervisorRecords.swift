@@ -1,0 +1,48 @@
+// What a supervisor remembers of its workers, for operators.
+
+import PreforkSystem
+
+/// The last ends of workers, and what is counted of all of them.
+struct SupervisorRecords {
+    private var history = ExitHistory()
+    private var lastOfSlot: [Int: ExitReport] = [:]
+    private(set) var counters = PoolCounters()
+    /// When those that were asked to end were asked, by process.
+    private var asked: [Int32: MonotonicInstant] = [:]
+    private let outOfMemoryKills = OutOfMemoryKills()
+    private var killCount: UInt64?
+
+    init() {
+        killCount = outOfMemoryKills.current()
+    }
+
+    var last: [ExitReport] { history.reports }
+
+    func last(of slot: Int) -> ExitReport? { lastOfSlot[slot] }
+
+    mutating func wasAsked(_ pid: Int32, at now: MonotonicInstant) {
+        if asked[pid] == nil { asked[pid] = now }
+    }
+
+    mutating func countBoot(_ duration: Duration) { counters.recordBoot(after: duration) }
+
+    mutating func countFailedFork() { counters.recordFailedFork() }
+
+    mutating func countReload(isDone: Bool) { counters.recordReload(done: isDone) }
+
+    /// Adds the verdict of the kernel's counter, and remembers the report.
+    ///
+    /// - Parameter requests: how many the worker had served.
+    mutating func judge(_ report: ExitReport, requests: UInt64, at now: MonotonicInstant) -> ExitReport {
+        var report = report
+        if case .signaled(.kill, _) = report.status, let count = outOfMemoryKills.current() {
+            report.outOfMemory = count > killCount ?? count
+            killCount = count
+        }
+        if let asked = asked.removeValue(forKey: report.pid) { counters.recordDrain(after: now - asked) }
+        counters.recordExit(report, requests: requests)
+        history.add(report)
+        lastOfSlot[report.taskID] = report
+        return report
+    }
+}

@@ -1,0 +1,27 @@
+// The first steps of a worker that concern its host.
+
+import PreforkSystem
+
+extension SupervisorHost {
+    /// Runs in a new worker, before its hooks: its place, its rights, its title, the answer to a request for its stack.
+    ///
+    /// - Throws: what makes it unfit to serve.
+    func becomeWorker(_ info: WorkerInfo) throws {
+        if settings.setsTitles { WorkerTitle(info: info, service: settings.service).set("booting") }
+        try settings.affinity.apply(worker: info.taskID)
+        if settings.hangs != nil { try StackDump.install(descriptor: logFile?.descriptor ?? 2) }
+        try privileges.apply()
+    }
+}
+
+/// A worker's line in ps(1).
+struct WorkerTitle: Sendable {
+    let info: WorkerInfo
+    let service: String?
+
+    func set(_ state: String) {
+        let role = ProcessTitleText.Role.worker(taskID: info.taskID, generation: info.generation)
+        let text = ProcessTitleText(role: role, state: state, service: service)
+        ProcessTitle.set(text.title, name: text.name)
+    }
+}
