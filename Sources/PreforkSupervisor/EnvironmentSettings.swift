@@ -25,9 +25,10 @@ public enum EnvironmentSettings {
             "QUICK_TIMEOUT", \.quickTimeout, .duration(atLeast: .zero),
             "Time for a worker to end after a quick stop (SIGINT), then it is killed."),
         EnvironmentOption(
-            "RELOAD", \.reload, .reloadWidth, "How many workers a rolling reload replaces at a time; auto: a tenth."),
+            "RELOAD", \.reload.width, .reloadWidth,
+            "How many workers a rolling reload replaces at a time; auto: a tenth."),
         EnvironmentOption(
-            "MAX_GENERATIONS", \.maximumGenerations, .integer(1...100),
+            "MAX_GENERATIONS", \.reload.generations, .integer(1...100),
             "Generations of workers that live at once; older ones are killed."),
     ]
 

@@ -15,9 +15,8 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var drainTimeout: Duration = .seconds(30)
     public var quickTimeout: Duration = .seconds(2)
     public var restarts = RestartPolicy()
-    public var reload = ReloadWidth.automatic
-    public var maximumGenerations = 3
-    public var recycling = Recycling()
+    public var reload = ReloadPolicy()
+    public var recycling = RecyclingPolicy()
     /// nil: hung workers are not looked for.
     public var heartbeat: Duration?
     public var heartbeatGrace: Duration = .seconds(2)
@@ -42,27 +41,34 @@ public struct RuntimeSettings: Sendable, Equatable {
 
     public init() {}
 
-    /// How many workers a rolling reload replaces at a time.
-    public enum ReloadWidth: Hashable, Sendable {
-        /// A tenth of the pool, at least one.
-        case automatic
-        /// So many new workers beside the old ones.
-        case surge(Int)
-        /// So many old ones end first.
-        case unavailable(Int)
+    /// When hung workers are looked for.
+    public var hangs: HangPolicy? { heartbeat.map { HangPolicy(soft: $0, grace: heartbeatGrace) } }
+
+    /// Between which numbers the pool scales by itself.
+    public var scaling: ScalingPolicy? {
+        guard let minimumWorkers, let maximumWorkers, 1 <= minimumWorkers, minimumWorkers <= maximumWorkers else {
+            return nil
+        }
+        return ScalingPolicy(workers: minimumWorkers...maximumWorkers)
     }
+}
 
-    /// What a worker may do, live and take before another one takes its place; nil: no limit.
-    public struct Recycling: Hashable, Sendable {
-        public var requests: Int?
-        public var lifetime: Duration?
-        /// Bytes of resident memory.
-        public var memory: Int?
-        /// Each limit is drawn anew for each worker between itself and so much of itself less, 0 ... 1.
-        public var jitter = 0.1
-        /// How many at a time.
-        public var atOnce = 1
-
-        public init() {}
+extension RuntimeSettings {
+    /// The part that is the supervisor's; the rest (files, rights, titles) is for who runs it.
+    ///
+    /// - Throws: `.badWorkerCount`.
+    package func supervisorConfiguration() throws(SupervisorError) -> SupervisorConfiguration {
+        var count = try workers.resolve()
+        if let scaling { count = min(max(count, scaling.workers.lowerBound), scaling.workers.upperBound) }
+        var configuration = SupervisorConfiguration(workers: count)
+        configuration.restarts = restarts
+        configuration.bootTimeout = bootTimeout
+        configuration.drainTimeout = drainTimeout
+        configuration.quickTimeout = quickTimeout
+        configuration.reload = reload
+        configuration.recycling = recycling
+        configuration.hangs = hangs
+        configuration.scaling = scaling
+        return configuration
     }
 }

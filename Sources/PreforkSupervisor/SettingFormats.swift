@@ -30,7 +30,7 @@ extension SettingFormat<RestartPolicy.Window> {
     }
 }
 
-extension SettingFormat<RuntimeSettings.ReloadWidth> {
+extension SettingFormat<ReloadPolicy.Width> {
     static var reloadWidth: Self {
         Self(
             shape: "auto, +N (new ones first) or -N (old ones first)",

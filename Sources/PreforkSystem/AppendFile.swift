@@ -3,6 +3,15 @@
 import CPrefork
 import Glibc
 
+/// Makes a file that has reached its largest size (RLIMIT_FSIZE) an error value, EFBIG, in the whole process: without
+/// this the signal for it would be the end of a process because of its log (write(2)). A handler of the program's own
+/// stays.
+package func ignoreFileSizeLimitSignal() {
+    var current = sigaction()
+    guard sigaction(SIGXFSZ, nil, &current) == 0 else { return }
+    if current.__sigaction_handler.sa_handler == nil { _ = signal(SIGXFSZ, SIG_IGN) }
+}
+
 /// An open log file. Its descriptor's number never changes: who has kept it writes to the new file after `reopen`.
 package struct AppendFile: ~Copyable, Sendable {
     package let path: String
@@ -13,6 +22,7 @@ package struct AppendFile: ~Copyable, Sendable {
     ///   - path: made when it is not there. A FIFO must have a reader (ENXIO).
     ///   - mode: of a new file, less the umask.
     package init(path: String, mode: UInt32 = 0o640) throws(SystemError) {
+        ignoreFileSizeLimitSignal()
         self.path = path
         self.mode = mode
         descriptor = Descriptor(owning: try Self.open(path, mode))

@@ -44,7 +44,7 @@ import Testing
         #expect(
             found.bootTimeout == .seconds(300) && found.drainTimeout == .zero
                 && found.quickTimeout == .milliseconds(250))
-        #expect(found.reload == .surge(3) && found.maximumGenerations == 5)
+        #expect(found.reload == ReloadPolicy(width: .surge(3), generations: 5))
         #expect(found.restarts.limit == 0 && found.restarts.bootLimit == 1)
         #expect(found.restarts.window == RestartPolicy.Window(count: 5, per: .seconds(10)))
         #expect(found.recycling.requests == 10_000 && found.recycling.lifetime == .seconds(5_400))
@@ -119,6 +119,24 @@ import Testing
         #expect(try settings(["PREFORK_METRICS": "/run/m"]).metrics == .unix("/run/m"))
     }
 
+    @Test func thePoolGetsWhatWasSet() throws {
+        let found = try settings([
+            "PREFORK_WORKERS": "9", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "4", "PREFORK_HEARTBEAT": "10s",
+            "PREFORK_HEARTBEAT_GRACE": "3s", "PREFORK_RECYCLE_REQUESTS": "5", "PREFORK_RELOAD": "-2",
+            "PREFORK_BOOT_TIMEOUT": "7s", "PREFORK_DRAIN_TIMEOUT": "8s", "PREFORK_QUICK_TIMEOUT": "9s",
+            "PREFORK_MAX_RESTARTS": "11",
+        ])
+        let configuration = try found.supervisorConfiguration()
+        #expect(configuration.workers == 4, "within the range that it scales in")
+        #expect(configuration.scaling == ScalingPolicy(workers: 2...4))
+        #expect(configuration.hangs == HangPolicy(soft: .seconds(10), grace: .seconds(3)))
+        #expect(configuration.recycling.requests == 5 && configuration.reload.width == .unavailable(2))
+        #expect(configuration.bootTimeout == .seconds(7) && configuration.drainTimeout == .seconds(8))
+        #expect(configuration.quickTimeout == .seconds(9) && configuration.restarts.limit == 11)
+        let plain = try RuntimeSettings().supervisorConfiguration()
+        #expect(plain.hangs == nil && plain.scaling == nil)
+    }
+
     @Test func misspeltVariablesAreFound() {
         let environment = ["PREFORK_WORKER": "3", "PREFORK_WORKERS": "3", "PATH": "", "PREFORK_": ""]
         #expect(EnvironmentSettings.unknownNames(in: environment) == ["PREFORK_", "PREFORK_WORKER"])
@@ -143,7 +161,7 @@ import Testing
         own.recycling.memory = 3 << 29
         own.recycling.lifetime = .seconds(3_600)
         own.restarts.window = .init(count: 3, per: .seconds(120))
-        own.reload = .unavailable(2)
+        own.reload.width = .unavailable(2)
         own.metrics = .tcp("::1", 9_100)
         own.affinity = .processors([1, 3])
         own.privileges.groups = .list(["a", "b"])
