@@ -24,10 +24,15 @@ import PreforkSystem
 ///   `.badWorkerCount`, `.system`.
 public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(SupervisorError) -> Int {
     if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
-    let workers: WorkerCount = if let count, count > 0 { .count(count) } else { .perCore }
-    var configuration = SupervisorConfiguration(workers: try workers.resolve())
-    configuration.restarts.limit = maxRestarts
-    switch try Supervisor(configuration).run() {
+    var settings = RuntimeSettings()
+    settings.workers = if let count, count > 0 { .count(count) } else { .perCore }
+    settings.restarts.limit = maxRestarts
+    do {
+        settings = try settings.applyingEnvironment()
+    } catch {
+        throw SupervisorError(.badSettings("\(error)"))
+    }
+    switch try Supervisor(SupervisorConfiguration(settings)).run() {
     case .worker(let seat):
         // From here on the program's own code runs: nobody else will say when it is ready.
         seat.markReady()

@@ -52,23 +52,3 @@ public struct RuntimeSettings: Sendable, Equatable {
         return ScalingPolicy(workers: minimumWorkers...maximumWorkers)
     }
 }
-
-extension RuntimeSettings {
-    /// The part that is the supervisor's; the rest (files, rights, titles) is for who runs it.
-    ///
-    /// - Throws: `.badWorkerCount`.
-    package func supervisorConfiguration() throws(SupervisorError) -> SupervisorConfiguration {
-        var count = try workers.resolve()
-        if let scaling { count = min(max(count, scaling.workers.lowerBound), scaling.workers.upperBound) }
-        var configuration = SupervisorConfiguration(workers: count)
-        configuration.restarts = restarts
-        configuration.bootTimeout = bootTimeout
-        configuration.drainTimeout = drainTimeout
-        configuration.quickTimeout = quickTimeout
-        configuration.reload = reload
-        configuration.recycling = recycling
-        configuration.hangs = hangs
-        configuration.scaling = scaling
-        return configuration
-    }
-}

@@ -26,6 +26,8 @@ public struct SupervisorHooks: Sendable {
     /// A reload is about to begin, to this generation: the place to read a configuration anew, which the workers that
     /// follow inherit. What it throws refuses the reload, and all workers stay.
     public var onReload: (@Sendable (Int) throws -> Void)?
+    /// Logs are to be reopened (SIGUSR1): the supervisor's own was.
+    public var onReopenLogs: (@Sendable () -> Void)?
     /// A worker has given no sign of life for the soft deadline; it is killed after the grace.
     public var onHang: (@Sendable (WorkerInfo) -> Void)?
     /// The pool begins to end.

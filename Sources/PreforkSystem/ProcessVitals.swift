@@ -20,14 +20,4 @@ package enum ProcessVitals {
         guard fields.count > 1, let pages = Int(fields[1]) else { throw SystemError("read", .invalidArgument, on: path) }
         return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
     }
-
-    /// Where a process is that does not answer: its state, the kernel function it waits in, its system call.
-    package static func whereabouts(of pid: Int32) -> String {
-        func line(_ name: String) -> String {
-            ((try? SmallFile.read("/proc/\(pid)/\(name)", limit: 4096)) ?? "").split(separator: "\n").first.map(String.init) ?? "?"
-        }
-        let status = (try? SmallFile.read("/proc/\(pid)/status")) ?? ""
-        let state = status.split(separator: "\n").first { $0.hasPrefix("State:") }?.dropFirst(6) ?? "?"
-        return "is in state\(state.replacing("\t", with: " ")), waits in \(line("wchan")), system call \(line("syscall"))"
-    }
 }

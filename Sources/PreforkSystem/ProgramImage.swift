@@ -4,6 +4,9 @@ import CPrefork
 import Glibc
 
 package enum ProgramImage {
+    /// Read once, before titles are written where they lie.
+    package static let arguments = CommandLine.arguments
+
     /// The path of this process's program; what is there now may be a newer one.
     package static func path() throws(SystemError) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -41,7 +44,6 @@ package enum ProgramImage {
         let descriptors = items.flatMap(\.descriptors) + [file]
         setenv(Handover.variable, "\(file):\(getpid())\(isTrial ? ":trial" : "")", 1)
         for descriptor in descriptors { _ = cprefork_fcntl(descriptor, F_SETFD, 0) }
-        let arguments = CommandLine.arguments
         var arena = CStringArena(
             tables: [arguments.count], stringBytes: arguments.reduce(0) { $0 + $1.utf8.count }, strings: arguments.count)
         let table = arena.table(count: arguments.count)

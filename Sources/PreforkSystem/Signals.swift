@@ -18,8 +18,6 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let kill = Signal(rawValue: SIGKILL)
     public static let terminate = Signal(rawValue: SIGTERM)
     public static let child = Signal(rawValue: SIGCHLD)
-    public static let terminalInput = Signal(rawValue: SIGTTIN)
-    public static let terminalOutput = Signal(rawValue: SIGTTOU)
     public static let user1 = Signal(rawValue: SIGUSR1)
     public static let user2 = Signal(rawValue: SIGUSR2)
     public static let stop = Signal(rawValue: SIGSTOP)
