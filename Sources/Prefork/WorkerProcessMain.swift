@@ -19,7 +19,7 @@ struct WorkerProcessMain {
                 publish: { [seat] in seat.publish(connections: $0) },
                 isAboveAverage: { [seat] in seat.hasMoreConnectionsThanAverage })
             let worker = Worker(seat: seat, loop: loop)
-            if let period = seat.heartbeatPeriod { beat(on: loop, every: period) }
+            if let period = seat.heartbeatPeriod { loop.execute { [seat] in seat.beat(on: loop, every: period) } }
             if runtime.readiness == .automatic { loop.onFirstWait = { worker.ready() } }
             return {
                 try await body(worker)
@@ -27,10 +27,12 @@ struct WorkerProcessMain {
             }
         }
     }
+}
 
+extension WorkerSeat {
     /// Gives signs of life for as long as the loop turns.
-    private func beat(on loop: EventLoop, every period: Duration) {
-        seat.beat()
+    fileprivate func beat(on loop: EventLoop, every period: Duration) {
+        beat()
         loop.call(after: period) { beat(on: loop, every: period) }
     }
 }

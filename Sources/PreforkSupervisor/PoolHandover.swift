@@ -113,7 +113,9 @@ extension Pool {
     mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) {
         generation = inherited.generation
         resume(spawns: inherited.spawns, restarts: inherited.restarts)
-        for index in slots.indices { slots[index].generation = generation }
+        // As many as there were: an operator may have scaled the pool.
+        let count = (inherited.workers.filter { !$0.isLeaving }.map(\.slot).max() ?? -1) + 1
+        if count > 0 { slots = (0..<count).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) } }
         for worker in inherited.workers {
             while slots.count <= worker.slot {
                 slots.append(Slot(taskID: slots.count, state: .stopped, generation: generation))
@@ -122,7 +124,7 @@ extension Pool {
             let process = WorkerProcess(
                 pid: worker.pid, spawn: worker.spawn, generation: worker.generation,
                 started: MonotonicInstant(nanoseconds: worker.started))
-            if worker.isLeaving || slots[worker.slot].worker != nil || slots[worker.slot].isRetired {
+            if worker.isLeaving || slots[worker.slot].worker != nil {
                 slots[worker.slot].leaving.append(
                     LeavingWorker(worker: process, deadline: now + settings.drainTimeout, wasReady: worker.wasReady))
             } else {
