@@ -168,7 +168,8 @@ enum StatusPage {
               at("note").textContent = "";
             })
             .catch(error => {
-              at("note").textContent = "no answer since " + time((Date.now() - seen) / 1000) + " (" + error.message + ")";
+              const silence = time((Date.now() - seen) / 1000);
+              at("note").textContent = "no answer since " + silence + " (" + error.message + ")";
               at("note").className = "bad";
             });
         }
