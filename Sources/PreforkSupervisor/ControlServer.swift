@@ -5,8 +5,8 @@ package import PreforkSystem
 /// Serves the control socket within the supervisor's loop.
 ///
 /// The supervisor watches `descriptor` for reading and calls `turn` when it is readable or `nextDeadline` has come. A
-/// turn does a bounded piece of work and waits for nothing, so that no client can hold supervision up: slow ones are not
-/// read from until they took their answer, silent ones are closed after a minute, and there are never more than 64.
+/// turn does a bounded piece of work and waits for nothing, so that no client can hold supervision up: slow ones are
+/// not read from until they took their answer, silent ones are closed after a minute, and there are at most 64.
 ///
 /// Each request is an object on a line, `{"command":"reload","wait":true}`, of 64 KiB at most; each answer is one,
 /// `{"ok":true,...}` or `{"ok":false,"error":"..."}`. Runs in the supervisor only; workers close `descriptors`.

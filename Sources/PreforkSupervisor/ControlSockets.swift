@@ -240,6 +240,8 @@ final class ControlSockets {
         // Taken out by hand: epoll keeps a closed socket as long as a worker forked just now has a copy of it.
         epoll.remove(peer.socket.number)
         peers[peer.number] = nil
+        // Its descriptor is free for one of those who wait.
+        if acceptsAgain != nil { acceptsAgain = .now }
     }
 
     /// One request of each client in line, in the order in which they came, until the time of this turn is over.

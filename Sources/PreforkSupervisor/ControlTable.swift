@@ -9,26 +9,37 @@ package struct ControlColumn: Sendable {
     var value: @Sendable (JSONValue) -> String
 
     package static let crashes = [
-        ControlColumn(name: "SLOT") { plain($0["slot"]) }, ControlColumn(name: "PID") { plain($0["pid"]) },
-        ControlColumn(name: "GEN") { plain($0["generation"]) }, ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
-        ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) }, ControlColumn(name: "PEAK") { ControlTable.size($0["peakMemory"]) },
+        ControlColumn(name: "SLOT") { plain($0["slot"]) },
+        ControlColumn(name: "PID") { plain($0["pid"]) },
+        ControlColumn(name: "GEN") { plain($0["generation"]) },
+        ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
+        ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) },
+        ControlColumn(name: "PEAK") { ControlTable.size($0["peakMemory"]) },
         ControlColumn(name: "END", isText: true) { ControlTable.end($0) },
     ]
     package static let listeners = [
         ControlColumn(name: "ADDRESS", isText: true) { plain($0["address"]) },
-        ControlColumn(name: "WAITING") { plain($0["waiting"]) }, ControlColumn(name: "LIMIT") { plain($0["limit"]) },
+        ControlColumn(name: "WAITING") { plain($0["waiting"]) },
+        ControlColumn(name: "LIMIT") { plain($0["limit"]) },
     ]
     package static let settings = [
-        ControlColumn(name: "NAME", isText: true) { plain($0["name"]) }, ControlColumn(name: "VALUE", isText: true) { plain($0["value"]) },
+        ControlColumn(name: "NAME", isText: true) { plain($0["name"]) },
+        ControlColumn(name: "VALUE", isText: true) { plain($0["value"]) },
     ]
     package static let workers = [
         ControlColumn(name: "SLOT") { plain($0["slot"]) + ($0["beside"] == .bool(true) ? "'" : "") },
-        ControlColumn(name: "PID") { plain($0["pid"]) }, ControlColumn(name: "GEN") { plain($0["generation"]) },
-        ControlColumn(name: "STATE", isText: true) { plain($0["state"]) }, ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
-        ControlColumn(name: "REQ/S") { plain($0["requestRate"]) }, ControlColumn(name: "REQUESTS") { plain($0["requests"]) },
-        ControlColumn(name: "CONNS") { plain($0["connections"]) }, ControlColumn(name: "RSS") { ControlTable.size($0["rss"]) },
-        ControlColumn(name: "PSS") { ControlTable.size($0["pss"]) }, ControlColumn(name: "CPU%") { plain($0["cpuShare"]) },
-        ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) }, ControlColumn(name: "RESTARTS") { plain($0["restarts"]) },
+        ControlColumn(name: "PID") { plain($0["pid"]) },
+        ControlColumn(name: "GEN") { plain($0["generation"]) },
+        ControlColumn(name: "STATE", isText: true) { plain($0["state"]) },
+        ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
+        ControlColumn(name: "REQ/S") { plain($0["requestRate"]) },
+        ControlColumn(name: "REQUESTS") { plain($0["requests"]) },
+        ControlColumn(name: "CONNS") { plain($0["connections"]) },
+        ControlColumn(name: "RSS") { ControlTable.size($0["rss"]) },
+        ControlColumn(name: "PSS") { ControlTable.size($0["pss"]) },
+        ControlColumn(name: "CPU%") { plain($0["cpuShare"]) },
+        ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) },
+        ControlColumn(name: "RESTARTS") { plain($0["restarts"]) },
         ControlColumn(name: "LAST EXIT", isText: true) { $0["lastExit"].map(ControlTable.end) ?? "" },
     ]
 

@@ -149,8 +149,8 @@ package struct JSONParser {
             offset += 1
             switch byte {
             case UInt8(ascii: "\""):
-                guard let string = String(validating: text, as: UTF8.self) else { throw error("text that is not UTF-8") }
-                return string
+                if let string = String(validating: text, as: UTF8.self) { return string }
+                throw error("text that is not UTF-8")
             case UInt8(ascii: "\\"): try escape(into: &text)
             case 0..<0x20: throw error("a control character in a string")
             default: text.append(byte)

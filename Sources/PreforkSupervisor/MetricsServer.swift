@@ -4,8 +4,8 @@ package import PreforkSystem
 
 /// Serves HTTP within the supervisor's loop, read-only.
 ///
-/// `GET /metrics` is Prometheus text; `/healthz` is 200 while the supervisor's loop lives; `/readyz` is 200 while enough
-/// workers are ready, else 503; `/` is a status page that asks for `/status.json` every second. The bounds and the
+/// `GET /metrics` is Prometheus text; `/healthz` is 200 while the supervisor's loop lives; `/readyz` is 200 while
+/// enough workers are ready, else 503; `/` is a status page that asks for `/status.json` every second. The bounds and the
 /// duties of the caller are those of `ControlServer`. It has no access control of its own: bind it to an address that
 /// only monitors reach, and before privileges are dropped if its port is below 1024.
 package final class MetricsServer {
@@ -97,7 +97,8 @@ extension MetricsServer: ControlConversation {
 
     private func readiness() -> HttpResponse {
         guard let status = delegate?.status() else { return HttpResponse(status: 503) }
-        let text = "\(status.readyWorkers) of \(status.target) workers are ready, the pool is \(status.phase.rawValue)\n"
+        let ready = "\(status.readyWorkers) of \(status.target) workers are ready"
+        let text = "\(ready), the pool is \(status.phase.rawValue)\n"
         return HttpResponse(status: status.isReady(minimum: minimumReady) ? 200 : 503, body: Array(text.utf8))
     }
 

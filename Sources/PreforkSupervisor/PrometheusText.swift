@@ -34,7 +34,7 @@ struct PrometheusText {
         for state in WorkerStatus.State.allStates {
             sample("prefork_workers", [("state", state.rawValue)], status.workers.count { $0.state == state })
         }
-        family("prefork_restarts_total", "counter", "Workers that were replaced after an end nobody asked for, by cause")
+        family("prefork_restarts_total", "counter", "Workers replaced after an end nobody asked for, by cause")
         for (cause, count) in counters.restarts.sorted(by: { $0.key < $1.key }) {
             sample("prefork_restarts_total", [("cause", cause)], count)
         }

@@ -156,27 +156,31 @@ enum StatusPage {
             fact((listener.waiting ?? "–") + " / " + (listener.limit ?? "–"), "waiting at " + listener.address)));
           before = new Map(status.workers.filter(worker => worker.pid != null).map(worker => [worker.pid, worker]));
         }
-        async function look() {
-          try {
-            const answer = await fetch("status.json", { cache: "no-store", signal: AbortSignal.timeout(5000) });
-            if (!answer.ok) throw new Error("status " + answer.status);
-            show(await answer.json());
-            at("note").textContent = "";
-          } catch (error) {
-            at("note").textContent = "no answer since " + time((Date.now() - seen) / 1000) + " (" + error.message + ")";
-            at("note").className = "bad";
-            return;
-          }
-          seen = Date.now();
+        function look() {
+          return fetch("status.json", { cache: "no-store", signal: AbortSignal.timeout(5000) })
+            .then(answer => {
+              if (!answer.ok) throw new Error("status " + answer.status);
+              return answer.json();
+            })
+            .then(status => {
+              show(status);
+              seen = Date.now();
+              at("note").textContent = "";
+            })
+            .catch(error => {
+              const silence = time((Date.now() - seen) / 1000);
+              at("note").textContent = "no answer since " + silence + " (" + error.message + ")";
+              at("note").className = "bad";
+            });
         }
         let seen = Date.now();
         columns.forEach((name, index) => at("head").append(element("th", name, index === 11 ? "left" : "")));
-        (async () => {
-          for (;;) {
-            if (!document.hidden) await look();
-            await new Promise(resolve => setTimeout(resolve, 1000));
-          }
-        })();
+        // The next look begins a second after the last one ended: a slow supervisor is not asked more and more.
+        function repeat() {
+          const again = () => setTimeout(repeat, 1000);
+          if (document.hidden) again(); else look().then(again);
+        }
+        repeat();
         </script>
         </body>
         </html>

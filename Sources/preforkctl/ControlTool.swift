@@ -50,7 +50,8 @@ enum ControlTool {
         case .message: Output.write(answer["message"]?.string ?? "done")
         case .text(let name): Output.write(answer[name]?.string ?? "", end: "")
         case .json(let name): Output.write(String(decoding: (answer[name] ?? answer).text, as: UTF8.self))
-        case .rows(let name, let columns): Output.write(ControlTable.rows(answer[name]?.array ?? [], columns, paint: Output.coloured))
+        case .rows(let name, let columns):
+            Output.write(ControlTable.rows(answer[name]?.array ?? [], columns, paint: Output.coloured))
         }
     }
 
@@ -92,7 +93,8 @@ enum Upgrade {
                 status["phase"] == .string("running"), status["reload"]?["state"] != .string("running")
             else { continue }
             if status["reload"]?["state"] == .string("aborted") {
-                throw ControlClientError.refused("upgrade rolled back: \(status["reload"]?["reason"]?.string ?? "no reason given")")
+                let reason = status["reload"]?["reason"]?.string ?? "no reason given"
+                throw ControlClientError.refused("upgrade rolled back: \(reason)")
             }
             return "upgraded, generation \(status["generation"]?.integer ?? 0)"
         }

@@ -108,8 +108,8 @@ struct Words {
 
     mutating func number(_ what: String) throws(UsageError) -> Int64 {
         let word = try next(what)
-        guard let number = Int64(word), number >= 0 else { throw UsageError(text: "\(what) is a number, not '\(word)'") }
-        return number
+        if let number = Int64(word), number >= 0 { return number }
+        throw UsageError(text: "\(what) is a number, not '\(word)'")
     }
 
     func finish() throws(UsageError) {

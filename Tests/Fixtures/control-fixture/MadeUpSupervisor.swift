@@ -68,7 +68,9 @@ final class MadeUpSupervisor: ControlDelegate {
         case .scale(.to(let count)) where count < 1:
             return .failed("a pool has at least one worker")
         case .restart(let slot), .kill(let slot), .drain(let slot):
-            return workers.indices.contains(slot) ? .done("slot \(slot)") : .failed("there is no slot \(slot)")
+            guard workers.indices.contains(slot) else { return .failed("there is no slot \(slot)") }
+            completion?(.done("slot \(slot) has its successor"))
+            return .done("slot \(slot)")
         case .stop:
             isStopped = true
             return .done("stopping")

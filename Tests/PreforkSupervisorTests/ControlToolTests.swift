@@ -1,0 +1,73 @@
+// preforkctl, as a program, against a fixture that serves made-up workers.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct ControlToolTests {
+    let path: String
+    let fixture: ChildProgram
+
+    init() async throws {
+        let path = try temporaryPath()
+        self.path = path
+        let fixture = try ChildProgram("control-fixture", [path, "0", "6"])
+        self.fixture = fixture
+        try await eventually("the fixture serves") { fixture.output.hasSuffix("\n") }
+    }
+
+    private func tool(_ words: String...) async throws -> (code: Int32, output: String, errors: String) {
+        let program = try ChildProgram("preforkctl", words, environment: ["PREFORK_CONTROL": path])
+        let code = try await program.waitForExit()
+        return (code, program.output, program.errors)
+    }
+
+    @Test func `A status is a table without colours where no terminal is`() async throws {
+        let (code, output, _) = try await tool("status")
+        #expect(code == 0)
+        let lines = output.split(separator: "\n")
+        #expect(lines.count == 8)
+        #expect(lines[0].hasSuffix("4/6 ready, generation 1, 1/100 restarts"))
+        #expect(lines[1].contains("SLOT") && lines[1].hasSuffix("LAST EXIT"))
+        #expect(lines[3].hasSuffix("killed by SIGABRT (core dumped)"))
+        #expect(!output.contains("\u{1B}"))
+    }
+
+    @Test func `Exit codes tell what came of it`() async throws {
+        let reload = try await tool("reload", "--wait")
+        #expect(reload == (0, "reloaded, generation 2\n", ""))
+        #expect(try await tool("restart", "1", "--wait").code == 0)
+        let scale = try await tool("scale", "0")
+        #expect(scale == (1, "", "preforkctl: a pool has at least one worker\n"))
+        #expect(try await tool("kill", "99").code == 1)
+        for words in [["reboot"], ["restart"], ["restart", "x"], ["scale", "much"], ["status", "now"]] {
+            let program = try ChildProgram("preforkctl", words, environment: ["PREFORK_CONTROL": path])
+            #expect(try await program.waitForExit() == 64)
+        }
+        let nowhere = try ChildProgram("preforkctl", ["status", "--socket", path + "-none"])
+        #expect(try await nowhere.waitForExit() == 69)
+        let lost = try ChildProgram("preforkctl", ["status"])
+        #expect(try await lost.waitForExit() == 64)
+    }
+
+    @Test(arguments: ["workers", "listeners", "config", "crashes"])
+    func `Lists are tables or JSON`(_ name: String) async throws {
+        #expect(try await tool(name).output.split(separator: "\n").count > 1)
+        #expect(try await tool(name, "--json").output.hasPrefix("[{"))
+    }
+
+    @Test func `Help and completion need no supervisor`() async throws {
+        #expect(try await tool("--help").output.hasPrefix("Usage: preforkctl"))
+        for shell in ["bash", "zsh", "fish"] {
+            #expect(try await tool("completion", shell).output.contains("reopen-logs"))
+        }
+    }
+
+    @Test func `After stop nobody answers`() async throws {
+        #expect(try await tool("stop").code == 0)
+        #expect(try await fixture.waitForExit() == 0)
+        #expect(try await tool("status").code == 69)
+    }
+}
