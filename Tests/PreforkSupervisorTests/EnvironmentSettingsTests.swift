@@ -126,14 +126,14 @@ import Testing
             "PREFORK_BOOT_TIMEOUT": "7s", "PREFORK_DRAIN_TIMEOUT": "8s", "PREFORK_QUICK_TIMEOUT": "9s",
             "PREFORK_MAX_RESTARTS": "11",
         ])
-        let configuration = try found.supervisorConfiguration()
-        #expect(configuration.workers == 4, "within the range that it scales in")
+        #expect(try SupervisorConfiguration(found).workers == 4, "within the range that it scales in")
+        let configuration = try SupervisorConfiguration(found).poolSettings
         #expect(configuration.scaling == ScalingPolicy(workers: 2...4))
         #expect(configuration.hangs == HangPolicy(soft: .seconds(10), grace: .seconds(3)))
         #expect(configuration.recycling.requests == 5 && configuration.reload.width == .unavailable(2))
         #expect(configuration.bootTimeout == .seconds(7) && configuration.drainTimeout == .seconds(8))
         #expect(configuration.quickTimeout == .seconds(9) && configuration.restarts.limit == 11)
-        let plain = try RuntimeSettings().supervisorConfiguration()
+        let plain = try SupervisorConfiguration(RuntimeSettings()).poolSettings
         #expect(plain.hangs == nil && plain.scaling == nil)
     }
 

@@ -42,15 +42,17 @@ import Testing
     }
 
     @Test func badCountsNameTheNumberAndWhereItCameFrom() async throws {
-        let program = try ChildProgram("fork-fixture", ["bad-count"], environment: ["PREFORK_WORKERS": "many"])
+        let program = try ChildProgram("fork-fixture", ["bad-count"])
         #expect(try await program.waitForExit() == 0)
         #expect(
-            program.output.split(separator: "\n") == [
+            program.output.split(separator: "\n").prefix(3) == [
                 "count(0): bad number of workers: 0 is not within 1...10000",
                 "count(-1): bad number of workers: -1 is not within 1...10000",
                 "count(1000000): bad number of workers: 1000000 is not within 1...10000",
-                "perCore: bad number of workers: PREFORK_WORKERS=many is not within 1...10000",
             ])
+        let misled = try ChildProgram("fork-fixture", ["bad-count"], environment: ["PREFORK_WORKERS": "many"])
+        #expect(try await misled.waitForExit() == 0)
+        #expect(misled.output.contains("perCore: PREFORK_WORKERS=many: must be auto, or 1 to 10000"))
     }
 
     @Test func bufferedOutputIsWrittenOnce() async throws {

@@ -21,7 +21,7 @@ import Testing
         #expect(program.groupSize == 0)
     }
 
-    @Test(arguments: [Signal.quit, .hangUp, .interrupt]) func otherStopSignalsEndItToo(signal: Signal) async throws {
+    @Test(arguments: [Signal.quit, .interrupt]) func otherStopSignalsEndItToo(signal: Signal) async throws {
         let program = try ChildProgram("fork-fixture", ["serve", "2"])
         try await program.waitForLine("all ready")
         program.send(signal)
