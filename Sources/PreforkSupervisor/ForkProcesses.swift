@@ -12,6 +12,9 @@ import PreforkSystem
 /// Bind listeners before; start threads, tasks or Dispatch after. The worker's signals have their default actions,
 /// except SIGPIPE, which is ignored: a worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`.
 ///
+/// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop.
+/// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade.
+///
 /// Follows tornado.process.fork_processes, but counts CPUs by affinity and cgroup quota, stops the siblings when it
 /// gives up (tornado #2993), leaves no orphan when it dies (tornado #1912), and waits before a slot's fourth quick
 /// restart (see `Backoff`).
@@ -32,6 +35,8 @@ public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(Supervis
     } catch {
         throw SupervisorError(.badSettings("\(error)"))
     }
+    // Whatever loop the program has, it gives no signs of life that anybody would see.
+    settings.heartbeat = nil
     switch try Supervisor(SupervisorConfiguration(settings)).run() {
     case .worker(let seat):
         // From here on the program's own code runs: nobody else will say when it is ready.

@@ -51,6 +51,7 @@ package final class Supervisor {
     let host: SupervisorHost
     private(set) var servers: SupervisorServers?
     var records = SupervisorRecords()
+    var usageReader = ProcessUsageReader()
     /// What workers had served when they were reaped, until their ends are told.
     var lastRequests: [Int32: UInt64] = [:]
     var pool: Pool

@@ -48,7 +48,7 @@ extension Supervisor {
             uptime: now - worker.started, restarts: slot.record.restarts,
             requests: line.map { scoreboard.requests(line: $0) } ?? 0,
             connections: line.map { scoreboard.connections(line: $0) } ?? 0,
-            busy: (try? ProcessVitals.processorTime(of: worker.pid)) ?? .zero, heartbeatAge: lastSign.map { now - $0 },
+            busy: (try? ProcessorClock.time(of: worker.pid)) ?? .zero, heartbeatAge: lastSign.map { now - $0 },
             lastExit: records.last(of: slot.taskID))
     }
 }

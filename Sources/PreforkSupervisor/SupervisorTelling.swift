@@ -78,8 +78,8 @@ extension Supervisor {
             sample.heartbeat = scoreboard.heartbeat(line: entry.line)
             sample.extendedUntil = scoreboard.extendedUntil(line: entry.line)
             sample.requests = scoreboard.requests(line: entry.line)
-            if wantsMemory { sample.memory = try? ProcessVitals.residentBytes(of: worker.pid) }
-            if wantsTime { sample.processorTime = try? ProcessVitals.processorTime(of: worker.pid) }
+            if wantsMemory { sample.memory = usageReader.usage(of: worker.pid)?.resident }
+            if wantsTime { sample.processorTime = try? ProcessorClock.time(of: worker.pid) }
             return sample
         }
     }

@@ -56,6 +56,15 @@ package enum Handover {
         }
     }
 
+    /// Takes all of one kind, in their order.
+    package static func takeAll(_ kind: String) -> [HandoverItem] {
+        state.withLock { state in
+            load(&state)
+            defer { state.received?.removeAll { $0.kind == kind } }
+            return (state.received ?? []).filter { $0.kind == kind }
+        }
+    }
+
     /// Closes what nobody has taken: the new image has no use for it.
     ///
     /// - Returns: the names of what was closed.

@@ -53,6 +53,8 @@ extension InheritedListenerError: CustomStringConvertible {
 package enum InheritedDescriptors {
     /// SD_LISTEN_FDS_START.
     package static let first: Int32 = 3
+    /// Sockets that the last image of this program had from its manager.
+    static let handoverKind = "inherited socket"
     package static let variables = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"]
 
     /// What the variables announce to the process `pid`, without a look at the descriptors.

@@ -22,7 +22,10 @@ private struct InheritedTable {
             }
         }
         ProcessEnvironment.remove(InheritedDescriptors.variables)
-        left = announced
+        let handedOver = Handover.takeAll(InheritedDescriptors.handoverKind)
+        left = announced + handedOver.compactMap { item in
+            item.descriptors.first.map { InheritedDescriptor(number: $0, name: item.key) }
+        }
         isRead = true
     }
 }
@@ -63,7 +66,7 @@ extension Listener {
             var listeners: [Listener] = []
             for descriptor in wanted {
                 do throws(SystemError) {
-                    listeners.append(try Listener(adopting: descriptor.number))
+                    listeners.append(try Listener(adopting: descriptor.number, offeringAs: descriptor.name))
                 } catch {
                     throw InheritedListenerError(.system(error))
                 }

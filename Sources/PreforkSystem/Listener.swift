@@ -78,7 +78,12 @@ public final class Listener: Sendable {
     /// Adopts an inherited listening socket, for example one of systemd's LISTEN_FDS.
     ///
     /// It becomes non-blocking and close-on-exec. A Unix path of it is left alone at close.
-    public init(adopting descriptor: Int32) throws(SystemError) {
+    public convenience init(adopting descriptor: Int32) throws(SystemError) {
+        try self.init(adopting: descriptor, offeringAs: nil)
+    }
+
+    /// - Parameter name: under which the next image of this program is left the socket; nil: it stays with this one.
+    init(adopting descriptor: Int32, offeringAs name: String?) throws(SystemError) {
         let listening = try Socket.option(descriptor, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")
         guard listening != 0 else {
             throw SystemError("accept4", .invalidArgument, on: "descriptor \(descriptor), which does not listen")
@@ -88,8 +93,8 @@ public final class Listener: Sendable {
         address = try Socket.localAddress(descriptor)
         sockets = [descriptor]
         path = nil
-        // Inherited ones stay open by number, and are adopted again.
-        offer = 0
+        let item = name.map { HandoverItem(kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor]) }
+        offer = item.map { Handover.offer($0) } ?? 0
         ListenerRegistry.add(self)
     }
 
