@@ -11,7 +11,7 @@ struct WorkerProcessMain {
     func run(_ body: @escaping @Sendable (Worker) async throws -> Void) -> Never {
         let main = LoopMain(
             name: "worker \(seat.info.taskID)", supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
-            drainTimeout: runtime.drainTimeout, executor: runtime.executor,
+            drainTimeout: runtime.drainTimeout, quickTimeout: runtime.quickTimeout, executor: runtime.executor,
             isStopOrdered: { [seat] in seat.scoreboard.serviceStops })
         main.run { loop in
             loop.balance = ConnectionBalance(
