@@ -21,6 +21,7 @@ extension LoopMain {
         let wishes = StopWishes(clock: LoopServiceClock())
         var host = ServiceHost(clock: LoopServiceClock(), executor: loop.preference, stopSource: wishes)
         let readiness = TreeReadiness(on: loop)
+        host.hurriesScopes = true
         host.watcher = { readiness.note($0) }
         ServiceHost.install(host)
         // Whoever else asks for the end: the program itself, by the loop's stop request.

@@ -31,6 +31,9 @@ public struct ServiceHost: Sendable {
     public var stopSource: (any StopSource)?
     /// Told of each tree that a service did not start itself; in one of the tree's steps, on any thread.
     package var watcher: (@Sendable (TreeMoment) -> Void)?
+    /// Whether the stop of a `withRunning`, too, goes by the stop source's deadline as it changes: where observing it
+    /// takes nothing from the program, such as a signal that it never gave away by `run`.
+    package var hurriesScopes = false
 
     public init(
         clock: any ServiceClock = SystemServiceClock(), executor: (any TaskExecutor)? = nil,

@@ -176,7 +176,8 @@ final class TreeRun: Sendable {
     func stop() async -> TreeEnd {
         post(.unwind)
         // Nobody who wishes for an end has to wait longer because this one had begun already.
-        let endObservation = host.stopSource?.observe { [self] _ in post(.hurry) }
+        let source = host.hurriesScopes ? host.stopSource : nil
+        let endObservation = source?.observe { [self] _ in post(.hurry) }
         await wait(for: .over)
         endObservation?()
         return end

@@ -1,5 +1,5 @@
-// The rows of the store, the channels, publishing and managed processes: `store-measurement ROW [ARGUMENT ...]`. One run, one
-// line of JSON, with the names and arguments of limits/store_limits.c, publish_limits.c and channel_limits.c.
+// The rows of the store, the channels, publishing and managed processes: `store-measurement ROW [ARGUMENT ...]`. One
+// run, one line of JSON, with the names and arguments of limits/store_limits.c, publish_limits.c and channel_limits.c.
 
 import Glibc
 import Prefork
