@@ -60,7 +60,6 @@ final class ProgramSignals: StopSource {
             }
             state.users += 1
             guard state.users == 1 else { return }
-            state.wishes = StopWishes(clock: SystemServiceClock())
             state.reader?.signals.listen()
         }
     }
@@ -68,7 +67,10 @@ final class ProgramSignals: StopSource {
     private static func finish() {
         state.withLock { state in
             state.users -= 1
-            if state.users == 0 { state.reader?.signals.stopListening() }
+            guard state.users == 0 else { return }
+            state.reader?.signals.stopListening()
+            // What ended these trees is nothing to those that come.
+            state.wishes = StopWishes(clock: SystemServiceClock())
         }
     }
 
