@@ -37,6 +37,7 @@ let package = Package(
         .executable(name: "hello-server", targets: ["hello-server"]),
         .executable(name: "run-command", targets: ["run-command"]),
         .executable(name: "shared-counter", targets: ["shared-counter"]),
+        .executable(name: "service-tree", targets: ["service-tree"]),
     ],
     traits: [
         .default(enabledTraits: ["ProcessExecutor"]),
@@ -80,12 +81,13 @@ let package = Package(
             "Prefork",
             on: [
                 "PreforkSupervisor", "PreforkSubprocess", "PreforkChannels", "PreforkStore", "PreforkEventLoop",
-                "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
+                "PreforkServices", "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
             ]),
         program("preforkctl", path: "Sources/preforkctl", on: ["PreforkSupervisor", "PreforkSystem"]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
+        program("service-tree", path: "Sources/Examples/service-tree", on: ["Prefork"]),
         .target(
             name: "PreforkFixtureSupport", dependencies: ["PreforkSystem"], path: "Tests/Fixtures/Support",
             swiftSettings: settings),
@@ -105,6 +107,7 @@ let package = Package(
         program(
             "manager-fixture", path: "Tests/Fixtures/manager-fixture",
             on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
+        program("tree-fixture", path: "Tests/Fixtures/tree-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
@@ -144,7 +147,7 @@ let package = Package(
             "PreforkTests",
             of: [
                 "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "hello-server",
-                "shared-counter",
+                "shared-counter", "service-tree", "tree-fixture",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -11,6 +11,7 @@ import sys
 import channel_rows
 import publish_rows
 import rows
+import service_rows
 import store_rows
 import subprocess_rows
 from rows import Row, median
@@ -29,6 +30,7 @@ TABLES = [
     Table(store_rows.STORE_ROWS, ["prefork", "C"], "C", store_rows.prepare),
     Table(store_rows.PEER_ROWS, store_rows.COLUMNS, "C", store_rows.prepare_peers),
     Table(channel_rows.CHANNEL_ROWS, channel_rows.COLUMNS, "C", channel_rows.prepare),
+    Table(service_rows.SERVICE_ROWS, ["prefork"], "C", service_rows.prepare),
     Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]
 ROWS = {name: row for table in TABLES for name, row in table.rows.items()}

@@ -2,6 +2,7 @@
 
 @_exported public import PreforkChannels
 @_exported public import PreforkEventLoop
+@_exported public import PreforkServices
 @_exported public import PreforkStore
 @_exported public import PreforkSubprocess
 @_exported public import PreforkSupervisor

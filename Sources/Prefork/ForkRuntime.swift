@@ -21,7 +21,8 @@ import PreforkSystem
 public struct ForkRuntime: Sendable {
     /// When a worker counts as ready.
     public enum Readiness: Sendable {
-        /// When its body first waits: for a connection, a timer, anything.
+        /// When its body first waits: for a connection, a timer, anything. One that runs a tree of services by then is
+        /// ready when the tree is up.
         case automatic
         /// When it calls `Worker.ready()`.
         case manual
@@ -78,7 +79,8 @@ public struct ForkRuntime: Sendable {
     }
 
     /// Forks the workers, supervises them, and returns when the last one has ended. A worker runs `body` and ends
-    /// with it: exit code 0 when it returns, 1 with a line on standard error when it throws.
+    /// with it: exit code 0 when it returns, 1 with a line on standard error when it throws; `ServiceError.exitCode` when
+    /// that is how a tree of services ended.
     ///
     /// Must be called before anything in this process has started a thread; `async main` is fine before its first
     /// suspension.

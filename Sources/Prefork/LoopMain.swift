@@ -1,6 +1,7 @@
 // The life of a forked process that has a loop: its signals, its body, its end.
 
 import PreforkEventLoop
+import PreforkServices
 import PreforkSystem
 
 /// Runs an async body as the whole life of a forked process, a worker or a managed one. Signals are blocked on entry.
@@ -13,6 +14,8 @@ struct LoopMain {
     let signalMask: SignalSet
     /// From SIGTERM to the supervisor's SIGKILL.
     let drainTimeout: Duration
+    /// From SIGINT to the supervisor's SIGKILL.
+    let quickTimeout: Duration
     let executor: ForkRuntime.Executor
     /// Called when the process begins to finish.
     var onStop: () -> Void = {}
@@ -28,12 +31,14 @@ struct LoopMain {
 
     init(
         name: String, supervisorPipe: Int32, signalMask: SignalSet, drainTimeout: Duration,
-        executor: ForkRuntime.Executor, orderedStop: @escaping () -> StopRequest.Reach?
+        quickTimeout: Duration = .seconds(2), executor: ForkRuntime.Executor,
+        orderedStop: @escaping () -> StopRequest.Reach?
     ) {
         self.name = name
         self.supervisorPipe = supervisorPipe
         self.signalMask = signalMask
         self.drainTimeout = drainTimeout
+        self.quickTimeout = quickTimeout
         self.executor = executor
         self.orderedStop = orderedStop
     }
@@ -46,33 +51,50 @@ struct LoopMain {
             loop.idleLinger = min(drainTimeout / 2, .seconds(5))
             let body = prepare(loop)
             try loop.onEnd(of: supervisorPipe) { exitChild(code: 1) }
-            let code = try loop.run(body) { task in
-                listenToSignals(on: loop, task)
-            }
-            if code != 0 { exitChild(code: code) }
-        } catch is CancellationError {
-            // How a body ends that was cancelled because the drain timeout is near, or by a quick stop.
+            exitChild(code: try outcome(of: body, on: loop))
         } catch {
             reportFailure(of: name, error)
             exitChild(code: 1)
         }
+    }
+
+    /// Runs `body` on `loop`, with this process's signals.
+    ///
+    /// - Returns: the exit code that its end is.
+    /// - Throws: what the body has thrown that is neither cancellation nor the end of a tree of services.
+    func outcome(of body: @escaping @Sendable () async throws -> Int32, on loop: EventLoop) throws -> Int32 {
+        let wishes = hostServices(on: loop)
+        do {
+            let code = try loop.run(body) { task in
+                listenToSignals(on: loop, task, wishes)
+            }
+            if code != 0 { return code }
+        } catch is CancellationError {
+            // How a body ends that was cancelled because the drain timeout is near, or by a quick stop.
+        } catch let error as ServiceError {
+            // That of a tree that was only cancelled has no exit code, either.
+            if error.exitCode != 0 {
+                reportFailure(of: name, error)
+                return error.exitCode
+            }
+        }
         // A process that somebody else has stopped is lost, not done: it gets a successor. 128 + n, as shells say.
-        exitChild(code: stopSignal.unsolicited.map { 128 + $0.rawValue } ?? 0)
+        return stopSignal.unsolicited.map { 128 + $0.rawValue } ?? 0
     }
 
     /// Signals have been blocked since before the fork; one that came meanwhile is read now, none is lost.
-    private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>) {
+    private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>, _ wishes: StopWishes) {
         do {
             try loop.onSignals([.terminate, .quit, .interrupt]) { signal in
                 let reach = orderedStop()
                 if reach == nil { stopSignal.unsolicited = signal }
                 onStop()
+                wishes.wish(.signal(signal.rawValue), within: treeLimit(after: signal))
                 loop.stopRequest.request(reach ?? .worker)
                 if signal == .interrupt {
                     task.cancel()
                 } else {
-                    let margin = min(drainTimeout / 10, .seconds(1))
-                    loop.call(after: drainTimeout - margin) { task.cancel() }
+                    loop.call(after: drainTimeout - margin(of: drainTimeout)) { task.cancel() }
                 }
             }
             SignalMask.restore(signalMask.union([.terminate, .quit, .interrupt]))

@@ -9,7 +9,7 @@ import PreforkSystem
 ///
 /// Follows the arguments that liteyuki's ProcessManager passes to its targets.
 public struct ChildContext<Message: Codable & Sendable>: ~Copyable, Sendable {
-    private let seat: TargetSeat
+    let seat: TargetSeat
     private let channels: ChannelDeliver<Message>
 
     init(seat: TargetSeat, channels: ChannelDeliver<Message>) {

@@ -11,7 +11,7 @@ struct WorkerProcessMain {
     func run(_ body: @escaping @Sendable (Worker) async throws -> Void) -> Never {
         var main = LoopMain(
             name: "worker \(seat.info.taskID)", supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
-            drainTimeout: runtime.drainTimeout, executor: runtime.executor,
+            drainTimeout: runtime.drainTimeout, quickTimeout: runtime.quickTimeout, executor: runtime.executor,
             orderedStop: { [seat] in seat.serviceStops ? .service : seat.isAskedToLeave ? .worker : nil })
         main.onStop = { [seat] in seat.markDraining() }
         main.run { loop in

@@ -8,17 +8,32 @@ public protocol StopSource: Sendable {
     ///
     /// - Returns: ends the observation. It is called once, when the tree is down.
     func observe(_ stop: @escaping @Sendable (StopReason) -> Void) -> @Sendable () -> Void
+
+    /// When, by the host's clock, a tree must be down whatever its own budget says: somebody kills the process then.
+    /// Nil, the default: its own budget alone counts. Read when a stop begins, and at each wish for one: a deadline
+    /// that has come nearer shortens a stop that is under way. One that is over cancels each stop at once.
+    var deadline: Duration? { get }
+}
+
+extension StopSource {
+    public var deadline: Duration? { nil }
 }
 
 /// The clock, the executor and the stop wishes of the trees that a process runs.
 ///
-/// A runtime installs its own once per process, after the fork; a test gives one to some code by `with`.
+/// A runtime installs its own once per process, after the fork; a test gives one to some code by `with`. In a program
+/// that has none, one that imports Prefork ends its trees by SIGTERM and SIGINT.
 public struct ServiceHost: Sendable {
     public var clock: any ServiceClock
     /// Where starts, stops and background tasks run; nil: as the standard library decides.
     public var executor: (any TaskExecutor)?
     /// What ends `run()`, beside `requestStop`.
     public var stopSource: (any StopSource)?
+    /// Told of each tree that a service did not start itself; in one of the tree's steps, on any thread.
+    package var watcher: (@Sendable (TreeMoment) -> Void)?
+    /// Whether the stop of a `withRunning`, too, goes by the stop source's deadline as it changes: where observing it
+    /// takes nothing from the program, such as a signal that it never gave away by `run`.
+    package var hurriesScopes = false
 
     public init(
         clock: any ServiceClock = SystemServiceClock(), executor: (any TaskExecutor)? = nil,
@@ -29,16 +44,28 @@ public struct ServiceHost: Sendable {
         self.stopSource = stopSource
     }
 
-    private static let installed = Mutex(ServiceHost())
+    private struct Hosts {
+        var installed: ServiceHost?
+        var provider: (@Sendable () -> ServiceHost)?
+    }
+
+    private static let hosts = Mutex(Hosts())
 
     /// Makes it the host of every tree that is started from now on, except under `with`.
     public static func install(_ host: ServiceHost) {
-        installed.withLock { $0 = host }
+        hosts.withLock { $0.installed = host }
+    }
+
+    /// Calls `make` for the host of each tree that is started where none is installed.
+    package static func provide(_ make: @escaping @Sendable () -> ServiceHost) {
+        hosts.withLock { $0.provider = make }
     }
 
     /// The host of a tree that the caller would start now.
     public static var current: ServiceHost {
-        ServiceContext.current.host ?? installed.withLock { $0 }
+        if let host = ServiceContext.current.host { return host }
+        let (installed, provider) = hosts.withLock { ($0.installed, $0.provider) }
+        return installed ?? provider?() ?? ServiceHost()
     }
 
     /// Calls `body`; trees that are started in it, and in tasks it makes, have this host.
@@ -49,6 +76,11 @@ public struct ServiceHost: Sendable {
         context.host = self
         return try await ServiceContext.$current.withValue(context, operation: body)
     }
+}
+
+/// What a runtime must know of a tree. Each begins, and then either comes up or gives up.
+package enum TreeMoment: Sendable {
+    case begins, up, givesUp
 }
 
 /// What code that runs inside a service inherits.

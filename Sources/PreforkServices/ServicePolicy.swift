@@ -13,7 +13,8 @@ public struct ServicePolicy: Sendable {
     ///
     /// The root's is the budget of the whole tree and is split so that every level gets a turn: the stop of a service
     /// that takes too long is cancelled, then left behind, and those below it are still stopped in time. A whole stop
-    /// takes at most this and a tenth more. Zero cancels each stop at once; each is still called.
+    /// takes at most this and a tenth more, and less where its host's `StopSource` has a deadline: in a worker it is
+    /// down before the supervisor's SIGKILL. Zero cancels each stop at once; each is still called.
     public var gracefulShutdownTimeout: Duration
 
     /// What a failing task of this service means.

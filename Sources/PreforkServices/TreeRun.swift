@@ -18,6 +18,8 @@ final class TreeRun: Sendable {
         case exit(StopReason, ServiceError?)
         /// The owner is ready for the stop.
         case unwind
+        /// Somebody wishes for the end of a tree that is ending.
+        case hurry
         case stopEnded(Int, (any Error)?)
         case drained(Int)
         case timer(Int)
@@ -45,6 +47,8 @@ final class TreeRun: Sendable {
     let services: [any AsyncService]
     let lifecycles: [Lifecycle]
     private let context: ServiceContext
+    /// Whom to tell how it goes.
+    let watcher: (@Sendable (TreeMoment) -> Void)?
     private let inbox = Mutex(Inbox())
     // Proof: only touched in `take`, by the one that has set `isTaken`; the inbox's lock hands it to the next one.
     nonisolated(unsafe) var state: TreeState
@@ -56,6 +60,7 @@ final class TreeRun: Sendable {
         var context = ServiceContext.current
         host = ServiceHost.current
         context.host = host
+        watcher = context.owners.isEmpty ? host.watcher : nil
         self.context = context
         self.lifecycles = lifecycles
         state = TreeState(graph)
@@ -103,6 +108,7 @@ final class TreeRun: Sendable {
         case .taskFailed(let node, let name, let error): taskFailed(node, name, error)
         case .exit(let reason, let error): exit(reason, error)
         case .unwind: unwind()
+        case .hurry: hurry()
         case .stopEnded(let node, let error): stopEnded(node, error)
         case .drained(let node): drained(node)
         case .timer(let serial): timerFired(serial)
@@ -169,7 +175,11 @@ final class TreeRun: Sendable {
 
     func stop() async -> TreeEnd {
         post(.unwind)
+        // Nobody who wishes for an end has to wait longer because this one had begun already.
+        let source = host.hurriesScopes ? host.stopSource : nil
+        let endObservation = source?.observe { [self] _ in post(.hurry) }
         await wait(for: .over)
+        endObservation?()
         return end
     }
 

@@ -3,6 +3,7 @@
 extension TreeRun {
     func begin() {
         guard state.stage == .fresh else { return }
+        watcher?(.begins)
         guard state.exit == nil else { return finish() }
         for node in 0..<graph.count {
             switch lifecycles[node].join(self, node, owner: ObjectIdentifier(services[node])) {
@@ -39,6 +40,8 @@ extension TreeRun {
         }
         guard state.start.isComplete, state.stage == .starting else { return }
         state.stage = .up
+        state.wasUp = true
+        watcher?(.up)
         reach(.up)
     }
 
@@ -100,7 +103,8 @@ extension TreeRun {
         let error = ServiceError(
             isCut ? .startTimedOut : .startFailed, service: path(node),
             cause: isCut && cause.isCancellation ? nil : cause)
-        let leaveAt = host.clock.now + policyBudget(node).abandonment(ofLevel: 0)
+        var leaveAt = host.clock.now + policyBudget(node).abandonment(ofLevel: 0)
+        if state.stage == .settling, let known = state.nodes[node].leaveAt { leaveAt = min(leaveAt, known) }
         state.nodes[node].phase = .failing
         state.nodes[node].cancelAt = nil
         state.nodes[node].leaveAt = leaveAt
@@ -128,7 +132,7 @@ extension TreeRun {
         guard state.stage != .over else { return }
         guard state.exit == nil else {
             if let error, error.kind != .cancelled { state.errors.append(error) }
-            return
+            return hurry()
         }
         state.exit = (reason, error)
         reach(.exiting)
@@ -146,7 +150,7 @@ extension TreeRun {
         let now = host.clock.now
         state.haltedAt = now
         // As if what is on its way were one more level, above those that are to be stopped afterwards.
-        let budget = StopBudget(timeout: services[0].policy.gracefulShutdownTimeout, levels: 2)
+        let budget = StopBudget(timeout: stopTimeout, levels: 2)
         let leaveAt = now + budget.abandonment(ofLevel: 0)
         for node in 0..<graph.count {
             switch state.nodes[node].phase {

@@ -60,6 +60,7 @@ struct TreeState {
     var exit: (reason: StopReason, error: ServiceError?)?
     /// Whether the owner is ready for the stop.
     var isUnwinding = false
+    var wasUp = false
     /// What was met after the first cause, in order.
     var errors: [ServiceError] = []
     var haltedAt: Duration?

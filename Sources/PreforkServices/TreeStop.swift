@@ -15,9 +15,9 @@ extension TreeRun {
         state.stopBegan = now
         let rounds = StopOrder.rounds(after: state.start) { state.nodes[$0].phase == .up }
         state.rounds = rounds.of
-        // What settling took is taken from the same budget.
+        // What settling took is taken from the same budget; a deadline knows what time it is.
         let left = services[0].policy.gracefulShutdownTimeout.bounded - (now - (state.haltedAt ?? now))
-        state.budget = StopBudget(timeout: left, levels: rounds.count)
+        state.budget = StopBudget(timeout: min(left, timeToDeadline ?? left), levels: rounds.count)
         var order = StopOrder(after: state.start)
         let first = order.begin()
         state.stop = order
@@ -147,6 +147,7 @@ extension TreeRun {
         end.failedFirst = exit.error != nil
         end.error = exit.error?.adding(state.errors) ?? state.errors.first?.adding(Array(state.errors.dropFirst()))
         for lifecycle in lifecycles { lifecycle.leave(self, exit.reason) }
+        if !state.wasUp { watcher?(.givesUp) }
         reach(.over, end)
     }
 }

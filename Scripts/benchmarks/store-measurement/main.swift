@@ -1,11 +1,11 @@
-// The rows of the store, the channels and publishing, by Prefork: `store-measurement ROW [ARGUMENT ...]`. One run, one
-// line of JSON, with the names and arguments of limits/store_limits.c, publish_limits.c and channel_limits.c.
+// The rows of the store, the channels, publishing and managed processes: `store-measurement ROW [ARGUMENT ...]`. One
+// run, one line of JSON, with the names and arguments of limits/store_limits.c, publish_limits.c and channel_limits.c.
 
 import Glibc
 import Prefork
 import PreforkSystem
 
-let rows = [storeRows, publishRows, wakeRows, channelRows].reduce(into: Rows()) { all, some in
+let rows = [storeRows, publishRows, wakeRows, channelRows, managedRows].reduce(into: Rows()) { all, some in
     all.merge(some) { first, _ in first }
 }
 let arguments = Array(CommandLine.arguments.dropFirst())

@@ -39,6 +39,20 @@ int cprefork_watch_child_signal(int event_counter);
 /// Back to what SIGCHLD did before.
 void cprefork_unwatch_child_signal(void);
 
+/// Raises an eventfd at each SIGTERM and SIGINT instead of their default action; where they have another action, it
+/// stays.
+void cprefork_watch_stop_signals(int event_counter);
+
+/// Back to the default action.
+void cprefork_unwatch_stop_signals(void);
+
+/// How many of them came since the last call.
+/// `number`: the last one.
+int cprefork_take_stop_signals(int *number);
+
+/// Written in Swift, by module Prefork: called before main where that is part of the program.
+void cprefork_program_starts(void) __attribute__((weak));
+
 /// waitid(2) with WEXITED | WNOHANG on one child: by pidfd (P_PIDFD, Linux 5.4), or by pid where `pidfd` is -1.
 /// The raw call, because glibc's wrapper has no room for the resource usage.
 /// `options`: 0, or WNOWAIT to leave the child where it is.

@@ -1,0 +1,84 @@
+// Trees of services as the life of a managed process.
+
+import PreforkEventLoop
+public import PreforkServices
+import PreforkSupervisor
+import PreforkSystem
+import Synchronization
+
+extension ManagedChild {
+    /// Runs a tree of services until it fails or this process is asked to end, and tells the manager that this process
+    /// is ready when the tree is up. It is down before the grace period is over.
+    ///
+    /// - Returns: the exit code for the body to return: 0 for a clean end, otherwise that of the `ServiceError`, which
+    ///   is written to standard error.
+    public func runTree(_ root: any AsyncService) async -> Int32 {
+        do throws(ServiceError) {
+            try await runAnnounced(root, ready: ready)
+            return 0
+        } catch {
+            if error.exitCode != 0 { reportFailure(of: name, error) }
+            return error.exitCode
+        }
+    }
+}
+
+extension ChildContext {
+    /// Runs a tree of services on an event loop of its own, as the async form does, and blocks until it is down.
+    ///
+    /// SIGTERM, SIGQUIT and SIGINT end the tree meanwhile; afterwards they do what they did before. A tree that is run
+    /// when the manager has asked for the end is not started. With `.automatic` readiness this process is ready before
+    /// its body begins; `.manual` makes others wait for the tree.
+    ///
+    /// - Returns: the exit code for the body to return: 0 for a clean end, otherwise that of the `ServiceError`, which
+    ///   is written to standard error; 1 when there is no descriptor left for a loop; 128 + n after signal n from
+    ///   somebody else than the manager.
+    public borrowing func runTree(_ root: any AsyncService) -> Int32 {
+        let seat = seat
+        let main = LoopMain(
+            name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
+            drainTimeout: seat.grace, executor: .wholeProcess, isStopOrdered: { seat.isStopRequested })
+        defer { SignalMask.restore(seat.signalMask) }
+        do {
+            let loop = try TreeLoop.ofThisProcess(supervisorPipe: seat.supervisorPipe)
+            let body: @Sendable () async throws -> Int32 = {
+                try await runAnnounced(root, ready: seat.markReady)
+                return 0
+            }
+            return try main.outcome(of: body, on: loop)
+        } catch {
+            reportFailure(of: seat.name, error)
+            return 1
+        }
+    }
+}
+
+/// - Parameter ready: called when the tree is up.
+private func runAnnounced(_ root: any AsyncService, ready: @escaping @Sendable () -> Void) async throws(ServiceError) {
+    var host = ServiceHost.current
+    host.watcher = { [watcher = host.watcher] moment in
+        watcher?(moment)
+        if case .up = moment { ready() }
+    }
+    let result = await host.with { () async -> Result<StopReason, ServiceError> in
+        do throws(ServiceError) { return .success(try await root.run()) } catch { return .failure(error) }
+    }
+    _ = try result.get()
+}
+
+/// The loop of a managed process whose body blocks. It has one, however many trees it runs: a loop can become the
+/// executor of a process only once.
+private enum TreeLoop {
+    private static let made = Mutex<(process: UInt64, loop: EventLoop)?>(nil)
+
+    static func ofThisProcess(supervisorPipe: Int32) throws(SystemError) -> EventLoop {
+        let process = UInt64(ForkCount.current)
+        if let known = made.withLock({ $0?.process == process ? $0?.loop : nil }) { return known }
+        let loop = try EventLoop()
+        // A body that has used tasks before has started threads, which have their executor already.
+        if threadCount() == 1 { loop.becomeProcessExecutor() }
+        try loop.onEnd(of: supervisorPipe) { exitChild(code: 1) }
+        made.withLock { $0 = (process, loop) }
+        return loop
+    }
+}

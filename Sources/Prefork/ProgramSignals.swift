@@ -1,0 +1,90 @@
+// SIGTERM and SIGINT for the trees of a plain program: one that is neither a worker nor a managed process on a loop.
+
+import PreforkEventLoop
+import PreforkServices
+import PreforkSystem
+import Synchronization
+
+/// The signals that end a program's trees. It takes them while a tree runs, and gives them back afterwards; one more
+/// when the end has begun cancels every stop.
+///
+/// The first tree starts the thread of the shared event loop, which reads them: such a program forks no workers.
+final class ProgramSignals: StopSource {
+    private struct State {
+        /// Made at first use, then kept.
+        var reader: Reader?
+        var users = 0
+        var wishes = StopWishes(clock: SystemServiceClock())
+    }
+
+    /// The shared loop's ear.
+    private final class Reader: @unchecked Sendable {
+        // Sendable: never changed; the watch is used on the loop only.
+        let signals: StopSignals
+        let watch: Watch
+
+        init() throws(SystemError) {
+            let signals = try StopSignals()
+            self.signals = signals
+            watch = Watch(signals.counter.descriptor.number) { _ in deliver(signals) }
+        }
+    }
+
+    private static let state = Mutex(State())
+
+    var deadline: Duration? { Self.state.withLock { $0.wishes }.deadline }
+
+    func observe(_ stop: @escaping @Sendable (StopReason) -> Void) -> @Sendable () -> Void {
+        do {
+            try Self.begin()
+        } catch {
+            // Without a descriptor or a thread signals end the program at once, as if this had not been tried.
+            reportFailure(of: "listening to SIGTERM and SIGINT", error)
+            return {}
+        }
+        let end = Self.state.withLock { $0.wishes }.observe(stop)
+        return {
+            end()
+            Self.finish()
+        }
+    }
+
+    private static func begin() throws(SystemError) {
+        let loop = try EventLoop.shared
+        let isNew = state.withLock { $0.reader == nil }
+        let new = isNew ? try Reader() : nil
+        state.withLock { state in
+            if state.reader == nil, let new {
+                state.reader = new
+                loop.execute { try? loop.add(new.watch, for: .readable) }
+            }
+            state.users += 1
+            guard state.users == 1 else { return }
+            state.reader?.signals.listen()
+        }
+    }
+
+    private static func finish() {
+        state.withLock { state in
+            state.users -= 1
+            guard state.users == 0 else { return }
+            state.reader?.signals.stopListening()
+            // What ended these trees is nothing to those that come.
+            state.wishes = StopWishes(clock: SystemServiceClock())
+        }
+    }
+
+    private static func deliver(_ signals: StopSignals) {
+        let (signal, count) = signals.take()
+        guard count > 0 else { return }
+        let wishes = state.withLock { $0.wishes }
+        let isUrgent = wishes.isWished || count > 1
+        wishes.wish(.signal(signal.rawValue), within: isUrgent ? .zero : nil)
+    }
+}
+
+/// Called before main: a program that has Prefork needs no call for its trees to hear of signals.
+@_cdecl("cprefork_program_starts")
+func programStarts() {
+    ServiceHost.provide { ServiceHost(stopSource: ProgramSignals()) }
+}

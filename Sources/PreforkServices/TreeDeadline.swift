@@ -1,0 +1,47 @@
+// The end that others set to a tree's stop.
+
+extension TreeRun {
+    /// What a stop that begins now may take.
+    var stopTimeout: Duration {
+        let own = services[0].policy.gracefulShutdownTimeout.bounded
+        return min(own, timeToDeadline ?? own)
+    }
+
+    /// A budget that is used up at the host's deadline, with the tenth that a stop may be late; nil without a deadline.
+    var timeToDeadline: Duration? {
+        host.stopSource?.deadline.map { max($0 - host.clock.now, .zero).bounded * 10 / 11 }
+    }
+
+    /// Shortens a stop that would go on beyond the deadline. The levels that are left share what time is left.
+    func hurry() {
+        guard let left = timeToDeadline else { return }
+        let now = host.clock.now
+        switch state.stage {
+        case .settling:
+            let leaveAt = now + StopBudget(timeout: left, levels: 2).abandonment(ofLevel: 0)
+            for node in state.inFlight { shorten(node, cancelAt: nil, leaveAt: leaveAt) }
+        case .stopping:
+            // The same deadline, as it was known before, is no news.
+            guard now + left < state.stopBegan + state.budget.timeout - .milliseconds(1) else { return }
+            let done = state.inFlight.map { state.rounds[$0] }.min() ?? 0
+            state.rounds = state.rounds.map { $0 - done }
+            state.budget = StopBudget(timeout: left, levels: state.budget.levels - done)
+            state.stopBegan = now
+            for node in state.inFlight {
+                let round = state.rounds[node]
+                shorten(
+                    node, cancelAt: now + state.budget.cancellation(ofLevel: round),
+                    leaveAt: now + state.budget.abandonment(ofLevel: round))
+            }
+        default: return
+        }
+        // The timer looks at all of them, and finds the next deadline.
+        arm(now)
+    }
+
+    private func shorten(_ node: Int, cancelAt: Duration?, leaveAt: Duration) {
+        let known = state.nodes[node]
+        if let cancelAt { state.nodes[node].cancelAt = min(known.cancelAt ?? cancelAt, cancelAt) }
+        state.nodes[node].leaveAt = min(known.leaveAt ?? leaveAt, leaveAt)
+    }
+}
