@@ -37,7 +37,7 @@ extension ChildContext {
         let seat = seat
         let main = LoopMain(
             name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
-            drainTimeout: seat.grace, executor: .wholeProcess, isStopOrdered: { seat.isStopRequested })
+            drainTimeout: seat.grace, executor: .wholeProcess, orderedStop: { seat.isStopRequested ? .service : nil })
         defer { SignalMask.restore(seat.signalMask) }
         do {
             let loop = try TreeLoop.ofThisProcess(supervisorPipe: seat.supervisorPipe)
