@@ -98,6 +98,7 @@ let package = Package(
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("control-fixture", path: "Tests/Fixtures/control-fixture", on: ["PreforkSupervisor", "PreforkSystem"]),
+        program("ops-fixture", path: "Tests/Fixtures/ops-fixture", on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program(
             "host-fixture", path: "Tests/Fixtures/host-fixture",
@@ -143,8 +144,8 @@ let package = Package(
         tests(
             "PreforkTests",
             of: [
-                "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "hello-server",
-                "shared-counter",
+                "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "ops-fixture",
+                "hello-server", "shared-counter",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -110,7 +110,9 @@ extension Pool {
     }
 
     /// Goes on with the workers of the image before.
-    mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) {
+    ///
+    /// - Returns: what follows at once; the first tick is the caller's.
+    mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) -> [PoolAction] {
         generation = inherited.generation
         resume(spawns: inherited.spawns, restarts: inherited.restarts)
         for index in slots.indices { slots[index].generation = generation }
@@ -131,5 +133,6 @@ extension Pool {
                 beginLife(of: process, now)
             }
         }
+        return []
     }
 }

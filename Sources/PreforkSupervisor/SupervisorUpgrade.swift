@@ -121,12 +121,14 @@ extension Supervisor {
             }
             workers.inherit(child, spawn: worker.spawn, slot: worker.slot, line: worker.line)
         }
-        pool.inherit(inherited, at: .now)
+        let actions = pool.inherit(inherited, at: .now)
         scoreboard.linesInUse = workers.linesInUse
         log(
             LogLine(
                 level: .info,
                 text: "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"))
+        // Signals only: nobody is forked by it.
+        _ = carryOut(actions)
     }
 }
 
