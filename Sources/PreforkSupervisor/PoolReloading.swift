@@ -148,8 +148,9 @@ extension Pool {
     private mutating func killOldGenerations(_ actions: inout [PoolAction]) {
         // The one that begins is not among them yet.
         let living = Set(slots.flatMap(\.workers).map(\.generation)).sorted(by: >)
-        guard living.count >= settings.reload.generations else { return }
-        let oldest = living[max(0, settings.reload.generations - 2)]
+        let limit = max(2, settings.reload.generations)
+        guard living.count >= limit else { return }
+        let oldest = living[limit - 2]
         for index in slots.indices {
             for position in slots[index].leaving.indices {
                 let leaving = slots[index].leaving[position]
