@@ -99,10 +99,13 @@ struct Pool: Equatable {
         var forks = 0
         for index in slots.indices {
             switch slots[index].state {
+            case .backingOff where slots[index].isForkAsked:
+                break
             case .backingOff where slots[index].waitsForLeaving && !slots[index].leaving.isEmpty:
                 break
             case .backingOff(let until) where until <= now && forks < Self.forksPerTick:
                 forks += 1
+                slots[index].isForkAsked = true
                 fork(index, generation: slots[index].generation, &actions)
             case .booting(let worker, let deadline) where deadline <= now:
                 kill(index, worker, .bootTimeout, &actions)
@@ -146,6 +149,7 @@ struct Pool: Equatable {
             let worker = WorkerProcess(pid: pid, spawn: spawn, generation: slots[index].generation, started: now)
             slots[index].state = .booting(worker, deadline: deadline)
             slots[index].waitsForLeaving = false
+            slots[index].isForkAsked = false
             actions.append(.report(.forked(taskID: index, pid: pid, restart: slots[index].record.restarts)))
         }
     }
@@ -158,6 +162,7 @@ struct Pool: Equatable {
             return replacementFailed(index, "it could not be forked: \(reason)", now, &actions)
         }
         guard case .backingOff = slots[index].state else { return }
+        slots[index].isForkAsked = false
         let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
         slots[index].state = .backingOff(until: now + delay)
         actions.append(.report(.forkFailed(taskID: index, reason: reason, retryIn: delay)))

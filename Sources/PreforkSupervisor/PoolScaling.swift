@@ -84,6 +84,7 @@ extension Pool {
         sendAway(index, .terminate, until: deadline, &actions)
         slots[index].state = .stopped
         slots[index].waitsForLeaving = false
+        slots[index].isForkAsked = false
         slots[index].isRetired = true
     }
 
