@@ -238,14 +238,7 @@ struct Pool: Equatable {
         report(exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence, &actions)
         switch consequence {
         case .restart(let delay, _):
-            // One that boots already takes the place at once.
-            if case .booting(let next, let deadline) = slots[index].replacement?.stage {
-                slots[index].state = .booting(next, deadline: deadline)
-                slots[index].generation = next.generation
-                slots[index].replacement = nil
-                return
-            }
-            slots[index].replacement = nil
+            if succeed(index, now, &actions) { return }
             slots[index].state = .backingOff(until: now + delay)
             presentFailedInReload(index, wasReady: wasReady, "its process \(exit.status)", now, &actions)
             // At once means now: not after another turn of the loop.
