@@ -252,6 +252,7 @@ struct Pool: Equatable {
             phase = .stopping(reason, outcome: outcome)
             actions.append(.report(.stopping(reason)))
             askAllToStop(.terminate, deadline: now + settings.drainTimeout, &actions)
+            abortReload("the pool stops", now, &actions)
         }
     }
 
