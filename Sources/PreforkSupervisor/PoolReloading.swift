@@ -143,6 +143,8 @@ extension Pool {
             .report(
                 .reloadAborted(
                     generation: current.generation, replaced: current.replaced, total: current.total, reason: reason)))
+        // It may have been asked for with what was wrong repaired, and somebody may wait for it.
+        if current.isWantedAgain, phase == .running { beginReload(now, &actions) }
     }
 
     private mutating func killOldGenerations(_ actions: inout [PoolAction]) {
