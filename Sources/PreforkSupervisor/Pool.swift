@@ -240,7 +240,7 @@ struct Pool: Equatable {
         case .restart(let delay, _):
             if succeed(index, now, &actions) { return }
             slots[index].state = .backingOff(until: now + delay)
-            presentFailedInReload(index, wasReady: wasReady, "its process \(exit.status)", now, &actions)
+            presentFailedInReload(index, worker, wasReady: wasReady, "its process \(exit.status)", now, &actions)
             // At once means now: not after another turn of the loop.
             if delay == .zero { tick(now, &actions) }
         case .none:

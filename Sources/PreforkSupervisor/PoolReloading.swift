@@ -123,9 +123,11 @@ extension Pool {
 
     /// The present worker of a slot without another one died while it booted for a reload.
     mutating func presentFailedInReload(
-        _ index: Int, wasReady: Bool, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+        _ index: Int, _ worker: WorkerProcess, wasReady: Bool, _ reason: String, _ now: MonotonicInstant,
+        _ actions: inout [PoolAction]
     ) {
-        guard let reload, reload.active.contains(index), !wasReady else { return }
+        guard let reload, reload.active.contains(index), worker.generation == reload.generation, !wasReady
+        else { return }
         abortReload("the new worker \(index) failed: \(reason) before it was ready", now, &actions)
     }
 
