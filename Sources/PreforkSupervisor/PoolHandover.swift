@@ -48,6 +48,8 @@ struct InheritedPool: Equatable {
     var canGoBack: Bool
     var workers: [InheritedWorker]
 
+    private static let tooMany = 1 << 60
+
     /// As words separated by spaces, eight for each worker.
     var text: String {
         var words = [
@@ -86,7 +88,13 @@ struct InheritedPool: Equatable {
         canGoBack = numbers[4] == 1
         signalMask = numbers[6..<6 + signals].map { Int32(clamping: $0) }
         workers = stride(from: 6 + signals, to: numbers.count, by: 8).map { InheritedWorker(numbers[$0..<$0 + 8]) }
-        guard workers.allSatisfy({ $0.slot < WorkerCount.maximum && $0.pid > 0 }) else { return nil }
+        // No sum of these can overflow, and lines are those of a scoreboard.
+        guard [generation, restarts, Int(clamping: spawns)].allSatisfy({ $0 < Self.tooMany }),
+            workers.allSatisfy({ worker in
+                (0..<WorkerCount.maximum).contains(worker.slot) && worker.pid > 0 && worker.generation < Self.tooMany
+                    && worker.line < WorkerCount.maximum * 4 && worker.spawn < Self.tooMany
+            }), Set(workers.map(\.spawn)).count == workers.count
+        else { return nil }
     }
 }
 
