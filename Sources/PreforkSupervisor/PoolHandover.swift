@@ -121,6 +121,7 @@ extension Pool {
     ///
     /// - Returns: what follows at once; the first tick is the caller's.
     mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) -> [PoolAction] {
+        var actions: [PoolAction] = []
         generation = inherited.generation
         resume(spawns: inherited.spawns, restarts: inherited.restarts)
         for index in slots.indices { slots[index].generation = generation }
@@ -135,12 +136,15 @@ extension Pool {
             if worker.isLeaving || slots[worker.slot].worker != nil || slots[worker.slot].isRetired {
                 slots[worker.slot].leaving.append(
                     LeavingWorker(worker: process, deadline: now + settings.drainTimeout, wasReady: worker.wasReady))
+                // One that boots, or has no place any more, was not asked yet, and would serve until it is killed with
+                // requests in hand. To those that were it is no news.
+                actions.append(.signal(slot: worker.slot, spawn: worker.spawn, .terminate))
             } else {
                 slots[worker.slot].state = .ready(process)
                 slots[worker.slot].generation = worker.generation
                 beginLife(of: process, now)
             }
         }
-        return []
+        return actions
     }
 }
