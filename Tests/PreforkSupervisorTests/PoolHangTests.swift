@@ -19,7 +19,7 @@ import Testing
         var actions: [PoolAction] = []
         let end = driver.now + duration
         while let next = driver.pool.nextSample, next <= end {
-            driver.now = next
+            driver.now = max(driver.now, next)
             let samples = driver.pool.slots.compactMap { slot -> WorkerSample? in
                 guard slot.isReady, let worker = slot.worker else { return nil }
                 let beat = alive.contains(slot.taskID) ? UInt64(driver.now.nanoseconds) : 7
