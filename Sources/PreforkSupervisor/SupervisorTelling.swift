@@ -25,7 +25,8 @@ extension Supervisor {
             forgetPreviousImage()
         case .reloadAborted(let generation, let replaced, let total, let reason):
             endReload(generation, .failed("\(total - replaced) of \(total) old workers stay: \(reason)"))
-            goBack()
+            // A pool that ends has nothing to go back to: the program before would serve on as if nobody had asked.
+            if pool.phase == .running { goBack() }
         default: break
         }
     }
