@@ -18,7 +18,8 @@ struct WorkerProcessMain {
                 publish: { [seat] in seat.publish(connections: $0) },
                 isAboveAverage: { [seat] in seat.hasMoreConnectionsThanAverage })
             let worker = Worker(seat: seat, loop: loop)
-            if let period = seat.heartbeatPeriod { beat(on: loop, every: period) }
+            // On the loop: it does not run yet, and calls are scheduled on its own thread only.
+            if let period = seat.heartbeatPeriod { loop.execute { beat(on: loop, every: period) } }
             if runtime.readiness == .automatic { loop.onFirstWait = { worker.ready() } }
             return {
                 try await body(worker)
