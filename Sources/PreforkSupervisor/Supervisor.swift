@@ -67,7 +67,7 @@ package final class Supervisor {
     ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
         // It has come as far as it is to come.
-        if Handover.isTrial { exitChild(code: 0) }
+        if Handover.isTrial { exitChild(code: Handover.trialPassed) }
         let inheritance = SupervisorInheritance.take()
         self.inheritance = inheritance
         previousImage = inheritance?.previousImage

@@ -55,8 +55,9 @@ extension Supervisor {
         guard let exit = try? current.trial.reap() else { return }
         if let pidfd = current.trial.pidfdNumber { epoll.remove(pidfd) }
         guard pool.phase == .running else { return endUpgrade(current, "the pool stops") }
-        guard exit.status.isSuccess else {
-            let reason = isLate ? "it had not started within the boot timeout" : "its trial \(exit.status)"
+        guard exit.status == .exited(code: Handover.trialPassed) else {
+            let reason = isLate
+                ? "it had not started within the boot timeout" : "its trial \(exit.status) before it came to serve"
             return endUpgrade(current, "\(current.path): \(reason)")
         }
         upgrade?.isTried = true
