@@ -110,6 +110,9 @@ let package = Package(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
         .executableTarget(
+            name: "operations-measurement", dependencies: ["Prefork"],
+            path: "Scripts/benchmarks/operations-measurement", swiftSettings: settings),
+        .executableTarget(
             name: "service-measurement", dependencies: ["PreforkServices"],
             path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
         .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),

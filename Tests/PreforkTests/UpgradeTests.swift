@@ -105,6 +105,20 @@ import Testing
         #expect(try await server.end())
     }
 
+    @Test func aProgramThatRefusesToReplaceTheWorkersIsGoneBackFrom() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        let old = Set(server.workers)
+        let before = server.program.openDescriptors
+        server.turnOn("refuse")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "upgrade failed: this process becomes the program before again")
+        try await server.waitForLog(containing: "goes on with", times: 2)
+        #expect(old.contains(try server.ask().pid))
+        try await eventually("no descriptor more than \(before)") { server.program.openDescriptors == before }
+        #expect(Set(server.workers) == old)
+        #expect(try await server.end())
+    }
+
     @Test func aStopWhileTheNewWorkersComeUpIsAStop() async throws {
         let server = try await OperatedProgram(["workers=2", "drain=500"])
         server.turnOn("hang-worker")
