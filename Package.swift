@@ -100,6 +100,7 @@ let package = Package(
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("control-fixture", path: "Tests/Fixtures/control-fixture", on: ["PreforkSupervisor", "PreforkSystem"]),
+        program("ops-fixture", path: "Tests/Fixtures/ops-fixture", on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program(
             "host-fixture", path: "Tests/Fixtures/host-fixture",
@@ -111,6 +112,9 @@ let package = Package(
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
+        .executableTarget(
+            name: "operations-measurement", dependencies: ["Prefork"],
+            path: "Scripts/benchmarks/operations-measurement", swiftSettings: settings),
         .executableTarget(
             name: "service-measurement", dependencies: ["PreforkServices"],
             path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
@@ -146,8 +150,8 @@ let package = Package(
         tests(
             "PreforkTests",
             of: [
-                "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "hello-server",
-                "shared-counter", "service-tree", "tree-fixture",
+                "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "ops-fixture",
+                "hello-server", "shared-counter", "service-tree", "tree-fixture",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import channel_rows
+import operations_rows
 import publish_rows
 import rows
 import service_rows
@@ -26,6 +27,7 @@ class Table:
 
 TABLES = [
     Table(rows.ROWS, ["prefork", "reuse-port", "nginx", "gunicorn", "tornado"], "nginx"),
+    Table(operations_rows.OPERATIONS_ROWS, operations_rows.COLUMNS, "nginx", operations_rows.prepare),
     Table(subprocess_rows.SUBPROCESS_ROWS, subprocess_rows.COLUMNS, "C", subprocess_rows.prepare),
     Table(store_rows.STORE_ROWS, ["prefork", "C"], "C", store_rows.prepare),
     Table(store_rows.PEER_ROWS, store_rows.COLUMNS, "C", store_rows.prepare_peers),

@@ -49,6 +49,12 @@ http { access_log off; keepalive_requests 100000000; client_body_temp_path %s/b;
 """
 
 
+PUMA = """
+body = { "Content-Type" => "text/plain" }
+run ->(env) { [200, body.dup, [env["PATH_INFO"] == "/pid" ? Process.pid.to_s : "Hello World"]] }
+"""
+
+
 class Server:
     """A running server: its name, port and main process."""
 
@@ -94,6 +100,10 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
         (folder / "gunicorn_app.py").write_text(GUNICORN)
         return [str(BIN / "gunicorn"), "--chdir", str(folder), "-w", str(workers), "-b", f"127.0.0.1:{port}",
                 "--log-level", "critical", "gunicorn_app:app"]
+    if name == "puma":
+        (folder / "config.ru").write_text(PUMA)
+        return ["puma", "-q", "-e", "production", "-w", str(workers), "-t", "1:4", "-b", f"tcp://127.0.0.1:{port}",
+                str(folder / "config.ru")]
     raise ValueError(name)
 
 

@@ -99,10 +99,13 @@ struct Pool: Equatable {
         var forks = 0
         for index in slots.indices {
             switch slots[index].state {
+            case .backingOff where slots[index].isForkAsked:
+                break
             case .backingOff where slots[index].waitsForLeaving && !slots[index].leaving.isEmpty:
                 break
             case .backingOff(let until) where until <= now && forks < Self.forksPerTick:
                 forks += 1
+                slots[index].isForkAsked = true
                 fork(index, generation: slots[index].generation, &actions)
             case .booting(let worker, let deadline) where deadline <= now:
                 kill(index, worker, .bootTimeout, &actions)
@@ -146,6 +149,7 @@ struct Pool: Equatable {
             let worker = WorkerProcess(pid: pid, spawn: spawn, generation: slots[index].generation, started: now)
             slots[index].state = .booting(worker, deadline: deadline)
             slots[index].waitsForLeaving = false
+            slots[index].isForkAsked = false
             actions.append(.report(.forked(taskID: index, pid: pid, restart: slots[index].record.restarts)))
         }
     }
@@ -158,6 +162,7 @@ struct Pool: Equatable {
             return replacementFailed(index, "it could not be forked: \(reason)", now, &actions)
         }
         guard case .backingOff = slots[index].state else { return }
+        slots[index].isForkAsked = false
         let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
         slots[index].state = .backingOff(until: now + delay)
         actions.append(.report(.forkFailed(taskID: index, reason: reason, retryIn: delay)))
@@ -233,16 +238,9 @@ struct Pool: Equatable {
         report(exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence, &actions)
         switch consequence {
         case .restart(let delay, _):
-            // One that boots already takes the place at once.
-            if case .booting(let next, let deadline) = slots[index].replacement?.stage {
-                slots[index].state = .booting(next, deadline: deadline)
-                slots[index].generation = next.generation
-                slots[index].replacement = nil
-                return
-            }
-            slots[index].replacement = nil
+            if succeed(index, now, &actions) { return }
             slots[index].state = .backingOff(until: now + delay)
-            presentFailedInReload(index, wasReady: wasReady, "its process \(exit.status)", now, &actions)
+            presentFailedInReload(index, worker, wasReady: wasReady, "its process \(exit.status)", now, &actions)
             // At once means now: not after another turn of the loop.
             if delay == .zero { tick(now, &actions) }
         case .none:
@@ -254,6 +252,7 @@ struct Pool: Equatable {
             phase = .stopping(reason, outcome: outcome)
             actions.append(.report(.stopping(reason)))
             askAllToStop(.terminate, deadline: now + settings.drainTimeout, &actions)
+            abortReload("the pool stops", now, &actions)
         }
     }
 

@@ -69,13 +69,7 @@ extension Pool {
             if case .killed = slots[slot].state { return .failed("worker \(slot) is being killed") }
             sendAway(slot, .terminate, until: now + settings.drainTimeout, &actions)
             slots[slot].state = .backingOff(until: now)
-            if let replacement = slots[slot].replacement, case .booting(let next, let deadline) = replacement.stage {
-                slots[slot].state = .booting(next, deadline: deadline)
-                slots[slot].replacement = nil
-            } else {
-                slots[slot].replacement = nil
-                tick(now, &actions)
-            }
+            if !succeed(slot, now, &actions) { tick(now, &actions) }
             return .done("worker \(slot) (pid \(worker.pid)) finishes and ends")
         default:
             if case .killed = slots[slot].state { return .failed("worker \(slot) is being killed") }

@@ -48,6 +48,8 @@ struct InheritedPool: Equatable {
     var canGoBack: Bool
     var workers: [InheritedWorker]
 
+    private static let tooMany = 1 << 60
+
     /// As words separated by spaces, eight for each worker.
     var text: String {
         var words = [
@@ -86,7 +88,13 @@ struct InheritedPool: Equatable {
         canGoBack = numbers[4] == 1
         signalMask = numbers[6..<6 + signals].map { Int32(clamping: $0) }
         workers = stride(from: 6 + signals, to: numbers.count, by: 8).map { InheritedWorker(numbers[$0..<$0 + 8]) }
-        guard workers.allSatisfy({ $0.slot < WorkerCount.maximum && $0.pid > 0 }) else { return nil }
+        // No sum of these can overflow, and lines are those of a scoreboard.
+        guard [generation, restarts, Int(clamping: spawns)].allSatisfy({ $0 < Self.tooMany }),
+            workers.allSatisfy({ worker in
+                (0..<WorkerCount.maximum).contains(worker.slot) && worker.pid > 0 && worker.generation < Self.tooMany
+                    && worker.line < WorkerCount.maximum * 4 && worker.spawn < Self.tooMany
+            }), Set(workers.map(\.spawn)).count == workers.count
+        else { return nil }
     }
 }
 
@@ -110,7 +118,10 @@ extension Pool {
     }
 
     /// Goes on with the workers of the image before.
-    mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) {
+    ///
+    /// - Returns: what follows at once; the first tick is the caller's.
+    mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) -> [PoolAction] {
+        var actions: [PoolAction] = []
         generation = inherited.generation
         resume(spawns: inherited.spawns, restarts: inherited.restarts)
         // As many as there were: an operator may have scaled the pool.
@@ -127,11 +138,15 @@ extension Pool {
             if worker.isLeaving || slots[worker.slot].worker != nil {
                 slots[worker.slot].leaving.append(
                     LeavingWorker(worker: process, deadline: now + settings.drainTimeout, wasReady: worker.wasReady))
+                // One that boots, or has no place any more, was not asked yet, and would serve until it is killed with
+                // requests in hand. To those that were it is no news.
+                actions.append(.signal(slot: worker.slot, spawn: worker.spawn, .terminate))
             } else {
                 slots[worker.slot].state = .ready(process)
                 slots[worker.slot].generation = worker.generation
                 beginLife(of: process, now)
             }
         }
+        return actions
     }
 }

@@ -123,9 +123,11 @@ extension Pool {
 
     /// The present worker of a slot without another one died while it booted for a reload.
     mutating func presentFailedInReload(
-        _ index: Int, wasReady: Bool, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+        _ index: Int, _ worker: WorkerProcess, wasReady: Bool, _ reason: String, _ now: MonotonicInstant,
+        _ actions: inout [PoolAction]
     ) {
-        guard let reload, reload.active.contains(index), !wasReady else { return }
+        guard let reload, reload.active.contains(index), worker.generation == reload.generation, !wasReady
+        else { return }
         abortReload("the new worker \(index) failed: \(reason) before it was ready", now, &actions)
     }
 
@@ -143,13 +145,16 @@ extension Pool {
             .report(
                 .reloadAborted(
                     generation: current.generation, replaced: current.replaced, total: current.total, reason: reason)))
+        // It may have been asked for with what was wrong repaired, and somebody may wait for it.
+        if current.isWantedAgain, phase == .running { beginReload(now, &actions) }
     }
 
     private mutating func killOldGenerations(_ actions: inout [PoolAction]) {
         // The one that begins is not among them yet.
         let living = Set(slots.flatMap(\.workers).map(\.generation)).sorted(by: >)
-        guard living.count >= settings.reload.generations else { return }
-        let oldest = living[max(0, settings.reload.generations - 2)]
+        let limit = max(2, settings.reload.generations)
+        guard living.count >= limit else { return }
+        let oldest = living[limit - 2]
         for index in slots.indices {
             for position in slots[index].leaving.indices {
                 let leaving = slots[index].leaving[position]

@@ -69,6 +69,23 @@ extension Pool {
         slots[index].leaving.append(leaving)
     }
 
+    /// The present worker is gone, or going, before its replacement is ready: a replacement that boots has the place; one
+    /// that was killed is waited for, one that was not made yet never is. A reload goes on with the slot's next worker.
+    ///
+    /// - Returns: whether the place is taken.
+    mutating func succeed(_ index: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]) -> Bool {
+        guard let replacement = slots[index].replacement else { return false }
+        if replacement.cause == .reload { slots[index].generation = replacement.generation }
+        if case .booting(let next, let deadline) = replacement.stage {
+            slots[index].state = .booting(next, deadline: deadline)
+            slots[index].generation = next.generation
+            slots[index].replacement = nil
+            return true
+        }
+        sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
+        return false
+    }
+
     /// A replacement died, was late or could not be made: the present worker stays.
     mutating func replacementFailed(
         _ index: Int, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]

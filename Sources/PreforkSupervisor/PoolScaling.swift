@@ -64,16 +64,21 @@ extension Pool {
         let before = target
         if count == before { return }
         actions.append(.report(.scaled(from: before, to: count, cause)))
-        for index in slots.indices.reversed() where target > count && !slots[index].isRetired {
+        // Counted along: to count anew for each of ten thousand would hold the supervisor up for seconds.
+        var present = before
+        for index in slots.indices.reversed() where present > count && !slots[index].isRetired {
             retire(index, now, &actions)
+            present -= 1
         }
-        for index in slots.indices where target < count && slots[index].isRetired {
+        for index in slots.indices where present < count && slots[index].isRetired {
             slots[index].isRetired = false
             slots[index].state = .backingOff(until: now)
             slots[index].generation = generation
+            present += 1
         }
-        while target < count {
+        while present < count {
             slots.append(Slot(taskID: slots.count, state: .backingOff(until: now), generation: generation))
+            present += 1
         }
         tick(now, &actions)
     }
@@ -84,6 +89,7 @@ extension Pool {
         sendAway(index, .terminate, until: deadline, &actions)
         slots[index].state = .stopped
         slots[index].waitsForLeaving = false
+        slots[index].isForkAsked = false
         slots[index].isRetired = true
     }
 

@@ -55,6 +55,9 @@ struct Slot: Equatable {
     var leaving: [LeavingWorker] = []
     /// The next worker is forked only when those have ended.
     var waitsForLeaving = false
+    /// The supervisor was asked for the fork, and has not said yet what came of it: a second look at the same slot must
+    /// not ask for another one, whose process nobody would know.
+    var isForkAsked = false
     /// The pool was made smaller: this slot goes when its workers have.
     var isRetired = false
     var record = SlotRecord()

@@ -80,7 +80,7 @@ package final class Supervisor {
     ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
         // It has come as far as it is to come.
-        if Handover.isTrial { exitChild(code: 0) }
+        if Handover.isTrial { exitChild(code: Handover.trialPassed) }
         let inheritance = SupervisorInheritance.take()
         self.inheritance = inheritance
         previousImage = inheritance?.previousImage
@@ -167,7 +167,14 @@ package final class Supervisor {
         for name in Handover.closeRest() { log(LogLine(level: .warning, text: "nobody took over \(name): closed")) }
         // One that came back has its own workers already, unless some were replaced.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
-        return previousImage == nil && generations.count == 1 ? handle(.tick) : perform(.reload)
+        if previousImage == nil, generations.count == 1 { return handle(.tick) }
+        let (outcome, seat) = performAndTell(.reload)
+        if case .failed = outcome {
+            // A program that refuses its own workers is as good as one whose workers do not come up.
+            goBack()
+            return handle(.tick)
+        }
+        return seat
     }
 
     private func returnSignals() {

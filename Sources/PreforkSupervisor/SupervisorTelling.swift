@@ -27,7 +27,8 @@ extension Supervisor {
         case .reloadAborted(let generation, let replaced, let total, let reason):
             records.countReload(isDone: false)
             endReload(generation, .failed("\(total - replaced) of \(total) old workers stay: \(reason)"))
-            goBack()
+            // A pool that ends has nothing to go back to: the program before would serve on as if nobody had asked.
+            if pool.phase == .running { goBack() }
         case .replaced(let taskID, let old, let new, _):
             endRestart(of: taskID, .done("worker \(taskID): pid \(new) has taken the place of pid \(old)"))
         case .replacementFailed(let taskID, let reason, _):

@@ -55,8 +55,9 @@ extension Supervisor {
         guard let exit = try? current.trial.reap() else { return }
         if let pidfd = current.trial.pidfdNumber { epoll.remove(pidfd) }
         guard pool.phase == .running else { return endUpgrade(current, "the pool stops") }
-        guard exit.status.isSuccess else {
-            let reason = isLate ? "it had not started within the boot timeout" : "its trial \(exit.status)"
+        guard exit.status == .exited(code: Handover.trialPassed) else {
+            let reason = isLate
+                ? "it had not started within the boot timeout" : "its trial \(exit.status) before it came to serve"
             return endUpgrade(current, "\(current.path): \(reason)")
         }
         upgrade?.isTried = true
@@ -123,12 +124,14 @@ extension Supervisor {
             }
             workers.inherit(child, spawn: worker.spawn, slot: worker.slot, line: worker.line)
         }
-        pool.inherit(inherited, at: .now)
+        let actions = pool.inherit(inherited, at: .now)
         scoreboard.linesInUse = workers.linesInUse
         log(
             LogLine(
                 level: .info,
                 text: "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"))
+        // Signals only: nobody is forked by it.
+        _ = carryOut(actions)
     }
 }
 

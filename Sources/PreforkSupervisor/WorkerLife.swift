@@ -56,7 +56,12 @@ extension Pool {
 
     var nextLifetimeEnd: MonotonicInstant? {
         guard recyclingInHand < settings.recycling.atOnce, reload == nil else { return nil }
-        return lives.values.lazy.compactMap { life in life.isDue == nil ? life.end : life.postponedTo }.min()
+        // Only of those that can be replaced now: a time in the past that nothing follows from would make the loop spin.
+        return slots.lazy.compactMap { slot -> MonotonicInstant? in
+            guard slot.isReady, slot.replacement == nil, let worker = slot.worker, let life = lives[worker.spawn]
+            else { return nil }
+            return life.isDue == nil && life.postponedTo == nil ? life.end : life.postponedTo
+        }.min()
     }
 
     mutating func beginLife(of worker: WorkerProcess, _ now: MonotonicInstant) {

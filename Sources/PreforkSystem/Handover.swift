@@ -30,6 +30,10 @@ package struct HandoverItem: Equatable, Sendable {
 package enum Handover {
     static let variable = "PREFORK_HANDOVER"
 
+    /// How a trial ends that has come as far as it is to come. Not 0: a program that ends well before it serves, a
+    /// wrong one or one that only says how it is used, must not become this process.
+    package static let trialPassed: Int32 = 80
+
     private struct State {
         var received: [HandoverItem]?
         var isTrial = false

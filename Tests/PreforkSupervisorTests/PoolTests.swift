@@ -5,112 +5,29 @@ import Testing
 
 @testable import PreforkSupervisor
 
-private let start = MonotonicInstant(nanoseconds: 1_000_000_000)
-
-private let success = ProcessExit(status: .exited(code: 0), usage: ResourceUsage())
-private let failure = ProcessExit(status: .exited(code: 3), usage: ResourceUsage())
-private let killed = ProcessExit(status: .signaled(.kill, coreDumped: false), usage: ResourceUsage())
-
-/// A pool with a clock, and the fork that the supervisor would carry out.
-private struct PoolDriver {
-    var pool: Pool
-    var now = start
-    var nextPID: Int32 = 100
-
-    init(workers: Int = 1, _ change: (inout Pool.Settings) -> Void = { _ in }) {
-        var settings = Pool.Settings()
-        change(&settings)
-        pool = Pool(workers: workers, settings: settings, now: start, seed: 1)
-    }
-
-    /// Handles the event and the forks it leads to.
-    @discardableResult
-    mutating func handle(_ event: PoolEvent) -> [PoolAction] {
-        var all = pool.handle(event, at: now)
-        for case .fork(let slot, let spawn, _) in all {
-            nextPID += 1
-            all += handle(.forked(slot: slot, pid: nextPID, spawn: spawn))
-        }
-        return all
-    }
-
-    mutating func ready(_ slot: Int) -> [PoolAction] {
-        handle(.ready(slot: slot, spawn: pool.slots[slot].worker!.spawn))
-    }
-
-    mutating func exit(_ slot: Int, _ exit: ProcessExit) -> [PoolAction] {
-        handle(.exited(slot: slot, spawn: pool.slots[slot].worker?.spawn ?? 0, exit))
-    }
-
-    mutating func pass(_ duration: Duration) -> [PoolAction] {
-        now = now + duration
-        return handle(.tick)
-    }
-
-    mutating func readyPool() -> Self {
-        handle(.tick)
-        for slot in pool.slots.indices { _ = ready(slot) }
-        return self
-    }
-}
-
-/// A signal, without the worker's number, which the slot says.
-private struct Sent: Equatable, CustomStringConvertible {
-    let slot: Int
-    let signal: Signal
-    var description: String { "\(signal) to \(slot)" }
-}
-
-private func signals(_ actions: [PoolAction]) -> [Sent] {
-    actions.compactMap { if case .signal(let slot, _, let signal) = $0 { Sent(slot: slot, signal: signal) } else { nil } }
-}
-
-private func forks(_ actions: [PoolAction]) -> Int {
-    actions.count { if case .fork = $0 { true } else { false } }
-}
-
-/// The state that a slot is in, without its values.
-private enum Kind: CaseIterable {
-    case backingOff, booting, ready, draining, killed, stopped, failed
-}
-
-extension SlotState {
-    fileprivate var kind: Kind {
-        switch self {
-        case .backingOff: .backingOff
-        case .booting: .booting
-        case .ready: .ready
-        case .draining: .draining
-        case .killed: .killed
-        case .stopped: .stopped
-        case .failed: .failed
-        }
-    }
-}
-
 private enum EventKind: CaseIterable {
     case early, late, forked, forkFailed, ready, staleReady, exitedWell, exitedBadly, stopGracefully, stopQuickly
 }
 
 @Suite struct PoolTests {
     /// A pool of two whose slot 0 is in the wanted state; slot 1 is ready, so that the pool as a whole goes on.
-    private func driver(in kind: Kind) -> PoolDriver {
+    private func driver(in kind: SlotKind) -> PoolDriver {
         var driver = PoolDriver(workers: 2) { $0.restarts.backoff.immediate = 0 }
         driver.handle(.tick)
         _ = driver.ready(1)
         switch kind {
         case .booting: break
         case .ready: _ = driver.ready(0)
-        case .backingOff: _ = driver.exit(0, failure)
+        case .backingOff: _ = driver.exit(0, .failure)
         case .draining:
             _ = driver.ready(0)
             driver.handle(.stop(.graceful))
         case .killed: _ = driver.pass(.seconds(60))
-        case .stopped: _ = driver.exit(0, success)
+        case .stopped: _ = driver.exit(0, .success)
         case .failed:
             driver = PoolDriver(workers: 2) { $0.restarts.limit = 0 }
             _ = driver.readyPool()
-            _ = driver.exit(0, failure)
+            _ = driver.exit(0, .failure)
         }
         return driver
     }
@@ -123,15 +40,15 @@ private enum EventKind: CaseIterable {
         case .forkFailed: .forkFailed(slot: 0, spawn: 0, reason: "EAGAIN")
         case .ready: .ready(slot: 0, spawn: spawn)
         case .staleReady: .ready(slot: 0, spawn: spawn &+ 77)
-        case .exitedWell: .exited(slot: 0, spawn: spawn, success)
-        case .exitedBadly: .exited(slot: 0, spawn: spawn, failure)
+        case .exitedWell: .exited(slot: 0, spawn: spawn, .success)
+        case .exitedBadly: .exited(slot: 0, spawn: spawn, .failure)
         case .stopGracefully: .stop(.graceful)
         case .stopQuickly: .stop(.quick)
         }
     }
 
     /// What becomes of slot 0, for every state and every event.
-    private func expected(_ state: Kind, _ event: EventKind) -> Kind {
+    private func expected(_ state: SlotKind, _ event: EventKind) -> SlotKind {
         switch (state, event) {
         case (.stopped, _), (.failed, _): state
         case (.backingOff, .forked), (.backingOff, .late): .booting
@@ -150,7 +67,7 @@ private enum EventKind: CaseIterable {
     }
 
     @Test func everyStateAnswersEveryEvent() {
-        for state in Kind.allCases {
+        for state in SlotKind.allCases {
             for kind in EventKind.allCases {
                 var driver = driver(in: state)
                 #expect(driver.pool.slots[0].state.kind == state)
@@ -184,8 +101,8 @@ private enum EventKind: CaseIterable {
     @Test func exitCodeZeroIsFinalAndTheLastOneEndsThePool() {
         var driver = PoolDriver(workers: 2)
         _ = driver.readyPool()
-        #expect(!driver.exit(0, success).contains(.finish(.ended)))
-        #expect(driver.exit(1, success).contains(.finish(.ended)))
+        #expect(!driver.exit(0, .success).contains(.finish(.ended)))
+        #expect(driver.exit(1, .success).contains(.finish(.ended)))
         #expect(driver.pool.restarts == 0)
     }
 
@@ -193,13 +110,13 @@ private enum EventKind: CaseIterable {
         var driver = PoolDriver(workers: 2) { $0.restarts = RestartPolicy(limit: 2) }
         _ = driver.readyPool()
         for _ in 0..<2 {
-            #expect(forks(driver.exit(0, failure)) == 1)
+            #expect(forks(driver.exit(0, .failure)) == 1)
             _ = driver.ready(0)
         }
-        let last = driver.exit(0, killed)
+        let last = driver.exit(0, .killed)
         #expect(signals(last) == [Sent(slot: 1, signal: .terminate)])
         #expect(last.contains(.report(.stopping(.tooManyRestarts))))
-        #expect(driver.exit(1, success).contains(.finish(.tooManyRestarts)))
+        #expect(driver.exit(1, .success).contains(.finish(.tooManyRestarts)))
     }
 
     @Test func theWindowCountsPerSlotAndForgets() {
@@ -210,7 +127,7 @@ private enum EventKind: CaseIterable {
             }
             _ = driver.readyPool()
             for _ in 0..<3 {
-                _ = driver.exit(0, failure)
+                _ = driver.exit(0, .failure)
                 if driver.pool.slots[0].worker != nil { _ = driver.ready(0) }
                 _ = driver.pass(pause)
             }
@@ -227,10 +144,10 @@ private enum EventKind: CaseIterable {
         }
         driver.handle(.tick)
         _ = driver.ready(1)
-        for _ in 0..<3 { #expect(forks(driver.exit(0, failure)) == 1) }
+        for _ in 0..<3 { #expect(forks(driver.exit(0, .failure)) == 1) }
         #expect(driver.pool.restarts == 0)
         // Another worker has been ready, so this is no failed start.
-        #expect(driver.exit(0, failure).contains(.report(.stopping(.tooManyRestarts))))
+        #expect(driver.exit(0, .failure).contains(.report(.stopping(.tooManyRestarts))))
     }
 
     @Test func aPoolWhoseWorkersNeverGetReadyHasFailedToStart() {
@@ -239,9 +156,9 @@ private enum EventKind: CaseIterable {
             $0.restarts.backoff.maximum = .zero
         }
         driver.handle(.tick)
-        _ = driver.exit(0, failure)
-        _ = driver.exit(0, failure)
-        let last = driver.exit(0, failure)
+        _ = driver.exit(0, .failure)
+        _ = driver.exit(0, .failure)
+        let last = driver.exit(0, .failure)
         #expect(last.contains(.report(.stopping(.startFailed))))
         #expect(last.contains(.finish(.startFailed)))
         #expect(SupervisorOutcome.startFailed.exitCode == 75)
@@ -251,12 +168,12 @@ private enum EventKind: CaseIterable {
         var driver = PoolDriver()
         _ = driver.readyPool()
         for _ in 0..<3 {
-            #expect(forks(driver.exit(0, failure)) == 1)
+            #expect(forks(driver.exit(0, .failure)) == 1)
             _ = driver.ready(0)
         }
         var delays: [Duration] = []
         for _ in 0..<12 {
-            let report = driver.exit(0, failure).compactMap { action -> ExitReport? in
+            let report = driver.exit(0, .failure).compactMap { action -> ExitReport? in
                 if case .report(.exited(let report)) = action { report } else { nil }
             }
             guard case .restart(let delay, _) = report.first?.consequence else { break }
@@ -281,18 +198,18 @@ private enum EventKind: CaseIterable {
         var driver = PoolDriver()
         _ = driver.readyPool()
         for _ in 0..<3 {
-            _ = driver.exit(0, failure)
+            _ = driver.exit(0, .failure)
             _ = driver.ready(0)
         }
         driver.now = driver.now + .seconds(31)
-        #expect(forks(driver.exit(0, failure)) == 1)
+        #expect(forks(driver.exit(0, .failure)) == 1)
     }
 
     @Test func backoffMaximumZeroRestartsAtOnceAlways() {
         var driver = PoolDriver { $0.restarts.backoff.maximum = .zero }
         _ = driver.readyPool()
         for _ in 0..<50 {
-            #expect(forks(driver.exit(0, killed)) == 1)
+            #expect(forks(driver.exit(0, .killed)) == 1)
             _ = driver.ready(0)
         }
     }
@@ -315,9 +232,9 @@ private enum EventKind: CaseIterable {
     @Test func aWorkerThatIsNotReadyInTimeIsKilledAndReplaced() {
         var driver = PoolDriver()
         driver.handle(.tick)
-        #expect(driver.pool.nextDeadline == start + .seconds(60))
+        #expect(driver.pool.nextDeadline == MonotonicInstant.poolStart + .seconds(60))
         #expect(signals(driver.pass(.seconds(60))) == [Sent(slot: 0, signal: .kill)])
-        let actions = driver.exit(0, killed)
+        let actions = driver.exit(0, .killed)
         #expect(forks(actions) == 1)
         let reports = actions.compactMap { if case .report(.exited(let report)) = $0 { report } else { nil } }
         #expect(reports.first?.killReason == .bootTimeout)
@@ -329,9 +246,9 @@ private enum EventKind: CaseIterable {
         let stop = driver.handle(.stop(.graceful))
         #expect(signals(stop) == [Sent(slot: 0, signal: .terminate), Sent(slot: 1, signal: .terminate)])
         #expect(driver.handle(.stop(.graceful)).isEmpty)
-        _ = driver.exit(0, success)
+        _ = driver.exit(0, .success)
         #expect(signals(driver.pass(.seconds(30))) == [Sent(slot: 1, signal: .kill)])
-        #expect(driver.exit(1, killed).contains(.finish(.stopped)))
+        #expect(driver.exit(1, .killed).contains(.finish(.stopped)))
     }
 
     @Test func aQuickStopAfterAGracefulOneShortensItAndASecondKills() {
@@ -348,7 +265,7 @@ private enum EventKind: CaseIterable {
     @Test func aStopDuringBackoffEndsAtOnce() {
         var driver = PoolDriver { $0.restarts.backoff.immediate = 0 }
         _ = driver.readyPool()
-        _ = driver.exit(0, failure)
+        _ = driver.exit(0, .failure)
         #expect(driver.handle(.stop(.graceful)).contains(.finish(.stopped)))
         #expect(driver.pool.nextDeadline == nil)
     }
@@ -368,7 +285,7 @@ private enum EventKind: CaseIterable {
             switch Int.random(in: 0..<8, using: &random) {
             case 0, 1: driver.handle(.tick)
             case 2: if driver.pool.slots[slot].worker != nil { _ = driver.ready(slot) }
-            case 3 where driver.pool.slots[slot].worker != nil: _ = driver.exit(slot, failure)
+            case 3 where driver.pool.slots[slot].worker != nil: _ = driver.exit(slot, .failure)
             case 4: driver.handle(.forkFailed(slot: slot, spawn: 0, reason: "x"))
             case 5: driver.now = driver.now + .milliseconds(Int.random(in: 0..<5_000, using: &random))
             case 6 where Int.random(in: 0..<400, using: &random) == 0: driver.handle(.stop(.graceful))

@@ -1,0 +1,82 @@
+// A small HTTP server in each worker, which does what its paths say.
+
+import Prefork
+import PreforkFixtureSupport
+
+struct Refusal: Error {}
+
+/// Serves until it is stopped. Switches (files in the folder `switches`): `crash-start` and `hang-start` for the
+/// program itself, `crash-worker` and `hang-worker` for workers before they are ready, `refuse` for `onReload`.
+func serveScenario(_ arguments: [String]) throws {
+    let settings = Settings(arguments)
+    let switches = Switches(folder: settings["switches"] ?? "/nonexistent")
+    if switches.isOn("crash-start") { exit(3) }
+    switches.wait(while: "hang-start")
+    if switches.isOn("end-start") { exit(0) }
+    let store = try SharedStore()
+    let listener = try Listener(.tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)))
+    var runtime = ForkRuntime(workers: .count(settings.number("workers") ?? 2))
+    runtime.readiness = .manual
+    if let time = settings.milliseconds("boot") { runtime.bootTimeout = time }
+    if let time = settings.milliseconds("drain") { runtime.drainTimeout = time }
+    if let soft = settings.milliseconds("soft"), let grace = settings.milliseconds("grace") {
+        runtime.hangs = HangPolicy(soft: soft, grace: grace)
+    }
+    runtime.recycling = RecyclingPolicy(
+        requests: settings.number("requests"), lifetime: settings.milliseconds("lifetime"),
+        memory: settings.number("memory").map { $0 << 20 }, jitter: 0)
+    runtime.hooks.onReload = { _ in if switches.isOn("refuse") { throw Refusal() } }
+    runtime.hooks.onHang = { say("onHang \($0.taskID)") }
+    say("port \(listener.address) pid \(getpid())")
+    let summary = try runtime.run { worker in
+        if switches.isOn("crash-worker") { worker.exit(code: 9) }
+        switches.wait(while: "hang-worker")
+        worker.ready()
+        try await listener.serve { connection in
+            while try await connection.reader.waitForMessage() {
+                let head = try await connection.reader.read(until: "\r\n\r\n", limit: 8192)
+                let target = String(decoding: head, as: UTF8.self).split(separator: " ").dropFirst().first ?? "/"
+                let body = try await Answer(worker: worker, store: store).body(target.split(separator: "/").map(String.init))
+                worker.countRequest()
+                let end = connection.isDraining ? "Connection: close\r\n" : ""
+                try await connection.writer.write(
+                    "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(end)\r\n\(body)")
+                if connection.isDraining { return }
+            }
+        }
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}
+
+private struct Answer {
+    let worker: Worker
+    let store: SharedStore
+
+    /// | path           | does                                                         | answers                  |
+    /// |----------------|--------------------------------------------------------------|--------------------------|
+    /// | /              |                                                              | task ID, pid, generation |
+    /// | /count         | adds one in the store                                        | the sum                  |
+    /// | /block/MS      | blocks the loop                                              | `done`                   |
+    /// | /extend/MS/FOR | says that no sign of life will come for FOR, then blocks     | `done`                   |
+    /// | /slow/MS       | waits without blocking                                       | `done`                   |
+    /// | /eat/MIB       | takes memory and keeps it                                    | `done`                   |
+    func body(_ path: [String]) async throws -> String {
+        let amount = path.dropFirst().first.flatMap { Int($0) } ?? 0
+        switch path.first {
+        case "count": return "\(try store.increment("count"))"
+        case "block":
+            usleep(UInt32(amount) * 1_000)
+        case "extend":
+            worker.heartbeat(extend: .milliseconds(path.dropFirst(2).first.flatMap { Int($0) } ?? 0))
+            usleep(UInt32(amount) * 1_000)
+        case "slow": try await EventLoop.sleep(for: .milliseconds(amount))
+        case "eat":
+            let bytes = amount << 20
+            let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
+            memset(memory, 1, bytes)
+        default: return "\(worker.taskID) \(getpid()) \(worker.generation)"
+        }
+        return "done"
+    }
+}

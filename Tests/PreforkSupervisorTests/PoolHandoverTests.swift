@@ -1,0 +1,161 @@
+// What a pool leaves to the next image, and what that makes of it.
+
+import Testing
+
+@testable import PreforkSupervisor
+@testable import PreforkSystem
+
+@Suite(.timeLimit(.minutes(2))) struct PoolHandoverTests {
+    private func inheritance(_ driver: PoolDriver) -> InheritedPool {
+        let spawns = driver.pool.slots.flatMap(\.workers).map(\.spawn).sorted()
+        let lines = Dictionary(uniqueKeysWithValues: spawns.enumerated().map { ($1, $0) })
+        return InheritedPool(
+            generation: driver.pool.generation, spawns: driver.pool.lastSpawn, restarts: driver.pool.restarts,
+            supervisorStarted: MonotonicInstant.poolStart.nanoseconds, signalMask: [2, 15], canGoBack: true,
+            workers: driver.pool.inheritance(lines: lines))
+    }
+
+    /// The next image, with the processes of the one before.
+    private func next(_ driver: PoolDriver, workers: Int) throws -> (PoolDriver, [PoolAction]) {
+        let text = inheritance(driver).text
+        let inherited = try #require(InheritedPool(text: text))
+        #expect(inherited == inheritance(driver))
+        var next = PoolDriver(workers: workers)
+        next.living = driver.living
+        next.now = driver.now
+        let actions = next.inherit(inherited)
+        return (next, actions)
+    }
+
+    @Test func workersServeOnAndAReloadReplacesThem() throws {
+        let old = PoolDriver.ready(workers: 3)
+        var (driver, actions) = try next(old, workers: 3)
+        #expect(actions.isEmpty && driver.complaints.isEmpty)
+        #expect(driver.areAllReady)
+        actions = driver.perform(.reload).actions
+        #expect(forks(actions) == 1 && signals(actions).isEmpty)
+        driver.settle()
+        #expect(driver.generations() == [2, 2, 2] && driver.living.count == 3 && driver.complaints.isEmpty)
+    }
+
+    @Test func numbersAreNotGivenTwice() throws {
+        let old = PoolDriver.ready(workers: 3)
+        var (driver, _) = try next(old, workers: 3)
+        driver.perform(.reload)
+        #expect(driver.pool.slots[0].replacement!.worker!.spawn == 4)
+    }
+
+    @Test func whoLeavesIsKilledWhenItIsLate() throws {
+        var old = PoolDriver.ready(workers: 2)
+        let leaving = old.pool.slots[0].worker!.spawn
+        old.perform(.drain(slot: 0))
+        old.ready(0)
+        var (driver, _) = try next(old, workers: 2)
+        driver.pass(.seconds(30))
+        #expect(driver.received[leaving]?.last == .kill)
+    }
+
+    @Test func whoStillBootsIsAskedToEndAndNotKilledWithRequestsInHand() throws {
+        var old = PoolDriver.ready(workers: 2)
+        old.exit(0, .failure)
+        let booting = old.pool.slots[0].worker!.spawn
+        let (driver, _) = try next(old, workers: 2)
+        #expect(driver.received[booting] == [.terminate])
+    }
+
+    @Test func aReplacementThatStillBootsIsAskedToEnd() throws {
+        var old = PoolDriver.ready(workers: 2)
+        old.perform(.restart(slot: 1))
+        let beside = old.pool.slots[1].replacement!.worker!.spawn
+        let (driver, _) = try next(old, workers: 2)
+        #expect(driver.received[beside] == [.terminate])
+        #expect(driver.pool.slots[1].isReady)
+    }
+
+    @Test func workersBeyondTheNewNumberAreAskedToEnd() throws {
+        let old = PoolDriver.ready(workers: 4)
+        let last = old.pool.slots[2...].map { $0.worker!.spawn }
+        var (driver, _) = try next(old, workers: 2)
+        #expect(last.allSatisfy { driver.received[$0] == [.terminate] })
+        driver.leaversEnd()
+        driver.settle()
+        #expect(driver.pool.slots.count == 2 && driver.living.count == 2 && driver.complaints.isEmpty)
+    }
+
+    @Test func placesWithoutAWorkerAreFilled() throws {
+        let old = PoolDriver.ready(workers: 1)
+        var (driver, _) = try next(old, workers: 3)
+        #expect(forks(driver.handle(.tick)) == 2)
+        driver.settle()
+        #expect(driver.areAllReady && driver.complaints.isEmpty)
+    }
+
+    @Test func theListSurvivesItsText() throws {
+        var random = SplitMix64(seed: 5)
+        for _ in 0..<200 {
+            let items = (0..<Int.random(in: 0..<6, using: &random)).map { _ in
+                HandoverItem(
+                    kind: text(&random), key: text(&random),
+                    descriptors: (0..<Int.random(in: 0..<5, using: &random)).map { _ in Int32.random(in: 0...Int32.max, using: &random) },
+                    text: text(&random))
+            }
+            #expect(HandoverManifest.items(of: HandoverManifest.text(of: items)) == items)
+        }
+    }
+
+    @Test(arguments: ["\t\t", "a\tb\tc\td\te", "a\tb\t-1\tc", "a\tb\t99999999999\tc", "a%\tb\t1\tc", "%zz\tb\t1\tc", "a\tb\tx\tc"])
+    func whatIsNoListIsRefused(text: String) {
+        #expect(HandoverManifest.items(of: text) == nil)
+    }
+
+    @Test(arguments: ["", "1", "1 2 3 4 1", "1 2 3 4 1 65", "1 2 3 4 1 1", "1 2 3 4 1 0 0", "-1 2 3 4 1 0", "x 2 3 4 1 0",
+        "1 2 3 4 1 0 10000 5 1 1 0 0 0 1", "1 2 3 4 1 0 0 0 1 1 0 0 0 1", "1 2 3 4 1 99999999999999999999",
+        "1 2 3 4 1 0 0 5 1 1 9223372036854775807 0 0 1", "9223372036854775807 2 3 4 1 0"])
+    func whatIsNoPoolIsRefused(text: String) {
+        #expect(InheritedPool(text: text) == nil)
+    }
+
+    /// Damaged and made-up lists: refused or taken, never a trap.
+    @Test(arguments: 0..<20) func garbageIsNoTrap(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        let old = PoolDriver.ready(workers: 3)
+        let good = Array(inheritance(old).text.utf8)
+        let list = Array(HandoverManifest.text(of: [HandoverItem(kind: "listener", key: "tcp 1", descriptors: [3, 4], text: "%\t\n")]).utf8)
+        let words = ["0", "1", "7", "64", "9999", "10000", "2147483648", "9223372036854775807", "9223372036854775808", "-1", "x"]
+        for _ in 0..<500 {
+            var bytes = good
+            if Bool.random(using: &random) {
+                for _ in 0..<Int.random(in: 1..<4, using: &random) {
+                    bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 32...58, using: &random)
+                }
+            } else {
+                var parts = String(decoding: good, as: UTF8.self).split(separator: " ").map(String.init)
+                parts[Int.random(in: 0..<parts.count, using: &random)] = words.randomElement(using: &random)!
+                bytes = Array(parts.joined(separator: " ").utf8)
+            }
+            if let inherited = InheritedPool(text: String(decoding: bytes, as: UTF8.self)) {
+                var driver = PoolDriver(workers: 3)
+                _ = driver.inherit(inherited)
+                driver.handle(.tick)
+                driver.perform(.reload)
+                driver.settle(rounds: 20)
+                driver.handle(.stop(.quick))
+            }
+            bytes = list
+            for _ in 0..<3 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random) }
+            _ = HandoverManifest.items(of: String(decoding: bytes, as: UTF8.self))
+        }
+    }
+
+    private func text(_ random: inout SplitMix64) -> String {
+        let characters: [Character] = ["a", "%", "\t", "\n", " ", "ö", "🦊", ":", ",", "0", "\u{0}", "\r\n"]
+        return String((0..<Int.random(in: 0..<9, using: &random)).map { _ in characters.randomElement(using: &random)! })
+    }
+}
+
+extension PoolDriver {
+    /// As `Supervisor.adopt`.
+    mutating func inherit(_ inherited: InheritedPool) -> [PoolAction] {
+        carryOut(pool.inherit(inherited, at: now))
+    }
+}

@@ -1,0 +1,337 @@
+// Reloads, and everything that can come between.
+
+import PreforkSystem
+import Testing
+
+@testable import PreforkSupervisor
+
+@Suite(.timeLimit(.minutes(2))) struct PoolReloadTests {
+    @Test func slotBySlotAndEachOldWorkerGoesOnlyWhenTheNewOneIsReady() {
+        var driver = PoolDriver.ready(workers: 3)
+        let old = driver.pool.slots.map { $0.worker!.spawn }
+        let begun = driver.perform(.reload)
+        #expect(begun.outcome == .done("reload to generation 2 began"))
+        #expect(forks(begun.actions) == 1 && signals(begun.actions).isEmpty)
+        #expect(driver.pool.slots[0].worker?.spawn == old[0], "the old one serves on")
+        for slot in 0..<3 {
+            #expect(driver.pool.slots[slot].replacement != nil)
+            let actions = driver.replacementReady(slot)
+            #expect(signals(actions) == [Sent(slot: slot, signal: .terminate)])
+            #expect(driver.received[old[slot]] == [.terminate])
+            #expect(driver.areAllReady, "no place is ever empty")
+            #expect(finishedReloads(actions) == (slot == 2 ? [2] : []))
+        }
+        #expect(driver.generations() == [2, 2, 2])
+        driver.leaversEnd()
+        #expect(driver.living.count == 3 && driver.pool.nextDeadline == nil)
+    }
+
+    @Test(arguments: [(ReloadPolicy.Width.automatic, 40, 4), (.surge(7), 40, 7), (.surge(-3), 40, 1), (.automatic, 9, 1)])
+    func neverMoreNewWorkersAtATimeThanTheWidth(width: ReloadPolicy.Width, workers: Int, most: Int) {
+        var driver = PoolDriver(workers: workers) { $0.reload.width = width }
+        driver.settle()
+        #expect(driver.areAllReady)
+        driver.perform(.reload)
+        var largest = 0
+        while driver.pool.reload != nil {
+            let beside = driver.pool.slots.filter { $0.replacement != nil }
+            largest = max(largest, beside.count)
+            driver.replacementReady(beside.last!.taskID)
+            #expect(driver.areAllReady)
+        }
+        #expect(largest == most)
+    }
+
+    @Test func aReplacementThatDiesAbortsAndWhoWasNotReplacedStays() {
+        var driver = PoolDriver.ready(workers: 4)
+        driver.perform(.reload)
+        driver.replacementReady(0)
+        let actions = driver.replacementExits(1)
+        #expect(aborts(actions) == [
+            "the replacement of worker 1 failed: its process exited with code 3 before it was ready"
+        ])
+        #expect(driver.generations() == [2, 1, 1, 1])
+        #expect(driver.areAllReady)
+        #expect(driver.pool.restarts == 0, "nobody who served has died")
+        driver.settle()
+        #expect(driver.complaints.isEmpty)
+    }
+
+    @Test func aReplacementThatIsLateAborts() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.perform(.reload)
+        let spawn = driver.pool.slots[0].replacement!.worker!.spawn
+        #expect(driver.pool.nextDeadline == driver.now + .seconds(60))
+        driver.pass(.seconds(60))
+        #expect(driver.received[spawn] == [.kill])
+        #expect(driver.pool.reload != nil, "it lives until it is reaped")
+        #expect(aborts(driver.replacementExits(0, .killed)).first?.contains("not ready within the boot timeout") == true)
+        #expect(driver.generations() == [1, 1])
+        #expect(driver.pool.nextDeadline == nil)
+    }
+
+    @Test func aReplacementThatCannotBeForkedAborts() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.refusesForks = true
+        #expect(aborts(driver.perform(.reload).actions).first?.contains("could not be forked: fork: EAGAIN") == true)
+        #expect(driver.generations() == [1, 1] && driver.complaints.isEmpty)
+    }
+
+    @Test func readinessAfterTheKillChangesNothing() {
+        var driver = PoolDriver.ready(workers: 1)
+        driver.perform(.reload)
+        driver.pass(.seconds(60))
+        driver.replacementReady(0)
+        #expect(driver.generations() == [1], "the old one stays: the new one is dying")
+    }
+
+    @Test func whenThePresentDiesItsBootingReplacementHasThePlace() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.perform(.reload)
+        let new = driver.pool.slots[0].replacement!.worker!.spawn
+        #expect(forks(driver.exit(0, .killed)) == 0)
+        #expect(driver.pool.slots[0].worker?.spawn == new)
+        #expect(driver.pool.slots[0].generation == 2)
+        driver.ready(0)
+        driver.replacementReady(1)
+        #expect(driver.pool.reload == nil && driver.generations() == [2, 2])
+    }
+
+    @Test func whenBothDieTheReloadIsAborted() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.perform(.reload)
+        driver.exit(0, .killed)
+        #expect(aborts(driver.exit(0, .failure)).count == 1)
+        driver.settle()
+        #expect(driver.complaints.isEmpty && driver.areAllReady)
+    }
+
+    @Test func whenThePresentDiesAfterItsReplacementWasKilledTheReloadStillEnds() {
+        var driver = PoolDriver.ready(workers: 1)
+        driver.perform(.reload)
+        driver.pass(.seconds(60))
+        driver.exit(0, .killed)
+        #expect(driver.complaints.isEmpty, "\(driver.complaints)")
+        driver.settle()
+        for spawn in driver.living.keys where driver.received[spawn]?.contains(.kill) == true {
+            driver.handle(.exited(slot: 0, spawn: spawn, .killed))
+        }
+        driver.settle()
+        #expect(driver.pool.reload == nil, "a reload that never ends refuses every other one")
+        #expect(driver.complaints.isEmpty, "\(driver.complaints)")
+    }
+
+    @Test func whenThePresentDiesBeforeItsReplacementIsForkedTheReloadStillEnds() {
+        var driver = PoolDriver(workers: 40) { $0.reload.width = .surge(40) }
+        driver.settle()
+        // 16 forks, then the supervisor looks at its signals and exits; 24 replacements are due.
+        driver.perform(.reload)
+        let due = driver.pool.slots.first { $0.replacement.map { $0.worker == nil } ?? false }!.taskID
+        driver.exit(due, .killed)
+        driver.settle()
+        #expect(driver.pool.reload == nil)
+        #expect(driver.generations().allSatisfy { $0 == 2 })
+    }
+
+    @Test func aWorkerOfTheOldGenerationThatDiesBeforeItWasReadyDoesNotAbort() {
+        var driver = PoolDriver(workers: 2)
+        driver.handle(.tick)
+        driver.ready(1)
+        driver.perform(.kill(slot: 0))
+        driver.perform(.reload)
+        #expect(aborts(driver.exit(0, .killed)).isEmpty, "the new generation has done nothing wrong")
+        driver.settle()
+        #expect(driver.pool.reload == nil && driver.generations() == [2, 2])
+    }
+
+    @Test func aReloadDuringAReloadFollowsIt() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.perform(.reload)
+        #expect(driver.perform(.reload).outcome == .done("another reload follows the present one"))
+        driver.perform(.reload)
+        #expect(finishedReloads(driver.settle()) == [2, 3], "two more are one more")
+        #expect(driver.generations() == [3, 3])
+    }
+
+    @Test func aReloadThatWasWantedDuringOneThatAbortsStillHappens() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.perform(.reload)
+        driver.perform(.reload)
+        #expect(aborts(driver.replacementExits(0)).count == 1)
+        #expect(finishedReloads(driver.settle()) == [3])
+    }
+
+    @Test func aGracefulStopDuringAReloadEndsEverybody() {
+        var driver = PoolDriver.ready(workers: 3)
+        driver.perform(.reload)
+        let stop = driver.handle(.stop(.graceful))
+        #expect(aborts(stop) == ["the pool stops"])
+        #expect(driver.living.keys.allSatisfy { driver.received[$0] == [.terminate] })
+        #expect(driver.perform(.reload).outcome == .failed("the pool is stopping"))
+        var ends: [PoolAction] = []
+        for (spawn, slot) in driver.living { ends += driver.handle(.exited(slot: slot, spawn: spawn, .success)) }
+        #expect(endings(ends) == 1 && ends.contains(.finish(.stopped)))
+    }
+
+    @Test func quickStopsTwiceDuringAReloadKillEverybody() {
+        var driver = PoolDriver.ready(workers: 3)
+        driver.perform(.reload)
+        driver.replacementReady(0)
+        driver.handle(.stop(.quick))
+        driver.handle(.stop(.quick))
+        #expect(driver.living.count == 5)
+        #expect(driver.living.keys.allSatisfy { driver.received[$0]?.last == .kill })
+        let sent = driver.received
+        driver.handle(.stop(.quick))
+        #expect(driver.received == sent, "killed once is enough")
+        var ends: [PoolAction] = []
+        for (spawn, slot) in driver.living { ends += driver.handle(.exited(slot: slot, spawn: spawn, .killed)) }
+        #expect(endings(ends) == 1)
+    }
+
+    @Test func aReplacementThatGetsReadyAfterTheStopDoesNotServe() {
+        var driver = PoolDriver.ready(workers: 1)
+        driver.perform(.reload)
+        let new = driver.pool.slots[0].replacement!.worker!.spawn
+        driver.handle(.stop(.graceful))
+        driver.handle(.ready(slot: 0, spawn: new))
+        #expect(driver.pool.slots[0].state.kind == .draining)
+        #expect(driver.complaints.isEmpty)
+    }
+
+    @Test func givingUpDuringAReloadEndsTheReloadToo() {
+        var driver = PoolDriver.ready(workers: 2) { $0.restarts.limit = 0 }
+        driver.perform(.reload)
+        #expect(aborts(driver.exit(1, .failure)).count == 1, "somebody may wait for its end")
+        #expect(driver.pool.reload == nil)
+    }
+
+    @Test func slotsThatAreDoneAreLeftAlone() {
+        var driver = PoolDriver.ready(workers: 3)
+        driver.exit(1, .success)
+        driver.perform(.reload)
+        #expect(driver.pool.reload?.total == 2)
+        driver.settle()
+        #expect(driver.pool.slots[1].state == .stopped)
+        #expect(driver.generations() == [2, 0, 2])
+    }
+
+    @Test func aPresentThatIsDoneDuringItsReplacementTakesItAlong() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.perform(.reload)
+        let new = driver.pool.slots[0].replacement!.worker!.spawn
+        driver.exit(0, .success)
+        #expect(driver.received[new] == [.terminate])
+        #expect(finishedReloads(driver.settle()) == [2], "its slot keeps nobody waiting")
+        #expect(driver.complaints.isEmpty)
+    }
+
+    @Test func aSlotThatBacksOffIsNotHurried() {
+        var driver = PoolDriver.ready(workers: 2) { $0.restarts.backoff = Backoff(immediate: 0, base: .seconds(20)) }
+        while driver.pool.nextDeadline ?? driver.now <= driver.now + .seconds(1) {
+            driver.exit(0, .failure)
+            if driver.pool.nextDeadline! <= driver.now + .seconds(1) {
+                driver.pass(.seconds(1))
+                driver.ready(0)
+            }
+        }
+        #expect(forks(driver.perform(.reload).actions) == 0)
+        driver.now = driver.pool.nextDeadline!
+        driver.handle(.tick)
+        #expect(finishedReloads(driver.settle()) == [2])
+        #expect(driver.generations() == [2, 2])
+    }
+
+    @Test func oldFirstLeavesAPlaceEmptyUntilTheOldOneHasEnded() {
+        var driver = PoolDriver.ready(workers: 3) { $0.reload.width = .unavailable(1) }
+        let begun = driver.perform(.reload)
+        #expect(signals(begun.actions) == [Sent(slot: 0, signal: .terminate)])
+        #expect(forks(begun.actions) == 0 && driver.living.count == 3)
+        #expect(driver.pool.nextDeadline == driver.now + .seconds(30), "it does not spin while it waits")
+        #expect(forks(driver.leaversEnd()) == 1)
+        driver.ready(0)
+        #expect(driver.pool.slots[1].waitsForLeaving && driver.living.count == 3)
+        #expect(finishedReloads(driver.settle()) == [2])
+    }
+
+    @Test func oldFirstKillsTheOldOneThatIsLate() {
+        var driver = PoolDriver.ready(workers: 1) { $0.reload.width = .unavailable(1) }
+        driver.perform(.reload)
+        let old = driver.pool.slots[0].leaving[0].worker.spawn
+        driver.pass(.seconds(30))
+        #expect(driver.received[old] == [.terminate, .kill])
+        #expect(forks(driver.handle(.exited(slot: 0, spawn: old, .killed))) == 1)
+        #expect(driver.pool.restarts == 0)
+    }
+
+    @Test func oldFirstAbortsWhenTheNewOneFailsAndFillsItsPlace() {
+        var driver = PoolDriver.ready(workers: 2) { $0.reload.width = .unavailable(1) }
+        driver.perform(.reload)
+        driver.leaversEnd()
+        #expect(aborts(driver.exit(0, .failure)).count == 1)
+        driver.settle()
+        #expect(driver.areAllReady)
+    }
+
+    @Test func atMostThreeGenerationsLiveAtOnce() {
+        var driver = PoolDriver.ready(workers: 2)
+        for round in 2...8 {
+            driver.perform(.reload)
+            // Nobody who is asked to leave ends, unless he is killed.
+            while driver.pool.reload != nil {
+                for slot in driver.pool.slots where slot.replacement != nil { driver.replacementReady(slot.taskID) }
+            }
+            for slot in driver.pool.slots {
+                for worker in slot.leaving where worker.killReason != nil {
+                    driver.handle(.exited(slot: slot.taskID, spawn: worker.worker.spawn, .killed))
+                }
+            }
+            let generations = Set(driver.pool.slots.flatMap(\.workers).map(\.generation))
+            #expect(generations == Set(max(1, round - 2)...round))
+        }
+    }
+
+    @Test(arguments: [-1, 0, 1]) func anAbsurdNumberOfGenerationsIsNoTrap(generations: Int) {
+        var driver = PoolDriver(workers: 2) { $0.reload.generations = generations }
+        driver.perform(.reload)
+        driver.perform(.reload)
+        driver.settle()
+        driver.perform(.reload)
+        driver.settle()
+        #expect(driver.areAllReady && driver.complaints.isEmpty)
+    }
+
+    @Test func drainingAWorkerThatIsBeingReplacedKeepsTheReloadGoing() {
+        for late in [false, true] {
+            var driver = PoolDriver.ready(workers: 2)
+            driver.perform(.reload)
+            if late { driver.pass(.seconds(60)) }
+            driver.perform(.drain(slot: 0))
+            #expect(driver.complaints.isEmpty, "\(driver.complaints)")
+            for spawn in driver.living.keys where driver.received[spawn]?.contains(.kill) == true {
+                driver.handle(.exited(slot: 0, spawn: spawn, .killed))
+            }
+            driver.settle()
+            #expect(driver.pool.reload == nil)
+            #expect(driver.pool.slots.allSatisfy { $0.isReady && $0.generation == $0.worker?.generation })
+        }
+    }
+
+    @Test func aRestartThatWasAskedForDuringAReloadIsRefusedWhileTheReloadHasTheSlot() {
+        var driver = PoolDriver.ready(workers: 2)
+        driver.perform(.reload)
+        #expect(driver.perform(.restart(slot: 0)).outcome == .failed("worker 0 is being replaced already"))
+        driver.perform(.restart(slot: 1))
+        #expect(finishedReloads(driver.settle()) == [2])
+        #expect(driver.generations() == [2, 2])
+    }
+
+    @Test func commandsOnSlotsThatAreNotThereAreRefused() {
+        var driver = PoolDriver.ready(workers: 2)
+        for slot in [-1, 2, Int.min, Int.max] {
+            for command in [ControlCommand.restart(slot: slot), .kill(slot: slot), .drain(slot: slot)] {
+                #expect(driver.perform(command).outcome == .failed("there is no worker \(slot)"))
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// `ops-fixture` and clients under load, as tests use them.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+
+/// The fixture's server with its folder of switches.
+final class OperatedProgram {
+    let program: ChildProgram
+    let port: UInt16
+    private let folder: String
+    /// A copy of the fixture that a test may replace or remove.
+    private let copy: String?
+
+    /// - Parameter ownCopy: runs a copy of the fixture at a path of its own.
+    init(_ arguments: [String] = [], ownCopy: Bool = false) async throws {
+        folder = try temporaryPath()
+        mkdir(folder, 0o700)
+        copy = ownCopy ? folder + "/program" : nil
+        if let copy { try Self.copyFixture(to: copy) }
+        program = try ChildProgram(copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments)
+        let line = try await program.waitForLine("port ")
+        port = UInt16(line.split(separator: " ")[0].split(separator: ":").last ?? "") ?? 0
+        try await waitForLog("ready", "all workers are ready") { $0.contains("workers are ready") || $0.contains("worker is ready") }
+    }
+
+    deinit {
+        kill(-program.pid, SIGKILL)
+        for name in entries(folder) { unlink("\(folder)/\(name)") }
+        rmdir(folder)
+    }
+
+    func turnOn(_ name: String) { close(open("\(folder)/\(name)", O_CREAT | O_WRONLY, 0o600)) }
+    func turnOff(_ name: String) { unlink("\(folder)/\(name)") }
+
+    /// Puts something else at the program's path; nil: nothing.
+    func replaceProgram(with bytes: [UInt8]?) throws {
+        guard let copy else { return }
+        unlink(copy)
+        guard let bytes else { return }
+        let file = open(copy, O_CREAT | O_WRONLY, 0o755)
+        _ = write(file, bytes, bytes.count)
+        close(file)
+    }
+
+    func replaceProgram(withAnother product: String) throws {
+        guard let copy else { return }
+        unlink(copy)
+        symlink(product, copy)
+    }
+
+    var workers: [Int32] { program.children }
+
+    /// Which worker answers: task ID, process ID, generation.
+    func ask() throws -> (task: Int, pid: Int32, generation: Int) {
+        let words = try get("/", port: port).body.split(separator: " ")
+        guard words.count == 3 else { throw ClientError.strange(words.joined(separator: " ")) }
+        return (Int(words[0]) ?? -1, Int32(words[1]) ?? -1, Int(words[2]) ?? -1)
+    }
+
+    @discardableResult
+    func waitForLog(_ what: String, _ why: String = "", _ condition: (String) -> Bool) async throws -> String {
+        try await eventually("the log says: \(what) \(why)\n\(program.output)\n\(program.errors)") { condition(self.program.errors) }
+        return program.errors
+    }
+
+    func waitForLog(containing text: String, times: Int = 1) async throws {
+        try await waitForLog(text) { $0.split(separator: "\n").count { $0.contains(text) } >= times }
+    }
+
+    /// Ends it, which must succeed and leave nobody.
+    func end() async throws -> Bool {
+        program.send(.terminate)
+        let code = try await program.waitForExit(within: .seconds(40))
+        return code == 0 && program.groupSize == 0 && program.output.contains("outcome stopped")
+    }
+
+    private static func copyFixture(to path: String) throws {
+        let directory = CommandLine.arguments[0].contains(".xctest")
+            ? CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+            : ".build/debug"
+        guard system("cp '\(directory)/ops-fixture' '\(path)'") == 0 else { throw ClientError.strange("cp") }
+    }
+}
+
+/// Clients of a server, counting.
+final class ConstantLoad {
+    private let program: ChildProgram
+
+    init(on port: UInt16, keep: Int = 4, once: Int = 2) async throws {
+        program = try ChildProgram("ops-fixture", ["load", "port=\(port)", "keep=\(keep)", "once=\(once)"])
+        try await program.waitForLine("load runs")
+    }
+
+    /// - Returns: how many requests were answered, and what the others met with.
+    func stop() async throws -> (answers: Int, failures: Int, reasons: String) {
+        program.send(.terminate)
+        _ = try await program.waitForExit()
+        let words = program.output.split(separator: "\n").last?.split(separator: " ") ?? []
+        guard words.count == 4 else { throw NotInTime(description: "the load said \(program.output)") }
+        return (Int(words[1]) ?? -1, Int(words[3]) ?? -1, program.errors)
+    }
+}
+
+extension ClientError {
+    static func strange(_ text: String) -> NotInTime { NotInTime(description: text) }
+}

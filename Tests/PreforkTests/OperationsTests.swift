@@ -1,0 +1,172 @@
+// Reloads, scaling, recycling and hung workers, in real processes under load.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct OperationsTests {
+    @Test func reloadsUnderLoadLoseNothing() async throws {
+        let server = try await OperatedProgram(["workers=3"])
+        let old = Set(server.workers)
+        let before = server.program.openDescriptors
+        let load = try await ConstantLoad(on: server.port)
+        for round in 1...10 {
+            server.program.send(.hangUp)
+            try await server.waitForLog(containing: "reload: generation \(round + 1) serves")
+        }
+        let result = try await load.stop()
+        #expect(result.failures == 0 && result.answers > 100, "\(result)")
+        try await eventually("the old ones have ended") { server.workers.count == 3 }
+        #expect(old.isDisjoint(with: server.workers))
+        #expect(server.program.openDescriptors == before)
+        #expect(try server.ask().generation == 11)
+        #expect(try await server.end())
+    }
+
+    @Test func aBrokenGenerationIsGivenUpAndTheOldOneServesOn() async throws {
+        let server = try await OperatedProgram(["workers=3"])
+        let old = Set(server.workers)
+        let load = try await ConstantLoad(on: server.port)
+        server.turnOn("crash-worker")
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "reload to generation 2 aborted, 3 of 3 old workers stay")
+        server.turnOff("crash-worker")
+        try await eventually("the old ones are alone") { Set(server.workers) == old }
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "reload: generation 3 serves")
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        #expect(try await server.end())
+    }
+
+    @Test func aGenerationThatHangsIsGivenUpAfterTheBootTimeout() async throws {
+        let server = try await OperatedProgram(["workers=2", "boot=1000"])
+        let old = Set(server.workers)
+        server.turnOn("hang-worker")
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "aborted, 2 of 2 old workers stay")
+        #expect(server.program.errors.contains("it was not ready within the boot timeout"))
+        try await eventually("the new one was reaped") { Set(server.workers) == old }
+        #expect(old.contains(try server.ask().pid))
+        #expect(try await server.end())
+    }
+
+    @Test func aHookThatThrowsRefusesTheReload() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        let old = Set(server.workers)
+        server.turnOn("refuse")
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "reload refused, all workers stay: Refusal()")
+        #expect(Set(server.workers) == old)
+        server.turnOff("refuse")
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
+        #expect(try await server.end())
+    }
+
+    @Test func aStopDuringAReloadThatHangsEndsEverybody() async throws {
+        let server = try await OperatedProgram(["workers=2", "drain=500"])
+        server.turnOn("hang-worker")
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "its replacement started")
+        #expect(try await server.end())
+    }
+
+    @Test func oneMoreAndOneLessUnderLoadLoseNothing() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        let before = server.program.openDescriptors
+        let load = try await ConstantLoad(on: server.port)
+        for signal in [Signal.terminalInput, .terminalInput, .terminalOutput, .terminalOutput, .terminalOutput] {
+            let count = server.program.errors.split(separator: "\n").count { $0.contains("workers instead of") }
+            server.program.send(signal)
+            try await server.waitForLog(containing: "workers instead of", times: count + 1)
+        }
+        server.program.send(.terminalOutput)
+        try await server.waitForLog(containing: "not done: 0 is not within 1...10000 workers")
+        try await eventually("one is left") { server.workers.count == 1 }
+        server.program.send(.terminalInput)
+        try await eventually("and two again") { server.workers.count == 2 }
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        #expect(server.program.openDescriptors == before)
+        #expect(try await server.end())
+    }
+
+    @Test(arguments: ["requests=200", "lifetime=150"]) func recyclingUnderLoadLosesNothing(limit: String) async throws {
+        let server = try await OperatedProgram(["workers=2", limit])
+        let load = try await ConstantLoad(on: server.port)
+        try await server.waitForLog(containing: "is recycled", times: 4)
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        #expect(!server.program.errors.contains("restart"), "recycled is not restarted")
+        #expect(try await server.end())
+    }
+
+    @Test func aWorkerThatHasEatenTooMuchIsRecycled() async throws {
+        let server = try await OperatedProgram(["workers=1", "memory=150"])
+        let old = server.workers[0]
+        #expect(try get("/eat/20", port: server.port).body == "done")
+        #expect(try server.ask().pid == old)
+        #expect(try get("/eat/200", port: server.port).body == "done")
+        try await server.waitForLog(containing: "its share of memory is used up")
+        try await eventually("another one serves") { try server.ask().pid != old }
+        #expect(try await server.end())
+    }
+
+    @Test func aStoppedWorkerIsFoundAndReplaced() async throws {
+        let server = try await OperatedProgram(["workers=2", "soft=300", "grace=300"])
+        let victim = server.workers[0]
+        kill(victim, SIGSTOP)
+        try await server.waitForLog(containing: "(pid \(victim)) gets SIGKILL: hung")
+        #expect(server.program.errors.split(separator: "\n").count { $0.contains("is hung") } == 1)
+        #expect(server.program.output.contains("onHang"))
+        try await eventually("a successor") { server.workers.count == 2 && !server.workers.contains(victim) }
+        #expect(try await server.end())
+    }
+
+    @Test func aWorkerThatBlocksIsDumpedAndKilled() async throws {
+        let server = try await OperatedProgram(["workers=1", "soft=300", "grace=300"])
+        let victim = server.workers[0]
+        let client = try Client(port: server.port)
+        try client.send("GET /block/60000 HTTP/1.1\r\n\r\n")
+        try await server.waitForLog(containing: "(pid \(victim)) gets SIGKILL: hung")
+        let lines = server.program.errors.split(separator: "\n").map(String.init)
+        let hung = try #require(lines.firstIndex { $0.contains("is hung") })
+        #expect(lines[hung + 1].contains("nanosleep"), "\(lines[hung...])")
+        try await eventually("another one serves") { try server.ask().pid != victim }
+        #expect(try await server.end())
+    }
+
+    @Test func whoSaysThatItWillBeSilentIsLeftAlone() async throws {
+        let server = try await OperatedProgram(["workers=1", "soft=300", "grace=300"])
+        let worker = server.workers[0]
+        #expect(try get("/extend/1500/1400", port: server.port).body == "done")
+        #expect(try server.ask().pid == worker)
+        #expect(!server.program.errors.contains("hung"))
+        #expect(try await server.end())
+    }
+
+    @Test func aSupervisorThatWasStoppedItselfKillsNobody() async throws {
+        let server = try await OperatedProgram(["workers=2", "soft=400", "grace=200"])
+        let old = Set(server.workers)
+        kill(-server.program.pid, SIGSTOP)
+        usleep(2_500_000)
+        kill(-server.program.pid, SIGCONT)
+        try await server.waitForLog(containing: "nothing ran here for")
+        for _ in 0..<20 { #expect(old.contains(try server.ask().pid)) }
+        #expect(Set(server.workers) == old && !server.program.errors.contains("is hung"))
+        #expect(try await server.end())
+    }
+
+    @Test func aRequestInHandIsFinishedByTheWorkerThatLeaves() async throws {
+        let server = try await OperatedProgram(["workers=1"])
+        let client = try Client(port: server.port)
+        try client.send("GET /slow/1000 HTTP/1.1\r\n\r\n")
+        try await eventually("it has begun") { try server.ask().task == 0 }
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
+        #expect(try client.response().body == "done")
+        #expect(try await server.end())
+    }
+}

@@ -1,0 +1,172 @@
+// The supervisor re-executes itself, and goes back when that was no good idea.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct UpgradeTests {
+    @Test func upgradesUnderLoadKeepProcessListenerAndStoreAndLoseNothing() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        let old = Set(server.workers)
+        #expect(try get("/count", port: server.port).body == "1")
+        let before = server.program.openDescriptors
+        let load = try await ConstantLoad(on: server.port)
+        for round in 1...3 {
+            server.program.send(.user2)
+            try await server.waitForLog(containing: "reload: generation \(round + 1) serves")
+        }
+        let result = try await load.stop()
+        #expect(result.failures == 0 && result.answers > 50, "\(result)")
+        try await eventually("the old ones have ended") { server.workers.count == 2 }
+        #expect(old.isDisjoint(with: server.workers))
+        #expect(try get("/count", port: server.port).body == "2", "the store is the same")
+        #expect(server.program.openDescriptors == before)
+        #expect(server.program.output.split(separator: "\n").count { $0.hasSuffix("pid \(server.program.pid)") } == 4)
+        #expect(try await server.end())
+    }
+
+    private enum NewProgram: CaseIterable {
+        case missing, garbage, empty, another, crashing, ending, hanging
+    }
+
+    /// Nothing has changed, and the next upgrade, with the program repaired, succeeds.
+    @Test(arguments: NewProgram.allCases) private func aProgramThatDoesNotStartIsRefused(new: NewProgram) async throws {
+        let server = try await OperatedProgram(["workers=2", "boot=1500"], ownCopy: true)
+        let old = Set(server.workers)
+        let before = server.program.openDescriptors
+        let load = try await ConstantLoad(on: server.port, keep: 2, once: 1)
+        switch new {
+        case .missing: try server.replaceProgram(with: nil)
+        case .garbage: try server.replaceProgram(with: [0x7F, 0x45, 0x4C, 0x46, 9, 9, 9, 9, 0, 1, 2, 3])
+        case .empty: try server.replaceProgram(with: [])
+        // It starts and ends well, but it is no server.
+        case .another: try server.replaceProgram(withAnother: "/bin/true")
+        case .crashing: server.turnOn("crash-start")
+        case .ending: server.turnOn("end-start")
+        case .hanging: server.turnOn("hang-start")
+        }
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "upgrade refused, nothing has changed")
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        try await eventually("only the old ones") { Set(server.workers) == old }
+        #expect(server.program.openDescriptors == before)
+        #expect(try await server.end())
+    }
+
+    @Test func aTrialThatIsKilledChangesNothing() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        let old = Set(server.workers)
+        server.turnOn("hang-start")
+        server.program.send(.user2)
+        try await eventually("the trial") { server.workers.count == 3 }
+        let trial = server.workers.first { !old.contains($0) }!
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "not done: an upgrade is under way")
+        kill(trial, SIGKILL)
+        try await server.waitForLog(containing: "its trial killed by SIGKILL")
+        #expect(old.contains(try server.ask().pid))
+        server.turnOff("hang-start")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
+        #expect(try await server.end())
+    }
+
+    @Test func aStopDuringATrialThatHangsLeavesNobody() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        server.turnOn("hang-start")
+        server.program.send(.user2)
+        try await eventually("the trial") { server.workers.count == 3 }
+        #expect(try await server.end())
+    }
+
+    @Test(arguments: ["crash-worker", "hang-worker"])
+    func aProgramWhoseWorkersDoNotComeUpIsGoneBackFrom(trouble: String) async throws {
+        let server = try await OperatedProgram(["workers=2", "boot=1500"])
+        let old = Set(server.workers)
+        let before = server.program.openDescriptors
+        #expect(try get("/count", port: server.port).body == "1")
+        let load = try await ConstantLoad(on: server.port)
+        server.turnOn(trouble)
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "upgrade failed: this process becomes the program before again")
+        try await server.waitForLog(containing: "goes on with", times: 2)
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        try await eventually("only the old ones: \(old) \(server.workers)") { Set(server.workers) == old }
+        #expect(old.contains(try server.ask().pid))
+        #expect(try get("/count", port: server.port).body == "2")
+        try await eventually("no descriptor more than \(before)") { server.program.openDescriptors == before }
+        server.turnOff(trouble)
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "serves, after")
+        try await eventually("new ones") { old.isDisjoint(with: server.workers) && server.workers.count == 2 }
+        #expect(try await server.end())
+    }
+
+    @Test func aProgramThatRefusesToReplaceTheWorkersIsGoneBackFrom() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        let old = Set(server.workers)
+        let before = server.program.openDescriptors
+        server.turnOn("refuse")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "upgrade failed: this process becomes the program before again")
+        try await server.waitForLog(containing: "goes on with", times: 2)
+        #expect(old.contains(try server.ask().pid))
+        try await eventually("no descriptor more than \(before)") { server.program.openDescriptors == before }
+        #expect(Set(server.workers) == old)
+        #expect(try await server.end())
+    }
+
+    @Test func aStopWhileTheNewWorkersComeUpIsAStop() async throws {
+        let server = try await OperatedProgram(["workers=2", "drain=500"])
+        server.turnOn("hang-worker")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "its replacement started")
+        #expect(try await server.end())
+        #expect(!server.program.errors.contains("becomes the program before"))
+    }
+
+    @Test func afterTheProgramFileIsGoneTheWayBackStillWorks() async throws {
+        let server = try await OperatedProgram(["workers=2", "boot=1500"], ownCopy: true)
+        let old = Set(server.workers)
+        server.turnOn("hang-worker")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "its replacement started")
+        try server.replaceProgram(with: nil)
+        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await eventually("only the old ones") { Set(server.workers) == old }
+        #expect(old.contains(try server.ask().pid))
+        #expect(try await server.end())
+    }
+
+    @Test func aScaledPoolLosesNothingByAnUpgrade() async throws {
+        let server = try await OperatedProgram(["workers=1", "drain=3000"])
+        for count in 1...2 {
+            // Two signals of one kind at the same time are one.
+            server.program.send(.terminalInput)
+            try await server.waitForLog(containing: "workers instead of", times: count)
+        }
+        try await eventually("three serve") { Set(try (0..<9).map { _ in try server.ask().pid }).count == 3 }
+        let load = try await ConstantLoad(on: server.port)
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
+        try await eventually("the old ones have ended") { server.workers.count == 1 }
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        #expect(!server.program.errors.contains("SIGKILL"))
+        #expect(try await server.end())
+    }
+
+    @Test func aSupervisorKilledInTheMiddleOfAnUpgradeTakesEverybodyAlong() async throws {
+        for delay in 0..<12 {
+            let server = try await OperatedProgram(["workers=2"])
+            server.program.send(.user2)
+            usleep(UInt32(delay) * 6_000)
+            server.program.send(.kill)
+            #expect(try await server.program.waitForExit() == -SIGKILL)
+            try await eventually("nobody is left") { server.program.groupSize == 0 }
+        }
+    }
+}
