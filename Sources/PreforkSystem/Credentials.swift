@@ -56,6 +56,7 @@ package enum Credentials {
 
     /// chroot(2) with the two chdir(2) without which it holds nobody: into the directory, and to the new root.
     package static func changeRoot(to directory: String) throws(SystemError) {
+        cprefork_learn_thread_numbers()
         try systemCall("chdir", on: directory) { chdir(directory) }
         try systemCall("chroot", on: directory) { cprefork_chroot(".") }
         try systemCall("chdir", on: "/ in \(directory)") { chdir("/") }

@@ -24,6 +24,7 @@ package func threadCount() -> Int {
 /// Output buffered in stdio is written first, or both sides would write it (redis #439, spdlog #2920).
 package func forkProcess() throws(SystemError) -> ForkSide {
     cprefork_flush_stdio()
+    cprefork_learn_thread_numbers()
     let pid = try systemCall("fork") { fork() }
     return pid == 0 ? .child : .parent(child: pid)
 }

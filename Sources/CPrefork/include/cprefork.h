@@ -200,7 +200,15 @@ void cprefork_set_thread_loop(void *_Nullable loop);
 /// after a fork some of the words hold the parent's ID and others, used for the first time, the child's. A lock that is
 /// taken by one and released by another ends the process ("Call to unlock Mutex on a thread which hasn't acquired the
 /// lock"), and so does one that two threads of the child wait for (Swift 6.3.1).
+///
+/// Where cprefork_learn_thread_numbers() has found the words this is exact. In a stripped file they are guessed by what
+/// they hold, if `before` is large enough to be nothing else: not in a container, where it is 1.
 void cprefork_renumber_thread(int before);
+
+/// Finds those words by the symbol tables of the program and its libraries, once: later calls return at once. For a
+/// process with one thread, before it forks, and before a chroot(2) that hides the files. A file that cannot be read,
+/// has no symbols or makes no sense is left out.
+void cprefork_learn_thread_numbers(void);
 
 #pragma clang assume_nonnull end
 #endif

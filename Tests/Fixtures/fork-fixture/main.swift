@@ -24,5 +24,6 @@ runScenario(of: [
     "lock-owner-dies": lockOwnerDiesScenario,
     "lock-not-recovered": lockNotRecoveredScenario,
     "lock-owner-stopped": lockOwnerStoppedScenario,
+    "contend": contendScenario,
     "out-of-memory": outOfMemoryScenario,
 ])

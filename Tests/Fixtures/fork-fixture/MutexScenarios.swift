@@ -1,0 +1,35 @@
+// Swift's Mutex, used before the fork and wanted by several threads after it.
+
+import Prefork
+import PreforkFixtureSupport
+import PreforkSystem
+import Synchronization
+
+private let counter = Mutex(0)
+private let rounds = 5_000
+private let turns = 200
+
+/// Workers, and a child of each worker, whose main thread and another one want the same lock all the time. Only the main
+/// thread's copies of its ID are inherited.
+func contendScenario(_ arguments: [String]) throws {
+    counter.withLock { $0 = 1 }
+    say("supervisor has process ID \(getpid())")
+    let runtime = ForkRuntime(workers: .count(2))
+    let summary = try runtime.run { worker in
+        join(try child { try contend("child of \(worker.taskID)") })
+        try contend("worker \(worker.taskID)")
+    }
+    say("outcome \(summary.outcome)")
+}
+
+private func contend(_ name: String) throws {
+    try startThread { count() }
+    count()
+    until { counter.withLock { $0 } >= 1 + 2 * rounds * turns }
+    say("\(name) counted \(counter.withLock { $0 })")
+}
+
+/// Holds the lock for as long as it is free, so that the other one mostly has to wait in the kernel.
+private func count() {
+    for _ in 0..<rounds { counter.withLock { count in for _ in 0..<turns { count += 1 } } }
+}

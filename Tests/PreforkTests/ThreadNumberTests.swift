@@ -1,0 +1,42 @@
+// Swift's Mutex notes thread IDs in each object file; a fork makes the notes of the thread that forked wrong.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+/// Whether this process may make a PID namespace, in which a supervisor has process ID 1, as in a container.
+private let canUnshare = system("unshare --pid --fork --mount-proc true 2>/dev/null") == 0
+private let unshare = "exec unshare --pid --fork --kill-child --mount-proc \"$0\" \"$@\""
+private let needsNamespace: ConditionTrait = .enabled(if: canUnshare, "no right to make a PID namespace")
+
+@Suite(.timeLimit(.minutes(2))) struct ThreadNumberTests {
+    @Test func threadsOfWorkersAndOfTheirChildrenContendForALock() async throws {
+        try await contend(preparation: nil)
+    }
+
+    @Test(needsNamespace) func theyDoSoBelowASupervisorThatIsProcessOne() async throws {
+        try await contend(preparation: unshare)
+    }
+
+    @Test(needsNamespace) func soDoManagedChildrenOfProcessOneAndTheirChildren() async throws {
+        let program = try ChildProgram("manager-fixture", ["locks"], preparation: unshare)
+        #expect(try await program.waitForExit(within: .seconds(60)) == 0, "\(program.errors)")
+        let lines = program.output.split(separator: "\n")
+        #expect(lines.filter { $0.hasPrefix("counted") } == ["counted 1200001", "counted 1200001"], "\(program.errors)")
+        #expect(lines.last == "exit child 1 exited with code 0")
+    }
+
+    private func contend(preparation: String?, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        let program = try ChildProgram("fork-fixture", ["contend"], preparation: preparation)
+        #expect(
+            try await program.waitForExit(within: .seconds(90)) == 0, "\(program.output)\(program.errors)",
+            sourceLocation: sourceLocation)
+        let lines = program.output.split(separator: "\n")
+        #expect(lines.contains("supervisor has process ID 1") == (preparation != nil), sourceLocation: sourceLocation)
+        let names = ["child of 0", "child of 1", "worker 0", "worker 1"]
+        #expect(
+            lines.filter { $0.contains(" counted ") }.sorted() == names.map { "\($0) counted 2000001" },
+            "\(program.errors)", sourceLocation: sourceLocation)
+    }
+}
