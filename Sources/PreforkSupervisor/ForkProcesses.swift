@@ -32,7 +32,9 @@ public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(Supervis
     } catch {
         throw SupervisorError(.badSettings("\(error)"))
     }
-    switch try Supervisor(SupervisorConfiguration(settings)).run() {
+    let supervisor = try Supervisor(SupervisorConfiguration(settings))
+    supervisor.warnOfUnknownVariables()
+    switch try supervisor.run() {
     case .worker(let seat):
         // From here on the program's own code runs: nobody else will say when it is ready.
         seat.markReady()

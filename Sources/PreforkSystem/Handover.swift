@@ -28,7 +28,7 @@ package struct HandoverItem: Equatable, Sendable {
 /// memory file, whose number is in the environment. The new image makes its listeners and stores by the same calls as
 /// ever, and each finds its predecessor's descriptor by what it is asked to be.
 package enum Handover {
-    static let variable = "PREFORK_HANDOVER"
+    package static let variable = "PREFORK_HANDOVER"
 
     private struct State {
         var received: [HandoverItem]?
