@@ -47,6 +47,12 @@ do {
     }
 } catch let error as UsageError {
     fail(error.text, code: 64)
+} catch let error as EnvironmentSettingsError {
+    fail("\(error)", code: 64)
+} catch let error as SupervisorError {
+    // Settings that make no sense are bad usage, too: a service manager need not try again.
+    if case .badSettings = error.code { fail("\(error)", code: 64) }
+    fail("\(error)", code: 75)
 } catch {
     fail("\(error)", code: 75)
 }
