@@ -16,7 +16,7 @@ import PreforkSystem
 /// ```
 ///
 /// Signals to the supervisor: SIGTERM and SIGQUIT stop gracefully, SIGINT quickly, a second SIGINT kills; SIGHUP is a
-/// rolling reload, SIGTTIN and SIGTTOU one worker more or less.
+/// rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR1 reopens the log, SIGUSR2 is an upgrade in place.
 /// Workers end with the supervisor, however it ends.
 public struct ForkRuntime: Sendable {
     /// When a worker counts as ready.
@@ -65,7 +65,14 @@ public struct ForkRuntime: Sendable {
     }
 
     /// The settings in force: `settings` and what the environment changes. What `--print-config` of a program should
-    /// print is `EnvironmentSettings.text(of:)` of them.
+    /// print is `EnvironmentSettings.text(of:)` of them:
+    ///
+    /// ```swift
+    /// if CommandLine.arguments.contains("--print-config") {
+    ///     print(EnvironmentSettings.text(of: try runtime.effectiveSettings()))
+    ///     exit(0)
+    /// }
+    /// ```
     ///
     /// - Throws: `EnvironmentSettingsError` with every variable that makes no sense.
     public func effectiveSettings() throws(EnvironmentSettingsError) -> RuntimeSettings {
@@ -106,6 +113,7 @@ public struct ForkRuntime: Sendable {
         }
         configuration.log = log
         let supervisor = try Supervisor(configuration, beside: manager.beside(log: log))
+        supervisor.warnOfUnknownVariables()
         EventLoop.warmUp()
         switch try supervisor.run() {
         case .supervisor(let summary): return summary

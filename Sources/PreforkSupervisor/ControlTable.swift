@@ -102,7 +102,8 @@ package enum ControlTable {
         let cells = [columns.map(\.name)] + rows.map { row in columns.map { $0.value(row) } }
         let widths = columns.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
         return cells.map { row in
-            let line = columns.indices.map { column in
+            // The last column's empty cell leaves no spaces behind.
+            let line = columns.indices.dropLast(row.last == "" ? 1 : 0).map { column in
                 let gap = String(repeating: " ", count: widths[column] - row[column].count)
                 guard columns[column].isText else { return gap + row[column] }
                 // Without spaces at the end of a line.

@@ -65,7 +65,8 @@ extension EnvironmentSettings {
     /// Variables that begin with `PREFORK_` and are none of the options: perhaps misspelt. To be logged, not refused: a
     /// program may have some of its own.
     public static func unknownNames(in environment: [String: String]) -> [String] {
-        let known = Set(options.map(\.name))
+        // What an image that is replaced leaves to its successor is no setting.
+        let known = Set(options.map(\.name) + [Handover.variable])
         return environment.keys.filter { $0.hasPrefix("PREFORK_") && !known.contains($0) }.sorted()
     }
 }

@@ -37,7 +37,9 @@ public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(Supervis
     }
     // Whatever loop the program has, it gives no signs of life that anybody would see.
     settings.heartbeat = nil
-    switch try Supervisor(SupervisorConfiguration(settings)).run() {
+    let supervisor = try Supervisor(SupervisorConfiguration(settings))
+    supervisor.warnOfUnknownVariables()
+    switch try supervisor.run() {
     case .worker(let seat):
         // From here on the program's own code runs: nobody else will say when it is ready.
         seat.markReady()

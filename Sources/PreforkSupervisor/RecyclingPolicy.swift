@@ -33,6 +33,9 @@ public struct RecyclingPolicy: Equatable, Sendable {
         self.atOnce = max(1, atOnce)
     }
 
+    /// Nobody is ever recycled.
+    var isOff: Bool { requests == nil && lifetime == nil && memory == nil }
+
     /// Whether somebody has to look at the workers; a lifetime needs a deadline only.
     var needsSamples: Bool { requests != nil || memory != nil }
 
@@ -57,7 +60,7 @@ extension Pool {
 
     /// Begins with as many as may go now, those with the lowest task IDs first. Not during a reload, which replaces all.
     mutating func startRecycling(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        guard phase == .running, reload == nil, !lives.isEmpty else { return }
+        guard !settings.recycling.isOff, phase == .running, reload == nil else { return }
         var begun = false
         var inHand = recyclingInHand
         for index in slots.indices where inHand < settings.recycling.atOnce {

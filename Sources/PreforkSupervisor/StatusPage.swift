@@ -57,8 +57,8 @@ enum StatusPage {
           thead { display: none; }
           tr { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; margin-bottom: .5rem;
             padding: .4rem .75rem; display: grid; grid-template-columns: 1fr 1fr; gap: 0 1rem; }
-          td { padding: .1rem 0; display: flex; justify-content: space-between; text-align: left; min-width: 0; }
-          td::before { content: attr(data-name); color: var(--soft); font-size: .85rem; }
+          td { padding: .1rem 0; display: flex; align-items: center; text-align: left; min-width: 0; }
+          td::before { content: attr(data-name); color: var(--soft); font-size: .85rem; margin-right: auto; }
           td.exit { grid-column: 1 / -1; gap: 1rem; }
           td.exit:empty { display: none; }
         }
@@ -100,9 +100,11 @@ enum StatusPage {
         const rate = n => n == null ? "–" : n >= 100 ? String(Math.round(n)) : n.toFixed(1);
         const share = n => n == null ? "–" : Math.round(100 * n) + " %";
 
+        const keyOf = worker => worker.slot + ":" + worker.pid;
+
         // Rates come from two looks at the same process; its own age tells the time between them.
         function rates(worker) {
-          const old = before && worker.pid != null && before.get(worker.pid);
+          const old = before && worker.pid != null && before.get(keyOf(worker));
           const span = old ? worker.uptime - old.uptime : 0;
           if (!(span > 0)) return {};
           const per = name => worker[name] == null || old[name] == null ? null : (worker[name] - old[name]) / span;
@@ -114,7 +116,7 @@ enum StatusPage {
             worker.state, worker.pid == null ? "–" : time(worker.uptime), rate(rates.requests), worker.connections,
             share(rates.busy), share(rates.cpu), size(worker.rss), worker.restarts, last ? last.status : ""];
           cells.forEach((text, index) => {
-            const cell = element("td", text, index === 3 ? grades[text] || "" : index === 11 ? "left exit" : "");
+            const cell = element("td", text, index === 3 ? "left " + (grades[text] || "") : index === 11 ? "left exit" : "");
             cell.dataset.name = columns[index];
             if (index === 7 && rates.busy != null) {
               const bar = element("span", undefined, "bar"), fill = element("i");
@@ -144,7 +146,7 @@ enum StatusPage {
             fact(size(sum(entry => entry[0].rss)), "resident, shared counted twice"),
             fact(status.generation, "generation"),
             fact(status.restarts + " / " + status.restartLimit, "restarts"),
-            fact(time(status.uptime), "uptime of " + status.supervisor)];
+            fact(time(status.uptime), "uptime, pid " + status.supervisor)];
           if (status.reload) {
             const reload = status.reload, state = { done: "good", running: "warn", aborted: "bad" }[reload.state];
             facts.push(fact(reload.replaced + " / " + reload.total,
@@ -154,7 +156,7 @@ enum StatusPage {
           at("workers").replaceChildren(...all.map(entry => row(entry[0], entry[1])));
           at("listeners").replaceChildren(...listeners.map(listener =>
             fact((listener.waiting ?? "–") + " / " + (listener.limit ?? "–"), "waiting at " + listener.address)));
-          before = new Map(status.workers.filter(worker => worker.pid != null).map(worker => [worker.pid, worker]));
+          before = new Map(status.workers.filter(worker => worker.pid != null).map(worker => [keyOf(worker), worker]));
         }
         function look() {
           return fetch("status.json", { cache: "no-store", signal: AbortSignal.timeout(5000) })
@@ -174,7 +176,7 @@ enum StatusPage {
             });
         }
         let seen = Date.now();
-        columns.forEach((name, index) => at("head").append(element("th", name, index === 11 ? "left" : "")));
+        columns.forEach((name, index) => at("head").append(element("th", name, [3, 11].includes(index) ? "left" : "")));
         // The next look begins a second after the last one ended: a slow supervisor is not asked more and more.
         function repeat() {
           const again = () => setTimeout(repeat, 1000);

@@ -56,8 +56,9 @@ final class SupervisorHost {
     var nextLook: MonotonicInstant? { watchdog?.nextLook }
 
     /// Feeds the watchdog, if it is time and enough workers are ready.
-    func look(readyWorkers: Int, at now: MonotonicInstant) {
-        if watchdog?.isDue(readyWorkers: readyWorkers, at: now) == true { notify(.watchdog) }
+    func look(readyWorkers: @autoclosure () -> Int, at now: @autoclosure () -> MonotonicInstant) {
+        guard watchdog != nil else { return }
+        if watchdog?.isDue(readyWorkers: readyWorkers(), at: now()) == true { notify(.watchdog) }
     }
 
     /// Says it to the service manager, if there is one. That nobody listens there is no reason to stop.

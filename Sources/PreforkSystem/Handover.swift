@@ -28,7 +28,7 @@ package struct HandoverItem: Equatable, Sendable {
 /// memory file, whose number is in the environment. The new image makes its listeners and stores by the same calls as
 /// ever, and each finds its predecessor's descriptor by what it is asked to be.
 package enum Handover {
-    static let variable = "PREFORK_HANDOVER"
+    package static let variable = "PREFORK_HANDOVER"
 
     /// How a trial ends that has come as far as it is to come. Not 0: a program that ends well before it serves, a
     /// wrong one or one that only says how it is used, must not become this process.

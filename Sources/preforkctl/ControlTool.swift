@@ -1,4 +1,4 @@
-// One invocation: from words to an order, from the answer to text and an exit code.
+// One invocation: from words to an action, from the answer to text and an exit code.
 
 import PreforkSupervisor
 import PreforkSystem
@@ -16,15 +16,9 @@ enum ExitCode: Int32 {
 enum ControlTool {
     static func run(_ arguments: [String]) -> ExitCode {
         do {
-            let order = try Order(arguments, environment: CurrentProcess.environment("PREFORK_CONTROL"))
-            switch order.action {
-            case .print(let text): Output.write(text)
-            case .top: try follow(order.socket)
-            case .status: try showStatus(order.socket)
-            case .request(let request, let show): try ask(order.socket, request, show)
-            }
+            try perform(arguments)
             return .done
-        } catch let error as UsageError {
+        } catch let error as ToolUsageError {
             Output.complain("\(error.text)\nTry 'preforkctl --help'.")
             return .usage
         } catch ControlClientError.refused(let reason) {
@@ -36,68 +30,64 @@ enum ControlTool {
         }
     }
 
-    private static func ask(_ socket: String, _ request: JSONValue, _ show: Order.Show) throws {
-        let connection = try ControlClient(socket)
-        let answer: JSONValue
-        do {
-            answer = try connection.ask(request)
-        } catch ControlClientError.closedWithoutAnswer
-        where request["command"] == .string("upgrade") && request["wait"] == .bool(true) {
-            // The program was replaced under its process ID; what came of it is known to the new one.
-            return Output.write(try Upgrade.result(socket))
+    private static func perform(_ arguments: [String]) throws {
+        var words = ToolWords(arguments)
+        let given = try words.value("--socket") ?? CurrentProcess.environment("PREFORK_CONTROL")
+        if words.flag("--help") || words.flag("-h") || arguments.isEmpty { return Output.write(Help.text) }
+        let name = try words.next("a command")
+        if name == "completion" { return Output.write(try Completion.script(try words.next("bash, zsh or fish"))) }
+        guard let command = (Command.watching + Command.controlling).first(where: { $0.name == name }) else {
+            throw ToolUsageError("unknown command '\(name)'")
         }
+        var watch: SourceWatch?
+        if case .watch = command.show { watch = try SourceWatch(&words) }
+        var members: [JSONValue.Member] = []
+        for part in command.parts { if let member = try part.read(&words) { members.append(member) } }
+        try words.finish()
+        guard let socket = given, !socket.isEmpty else {
+            throw ToolUsageError("where is the supervisor? Give --socket PATH or set PREFORK_CONTROL")
+        }
+        try watch?.run(socket) { Output.write("preforkctl: \($0)") }
+        try ask(socket, name, members, command.show)
+    }
+
+    private static func ask(
+        _ socket: String, _ name: String, _ members: [JSONValue.Member], _ show: Command.Show
+    ) throws {
+        let isJSON = members.contains { $0.name == "json" }
+        let isWaiting = members.contains { $0.name == "wait" }
+        func answer() throws -> JSONValue {
+            try ControlClient(socket).ask(.order(name, members.filter { $0.name != "json" }))
+        }
+        func json(_ key: String) throws -> String { String(decoding: (try answer()[key] ?? .null).text, as: UTF8.self) }
         switch show {
-        case .message: Output.write(answer["message"]?.string ?? "done")
-        case .text(let name): Output.write(answer[name]?.string ?? "", end: "")
-        case .json(let name): Output.write(String(decoding: (answer[name] ?? answer).text, as: UTF8.self))
-        case .rows(let name, let columns):
-            Output.write(ControlTable.rows(answer[name]?.array ?? [], columns, paint: Output.coloured))
+        case .top: try showStatus(socket, every: .seconds(1), times: .max)
+        case .status where !isJSON: try showStatus(socket, every: .milliseconds(300), times: 2)
+        case .status: Output.write(try json("status"))
+        case .rows(let key, _) where isJSON: Output.write(try json(key))
+        case .rows(let key, let columns):
+            Output.write(ControlTable.rows(try answer()[key]?.array ?? [], columns, paint: Output.coloured))
+        case .text(let key): Output.write(try answer()[key]?.string ?? "", end: "")
+        case .upgrade where isWaiting:
+            Output.write(try ControlClient.upgrade(socket, to: members.first { $0.name == "path" }?.value.string))
+        case .message, .upgrade, .watch: Output.write(try answer()["message"]?.string ?? "done")
         }
     }
 
-    private static let detailed = JSONValue.order("status", [.init("detailed", .bool(true))])
-
-    private static func showStatus(_ socket: String) throws {
-        let client = try ControlClient(socket)
-        let before = try client.ask(detailed)["status"] ?? .null
-        pause(.milliseconds(300))
-        let status = try client.ask(detailed)["status"] ?? .null
-        Output.write(ControlTable.status(status, before: before, paint: Output.coloured))
-    }
-
-    /// Shows the status again and again, until somebody ends it or the supervisor does.
-    private static func follow(_ socket: String) throws {
+    /// The status; for `top` again and again, until somebody ends it or the supervisor does. Rates need two looks.
+    private static func showStatus(_ socket: String, every interval: Duration, times: Int) throws {
         let client = try ControlClient(socket)
         var before = JSONValue.null
-        while true {
-            let status = try client.ask(detailed)["status"] ?? .null
+        for time in 1...times {
+            let status = try client.ask(.order("status", [.init("detailed", .bool(true))]))["status"] ?? .null
             let screen = ControlTable.status(status, before: before, paint: Output.coloured)
-            Output.write(Output.isTerminal ? "\u{1B}[H\u{1B}[J" + screen : screen + "\n")
-            before = status
-            pause(.seconds(1))
-        }
-    }
-}
-
-func pause(_ duration: Duration) {
-    _ = try? Polling.waitUntilReadable([], until: .now + duration)
-}
-
-enum Upgrade {
-    /// Waits until the new program answers and has rolled its workers in, or has not.
-    static func result(_ socket: String) throws -> String {
-        let end = MonotonicInstant.now + .seconds(120)
-        while .now < end {
-            pause(.milliseconds(200))
-            guard let answer = try? ControlClient(socket).ask(.order("status")), let status = answer["status"],
-                status["phase"] == .string("running"), status["reload"]?["state"] != .string("running")
-            else { continue }
-            if status["reload"]?["state"] == .string("aborted") {
-                let reason = status["reload"]?["reason"]?.string ?? "no reason given"
-                throw ControlClientError.refused("upgrade rolled back: \(reason)")
+            if times == .max {
+                Output.write(Output.isTerminal ? "\u{1B}[H\u{1B}[J" + screen : screen + "\n")
+            } else if time == times {
+                return Output.write(screen)
             }
-            return "upgraded, generation \(status["generation"]?.integer ?? 0)"
+            before = status
+            _ = try Polling.waitUntilReadable([], until: .now + interval)
         }
-        throw ControlClientError.refused("the upgrade has come to no end within 120 s")
     }
 }

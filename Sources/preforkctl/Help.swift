@@ -1,80 +1,81 @@
 // What the tool says of itself.
 
+import PreforkSupervisor
+
 enum Help {
-    static let text = """
+    static var text: String {
+        """
         Usage: preforkctl [--socket PATH] COMMAND
 
         Watches and controls a running Prefork supervisor over its control socket.
 
         Watching:
-          status [--json]       the pool and its workers; rates are those of 0.3 s
-          top                   the same, every second
-          workers [--json]      each worker
-          listeners [--json]    where connections are accepted, and how many wait
-          config [--json]       every setting in force
-          crashes [--json]      the last 100 ends of workers, oldest first
-          metrics               Prometheus text
+        \(lines(Command.watching))
 
         Controlling:
-          reload [--wait]       new workers for old ones, the next only when one is ready; when a
-                                new one fails, the old ones stay and the reload is aborted
-          scale N | +N | -N     how many workers there are to be [--wait]
-          restart SLOT          a new worker for one slot, ready before the old one goes [--wait]
-          drain SLOT            a worker finishes what it has and ends; it gets a successor [--wait]
-          kill SLOT             SIGKILL; the worker is restarted as after any death
-          upgrade               re-executes the program, under the same process ID; another
-                                program with --exec PATH [--wait]
-          reopen-logs           after log files were moved
-          stop [--quick]        ends the pool: requests are finished, or dropped with --quick
+        \(lines(Command.controlling))
 
         With --wait the command ends when the work does, and its exit code tells the result.
+        watch [--path DIR ...] [--suffix .html ...] [--build COMMAND]: below '.', '.swift' files, 'swift build'.
 
         Options:
-          --socket PATH         the control socket; else PREFORK_CONTROL
-          completion SHELL      prints a completion script for bash, zsh or fish
-          --help
+          --socket PATH             the control socket; else PREFORK_CONTROL
+          completion SHELL          prints a completion script for bash, zsh or fish
 
         Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no supervisor answers there.
         Colours are used on terminals only, and not when NO_COLOR is set.
         """
+    }
+
+    private static func lines(_ commands: [Command]) -> String {
+        commands.map { command in
+            // What must be given comes first.
+            let parts = command.parts.map(\.synopsis).sorted { !$0.hasPrefix("[") && $1.hasPrefix("[") }
+            let head = "  " + ([command.name] + parts).joined(separator: " ")
+            // A long head has its line for itself.
+            let gap = head.count < 28 ? String(repeating: " ", count: 28 - head.count) : "\n" + String(repeating: " ", count: 28)
+            return head + gap + command.meaning
+        }.joined(separator: "\n")
+    }
 }
 
 enum Completion {
-    private static let commands = [
-        "status", "top", "workers", "listeners", "config", "crashes", "metrics", "reload", "scale", "restart", "drain",
-        "kill", "upgrade", "reopen-logs", "stop", "completion",
-    ].joined(separator: " ")
+    private static let commands = Command.watching + Command.controlling
+    private static let names = commands.map(\.name).joined(separator: " ") + " completion"
+    private static let options = "--socket --wait --json --quick --exec --path --build --suffix --help"
 
-    static func script(_ shell: String) throws(UsageError) -> String {
+    static func script(_ shell: String) throws(ToolUsageError) -> String {
         switch shell {
         case "bash":
             """
             _preforkctl() {
                 local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
                 case $before in
-                    --socket|--exec) COMPREPLY=($(compgen -f -- "$word")) ;;
+                    --socket|--exec|--path) COMPREPLY=($(compgen -f -- "$word")) ;;
                     completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$word")) ;;
-                    *) COMPREPLY=($(compgen -W "\(commands) --socket --wait --json --quick --exec --help" -- "$word")) ;;
+                    *) COMPREPLY=($(compgen -W "\(names) \(options)" -- "$word")) ;;
                 esac
             }
-            complete -F _preforkctl preforkctl
+            complete -o filenames -F _preforkctl preforkctl
             """
         case "zsh":
             """
             #compdef preforkctl
-            _arguments '--socket[the control socket]:path:_files' '--wait' '--json' '--quick' '--help' \\
-                '--exec[the program]:path:_files' '1:command:(\(commands))' '2:argument:(bash zsh fish)'
+            _arguments '--socket[the control socket]:path:_files' '--wait' '--json' '--quick' '--help' '--suffix:ending:' \\
+                '--exec[the program]:path:_files' '*--path[sources]:path:_files -/' '--build[a command]:command:' \\
+                '1:command:(\(names))' '2:argument:(bash zsh fish)'
             """
         case "fish":
             """
             complete -c preforkctl -f
             complete -c preforkctl -l socket -r -F
             complete -c preforkctl -l exec -r -F
+            complete -c preforkctl -l path -r -F
             complete -c preforkctl -l wait -l json -l quick -l help
-            complete -c preforkctl -n __fish_use_subcommand -a "\(commands)"
+            complete -c preforkctl -n __fish_use_subcommand -a "\(names)"
             complete -c preforkctl -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"
             """
-        default: throw UsageError(text: "there is no completion for '\(shell)'")
+        default: throw ToolUsageError("there is no completion for '\(shell)'")
         }
     }
 }

@@ -141,6 +141,7 @@ private func targets(_ steps: [RequestParser.Step]) -> [String] {
     @Test func theDefaultsServeOnLoopback() throws {
         #expect(try Arguments.parse([]) == .serve(Arguments()))
         #expect(try Arguments.parse(["--help"]) == .help)
+        #expect(try Arguments.parse(["--print-config"]) == .printConfig(Arguments()))
     }
 
     @Test func everyOptionIsRead() throws {

@@ -48,6 +48,7 @@ struct ControlToolTests {
         }
         let nowhere = try ChildProgram("preforkctl", ["status", "--socket", path + "-none"])
         #expect(try await nowhere.waitForExit() == 69)
+        #expect(try await tool("upgrade", "--wait", "--exec", "/bin/true").output == "done\n")
         let lost = try ChildProgram("preforkctl", ["status"])
         #expect(try await lost.waitForExit() == 64)
     }
@@ -65,9 +66,56 @@ struct ControlToolTests {
         }
     }
 
+    @Test func `Watch builds on change, upgrades after success, and ends with its build`() async throws {
+        let sources = try temporaryPath()
+        #expect(mkdir(sources, 0o700) == 0)
+        defer { for name in entries(sources) + [""] { remove("\(sources)/\(name)") } }
+        let build = "cat \(sources)/state.swift; ! grep -q broken \(sources)/state.swift || exit 3"
+        let program = try ChildProgram(
+            "preforkctl", ["watch", "--path", sources, "--build", build],
+            environment: ["PREFORK_CONTROL": path])
+        try await program.waitForLine("preforkctl: watching 1 directories")
+        try write("good\n", to: "\(sources)/state.swift")
+        try await program.waitForLine("good")
+        try await program.waitForLine("preforkctl: done")
+        try write("broken\n", to: "\(sources)/state.swift")
+        try await program.waitForLine("preforkctl: the build exited with code 3")
+        try await program.waitForLine("preforkctl: the old program goes on serving")
+        program.send(.interrupt)
+        #expect(try await program.waitForExit() == -SIGINT)
+        #expect(program.output.components("preforkctl: done").count == 2, "upgraded once")
+    }
+
+    @Test func `An interrupt ends a watch and the build that runs`() async throws {
+        let sources = try temporaryPath()
+        #expect(mkdir(sources, 0o700) == 0)
+        defer { for name in entries(sources) + [""] { remove("\(sources)/\(name)") } }
+        let program = try ChildProgram(
+            "preforkctl", ["watch", "--path", sources, "--build", "echo pid $$; sleep 100; true"],
+            environment: ["PREFORK_CONTROL": path])
+        try await program.waitForLine("preforkctl: watching 1 directories")
+        try write("", to: "\(sources)/state.swift")
+        let build = try #require(Int32(try await program.waitForLine("pid ")))
+        program.send(.interrupt)
+        #expect(try await program.waitForExit() == -SIGINT)
+        try await eventually("nothing is left of the build") { kill(-build, 0) != 0 }
+    }
+
+    @Test func `Watch needs sources and a supervisor`() async throws {
+        #expect(try await tool("watch", "--path", path + "-none").code == 69)
+        #expect(try await tool("watch", "--socket", path + "-none", "--path", "/tmp").code == 69)
+        #expect(try await tool("watch", "--build").code == 64)
+    }
+
     @Test func `After stop nobody answers`() async throws {
         #expect(try await tool("stop").code == 0)
         #expect(try await fixture.waitForExit() == 0)
         #expect(try await tool("status").code == 69)
     }
+}
+
+private func write(_ text: String, to path: String) throws {
+    let file = try #require(fopen(path, "w"))
+    fputs(text, file)
+    fclose(file)
 }

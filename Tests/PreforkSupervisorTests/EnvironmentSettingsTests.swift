@@ -1,6 +1,7 @@
 // PREFORK_*: every option, what it takes, and what it says about what it does not.
 
 import PreforkSystem
+import PreforkTestSupport
 import Testing
 
 @testable import PreforkSupervisor
@@ -15,6 +16,11 @@ import Testing
             _ = try settings(environment)
             return []
         } catch { return error.problems }
+    }
+
+    @Test func theManualHasTheTable() throws {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        #expect(read("/\(root)/README.md").contains("\n" + EnvironmentSettings.markdown))
     }
 
     @Test func anEmptyEnvironmentChangesNothing() throws {

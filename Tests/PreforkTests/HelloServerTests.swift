@@ -45,6 +45,22 @@ private struct Server {
         try await server.stop()
     }
 
+    @Test func settingsArePrintedAndThoseThatNobodyKnowsAreTold() async throws {
+        let printing = try ChildProgram(
+            "hello-server", ["--workers", "3", "--print-config"], environment: ["PREFORK_DRAIN_TIMEOUT": "5s"])
+        #expect(try await printing.waitForExit() == 0)
+        #expect(printing.output.contains("\nPREFORK_WORKERS=3\n\n"))
+        #expect(printing.output.contains("\nPREFORK_DRAIN_TIMEOUT=5s\n"))
+        let refusing = try ChildProgram("hello-server", [], environment: ["PREFORK_DRAIN_TIMEOUT": "soon"])
+        #expect(try await refusing.waitForExit() == 64)
+        let misspelt = try ChildProgram(
+            "hello-server", ["--port", "0", "--workers", "1"], environment: ["PREFORK_WORKRES": "3"])
+        try await misspelt.waitForLine("listening on")
+        #expect(misspelt.errors.contains("warning: PREFORK_WORKRES is no setting"))
+        misspelt.send(.terminate)
+        #expect(try await misspelt.waitForExit() == 0)
+    }
+
     @Test func pipelinedAndSplitRequestsAreAnsweredInOrder() async throws {
         let server = try await Server(["--workers", "1"])
         let client = try Client(port: server.port)

@@ -6,6 +6,7 @@ import Prefork
 struct Arguments: Equatable {
     enum Command: Equatable {
         case serve(Arguments)
+        case printConfig(Arguments)
         case help
     }
 
@@ -23,7 +24,7 @@ struct Arguments: Equatable {
 
     static let usage = """
         usage: hello-server [--host HOST] [--port PORT] [--unix PATH] [--workers N] [--max-restarts N]
-                            [--backoff-max MS] [--reuse-port] [--body-only]
+                            [--backoff-max MS] [--reuse-port] [--body-only] [--print-config]
 
         Answers HTTP from N forked workers: / says Hello World, /pid the worker's process ID, /task its task ID,
         /slow?ms=N answers late, /exit?code=N ends the worker.
@@ -36,6 +37,7 @@ struct Arguments: Equatable {
           --backoff-max MS   longest delay before a restart; 0: restart at once, always (30000)
           --reuse-port       an accept queue for each worker (SO_REUSEPORT) instead of a shared one
           --body-only        Swift's own thread pool for all tasks but the worker's body
+          --print-config     every setting in force, as PREFORK_NAME=value, with its meaning; then end
           --help             this text
 
         """
@@ -44,6 +46,7 @@ struct Arguments: Equatable {
     static func parse(_ words: [String]) throws(UsageError) -> Command {
         var arguments = Arguments()
         var rest = words[...]
+        var isPrinting = false
         while let option = rest.popFirst() {
             switch option {
             case "--help", "-h": return .help
@@ -56,10 +59,11 @@ struct Arguments: Equatable {
                 arguments.backoffMaximum = .milliseconds(try number(of: option, &rest, in: 0...Int(Int32.max)))
             case "--reuse-port": arguments.reusePort = true
             case "--body-only": arguments.executor = .bodyOnly
+            case "--print-config": isPrinting = true
             default: throw UsageError(text: "unknown argument \(option) (see --help)")
             }
         }
-        return .serve(arguments)
+        return isPrinting ? .printConfig(arguments) : .serve(arguments)
     }
 
     private static func value(of option: String, _ rest: inout ArraySlice<String>) throws(UsageError) -> String {

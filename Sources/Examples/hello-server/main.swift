@@ -9,7 +9,7 @@ func fail(_ text: String, code: Int32) -> Never {
     exit(code)
 }
 
-func serve(_ arguments: Arguments) throws -> SupervisorSummary {
+func runtime(_ arguments: Arguments) -> ForkRuntime {
     var runtime = ForkRuntime(workers: arguments.workers.map { .count($0) } ?? .perCore)
     if let limit = arguments.maxRestarts {
         runtime.restarts.limit = limit
@@ -17,6 +17,11 @@ func serve(_ arguments: Arguments) throws -> SupervisorSummary {
     }
     runtime.restarts.backoff.maximum = arguments.backoffMaximum ?? runtime.restarts.backoff.maximum
     runtime.executor = arguments.executor
+    return runtime
+}
+
+func serve(_ arguments: Arguments) throws -> SupervisorSummary {
+    var runtime = runtime(arguments)
     let count = arguments.workers ?? cpuCount()
     let listener = try Listener(
         arguments.endpoint, sharing: arguments.reusePort ? .reusePort(queues: count) : .sharedQueue)
@@ -36,10 +41,18 @@ func serve(_ arguments: Arguments) throws -> SupervisorSummary {
 do {
     switch try Arguments.parse(Array(CommandLine.arguments.dropFirst())) {
     case .help: print(Arguments.usage, terminator: "")
+    case .printConfig(let arguments):
+        print(EnvironmentSettings.text(of: try runtime(arguments).effectiveSettings()), terminator: "")
     case .serve(let arguments): exit(try serve(arguments).outcome.exitCode)
     }
 } catch let error as UsageError {
     fail(error.text, code: 64)
+} catch let error as EnvironmentSettingsError {
+    fail("\(error)", code: 64)
+} catch let error as SupervisorError {
+    // Settings that make no sense are bad usage, too: a service manager need not try again.
+    if case .badSettings = error.code { fail("\(error)", code: 64) }
+    fail("\(error)", code: 75)
 } catch {
     fail("\(error)", code: 75)
 }

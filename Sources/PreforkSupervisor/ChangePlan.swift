@@ -1,0 +1,59 @@
+// When to build after changes, as a value.
+
+package import PreforkSystem
+
+/// What follows on changes of the sources: a build when they have come to rest, an upgrade when it succeeds. One thing
+/// at a time; changes while something runs count for the next build.
+package struct ChangePlan: Equatable, Sendable {
+    package enum Step: Equatable, Sendable {
+        /// Nothing until then, or until the next change; nil: until the next change.
+        case wait(until: MonotonicInstant?)
+        case build
+    }
+
+    /// What follows on a build.
+    package enum Result: Equatable, Sendable {
+        case upgrade
+        /// The sources have changed meanwhile: what was built is old already.
+        case buildAgain
+        /// The old program goes on; the next change is waited for.
+        case keepOld
+    }
+
+    private struct Burst: Equatable {
+        var first: MonotonicInstant
+        var last: MonotonicInstant
+    }
+
+    /// So long nothing must have changed: an editor writes several files, a version control system hundreds.
+    package let quiet: Duration
+    /// So long a build waits at most for that.
+    package let longest: Duration
+    private var burst: Burst?
+    private var isBuilding = false
+
+    package init(quiet: Duration = .milliseconds(200), longest: Duration = .seconds(3)) {
+        self.quiet = quiet
+        self.longest = longest
+    }
+
+    package mutating func noteChange(at now: MonotonicInstant) {
+        burst = Burst(first: burst?.first ?? now, last: now)
+    }
+
+    /// What is to be done now. After `.build` comes `endBuild`.
+    package mutating func step(at now: MonotonicInstant) -> Step {
+        guard let burst, !isBuilding else { return .wait(until: nil) }
+        let due = min(burst.last + quiet, burst.first + longest)
+        if now < due { return .wait(until: due) }
+        self.burst = nil
+        isBuilding = true
+        return .build
+    }
+
+    package mutating func endBuild(succeeded: Bool) -> Result {
+        isBuilding = false
+        if burst != nil { return .buildAgain }
+        return succeeded ? .upgrade : .keepOld
+    }
+}

@@ -1,0 +1,101 @@
+// Directories with sources, watched with all that is below them.
+
+package import PreforkSystem
+
+/// Which files count.
+package struct SourceFilter: Equatable, Sendable {
+    /// Ends of names; a whole name is one, too. Package.swift is a Swift file like any other.
+    package var endings: [String]
+
+    package init(endings: [String] = [".swift"]) {
+        self.endings = endings
+    }
+
+    /// Hidden files are an editor's own.
+    package func counts(file name: String) -> Bool {
+        !name.hasPrefix(".") && endings.contains { name.hasSuffix($0) }
+    }
+
+    /// Hidden directories are not looked into: `.build`, `.git`.
+    package func counts(directory name: String) -> Bool {
+        !name.hasPrefix(".")
+    }
+}
+
+/// Tells of changes in source trees. Symbolic links below the roots are not followed: they could lead in a circle.
+package final class SourceTree {
+    private let filter: SourceFilter
+    private let notices: FileNotices
+    private let roots: [String]
+    private var paths: [Int32: String] = [:]
+
+    /// - Throws: `SystemError` for a root that is no directory, and when the kernel's limit of watches is reached.
+    package init(_ roots: [String], filter: SourceFilter = SourceFilter()) throws(SystemError) {
+        self.roots = roots
+        self.filter = filter
+        notices = try FileNotices()
+        for root in roots { _ = try add(root) }
+    }
+
+    /// Readable when something has happened.
+    package var descriptor: Int32 { notices.descriptor.number }
+
+    package var directories: [String] { paths.values.sorted() }
+
+    /// Paths that have changed since the last call, each once, sorted.
+    package func changes() throws(SystemError) -> [String] {
+        var changed: Set<String> = []
+        for notice in try notices.read() {
+            switch notice.kind {
+            case .overflow:
+                for root in roots { changed.formUnion(try add(root)) }
+                changed.formUnion(roots)
+            case .ended: paths[notice.directory] = nil
+            case .changed, .removed:
+                guard let directory = paths[notice.directory] else { continue }
+                let path = "\(directory)/\(notice.name)"
+                if !notice.isDirectory {
+                    if filter.counts(file: notice.name) { changed.insert(path) }
+                } else if notice.kind == .changed, filter.counts(directory: notice.name) {
+                    // It may have had files before it was watched, and may be gone again.
+                    changed.formUnion((try? add(path)) ?? [])
+                } else if notice.kind == .removed {
+                    if forget(path) { changed.insert(path) }
+                }
+            }
+        }
+        return changed.sorted()
+    }
+
+    /// Watches a directory and those below it.
+    ///
+    /// - Returns: the files in them that count.
+    private func add(_ path: String) throws(SystemError) -> [String] {
+        paths[try notices.watch(path)] = path
+        var files: [String] = []
+        for entry in DirectoryListing.entries(path) {
+            let place = "\(path)/\(entry.name)"
+            if !entry.isDirectory {
+                if filter.counts(file: entry.name) { files.append(place) }
+            } else if filter.counts(directory: entry.name) {
+                do throws(SystemError) {
+                    files += try add(place)
+                } catch {
+                    // It came and went. Anything else must be told: changes would be missed.
+                    if error.errno != .noEntry { throw error }
+                }
+            }
+        }
+        return files
+    }
+
+    /// A directory that was moved away is watched still, under a name that is no longer its own.
+    private func forget(_ path: String) -> Bool {
+        let gone = paths.filter { $0.value == path || $0.value.hasPrefix(path + "/") }
+        for directory in gone.keys {
+            notices.stopWatching(directory)
+            paths[directory] = nil
+        }
+        return !gone.isEmpty
+    }
+}

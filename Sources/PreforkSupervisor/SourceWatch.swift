@@ -1,0 +1,100 @@
+// Developer mode: sources change, a build runs, the supervisor becomes the new program.
+
+import PreforkSystem
+
+/// Watches sources, builds when they have changed, and upgrades a running supervisor when the build has succeeded.
+///
+/// A tool's loop, not the supervisor's: it waits for a build and for an upgrade. SIGINT, SIGTERM and SIGHUP end it as
+/// they end any program, and a build that runs with it.
+package struct SourceWatch {
+    package var roots = ["."]
+    package var filter = SourceFilter()
+    /// For /bin/sh.
+    package var build = "swift build"
+
+    package init() {}
+
+    private static let endings: [Signal] = [.interrupt, .terminate, .hangUp]
+
+    /// Does not return.
+    ///
+    /// - Parameters:
+    ///   - socket: the supervisor's control socket.
+    ///   - say: takes a line on what happens.
+    /// - Throws: when the sources cannot be watched or no supervisor answers at the beginning. Later failures are told,
+    ///   and the next change is waited for.
+    package func run(_ socket: String, _ say: (String) -> Void) throws -> Never {
+        _ = try ControlClient(socket).ask(.order("status"))
+        let tree = try SourceTree(roots, filter: filter)
+        // Never read from: what comes stays pending, and has its usual effect as soon as the mask is restored.
+        let signals = try SignalDescriptor(SignalSet(Self.endings))
+        var plan = ChangePlan()
+        say("watching \(tree.directories.count) directories; a change runs '\(build)'")
+        while true {
+            switch plan.step(at: .now) {
+            case .wait(let deadline):
+                _ = try Polling.waitUntilReadable([tree.descriptor], until: deadline)
+                note(try tree.changes(), in: &plan, say)
+            case .build:
+                let mask = SignalMask.block(SignalSet(Self.endings))
+                let succeeded = Self.tell(say) { try runBuild(tree, signals.descriptor.number, &plan, say) } ?? false
+                SignalMask.restore(mask)
+                switch plan.endBuild(succeeded: succeeded) {
+                case .upgrade: upgrade(socket, say)
+                case .buildAgain: say("sources have changed meanwhile")
+                case .keepOld: say("the old program goes on serving")
+                }
+            }
+        }
+    }
+
+    private func note(_ changes: [String], in plan: inout ChangePlan, _ say: (String) -> Void) {
+        guard let first = changes.first else { return }
+        say("changed: \(first)\(changes.count > 1 ? " and \(changes.count - 1) more" : "")")
+        plan.noteChange(at: .now)
+    }
+
+    /// In a process group of its own, so that nothing of it is left when it is ended.
+    private func runBuild(
+        _ tree: SourceTree, _ signals: Int32, _ plan: inout ChangePlan, _ say: (String) -> Void
+    ) throws -> Bool {
+        let start = MonotonicInstant.now
+        var spawn = SpawnPlan(
+            programs: [Array("/bin/sh".utf8)], arguments: ["sh", "-c", build].map { Array($0.utf8) })
+        spawn.descriptors = [(0, .nullDevice), (1, .inherited(1)), (2, .inherited(2))]
+        spawn.group = .new
+        spawn.parentDeathSignal = .terminate
+        let child = try spawnProcess(spawn, engine: SpawnEngine()).child
+        while true {
+            // Where there is no pidfd, a look from time to time.
+            let deadline: MonotonicInstant? = child.pidfdNumber == nil ? .now + .milliseconds(100) : nil
+            _ = try Polling.waitUntilReadable([child.pidfdNumber ?? -1, tree.descriptor, signals], until: deadline)
+            note(try tree.changes(), in: &plan, say)
+            if try Polling.waitUntilReadable([signals], until: .now) {
+                try child.sendToGroup(.terminate, isReaped: false)
+                return false
+            }
+            guard let exit = try child.reap() else { continue }
+            let time = (MonotonicInstant.now - start).short
+            say(exit.status.isSuccess ? "built in \(time)" : "the build \(exit.status), after \(time)")
+            return exit.status.isSuccess
+        }
+    }
+
+    private func upgrade(_ socket: String, _ say: (String) -> Void) {
+        do {
+            say(try ControlClient.upgrade(socket, to: nil))
+        } catch {
+            say("not upgraded: \(error)")
+        }
+    }
+
+    private static func tell<Result>(_ say: (String) -> Void, _ body: () throws -> Result) -> Result? {
+        do {
+            return try body()
+        } catch {
+            say("\(error)")
+            return nil
+        }
+    }
+}

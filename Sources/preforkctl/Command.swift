@@ -1,0 +1,72 @@
+// Every command, in one table: its words, its help, and what becomes of the answer.
+
+import PreforkSupervisor
+
+struct Command: Sendable {
+    enum Show: Sendable {
+        case message
+        case text(String)
+        case rows(String, [ControlColumn])
+        case status, top, upgrade, watch
+    }
+
+    /// What may follow the command's name, and the members of a request that it becomes.
+    struct Part: Sendable {
+        var synopsis: String
+        var read: @Sendable (inout ToolWords) throws(ToolUsageError) -> JSONValue.Member?
+
+        static func flag(_ name: String) -> Part {
+            Part(synopsis: "[--\(name)]") { $0.flag("--\(name)") ? .init(name, .bool(true)) : nil }
+        }
+
+        static let slot = Part(synopsis: "SLOT") { words throws(ToolUsageError) in
+            let word = try words.next("SLOT")
+            if let number = Int64(word), number >= 0 { return .init("slot", .integer(number)) }
+            throw ToolUsageError("SLOT is a number, not '\(word)'")
+        }
+        static let count = Part(synopsis: "N|+N|-N") { words throws(ToolUsageError) in
+            let word = try words.next("N, +N or -N")
+            guard let number = Int64(word) else { throw ToolUsageError("'\(word)' is not N, +N or -N") }
+            return .init(word.hasPrefix("+") || word.hasPrefix("-") ? "by" : "to", .integer(number))
+        }
+        static let program = Part(synopsis: "[--exec PATH]") { words throws(ToolUsageError) in
+            try words.value("--exec").map { .init("path", .string($0)) }
+        }
+    }
+
+    var name: String
+    var parts: [Part] = []
+    var show = Show.message
+    var meaning: String
+
+    static let watching = [
+        list("status", .status, "the pool and its workers; rates are those of 0.3 s"),
+        Command(name: "top", show: .top, meaning: "the same, every second"),
+        list("workers", .rows("workers", ControlColumn.workers), "each worker"),
+        list("listeners", .rows("listeners", ControlColumn.listeners), "where connections come in, and how many wait"),
+        list("config", .rows("settings", ControlColumn.settings), "every setting in force"),
+        list("crashes", .rows("crashes", ControlColumn.crashes), "the last 100 ends of workers, oldest first"),
+        Command(name: "metrics", show: .text("metrics"), meaning: "Prometheus text"),
+    ]
+    static let controlling = [
+        order("reload", .flag("wait"), meaning: "new workers for old ones; if one fails, the old ones stay"),
+        order("scale", .flag("wait"), .count, meaning: "how many workers there are to be"),
+        order("restart", .flag("wait"), .slot, meaning: "a new worker for one slot, ready before the old one goes"),
+        order("drain", .flag("wait"), .slot, meaning: "a worker finishes what it has and ends; it gets a successor"),
+        order("kill", .slot, meaning: "SIGKILL; the worker is restarted as after any death"),
+        Command(
+            name: "upgrade", parts: [.flag("wait"), .program], show: .upgrade,
+            meaning: "runs the program's new version, or another program, under the same PID"),
+        order("reopen-logs", meaning: "after log files were moved"),
+        order("stop", .flag("quick"), meaning: "ends the pool: requests are finished, or dropped with --quick"),
+        Command(name: "watch", show: .watch, meaning: "developer mode: builds on change, and upgrades; see below"),
+    ]
+
+    private static func list(_ name: String, _ show: Show, _ meaning: String) -> Command {
+        Command(name: name, parts: [.flag("json")], show: show, meaning: meaning)
+    }
+
+    private static func order(_ name: String, _ parts: Part..., meaning: String) -> Command {
+        Command(name: name, parts: parts, meaning: meaning)
+    }
+}
