@@ -43,4 +43,13 @@ extension ForkRuntime {
         get { settings.recycling }
         set { settings.recycling = newValue }
     }
+
+    /// When a worker counts as hung; nil: nobody looks.
+    public var hangs: HangPolicy? {
+        get { settings.hangs }
+        set {
+            settings.heartbeat = newValue?.soft
+            settings.heartbeatGrace = newValue?.grace ?? settings.heartbeatGrace
+        }
+    }
 }

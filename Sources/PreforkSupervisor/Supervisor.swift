@@ -168,13 +168,12 @@ package final class Supervisor {
         // One that came back has its own workers already, unless some were replaced.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
         if previousImage == nil, generations.count == 1 { return handle(.tick) }
-        let (outcome, seat) = performAndTell(.reload)
-        if case .failed = outcome {
+        if case .failed = perform(.reload, completion: nil) {
             // A program that refuses its own workers is as good as one whose workers do not come up.
             goBack()
             return handle(.tick)
         }
-        return seat
+        return carryOutDeferred()
     }
 
     private func returnSignals() {
@@ -258,8 +257,7 @@ package final class Supervisor {
     /// Serves operators; then what they have asked for is done, which may be a fork.
     private func turnServers() -> WorkerSeat? {
         servers?.turn()
-        defer { deferred = [] }
-        return carryOut(deferred)
+        return carryOutDeferred()
     }
 
     private func noteTargetNews() -> WorkerSeat? {
@@ -349,8 +347,13 @@ package final class Supervisor {
     /// Does what an operator asks for.
     func perform(_ command: ControlCommand) -> WorkerSeat? {
         _ = perform(command, completion: nil)
-        defer { deferred = [] }
-        return carryOut(deferred)
+        return carryOutDeferred()
+    }
+
+    private func carryOutDeferred() -> WorkerSeat? {
+        let actions = deferred
+        deferred = []
+        return carryOut(actions)
     }
 
     func carryOut(_ wanted: [PoolAction]) -> WorkerSeat? {

@@ -55,7 +55,7 @@ extension Pool {
     var nextSample: MonotonicInstant? { phase == .running ? sampling.next : nil }
 
     var nextLifetimeEnd: MonotonicInstant? {
-        guard recyclingInHand < settings.recycling.atOnce, reload == nil else { return nil }
+        guard !settings.recycling.isOff, recyclingInHand < settings.recycling.atOnce, reload == nil else { return nil }
         // Only of those that can be replaced now: a time in the past that nothing follows from would make the loop spin.
         return slots.lazy.compactMap { slot -> MonotonicInstant? in
             guard slot.isReady, slot.replacement == nil, let worker = slot.worker, let life = lives[worker.spawn]

@@ -77,15 +77,15 @@ import Testing
         let server = try await OperatedProgram(["workers=2"])
         let before = server.program.openDescriptors
         let load = try await ConstantLoad(on: server.port)
-        for signal in [Signal.terminalInput, .terminalInput, .terminalOutput, .terminalOutput, .terminalOutput] {
+        for signal in [Signal.moreWorkers, .moreWorkers, .fewerWorkers, .fewerWorkers, .fewerWorkers] {
             let count = server.program.errors.split(separator: "\n").count { $0.contains("workers instead of") }
             server.program.send(signal)
             try await server.waitForLog(containing: "workers instead of", times: count + 1)
         }
-        server.program.send(.terminalOutput)
+        server.program.send(.fewerWorkers)
         try await server.waitForLog(containing: "not done: 0 is not within 1...10000 workers")
         try await eventually("one is left") { server.workers.count == 1 }
-        server.program.send(.terminalInput)
+        server.program.send(.moreWorkers)
         try await eventually("and two again") { server.workers.count == 2 }
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")

@@ -145,7 +145,7 @@ import Testing
         let server = try await OperatedProgram(["workers=1", "drain=3000"])
         for count in 1...2 {
             // Two signals of one kind at the same time are one.
-            server.program.send(.terminalInput)
+            server.program.send(.moreWorkers)
             try await server.waitForLog(containing: "workers instead of", times: count)
         }
         try await eventually("three serve") { Set(try (0..<9).map { _ in try server.ask().pid }).count == 3 }
