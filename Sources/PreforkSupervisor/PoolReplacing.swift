@@ -107,7 +107,7 @@ extension Pool {
         for position in slots[index].leaving.indices {
             let worker = slots[index].leaving[position]
             if worker.killReason == nil, worker.deadline <= now {
-                killLeaving(index, position, .drainTimeout, &actions)
+                killLeaving(index, position, worker.isTooOld ? .oldGeneration : .drainTimeout, &actions)
             }
         }
     }
