@@ -77,7 +77,8 @@ extension Pool {
             return true
         }
         // Killed at once, they would take requests with them: what is in hand, or is being sent on a kept connection.
-        if current.replaced == 0, current.active.isEmpty, slots.contains(where: { $0.leaving.contains { $0.isTooOld } }) {
+        let someAreTooOld = slots.contains { $0.leaving.contains { $0.isTooOld } }
+        if current.replaced == 0, current.active.isEmpty, someAreTooOld {
             reload = current
             return
         }
@@ -166,7 +167,8 @@ extension Pool {
         let oldest = living[limit - 2]
         let deadline = now + min(Self.oldGenerationGrace, settings.drainTimeout)
         for index in slots.indices {
-            for position in slots[index].leaving.indices where slots[index].leaving[position].worker.generation < oldest {
+            for position in slots[index].leaving.indices
+            where slots[index].leaving[position].worker.generation < oldest {
                 slots[index].leaving[position].isTooOld = true
                 slots[index].leaving[position].deadline = min(slots[index].leaving[position].deadline, deadline)
             }
