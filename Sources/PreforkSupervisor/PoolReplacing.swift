@@ -69,8 +69,9 @@ extension Pool {
         slots[index].leaving.append(leaving)
     }
 
-    /// The present worker is gone, or going, before its replacement is ready: a replacement that boots has the place; one
-    /// that was killed is waited for, one that was not made yet never is. A reload goes on with the slot's next worker.
+    /// The present worker is gone, or going, before its replacement is ready: a replacement that boots has the place;
+    /// one that was killed is waited for, one that was not made yet never is. A reload goes on with the slot's next
+    /// worker.
     ///
     /// - Returns: whether the place is taken.
     mutating func succeed(_ index: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]) -> Bool {
@@ -107,7 +108,7 @@ extension Pool {
         for position in slots[index].leaving.indices {
             let worker = slots[index].leaving[position]
             if worker.killReason == nil, worker.deadline <= now {
-                killLeaving(index, position, .drainTimeout, &actions)
+                killLeaving(index, position, worker.isTooOld ? .oldGeneration : .drainTimeout, &actions)
             }
         }
     }

@@ -50,4 +50,6 @@ struct LeavingWorker: Equatable {
     var deadline: MonotonicInstant
     var wasReady: Bool
     var killReason: KillReason?
+    /// It is of a generation too many: a reload waits for its end, and it has less time.
+    var isTooOld = false
 }

@@ -140,7 +140,9 @@ struct PoolDriver {
         if !ghosts.isEmpty { list.append("workers without a process: \(ghosts.sorted())") }
         for (index, slot) in pool.slots.enumerated() {
             if slot.taskID != index { list.append("slot \(index) says that it is \(slot.taskID)") }
-            if !slot.isFinal, slot.workers.isEmpty, slot.deadline == nil { list.append("slot \(index) waits for nothing") }
+            if !slot.isFinal, slot.workers.isEmpty, slot.deadline == nil {
+                list.append("slot \(index) waits for nothing")
+            }
             if case .forking = slot.replacement?.stage { list.append("slot \(index): a fork without an answer") }
         }
         if pool.recyclingInHand > pool.settings.recycling.atOnce { list.append("too many are recycled at once") }
@@ -160,7 +162,9 @@ struct Sent: Equatable, CustomStringConvertible {
 }
 
 func signals(_ actions: [PoolAction]) -> [Sent] {
-    actions.compactMap { if case .signal(let slot, _, let signal) = $0 { Sent(slot: slot, signal: signal) } else { nil } }
+    actions.compactMap { action in
+        if case .signal(let slot, _, let signal) = action { Sent(slot: slot, signal: signal) } else { nil }
+    }
 }
 
 func forks(_ actions: [PoolAction]) -> Int {

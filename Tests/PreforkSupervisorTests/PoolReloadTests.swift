@@ -278,16 +278,42 @@ import Testing
         for round in 2...8 {
             driver.perform(.reload)
             // Nobody who is asked to leave ends, unless he is killed.
-            while driver.pool.reload != nil {
-                for slot in driver.pool.slots where slot.replacement != nil { driver.replacementReady(slot.taskID) }
+            if round > 3 {
+                #expect(driver.pool.slots.allSatisfy { $0.replacement == nil }, "it waits for the oldest")
+                driver.pass(.seconds(6))
             }
             for slot in driver.pool.slots {
-                for worker in slot.leaving where worker.killReason != nil {
+                for worker in slot.leaving where worker.killReason == .oldGeneration {
+                    #expect(worker.worker.generation == round - 3)
                     driver.handle(.exited(slot: slot.taskID, spawn: worker.worker.spawn, .killed))
                 }
             }
+            #expect(driver.pool.reload != nil)
+            while let slot = driver.pool.slots.first(where: { $0.replacement != nil }) {
+                driver.replacementReady(slot.taskID)
+            }
+            #expect(driver.pool.reload == nil)
             let generations = Set(driver.pool.slots.flatMap(\.workers).map(\.generation))
             #expect(generations == Set(max(1, round - 2)...round))
+        }
+    }
+
+    @Test func aReloadThatWaitsForTheOldestGoesOnWhenTheyEndAndHearsAStop() {
+        for stops in [false, true] {
+            var driver = PoolDriver.ready(workers: 1)
+            for _ in 2...3 {
+                driver.perform(.reload)
+                driver.replacementReady(0)
+            }
+            #expect(forks(driver.perform(.reload).actions) == 0)
+            #expect(driver.received.values.allSatisfy { !$0.contains(.kill) }, "nobody is killed with requests in hand")
+            if stops {
+                #expect(aborts(driver.handle(.stop(.graceful))) == ["the pool stops"])
+            } else {
+                let oldest = driver.pool.slots[0].leaving.first { $0.worker.generation == 1 }!.worker.spawn
+                #expect(forks(driver.handle(.exited(slot: 0, spawn: oldest, .success))) == 1)
+                #expect(finishedReloads(driver.settle()) == [4])
+            }
         }
     }
 

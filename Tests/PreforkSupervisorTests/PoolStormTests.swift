@@ -8,7 +8,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct PoolStormTests {
     /// Events, commands, refused forks, late and silent workers: nobody is lost, nobody is there twice, and a stop
     /// ends it all.
-    @Test(arguments: 0..<60) func randomHistoriesKeepTheirPromises(seed: UInt64) {
+    @Test(arguments: 0..<24) func randomHistoriesKeepTheirPromises(seed: UInt64) {
         var random = SplitMix64(seed: seed &+ 1_000)
         var driver = PoolDriver(workers: Int.random(in: 1...6, using: &random), seed: seed) {
             $0.restarts = RestartPolicy(limit: 1_000_000, bootLimit: 1_000_000)
@@ -22,7 +22,7 @@ import Testing
             $0.largest = 40
         }
         driver.handle(.tick)
-        for step in 0..<1_500 {
+        for step in 0..<500 {
             let history = "seed \(seed) step \(step)"
             event(&driver, &random)
             let complaints = driver.complaints
@@ -108,7 +108,7 @@ import Testing
     }
 
     /// What a deadline says must follow from the tick at it; otherwise the supervisor turns and turns.
-    @Test(arguments: 0..<30) func noDeadlineStaysInThePast(seed: UInt64) {
+    @Test(arguments: 0..<10) func noDeadlineStaysInThePast(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var driver = PoolDriver(workers: 4, seed: seed) {
             $0.restarts = RestartPolicy(limit: 1_000_000, bootLimit: 1_000_000)
@@ -118,7 +118,7 @@ import Testing
             $0.largest = 40
         }
         driver.handle(.tick)
-        for step in 0..<800 {
+        for step in 0..<300 {
             event(&driver, &random)
             driver.refusesForks = false
             var turns = 0

@@ -21,7 +21,9 @@ final class OperatedProgram {
         program = try ChildProgram(copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments)
         let line = try await program.waitForLine("port ")
         port = UInt16(line.split(separator: " ")[0].split(separator: ":").last ?? "") ?? 0
-        try await waitForLog("ready", "all workers are ready") { $0.contains("workers are ready") || $0.contains("worker is ready") }
+        try await waitForLog("all workers are ready") {
+            $0.contains("workers are ready") || $0.contains("worker is ready")
+        }
     }
 
     deinit {
@@ -59,8 +61,10 @@ final class OperatedProgram {
     }
 
     @discardableResult
-    func waitForLog(_ what: String, _ why: String = "", _ condition: (String) -> Bool) async throws -> String {
-        try await eventually("the log says: \(what) \(why)\n\(program.output)\n\(program.errors)") { condition(self.program.errors) }
+    func waitForLog(_ what: String, _ condition: (String) -> Bool) async throws -> String {
+        try await eventually("the log says: \(what)\n\(program.output)\n\(program.errors)") {
+            condition(self.program.errors)
+        }
         return program.errors
     }
 
@@ -77,7 +81,8 @@ final class OperatedProgram {
 
     private static func copyFixture(to path: String) throws {
         let directory = CommandLine.arguments[0].contains(".xctest")
-            ? CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+            ? CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast()
+                .joined(separator: "/")
             : ".build/debug"
         guard system("cp '\(directory)/ops-fixture' '\(path)'") == 0 else { throw ClientError.strange("cp") }
     }

@@ -36,7 +36,8 @@ func serveScenario(_ arguments: [String]) throws {
             while try await connection.reader.waitForMessage() {
                 let head = try await connection.reader.read(until: "\r\n\r\n", limit: 8192)
                 let target = String(decoding: head, as: UTF8.self).split(separator: " ").dropFirst().first ?? "/"
-                let body = try await Answer(worker: worker, store: store).body(target.split(separator: "/").map(String.init))
+                let path = target.split(separator: "/").map(String.init)
+                let body = try await Answer(worker: worker, store: store).body(path)
                 worker.countRequest()
                 let end = connection.isDraining ? "Connection: close\r\n" : ""
                 try await connection.writer.write(
