@@ -8,8 +8,8 @@ import Synchronization
 private let counter = Mutex(0)
 private let rounds = 5_000
 
-/// Workers, and a child of each worker, whose main thread and another one want the same lock all the time. Only the main
-/// thread's copies of its ID are inherited.
+/// Workers, and a child of each worker, whose main thread and another one want the same lock all the time. Only the
+/// main thread's notes of its ID are inherited.
 func contendScenario(_ arguments: [String]) throws {
     counter.withLock { $0 = 1 }
     say("supervisor has process ID \(getpid())")
