@@ -135,7 +135,7 @@ import Testing
         let members: [JSONValue.Member] = [
             .init("supervisor", .integer(pid)), .init("phase", .string(phase)), .init("generation", .integer(generation)),
         ]
-        let state = reload.map { JSONValue.object([.init("state", .string($0)), .init("reason", .null)]) }
+        let state: JSONValue? = reload.map { JSONValue.object([.init("state", .string($0)), .init("reason", .null)]) }
         return .object(members + (state.map { [.init("reload", $0)] } ?? []))
     }
 
