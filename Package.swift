@@ -144,7 +144,7 @@ let package = Package(
             "PreforkTests",
             of: [
                 "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "hello-server",
-                "shared-counter",
+                "shared-counter", "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -150,7 +150,7 @@ import Testing
     }
 
     @Test func anythingElseIsTheOldOne() throws {
-        for failed in [status(5, reload: "aborted"), status(6, reload: "done"), status(4, reload: nil)] {
+        for failed in [status(5, reload: "aborted"), status(6, reload: "done"), status(4, reload: nil), status(5, reload: nil)] {
             let refused = ControlClientError.refused(
                 "upgrade rolled back: the new program's workers did not come up; see the log")
             #expect(throws: refused) { try outcome(of: failed) }
