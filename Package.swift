@@ -151,7 +151,7 @@ let package = Package(
             "PreforkTests",
             of: [
                 "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "ops-fixture",
-                "hello-server", "shared-counter", "service-tree", "tree-fixture",
+                "hello-server", "shared-counter", "service-tree", "tree-fixture", "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

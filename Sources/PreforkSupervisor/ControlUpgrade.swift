@@ -40,8 +40,9 @@ extension ControlClient {
         }
         if status["reload"]?["state"] == .string("running") || status["phase"] != .string("running") { return nil }
         let generation = status["generation"]?.integer ?? 0
-        // The new program's workers are the next generation. When they fail, the old program rolls in one more of its own.
-        guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] != .string("aborted") else {
+        // The new program's workers are the next generation, rolled in. When they fail the old program comes back: without
+        // a reload of its own if all of its workers still serve, else with one more generation.
+        guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] == .string("done") else {
             let reason = status["reload"]?["reason"]?.string ?? "the new program's workers did not come up; see the log"
             throw ControlClientError.refused("upgrade rolled back: \(reason)")
         }

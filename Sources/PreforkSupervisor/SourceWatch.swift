@@ -29,15 +29,18 @@ package struct SourceWatch {
         // Never read from: what comes stays pending, and has its usual effect as soon as the mask is restored.
         let signals = try SignalDescriptor(SignalSet(Self.endings))
         var plan = ChangePlan()
+        var changed: Set<String> = []
         say("watching \(tree.directories.count) directories; a change runs '\(build)'")
         while true {
             switch plan.step(at: .now) {
             case .wait(let deadline):
                 _ = try Polling.waitUntilReadable([tree.descriptor], until: deadline)
-                note(try tree.changes(), in: &plan, say)
+                note(try tree.changes(), in: &plan, &changed)
             case .build:
+                say("changed: \(changed.min() ?? "")\(changed.count > 1 ? " and \(changed.count - 1) more" : "")")
+                changed = []
                 let mask = SignalMask.block(SignalSet(Self.endings))
-                let succeeded = Self.tell(say) { try runBuild(tree, signals.descriptor.number, &plan, say) } ?? false
+                let succeeded = Self.tell(say) { try runBuild(tree, signals.descriptor.number, &plan, &changed, say) } ?? false
                 SignalMask.restore(mask)
                 switch plan.endBuild(succeeded: succeeded) {
                 case .upgrade: upgrade(socket, say)
@@ -48,15 +51,16 @@ package struct SourceWatch {
         }
     }
 
-    private func note(_ changes: [String], in plan: inout ChangePlan, _ say: (String) -> Void) {
-        guard let first = changes.first else { return }
-        say("changed: \(first)\(changes.count > 1 ? " and \(changes.count - 1) more" : "")")
+    private func note(_ changes: [String], in plan: inout ChangePlan, _ changed: inout Set<String>) {
+        if changes.isEmpty { return }
+        changed.formUnion(changes)
         plan.noteChange(at: .now)
     }
 
     /// In a process group of its own, so that nothing of it is left when it is ended.
     private func runBuild(
-        _ tree: SourceTree, _ signals: Int32, _ plan: inout ChangePlan, _ say: (String) -> Void
+        _ tree: SourceTree, _ signals: Int32, _ plan: inout ChangePlan, _ changed: inout Set<String>,
+        _ say: (String) -> Void
     ) throws -> Bool {
         let start = MonotonicInstant.now
         var spawn = SpawnPlan(
@@ -69,7 +73,7 @@ package struct SourceWatch {
             // Where there is no pidfd, a look from time to time.
             let deadline: MonotonicInstant? = child.pidfdNumber == nil ? .now + .milliseconds(100) : nil
             _ = try Polling.waitUntilReadable([child.pidfdNumber ?? -1, tree.descriptor, signals], until: deadline)
-            note(try tree.changes(), in: &plan, say)
+            note(try tree.changes(), in: &plan, &changed)
             if try Polling.waitUntilReadable([signals], until: .now) {
                 try child.sendToGroup(.terminate, isReaped: false)
                 return false

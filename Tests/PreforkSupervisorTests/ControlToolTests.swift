@@ -83,7 +83,7 @@ struct ControlToolTests {
         try await program.waitForLine("preforkctl: the old program goes on serving")
         program.send(.interrupt)
         #expect(try await program.waitForExit() == -SIGINT)
-        #expect(program.output.split(separator: "preforkctl: done", omittingEmptySubsequences: false).count == 2, "upgraded once")
+        #expect(program.output.split(separator: "\n").count { $0 == "preforkctl: done" } == 1)
     }
 
     @Test func `An interrupt ends a watch and the build that runs`() async throws {
