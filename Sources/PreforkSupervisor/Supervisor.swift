@@ -147,6 +147,7 @@ package final class Supervisor {
             turnUpgrade()
         }
         returnSignals()
+        endTrial()
         host.end()
         if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))

@@ -66,6 +66,16 @@ extension Supervisor {
         if targets?.isBusy != true { commitUpgrade(current) }
     }
 
+    /// A trial that is under way when the pool has ended ends with it.
+    func endTrial() {
+        guard let upgrade, !upgrade.isTried else { return }
+        try? upgrade.trial.send(.kill)
+        if let pidfd = upgrade.trial.pidfdNumber {
+            _ = try? Polling.waitUntilReadable([pidfd], until: .now + .seconds(1))
+        }
+        _ = try? upgrade.trial.reap()
+    }
+
     private func endUpgrade(_ upgrade: Upgrade, _ reason: String) {
         self.upgrade = nil
         log(LogLine(level: .error, text: "upgrade refused, nothing has changed: \(reason)"))

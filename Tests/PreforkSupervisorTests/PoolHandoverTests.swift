@@ -72,22 +72,23 @@ import Testing
         #expect(driver.pool.slots[1].isReady)
     }
 
-    @Test func workersBeyondTheNewNumberAreAskedToEnd() throws {
+    @Test(arguments: [2, 9]) func aPoolIsAsLargeAsItWasWhateverTheNewProgramSays(workers: Int) throws {
         let old = PoolDriver.ready(workers: 4)
-        let last = old.pool.slots[2...].map { $0.worker!.spawn }
-        var (driver, _) = try next(old, workers: 2)
-        #expect(last.allSatisfy { driver.received[$0] == [.terminate] })
-        driver.leaversEnd()
+        var (driver, _) = try next(old, workers: workers)
+        #expect(forks(driver.handle(.tick)) == 0)
         driver.settle()
-        #expect(driver.pool.slots.count == 2 && driver.living.count == 2 && driver.complaints.isEmpty)
+        #expect(driver.pool.slots.count == 4 && driver.living.count == 4 && driver.complaints.isEmpty)
+        #expect(driver.received.isEmpty)
     }
 
     @Test func placesWithoutAWorkerAreFilled() throws {
-        let old = PoolDriver.ready(workers: 1)
+        var old = PoolDriver.ready(workers: 3)
+        old.exit(1, .failure)
         var (driver, _) = try next(old, workers: 3)
-        #expect(forks(driver.handle(.tick)) == 2)
+        driver.handle(.tick)
+        driver.leaversEnd()
         driver.settle()
-        #expect(driver.areAllReady && driver.complaints.isEmpty)
+        #expect(driver.areAllReady && driver.complaints.isEmpty && driver.pool.slots.count == 3)
     }
 
     @Test func theListSurvivesItsText() throws {

@@ -67,10 +67,10 @@ private struct Answer {
         switch path.first {
         case "count": return "\(try store.increment("count"))"
         case "block":
-            usleep(UInt32(amount) * 1_000)
+            block(for: .milliseconds(amount))
         case "extend":
             worker.heartbeat(extend: .milliseconds(path.dropFirst(2).first.flatMap { Int($0) } ?? 0))
-            usleep(UInt32(amount) * 1_000)
+            block(for: .milliseconds(amount))
         case "slow": try await EventLoop.sleep(for: .milliseconds(amount))
         case "eat":
             let bytes = amount << 20
@@ -80,4 +80,10 @@ private struct Answer {
         }
         return "done"
     }
+}
+
+/// Keeps the thread from everything else; the request for a stack, a signal, ends no more than one of the sleeps.
+private func block(for duration: Duration) {
+    let end = MonotonicInstant.now + duration
+    while MonotonicInstant.now < end { usleep(UInt32(clamping: (end - .now).saturatedNanoseconds / 1_000)) }
 }
