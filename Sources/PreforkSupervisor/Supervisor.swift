@@ -79,8 +79,6 @@ package final class Supervisor {
         _ configuration: SupervisorConfiguration, beside targets: TargetRunner? = nil
     ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
-        // It has come as far as it is to come.
-        if Handover.isTrial { exitChild(code: Handover.trialPassed) }
         let inheritance = SupervisorInheritance.take()
         self.inheritance = inheritance
         previousImage = inheritance?.previousImage
@@ -94,6 +92,8 @@ package final class Supervisor {
         self.configuration = configuration
         self.targets = targets
         host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
+        // It has come as far as it is to come: its files, sockets and rights can be had, too.
+        if Handover.isTrial { exitChild(code: Handover.trialPassed) }
         pool = Pool(
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))

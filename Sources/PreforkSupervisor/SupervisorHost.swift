@@ -36,7 +36,8 @@ final class SupervisorHost {
     }
 
     private static func pidFile(_ path: String?) throws -> PidFile? {
-        guard let path else { return nil }
+        // A trial is not the service: the file stays who owns it.
+        guard let path, !Handover.isTrial else { return nil }
         let file: PidFile
         if let left = Handover.take(pidFileKind, key: path), let descriptor = left.descriptors.first {
             file = try PidFile.adopt(descriptor, path: path)
