@@ -33,8 +33,14 @@ def peers() -> list[str]:
 
 
 def workers_of(process: subprocess.Popen) -> set[int]:
-    return {int(word) for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()
-            for word in (task / "children").read_text().split()}
+    workers = set()
+    for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+        try:
+            workers |= {int(word) for word in (task / "children").read_text().split()}
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # A thread that has ended meanwhile: puma's master has some.
+    return workers
+
 
 
 def reload(quick: bool) -> list[Row]:
