@@ -19,7 +19,8 @@ import Testing
         #expect(result.failures == 0 && result.answers > 100, "\(result)")
         try await eventually("the old ones have ended") { server.workers.count == 3 }
         #expect(old.isDisjoint(with: server.workers))
-        #expect(server.program.openDescriptors == before)
+        // One may have been open for a moment at either look.
+        try await eventually("no descriptor is left") { server.program.openDescriptors <= before }
         #expect(try server.ask().generation == 11)
         #expect(try await server.end())
     }
@@ -89,7 +90,8 @@ import Testing
         try await eventually("and two again") { server.workers.count == 2 }
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
-        #expect(server.program.openDescriptors == before)
+        // One may have been open for a moment at either look.
+        try await eventually("no descriptor is left") { server.program.openDescriptors <= before }
         #expect(try await server.end())
     }
 

@@ -43,6 +43,9 @@ public final class ChildProgram: @unchecked Sendable {
         } else {
             posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_APPEND, 0)
         }
+        // What other tests have open in this process is nothing for this program. To close what is not open is no error
+        // here.
+        for number in Int32(3)..<256 { posix_spawn_file_actions_addclose(&actions, number) }
         defer { pipeEnds.forEach { close($0) } }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
