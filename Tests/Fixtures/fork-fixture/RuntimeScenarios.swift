@@ -38,10 +38,13 @@ func ignoreStopScenario(_ arguments: [String]) throws {
     runtime.drainTimeout = .milliseconds(300)
     // So long that only a second interrupt can end it.
     runtime.quickTimeout = .seconds(1_000)
+    runtime.readiness = .manual
     runtime.hooks.onAllReady = { say("all ready") }
     runtime.hooks.onExit = { say("exit \($0.taskID) \($0.status) \($0.killReason.map { "\($0)" } ?? "-")") }
     let summary = try runtime.run { worker in
         try await EventLoop.sleep(for: .milliseconds(1))
+        // From here on its loop does not turn: no request to end is heard.
+        worker.ready()
         while true { sleep(100) }
     }
     say("outcome \(summary.outcome)")
