@@ -6,7 +6,7 @@ extension Supervisor {
     /// Warns of variables `PREFORK_*` that are no settings: a misspelt one would do nothing, silently.
     package func warnOfUnknownVariables() {
         for name in EnvironmentSettings.unknownNames(in: ProcessEnvironment.all) {
-            log(LogLine(level: .warning, text: "\(name) is no setting (see --print-config, or the manual's table)"))
+            log(LogLine(.warning, "\(name) is no setting (see --print-config, or the manual's table)"))
         }
     }
 }

@@ -2,19 +2,6 @@
 
 package import PreforkSystem
 
-extension LogLine {
-    package init(_ level: Level, _ text: String) {
-        self.init(level: level, text: text)
-    }
-
-    /// The line as it is written, with its end: `2026-11-21T03:00:00.042Z prefork[4711] info: worker 0 started`. A line
-    /// end inside of the text becomes a blank: one event, one line.
-    package func written(at timestamp: String, pid: Int32) -> String {
-        let text = text.contains(where: \.isNewline) ? String(text.map { $0.isNewline ? " " : $0 }) : text
-        return "\(timestamp) prefork[\(pid)] \(level.rawValue): \(text)\n"
-    }
-}
-
 /// Writes log lines to a file, each with one write(2), and never waits.
 ///
 /// When the disk is full, lines are lost and counted; the next one that gets through says how many and why. A line of
@@ -43,7 +30,7 @@ package final class LogFile {
         var text = isTorn ? "\n" : ""
         if lost > 0 {
             let why = reason.map { ": \($0)" } ?? ""
-            text += LogLine(level: .warning, text: "\(lost) log lines were lost\(why)").written(at: timestamp, pid: pid)
+            text += LogLine(.warning, "\(lost) log lines were lost\(why)").written(at: timestamp, pid: pid)
         }
         text += line.written(at: timestamp, pid: pid)
         switch text.withUTF8({ file.append(UnsafeRawBufferPointer($0)) }) {

@@ -44,7 +44,7 @@ public struct PoolStatus: Equatable, Sendable {
 
 /// One worker, or a slot that waits for one.
 public struct WorkerStatus: Equatable, Sendable {
-    public enum State: String, Hashable, Sendable {
+    public enum State: String, CaseIterable, Hashable, Sendable {
         case booting, ready, draining, killed
         /// Without a worker.
         case backingOff, stopped, failed

@@ -31,7 +31,7 @@ struct PrometheusText {
         gauge("prefork_generation", "Generation of workers that are forked now", status.generation)
         gauge("prefork_workers_target", "Workers that there are to be", status.target)
         family("prefork_workers", "gauge", "Workers by state")
-        for state in WorkerStatus.State.allStates {
+        for state in WorkerStatus.State.allCases {
             sample("prefork_workers", [("state", state.rawValue)], status.workers.count { $0.state == state })
         }
         family("prefork_restarts_total", "counter", "Workers replaced after an end nobody asked for, by cause")
@@ -145,13 +145,6 @@ struct PrometheusText {
         }
         return result
     }
-}
-
-extension WorkerStatus.State {
-    /// Every state, so that one without workers is told as 0.
-    static let allStates: [WorkerStatus.State] = [
-        .booting, .ready, .draining, .killed, .backingOff, .stopped, .failed,
-    ]
 }
 
 extension PoolStatus {

@@ -7,23 +7,23 @@ extension PoolReport {
     var replacementLine: LogLine {
         switch self {
         case .forkedBeside(let taskID, let pid, let cause):
-            LogLine(level: .info, text: "worker \(taskID): its replacement started (pid \(pid)), \(cause.text)")
+            LogLine(.info, "worker \(taskID): its replacement started (pid \(pid)), \(cause.text)")
         case .replaced(let taskID, let old, let new, let cause):
-            LogLine(level: .info, text: "worker \(taskID): pid \(new) has taken the place of pid \(old), \(cause.text)")
+            LogLine(.info, "worker \(taskID): pid \(new) has taken the place of pid \(old), \(cause.text)")
         case .replacementFailed(let taskID, let reason, _):
-            LogLine(level: .error, text: "worker \(taskID) stays, its replacement failed: \(reason)")
+            LogLine(.error, "worker \(taskID) stays, its replacement failed: \(reason)")
         case .recycling(let taskID, let pid, let reason):
-            LogLine(level: .info, text: "worker \(taskID) (pid \(pid)) is recycled: its share of \(reason.rawValue) is used up")
+            LogLine(.info, "worker \(taskID) (pid \(pid)) is recycled: its share of \(reason.rawValue) is used up")
         case .reloadStarted(let generation, let workers):
-            LogLine(level: .info, text: "reload: \(workers) workers are replaced by generation \(generation)")
+            LogLine(.info, "reload: \(workers) workers are replaced by generation \(generation)")
         case .reloadFinished(let generation, let after):
-            LogLine(level: .info, text: "reload: generation \(generation) serves, after \(after.short)")
+            LogLine(.info, "reload: generation \(generation) serves, after \(after.short)")
         case .reloadAborted(let generation, let replaced, let total, let reason):
             LogLine(
-                level: .error,
-                text: "reload to generation \(generation) aborted, \(total - replaced) of \(total) old workers stay: \(reason)")
+                .error,
+                "reload to generation \(generation) aborted, \(total - replaced) of \(total) old workers stay: \(reason)")
         default:
-            LogLine(level: .info, text: "\(self)")
+            LogLine(.info, "\(self)")
         }
     }
 }

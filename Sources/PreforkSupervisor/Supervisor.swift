@@ -165,7 +165,7 @@ package final class Supervisor {
         guard let inheritance else { return handle(.tick) }
         adopt(inheritance.pool)
         self.inheritance = nil
-        for name in Handover.closeRest() { log(LogLine(level: .warning, text: "nobody took over \(name): closed")) }
+        for name in Handover.closeRest() { log(LogLine(.warning, "nobody took over \(name): closed")) }
         // One that came back has its own workers already, unless some were replaced.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
         if previousImage == nil, generations.count == 1 { return handle(.tick) }
@@ -322,15 +322,7 @@ package final class Supervisor {
     /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
     private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit)? {
         // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
-        guard let child = workers[spawn]?.child else { return nil }
-        let exit: ProcessExit
-        do {
-            guard let found = try child.reap() else { return nil }
-            exit = found
-        } catch {
-            // waitid fails on a child of one's own only when somebody has closed the descriptor under it.
-            exit = ProcessExit(status: .lost, usage: ResourceUsage())
-        }
+        guard let child = workers[spawn]?.child, let exit = child.reapOrLose() else { return nil }
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         guard let entry = workers.remove(spawn) else { return nil }
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)

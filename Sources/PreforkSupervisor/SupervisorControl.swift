@@ -47,7 +47,7 @@ extension Supervisor: ControlDelegate {
     /// Called from within a server's turn, where no fork may happen: what is to be done is done after it.
     package func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         let outcome = begin(command, whenOver: completion)
-        if case .failed(let reason) = outcome { log(LogLine(level: .warning, text: "not done: \(reason)")) }
+        if case .failed(let reason) = outcome { log(LogLine(.warning, "not done: \(reason)")) }
         return outcome
     }
 
@@ -88,7 +88,7 @@ extension Supervisor: ControlDelegate {
             try configuration.hooks.onReload?(pool.generation + 1)
             return nil
         } catch {
-            log(LogLine(level: .error, text: "reload refused, all workers stay: \(error)"))
+            log(LogLine(.error, "reload refused, all workers stay: \(error)"))
             return .failed("the program refused the reload: \(error)")
         }
     }
@@ -97,11 +97,11 @@ extension Supervisor: ControlDelegate {
         do {
             try host.logFile?.reopen()
         } catch {
-            log(LogLine(level: .error, text: "the log goes on in its old file: \(error)"))
+            log(LogLine(.error, "the log goes on in its old file: \(error)"))
             return .failed("\(error)")
         }
         configuration.hooks.onReopenLogs?()
-        log(LogLine(level: .info, text: "logs reopened"))
+        log(LogLine(.info, "logs reopened"))
         return .done("logs reopened")
     }
 

@@ -98,7 +98,7 @@ extension Supervisor {
         do {
             try entry.child.send(signal)
         } catch {
-            log(LogLine(level: .error, text: "worker \(entry.slot) cannot be signalled: \(error)"))
+            log(LogLine(.error, "worker \(entry.slot) cannot be signalled: \(error)"))
         }
     }
 }

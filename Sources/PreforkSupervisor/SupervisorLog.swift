@@ -11,6 +11,18 @@ public struct LogLine: Hashable, Sendable {
     public var level: Level
     /// Without time, process ID or line end.
     public var text: String
+
+    package init(_ level: Level, _ text: String) {
+        self.level = level
+        self.text = text
+    }
+
+    /// The line as it is written, with its end: `2026-11-21T03:00:00.042Z prefork[4711] info: worker 0 started`. A line
+    /// end inside of the text becomes a blank: one event, one line.
+    package func written(at timestamp: String, pid: Int32) -> String {
+        let text = text.contains(where: \.isNewline) ? String(text.map { $0.isNewline ? " " : $0 }) : text
+        return "\(timestamp) prefork[\(pid)] \(level.rawValue): \(text)\n"
+    }
 }
 
 /// Writes lines to standard error, and never waits for whoever reads them.
@@ -20,9 +32,13 @@ final class StandardErrorLog {
     private var lost = 0
 
     func write(_ line: LogLine) {
-        let prefix = "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(line.level.rawValue): "
-        let note = lost > 0 ? "\(prefix)\(lost) log lines were lost: standard error was full\n" : ""
-        if writeToStandardErrorWithoutBlocking("\(note)\(prefix)\(line.text)\n") { lost = 0 } else { lost += 1 }
+        let (timestamp, pid) = (WallClock.timestamp, CurrentProcess.pid)
+        var text = line.written(at: timestamp, pid: pid)
+        if lost > 0 {
+            let note = LogLine(line.level, "\(lost) log lines were lost: standard error was full")
+            text = note.written(at: timestamp, pid: pid) + text
+        }
+        if writeToStandardErrorWithoutBlocking(text) { lost = 0 } else { lost += 1 }
     }
 }
 
@@ -31,29 +47,29 @@ extension PoolReport {
     func line(limit: Int) -> LogLine {
         switch self {
         case .forked(let taskID, let pid, let restart):
-            LogLine(level: .info, text: "worker \(taskID) started (pid \(pid)\(restart > 0 ? ", restart \(restart) of it" : ""))")
+            LogLine(.info, "worker \(taskID) started (pid \(pid)\(restart > 0 ? ", restart \(restart) of it" : ""))")
         case .forkFailed(let taskID, let reason, let delay):
-            LogLine(level: .error, text: "worker \(taskID) not started: \(reason); next try in \(delay.short)")
+            LogLine(.error, "worker \(taskID) not started: \(reason); next try in \(delay.short)")
         case .ready(let taskID, let pid, let generation, let after):
             LogLine(
-                level: .info,
-                text: "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)")
+                .info,
+                "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)")
         case .allReady(let workers):
-            LogLine(level: .info, text: workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
+            LogLine(.info, workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
         case .exited(let report):
             report.line(limit: limit)
         case .stopping(let reason):
-            LogLine(level: reason.level, text: reason.text)
+            LogLine(reason.level, reason.text)
         case .killing(let taskID, let pid, let reason):
-            LogLine(level: .warning, text: "worker \(taskID) (pid \(pid)) gets SIGKILL: \(reason.text)")
+            LogLine(.warning, "worker \(taskID) (pid \(pid)) gets SIGKILL: \(reason.text)")
         case .hung(let taskID, let pid, let silent):
-            LogLine(level: .error, text: "worker \(taskID) (pid \(pid)) is hung: no sign of life for \(silent.short)")
+            LogLine(.error, "worker \(taskID) (pid \(pid)) is hung: no sign of life for \(silent.short)")
         case .recovered(let taskID, let pid):
-            LogLine(level: .warning, text: "worker \(taskID) (pid \(pid)) goes on")
+            LogLine(.warning, "worker \(taskID) (pid \(pid)) goes on")
         case .stoodStill(let duration):
-            LogLine(level: .warning, text: "nothing ran here for \(duration.short): no worker counts as hung for it")
+            LogLine(.warning, "nothing ran here for \(duration.short): no worker counts as hung for it")
         case .scaled(let before, let count, let cause):
-            LogLine(level: .info, text: "\(count) workers instead of \(before): \(cause)")
+            LogLine(.info, "\(count) workers instead of \(before): \(cause)")
         default:
             replacementLine
         }
@@ -76,7 +92,7 @@ extension ExitReport {
             text += "; no further restart"
         }
         let isQuiet = consequence == .none && (status.isSuccess || killReason == nil)
-        return LogLine(level: isQuiet ? .info : .warning, text: text)
+        return LogLine(isQuiet ? .info : .warning, text)
     }
 }
 

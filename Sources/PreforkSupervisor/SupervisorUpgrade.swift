@@ -36,7 +36,7 @@ extension Supervisor {
         } catch {
             return .failed("the new program cannot be tried out: \(error)")
         }
-        log(LogLine(level: .info, text: "upgrade: \(target) is tried out (pid \(upgrade?.trial.pid ?? 0))"))
+        log(LogLine(.info, "upgrade: \(target) is tried out (pid \(upgrade?.trial.pid ?? 0))"))
         return .done("the upgrade to \(target) began")
     }
 
@@ -78,12 +78,12 @@ extension Supervisor {
 
     private func endUpgrade(_ upgrade: Upgrade, _ reason: String) {
         self.upgrade = nil
-        log(LogLine(level: .error, text: "upgrade refused, nothing has changed: \(reason)"))
+        log(LogLine(.error, "upgrade refused, nothing has changed: \(reason)"))
         upgrade.whenOver?(.failed("nothing has changed: \(reason)"))
     }
 
     private func commitUpgrade(_ upgrade: Upgrade) {
-        log(LogLine(level: .info, text: "upgrade: this process becomes \(upgrade.path)"))
+        log(LogLine(.info, "upgrade: this process becomes \(upgrade.path)"))
         host.prepareForExec()
         let back = try? ProgramImage.open()
         let error = ProgramImage.execute(
@@ -96,11 +96,11 @@ extension Supervisor {
     /// Goes back to the program before, when the new one's workers did not come up.
     func goBack() {
         guard let back = previousImage else { return }
-        log(LogLine(level: .error, text: "upgrade failed: this process becomes the program before again"))
+        log(LogLine(.error, "upgrade failed: this process becomes the program before again"))
         host.prepareForExec()
         let error = ProgramImage.execute(
             .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
-        log(LogLine(level: .error, text: "there is no way back, the old workers serve on: \(error)"))
+        log(LogLine(.error, "there is no way back, the old workers serve on: \(error)"))
         forgetPreviousImage()
     }
 
@@ -138,8 +138,8 @@ extension Supervisor {
         scoreboard.linesInUse = workers.linesInUse
         log(
             LogLine(
-                level: .info,
-                text: "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"))
+                .info,
+                "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"))
         // Signals only: nobody is forked by it.
         _ = carryOut(actions)
     }

@@ -264,15 +264,7 @@ package final class TargetRunner {
     /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
     private func collect(_ number: Int) -> ProcessExit? {
         // Words of closed pidfds can be left in a batch of events; the target then has no child, or one that lives.
-        guard let child = children[number] else { return nil }
-        let exit: ProcessExit
-        do {
-            guard let found = try child.reap() else { return nil }
-            exit = found
-        } catch {
-            // waitid fails on a child of one's own only when somebody has closed the descriptor under it.
-            exit = ProcessExit(status: .lost, usage: ResourceUsage())
-        }
+        guard let child = children[number], let exit = child.reapOrLose() else { return nil }
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         children[number] = nil
         return exit
@@ -317,7 +309,7 @@ package final class TargetRunner {
             try children[number]?.send(signal)
         } catch {
             let name = table.targets[number]?.name ?? "a target"
-            log(LogLine(level: .error, text: "\(name) cannot be signalled: \(error)"))
+            log(LogLine(.error, "\(name) cannot be signalled: \(error)"))
         }
     }
 

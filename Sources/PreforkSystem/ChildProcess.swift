@@ -119,4 +119,14 @@ package final class ChildProcess: Sendable {
             }
         return ProcessExit(status: status, usage: ResourceUsage(result.usage))
     }
+
+    /// As `reap`, for who has nobody to tell of a failure: waitid fails on a child of one's own only when somebody has
+    /// closed the descriptor under it, and what became of the child is lost then, too.
+    package func reapOrLose() -> ProcessExit? {
+        do throws(SystemError) {
+            return try reap()
+        } catch {
+            return ProcessExit(status: .lost, usage: ResourceUsage())
+        }
+    }
 }

@@ -187,22 +187,3 @@ func finishedReloads(_ actions: [PoolAction]) -> [Int] {
 func endings(_ actions: [PoolAction]) -> Int {
     actions.count { if case .finish = $0 { true } else { false } }
 }
-
-/// The state that a slot is in, without its values.
-enum SlotKind: CaseIterable {
-    case backingOff, booting, ready, draining, killed, stopped, failed
-}
-
-extension SlotState {
-    var kind: SlotKind {
-        switch self {
-        case .backingOff: .backingOff
-        case .booting: .booting
-        case .ready: .ready
-        case .draining: .draining
-        case .killed: .killed
-        case .stopped: .stopped
-        case .failed: .failed
-        }
-    }
-}

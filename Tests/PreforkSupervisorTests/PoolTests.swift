@@ -11,7 +11,7 @@ private enum EventKind: CaseIterable {
 
 @Suite struct PoolTests {
     /// A pool of two whose slot 0 is in the wanted state; slot 1 is ready, so that the pool as a whole goes on.
-    private func driver(in kind: SlotKind) -> PoolDriver {
+    private func driver(in kind: WorkerStatus.State) -> PoolDriver {
         var driver = PoolDriver(workers: 2) { $0.restarts.backoff.immediate = 0 }
         driver.handle(.tick)
         _ = driver.ready(1)
@@ -48,7 +48,7 @@ private enum EventKind: CaseIterable {
     }
 
     /// What becomes of slot 0, for every state and every event.
-    private func expected(_ state: SlotKind, _ event: EventKind) -> SlotKind {
+    private func expected(_ state: WorkerStatus.State, _ event: EventKind) -> WorkerStatus.State {
         switch (state, event) {
         case (.stopped, _), (.failed, _): state
         case (.backingOff, .forked), (.backingOff, .late): .booting
@@ -67,7 +67,7 @@ private enum EventKind: CaseIterable {
     }
 
     @Test func everyStateAnswersEveryEvent() {
-        for state in SlotKind.allCases {
+        for state in WorkerStatus.State.allCases {
             for kind in EventKind.allCases {
                 var driver = driver(in: state)
                 #expect(driver.pool.slots[0].state.kind == state)

@@ -99,8 +99,8 @@ private struct Server {
         #expect(try get("/exit?code=3", port: server.port).body == "exiting with code 3")
         let next = try get("/pid", port: server.port).body
         #expect(next != pid)
-        #expect(server.program.errors.contains("exited with code 3"))
         try await server.stop()
+        #expect(server.program.errors.contains("exited with code 3"))
     }
 
     @Test func aGracefulStopFinishesASlowRequest() async throws {
@@ -152,8 +152,8 @@ private struct Server {
         try await eventually("the worker says so") { server.program.errors.contains("accepting is paused: accept4") }
         clients.removeAll()
         #expect(try get("/", port: server.port).body == "Hello World")
-        #expect(server.program.errors.contains("accepting goes on"))
         try await server.stop()
+        #expect(server.program.errors.contains("accepting goes on"))
     }
 
     /// SIGKILL at random workers under load: no zombie, no descriptor more, every slot alive at the end.

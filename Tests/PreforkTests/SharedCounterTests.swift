@@ -24,8 +24,13 @@ import Testing
         try await eventually("nonebot has heard") {
             program.output.contains("Passive receive: one (passive)") && program.output.contains("Active receive: one (active)")
         }
-        let ready = program.errors.split(separator: "nonebot ready (pid ").last ?? ""
-        kill(Int32(ready.prefix { $0.isNumber })!, SIGKILL)
+        var nonebot: Int32?
+        try await eventually("the log says who it is") {
+            let ready = program.errors.split(separator: "nonebot ready (pid ").dropFirst().last
+            nonebot = Int32(ready?.prefix { $0.isNumber } ?? "")
+            return nonebot != nil
+        }
+        kill(try #require(nonebot), SIGKILL)
         #expect(try get("/tell/two", port: port).status == 200)
         try await eventually("its successor has heard") {
             program.output.contains("Passive receive: two (passive)") && program.output.contains("Active receive: two (active)")
