@@ -57,7 +57,6 @@ extension TreeRun {
 
     /// - Parameter round: nil when it is stopped in order to be started again.
     func launchStop(_ node: Int, round: Int?) {
-        let (service, lifecycle) = (services[node], lifecycles[node])
         let now = host.clock.now
         let own = policyBudget(node)
         var cancelAt = now + own.cancellation(ofLevel: 0)
@@ -67,17 +66,24 @@ extension TreeRun {
             leaveAt = min(leaveAt, state.stopBegan + state.budget.abandonment(ofLevel: round))
         }
         emit(.stopping, node)
-        let task = Task(executorPreference: host.executor) { [self] in
+        let isCut = cancelAt <= now
+        state.nodes[node] = TreeState.Node(
+            phase: .stopping, since: now, task: stopTask(node, isCut: isCut), cancelAt: cancelAt, leaveAt: leaveAt,
+            isCut: isCut)
+        state.inFlight.insert(node)
+        arm(isCut ? leaveAt : cancelAt)
+    }
+
+    /// Calls a service's stop. Where there is no time for it, that finds itself cancelled from its first line on.
+    func stopTask(_ node: Int, isCut: Bool) -> Task<Void, Never> {
+        let (service, lifecycle) = (services[node], lifecycles[node])
+        return Task(executorPreference: host.executor) { [self] in
+            // The reference to this task stays within the closure.
+            if isCut { withUnsafeCurrentTask { $0?.cancel() } }
             var failure: (any Error)?
             do { try await callService(lifecycle, service.stop) } catch { failure = error }
             post(.stopEnded(node, failure))
         }
-        let isCut = cancelAt <= now
-        if isCut { task.cancel() }
-        state.nodes[node] = TreeState.Node(
-            phase: .stopping, since: now, task: task, cancelAt: cancelAt, leaveAt: leaveAt, isCut: isCut)
-        state.inFlight.insert(node)
-        arm(isCut ? leaveAt : cancelAt)
     }
 
     func stopEnded(_ node: Int, _ error: (any Error)?) {

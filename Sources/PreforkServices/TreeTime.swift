@@ -83,20 +83,14 @@ extension TreeRun {
 
     /// A start that was left behind has come to its end. If it is up it must be stopped, though nobody waits for it.
     func lateStartEnded(_ node: Int, _ error: (any Error)?) {
-        let (service, lifecycle) = (services[node], lifecycles[node])
-        lifecycle.beginEnding(by: self, node)
+        lifecycles[node].beginEnding(by: self, node)
         guard error == nil else {
             state.nodes[node].phase = .leftDraining
-            if lifecycle.cancelTasks(tell: self, node) { drained(node) }
+            if lifecycles[node].cancelTasks(tell: self, node) { drained(node) }
             return
         }
         state.nodes[node].phase = .leftStopping
         state.nodes[node].isCut = true
-        state.nodes[node].task = Task(executorPreference: host.executor) { [self] in
-            var failure: (any Error)?
-            do { try await callService(lifecycle, service.stop) } catch { failure = error }
-            post(.stopEnded(node, failure))
-        }
-        state.nodes[node].task?.cancel()
+        state.nodes[node].task = stopTask(node, isCut: true)
     }
 }
