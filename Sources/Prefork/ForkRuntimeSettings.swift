@@ -32,6 +32,12 @@ extension ForkRuntime {
         set { settings.quickTimeout = newValue }
     }
 
+    /// When the pool grows and shrinks by itself; it does not unless `ScalingPolicy.workers` says between which numbers.
+    public var scaling: ScalingPolicy {
+        get { settings.scaling }
+        set { settings.scaling = newValue }
+    }
+
     /// How SIGHUP or `preforkctl reload` go through the pool.
     public var reload: ReloadPolicy {
         get { settings.reload }

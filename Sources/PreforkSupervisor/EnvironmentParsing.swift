@@ -45,7 +45,7 @@ extension RuntimeSettings {
 
     /// Values that make sense one by one and not together.
     private var contradictions: [EnvironmentSettingsError.Problem] {
-        switch (minimumWorkers, maximumWorkers) {
+        switch (scaling.minimum, scaling.maximum) {
         case (let minimum?, let maximum?) where minimum > maximum:
             [
                 .init(

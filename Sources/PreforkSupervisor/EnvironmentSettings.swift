@@ -10,11 +10,23 @@ public enum EnvironmentSettings {
     private static let pool: [EnvironmentOption] = [
         EnvironmentOption("WORKERS", \.workers, .workers, "Workers; auto: one per core, by affinity and CPU quota."),
         EnvironmentOption(
-            "MIN_WORKERS", \.minimumWorkers, SettingFormat<Int>.integer(1...WorkerCount.maximum).orOff,
+            "MIN_WORKERS", \.scaling.minimum, SettingFormat<Int>.integer(1...WorkerCount.maximum).orOff,
             "With PREFORK_MAX_WORKERS: the pool scales itself by load, never below."),
         EnvironmentOption(
-            "MAX_WORKERS", \.maximumWorkers, SettingFormat<Int>.integer(1...WorkerCount.maximum).orOff,
+            "MAX_WORKERS", \.scaling.maximum, SettingFormat<Int>.integer(1...WorkerCount.maximum).orOff,
             "With PREFORK_MIN_WORKERS: the pool scales itself by load, never above."),
+        EnvironmentOption(
+            "SCALE_BUSY", \.scaling.busy, .percent,
+            "Share of the workers' time on the processor from which there are to be more."),
+        EnvironmentOption(
+            "SCALE_BACKLOG", \.scaling.backlog, .number,
+            "Connections waiting for each worker from which there are to be more."),
+        EnvironmentOption(
+            "GROW_AFTER", \.scaling.growAfter, .duration(atLeast: .milliseconds(1)),
+            "How long it must be too busy before the pool grows, by a quarter."),
+        EnvironmentOption(
+            "SHRINK_AFTER", \.scaling.shrinkAfter, .duration(atLeast: .milliseconds(1)),
+            "How long it must have had one worker too many before it loses one."),
         EnvironmentOption(
             "BOOT_TIMEOUT", \.bootTimeout, .duration(atLeast: .milliseconds(1)),
             "A worker that is not ready by then is killed."),

@@ -25,7 +25,7 @@ struct Pool: Equatable {
         var reload = ReloadPolicy()
         var recycling = RecyclingPolicy()
         var hangs: HangPolicy?
-        var scaling: ScalingPolicy?
+        var scaling = ScalingPolicy()
         var largest = WorkerCount.maximum
     }
 

@@ -46,7 +46,7 @@ extension Pool {
         guard !overflow, (1...settings.largest).contains(count) else {
             return .failed("\(overflow ? "that" : "\(count)") is not within 1...\(settings.largest) workers")
         }
-        if let range = settings.scaling?.workers, !range.contains(count) {
+        if let range = settings.scaling.workers, !range.contains(count) {
             return .failed("\(count) is not within \(range), the bounds of automatic scaling")
         }
         let before = target

@@ -46,24 +46,29 @@ struct InheritedPool: Equatable {
     var signalMask: [Int32]
     /// The image before could be gone back to: set in the one that comes next, not in the one that comes back.
     var canGoBack: Bool
+    /// How many there are to be: an operator may have scaled the pool.
+    var slots: Int
+    /// Task IDs whose workers have ended for good.
+    var stopped: [Int]
     var workers: [InheritedWorker]
 
     private static let tooMany = 1 << 60
+    private static let headWords = 8
 
     /// As words separated by spaces, eight for each worker.
     var text: String {
         var words = [
-            "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", canGoBack ? "1" : "0",
-            "\(signalMask.count)",
+            "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", canGoBack ? "1" : "0", "\(slots)",
+            "\(signalMask.count)", "\(stopped.count)",
         ]
-        words += signalMask.map(String.init)
+        words += signalMask.map(String.init) + stopped.map(String.init)
         for worker in workers { words += worker.words }
         return words.joined(separator: " ")
     }
 
     init(
         generation: Int, spawns: UInt64, restarts: Int, supervisorStarted: Int64, signalMask: [Int32], canGoBack: Bool,
-        workers: [InheritedWorker]
+        slots: Int, stopped: [Int], workers: [InheritedWorker]
     ) {
         self.generation = generation
         self.spawns = spawns
@@ -71,25 +76,32 @@ struct InheritedPool: Equatable {
         self.supervisorStarted = supervisorStarted
         self.signalMask = signalMask
         self.canGoBack = canGoBack
+        self.slots = slots
+        self.stopped = stopped
         self.workers = workers
     }
 
     /// - Returns: nil when the text is none of these.
     init?(text: String) {
         let words = text.split(separator: " ").map { Int64($0) }
-        guard words.count >= 6, words.allSatisfy({ $0 != nil && $0! >= 0 }) else { return nil }
+        guard words.count >= Self.headWords, words.allSatisfy({ $0 != nil && $0! >= 0 }) else { return nil }
         let numbers = words.map { $0 ?? 0 }
-        let signals = Int(numbers[5])
-        guard signals <= 64, numbers.count >= 6 + signals, (numbers.count - 6 - signals) % 8 == 0 else { return nil }
+        let (signals, ended) = (Int(numbers[6]), Int(numbers[7]))
+        guard signals <= 64, ended <= WorkerCount.maximum else { return nil }
+        let (stoppedBegin, workersBegin) = (Self.headWords + signals, Self.headWords + signals + ended)
+        guard numbers.count >= workersBegin, (numbers.count - workersBegin) % 8 == 0 else { return nil }
         generation = Int(numbers[0])
         spawns = UInt64(numbers[1])
         restarts = Int(numbers[2])
         supervisorStarted = numbers[3]
         canGoBack = numbers[4] == 1
-        signalMask = numbers[6..<6 + signals].map { Int32(clamping: $0) }
-        workers = stride(from: 6 + signals, to: numbers.count, by: 8).map { InheritedWorker(numbers[$0..<$0 + 8]) }
+        slots = Int(numbers[5])
+        signalMask = numbers[Self.headWords..<stoppedBegin].map { Int32(clamping: $0) }
+        stopped = numbers[stoppedBegin..<workersBegin].map { Int($0) }
+        workers = stride(from: workersBegin, to: numbers.count, by: 8).map { InheritedWorker(numbers[$0..<$0 + 8]) }
         // No sum of these can overflow, and lines are those of a scoreboard.
         guard [generation, restarts, Int(clamping: spawns)].allSatisfy({ $0 < Self.tooMany }),
+            (1...WorkerCount.maximum).contains(slots), stopped.allSatisfy({ $0 < slots }),
             workers.allSatisfy({ worker in
                 (0..<WorkerCount.maximum).contains(worker.slot) && worker.pid > 0 && worker.generation < Self.tooMany
                     && worker.line < WorkerCount.maximum * 4 && worker.spawn < Self.tooMany
@@ -99,6 +111,9 @@ struct InheritedPool: Equatable {
 }
 
 extension Pool {
+    /// Slots whose workers have ended for good, and stay empty.
+    var stoppedSlots: [Int] { slots.filter { !$0.isRetired && $0.state == .stopped }.map(\.taskID) }
+
     /// The workers that live, with their lines by spawn.
     func inheritance(lines: [UInt64: Int]) -> [InheritedWorker] {
         var list: [InheritedWorker] = []
@@ -124,9 +139,8 @@ extension Pool {
         var actions: [PoolAction] = []
         generation = inherited.generation
         resume(spawns: inherited.spawns, restarts: inherited.restarts)
-        // As many as there were: an operator may have scaled the pool.
-        let count = (inherited.workers.filter { !$0.isLeaving }.map(\.slot).max() ?? -1) + 1
-        if count > 0 { slots = (0..<count).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) } }
+        slots = (0..<inherited.slots).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
+        for taskID in inherited.stopped { slots[taskID].state = .stopped }
         for worker in inherited.workers {
             while slots.count <= worker.slot {
                 slots.append(Slot(taskID: slots.count, state: .stopped, generation: generation))

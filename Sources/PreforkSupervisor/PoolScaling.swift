@@ -8,7 +8,9 @@ import PreforkSystem
 /// time, when fewer would have been less busy than half of what makes it grow for much longer: what makes it grow and
 /// what makes it shrink are far apart, so that it does not swing.
 public struct ScalingPolicy: Equatable, Sendable {
-    public var workers: ClosedRange<Int>
+    /// How many workers there are at least and at most. Without both the pool does not scale by itself.
+    public var minimum: Int?
+    public var maximum: Int?
     /// Share of the workers' time spent on the processor, 0 ... 1, from which more are wanted.
     public var busy: Double
     /// Connections waiting to be accepted, for each worker, from which more are wanted.
@@ -19,14 +21,21 @@ public struct ScalingPolicy: Equatable, Sendable {
     public var shrinkAfter: Duration
 
     public init(
-        workers: ClosedRange<Int>, busy: Double = 0.8, backlog: Double = 4, growAfter: Duration = .seconds(3),
+        workers: ClosedRange<Int>? = nil, busy: Double = 0.8, backlog: Double = 4, growAfter: Duration = .seconds(3),
         shrinkAfter: Duration = .seconds(30)
     ) {
-        self.workers = workers
+        minimum = workers?.lowerBound
+        maximum = workers?.upperBound
         self.busy = busy
         self.backlog = backlog
         self.growAfter = growAfter
         self.shrinkAfter = shrinkAfter
+    }
+
+    /// Between which numbers the pool scales by itself; nil: it does not.
+    public var workers: ClosedRange<Int>? {
+        guard let minimum, let maximum, 1 <= minimum, minimum <= maximum else { return nil }
+        return minimum...maximum
     }
 }
 
@@ -37,7 +46,8 @@ struct ScalerState: Equatable {
 
     /// How many workers there should be.
     mutating func decide(
-        _ policy: ScalingPolicy, workers: Int, busy: Double, backlog: Int, at now: MonotonicInstant
+        _ policy: ScalingPolicy, within range: ClosedRange<Int>, workers: Int, busy: Double, backlog: Int,
+        at now: MonotonicInstant
     ) -> Int {
         let isHigh = busy >= policy.busy || Double(backlog) >= policy.backlog * Double(workers)
         let busyWithOneLess = workers > 1 ? busy * Double(workers) / Double(workers - 1) : .infinity
@@ -52,7 +62,7 @@ struct ScalerState: Equatable {
             wanted -= 1
             self.lowSince = nil
         }
-        return min(max(wanted, policy.workers.lowerBound), policy.workers.upperBound)
+        return min(max(wanted, range.lowerBound), range.upperBound)
     }
 }
 

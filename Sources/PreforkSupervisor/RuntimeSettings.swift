@@ -8,9 +8,7 @@ public import PreforkSystem
 /// Each field is documented once, with its variable: `EnvironmentSettings.options`, and `--print-config`.
 public struct RuntimeSettings: Sendable, Equatable {
     public var workers = WorkerCount.perCore
-    /// Both or neither: the pool then grows and shrinks by itself.
-    public var minimumWorkers: Int?
-    public var maximumWorkers: Int?
+    public var scaling = ScalingPolicy()
     public var bootTimeout: Duration = .seconds(60)
     public var drainTimeout: Duration = .seconds(30)
     public var quickTimeout: Duration = .seconds(2)
@@ -43,12 +41,4 @@ public struct RuntimeSettings: Sendable, Equatable {
 
     /// When hung workers are looked for.
     public var hangs: HangPolicy? { heartbeat.map { HangPolicy(soft: $0, grace: heartbeatGrace) } }
-
-    /// Between which numbers the pool scales by itself.
-    public var scaling: ScalingPolicy? {
-        guard let minimumWorkers, let maximumWorkers, 1 <= minimumWorkers, minimumWorkers <= maximumWorkers else {
-            return nil
-        }
-        return ScalingPolicy(workers: minimumWorkers...maximumWorkers)
-    }
 }

@@ -105,6 +105,19 @@ extension SettingFormat<String> {
 }
 
 extension SettingFormat<Double> {
+    /// Without sign or exponent.
+    static var number: Self {
+        Self(
+            shape: "a number, 0.5 or 4",
+            parse: { text in
+                guard text.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }), let number = Double(text),
+                    number > 0
+                else { return nil }
+                return number
+            },
+            show: { $0 == $0.rounded() && $0 < 1e15 ? "\(Int($0))" : "\($0)" })
+    }
+
     static var percent: Self {
         Self(
             shape: "0% to 100%",

@@ -68,6 +68,8 @@ package final class Supervisor {
     var upgrade: Upgrade?
     /// The program that ran here before, until the workers of this one have come up.
     var previousImage: Int32?
+    /// The workers of this program did not come up; see `goBack()`.
+    var isGoingBack = false
     private var inheritance: SupervisorInheritance?
     private var haveTargetNews = false
     private var quickStops = 0
@@ -79,7 +81,7 @@ package final class Supervisor {
         _ configuration: SupervisorConfiguration, beside targets: TargetRunner? = nil
     ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
-        let inheritance = SupervisorInheritance.take()
+        let inheritance = Handover.isTrial ? nil : SupervisorInheritance.take()
         self.inheritance = inheritance
         previousImage = inheritance?.previousImage
         started = inheritance.map { MonotonicInstant(nanoseconds: $0.pool.supervisorStarted) } ?? .now
@@ -93,13 +95,13 @@ package final class Supervisor {
         self.targets = targets
         host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
         // It has come as far as it is to come: its files, sockets and rights can be had, too.
-        if Handover.isTrial { exitChild(code: Handover.trialPassed) }
+        if Handover.isTrial { exitChild(code: SupervisorInheritance.trialCode) }
         pool = Pool(
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
             // Each worker has a pidfd; beside a reload there are more workers than slots.
-            let most = max(configuration.workers, configuration.settings.scaling?.workers.upperBound ?? 0)
+            let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
             try raiseDescriptorLimit(to: UInt64(most) * 2 + 256 + (targets?.descriptorNeed ?? 0))
             program = try ProgramImage.path()
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
@@ -172,6 +174,7 @@ package final class Supervisor {
         if case .failed = perform(.reload, completion: nil) {
             // A program that refuses its own workers is as good as one whose workers do not come up.
             goBack()
+            turnUpgrade()
             return handle(.tick)
         }
         return carryOutDeferred()
@@ -213,7 +216,7 @@ package final class Supervisor {
                 throw SupervisorError(error)
             }
         }
-        if outcome == nil, upgrade?.isTried == true { return nil }
+        if outcome == nil, isLeaving { return nil }
         if outcome != nil {
             if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
         } else if targets.crashed != nil, pool.phase == .running {

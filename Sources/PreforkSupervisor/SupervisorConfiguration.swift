@@ -15,7 +15,7 @@ package struct SupervisorConfiguration: Sendable {
     package init(_ settings: RuntimeSettings) throws(SupervisorError) {
         self.settings = settings
         let count = try settings.workers.resolve()
-        workers = settings.scaling.map { min(max(count, $0.workers.lowerBound), $0.workers.upperBound) } ?? count
+        workers = settings.scaling.workers.map { min(max(count, $0.lowerBound), $0.upperBound) } ?? count
     }
 
     var poolSettings: Pool.Settings {

@@ -72,7 +72,7 @@ extension Supervisor {
 
     func takeSamples() -> [WorkerSample] {
         let wantsMemory = configuration.settings.recycling.memory != nil
-        let wantsTime = configuration.settings.scaling != nil
+        let wantsTime = configuration.settings.scaling.workers != nil
         return pool.slots.compactMap { slot -> WorkerSample? in
             guard slot.isReady, let worker = slot.worker, let entry = workers[worker.spawn] else { return nil }
             var sample = WorkerSample(slot: slot.taskID, spawn: worker.spawn)
@@ -87,7 +87,7 @@ extension Supervisor {
 
     /// How many connections wait in all queues; asked for only where it decides something.
     func waitingConnections() -> Int {
-        guard configuration.settings.scaling != nil else { return 0 }
+        guard configuration.settings.scaling.workers != nil else { return 0 }
         return serviceListeners.reduce(0) { $0 + ($1.queue?.waiting ?? 0) }
     }
 

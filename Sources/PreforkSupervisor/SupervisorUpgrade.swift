@@ -24,12 +24,15 @@ extension Supervisor {
         to path: String?, whenOver: ((ControlOutcome) -> Void)? = nil
     ) -> ControlOutcome {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
-        guard upgrade == nil else { return .failed("an upgrade is under way") }
+        guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
         guard pool.reload == nil else { return .failed("a reload is under way") }
         let target = path ?? program
         do {
+            // The trial has no use for what the supervisor itself holds, but must be able to read of it.
+            let own = HandoverItem(
+                kind: Self.handoverKind, key: "", descriptors: [], text: inheritedPool(canGoBack: true).text)
             let trial = try ChildProcess(
-                pid: ProgramImage.tryOut(.path(target), leaving: Handover.offers, parent: pid))
+                pid: ProgramImage.tryOut(.path(target), leaving: Handover.offers + [own], parent: pid))
             if let pidfd = trial.pidfdNumber { try epoll.add(pidfd, .readable, word: Source.trial) }
             upgrade = Upgrade(
                 path: target, trial: trial, deadline: .now + configuration.settings.bootTimeout, whenOver: whenOver)
@@ -43,27 +46,40 @@ extension Supervisor {
     /// When the trial is given up.
     var upgradeDeadline: MonotonicInstant? { upgrade?.isTried == false ? upgrade?.deadline : nil }
 
-    /// Looks how far the trial is; goes on with the upgrade, which does not return if all goes well.
+    /// Another image takes over as soon as the managed processes have ended: it has its own of the same names.
+    var isLeaving: Bool { isGoingBack || upgrade?.isTried == true }
+
+    /// Looks how far the trial is, and leaves this process to another program when nothing keeps it any more; then it
+    /// does not return if all goes well.
     func turnUpgrade() {
-        guard let current = upgrade else { return }
-        if current.isTried {
-            if targets?.isBusy != true { commitUpgrade(current) }
+        if let upgrade, !upgrade.isTried { lookAtTrial(upgrade) }
+        guard isLeaving else { return }
+        guard pool.phase == .running else {
+            isGoingBack = false
+            if let upgrade { endUpgrade(upgrade, "the pool stops") }
             return
         }
+        guard targets?.isBusy != true else { return }
+        if let upgrade { commitUpgrade(upgrade) } else { commitWayBack() }
+        // Nothing came of it: this image goes on, and so do its managed processes.
+        do { try targets?.startAll() } catch { log(LogLine(.error, "managed processes: \(error)")) }
+    }
+
+    private func lookAtTrial(_ current: Upgrade) {
         let isLate = current.deadline <= .now
         if isLate { try? current.trial.send(.kill) }
-        guard let exit = try? current.trial.reap() else { return }
+        guard let exit = current.trial.reapOrLose() else { return }
         if let pidfd = current.trial.pidfdNumber { epoll.remove(pidfd) }
         guard pool.phase == .running else { return endUpgrade(current, "the pool stops") }
         guard exit.status == .exited(code: Handover.trialPassed) else {
-            let reason = isLate
-                ? "it had not started within the boot timeout" : "its trial \(exit.status) before it came to serve"
+            let reason =
+                isLate ? "it had not started within the boot timeout"
+                : exit.status == .exited(code: Handover.trialFailed) ? "it cannot go on with the workers of this one"
+                : "its trial \(exit.status) before it came to serve"
             return endUpgrade(current, "\(current.path): \(reason)")
         }
         upgrade?.isTried = true
-        // They begin anew in the next image.
         targets?.stopAll(within: nil)
-        if targets?.isBusy != true { commitUpgrade(current) }
     }
 
     /// A trial that is under way when the pool has ended ends with it.
@@ -90,11 +106,17 @@ extension Supervisor {
             .path(upgrade.path), leaving: Handover.offers + [ownItem(back: back)], isTrial: false)
         if let back { closeDescriptor(back) }
         endUpgrade(upgrade, "\(error)")
-        try? targets?.startAll()
     }
 
     /// Goes back to the program before, when the new one's workers did not come up.
     func goBack() {
+        guard previousImage != nil else { return }
+        isGoingBack = true
+        targets?.stopAll(within: nil)
+    }
+
+    private func commitWayBack() {
+        isGoingBack = false
         guard let back = previousImage else { return }
         log(LogLine(.error, "upgrade failed: this process becomes the program before again"))
         host.prepareForExec()
@@ -109,16 +131,20 @@ extension Supervisor {
         previousImage = nil
     }
 
-    private func ownItem(back: Int32?) -> HandoverItem {
-        let inherited = InheritedPool(
+    private func inheritedPool(canGoBack: Bool) -> InheritedPool {
+        InheritedPool(
             generation: pool.generation, spawns: pool.lastSpawn, restarts: pool.restarts,
-            supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers, canGoBack: back != nil,
-            workers: pool.inheritance(lines: workers.linesBySpawn))
+            supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers, canGoBack: canGoBack,
+            slots: pool.target, stopped: pool.stoppedSlots, workers: pool.inheritance(lines: workers.linesBySpawn))
+    }
+
+    private func ownItem(back: Int32?) -> HandoverItem {
         let descriptors = [
             scoreboard.file.descriptor.number, news.descriptor.number, lifeline.number, lifelineHold.number,
         ]
         return HandoverItem(
-            kind: Self.handoverKind, key: "", descriptors: descriptors + (back.map { [$0] } ?? []), text: inherited.text)
+            kind: Self.handoverKind, key: "", descriptors: descriptors + (back.map { [$0] } ?? []),
+            text: inheritedPool(canGoBack: back != nil).text)
     }
 
     /// Takes the workers of the image before as its own children, which they are.
@@ -153,6 +179,13 @@ struct SupervisorInheritance {
     let lifeline: Int32
     let lifelineHold: Int32
     let previousImage: Int32?
+
+    /// How a trial ends: as a program that can go on with these workers, or as one that cannot, which may be of another
+    /// version.
+    static var trialCode: Int32 {
+        let pool = Handover.take(Supervisor.handoverKind, key: "").flatMap { InheritedPool(text: $0.text) }
+        return pool != nil ? Handover.trialPassed : Handover.trialFailed
+    }
 
     /// nil: this is the first image of its process.
     static func take() -> SupervisorInheritance? {

@@ -47,7 +47,9 @@ extension Pool {
         func atMost(_ other: Duration) { period = min(period ?? other, other) }
         if let hangs = settings.hangs { atMost(max(.milliseconds(20), min(hangs.soft, hangs.grace) / 4)) }
         if settings.recycling.needsSamples { atMost(.seconds(1)) }
-        if let scaling = settings.scaling { atMost(max(.milliseconds(100), min(scaling.growAfter / 3, .seconds(1)))) }
+        if settings.scaling.workers != nil {
+            atMost(max(.milliseconds(100), min(settings.scaling.growAfter / 3, .seconds(1))))
+        }
         return period
     }
 
@@ -103,9 +105,12 @@ extension Pool {
             life.processorTime = sample.processorTime
             lives[sample.spawn] = life
         }
-        guard let policy = settings.scaling, let elapsed, elapsed > .zero, workers > 0, reload == nil else { return }
+        guard let range = settings.scaling.workers, let elapsed, elapsed > .zero, workers > 0, reload == nil else {
+            return
+        }
         let busy = processorTime.seconds / elapsed.seconds / Double(workers)
-        let wanted = scaler.decide(policy, workers: target, busy: busy, backlog: backlog, at: now)
+        let wanted = scaler.decide(
+            settings.scaling, within: range, workers: target, busy: busy, backlog: backlog, at: now)
         scale(to: wanted, "\(Int(busy * 100)) % busy, \(backlog) connections wait", now, &actions)
     }
 }

@@ -33,6 +33,8 @@ package enum Handover {
     /// How a trial ends that has come as far as it is to come. Not 0: a program that ends well before it serves, a
     /// wrong one or one that only says how it is used, must not become this process.
     package static let trialPassed: Int32 = 80
+    /// How one ends that could serve, but not go on from here.
+    package static let trialFailed: Int32 = 81
 
     private struct State {
         var received: [HandoverItem]?

@@ -33,6 +33,8 @@ import Testing
     @Test func eachVariableChangesItsSetting() throws {
         let found = try settings([
             "PREFORK_WORKERS": "4", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "8",
+            "PREFORK_SCALE_BUSY": "60%", "PREFORK_SCALE_BACKLOG": "1.5", "PREFORK_GROW_AFTER": "2s",
+            "PREFORK_SHRINK_AFTER": "1m",
             "PREFORK_BOOT_TIMEOUT": "5m",
             "PREFORK_DRAIN_TIMEOUT": "0", "PREFORK_QUICK_TIMEOUT": "250ms", "PREFORK_RELOAD": "+3",
             "PREFORK_MAX_GENERATIONS": "5", "PREFORK_MAX_RESTARTS": "0", "PREFORK_RESTART_WINDOW": "5/10s",
@@ -46,7 +48,9 @@ import Testing
             "PREFORK_WATCHDOG_MINIMUM": "3",
             "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
         ])
-        #expect(found.workers == .count(4) && found.minimumWorkers == 2 && found.maximumWorkers == 8)
+        #expect(found.workers == .count(4) && found.scaling.workers == 2...8)
+        #expect(found.scaling.busy == 0.6 && found.scaling.backlog == 1.5)
+        #expect(found.scaling.growAfter == .seconds(2) && found.scaling.shrinkAfter == .seconds(60))
         #expect(
             found.bootTimeout == .seconds(300) && found.drainTimeout == .zero
                 && found.quickTimeout == .milliseconds(250))
@@ -140,7 +144,7 @@ import Testing
         #expect(configuration.bootTimeout == .seconds(7) && configuration.drainTimeout == .seconds(8))
         #expect(configuration.quickTimeout == .seconds(9) && configuration.restarts.limit == 11)
         let plain = try SupervisorConfiguration(RuntimeSettings()).poolSettings
-        #expect(plain.hangs == nil && plain.scaling == nil)
+        #expect(plain.hangs == nil && plain.scaling.workers == nil)
     }
 
     @Test func misspeltVariablesAreFound() {
@@ -161,8 +165,7 @@ import Testing
     @Test func whatIsPrintedCanBeReadAgain() throws {
         var own = RuntimeSettings()
         own.workers = .count(3)
-        own.minimumWorkers = 2
-        own.maximumWorkers = 4
+        own.scaling = ScalingPolicy(workers: 2...4, backlog: 2.5)
         own.drainTimeout = .milliseconds(90_500)
         own.recycling.memory = 3 << 29
         own.recycling.lifetime = .seconds(3_600)

@@ -12,6 +12,7 @@ import Testing
         return InheritedPool(
             generation: driver.pool.generation, spawns: driver.pool.lastSpawn, restarts: driver.pool.restarts,
             supervisorStarted: MonotonicInstant.poolStart.nanoseconds, signalMask: [2, 15], canGoBack: true,
+            slots: driver.pool.target, stopped: driver.pool.stoppedSlots,
             workers: driver.pool.inheritance(lines: lines))
     }
 
@@ -91,6 +92,18 @@ import Testing
         #expect(driver.areAllReady && driver.complaints.isEmpty && driver.pool.slots.count == 3)
     }
 
+    @Test func aPlaceWhoseWorkerHasEndedForGoodStaysEmpty() throws {
+        var old = PoolDriver.ready(workers: 3)
+        old.exit(2, .success)
+        var (driver, _) = try next(old, workers: 3)
+        driver.perform(.reload)
+        driver.settle()
+        #expect(driver.pool.slots.count == 3 && driver.living.count == 2 && driver.generations() == [2, 2, 0])
+        driver.exit(0, .success)
+        driver.exit(1, .success)
+        #expect(driver.pool.phase != .running, "with the last one the pool is over")
+    }
+
     @Test func theListSurvivesItsText() throws {
         var random = SplitMix64(seed: 5)
         for _ in 0..<200 {
@@ -109,11 +122,13 @@ import Testing
         #expect(HandoverManifest.items(of: text) == nil)
     }
 
-    @Test(arguments: ["", "1", "1 2 3 4 1", "1 2 3 4 1 65", "1 2 3 4 1 1", "1 2 3 4 1 0 0", "-1 2 3 4 1 0", "x 2 3 4 1 0",
-        "1 2 3 4 1 0 10000 5 1 1 0 0 0 1", "1 2 3 4 1 0 0 0 1 1 0 0 0 1", "1 2 3 4 1 99999999999999999999",
-        "1 2 3 4 1 0 0 5 1 1 9223372036854775807 0 0 1", "9223372036854775807 2 3 4 1 0"])
+    @Test(arguments: ["", "1", "1 2 3 4 1 1 0", "1 2 3 4 1 1 65 0", "1 2 3 4 1 1 1 0", "1 2 3 4 1 1 0 0 0",
+        "-1 2 3 4 1 1 0 0", "x 2 3 4 1 1 0 0", "1 2 3 4 1 0 0 0", "1 2 3 4 1 10001 0 0", "1 2 3 4 1 1 0 1 1",
+        "1 2 3 4 1 1 0 0 10000 5 1 1 0 0 0 1", "1 2 3 4 1 1 0 0 0 0 1 1 0 0 0 1", "1 2 3 4 1 1 0 99999999999999999999",
+        "1 2 3 4 1 1 0 0 0 5 1 1 9223372036854775807 0 0 1", "9223372036854775807 2 3 4 1 1 0 0"])
     func whatIsNoPoolIsRefused(text: String) {
         #expect(InheritedPool(text: text) == nil)
+        #expect(InheritedPool(text: "1 2 3 4 1 1 0 0")?.workers == [])
     }
 
     /// Damaged and made-up lists: refused or taken, never a trap.

@@ -126,7 +126,7 @@ import Testing
         policy: ScalingPolicy? = nil
     ) -> Int {
         state.decide(
-            policy ?? self.policy, workers: workers, busy: busy, backlog: backlog,
+            policy ?? self.policy, within: (policy ?? self.policy).workers!, workers: workers, busy: busy, backlog: backlog,
             at: .poolStart + .seconds(seconds))
     }
 

@@ -16,7 +16,7 @@ import Testing
             $0.recycling = RecyclingPolicy(
                 requests: 50, lifetime: .seconds(20), memory: 1_000, jitter: 0.3, atOnce: Int.random(in: 1...3, using: &random))
             $0.hangs = HangPolicy(soft: .seconds(4), grace: .seconds(1))
-            $0.scaling = seed.isMultiple(of: 3) ? ScalingPolicy(workers: 1...12) : nil
+            $0.scaling = seed.isMultiple(of: 3) ? ScalingPolicy(workers: 1...12) : ScalingPolicy()
             $0.reload.width = [.automatic, .surge(2), .unavailable(1), .surge(20), .unavailable(3)][Int(seed % 5)]
             $0.reload.generations = [3, 1, 2][Int(seed % 3)]
             $0.largest = 40

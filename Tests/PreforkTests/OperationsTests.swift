@@ -95,6 +95,19 @@ import Testing
         #expect(try await server.end())
     }
 
+    @Test func aPoolGrowsWithItsLoadAndShrinksWithoutAndLosesNothing() async throws {
+        let server = try await OperatedProgram(["workers=1", "most=3"])
+        let load = try await ConstantLoad(on: server.port)
+        try await server.waitForLog(containing: "3 workers instead of 2")
+        try await eventually("three serve") { server.workers.count == 3 }
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        try await server.waitForLog(containing: "1 workers instead of 2")
+        try await eventually("one is left") { server.workers.count == 1 }
+        #expect(try server.ask().task == 0)
+        #expect(try await server.end())
+    }
+
     @Test(arguments: ["requests=200", "lifetime=150"]) func recyclingUnderLoadLosesNothing(limit: String) async throws {
         let server = try await OperatedProgram(["workers=2", limit])
         let load = try await ConstantLoad(on: server.port)

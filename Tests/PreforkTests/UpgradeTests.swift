@@ -163,6 +163,25 @@ import Testing
         #expect(try await server.end())
     }
 
+    /// Its own process in each image, never two at a time; a way back is one more image.
+    @Test(arguments: [false, true]) func aManagedProcessBeginsAnewInEachImage(goesBack: Bool) async throws {
+        let server = try await OperatedProgram(["workers=2", "boot=1500", "target=1"])
+        func targets() -> [Int32] { server.program.output.split(separator: "\n").compactMap { line in
+                line.hasPrefix("target ") ? Int32(line.dropFirst(7)) : nil
+            } }
+        try await eventually("the first") { targets().count == 1 }
+        if goesBack { server.turnOn("crash-worker") }
+        server.program.send(.user2)
+        try await server.waitForLog(containing: goesBack ? "becomes the program before again" : "reload: generation 2 serves")
+        let images = goesBack ? 3 : 2
+        try await eventually("as many as images") { targets().count == images }
+        try await eventually("two workers and the last of them") {
+            server.workers.count == 3 && server.workers.contains(targets()[images - 1])
+        }
+        #expect(targets().dropLast().allSatisfy { kill($0, 0) != 0 })
+        #expect(try await server.end())
+    }
+
     @Test func aSupervisorKilledInTheMiddleOfAnUpgradeTakesEverybodyAlong() async throws {
         for delay in 0..<12 {
             let server = try await OperatedProgram(["workers=2"])

@@ -25,6 +25,17 @@ func serveScenario(_ arguments: [String]) throws {
     runtime.recycling = RecyclingPolicy(
         requests: settings.number("requests"), lifetime: settings.milliseconds("lifetime"),
         memory: settings.number("memory").map { $0 << 20 }, jitter: 0)
+    if let most = settings.number("most") {
+        runtime.scaling = ScalingPolicy(
+            workers: 1...most, busy: 0.1, growAfter: .milliseconds(500), shrinkAfter: .milliseconds(1_000))
+    }
+    if settings["target"] != nil {
+        try runtime.manager.addTarget("target") { child in
+            say("target \(getpid())")
+            try await child.stopRequested.wait()
+            return 0
+        }
+    }
     runtime.hooks.onReload = { _ in if switches.isOn("refuse") { throw Refusal() } }
     runtime.hooks.onHang = { say("onHang \($0.taskID)") }
     say("port \(listener.address) pid \(getpid())")
