@@ -81,7 +81,7 @@ struct ManagedTarget: Equatable {
     mutating func forked(pid: Int32, spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [TargetAction]) {
         guard case .backoff = state else { return }
         generation += 1
-        let process = TargetProcess(pid: pid, spawn: spawn, generation: generation, started: now)
+        let process = WorkerProcess(pid: pid, spawn: spawn, generation: generation, started: now)
         let deadline = settings.startTimeout.map { now + $0 } ?? .distantFuture
         state = .starting(process, deadline: deadline)
         actions.append(.report(.forked(name: name, pid: pid, generation: generation)))
@@ -164,7 +164,7 @@ struct ManagedTarget: Equatable {
     }
 
     private mutating func kill(
-        _ process: TargetProcess, _ reason: TargetKillReason, then order: TargetOrder?, _ actions: inout [TargetAction]
+        _ process: WorkerProcess, _ reason: TargetKillReason, then order: TargetOrder?, _ actions: inout [TargetAction]
     ) {
         state = .killed(process, reason, then: order, wasReady: state.wasReady)
         actions.append(.report(.killing(name: name, pid: process.pid, reason)))

@@ -91,6 +91,7 @@ struct Pool: Equatable {
     mutating func finish(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         advanceReload(now, &actions)
         startRecycling(now, &actions)
+        noteCompletion(&actions)
         removeRetired()
         finishIfDone(&actions)
     }
@@ -99,14 +100,13 @@ struct Pool: Equatable {
         var forks = 0
         for index in slots.indices {
             switch slots[index].state {
-            case .backingOff where slots[index].isForkAsked:
+            case .backingOff where slots[index].askedFork != nil:
                 break
             case .backingOff where slots[index].waitsForLeaving && !slots[index].leaving.isEmpty:
                 break
             case .backingOff(let until) where until <= now && forks < Self.forksPerTick:
                 forks += 1
-                slots[index].isForkAsked = true
-                fork(index, generation: slots[index].generation, &actions)
+                slots[index].askedFork = fork(index, &actions)
             case .booting(let worker, let deadline) where deadline <= now:
                 kill(index, worker, .bootTimeout, &actions)
             case .draining(let worker, let deadline, _) where deadline <= now:
@@ -119,9 +119,19 @@ struct Pool: Equatable {
         }
     }
 
-    mutating func fork(_ index: Int, generation: Int, _ actions: inout [PoolAction]) {
+    /// - Returns: the number of the fork that is asked for.
+    mutating func fork(_ index: Int, _ actions: inout [PoolAction]) -> UInt64 {
         spawns += 1
-        actions.append(.fork(slot: index, spawn: spawns, generation: generation))
+        actions.append(.fork(slot: index, spawn: spawns))
+        return spawns
+    }
+
+    /// Of what generation the worker is to be that a fork makes.
+    ///
+    /// - Returns: nil when something that came after `PoolAction.fork` has made it needless: a worker that nobody has
+    ///   a place for would serve without ever being asked to end.
+    func generation(ofFork spawn: UInt64, slot: Int) -> Int? {
+        slots.indices.contains(slot) ? slots[slot].generation(ofFork: spawn) : nil
     }
 
     /// Numbers of the image before, which must not be given again.
@@ -145,11 +155,11 @@ struct Pool: Equatable {
             slots[index].replacement?.stage = .booting(worker, deadline: deadline)
             actions.append(.report(.forkedBeside(taskID: index, pid: pid, replacement.cause)))
         } else {
-            guard case .backingOff = slots[index].state else { return }
+            guard case .backingOff = slots[index].state, slots[index].askedFork == spawn else { return }
             let worker = WorkerProcess(pid: pid, spawn: spawn, generation: slots[index].generation, started: now)
             slots[index].state = .booting(worker, deadline: deadline)
             slots[index].waitsForLeaving = false
-            slots[index].isForkAsked = false
+            slots[index].askedFork = nil
             actions.append(.report(.forked(taskID: index, pid: pid, restart: slots[index].record.restarts)))
         }
     }
@@ -161,8 +171,8 @@ struct Pool: Equatable {
         if case .forking(spawn) = slots[index].replacement?.stage {
             return replacementFailed(index, "it could not be forked: \(reason)", now, &actions)
         }
-        guard case .backingOff = slots[index].state else { return }
-        slots[index].isForkAsked = false
+        guard case .backingOff = slots[index].state, slots[index].askedFork == spawn else { return }
+        slots[index].askedFork = nil
         let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
         slots[index].state = .backingOff(until: now + delay)
         actions.append(.report(.forkFailed(taskID: index, reason: reason, retryIn: delay)))
@@ -190,10 +200,14 @@ struct Pool: Equatable {
         actions.append(
             .report(
                 .ready(taskID: index, pid: worker.pid, generation: worker.generation, after: now - worker.started)))
-        if !hasBeenComplete, slots.allSatisfy(\.wasReady) {
-            hasBeenComplete = true
-            actions.append(.report(.allReady(workers: slots.count)))
-        }
+    }
+
+    /// Places without a worker for good, and those that go, keep nobody waiting.
+    private mutating func noteCompletion(_ actions: inout [PoolAction]) {
+        guard !hasBeenComplete, hasBeenReady, phase == .running else { return }
+        guard slots.allSatisfy({ $0.wasReady || $0.isRetired || $0.state == .stopped }) else { return }
+        hasBeenComplete = true
+        actions.append(.report(.allReady(workers: slots.count(where: \.wasReady))))
     }
 
     private mutating func exited(

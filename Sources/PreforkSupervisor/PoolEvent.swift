@@ -30,7 +30,8 @@ enum StopRequestKind: Hashable {
 
 /// Something to be done, carried out by `Supervisor`.
 enum PoolAction: Equatable {
-    case fork(slot: Int, spawn: UInt64, generation: Int)
+    /// To be asked `Pool.generation(ofFork:slot:)` about first.
+    case fork(slot: Int, spawn: UInt64)
     case signal(slot: Int, spawn: UInt64, Signal)
     /// The stack of a hung worker is to go to the log.
     case dumpStack(slot: Int, spawn: UInt64)
@@ -52,6 +53,8 @@ enum PoolReport: Equatable {
     case forkedBeside(taskID: Int, pid: Int32, ReplacementCause)
     case replaced(taskID: Int, old: Int32, new: Int32, ReplacementCause)
     case replacementFailed(taskID: Int, reason: String, ReplacementCause)
+    /// An operator's replacement is not needed any more.
+    case replacementDropped(taskID: Int, reason: String)
     case reloadStarted(generation: Int, workers: Int)
     case reloadFinished(generation: Int, after: Duration)
     case reloadAborted(generation: Int, replaced: Int, total: Int, reason: String)

@@ -44,8 +44,6 @@ struct InheritedPool: Equatable {
     var supervisorStarted: Int64
     /// The signals that were blocked before supervision began.
     var signalMask: [Int32]
-    /// The image before could be gone back to: set in the one that comes next, not in the one that comes back.
-    var canGoBack: Bool
     /// How many there are to be: an operator may have scaled the pool.
     var slots: Int
     /// Task IDs whose workers have ended for good.
@@ -53,12 +51,12 @@ struct InheritedPool: Equatable {
     var workers: [InheritedWorker]
 
     private static let tooMany = 1 << 60
-    private static let headWords = 8
+    private static let headWords = 7
 
     /// As words separated by spaces, eight for each worker.
     var text: String {
         var words = [
-            "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", canGoBack ? "1" : "0", "\(slots)",
+            "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", "\(slots)",
             "\(signalMask.count)", "\(stopped.count)",
         ]
         words += signalMask.map(String.init) + stopped.map(String.init)
@@ -67,7 +65,7 @@ struct InheritedPool: Equatable {
     }
 
     init(
-        generation: Int, spawns: UInt64, restarts: Int, supervisorStarted: Int64, signalMask: [Int32], canGoBack: Bool,
+        generation: Int, spawns: UInt64, restarts: Int, supervisorStarted: Int64, signalMask: [Int32],
         slots: Int, stopped: [Int], workers: [InheritedWorker]
     ) {
         self.generation = generation
@@ -75,7 +73,6 @@ struct InheritedPool: Equatable {
         self.restarts = restarts
         self.supervisorStarted = supervisorStarted
         self.signalMask = signalMask
-        self.canGoBack = canGoBack
         self.slots = slots
         self.stopped = stopped
         self.workers = workers
@@ -86,7 +83,7 @@ struct InheritedPool: Equatable {
         let words = text.split(separator: " ").map { Int64($0) }
         guard words.count >= Self.headWords, words.allSatisfy({ $0 != nil && $0! >= 0 }) else { return nil }
         let numbers = words.map { $0 ?? 0 }
-        let (signals, ended) = (Int(numbers[6]), Int(numbers[7]))
+        let (signals, ended) = (Int(numbers[5]), Int(numbers[6]))
         guard signals <= 64, ended <= WorkerCount.maximum else { return nil }
         let (stoppedBegin, workersBegin) = (Self.headWords + signals, Self.headWords + signals + ended)
         guard numbers.count >= workersBegin, (numbers.count - workersBegin) % 8 == 0 else { return nil }
@@ -94,8 +91,7 @@ struct InheritedPool: Equatable {
         spawns = UInt64(numbers[1])
         restarts = Int(numbers[2])
         supervisorStarted = numbers[3]
-        canGoBack = numbers[4] == 1
-        slots = Int(numbers[5])
+        slots = Int(numbers[4])
         signalMask = numbers[Self.headWords..<stoppedBegin].map { Int32(clamping: $0) }
         stopped = numbers[stoppedBegin..<workersBegin].map { Int($0) }
         workers = stride(from: workersBegin, to: numbers.count, by: 8).map { InheritedWorker(numbers[$0..<$0 + 8]) }

@@ -77,12 +77,11 @@ extension Pool {
             return true
         }
         // Killed at once, they would take requests with them: what is in hand, or is being sent on a kept connection.
-        let someAreTooOld = slots.contains { $0.leaving.contains { $0.isTooOld } }
-        if current.replaced == 0, current.active.isEmpty, someAreTooOld {
+        if current.replaced == 0, current.active.isEmpty, slots.contains(where: { $0.leaving.contains(where: \.isTooOld) }) {
             reload = current
             return
         }
-        let width = settings.reload.slotsAtOnce(of: target)
+        let width = current.waiting.isEmpty ? 0 : settings.reload.slotsAtOnce(of: target)
         var begun = false
         while current.active.count < width, !current.waiting.isEmpty {
             let index = current.waiting.removeFirst()

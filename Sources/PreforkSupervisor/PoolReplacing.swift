@@ -15,8 +15,7 @@ extension Pool {
         switch replacement.stage {
         case .due(let instant) where instant <= now && forks < Self.forksPerTick:
             forks += 1
-            fork(index, generation: replacement.generation, &actions)
-            let spawn = lastSpawn
+            let spawn = fork(index, &actions)
             slots[index].replacement?.stage = .forking(spawn: spawn)
         case .booting(let worker, let deadline) where deadline <= now:
             slots[index].replacement?.stage = .killed(worker, .bootTimeout)
@@ -61,7 +60,7 @@ extension Pool {
         _ index: Int, _ signal: Signal, until deadline: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
         guard let replacement = slots[index].replacement else { return }
-        slots[index].replacement = nil
+        drop(replacement, index, "the worker was asked to end meanwhile", &actions)
         guard let worker = replacement.worker else { return }
         var leaving = LeavingWorker(worker: worker, deadline: deadline, wasReady: false)
         leaving.killReason = replacement.killReason
@@ -80,11 +79,19 @@ extension Pool {
         if case .booting(let next, let deadline) = replacement.stage {
             slots[index].state = .booting(next, deadline: deadline)
             slots[index].generation = next.generation
-            slots[index].replacement = nil
+            drop(replacement, index, "the old one ended first, the new one boots in its place", &actions)
             return true
         }
         sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
         return false
+    }
+
+    private mutating func drop(
+        _ replacement: Replacement, _ index: Int, _ reason: String, _ actions: inout [PoolAction]
+    ) {
+        slots[index].replacement = nil
+        // Whoever has asked for it may wait to hear of its end.
+        if replacement.cause == .asked { actions.append(.report(.replacementDropped(taskID: index, reason: reason))) }
     }
 
     /// A replacement died, was late or could not be made: the present worker stays.

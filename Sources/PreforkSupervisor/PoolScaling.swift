@@ -99,7 +99,7 @@ extension Pool {
         sendAway(index, .terminate, until: deadline, &actions)
         slots[index].state = .stopped
         slots[index].waitsForLeaving = false
-        slots[index].isForkAsked = false
+        slots[index].askedFork = nil
         slots[index].isRetired = true
     }
 

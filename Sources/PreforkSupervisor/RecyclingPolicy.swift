@@ -81,7 +81,6 @@ extension Pool {
     /// After a replacement failed: the old worker serves on, and the next try waits.
     mutating func postponeRecycling(_ index: Int, _ now: MonotonicInstant) {
         guard let worker = slots[index].worker else { return }
-        slots[index].record.countDeath(wasReady: false, uptime: .zero, at: now, policy: settings.restarts)
         let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
         lives[worker.spawn]?.postponedTo = now + delay
     }

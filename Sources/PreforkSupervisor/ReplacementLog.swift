@@ -12,6 +12,8 @@ extension PoolReport {
             LogLine(.info, "worker \(taskID): pid \(new) has taken the place of pid \(old), \(cause.text)")
         case .replacementFailed(let taskID, let reason, _):
             LogLine(.error, "worker \(taskID) stays, its replacement failed: \(reason)")
+        case .replacementDropped(let taskID, let reason):
+            LogLine(.info, "worker \(taskID) is not replaced as asked: \(reason)")
         case .recycling(let taskID, let pid, let reason):
             LogLine(.info, "worker \(taskID) (pid \(pid)) is recycled: its share of \(reason.rawValue) is used up")
         case .reloadStarted(let generation, let workers):

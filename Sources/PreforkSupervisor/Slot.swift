@@ -2,10 +2,10 @@
 
 import PreforkSystem
 
-/// A worker process of a slot.
+/// A worker process of a slot, or the process of a managed target.
 struct WorkerProcess: Equatable {
     var pid: Int32
-    /// Which fork of the pool made it; no two workers share it.
+    /// Which fork of the pool, or of the manager, made it; no two of its processes share it.
     var spawn: UInt64
     var generation: Int
     var started: MonotonicInstant
@@ -55,9 +55,9 @@ struct Slot: Equatable {
     var leaving: [LeavingWorker] = []
     /// The next worker is forked only when those have ended.
     var waitsForLeaving = false
-    /// The supervisor was asked for the fork, and has not said yet what came of it: a second look at the same slot must
-    /// not ask for another one, whose process nobody would know.
-    var isForkAsked = false
+    /// The fork that the supervisor was asked for and has not made yet: a second look at the same slot must not ask for
+    /// another one, whose process nobody would know.
+    var askedFork: UInt64?
     /// The pool was made smaller: this slot goes when its workers have.
     var isRetired = false
     var record = SlotRecord()
@@ -99,6 +99,13 @@ struct Slot: Equatable {
         if case .booting(let worker, _) = state { booting.append(worker) }
         if case .booting(let worker, _) = replacement?.stage { booting.append(worker) }
         return booting
+    }
+
+    /// Of what generation the worker is to be that this fork makes; nil: what was asked for is not wanted any more.
+    func generation(ofFork spawn: UInt64) -> Int? {
+        if case .forking(spawn) = replacement?.stage { return replacement?.generation }
+        if case .backingOff = state, askedFork == spawn { return generation }
+        return nil
     }
 
     /// When something is due without an event.

@@ -135,24 +135,30 @@ package final class Supervisor {
 
     /// Supervises until no worker is left and none is to come; then ends the managed processes.
     package func run() throws(SupervisorError) -> SupervisorReturn {
-        try startTargets()
-        if let seat = try begin() { return .worker(seat) }
-        while outcome == nil || targets?.isBusy == true {
-            do {
-                try events.wait(epoll, timeout: untilNextDeadline())
-            } catch {
-                returnSignals()
-                throw SupervisorError(error)
-            }
-            if let seat = handleEvents() { return .worker(seat) }
-            if let seat = try turnTargets() { return .worker(seat) }
-            turnUpgrade()
+        do throws(SupervisorError) {
+            if let seat = try supervise() { return .worker(seat) }
+        } catch {
+            returnSignals()
+            throw error
         }
         returnSignals()
         endTrial()
         host.end()
         if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))
+    }
+
+    /// - Returns: in the supervisor nil, when all is over.
+    private func supervise() throws(SupervisorError) -> WorkerSeat? {
+        try startTargets()
+        if let seat = try begin() { return seat }
+        while outcome == nil || targets?.isBusy == true {
+            do { try events.wait(epoll, timeout: untilNextDeadline()) } catch { throw SupervisorError(error) }
+            if let seat = handleEvents() { return seat }
+            if let seat = try turnTargets() { return seat }
+            turnUpgrade()
+        }
+        return nil
     }
 
     /// The first turn; in a new image, its workers take the places of those that it has inherited.
@@ -170,7 +176,11 @@ package final class Supervisor {
         for name in Handover.closeRest() { log(LogLine(.warning, "nobody took over \(name): closed")) }
         // One that came back has its own workers already, unless some were replaced.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
-        if previousImage == nil, generations.count == 1 { return handle(.tick) }
+        if previousImage == nil, generations.count == 1 {
+            host.notify(.ready, .status("serving with the program before"))
+            host.setTitle("serving", workers: pool.target)
+            return handle(.tick)
+        }
         if case .failed = perform(.reload, completion: nil) {
             // A program that refuses its own workers is as good as one whose workers do not come up.
             goBack()
@@ -197,24 +207,14 @@ package final class Supervisor {
     // Managed processes: they start before the workers, which may need them, and end after them.
 
     private func startTargets() throws(SupervisorError) {
-        do {
-            try targets?.startAll()
-        } catch {
-            returnSignals()
-            throw SupervisorError(error)
-        }
+        do { try targets?.startAll() } catch { throw SupervisorError(error) }
     }
 
     private func turnTargets() throws(SupervisorError) -> WorkerSeat? {
         guard let targets else { return nil }
         if haveTargetNews || targets.nextDeadline.map({ $0 <= .now }) == true {
             haveTargetNews = false
-            do {
-                try targets.turn(waitingAtMost: .zero)
-            } catch {
-                returnSignals()
-                throw SupervisorError(error)
-            }
+            do { try targets.turn(waitingAtMost: .zero) } catch { throw SupervisorError(error) }
         }
         if outcome == nil, isLeaving { return nil }
         if outcome != nil {
@@ -358,7 +358,9 @@ package final class Supervisor {
         // last, so that a death is told before its replacement.
         var next = 0
         while next < actions.count {
-            if case .fork(let slot, let spawn, let generation) = actions[next] {
+            if case .fork(let slot, let spawn) = actions[next],
+                let generation = pool.generation(ofFork: spawn, slot: slot)
+            {
                 switch fork(slot: slot, spawn: spawn, generation: generation) {
                 case .parent(let result): actions += pool.handle(result, at: .now)
                 case .child(let seat): return seat

@@ -26,7 +26,8 @@ extension Supervisor {
             switch try forkProcess() {
             case .parent(let child):
                 SignalMask.restore(mask)
-                adopt(child, spawn: spawn, slot: slot, line: line)
+                workers.insert(
+                    .watched(child, by: epoll, word: spawn), spawn: spawn, slot: slot, line: line)
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child:
                 info.pid = CurrentProcess.pid
@@ -37,19 +38,6 @@ extension Supervisor {
             workers.freeLine(line)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
         }
-    }
-
-    private func adopt(_ pid: Int32, spawn: UInt64, slot: Int, line: Int) {
-        var child = ChildProcess(pid: pid)
-        if let pidfd = child.pidfdNumber {
-            do {
-                try epoll.add(pidfd, .readable, word: spawn)
-            } catch {
-                // ENOMEM or the user's watch limit: without its pidfd the child is still heard of by SIGCHLD.
-                child = ChildProcess(withoutPidfd: pid)
-            }
-        }
-        workers.insert(child, spawn: spawn, slot: slot, line: line)
     }
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.

@@ -79,6 +79,11 @@ final class SupervisorHost {
         try? environment.restore()
     }
 
+    /// There is no next image: workers must not find what it was to find.
+    func returnFromFailedExec() {
+        if !settings.keepsServiceVariables { ProcessEnvironment.remove(ServiceEnvironment.variables) }
+    }
+
     /// The service is over.
     func end() {
         _ = pidFile?.remove()

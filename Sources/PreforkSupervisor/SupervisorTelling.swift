@@ -33,6 +33,8 @@ extension Supervisor {
             endRestart(of: taskID, .done("worker \(taskID): pid \(new) has taken the place of pid \(old)"))
         case .replacementFailed(let taskID, let reason, _):
             endRestart(of: taskID, .failed("worker \(taskID) stays, its replacement failed: \(reason)"))
+        case .replacementDropped(let taskID, let reason):
+            endRestart(of: taskID, .failed("worker \(taskID) is not replaced as asked: \(reason)"))
         default: break
         }
     }

@@ -8,6 +8,8 @@ struct Upgrade {
     /// The new program in a process of its own, which shows that it can start.
     let trial: ChildProcess
     let deadline: MonotonicInstant
+    /// It was killed at the deadline; its end is all that can come.
+    var isLate = false
     let whenOver: ((ControlOutcome) -> Void)?
     /// The trial is over; what is left is that managed processes end.
     var isTried = false
@@ -30,7 +32,7 @@ extension Supervisor {
         do {
             // The trial has no use for what the supervisor itself holds, but must be able to read of it.
             let own = HandoverItem(
-                kind: Self.handoverKind, key: "", descriptors: [], text: inheritedPool(canGoBack: true).text)
+                kind: Self.handoverKind, key: "", descriptors: [], text: inheritedPool.text)
             let trial = try ChildProcess(
                 pid: ProgramImage.tryOut(.path(target), leaving: Handover.offers + [own], parent: pid))
             if let pidfd = trial.pidfdNumber { try epoll.add(pidfd, .readable, word: Source.trial) }
@@ -44,7 +46,9 @@ extension Supervisor {
     }
 
     /// When the trial is given up.
-    var upgradeDeadline: MonotonicInstant? { upgrade?.isTried == false ? upgrade?.deadline : nil }
+    var upgradeDeadline: MonotonicInstant? {
+        upgrade.flatMap { $0.isTried || $0.isLate ? nil : $0.deadline }
+    }
 
     /// Another image takes over as soon as the managed processes have ended: it has its own of the same names.
     var isLeaving: Bool { isGoingBack || upgrade?.isTried == true }
@@ -66,14 +70,16 @@ extension Supervisor {
     }
 
     private func lookAtTrial(_ current: Upgrade) {
-        let isLate = current.deadline <= .now
-        if isLate { try? current.trial.send(.kill) }
+        if !current.isLate, current.deadline <= .now {
+            upgrade?.isLate = true
+            try? current.trial.send(.kill)
+        }
         guard let exit = current.trial.reapOrLose() else { return }
         if let pidfd = current.trial.pidfdNumber { epoll.remove(pidfd) }
         guard pool.phase == .running else { return endUpgrade(current, "the pool stops") }
         guard exit.status == .exited(code: Handover.trialPassed) else {
             let reason =
-                isLate ? "it had not started within the boot timeout"
+                upgrade?.isLate == true ? "it had not started within the boot timeout"
                 : exit.status == .exited(code: Handover.trialFailed) ? "it cannot go on with the workers of this one"
                 : "its trial \(exit.status) before it came to serve"
             return endUpgrade(current, "\(current.path): \(reason)")
@@ -104,6 +110,7 @@ extension Supervisor {
         let back = try? ProgramImage.open()
         let error = ProgramImage.execute(
             .path(upgrade.path), leaving: Handover.offers + [ownItem(back: back)], isTrial: false)
+        host.returnFromFailedExec()
         if let back { closeDescriptor(back) }
         endUpgrade(upgrade, "\(error)")
     }
@@ -122,6 +129,7 @@ extension Supervisor {
         host.prepareForExec()
         let error = ProgramImage.execute(
             .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
+        host.returnFromFailedExec()
         log(LogLine(.error, "there is no way back, the old workers serve on: \(error)"))
         forgetPreviousImage()
     }
@@ -131,10 +139,10 @@ extension Supervisor {
         previousImage = nil
     }
 
-    private func inheritedPool(canGoBack: Bool) -> InheritedPool {
+    private var inheritedPool: InheritedPool {
         InheritedPool(
             generation: pool.generation, spawns: pool.lastSpawn, restarts: pool.restarts,
-            supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers, canGoBack: canGoBack,
+            supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers,
             slots: pool.target, stopped: pool.stoppedSlots, workers: pool.inheritance(lines: workers.linesBySpawn))
     }
 
@@ -144,20 +152,13 @@ extension Supervisor {
         ]
         return HandoverItem(
             kind: Self.handoverKind, key: "", descriptors: descriptors + (back.map { [$0] } ?? []),
-            text: inheritedPool(canGoBack: back != nil).text)
+            text: inheritedPool.text)
     }
 
     /// Takes the workers of the image before as its own children, which they are.
     func adopt(_ inherited: InheritedPool) {
         for worker in inherited.workers {
-            var child = ChildProcess(pid: worker.pid)
-            if let pidfd = child.pidfdNumber {
-                do {
-                    try epoll.add(pidfd, .readable, word: worker.spawn)
-                } catch {
-                    child = ChildProcess(withoutPidfd: worker.pid)
-                }
-            }
+            let child = ChildProcess.watched(worker.pid, by: epoll, word: worker.spawn)
             workers.inherit(child, spawn: worker.spawn, slot: worker.slot, line: worker.line)
         }
         let actions = pool.inherit(inherited, at: .now)

@@ -27,7 +27,7 @@ extension TargetRunner {
             switch try forkProcess() {
             case .parent(let child):
                 SignalMask.restore(mask)
-                adopt(child, number)
+                children[number] = .watched(child, by: epoll, word: UInt64(number))
                 return .forked(number, pid: child, spawn: spawn)
             case .child:
                 becomeTarget(number, spawn: spawn, generation: generation, signalMask: mask)
@@ -41,18 +41,6 @@ extension TargetRunner {
     private func refused(_ number: Int, _ error: ProcessError) -> TargetEvent {
         lastForkError = error
         return .forkFailed(number, reason: "\(error)")
-    }
-
-    private func adopt(_ pid: Int32, _ number: Int) {
-        let child = ChildProcess(pid: pid)
-        children[number] = child
-        guard let pidfd = child.pidfdNumber else { return }
-        do {
-            try epoll.add(pidfd, .readable, word: UInt64(number))
-        } catch {
-            // ENOMEM or the user's watch limit: without its pidfd the child is looked after by its process ID.
-            children[number] = ChildProcess(withoutPidfd: pid)
-        }
     }
 
     /// Runs in the child, where the parent's calls are still on the stack and never return. Signals stay blocked: only

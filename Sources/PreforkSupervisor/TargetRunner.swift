@@ -35,7 +35,7 @@ package final class TargetRunner {
     private var hooksRunning = 0
     var lastForkError: ProcessError?
     /// While `run` runs.
-    var signals: StopSignals?
+    var signals: ManagerSignals?
     var wasStopped = false
     private let standardError = StandardErrorLog()
     /// The pool's supervisor, where there is one: what a managed process must not keep of it.

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// The signals that end a manager, read instead of received.
-final class StopSignals {
+final class ManagerSignals {
     private static let all: [Signal] = [.terminate, .quit, .interrupt, .hangUp]
 
     /// What was blocked before, which is what a managed process starts with.
@@ -30,9 +30,10 @@ extension TargetRunner {
     /// all of them gracefully, SIGINT within two seconds, a second SIGINT kills.
     package func run() throws(ProcessError) -> SupervisorOutcome {
         try checkMayWait()
-        let signals: StopSignals
+        let signals: ManagerSignals
+        do throws(SystemError) { signals = try ManagerSignals() } catch { throw ProcessError(error) }
+        defer { signals.restore() }
         do throws(SystemError) {
-            signals = try StopSignals()
             try epoll.add(signals.number, .readable, word: Source.signals)
         } catch {
             throw ProcessError(error)
@@ -44,7 +45,6 @@ extension TargetRunner {
         defer {
             epoll.remove(signals.number)
             self.signals = nil
-            signals.restore()
         }
         try startAll()
         while isBusy { try turn(waitingAtMost: nil) }

@@ -2,15 +2,6 @@
 
 import PreforkSystem
 
-/// A process of a target.
-struct TargetProcess: Equatable {
-    var pid: Int32
-    /// Which fork of the manager made it; no two processes share it.
-    var spawn: UInt64
-    var generation: Int
-    var started: MonotonicInstant
-}
-
 /// What is to become of a target that is asked to end.
 package enum TargetOrder: Hashable, Sendable {
     case stop
@@ -40,14 +31,14 @@ enum TargetState: Equatable {
     /// To be started when its dependencies are ready. Part of what the outside calls starting.
     case waiting
     case backoff(until: MonotonicInstant)
-    case starting(TargetProcess, deadline: MonotonicInstant)
-    case running(TargetProcess)
-    case stopping(TargetProcess, deadline: MonotonicInstant, then: TargetOrder, wasReady: Bool)
+    case starting(WorkerProcess, deadline: MonotonicInstant)
+    case running(WorkerProcess)
+    case stopping(WorkerProcess, deadline: MonotonicInstant, then: TargetOrder, wasReady: Bool)
     /// SIGKILL was sent. `then` is nil for one that nobody had asked to end: its end is a crash.
-    case killed(TargetProcess, TargetKillReason, then: TargetOrder?, wasReady: Bool)
+    case killed(WorkerProcess, TargetKillReason, then: TargetOrder?, wasReady: Bool)
     case failed
 
-    var process: TargetProcess? {
+    var process: WorkerProcess? {
         switch self {
         case .starting(let process, _), .running(let process), .stopping(let process, _, _, _),
             .killed(let process, _, _, _):

@@ -120,6 +120,19 @@ package final class ChildProcess: Sendable {
         return ProcessExit(status: status, usage: ResourceUsage(result.usage))
     }
 
+    /// A child whose end `epoll` tells with `word`. Where it takes no further descriptor (ENOMEM, the user's limit of
+    /// watches), the child has no pidfd, and its end is heard of by SIGCHLD.
+    package static func watched(_ pid: Int32, by epoll: borrowing Epoll, word: UInt64) -> ChildProcess {
+        let child = ChildProcess(pid: pid)
+        guard let number = child.pidfdNumber else { return child }
+        do throws(SystemError) {
+            try epoll.add(number, .readable, word: word)
+            return child
+        } catch {
+            return ChildProcess(withoutPidfd: pid)
+        }
+    }
+
     /// As `reap`, for who has nobody to tell of a failure: waitid fails on a child of one's own only when somebody has
     /// closed the descriptor under it, and what became of the child is lost then, too.
     package func reapOrLose() -> ProcessExit? {

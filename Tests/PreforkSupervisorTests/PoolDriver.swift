@@ -23,6 +23,7 @@ struct PoolDriver {
     /// Every signal sent, by spawn.
     var received: [UInt64: [Signal]] = [:]
     var refusesForks = false
+    var refusesNextFork = false
     private var nextPID: Int32 = 100
 
     init(workers: Int = 1, seed: UInt64 = 1, _ change: (inout Pool.Settings) -> Void = { _ in }) {
@@ -50,9 +51,12 @@ struct PoolDriver {
         var next = 0
         while next < actions.count {
             switch actions[next] {
-            case .fork(let slot, let spawn, _) where refusesForks:
+            case .fork(let slot, let spawn) where pool.generation(ofFork: spawn, slot: slot) == nil:
+                break
+            case .fork(let slot, let spawn) where refusesForks || refusesNextFork:
+                refusesNextFork = false
                 actions += pool.handle(.forkFailed(slot: slot, spawn: spawn, reason: "fork: EAGAIN"), at: now)
-            case .fork(let slot, let spawn, _):
+            case .fork(let slot, let spawn):
                 nextPID += 1
                 living[spawn] = slot
                 actions += pool.handle(.forked(slot: slot, pid: nextPID, spawn: spawn), at: now)

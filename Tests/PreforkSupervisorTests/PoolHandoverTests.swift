@@ -11,7 +11,7 @@ import Testing
         let lines = Dictionary(uniqueKeysWithValues: spawns.enumerated().map { ($1, $0) })
         return InheritedPool(
             generation: driver.pool.generation, spawns: driver.pool.lastSpawn, restarts: driver.pool.restarts,
-            supervisorStarted: MonotonicInstant.poolStart.nanoseconds, signalMask: [2, 15], canGoBack: true,
+            supervisorStarted: MonotonicInstant.poolStart.nanoseconds, signalMask: [2, 15],
             slots: driver.pool.target, stopped: driver.pool.stoppedSlots,
             workers: driver.pool.inheritance(lines: lines))
     }
@@ -122,13 +122,13 @@ import Testing
         #expect(HandoverManifest.items(of: text) == nil)
     }
 
-    @Test(arguments: ["", "1", "1 2 3 4 1 1 0", "1 2 3 4 1 1 65 0", "1 2 3 4 1 1 1 0", "1 2 3 4 1 1 0 0 0",
-        "-1 2 3 4 1 1 0 0", "x 2 3 4 1 1 0 0", "1 2 3 4 1 0 0 0", "1 2 3 4 1 10001 0 0", "1 2 3 4 1 1 0 1 1",
-        "1 2 3 4 1 1 0 0 10000 5 1 1 0 0 0 1", "1 2 3 4 1 1 0 0 0 0 1 1 0 0 0 1", "1 2 3 4 1 1 0 99999999999999999999",
-        "1 2 3 4 1 1 0 0 0 5 1 1 9223372036854775807 0 0 1", "9223372036854775807 2 3 4 1 1 0 0"])
+    @Test(arguments: ["", "1", "1 2 3 4 1 0", "1 2 3 4 1 65 0", "1 2 3 4 1 1 0", "1 2 3 4 1 0 0 0",
+        "-1 2 3 4 1 0 0", "x 2 3 4 1 0 0", "1 2 3 4 0 0 0", "1 2 3 4 10001 0 0", "1 2 3 4 1 0 1 1",
+        "1 2 3 4 1 0 0 10000 5 1 1 0 0 0 1", "1 2 3 4 1 0 0 0 0 1 1 0 0 0 1", "1 2 3 4 1 0 99999999999999999999",
+        "1 2 3 4 1 0 0 0 5 1 1 9223372036854775807 0 0 1", "9223372036854775807 2 3 4 1 0 0"])
     func whatIsNoPoolIsRefused(text: String) {
         #expect(InheritedPool(text: text) == nil)
-        #expect(InheritedPool(text: "1 2 3 4 1 1 0 0")?.workers == [])
+        #expect(InheritedPool(text: "1 2 3 4 1 0 0")?.workers == [])
     }
 
     /// Damaged and made-up lists: refused or taken, never a trap.

@@ -42,6 +42,53 @@ import Testing
         #expect(largest == most)
     }
 
+    /// A fork that was asked for and has become needless is not made: nobody would ever ask its worker to end.
+    @Test func aRefusedForkTakesThoseAskedForWithItAlong() {
+        var driver = PoolDriver.ready(workers: 4) { $0.reload.width = .surge(3) }
+        driver.refusesNextFork = true
+        let actions = driver.perform(.reload).actions
+        #expect(reports(actions).contains { if case .reloadAborted = $0 { true } else { false } })
+        #expect(driver.living.count == 4 && driver.areAllReady)
+        #expect(driver.pool.slots.allSatisfy { $0.workers.count == 1 })
+    }
+
+    @Test func whatAnOperatorTakesBackInTheSameTurnIsNotForked() {
+        var driver = PoolDriver.ready(workers: 2)
+        var actions: [PoolAction] = []
+        for command in [ControlCommand.scale(.to(6)), .restart(slot: 0), .scale(.to(2)), .drain(slot: 0)] {
+            actions += driver.pool.perform(command, at: driver.now).1
+        }
+        _ = driver.carryOut(actions)
+        let known = Set(driver.pool.slots.flatMap(\.workers).map(\.spawn))
+        #expect(Set(driver.living.keys) == known && driver.pool.slots.count == 2)
+        driver.leaversEnd()
+        driver.settle()
+        #expect(driver.areAllReady && driver.living.count == 2)
+    }
+
+    /// Whoever waits for a replacement hears of its end, whatever the end is.
+    @Test func anAskedReplacementNeverEndsInSilence() {
+        let ways: [(inout PoolDriver) -> [PoolAction]] = [
+            { $0.exit(0, .failure) }, { $0.exit(0, .success) }, { $0.perform(.drain(slot: 0)).actions },
+            { $0.perform(.scale(.to(1))).actions + $0.perform(.scale(.to(1))).actions }, { $0.handle(.stop(.graceful)) },
+            { $0.handle(.stop(.quick)) },
+        ]
+        for isForked in [true, false] {
+            for way in ways.indices {
+                let slot = way == 3 ? 1 : 0
+                var driver = PoolDriver.ready(workers: 2)
+                driver.refusesForks = false
+                let (outcome, actions) = driver.pool.perform(.restart(slot: slot), at: driver.now)
+                guard case .done = outcome else { Issue.record("not begun"); continue }
+                if isForked { _ = driver.carryOut(actions) }
+                let ends = reports(ways[way](&driver)).filter {
+                    if case .replacementDropped(slot, _) = $0 { true } else { false }
+                }
+                #expect(ends.count == 1, "way \(way), forked \(isForked)")
+            }
+        }
+    }
+
     @Test func aReplacementThatDiesAbortsAndWhoWasNotReplacedStays() {
         var driver = PoolDriver.ready(workers: 4)
         driver.perform(.reload)

@@ -51,7 +51,8 @@ private enum EventKind: CaseIterable {
     private func expected(_ state: WorkerStatus.State, _ event: EventKind) -> WorkerStatus.State {
         switch (state, event) {
         case (.stopped, _), (.failed, _): state
-        case (.backingOff, .forked), (.backingOff, .late): .booting
+        // One that nobody has asked for, `.forked`, changes nothing.
+        case (.backingOff, .late): .booting
         case (.backingOff, .stopGracefully), (.backingOff, .stopQuickly): .stopped
         case (.backingOff, _): .backingOff
         case (.booting, .ready): .ready
@@ -73,7 +74,7 @@ private enum EventKind: CaseIterable {
                 #expect(driver.pool.slots[0].state.kind == state)
                 if kind == .late { driver.now = driver.now + .seconds(61) }
                 let actions = driver.pool.handle(event(kind, driver), at: driver.now)
-                for case .fork(0, let spawn, _) in actions {
+                for case .fork(0, let spawn) in actions {
                     _ = driver.pool.handle(.forked(slot: 0, pid: 7, spawn: spawn), at: driver.now)
                 }
                 let result = driver.pool.slots[0].state.kind
@@ -88,6 +89,15 @@ private enum EventKind: CaseIterable {
         #expect(!driver.ready(0).contains(.report(.allReady(workers: 3))))
         #expect(!driver.ready(2).contains(.report(.allReady(workers: 3))))
         #expect(driver.ready(1).contains(.report(.allReady(workers: 3))))
+    }
+
+    /// A service manager waits for it.
+    @Test(arguments: [[0, 1], [1, 0]]) func aWorkerThatHasEndedWellKeepsNobodyWaiting(order: [Int]) {
+        var driver = PoolDriver(workers: 2)
+        driver.handle(.tick)
+        var actions: [PoolAction] = []
+        for slot in order { actions += slot == 0 ? driver.ready(0) : driver.exit(1, .success) }
+        #expect(reports(actions).count { $0 == .allReady(workers: 1) } == 1)
     }
 
     @Test func aLargePoolForksInBatchesSoThatAStopCanComeBetween() {
@@ -219,7 +229,8 @@ private enum EventKind: CaseIterable {
         for step in 0..<20 {
             let actions = driver.pool.handle(.tick, at: driver.now)
             #expect(forks(actions) == 1)
-            _ = driver.pool.handle(.forkFailed(slot: 0, spawn: 0, reason: "fork: EAGAIN"), at: driver.now)
+            let spawn = driver.pool.lastSpawn
+            _ = driver.pool.handle(.forkFailed(slot: 0, spawn: spawn, reason: "fork: EAGAIN"), at: driver.now)
             let wait = driver.pool.nextDeadline! - driver.now
             #expect(wait >= min(.milliseconds(50 << min(step, 8)), .milliseconds(500)))
             #expect(wait <= .seconds(1))
