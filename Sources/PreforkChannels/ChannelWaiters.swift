@@ -29,13 +29,13 @@ final class ChannelWaiters: Sendable {
         }
     }
 
-    private struct Entry {
+    struct Entry {
         let ticket: UInt64
         let purpose: Purpose
         let waiter: Waiter
     }
 
-    private struct State {
+    struct State {
         /// The process that all of it belongs to; what a parent's tasks wait for is no concern of a child's.
         var process = ForkCount.current
         var entries: [Entry] = []
@@ -52,7 +52,7 @@ final class ChannelWaiters: Sendable {
     /// Whether anybody waits; may be a moment old.
     var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
 
-    private func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+    func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         state.withLock { state in
             if state.process != ForkCount.current { state = State() }
             defer { count.store(state.entries.count, ordering: .relaxed) }
@@ -114,50 +114,10 @@ final class ChannelWaiters: Sendable {
         }
         woken?.resume(.woken)
     }
-
-    // MARK: The one thread that listens to the bell
-
-    var hasLeader: Bool { withState { $0.hasLeader } }
-
-    /// - Returns: true when the caller now leads.
-    func becomeLeader(since epoch: UInt64) -> Bool {
-        withState { state in
-            guard !state.hasLeader, state.epoch == epoch else { return false }
-            state.hasLeader = true
-            return true
-        }
-    }
-
-    /// Where the leader waits: always the same one, so that leading costs no descriptor each time.
-    func leaderParking() throws(SystemError) -> ThreadParking {
-        if let known = withState({ $0.leaderParking }) {
-            // What is left of the last leader's time. Who rings just now does so for nobody, which is no harm.
-            known.counter.clear()
-            return known
-        }
-        let new = try ThreadParking()
-        withState { $0.leaderParking = new }
-        return new
-    }
-
-    /// Somebody else may lead; they are told.
-    func stopLeading() {
-        withState { $0.hasLeader = false }
-        wakeAll(andCalls: true)
-    }
 }
 
 extension ChannelWaiters.Purpose {
     fileprivate var isReply: Bool {
         if case .reply = self { true } else { false }
-    }
-}
-
-/// Where a plain thread waits that is not the first one.
-final class ThreadParking: Sendable {
-    let counter: EventCounter
-
-    init() throws(SystemError) {
-        counter = try EventCounter()
     }
 }

@@ -87,8 +87,6 @@ final class PayloadPool: Sendable {
         }
     }
 
-    // MARK: Whose it is
-
     private func word(_ slot: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         memory.poolWord(slot, lane, from: side)
     }
@@ -109,22 +107,5 @@ extension ChannelMemory {
     func giveBack(_ slot: Int, packet: UInt64, _ lane: Lane, from side: EndSide) {
         _ = poolWord(slot, lane, from: side).pointee.compareExchange(
             expected: packet, desired: 0, ordering: .acquiringAndReleasing)
-    }
-}
-
-/// A memory file with a size for ever.
-final class PoolFile: Sendable {
-    private let file: MemoryFile
-    let byteCount: Int
-
-    var number: Int32 { file.descriptor.number }
-
-    init(byteCount: Int) throws(SystemError) {
-        file = try MemoryFile(name: "prefork-message", byteCount: byteCount)
-        self.byteCount = byteCount
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
-        try file.write(bytes)
     }
 }

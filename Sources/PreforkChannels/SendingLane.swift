@@ -23,21 +23,9 @@ final class OutgoingRecord: Sendable {
     }
 }
 
-/// What a message beside the ring says in the ring: two words in front of its payload.
-struct BesideReference: Hashable, Sendable {
-    /// Rises with every packet of this lane, across all generations.
-    var packet: UInt64
-    /// Bytes of the message in the memory file; 0 without one.
-    var fileByteCount: Int
-    /// The file's place in the sender's pool.
-    var slot: Int?
-
-    static let byteCount = 16
-}
-
 /// Pushes records. A sender that has to wait takes a place in a queue; the others stand behind it.
 final class SendingLane: Sendable {
-    private struct State {
+    struct State {
         var process: UInt64 = 0
         var producer: ByteRingProducer
         var generation: UInt64 = 0
@@ -59,7 +47,7 @@ final class SendingLane: Sendable {
     private let side: EndSide
     let ring: ByteRing
     let pool: PayloadPool
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
     init(_ memory: ChannelMemory, _ lane: ChannelMemory.Lane, from side: EndSide) {
         self.memory = memory
@@ -164,50 +152,6 @@ final class SendingLane: Sendable {
         header.descriptorCount = record.descriptors.count
         let payload = reference.bytes + record.bytes
         return payload.withUnsafeBytes { push(header, $0, &state) }
-    }
-
-    // MARK: The queue
-
-    func takePlace(_ ticket: UInt64) {
-        state.withLock { $0.queue.append(ticket) }
-    }
-
-    /// - Returns: whether somebody else is first now and should look.
-    func leavePlace(_ ticket: UInt64) -> Bool {
-        state.withLock { state in
-            state.queue.removeAll { $0 == ticket }
-            return !state.queue.isEmpty
-        }
-    }
-
-    /// Whether the one with that ticket is to wait. Sets the flag that makes the other end ring when it takes something.
-    func mustWait(_ record: OutgoingRecord, ticket: UInt64) -> Bool {
-        let isFirst = state.withLock { $0.queue.first == ticket }
-        guard isFirst else { return true }
-        let beside = record.file != nil || !record.descriptors.isEmpty
-        let needed = record.bytes.count + (beside ? BesideReference.byteCount : 0)
-        guard ring.producerFallsAsleep(needing: needed) else {
-            // There is room in the ring, so it is the socket that is full: it has packets that wait for their records'
-            // turn, each of which makes the other end ring.
-            return beside && !ring.isEmpty
-        }
-        return true
-    }
-}
-
-extension BesideReference {
-    var bytes: [UInt8] {
-        let second = UInt64(fileByteCount) | UInt64(slot.map { $0 + 1 } ?? 0) << 56
-        return withUnsafeBytes(of: (packet, second)) { Array($0) }
-    }
-
-    init?(_ payload: UnsafeRawBufferPointer) {
-        guard payload.count >= Self.byteCount else { return nil }
-        packet = payload.loadUnaligned(as: UInt64.self)
-        let second = payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-        fileByteCount = Int(second & 0xFF_FFFF_FFFF_FFFF)
-        let number = Int(second >> 56)
-        slot = (1...PayloadPool.slotCount).contains(number) ? number - 1 : nil
     }
 }
 

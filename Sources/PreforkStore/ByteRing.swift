@@ -83,9 +83,7 @@ package struct ByteRing: @unchecked Sendable {
         return span <= contiguous ? span : contiguous &+ span
     }
 
-    // MARK: Sleeping
-    //
-    // The one who wants to sleep stores its flag and then looks again; the other one stores its position and then
+    // Sleep: the one who wants to stores its flag and then looks again; the other one stores its position and then
     // looks at the flag. All four are sequentially consistent, so that one of the two sees the other.
 
     /// The consumer is about to sleep.

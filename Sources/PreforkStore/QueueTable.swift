@@ -36,7 +36,7 @@ package final class QueueTable: @unchecked Sendable {
     package let sendersBell: EventCounter
 
     private let mapping: SharedMapping
-    private let lock: RobustLock
+    let lock: RobustLock
     private let header: UnsafeMutablePointer<Atomic<UInt64>>
     private let owners: UnsafeMutablePointer<Atomic<UInt64>>
     private let cells: UnsafeMutableRawPointer
@@ -68,8 +68,6 @@ package final class QueueTable: @unchecked Sendable {
         // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
         try? rebuild()
     }
-
-    // MARK: Words
 
     @inline(__always)
     subscript(word: QueueHeader) -> UInt64 {
@@ -132,60 +130,5 @@ package final class QueueTable: @unchecked Sendable {
     /// A count that damage may have made too small.
     func subtract(_ amount: UInt64, from word: QueueHeader) {
         self[word] = self[word] >= amount ? self[word] - amount : 0
-    }
-
-    // MARK: The lock
-
-    /// Takes the lock. Every path from here must come to `release`.
-    func acquire() throws(Failure) {
-        var acquisition = spin()
-        if acquisition == nil {
-            do throws(SystemError) {
-                acquisition = try lock.lock(timeout: Self.patience)
-            } catch {
-                throw error.errno == .timedOut || error.errno == .wouldBlock || error.errno.name == "EBUSY"
-                    ? .busy : .corrupt("the lock")
-            }
-        }
-        guard acquisition == .ownerDied || self[.isUnsettled] != 0 else { return }
-        do throws(Failure) {
-            try recover(afterDeath: acquisition == .ownerDied)
-        } catch {
-            release()
-            throw error
-        }
-    }
-
-    /// A few tries before the kernel is asked: the lock is held for tenths of a microsecond, a futex costs several.
-    private func spin() -> RobustLock.Acquisition? {
-        for _ in 0..<64 {
-            if let acquisition = try? lock.lock(timeout: 0) { return acquisition }
-        }
-        return nil
-    }
-
-    func release() {
-        lock.unlock()
-    }
-
-    func declareRecovered() {
-        lock.declareRecovered()
-    }
-
-    /// Wakes the sleeping receivers. Under the lock, and before the commit that they are woken for.
-    ///
-    /// Before, because a sender that is killed between commit and bell would leave a message beside sleepers. Woken too
-    /// early, they wait for the lock, and get it after the commit or with the news of the death. The flag falls after
-    /// the bell has rung, for the same reason. Sleepers raise it under the lock, too: no fence, no second look.
-    func wakeReceivers() {
-        guard self[.receiversSleep] != 0 else { return }
-        receiversBell.signal()
-        self[.receiversSleep] = 0
-    }
-
-    func wakeSenders() {
-        guard self[.sendersSleep] != 0 else { return }
-        sendersBell.signal()
-        self[.sendersSleep] = 0
     }
 }

@@ -1,0 +1,29 @@
+// What a message that travels beside the ring leaves in it.
+
+/// What a message beside the ring says in the ring: two words in front of its payload.
+struct BesideReference: Hashable, Sendable {
+    /// Rises with every packet of this lane, across all generations.
+    var packet: UInt64
+    /// Bytes of the message in the memory file; 0 without one.
+    var fileByteCount: Int
+    /// The file's place in the sender's pool.
+    var slot: Int?
+
+    static let byteCount = 16
+}
+
+extension BesideReference {
+    var bytes: [UInt8] {
+        let second = UInt64(fileByteCount) | UInt64(slot.map { $0 + 1 } ?? 0) << 56
+        return withUnsafeBytes(of: (packet, second)) { Array($0) }
+    }
+
+    init?(_ payload: UnsafeRawBufferPointer) {
+        guard payload.count >= Self.byteCount else { return nil }
+        packet = payload.loadUnaligned(as: UInt64.self)
+        let second = payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        fileByteCount = Int(second & 0xFF_FFFF_FFFF_FFFF)
+        let number = Int(second >> 56)
+        slot = (1...PayloadPool.slotCount).contains(number) ? number - 1 : nil
+    }
+}

@@ -1,0 +1,54 @@
+// What an end learns of the other one, and who is woken by it.
+
+import PreforkSystem
+import Synchronization
+
+extension ChannelEnd {
+    /// The other end as a wait sees it.
+    ///
+    /// - Throws: `.corrupt`, `.closed`, `.peerDied`: there is nobody to wait for.
+    func checkPeerCanTake() throws(ChannelError) {
+        if memory.isCorrupt { throw error(.corrupt("found before")) }
+        if memory.isClosed(side.other) { throw error(.closed) }
+        let generation = memory.generation(of: side.other)
+        if generation > 0, deadGeneration.load(ordering: .acquiring) >= generation {
+            throw error(.peerDied(generation: generation))
+        }
+    }
+
+    /// Runs on any thread, once or more for each death.
+    func peerEnded(_ generation: UInt64) {
+        var known = deadGeneration.load(ordering: .relaxed)
+        while known < generation {
+            let (isDone, seen) = deadGeneration.weakCompareExchange(
+                expected: known, desired: generation, ordering: .acquiringAndReleasing)
+            if isDone { break }
+            known = seen
+        }
+        wakeLocally()
+    }
+
+    /// Something has happened in this process that those who wait here should look at.
+    func wakeLocally() {
+        waiters.wakeAll(andCalls: true)
+        // A thread that waits without a loop has only its bell; and so have observers on their loops.
+        memory.ringBell(of: side)
+    }
+
+    /// The other end has rung: messages, replies, room, somebody who came or went.
+    func bellRang() {
+        drainReplies()
+        if memory.isCorrupt || memory.isClosed(side.other) {
+            waiters.wakeAll(andCalls: true)
+        } else {
+            waiters.wakeAll()
+        }
+    }
+
+    /// Closes the channel for good: what is in its memory comes from no process of this package.
+    func corrupt(_ what: String) -> ChannelError {
+        memory.markCorrupt()
+        waiters.wakeAll(andCalls: true)
+        return error(.corrupt(what))
+    }
+}

@@ -1,0 +1,43 @@
+// The one thread of a process that listens to an end's bell, for itself and for the others.
+
+import PreforkSystem
+
+extension ChannelWaiters {
+    var hasLeader: Bool { withState { $0.hasLeader } }
+
+    /// - Returns: true when the caller now leads.
+    func becomeLeader(since epoch: UInt64) -> Bool {
+        withState { state in
+            guard !state.hasLeader, state.epoch == epoch else { return false }
+            state.hasLeader = true
+            return true
+        }
+    }
+
+    /// Where the leader waits: always the same one, so that leading costs no descriptor each time.
+    func leaderParking() throws(SystemError) -> ThreadParking {
+        if let known = withState({ $0.leaderParking }) {
+            // What is left of the last leader's time. Who rings just now does so for nobody, which is no harm.
+            known.counter.clear()
+            return known
+        }
+        let new = try ThreadParking()
+        withState { $0.leaderParking = new }
+        return new
+    }
+
+    /// Somebody else may lead; they are told.
+    func stopLeading() {
+        withState { $0.hasLeader = false }
+        wakeAll(andCalls: true)
+    }
+}
+
+/// Where a plain thread waits that is not the first one.
+final class ThreadParking: Sendable {
+    let counter: EventCounter
+
+    init() throws(SystemError) {
+        counter = try EventCounter()
+    }
+}

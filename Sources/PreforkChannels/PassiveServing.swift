@@ -1,0 +1,113 @@
+// The task that hands the messages of an end to callbacks.
+
+import PreforkEventLoop
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+extension PassiveMessages {
+    /// Starts the task unless it runs. It holds the channel.
+    func serve(_ channel: Channel<Message>, on loop: EventLoop) {
+        let isServed = state.withLock { state in
+            defer { state.isServed = true }
+            return state.isServed
+        }
+        if isServed { return }
+        Task(executorPreference: loop.preference) {
+            while await self.step(channel) {}
+        }
+    }
+
+    /// - Returns: false when there is nothing left to do; the next callback starts another task.
+    private func step(_ channel: Channel<Message>) async -> Bool {
+        let end = channel.end
+        let epoch = end.waiters.epoch
+        let goesOn = state.withLock { state in
+            if state.isIdle { state.isServed = false }
+            return state.isServed
+        }
+        guard goesOn else { return false }
+        do {
+            if let (header, value) = try end.takePassive() {
+                announce(senderOf: header, end)
+                await handle(header, value, channel)
+                if end.isTurnOver { await end.giveTurn() }
+            } else {
+                try await end.wait(.receive, since: epoch, until: nil) { end.mustWaitToReceive(.anything) }
+            }
+            return true
+        } catch {
+            return await recover(from: error, end, since: epoch)
+        }
+    }
+
+    private func recover(from error: any Error, _ end: ChannelEnd, since epoch: UInt64) async -> Bool {
+        switch (error as? ChannelError)?.code {
+        case .peerDied: return true
+        case .closed where !end.isClosedHere:
+            // Somebody may come to the other end and open it again.
+            try? await end.wait(.receive, since: epoch, until: nil) { end.memory.isClosed(end.side.other) }
+            return true
+        case .closed: break
+        case .system:
+            // Without a descriptor left, for example, which may pass.
+            report(error)
+            try? await EventLoop.sleep(for: .milliseconds(100))
+            return true
+        default: report(error)
+        }
+        state.withLock { $0.isServed = false }
+        return false
+    }
+
+    /// That somebody has come is told before the first of its messages.
+    private func announce(senderOf header: ByteRingHeader, _ end: ChannelEnd) {
+        let isNew = state.withLock { state in
+            defer { state.lastSender = header.generation }
+            return state.lastSender != header.generation
+        }
+        if isNew, end.hasObservers { end.tellObservers() }
+    }
+
+    private func handle(_ header: ByteRingHeader, _ value: StoredValue?, _ channel: Channel<Message>) async {
+        if header.type == .call { return await answer(header, value, channel) }
+        let message: Message
+        do {
+            message = try channel.message(value)
+        } catch {
+            return report(error)
+        }
+        for (id, callback) in state.withLock({ $0.callbacks }) {
+            // One that an earlier callback has cancelled just now is not called.
+            guard state.withLock({ state in state.callbacks.contains { $0.id == id } }) else { continue }
+            do {
+                if try await callback.filter(message) { try await callback.body(message) }
+            } catch {
+                report(error)
+            }
+        }
+    }
+
+    private func answer(_ header: ByteRingHeader, _ value: StoredValue?, _ channel: Channel<Message>) async {
+        guard let handler = state.withLock({ $0.onCall }) else {
+            return channel.end.refuse(header, "nobody answers calls here")
+        }
+        do {
+            let call = try channel.call(header, value)
+            do {
+                try await call.reply(try await handler.body(call.message))
+            } catch let error where !(error is ChannelError) {
+                try await call.fail("\(error)")
+            }
+        } catch {
+            channel.end.refuse(header, "\(error)")
+            report(error)
+        }
+    }
+
+    private func report(_ error: any Error) {
+        if let onError = state.withLock({ $0.onError }) { return onError(error) }
+        _ = writeToStandardErrorWithoutBlocking(
+            "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] error: channel \(name): \(error)\n")
+    }
+}

@@ -1,0 +1,33 @@
+// The senders of a process that wait for room in a lane, first come first.
+
+import PreforkStore
+import PreforkSystem
+import Synchronization
+
+extension SendingLane {
+    func takePlace(_ ticket: UInt64) {
+        state.withLock { $0.queue.append(ticket) }
+    }
+
+    /// - Returns: whether somebody else is first now and should look.
+    func leavePlace(_ ticket: UInt64) -> Bool {
+        state.withLock { state in
+            state.queue.removeAll { $0 == ticket }
+            return !state.queue.isEmpty
+        }
+    }
+
+    /// Whether the one with that ticket is to wait. Sets the flag that makes the other end ring when it takes something.
+    func mustWait(_ record: OutgoingRecord, ticket: UInt64) -> Bool {
+        let isFirst = state.withLock { $0.queue.first == ticket }
+        guard isFirst else { return true }
+        let beside = record.file != nil || !record.descriptors.isEmpty
+        let needed = record.bytes.count + (beside ? BesideReference.byteCount : 0)
+        guard ring.producerFallsAsleep(needing: needed) else {
+            // There is room in the ring, so it is the socket that is full: it has packets that wait for their records'
+            // turn, each of which makes the other end ring.
+            return beside && !ring.isEmpty
+        }
+        return true
+    }
+}
