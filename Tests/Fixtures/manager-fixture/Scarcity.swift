@@ -14,7 +14,7 @@ private func limitProcesses(to processes: rlim_t) {
 
 /// No descriptor is left for a pidfd, nor for the channels of another target.
 func noDescriptorsScenario(_ arguments: [String]) throws {
-    let manager = talkingManager(grace: .milliseconds(200))
+    let manager = talkingManager()
     try manager.addTarget("one") { child in
         if child.generation == 1 { return 5 }
         sleepForEver()
