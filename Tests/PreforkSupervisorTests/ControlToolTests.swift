@@ -114,8 +114,10 @@ struct ControlToolTests {
     }
 }
 
+/// One notice for a watch, however long it takes: until it is whole, the file has a name that is no source's.
 private func write(_ text: String, to path: String) throws {
-    let file = try #require(fopen(path, "w"))
+    let file = try #require(fopen(path + ".new", "w"))
     fputs(text, file)
     fclose(file)
+    try #require(rename(path + ".new", path) == 0)
 }
