@@ -1,7 +1,7 @@
 // Codes on the active channel, data beside them, and hooks.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 
 /// Data that looks like codes, codes without meaning, codes from both sides.
 func codesAndDataScenario(_ arguments: [String]) throws {

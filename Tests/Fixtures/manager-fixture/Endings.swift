@@ -1,7 +1,7 @@
 // How managed processes end, and what follows.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
 
 /// The first program of the README, with something to hear.

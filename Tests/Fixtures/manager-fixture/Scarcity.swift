@@ -1,7 +1,7 @@
 // A system that has too little: descriptors, processes, time.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 
 /// RLIMIT_NPROC, which Glibc's module map has as a macro only.
 private func limitProcesses(to processes: rlim_t) {
