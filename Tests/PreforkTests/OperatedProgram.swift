@@ -51,6 +51,13 @@ final class OperatedProgram {
         symlink(product, copy)
     }
 
+    /// Puts the fixture back.
+    func restoreProgram() throws {
+        guard let copy else { return }
+        unlink(copy)
+        try Self.copyFixture(to: copy)
+    }
+
     var workers: [Int32] { program.children }
 
     /// Which worker answers: task ID, process ID, generation.

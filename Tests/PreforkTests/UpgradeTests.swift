@@ -54,6 +54,10 @@ import Testing
         try await eventually("only the old ones") { Set(server.workers) == old }
         // One may have been open for a moment at either look.
         try await eventually("no descriptor is left") { server.program.openDescriptors <= before }
+        try server.restoreProgram()
+        for name in ["crash-start", "end-start", "hang-start"] { server.turnOff(name) }
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
         #expect(try await server.end())
     }
 
