@@ -33,7 +33,7 @@ import Testing
 
     /// Nothing has changed, and the next upgrade, with the program repaired, succeeds.
     @Test(arguments: NewProgram.allCases) private func aProgramThatDoesNotStartIsRefused(new: NewProgram) async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500"], ownCopy: true)
+        let server = try await OperatedProgram(["workers=2"] + (new == .hanging ? ["boot=5000"] : []), ownCopy: true)
         let old = Set(server.workers)
         let before = server.program.openDescriptors
         let load = try await ConstantLoad(on: server.port, keep: 2, once: 1)
@@ -89,7 +89,7 @@ import Testing
 
     @Test(arguments: ["crash-worker", "hang-worker"])
     func aProgramWhoseWorkersDoNotComeUpIsGoneBackFrom(trouble: String) async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500"])
+        let server = try await OperatedProgram(["workers=2"] + (trouble == "hang-worker" ? ["boot=5000"] : []))
         let old = Set(server.workers)
         let before = server.program.openDescriptors
         #expect(try get("/count", port: server.port).body == "1")
@@ -135,7 +135,7 @@ import Testing
     }
 
     @Test func afterTheProgramFileIsGoneTheWayBackStillWorks() async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500"], ownCopy: true)
+        let server = try await OperatedProgram(["workers=2", "boot=5000"], ownCopy: true)
         let old = Set(server.workers)
         server.turnOn("hang-worker")
         server.program.send(.user2)
@@ -169,7 +169,7 @@ import Testing
 
     /// Its own process in each image, never two at a time; a way back is one more image.
     @Test(arguments: [false, true]) func aManagedProcessBeginsAnewInEachImage(goesBack: Bool) async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500", "target=1"])
+        let server = try await OperatedProgram(["workers=2", "target=1"])
         func targets() -> [Int32] { server.program.output.split(separator: "\n").compactMap { line in
                 line.hasPrefix("target ") ? Int32(line.dropFirst(7)) : nil
             } }
