@@ -87,11 +87,7 @@ final class OperatedProgram {
     }
 
     private static func copyFixture(to path: String) throws {
-        let directory = CommandLine.arguments[0].contains(".xctest")
-            ? CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast()
-                .joined(separator: "/")
-            : ".build/debug"
-        guard system("cp '\(directory)/ops-fixture' '\(path)'") == 0 else { throw ClientError.strange("cp") }
+        guard system("cp '\(ChildProgram.path(of: "ops-fixture"))' '\(path)'") == 0 else { throw ClientError.strange("cp") }
     }
 }
 
