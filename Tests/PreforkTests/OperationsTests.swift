@@ -114,8 +114,8 @@ import Testing
         try await server.waitForLog(containing: "is recycled", times: 4)
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
-        #expect(!server.program.errors.contains("restart"), "recycled is not restarted")
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("restart"), "recycled is not restarted")
     }
 
     @Test func aWorkerThatHasEatenTooMuchIsRecycled() async throws {
@@ -154,12 +154,13 @@ import Testing
     }
 
     @Test func whoSaysThatItWillBeSilentIsLeftAlone() async throws {
-        let server = try await OperatedProgram(["workers=1", "soft=1500", "grace=500"])
-        let worker = server.workers[0]
-        #expect(try get("/extend/4000/3500", port: server.port).body == "done")
+        let server = try await OperatedProgram(["workers=1", "soft=5000", "grace=500"])
+        let worker = try #require(server.workers.first)
+        // Longer than both together.
+        #expect(try get("/extend/7000/30000", port: server.port).body == "done")
         #expect(try server.ask().pid == worker)
-        #expect(!server.program.errors.contains("gets SIGKILL"))
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("gets SIGKILL"))
     }
 
     @Test func aSupervisorThatWasStoppedItselfKillsNobody() async throws {
@@ -170,8 +171,9 @@ import Testing
         kill(-server.program.pid, SIGCONT)
         try await server.waitForLog(containing: "nothing ran here for")
         for _ in 0..<20 { #expect(old.contains(try server.ask().pid)) }
-        #expect(Set(server.workers) == old && !server.program.errors.contains("gets SIGKILL"))
+        #expect(Set(server.workers) == old)
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("gets SIGKILL"))
     }
 
     @Test func aRequestInHandIsFinishedByTheWorkerThatLeaves() async throws {

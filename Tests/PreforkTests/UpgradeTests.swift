@@ -163,8 +163,8 @@ import Testing
         try await eventually("three new ones serve") { server.workers.count == 3 && old.isDisjoint(with: server.workers) }
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
-        #expect(!server.program.errors.contains("SIGKILL"))
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("SIGKILL"))
     }
 
     /// Its own process in each image, never two at a time; a way back is one more image.
