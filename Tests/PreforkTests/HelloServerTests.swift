@@ -180,7 +180,8 @@ private struct Server {
             if let task = try? get("/task", port: server.port).body { tasks.insert(task) }
             return tasks.count == 4
         }
-        #expect(server.program.openDescriptors == descriptors)
+        // One may have been open for a moment at either look.
+        try await eventually("no descriptor is left") { server.program.openDescriptors <= descriptors }
         #expect(load.answers > 1_000)
         try await server.stop()
     }
