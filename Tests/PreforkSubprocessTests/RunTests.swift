@@ -166,7 +166,7 @@ import Testing
             }
         }
         try await eventually("it runs") { read(file.path).hasSuffix("\n") }
-        let pid = Int32(read(file.path).dropLast())!
+        let pid = try #require(Int32(read(file.path).dropLast()))
         task.cancel()
         _ = try? await task.value
         #expect(isGone(pid))

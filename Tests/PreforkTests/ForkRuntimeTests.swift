@@ -32,7 +32,7 @@ import Testing
     @Test func aWorkerStoppedBySomebodyElseIsReplaced() async throws {
         let program = try ChildProgram("fork-fixture", ["serve", "1"])
         try await program.waitForLine("all ready")
-        let worker = program.children[0]
+        let worker = try #require(program.children.first)
         kill(worker, SIGTERM)
         try await eventually("a successor") { program.children.contains { $0 != worker } }
         program.send(.terminate)
@@ -43,7 +43,7 @@ import Testing
     @Test func aSupervisorWhoseLogIsGoneLivesOn() async throws {
         let program = try ChildProgram("fork-fixture", ["serve", "1"], brokenErrorPipe: true)
         try await program.waitForLine("all ready")
-        let worker = program.children[0]
+        let worker = try #require(program.children.first)
         kill(worker, SIGKILL)
         try await eventually("a successor") { program.children.contains { $0 != worker } }
         program.send(.terminate)

@@ -15,7 +15,7 @@ private struct Server {
         let arguments = ["--port", "0"] + arguments
         program = try ChildProgram("hello-server", arguments, preparation: preparation)
         let place = try await program.waitForLine("listening on http://127.0.0.1:")
-        port = UInt16(place.prefix { $0.isNumber })!
+        port = try #require(UInt16(place.prefix { $0.isNumber }))
     }
 
     func stop() async throws {

@@ -20,7 +20,7 @@ final class OperatedProgram {
         if let copy { try Self.copyFixture(to: copy) }
         program = try ChildProgram(copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments)
         let line = try await program.waitForLine("port ")
-        port = UInt16(line.split(separator: " ")[0].split(separator: ":").last ?? "") ?? 0
+        port = UInt16(line.split(separator: " ").first?.split(separator: ":").last ?? "") ?? 0
         try await waitForLog("all workers are ready") {
             $0.contains("workers are ready") || $0.contains("worker is ready")
         }

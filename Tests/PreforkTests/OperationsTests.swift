@@ -120,7 +120,7 @@ import Testing
 
     @Test func aWorkerThatHasEatenTooMuchIsRecycled() async throws {
         let server = try await OperatedProgram(["workers=1", "memory=150"])
-        let old = server.workers[0]
+        let old = try #require(server.workers.first)
         #expect(try get("/eat/20", port: server.port).body == "done")
         #expect(try server.ask().pid == old)
         #expect(try get("/eat/200", port: server.port).body == "done")
@@ -131,7 +131,7 @@ import Testing
 
     @Test func aStoppedWorkerIsFoundAndReplaced() async throws {
         let server = try await OperatedProgram(["workers=2", "soft=1500", "grace=500"])
-        let victim = server.workers[0]
+        let victim = try #require(server.workers.first)
         kill(victim, SIGSTOP)
         try await server.waitForLog(containing: "(pid \(victim)) gets SIGKILL: hung")
         try await eventually("a successor") { server.workers.count == 2 && !server.workers.contains(victim) }
@@ -142,7 +142,7 @@ import Testing
 
     @Test func aWorkerThatBlocksIsDumpedAndKilled() async throws {
         let server = try await OperatedProgram(["workers=1", "soft=1500", "grace=2000"])
-        let victim = server.workers[0]
+        let victim = try #require(server.workers.first)
         let client = try Client(port: server.port)
         try client.send("GET /block/60000 HTTP/1.1\r\n\r\n")
         try await server.waitForLog(containing: "(pid \(victim)) gets SIGKILL: hung")

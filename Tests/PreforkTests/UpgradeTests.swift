@@ -67,7 +67,7 @@ import Testing
         server.turnOn("hang-start")
         server.program.send(.user2)
         try await eventually("the trial") { server.workers.count == 3 }
-        let trial = server.workers.first { !old.contains($0) }!
+        let trial = try #require(server.workers.first { !old.contains($0) })
         server.program.send(.user2)
         try await server.waitForLog(containing: "not done: an upgrade is under way")
         kill(trial, SIGKILL)
