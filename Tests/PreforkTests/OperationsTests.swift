@@ -157,7 +157,10 @@ import Testing
         let server = try await OperatedProgram(["workers=1", "soft=5000", "grace=500"])
         let worker = try #require(server.workers.first)
         // Longer than both together.
-        #expect(try get("/extend/7000/30000", port: server.port).body == "done")
+        let client = try Client(port: server.port)
+        try client.send("GET /extend/7000/30000 HTTP/1.1\r\n\r\n")
+        try await eventually("an answer") { client.hasInput }
+        #expect(try client.response().body == "done")
         #expect(try server.ask().pid == worker)
         #expect(try await server.end())
         #expect(!server.program.errors.contains("gets SIGKILL"))
@@ -183,6 +186,7 @@ import Testing
         try await eventually("it has begun") { try server.ask().task == 0 }
         server.program.send(.hangUp)
         try await server.waitForLog(containing: "reload: generation 2 serves")
+        try await eventually("an answer") { client.hasInput }
         #expect(try client.response().body == "done")
         #expect(try await server.end())
     }
