@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func aGenerationThatHangsIsGivenUpAfterTheBootTimeout() async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1000"])
+        let server = try await OperatedProgram(["workers=2", "boot=5000"])
         let old = Set(server.workers)
         server.turnOn("hang-worker")
         server.program.send(.hangUp)
@@ -167,7 +167,7 @@ import Testing
     }
 
     @Test func aSupervisorThatWasStoppedItselfKillsNobody() async throws {
-        let server = try await OperatedProgram(["workers=2", "soft=2000", "grace=1000"])
+        let server = try await OperatedProgram(["workers=2", "soft=3000", "grace=1500"])
         let old = Set(server.workers)
         kill(-server.program.pid, SIGSTOP)
         try await Task.sleep(for: .seconds(6))

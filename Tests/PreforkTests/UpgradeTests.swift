@@ -148,7 +148,7 @@ import Testing
     }
 
     @Test func aScaledPoolLosesNothingByAnUpgrade() async throws {
-        let server = try await OperatedProgram(["workers=1", "drain=3000"])
+        let server = try await OperatedProgram(["workers=1", "drain=10000"])
         for count in 1...2 {
             // Two signals of one kind at the same time are one.
             server.program.send(.moreWorkers)
