@@ -34,7 +34,7 @@ private let needsNamespace: ConditionTrait = .enabled(
         #expect(lines.contains("supervisor has process ID 1") == (preparation != nil), sourceLocation: sourceLocation)
         let names = ["child of 0", "child of 1", "worker 0", "worker 1"]
         #expect(
-            lines.filter { $0.contains(" counted ") }.sorted() == names.map { "\($0) counted 10001" },
+            lines.filter { $0.contains(" counted ") }.sorted() == names.map { "\($0) counted 2001" },
             "\(program.errors)", sourceLocation: sourceLocation)
     }
 }
