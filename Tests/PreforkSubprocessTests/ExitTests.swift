@@ -119,7 +119,7 @@ import Testing
     func groupSignalsReachWhatTheLeaderLeft() async throws {
         let process = try await Subprocess.spawn(Command("sh", "-c", "sleep 1000 & echo $!", stdout: .stream))
         let line = try await process.stdout!.read(until: "\n", limit: 100)
-        let grandchild = Int32(String(decoding: line.dropLast(), as: UTF8.self))!
+        let grandchild = try #require(Int32(String(decoding: line.dropLast(), as: UTF8.self)))
         try await process.waitForExit()
         #expect(!isGone(grandchild))
         try process.send(.kill, to: .group)
@@ -130,7 +130,7 @@ import Testing
         let process = try await Subprocess.spawn(
             Command("sh", "-c", "setsid sh -c 'sleep 1000 & echo $!; wait' & wait", stdout: .stream))
         let line = try await process.stdout!.read(until: "\n", limit: 100)
-        let grandchild = Int32(String(decoding: line.dropLast(), as: UTF8.self))!
+        let grandchild = try #require(Int32(String(decoding: line.dropLast(), as: UTF8.self)))
         try process.send(.kill, to: .tree)
         #expect(try await process.waitForExit(raising: false).returnCode == -9)
         try await eventually("the process in the other session has ended") { isGone(grandchild) }

@@ -15,7 +15,7 @@ import Testing
         #expect(try await program.waitForExit() == 3)
         #expect(Set(program.output.split(separator: "\n")) == ["out | b c", "err | e", "out | unfinished"])
         let line = program.errors
-        #expect(line.hasPrefix("sh exited with code 3, 0."))
+        #expect(line.hasPrefix("sh exited with code 3, "))
         #expect(line.contains(" s, cpu 0.0") && line.contains(" s user 0.0") && line.hasSuffix(" KiB\n"), "\(line)")
     }
 
@@ -29,9 +29,9 @@ import Testing
 
     @Test func aTimeoutIs124AndByForceIfNeedBe() async throws {
         let program = try run(
-            "--timeout", "0.1", "--grace", "0.1", "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done")
+            "--timeout", "3", "--grace", "0.1", "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done")
         #expect(try await program.waitForExit() == 124)
-        #expect(program.errors.hasPrefix("sh killed by SIGKILL (timedOut, by force), 0."), "\(program.errors)")
+        #expect(program.errors.hasPrefix("sh killed by SIGKILL (timedOut, by force), "), "\(program.errors)")
     }
 
     @Test func commandsThatDoNotStartAreToldApart() async throws {

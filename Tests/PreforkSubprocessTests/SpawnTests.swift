@@ -200,7 +200,7 @@ let isRoot = getuid() == 0
 
     @Test func aChildCanDieWithItsParent() async throws {
         let program = try ChildProgram("subprocess-fixture", ["die-with-parent"])
-        let child = Int32(try await program.waitForLine("child "))!
+        let child = try #require(Int32(try await program.waitForLine("child ")))
         #expect(!isGone(child))
         program.send(.kill)
         _ = try await program.waitForExit()

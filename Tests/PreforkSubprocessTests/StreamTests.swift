@@ -197,7 +197,8 @@ import Testing
     @Test func aTeeWhoseReaderIsStuckEndsWhenTheCommandIsStopped() async throws {
         // Nobody reads the stream: the copy waits for ever, and a timeout must end all of it.
         var command = Command("sh", "-c", "seq 1 200000; sleep 1000", stdout: .tee([.stream, .collect]))
-        command.timeout = .milliseconds(100)
+        // Time enough for it to write.
+        command.timeout = .seconds(3)
         let process = try await Subprocess.spawn(command)
         let output = try await process.output()
         #expect(output.exit.reason == .timedOut)
@@ -222,7 +223,8 @@ import Testing
         try await eventually("it has run") { read(file.path).hasSuffix("\n") }
         task.cancel()
         kill(try grandchild(try await task.value.stdout), SIGKILL)
-        command.timeout = .milliseconds(200)
+        // Time enough for the command's own end.
+        command.timeout = .seconds(3)
         let timedOut = try await Subprocess.run(command)
         #expect(timedOut.exit.isSuccess)
         kill(try grandchild(timedOut.stdout), SIGKILL)
@@ -235,7 +237,8 @@ import Testing
         let reading = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         defer { close(reading) }
         var command = Command("seq", "1", "100000", stdout: .tee([.file(RawText(path)), .collect]))
-        command.timeout = .milliseconds(200)
+        // Time enough for it to write.
+        command.timeout = .seconds(3)
         let stuck = command
         async let output = Subprocess.run(stuck)
         // The same loop serves this one meanwhile.

@@ -7,10 +7,6 @@ import Testing
 
 @testable import PreforkSupervisor
 
-/// Whether this process may make a PID namespace.
-private let canUnshare = system("unshare --pid --fork --mount-proc true 2>/dev/null") == 0
-private let unshare = "exec unshare --pid --fork --kill-child --mount-proc \"$0\" \"$@\""
-
 @Suite(.timeLimit(.minutes(2))) struct InitDutyTests {
     @Test(arguments: [["subreaper"], ["subreaper", "behind"]])
     func aSubreaperCollectsOrphansAndLeavesItsWorkersAlone(arguments: [String]) async throws {
@@ -20,9 +16,9 @@ private let unshare = "exec unshare --pid --fork --kill-child --mount-proc \"$0\
         try await program.waitForLine("reaped 3")
     }
 
-    @Test(.enabled(if: canUnshare, "no right to make a PID namespace"), arguments: [[], ["behind"]])
+    @Test(.enabled(if: ProcessNamespace.isAvailable, "no right to make a PID namespace"), arguments: [[], ["behind"]])
     func processOneCollectsOrphansAndLeavesItsWorkersAlone(arguments: [String]) async throws {
-        let program = try ChildProgram("host-fixture", ["orphans"] + arguments, preparation: unshare)
+        let program = try ChildProgram("host-fixture", ["orphans"] + arguments, preparation: ProcessNamespace.entering)
         #expect(try await program.waitForExit() == 0, "\(program.output)\(program.errors)")
         #expect(try await program.waitForLine("pid 1 ") == "true duties true")
         try await program.waitForLine("reaped 3")

@@ -32,7 +32,7 @@ import Testing
     @Test func aWorkerStoppedBySomebodyElseIsReplaced() async throws {
         let program = try ChildProgram("fork-fixture", ["serve", "1"])
         try await program.waitForLine("all ready")
-        let worker = program.children[0]
+        let worker = try #require(program.children.first)
         kill(worker, SIGTERM)
         try await eventually("a successor") { program.children.contains { $0 != worker } }
         program.send(.terminate)
@@ -43,7 +43,7 @@ import Testing
     @Test func aSupervisorWhoseLogIsGoneLivesOn() async throws {
         let program = try ChildProgram("fork-fixture", ["serve", "1"], brokenErrorPipe: true)
         try await program.waitForLine("all ready")
-        let worker = program.children[0]
+        let worker = try #require(program.children.first)
         kill(worker, SIGKILL)
         try await eventually("a successor") { program.children.contains { $0 != worker } }
         program.send(.terminate)
@@ -78,7 +78,7 @@ import Testing
         let start = ContinuousClock.now
         program.send(.kill)
         #expect(try await program.waitForExit() == -SIGKILL)
-        try await eventually(within: .seconds(5), "workers are gone") { workers.allSatisfy(self.isGone) }
+        try await eventually("workers are gone") { workers.allSatisfy(self.isGone) }
         print("workers gone after", ContinuousClock.now - start)
     }
 
@@ -122,7 +122,7 @@ import Testing
         let program = try ChildProgram("fork-fixture", ["crash-loop"])
         try await program.waitForLine("exit restart")
         program.send(.terminate)
-        #expect(try await program.waitForExit(within: .seconds(5)) == 0)
+        #expect(try await program.waitForExit() == 0)
         #expect(program.output.contains("outcome stopped"))
     }
 

@@ -20,7 +20,7 @@ final class OperatedProgram {
         if let copy { try Self.copyFixture(to: copy) }
         program = try ChildProgram(copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments)
         let line = try await program.waitForLine("port ")
-        port = UInt16(line.split(separator: " ")[0].split(separator: ":").last ?? "") ?? 0
+        port = UInt16(line.split(separator: " ").first?.split(separator: ":").last ?? "") ?? 0
         try await waitForLog("all workers are ready") {
             $0.contains("workers are ready") || $0.contains("worker is ready")
         }
@@ -49,6 +49,13 @@ final class OperatedProgram {
         guard let copy else { return }
         unlink(copy)
         symlink(product, copy)
+    }
+
+    /// Puts the fixture back.
+    func restoreProgram() throws {
+        guard let copy else { return }
+        unlink(copy)
+        try Self.copyFixture(to: copy)
     }
 
     var workers: [Int32] { program.children }
@@ -80,11 +87,7 @@ final class OperatedProgram {
     }
 
     private static func copyFixture(to path: String) throws {
-        let directory = CommandLine.arguments[0].contains(".xctest")
-            ? CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast()
-                .joined(separator: "/")
-            : ".build/debug"
-        guard system("cp '\(directory)/ops-fixture' '\(path)'") == 0 else { throw ClientError.strange("cp") }
+        guard system("cp '\(ChildProgram.path(of: "ops-fixture"))' '\(path)'") == 0 else { throw ClientError.strange("cp") }
     }
 }
 

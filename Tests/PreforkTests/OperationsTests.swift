@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func aGenerationThatHangsIsGivenUpAfterTheBootTimeout() async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1000"])
+        let server = try await OperatedProgram(["workers=2", "boot=5000"])
         let old = Set(server.workers)
         server.turnOn("hang-worker")
         server.program.send(.hangUp)
@@ -114,13 +114,13 @@ import Testing
         try await server.waitForLog(containing: "is recycled", times: 4)
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
-        #expect(!server.program.errors.contains("restart"), "recycled is not restarted")
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("restart"), "recycled is not restarted")
     }
 
     @Test func aWorkerThatHasEatenTooMuchIsRecycled() async throws {
         let server = try await OperatedProgram(["workers=1", "memory=150"])
-        let old = server.workers[0]
+        let old = try #require(server.workers.first)
         #expect(try get("/eat/20", port: server.port).body == "done")
         #expect(try server.ask().pid == old)
         #expect(try get("/eat/200", port: server.port).body == "done")
@@ -131,7 +131,7 @@ import Testing
 
     @Test func aStoppedWorkerIsFoundAndReplaced() async throws {
         let server = try await OperatedProgram(["workers=2", "soft=1500", "grace=500"])
-        let victim = server.workers[0]
+        let victim = try #require(server.workers.first)
         kill(victim, SIGSTOP)
         try await server.waitForLog(containing: "(pid \(victim)) gets SIGKILL: hung")
         try await eventually("a successor") { server.workers.count == 2 && !server.workers.contains(victim) }
@@ -142,7 +142,7 @@ import Testing
 
     @Test func aWorkerThatBlocksIsDumpedAndKilled() async throws {
         let server = try await OperatedProgram(["workers=1", "soft=1500", "grace=2000"])
-        let victim = server.workers[0]
+        let victim = try #require(server.workers.first)
         let client = try Client(port: server.port)
         try client.send("GET /block/60000 HTTP/1.1\r\n\r\n")
         try await server.waitForLog(containing: "(pid \(victim)) gets SIGKILL: hung")
@@ -154,24 +154,29 @@ import Testing
     }
 
     @Test func whoSaysThatItWillBeSilentIsLeftAlone() async throws {
-        let server = try await OperatedProgram(["workers=1", "soft=1500", "grace=500"])
-        let worker = server.workers[0]
-        #expect(try get("/extend/4000/3500", port: server.port).body == "done")
+        let server = try await OperatedProgram(["workers=1", "soft=5000", "grace=500"])
+        let worker = try #require(server.workers.first)
+        // Longer than both together.
+        let client = try Client(port: server.port)
+        try client.send("GET /extend/7000/30000 HTTP/1.1\r\n\r\n")
+        try await eventually("an answer") { client.hasInput }
+        #expect(try client.response().body == "done")
         #expect(try server.ask().pid == worker)
-        #expect(!server.program.errors.contains("gets SIGKILL"))
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("gets SIGKILL"))
     }
 
     @Test func aSupervisorThatWasStoppedItselfKillsNobody() async throws {
-        let server = try await OperatedProgram(["workers=2", "soft=2000", "grace=1000"])
+        let server = try await OperatedProgram(["workers=2", "soft=3000", "grace=1500"])
         let old = Set(server.workers)
         kill(-server.program.pid, SIGSTOP)
         try await Task.sleep(for: .seconds(6))
         kill(-server.program.pid, SIGCONT)
         try await server.waitForLog(containing: "nothing ran here for")
         for _ in 0..<20 { #expect(old.contains(try server.ask().pid)) }
-        #expect(Set(server.workers) == old && !server.program.errors.contains("gets SIGKILL"))
+        #expect(Set(server.workers) == old)
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("gets SIGKILL"))
     }
 
     @Test func aRequestInHandIsFinishedByTheWorkerThatLeaves() async throws {
@@ -181,6 +186,7 @@ import Testing
         try await eventually("it has begun") { try server.ask().task == 0 }
         server.program.send(.hangUp)
         try await server.waitForLog(containing: "reload: generation 2 serves")
+        try await eventually("an answer") { client.hasInput }
         #expect(try client.response().body == "done")
         #expect(try await server.end())
     }

@@ -12,7 +12,7 @@ import Testing
     ) async throws -> [String] {
         let program = try ChildProgram("manager-fixture", arguments)
         let status = try await program.waitForExit(within: .seconds(60))
-        #expect(status == code, "\(program.output)\n\(program.errors)", sourceLocation: sourceLocation)
+        try #require(status == code, "\(program.output)\n\(program.errors)", sourceLocation: sourceLocation)
         #expect(program.groupSize == 0, sourceLocation: sourceLocation)
         return program.output.split(separator: "\n").map(String.init)
     }
@@ -54,18 +54,18 @@ import Testing
 
     @Test func aVitalTargetsCrashEndsAllOfThemWithSeventy() async throws {
         let lines = try await run("crash-tree", expecting: 70)
-        #expect(lines.first == "exit vital 1 exited with code 4")
-        #expect(Array(lines[1...2]) == ["shutdown second", "shutdown first"])
+        #expect(lines.prefix(3) == ["exit vital 1 exited with code 4", "shutdown second", "shutdown first"])
         #expect(lines.last == "outcome targetFailed 70 children 0")
         #expect(try await run("storm-tree") == ["outcome targetFailed after 3, children 0"])
     }
 
     @Test(arguments: ["obedient", "stubborn"]) func aHundredEndWithinOneGracePeriod(kind: String) async throws {
         let lines = try await run("hundred", "100", kind)
-        #expect(lines[0].hasPrefix("ready 100 "))
-        #expect(lines[1] == "ended 100, killed \(kind == "stubborn" ? 100 : 0), children 0")
-        #expect(lines[2].hasPrefix("within the grace period true"))
-        #expect(lines[3] == "descriptors left 0")
+        #expect(
+            lines == [
+                "ready 100", "ended 100, killed \(kind == "stubborn" ? 100 : 0), children 0",
+                "asked before the first end 100", "descriptors left 0",
+            ])
     }
 
     @Test func targetsThatLiveEndWithTheirManagersObject() async throws {
@@ -93,7 +93,7 @@ import Testing
     @Test func targetsStartWhenWhatTheyNeedIsReadyAndEndInReverse() async throws {
         let lines = try await run("dependencies")
         func place(_ line: String) -> Int { lines.firstIndex(of: line) ?? -1 }
-        #expect(lines[0] == #"plan [["database"], ["cache", "migration"], ["web"]]"#)
+        #expect(lines.first == #"plan [["database"], ["cache", "migration"], ["web"]]"#)
         #expect(place("ready database") < place("forked cache"))
         #expect(place("ready cache") < place("forked web"))
         #expect(place("exit migration 1 exited with code 0") < place("forked web"))
@@ -159,6 +159,7 @@ import Testing
 
     @Test func wrongNamesAreTypedErrors() async throws {
         let lines = try await run("names")
+        try #require(lines.count == 13, "\(lines)")
         #expect(lines[0] == #"duplicate: duplicate("known")"#)
         #expect(lines[1] == #"empty: badName("")"#)
         #expect(lines[2...8].allSatisfy { $0.hasSuffix(#"unknown("stranger")"#) })
@@ -176,7 +177,7 @@ import Testing
     }
 
     @Test func codesWithoutEndAreRefusedAndKeepNobodyElseWaiting() async throws {
-        #expect(try await run("flood").last == #"ended ["flood"], ignored some true"#)
+        #expect(try await run("flood").last == #"ended ["flood"]"#)
     }
 
     // Loops, threads, signals
@@ -244,7 +245,7 @@ import Testing
         let seen = program.output.split(separator: "\n").first { $0.hasPrefix("sleeper 2") }
         #expect(seen?.hasSuffix("descriptors 0") == true)
         let sleeper = try await program.waitForLine("sleeper 2 pid ")
-        kill(Int32(sleeper.prefix { $0.isNumber })!, SIGKILL)
+        kill(try #require(Int32(sleeper.prefix { $0.isNumber })), SIGKILL)
         try await program.waitForLine("sleeper 3 pid ")
         program.send(.terminate)
         #expect(try await program.waitForExit() == 0)

@@ -14,7 +14,7 @@ import Testing
 
     @Test func aKilledOwnersLockGoesToTheNextOneWithTheNews() async throws {
         let lines = try await output("lock-owner-dies")
-        #expect(lines.count == 3)
+        try #require(lines.count == 3, "\(lines)")
         #expect(lines[0].contains("EBUSY"))
         #expect(lines[1...] == ["after the kill: ownerDied", "after the recovery: clean"])
     }

@@ -9,7 +9,7 @@ import Testing
     @Test func workersCountTogetherAreToldOfChangesAndTalkToNonebotThroughItsDeath() async throws {
         let program = try ChildProgram("shared-counter", ["0", "2"])
         let place = try await program.waitForLine("listening on http://0.0.0.0:")
-        let port = UInt16(place.prefix { $0.isNumber })!
+        let port = try #require(UInt16(place.prefix { $0.isNumber }))
         let count = 40
         for _ in 0..<count { #expect(try get("/", port: port).body.hasPrefix("Hello! Request ")) }
         #expect(try get("/counts", port: port).body.hasPrefix("requests: \(count + 1)\n"))

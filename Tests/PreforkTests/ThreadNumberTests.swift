@@ -5,10 +5,8 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-/// Whether this process may make a PID namespace, in which a supervisor has process ID 1, as in a container.
-private let canUnshare = system("unshare --pid --fork --mount-proc true 2>/dev/null") == 0
-private let unshare = "exec unshare --pid --fork --kill-child --mount-proc \"$0\" \"$@\""
-private let needsNamespace: ConditionTrait = .enabled(if: canUnshare, "no right to make a PID namespace")
+private let needsNamespace: ConditionTrait = .enabled(
+    if: ProcessNamespace.isAvailable, "no right to make a PID namespace")
 
 @Suite(.timeLimit(.minutes(2))) struct ThreadNumberTests {
     @Test func threadsOfWorkersAndOfTheirChildrenContendForALock() async throws {
@@ -16,11 +14,11 @@ private let needsNamespace: ConditionTrait = .enabled(if: canUnshare, "no right 
     }
 
     @Test(needsNamespace) func theyDoSoBelowASupervisorThatIsProcessOne() async throws {
-        try await contend(preparation: unshare)
+        try await contend(preparation: ProcessNamespace.entering)
     }
 
     @Test(needsNamespace) func soDoManagedChildrenOfProcessOneAndTheirChildren() async throws {
-        let program = try ChildProgram("manager-fixture", ["locks"], preparation: unshare)
+        let program = try ChildProgram("manager-fixture", ["locks"], preparation: ProcessNamespace.entering)
         #expect(try await program.waitForExit(within: .seconds(60)) == 0, "\(program.errors)")
         let lines = program.output.split(separator: "\n")
         #expect(lines.filter { $0.hasPrefix("counted") } == ["counted 1200001", "counted 1200001"], "\(program.errors)")
@@ -36,7 +34,7 @@ private let needsNamespace: ConditionTrait = .enabled(if: canUnshare, "no right 
         #expect(lines.contains("supervisor has process ID 1") == (preparation != nil), sourceLocation: sourceLocation)
         let names = ["child of 0", "child of 1", "worker 0", "worker 1"]
         #expect(
-            lines.filter { $0.contains(" counted ") }.sorted() == names.map { "\($0) counted 10001" },
+            lines.filter { $0.contains(" counted ") }.sorted() == names.map { "\($0) counted 2001" },
             "\(program.errors)", sourceLocation: sourceLocation)
     }
 }

@@ -33,7 +33,7 @@ import Testing
 
     /// Nothing has changed, and the next upgrade, with the program repaired, succeeds.
     @Test(arguments: NewProgram.allCases) private func aProgramThatDoesNotStartIsRefused(new: NewProgram) async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500"], ownCopy: true)
+        let server = try await OperatedProgram(["workers=2"] + (new == .hanging ? ["boot=5000"] : []), ownCopy: true)
         let old = Set(server.workers)
         let before = server.program.openDescriptors
         let load = try await ConstantLoad(on: server.port, keep: 2, once: 1)
@@ -54,6 +54,10 @@ import Testing
         try await eventually("only the old ones") { Set(server.workers) == old }
         // One may have been open for a moment at either look.
         try await eventually("no descriptor is left") { server.program.openDescriptors <= before }
+        try server.restoreProgram()
+        for name in ["crash-start", "end-start", "hang-start"] { server.turnOff(name) }
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
         #expect(try await server.end())
     }
 
@@ -63,7 +67,7 @@ import Testing
         server.turnOn("hang-start")
         server.program.send(.user2)
         try await eventually("the trial") { server.workers.count == 3 }
-        let trial = server.workers.first { !old.contains($0) }!
+        let trial = try #require(server.workers.first { !old.contains($0) })
         server.program.send(.user2)
         try await server.waitForLog(containing: "not done: an upgrade is under way")
         kill(trial, SIGKILL)
@@ -85,7 +89,7 @@ import Testing
 
     @Test(arguments: ["crash-worker", "hang-worker"])
     func aProgramWhoseWorkersDoNotComeUpIsGoneBackFrom(trouble: String) async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500"])
+        let server = try await OperatedProgram(["workers=2"] + (trouble == "hang-worker" ? ["boot=5000"] : []))
         let old = Set(server.workers)
         let before = server.program.openDescriptors
         #expect(try get("/count", port: server.port).body == "1")
@@ -131,7 +135,7 @@ import Testing
     }
 
     @Test func afterTheProgramFileIsGoneTheWayBackStillWorks() async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500"], ownCopy: true)
+        let server = try await OperatedProgram(["workers=2", "boot=5000"], ownCopy: true)
         let old = Set(server.workers)
         server.turnOn("hang-worker")
         server.program.send(.user2)
@@ -144,7 +148,7 @@ import Testing
     }
 
     @Test func aScaledPoolLosesNothingByAnUpgrade() async throws {
-        let server = try await OperatedProgram(["workers=1", "drain=3000"])
+        let server = try await OperatedProgram(["workers=1", "drain=10000"])
         for count in 1...2 {
             // Two signals of one kind at the same time are one.
             server.program.send(.moreWorkers)
@@ -159,13 +163,13 @@ import Testing
         try await eventually("three new ones serve") { server.workers.count == 3 && old.isDisjoint(with: server.workers) }
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
-        #expect(!server.program.errors.contains("SIGKILL"))
         #expect(try await server.end())
+        #expect(!server.program.errors.contains("SIGKILL"))
     }
 
     /// Its own process in each image, never two at a time; a way back is one more image.
     @Test(arguments: [false, true]) func aManagedProcessBeginsAnewInEachImage(goesBack: Bool) async throws {
-        let server = try await OperatedProgram(["workers=2", "boot=1500", "target=1"])
+        let server = try await OperatedProgram(["workers=2", "target=1"])
         func targets() -> [Int32] { server.program.output.split(separator: "\n").compactMap { line in
                 line.hasPrefix("target ") ? Int32(line.dropFirst(7)) : nil
             } }

@@ -43,6 +43,6 @@ import Testing
         let outcome = try await tool("upgrade", "--wait", "--exec", script)
         #expect(outcome.code == 1)
         #expect(outcome.errors.hasPrefix("preforkctl: upgrade rolled back: "))
-        #expect(server.children == workers, "the old workers serve")
+        try await eventually("the old workers alone serve") { server.children == workers }
     }
 }

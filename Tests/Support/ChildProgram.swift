@@ -22,7 +22,7 @@ public final class ChildProgram: @unchecked Sendable {
         brokenErrorPipe: Bool = false
     ) throws {
         var arguments = arguments
-        var path = product.hasPrefix("/") ? product : Self.productsDirectory + "/" + product
+        var path = product.hasPrefix("/") ? product : Self.path(of: product)
         if let preparation {
             arguments = ["-c", "\(preparation); exec \"$0\" \"$@\"", path] + arguments
             path = "/bin/sh"
@@ -125,10 +125,11 @@ public final class ChildProgram: @unchecked Sendable {
         return found
     }
 
-    private static var productsDirectory: String {
+    /// Where a product of this package is: beside the test runner.
+    public static func path(of product: String) -> String {
         let program = CommandLine.arguments[0]
-        return program.contains(".xctest")
-            ? String(program[..<program.range(of: "/", last: true)]) : ".build/debug"
+        guard program.contains(".xctest"), let end = program.lastIndex(of: "/") else { return ".build/debug/\(product)" }
+        return "\(program[..<end])/\(product)"
     }
 
     private static func inheritedEnvironment() -> [String] {
@@ -145,11 +146,4 @@ public final class ChildProgram: @unchecked Sendable {
 struct SpawnError: Error {
     let path: String
     let code: Int32
-}
-
-extension String {
-    /// The index of the last `character`.
-    fileprivate func range(of character: Character, last: Bool) -> String.Index {
-        lastIndex(of: character) ?? startIndex
-    }
 }

@@ -54,6 +54,12 @@ public final class Client: @unchecked Sendable {
         return Array(bytes[..<count])
     }
 
+    /// Whether `receive` returns at once: a test that waits for long keeps a thread from all others.
+    public var hasInput: Bool {
+        var waiting = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        return poll(&waiting, 1, 0) == 1
+    }
+
     /// Everything until the server closes.
     public func receiveAll() throws -> String {
         var all: [UInt8] = []

@@ -6,7 +6,8 @@ import PreforkSystem
 import Synchronization
 
 private let counter = Mutex(0)
-private let rounds = 5_000
+/// Few, as each costs a turn of every other process that wants the processor.
+private let rounds = 1_000
 
 /// Workers, and a child of each worker, whose main thread and another one want the same lock all the time. Only the
 /// main thread's notes of its ID are inherited.
@@ -22,7 +23,12 @@ func contendScenario(_ arguments: [String]) throws {
 }
 
 private func contend(_ name: String) throws {
-    try startThread { count() }
+    let hasBegun = Atomic(false)
+    try startThread {
+        hasBegun.store(true, ordering: .releasing)
+        count()
+    }
+    while !hasBegun.load(ordering: .acquiring) { sched_yield() }
     count()
     until { counter.withLock { $0 } >= 1 + 2 * rounds }
     say("\(name) counted \(counter.withLock { $0 })")

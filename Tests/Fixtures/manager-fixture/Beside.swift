@@ -1,7 +1,7 @@
 // Managed processes beside workers, bodies on loops, signals.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
 import Synchronization
 

@@ -1,7 +1,7 @@
 // Targets that need each other.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 
 func dependenciesScenario(_ arguments: [String]) throws {
     let manager = talkingManager()

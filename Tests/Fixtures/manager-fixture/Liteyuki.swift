@@ -1,7 +1,7 @@
 // One scenario for each defect of the original that must be absent here.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
 
 /// Names of two letters, and others.

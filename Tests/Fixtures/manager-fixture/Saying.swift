@@ -1,14 +1,8 @@
-// What the scenarios share: lines, and a manager that says what it does.
+// What the scenarios share: a manager that says what it does, and what the process has.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 import PreforkSystem
-
-/// One write for each line, so that lines of several processes do not mix.
-func say(_ text: String) {
-    let line = Array("\(text)\n".utf8)
-    _ = write(STDOUT_FILENO, line, line.count)
-}
 
 /// What an operation has thrown.
 func failure(_ body: () throws -> Void) -> String {

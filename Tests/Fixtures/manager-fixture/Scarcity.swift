@@ -1,7 +1,7 @@
 // A system that has too little: descriptors, processes, time.
 
-import Glibc
 import Prefork
+import PreforkFixtureSupport
 
 /// RLIMIT_NPROC, which Glibc's module map has as a macro only.
 private func limitProcesses(to processes: rlim_t) {
@@ -14,7 +14,7 @@ private func limitProcesses(to processes: rlim_t) {
 
 /// No descriptor is left for a pidfd, nor for the channels of another target.
 func noDescriptorsScenario(_ arguments: [String]) throws {
-    let manager = talkingManager(grace: .milliseconds(200))
+    let manager = talkingManager()
     try manager.addTarget("one") { child in
         if child.generation == 1 { return 5 }
         sleepForEver()

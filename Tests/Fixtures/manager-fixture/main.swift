@@ -1,11 +1,8 @@
 // Programs that manage processes, for tests that must not fork: `manager-fixture SCENARIO [ARGUMENT ...]`.
 
-import Glibc
-import Prefork
+import PreforkFixtureSupport
 
-let arguments = Array(CommandLine.arguments.dropFirst())
-
-let scenarios: [String: ([String]) throws -> Void] = [
+runScenario(of: [
     "first": firstScenario,
     "ends": endsScenario,
     "ignores-term": ignoresTermScenario,
@@ -48,15 +45,4 @@ let scenarios: [String: ([String]) throws -> Void] = [
     "L12": nobodyWaitsScenario,
     "L13": nestedScenario,
     "L14": delaysScenario,
-]
-
-guard let name = arguments.first, let scenario = scenarios[name] else {
-    say("scenarios: \(scenarios.keys.sorted().joined(separator: " "))")
-    exit(64)
-}
-do {
-    try scenario(Array(arguments.dropFirst()))
-} catch {
-    say("error: \(error)")
-    exit(75)
-}
+])

@@ -85,11 +85,14 @@ extension Lifecycle {
     }
 }
 
+/// The least that leaves a busy machine a quarter of a second between the tree's limit and the supervisor's SIGKILL.
+private let shortTimeout = Duration.seconds(5)
+
 /// The tree's own budget is longer than the supervisor waits, and no stop ends unless it is cancelled, or not even then.
 func budgetScenario(_ arguments: [String]) throws {
     let isDeaf = arguments.first == "deaf"
     let policy = ServicePolicy(gracefulShutdownTimeout: .seconds(1_000))
-    let runtime = oneWorker { $0.drainTimeout = .seconds(2) }
+    let runtime = oneWorker { $0.drainTimeout = shortTimeout }
     let summary = try runtime.run { worker in
         let root = chain(policy) {
             repeat {
@@ -110,7 +113,7 @@ func budgetScenario(_ arguments: [String]) throws {
 /// A stop is under way, with much time, when the supervisor says that there is little.
 func lateScenario(_ arguments: [String]) throws {
     let policy = ServicePolicy(gracefulShutdownTimeout: .seconds(1_000))
-    let runtime = oneWorker { $0.drainTimeout = .seconds(1) }
+    let runtime = oneWorker { $0.drainTimeout = shortTimeout }
     let summary = try runtime.run { worker in
         let root = chain(policy) { try await EventLoop.sleep(for: .seconds(1_000)) }
         if arguments.first == "scope" { try await root.withRunning { _ in } } else {
@@ -135,7 +138,7 @@ func quickScenario(_ arguments: [String]) throws {
     let policy = ServicePolicy(gracefulShutdownTimeout: .seconds(1_000))
     let runtime = oneWorker {
         $0.drainTimeout = .seconds(1_000)
-        $0.quickTimeout = .seconds(1)
+        $0.quickTimeout = shortTimeout
     }
     let summary = try runtime.run { worker in
         try await chain(policy) { try await EventLoop.sleep(for: .seconds(1_000)) }.run()
