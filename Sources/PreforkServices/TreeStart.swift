@@ -50,23 +50,36 @@ extension TreeRun {
     }
 
     func launchStart(_ node: Int) {
-        let (service, lifecycle) = (services[node], lifecycles[node])
+        let service = services[node]
         let now = host.clock.now
         let timeout = service.policy.startTimeout?.bounded
+        let isCut = timeout == .zero
         emit(.starting, node)
-        let task = Task(executorPreference: host.executor) { [self] in
-            var failure: (any Error)?
-            do {
-                // Given up before it had its turn: then it never was started.
-                try Task.checkCancellation()
-                try await callService(lifecycle, service.start)
-            } catch { failure = error }
-            post(.startEnded(node, failure))
+        let body = { @Sendable in
+            // Given up before it had its turn: then it never was started.
+            try Task.checkCancellation()
+            try await service.start()
         }
+        let task = launch(node, isCut: isCut, body) { .startEnded(node, $0) }
         state.nodes[node] = TreeState.Node(
-            phase: .starting, since: now, task: task, cancelAt: timeout.map { now + $0 }, isCut: timeout == .zero)
+            phase: .starting, since: now, task: task, cancelAt: timeout.map { now + $0 }, isCut: isCut)
         state.inFlight.insert(node)
-        if timeout == .zero { task.cancel() } else if let timeout { arm(now + timeout) }
+        if let timeout, !isCut { arm(now + timeout) }
+    }
+
+    /// Calls a service's own code. Where there is no time for it, that finds itself cancelled from its first line on.
+    func launch(
+        _ node: Int, isCut: Bool, _ body: @escaping @Sendable () async throws -> Void,
+        then step: @escaping @Sendable ((any Error)?) -> Step
+    ) -> Task<Void, Never> {
+        let lifecycle = lifecycles[node]
+        return Task(executorPreference: host.executor) { [self] in
+            // The reference to this task stays within the closure.
+            if isCut { withUnsafeCurrentTask { $0?.cancel() } }
+            var failure: (any Error)?
+            do { try await callService(lifecycle, body) } catch { failure = error }
+            post(step(failure))
+        }
     }
 
     func startEnded(_ node: Int, _ error: (any Error)?) {

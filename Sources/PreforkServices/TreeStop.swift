@@ -74,16 +74,8 @@ extension TreeRun {
         arm(isCut ? leaveAt : cancelAt)
     }
 
-    /// Calls a service's stop. Where there is no time for it, that finds itself cancelled from its first line on.
     func stopTask(_ node: Int, isCut: Bool) -> Task<Void, Never> {
-        let (service, lifecycle) = (services[node], lifecycles[node])
-        return Task(executorPreference: host.executor) { [self] in
-            // The reference to this task stays within the closure.
-            if isCut { withUnsafeCurrentTask { $0?.cancel() } }
-            var failure: (any Error)?
-            do { try await callService(lifecycle, service.stop) } catch { failure = error }
-            post(.stopEnded(node, failure))
-        }
+        launch(node, isCut: isCut, services[node].stop) { .stopEnded(node, $0) }
     }
 
     func stopEnded(_ node: Int, _ error: (any Error)?) {
