@@ -81,11 +81,10 @@ extension Lifecycle {
 
     /// - Returns: whether there is nothing to wait for; otherwise the tree is told (`drained`).
     func cancelTasks(tell run: TreeRun, _ node: Int) -> Bool {
-        let tasks = state.withLock { state -> [Task<Void, Never>]? in
-            state.tasks.isEmpty && state.tasks.isClosed ? nil : state.tasks.close(tell: run, node)
-        }
-        for task in tasks ?? [] { task.cancel() }
-        return state.withLock { $0.tasks.isEmpty }
+        // One look: a task that ends after it tells the tree itself.
+        let (tasks, isEmpty) = state.withLock { ($0.tasks.close(tell: run, node), $0.tasks.isEmpty) }
+        for task in tasks { task.cancel() }
+        return isEmpty
     }
 
     var taskNames: [String] { state.withLock { $0.tasks.names } }
