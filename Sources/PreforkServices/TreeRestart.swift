@@ -80,6 +80,16 @@ extension TreeRun {
         waitForRestart(delay)
     }
 
+    /// It is up, or nearly, but after its time: it is taken down again.
+    func startedTooLate(_ node: Int) {
+        let error = ServiceError(.startTimedOut, service: path(node))
+        lifecycles[node].beginEnding(by: self, node)
+        lifecycles[node].countFailure()
+        emit(.failed, node, error: error)
+        launchStop(node, round: nil)
+        restartFailed(node, error)
+    }
+
     private func waitForRestart(_ delay: Duration) {
         let resumeAt = host.clock.now + delay
         state.restart?.hasWaited = false

@@ -87,6 +87,7 @@ extension TreeRun {
         guard state.nodes[node].phase == .starting else { return }
         state.nodes[node].task = nil
         if let error { return startFailed(node, error) }
+        if state.nodes[node].isCut, state.stage == .up { return startedTooLate(node) }
         let mustAnnounce = services[node].policy.readiness == .announced && !lifecycles[node].isAnnounced
         if mustAnnounce, state.stage != .settling { state.nodes[node].phase = .unannounced } else { cameUp(node) }
     }
@@ -160,26 +161,17 @@ extension TreeRun {
         state.stage = .settling
         state.restart = nil
         state.restartQueue = []
-        let now = host.clock.now
-        state.haltedAt = now
-        // As if what is on its way were one more level, above those that are to be stopped afterwards.
-        let budget = StopBudget(timeout: stopTimeout, levels: 2)
-        let leaveAt = now + budget.abandonment(ofLevel: 0)
-        for node in 0..<graph.count {
-            switch state.nodes[node].phase {
-            case .watching:
-                lifecycles[node].unwatch(self)
-                state.nodes[node].phase = .none
-            case .starting:
-                state.nodes[node].task?.cancel()
-                state.nodes[node].cancelAt = nil
-                state.nodes[node].leaveAt = leaveAt
-            case .unannounced: cameUp(node)
-            case .failing: state.nodes[node].leaveAt = leaveAt
-            default: continue
-            }
+        state.haltedAt = host.clock.now
+        for node in 0..<graph.count where state.nodes[node].phase == .watching {
+            lifecycles[node].unwatch(self)
+            state.nodes[node].phase = .none
         }
-        if !state.inFlight.isEmpty { arm(leaveAt) }
+        for node in state.inFlight where state.nodes[node].phase == .starting {
+            state.nodes[node].task?.cancel()
+            state.nodes[node].cancelAt = nil
+        }
+        shortenSettling(to: stopTimeout)
+        for node in state.inFlight.sorted() where state.nodes[node].phase == .unannounced { cameUp(node) }
         settle()
     }
 
