@@ -179,10 +179,6 @@ extension Lifecycle {
         state.withLock { state in state.seats.filter { $0.holds && $0.run !== run }.map(\.run) }
     }
 
-    func isFirstHolder(_ run: TreeRun) -> Bool {
-        state.withLock { $0.seats.first(where: \.holds)?.run === run }
-    }
-
     func countStop() {
         state.withLock { $0.counters.stops += 1 }
     }

@@ -159,8 +159,7 @@ extension TreeRun {
     /// Gives up what is on its way.
     private func halt() {
         state.stage = .settling
-        state.restart = nil
-        state.restartQueue = []
+        endRestarts()
         state.haltedAt = host.clock.now
         for node in 0..<graph.count where state.nodes[node].phase == .watching {
             lifecycles[node].unwatch(self)

@@ -36,7 +36,9 @@ extension TreeRun {
                 continue
             case .up: state.nodes[node].phase = .gone
             case .down:
+                // It was not up again when this tree had to end.
                 state.nodes[node].phase = .gone
+                lifecycles[node].becomeIdle(for: self)
                 loseSharers(of: node)
             default: break
             }
@@ -45,9 +47,8 @@ extension TreeRun {
         if state.stop?.isComplete == true { finish() }
     }
 
-    /// It was not up again when this tree had to end: those that share it cannot go on without it.
-    private func loseSharers(of node: Int) {
-        lifecycles[node].becomeIdle(for: self)
+    /// Those that share it cannot go on without the restart that this tree does not end.
+    func loseSharers(of node: Int) {
         tellSharers(of: node, state.exit?.error ?? ServiceError(.stopping, service: path(node)))
     }
 
