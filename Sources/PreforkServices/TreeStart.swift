@@ -4,7 +4,11 @@ extension TreeRun {
     func begin() {
         guard state.stage == .fresh else { return }
         watcher?(.begins)
-        guard state.exit == nil else { return finish() }
+        if let (reason, error) = state.exit {
+            // Wished for before the start: nobody is to take that for a tree that has run.
+            state.exit = (reason, error ?? ServiceError(.cancelled, service: path(0)))
+            return finish()
+        }
         for node in 0..<graph.count {
             switch lifecycles[node].join(self, node, owner: ObjectIdentifier(services[node])) {
             case .joined: continue
