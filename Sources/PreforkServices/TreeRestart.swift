@@ -35,7 +35,9 @@ extension TreeRun {
     }
 
     /// - Returns: how long to wait; nil when it was the last straw.
-    private func verdict(_ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason) -> Duration? {
+    private func verdict(
+        _ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason
+    ) -> Duration? {
         let clock = host.clock
         switch state.scores[node, default: FailureScore()].fail(at: clock.now, backoff, fraction: clock.fraction()) {
         case .restart(let delay): return delay
@@ -60,7 +62,8 @@ extension TreeRun {
         RestartSet.members(scope, of: node, in: graph, sequence: state.start.sequence)
     }
 
-    /// Gives up all restarts. Those who share a service whose turn has not come would go on without the task that failed.
+    /// Gives up all restarts. Those who share a service whose turn has not come would go on without the task that
+    /// failed.
     func endRestarts() {
         var waiting = state.restartQueue.map(\.node)
         if let restart = state.restart, restart.toStop.contains(restart.origin) { waiting.append(restart.origin) }
