@@ -55,8 +55,8 @@ public struct ForkRuntime: Sendable {
     public var manager: ProcessManager { hold.manager }
 
     private final class ManagerHold: @unchecked Sendable {
-        // Sendable: the reference never changes, and the manager's operations throw on every thread but the one that
-        // has made it, and in every other process.
+        // Sendable: the reference never changes, and the manager looks at nothing that does on any thread but the one
+        // that has made it, and in no other process.
         let manager = ProcessManager()
     }
 

@@ -63,7 +63,9 @@ struct LoopMain {
     /// - Returns: the exit code that its end is.
     /// - Throws: what the body has thrown that is neither cancellation nor the end of a tree of services.
     func outcome(of body: @escaping @Sendable () async throws -> Int32, on loop: EventLoop) throws -> Int32 {
-        let wishes = hostServices(on: loop)
+        let (wishes, observer) = hostServices(on: loop)
+        // A managed process may run one tree after another on its loop.
+        defer { loop.stopRequest.removeObserver(observer) }
         do {
             let code = try loop.run(body) { task in
                 listenToSignals(on: loop, task, wishes)

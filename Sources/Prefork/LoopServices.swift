@@ -17,7 +17,9 @@ struct LoopServiceClock: ServiceClock {
 
 extension LoopMain {
     /// Makes the loop the place of every tree that this process runs.
-    func hostServices(on loop: EventLoop) -> StopWishes {
+    ///
+    /// - Returns: the wishes that end the trees, and the observer of the loop's stop request, to be removed with them.
+    func hostServices(on loop: EventLoop) -> (wishes: StopWishes, observer: Int) {
         let wishes = StopWishes(clock: LoopServiceClock())
         var host = ServiceHost(clock: LoopServiceClock(), executor: loop.preference, stopSource: wishes)
         let readiness = TreeReadiness(on: loop)
@@ -25,8 +27,7 @@ extension LoopMain {
         host.watcher = { readiness.note($0) }
         ServiceHost.install(host)
         // Whoever else asks for the end: the program itself, by the loop's stop request.
-        loop.stopRequest.onRequest { wishes.wish(.requested) }
-        return wishes
+        return (wishes, loop.stopRequest.onRequest { wishes.wish(.requested) })
     }
 
     /// How long trees may take to stop after `signal`: until shortly before the supervisor's SIGKILL. What is left then

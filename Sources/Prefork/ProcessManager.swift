@@ -56,11 +56,14 @@ public final class ProcessManager {
         while targets.isBusy, (try? targets.turn(waitingAtMost: nil)) != nil {}
     }
 
-    /// Called from the next event on. Changing them elsewhere than on the manager's thread has no effect.
+    private var isOwner: Bool { owner == (ForkCount.current, currentThreadNumber) }
+
+    /// Called from the next event on. Elsewhere than on the manager's thread there are none, and changing them has no
+    /// effect.
     public var hooks: ProcessHooks {
-        get { storedHooks }
+        get { isOwner ? storedHooks : ProcessHooks() }
         set {
-            guard owner == (ForkCount.current, currentThreadNumber) else { return }
+            guard isOwner else { return }
             storedHooks = newValue
             targets?.hooks = newValue
         }
@@ -72,7 +75,7 @@ public final class ProcessManager {
         _ name: String, _ type: Message.Type, _ options: TargetOptions,
         _ body: @escaping (TargetSeat, ChannelDeliver<Message>) -> Int32
     ) throws(ProcessError) {
-        let targets = try prepared()
+        let targets = try used()
         if channels[name] != nil { throw ProcessError(.duplicate(name)) }
         if name.isEmpty { throw ProcessError(.badName(name)) }
         let pair: ChannelDeliver<Message>
@@ -100,9 +103,11 @@ public final class ProcessManager {
         channels[name] = nil
     }
 
-    /// Where targets are watched; made when the first one is added.
-    private func prepared() throws(ProcessError) -> TargetRunner {
-        guard owner == (ForkCount.current, currentThreadNumber) else { throw ProcessError(.wrongOwner) }
+    /// Where targets are watched; made at first use.
+    ///
+    /// - Throws: `.wrongOwner`, `.alreadyForked`, `.system`.
+    func used() throws(ProcessError) -> TargetRunner {
+        guard isOwner else { throw ProcessError(.wrongOwner) }
         if let targets { return targets }
         let new = try TargetRunner(hooks: storedHooks)
         new.log = log
@@ -114,11 +119,9 @@ public final class ProcessManager {
         return new
     }
 
-    /// - Throws: `.wrongOwner`, `.alreadyForked`, `.system`.
-    func used() throws(ProcessError) -> TargetRunner { try prepared() }
-
-    /// For the supervisor of a worker pool: nil when there is no target.
+    /// For the supervisor of a worker pool: nil when there is no target, or when this is not the manager's thread.
     func beside(log: (@Sendable (LogLine) -> Void)?) -> TargetRunner? {
+        guard isOwner else { return nil }
         if self.log == nil { targets?.log = log }
         return targets
     }

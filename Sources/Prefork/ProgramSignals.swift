@@ -13,6 +13,8 @@ final class ProgramSignals: StopSource {
     private struct State {
         /// Made at first use, then kept.
         var reader: Reader?
+        /// Whether the loop looks at it, or is about to.
+        var isRead = false
         var users = 0
         var wishes = StopWishes(clock: SystemServiceClock())
     }
@@ -51,17 +53,29 @@ final class ProgramSignals: StopSource {
 
     private static func begin() throws(SystemError) {
         let loop = try EventLoop.shared
-        let isNew = state.withLock { $0.reader == nil }
-        let new = isNew ? try Reader() : nil
-        state.withLock { state in
-            if state.reader == nil, let new {
-                state.reader = new
-                loop.execute { try? loop.add(new.watch, for: .readable) }
-            }
+        let new = state.withLock { $0.reader == nil } ? try Reader() : nil
+        let unread = state.withLock { state -> Reader? in
+            state.reader = state.reader ?? new
+            defer { state.isRead = true }
             state.users += 1
-            guard state.users == 1 else { return }
-            state.reader?.signals.listen()
+            if state.users == 1 || !state.isRead { state.reader?.signals.listen() }
+            return state.isRead ? nil : state.reader
         }
+        guard let unread else { return }
+        // Not under the lock: on the loop's own thread this is done at once.
+        loop.execute {
+            do { try loop.add(unread.watch, for: .readable) } catch { lose(unread, error) }
+        }
+    }
+
+    /// Nobody would take the signals: they are to end the program again. The next tree tries once more.
+    private static func lose(_ reader: Reader, _ error: any Error) {
+        state.withLock { state in
+            state.isRead = false
+            reader.signals.stopListening()
+        }
+        reportFailure(of: "listening to SIGTERM and SIGINT", error)
+        deliver(reader.signals)
     }
 
     private static func finish() {

@@ -53,6 +53,21 @@ struct BackgroundTasks {
     }
 }
 
+/// What a task has thrown. Every tree that holds its service is told, and one of them may start the service again.
+final class TaskFailure: Sendable {
+    let name: String
+    let cause: any Error
+    private let isTaken = Atomic(false)
+
+    init(_ name: String, _ cause: any Error) {
+        self.name = name
+        self.cause = cause
+    }
+
+    /// - Returns: whether the caller is the first.
+    func take() -> Bool { !isTaken.exchange(true, ordering: .relaxed) }
+}
+
 extension Lifecycle {
     func addTask(_ name: String, _ body: @escaping @Sendable () async throws -> Void) throws(ServiceError) -> Int {
         let admission = state.withLock { state -> Result<(Int, TreeRun), ServiceError> in
@@ -81,21 +96,21 @@ extension Lifecycle {
 
     /// - Returns: whether there is nothing to wait for; otherwise the tree is told (`drained`).
     func cancelTasks(tell run: TreeRun, _ node: Int) -> Bool {
-        let tasks = state.withLock { state -> [Task<Void, Never>]? in
-            state.tasks.isEmpty && state.tasks.isClosed ? nil : state.tasks.close(tell: run, node)
-        }
-        for task in tasks ?? [] { task.cancel() }
-        return state.withLock { $0.tasks.isEmpty }
+        // One look: a task that ends after it tells the tree itself.
+        let (tasks, isEmpty) = state.withLock { ($0.tasks.close(tell: run, node), $0.tasks.isEmpty) }
+        for task in tasks { task.cancel() }
+        return isEmpty
     }
 
     var taskNames: [String] { state.withLock { $0.tasks.names } }
 
     /// A failure is told before the end, so that the tree that waits for the end knows of it.
-    private func taskEnded(_ id: Int, _ name: String, _ failure: (any Error)?) {
-        if let failure {
+    private func taskEnded(_ id: Int, _ name: String, _ cause: (any Error)?) {
+        if let cause {
             countFailure()
+            let failure = TaskFailure(name, cause)
             for tree in state.withLock({ $0.stopper.map { [$0] } ?? $0.holders }) {
-                tree.run.post(.taskFailed(tree.node, name, failure))
+                tree.run.post(.taskFailed(tree.node, failure))
             }
         }
         guard let drained = state.withLock({ $0.tasks.ended(id) }) else { return }

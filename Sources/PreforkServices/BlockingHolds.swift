@@ -8,7 +8,8 @@ enum BlockingHolds {
     enum Acquisition {
         case mine
         case running
-        /// This very thread is starting or stopping it: its own code asks for it.
+        /// It is being started or stopped: its own code asks for it, or another thread is at it. Which of the two it is
+        /// cannot be told, as the standard library names no threads.
         case busy
     }
 

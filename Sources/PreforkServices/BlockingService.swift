@@ -5,7 +5,8 @@
 /// The rules are those of `AsyncService`: what it needs is up before it starts and is stopped after it, once, however
 /// many share it; when a start fails, what had started is stopped; every stop is called, whatever the others throw.
 /// There are no background tasks, no time limits and nothing runs at once. Nothing here starts a thread, so it works in
-/// a supervisor as well as in a worker. After facet's `BlockingServiceMixin`.
+/// a supervisor as well as in a worker. Threads that share a service must not start or stop it at the same time: the
+/// second gets an error of kind `cycle`, as nobody waits here. After facet's `BlockingServiceMixin`.
 public protocol BlockingService: AnyObject {
     /// A name that is unique in the tree; nil, the default: the name of the type and a number.
     var serviceName: String? { get }

@@ -152,20 +152,14 @@ extension Lifecycle {
         }
     }
 
-    /// It is down, and free to be started by whoever wants it.
-    func didStop() {
-        settle { state in
-            state.becomeIdle()
-            state.counters.stops += 1
-            return state.waiters.takeReady()
-        }
-    }
-
-    /// Its start failed and its tasks have ended.
-    func didFailToStart(_ run: TreeRun) {
+    /// It is down, and free to be started by whoever wants it. The tree that took it down does not need it any longer,
+    /// even if it had not come to letting go of it.
+    func becomeIdle(for run: TreeRun) {
         settle { state in
             state.hold(run, false)
-            state.becomeIdle()
+            state.phase = .idle
+            state.stopper = nil
+            state.startedWith = nil
             return state.waiters.takeReady()
         }
     }
@@ -181,24 +175,10 @@ extension Lifecycle {
         }
     }
 
-    /// A tree that was starting it again gives up.
-    func giveUp(_ run: TreeRun) {
-        settle { state in
-            state.hold(run, false)
-            state.becomeIdle()
-            return state.waiters.takeReady()
-        }
-    }
-
     func sharers(beside run: TreeRun) -> [TreeRun] {
         state.withLock { state in state.seats.filter { $0.holds && $0.run !== run }.map(\.run) }
     }
 
-    func isFirstHolder(_ run: TreeRun) -> Bool {
-        state.withLock { $0.seats.first(where: \.holds)?.run === run }
-    }
-
-    /// A restart has stopped it.
     func countStop() {
         state.withLock { $0.counters.stops += 1 }
     }
@@ -226,12 +206,6 @@ extension Lifecycle.State {
 
     /// Where it is in the tree that it is part of; nil when it is part of none.
     var path: String? { seats.first.map { $0.run.path($0.node) } }
-
-    mutating func becomeIdle() {
-        phase = .idle
-        stopper = nil
-        startedWith = nil
-    }
 
     var holders: [(run: TreeRun, node: Int)] { seats.filter(\.holds).map { ($0.run, $0.node) } }
 }

@@ -17,9 +17,7 @@ extension TreeRun {
         guard let left = timeToDeadline else { return }
         let now = host.clock.now
         switch state.stage {
-        case .settling:
-            let leaveAt = now + StopBudget(timeout: left, levels: 2).abandonment(ofLevel: 0)
-            for node in state.inFlight { shorten(node, cancelAt: nil, leaveAt: leaveAt) }
+        case .settling: shortenSettling(to: left)
         case .stopping:
             // The same deadline, as it was known before, is no news.
             guard now + left < state.stopBegan + state.budget.timeout - .milliseconds(1) else { return }
@@ -33,10 +31,22 @@ extension TreeRun {
                     node, cancelAt: now + state.budget.cancellation(ofLevel: round),
                     leaveAt: now + state.budget.abandonment(ofLevel: round))
             }
+            armNext()
         default: return
         }
-        // The timer looks at all of them, and finds the next deadline.
-        arm(now)
+    }
+
+    /// What is on its way is to come to an end as if it were one more level, above those that are to be stopped
+    /// afterwards.
+    func shortenSettling(to timeout: Duration) {
+        let (now, budget) = (host.clock.now, StopBudget(timeout: timeout, levels: 2))
+        for node in state.inFlight {
+            let isStopping = state.nodes[node].phase == .stopping
+            shorten(
+                node, cancelAt: isStopping ? now + budget.cancellation(ofLevel: 0) : nil,
+                leaveAt: now + budget.abandonment(ofLevel: 0))
+        }
+        armNext()
     }
 
     private func shorten(_ node: Int, cancelAt: Duration?, leaveAt: Duration) {

@@ -1,9 +1,9 @@
 // What a tree does about failing tasks.
 
 extension TreeRun {
-    func taskFailed(_ node: Int, _ name: String, _ cause: any Error) {
-        let service = "\(path(node))#\(name)"
-        let error = ServiceError(.taskFailed, service: service, cause: cause)
+    func taskFailed(_ node: Int, _ failure: TaskFailure) {
+        let service = "\(path(node))#\(failure.name)"
+        let error = ServiceError(.taskFailed, service: service, cause: failure.cause)
         emit(.failed, node, error: error)
         switch state.stage {
         case .settling, .stopping: state.errors.append(error)
@@ -13,8 +13,8 @@ extension TreeRun {
             case .crashTree: exit(.taskFailed(service), error)
             case .restart(let backoff, let scope):
                 if state.stage == .starting || state.exit != nil { return exit(.taskFailed(service), error) }
-                // Of several trees, the first that holds it starts it again.
-                guard lifecycles[node].isFirstHolder(self), state.nodes[node].phase == .up else { return }
+                // Of several trees that hold it and go on, the first that comes to it starts it again.
+                guard state.nodes[node].phase == .up, failure.take() else { return }
                 queueRestart(node, backoff, scope, error)
             }
         case .fresh, .over: return
@@ -22,16 +22,22 @@ extension TreeRun {
     }
 
     private func queueRestart(_ node: Int, _ backoff: ServiceBackoff, _ scope: RestartScope, _ error: ServiceError) {
-        guard let delay = verdict(node, backoff, error, reason: .taskFailed(error.service)) else { return }
+        guard let delay = verdict(node, backoff, error, reason: .taskFailed(error.service)) else {
+            return loseSharers(of: node)
+        }
         // It is about to be stopped and started again anyway.
-        if state.restart?.toStop.contains(node) == true { return }
+        if state.restart?.toStop.contains(node) == true || state.restartQueue.contains(where: { $0.node == node }) {
+            return
+        }
         state.restartQueue.append((node, backoff, scope, delay))
         emit(.restarting, node, duration: delay, error: error)
         if state.restart == nil { nextRestart() }
     }
 
     /// - Returns: how long to wait; nil when it was the last straw.
-    private func verdict(_ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason) -> Duration? {
+    private func verdict(
+        _ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason
+    ) -> Duration? {
         let clock = host.clock
         switch state.scores[node, default: FailureScore()].fail(at: clock.now, backoff, fraction: clock.fraction()) {
         case .restart(let delay): return delay
@@ -44,10 +50,26 @@ extension TreeRun {
     private func nextRestart() {
         guard !state.restartQueue.isEmpty else { return state.restart = nil }
         let (node, backoff, scope, delay) = state.restartQueue.removeFirst()
-        let members = RestartSet.members(scope, of: node, in: graph, sequence: state.start.sequence)
+        let members = members(scope, of: node)
+        // Those that this one starts again as well, with all that their own restarts would.
+        state.restartQueue.removeAll { self.members($0.scope, of: $0.node).allSatisfy(members.contains) }
         state.restart = TreeState.Restart(
             origin: node, backoff: backoff, delay: delay, toStop: members, toStart: members.reversed())
         continueRestart()
+    }
+
+    private func members(_ scope: RestartScope, of node: Int) -> [Int] {
+        RestartSet.members(scope, of: node, in: graph, sequence: state.start.sequence)
+    }
+
+    /// Gives up all restarts. Those who share a service whose turn has not come would go on without the task that
+    /// failed.
+    func endRestarts() {
+        var waiting = state.restartQueue.map(\.node)
+        if let restart = state.restart, restart.toStop.contains(restart.origin) { waiting.append(restart.origin) }
+        state.restart = nil
+        state.restartQueue = []
+        for node in waiting { loseSharers(of: node) }
     }
 
     /// Takes the next step of a restart: one stop after another, the wait, one start after another.
@@ -78,6 +100,16 @@ extension TreeRun {
         guard let delay = verdict(restart.origin, restart.backoff, error, reason: reason) else { return }
         emit(.restarting, node, duration: delay, error: error)
         waitForRestart(delay)
+    }
+
+    /// It is up, or nearly, but after its time: it is taken down again.
+    func startedTooLate(_ node: Int) {
+        let error = ServiceError(.startTimedOut, service: path(node))
+        lifecycles[node].beginEnding(by: self, node)
+        lifecycles[node].countFailure()
+        emit(.failed, node, error: error)
+        launchStop(node, round: nil)
+        restartFailed(node, error)
     }
 
     private func waitForRestart(_ delay: Duration) {

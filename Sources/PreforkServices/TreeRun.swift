@@ -14,7 +14,7 @@ final class TreeRun: Sendable {
         case retry(Int)
         case startEnded(Int, (any Error)?)
         case announced(Int)
-        case taskFailed(Int, String, any Error)
+        case taskFailed(Int, TaskFailure)
         case exit(StopReason, ServiceError?)
         /// The owner is ready for the stop.
         case unwind
@@ -105,7 +105,7 @@ final class TreeRun: Sendable {
         case .retry(let node): retry(node)
         case .startEnded(let node, let error): startEnded(node, error)
         case .announced(let node): announced(node)
-        case .taskFailed(let node, let name, let error): taskFailed(node, name, error)
+        case .taskFailed(let node, let failure): taskFailed(node, failure)
         case .exit(let reason, let error): exit(reason, error)
         case .unwind: unwind()
         case .hurry: hurry()

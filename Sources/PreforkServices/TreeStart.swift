@@ -4,7 +4,11 @@ extension TreeRun {
     func begin() {
         guard state.stage == .fresh else { return }
         watcher?(.begins)
-        guard state.exit == nil else { return finish() }
+        if let (reason, error) = state.exit {
+            // Wished for before the start: nobody is to take that for a tree that has run.
+            state.exit = (reason, error ?? ServiceError(.cancelled, service: path(0)))
+            return finish()
+        }
         for node in 0..<graph.count {
             switch lifecycles[node].join(self, node, owner: ObjectIdentifier(services[node])) {
             case .joined: continue
@@ -50,23 +54,36 @@ extension TreeRun {
     }
 
     func launchStart(_ node: Int) {
-        let (service, lifecycle) = (services[node], lifecycles[node])
+        let service = services[node]
         let now = host.clock.now
         let timeout = service.policy.startTimeout?.bounded
+        let isCut = timeout == .zero
         emit(.starting, node)
-        let task = Task(executorPreference: host.executor) { [self] in
-            var failure: (any Error)?
-            do {
-                // Given up before it had its turn: then it never was started.
-                try Task.checkCancellation()
-                try await callService(lifecycle, service.start)
-            } catch { failure = error }
-            post(.startEnded(node, failure))
+        let body = { @Sendable in
+            // Given up before it had its turn: then it never was started.
+            try Task.checkCancellation()
+            try await service.start()
         }
+        let task = launch(node, isCut: isCut, body) { .startEnded(node, $0) }
         state.nodes[node] = TreeState.Node(
-            phase: .starting, since: now, task: task, cancelAt: timeout.map { now + $0 }, isCut: timeout == .zero)
+            phase: .starting, since: now, task: task, cancelAt: timeout.map { now + $0 }, isCut: isCut)
         state.inFlight.insert(node)
-        if timeout == .zero { task.cancel() } else if let timeout { arm(now + timeout) }
+        if let timeout, !isCut { arm(now + timeout) }
+    }
+
+    /// Calls a service's own code. Where there is no time for it, that finds itself cancelled from its first line on.
+    func launch(
+        _ node: Int, isCut: Bool, _ body: @escaping @Sendable () async throws -> Void,
+        then step: @escaping @Sendable ((any Error)?) -> Step
+    ) -> Task<Void, Never> {
+        let lifecycle = lifecycles[node]
+        return Task(executorPreference: host.executor) { [self] in
+            // The reference to this task stays within the closure.
+            if isCut { withUnsafeCurrentTask { $0?.cancel() } }
+            var failure: (any Error)?
+            do { try await callService(lifecycle, body) } catch { failure = error }
+            post(step(failure))
+        }
     }
 
     func startEnded(_ node: Int, _ error: (any Error)?) {
@@ -74,6 +91,7 @@ extension TreeRun {
         guard state.nodes[node].phase == .starting else { return }
         state.nodes[node].task = nil
         if let error { return startFailed(node, error) }
+        if state.nodes[node].isCut, state.stage == .up { return startedTooLate(node) }
         let mustAnnounce = services[node].policy.readiness == .announced && !lifecycles[node].isAnnounced
         if mustAnnounce, state.stage != .settling { state.nodes[node].phase = .unannounced } else { cameUp(node) }
     }
@@ -145,28 +163,18 @@ extension TreeRun {
     /// Gives up what is on its way.
     private func halt() {
         state.stage = .settling
-        state.restart = nil
-        state.restartQueue = []
-        let now = host.clock.now
-        state.haltedAt = now
-        // As if what is on its way were one more level, above those that are to be stopped afterwards.
-        let budget = StopBudget(timeout: stopTimeout, levels: 2)
-        let leaveAt = now + budget.abandonment(ofLevel: 0)
-        for node in 0..<graph.count {
-            switch state.nodes[node].phase {
-            case .watching:
-                lifecycles[node].unwatch(self)
-                state.nodes[node].phase = .none
-            case .starting:
-                state.nodes[node].task?.cancel()
-                state.nodes[node].cancelAt = nil
-                state.nodes[node].leaveAt = leaveAt
-            case .unannounced: cameUp(node)
-            case .failing: state.nodes[node].leaveAt = leaveAt
-            default: continue
-            }
+        endRestarts()
+        state.haltedAt = host.clock.now
+        for node in 0..<graph.count where state.nodes[node].phase == .watching {
+            lifecycles[node].unwatch(self)
+            state.nodes[node].phase = .none
         }
-        if !state.inFlight.isEmpty { arm(leaveAt) }
+        for node in state.inFlight where state.nodes[node].phase == .starting {
+            state.nodes[node].task?.cancel()
+            state.nodes[node].cancelAt = nil
+        }
+        shortenSettling(to: stopTimeout)
+        for node in state.inFlight.sorted() where state.nodes[node].phase == .unannounced { cameUp(node) }
         settle()
     }
 

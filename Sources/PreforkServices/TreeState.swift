@@ -26,7 +26,7 @@ struct TreeState {
         case down
         case gone
         /// As above, but not waited for any more.
-        case leftStarting, leftStopping, leftDraining
+        case leftStarting, leftFailing, leftStopping, leftDraining
     }
 
     struct Node {

@@ -36,7 +36,9 @@ extension TreeRun {
                 continue
             case .up: state.nodes[node].phase = .gone
             case .down:
+                // It was not up again when this tree had to end.
                 state.nodes[node].phase = .gone
+                lifecycles[node].becomeIdle(for: self)
                 loseSharers(of: node)
             default: break
             }
@@ -45,9 +47,8 @@ extension TreeRun {
         if state.stop?.isComplete == true { finish() }
     }
 
-    /// It was not up again when this tree had to end: those that share it cannot go on without it.
-    private func loseSharers(of node: Int) {
-        lifecycles[node].giveUp(self)
+    /// Those that share it cannot go on without the restart that this tree does not end.
+    func loseSharers(of node: Int) {
         tellSharers(of: node, state.exit?.error ?? ServiceError(.stopping, service: path(node)))
     }
 
@@ -74,16 +75,8 @@ extension TreeRun {
         arm(isCut ? leaveAt : cancelAt)
     }
 
-    /// Calls a service's stop. Where there is no time for it, that finds itself cancelled from its first line on.
     func stopTask(_ node: Int, isCut: Bool) -> Task<Void, Never> {
-        let (service, lifecycle) = (services[node], lifecycles[node])
-        return Task(executorPreference: host.executor) { [self] in
-            // The reference to this task stays within the closure.
-            if isCut { withUnsafeCurrentTask { $0?.cancel() } }
-            var failure: (any Error)?
-            do { try await callService(lifecycle, service.stop) } catch { failure = error }
-            post(.stopEnded(node, failure))
-        }
+        launch(node, isCut: isCut, services[node].stop) { .stopEnded(node, $0) }
     }
 
     func stopEnded(_ node: Int, _ error: (any Error)?) {
@@ -105,35 +98,24 @@ extension TreeRun {
     /// Its tasks have ended.
     func drained(_ node: Int) {
         let phase = state.nodes[node].phase
-        guard phase == .draining || phase == .failing || phase == .leftDraining else { return }
+        let wasStopped = phase == .draining || phase == .leftDraining
+        guard wasStopped || phase == .failing || phase == .leftFailing else { return }
         state.inFlight.remove(node)
-        let took = host.clock.now - state.nodes[node].since
-        switch phase {
-        case .leftDraining:
-            lifecycles[node].didStop()
-            state.nodes[node].phase = .gone
-            emit(.stopped, node, duration: took)
-        case .draining where state.stage == .stopping:
-            lifecycles[node].didStop()
-            state.nodes[node].phase = .gone
-            emit(.stopped, node, duration: took)
-            stopNodes(state.stop?.down(node) ?? [])
-        case .draining:
-            state.nodes[node].phase = .down
+        if wasStopped {
             lifecycles[node].countStop()
-            emit(.stopped, node, duration: took)
-            if state.stage == .up { continueRestart() } else { settle() }
-        default:
-            // A start that failed: the first, or one of a restart, whose service stays in this tree's hand.
-            if state.start.marks[node] == .up {
-                state.nodes[node].phase = .down
-                if state.stage == .up { continueRestart() } else { settle() }
-            } else {
-                lifecycles[node].didFailToStart(self)
-                state.nodes[node].phase = .none
-                settle()
-            }
+            emit(.stopped, node, duration: host.clock.now - state.nodes[node].since)
         }
+        let isRestarted = phase == .failing ? state.start.marks[node] == .up : state.stage != .stopping
+        if isRestarted, phase == .failing || phase == .draining {
+            // It stays in this tree's hand.
+            state.nodes[node].phase = .down
+            return state.stage == .up ? continueRestart() : settle()
+        }
+        state.nodes[node].phase = .gone
+        lifecycles[node].becomeIdle(for: self)
+        // Nobody waits for what was left behind.
+        if phase == .draining { stopNodes(state.stop?.down(node) ?? []) }
+        if phase == .failing { settle() }
     }
 
     /// Something went wrong on the way down.

@@ -24,9 +24,14 @@ extension TreeRun {
             if let leaveAt = state.nodes[node].leaveAt, leaveAt <= now { leave(node) }
         }
         if let resumeAt = state.restart?.resumeAt, resumeAt <= now { resumeRestart() }
+        armNext()
+    }
+
+    /// Makes sure that the timer fires for whatever comes next.
+    func armNext() {
         for node in state.inFlight {
-            let next = state.nodes[node].isCut ? nil : state.nodes[node].cancelAt
-            if let deadline = next ?? state.nodes[node].leaveAt { arm(deadline) }
+            if let cancelAt = state.nodes[node].cancelAt, !state.nodes[node].isCut { arm(cancelAt) }
+            if let leaveAt = state.nodes[node].leaveAt { arm(leaveAt) }
         }
         if let resumeAt = state.restart?.resumeAt { arm(resumeAt) }
     }
@@ -36,47 +41,48 @@ extension TreeRun {
         state.nodes[node].isCut = true
         state.nodes[node].task?.cancel()
         let phase = state.nodes[node].phase
-        guard phase == .starting || phase == .unannounced, state.stage != .settling else { return }
-        let error = ServiceError(.startTimedOut, service: path(node))
-        lifecycles[node].countFailure()
-        emit(.failed, node, error: error)
-        exit(.startFailed, error)
-    }
-
-    /// It does not end although it was cancelled: the others are not to wait for it.
-    private func leave(_ node: Int) {
-        guard state.inFlight.remove(node) != nil else { return }
-        let tasks = lifecycles[node].taskNames.map { "\(path(node))#\($0)" }
-        switch state.nodes[node].phase {
-        case .starting:
-            state.nodes[node].phase = .leftStarting
+        switch state.stage {
+        case .starting where phase == .starting || phase == .unannounced:
             let error = ServiceError(.startTimedOut, service: path(node))
-            // In a restart there may be others who counted on it.
-            if state.start.marks[node] == .up { tellSharers(of: node, error) }
-            report(error, node)
-            settle()
-        case .failing:
-            state.nodes[node].phase = .leftDraining
-            for task in tasks { report(ServiceError(.stopTimedOut, service: task), node) }
-            settle()
-        case .stopping:
-            state.nodes[node].phase = .leftStopping
-            _ = lifecycles[node].cancelTasks(tell: self, node)
-            left(node, [path(node)] + tasks)
-        case .draining:
-            state.nodes[node].phase = .leftDraining
-            left(node, tasks)
+            lifecycles[node].countFailure()
+            emit(.failed, node, error: error)
+            exit(.startFailed, error)
+        // In a restart it is a failure like the first one, as soon as the start has come to its end.
+        case .up where phase == .starting:
+            state.nodes[node].leaveAt = host.clock.now + policyBudget(node).abandonment(ofLevel: 0)
+        case .up where phase == .unannounced: startedTooLate(node)
         default: break
         }
     }
 
-    private func left(_ node: Int, _ late: [String]) {
-        var errors = late.map { ServiceError(.stopTimedOut, service: $0) }
-        if state.stage == .up, !errors.isEmpty {
-            // It cannot be started again beside itself.
-            tellSharers(of: node, errors[0])
-            exit(.taskFailed(path(node)), errors.removeFirst())
+    /// It does not end although it was cancelled: the others are not to wait for it.
+    private func leave(_ node: Int) {
+        let tasks = lifecycles[node].taskNames.map { "\(path(node))#\($0)" }
+        let phase = state.nodes[node].phase
+        switch phase {
+        case .starting:
+            state.nodes[node].phase = .leftStarting
+            left(node, .startTimedOut, [path(node)])
+        case .stopping:
+            state.nodes[node].phase = .leftStopping
+            _ = lifecycles[node].cancelTasks(tell: self, node)
+            left(node, .stopTimedOut, [path(node)] + tasks)
+        case .failing, .draining:
+            // The last one has just ended: the step that says so is on its way, and nobody is left behind.
+            guard !tasks.isEmpty else { return state.nodes[node].leaveAt = nil }
+            state.nodes[node].phase = phase == .failing ? .leftFailing : .leftDraining
+            left(node, .stopTimedOut, tasks)
+        default: break
         }
+    }
+
+    private func left(_ node: Int, _ kind: ServiceError.Kind, _ late: [String]) {
+        state.inFlight.remove(node)
+        var errors = late.map { ServiceError(kind, service: $0) }
+        // In a restart there may be others who counted on it.
+        if state.stage != .stopping, state.start.marks[node] == .up { tellSharers(of: node, errors[0]) }
+        // It cannot be started again beside itself.
+        if state.stage == .up { exit(.taskFailed(path(node)), errors.removeFirst()) }
         for error in errors { report(error, node) }
         if state.stage == .stopping { stopNodes(state.stop?.down(node) ?? []) } else { settle() }
     }
@@ -85,7 +91,7 @@ extension TreeRun {
     func lateStartEnded(_ node: Int, _ error: (any Error)?) {
         lifecycles[node].beginEnding(by: self, node)
         guard error == nil else {
-            state.nodes[node].phase = .leftDraining
+            state.nodes[node].phase = .leftFailing
             if lifecycles[node].cancelTasks(tell: self, node) { drained(node) }
             return
         }

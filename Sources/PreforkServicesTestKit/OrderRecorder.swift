@@ -20,12 +20,4 @@ public final class OrderRecorder: Sendable {
     public func count(_ step: String) -> Int { entries.count { $0 == step } }
 
     public func contains(_ step: String) -> Bool { entries.contains(step) }
-
-    /// Whether both happened, the first `earlier` before the first `later`.
-    public func isOrdered(_ earlier: String, _ later: String) -> Bool {
-        let entries = entries
-        let places = (entries.firstIndex(of: earlier), entries.firstIndex(of: later))
-        guard let first = places.0, let second = places.1 else { return false }
-        return first < second
-    }
 }

@@ -179,21 +179,23 @@ struct AwkwardInputTests {
     }
 
     @Test func `run asks the host for wishes to stop and ends the observation`() async throws {
-        final class Console: StopSource {
-            let observers = Mutex<[Int: @Sendable (StopReason) -> Void]>([:])
-
-            func observe(_ stop: @escaping @Sendable (StopReason) -> Void) -> @Sendable () -> Void {
-                observers.withLock { $0[$0.count] = stop }
-                return { self.observers.withLock { $0 = [:] } }
-            }
-        }
         let console = Console()
         let root = ScriptedService("root", recorder: log)
         let run = Task { try await ServiceHost(stopSource: console).with { try await root.run() } }
         try await eventually("it runs") { root.running }
-        for stop in console.observers.withLock({ Array($0.values) }) { stop(.signal(15)) }
+        console.wish()
         #expect(try await run.value == .signal(15))
-        #expect(console.observers.withLock { $0.isEmpty })
+        #expect(console.observers == 0)
+    }
+
+    @Test func `a wish of the host that comes before the start starts nothing, and says so`() async {
+        let console = Console()
+        console.wish()
+        let root = ScriptedService("root", recorder: log)
+        let error = await ServiceHost(stopSource: console).with { await thrown { try await root.run() } }
+        #expect(error?.story == ["cancelled root"])
+        #expect((error as? ServiceError)?.exitCode == 0)
+        #expect(log.entries == [] && console.observers == 0)
     }
 
     @Test func `the host's executor runs the services' own code`() async throws {

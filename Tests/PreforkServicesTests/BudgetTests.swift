@@ -2,6 +2,7 @@
 
 import PreforkServices
 import PreforkServicesTestKit
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))
@@ -59,12 +60,17 @@ struct BudgetTests {
 
     @Test func `background tasks that do not listen are named and left behind`() async throws {
         let gate = Gate()
+        let isGoodOver = Mutex(false)
         let root = ScriptedService("root", recorder: log, start: { service in
             try service.addTask("deaf") { await gate.passStubbornly() }
-            try service.addTask("good") { try await Gate().pass() }
+            try service.addTask("good") {
+                defer { isGoodOver.withLock { $0 = true } }
+                try await Gate().pass()
+            }
         })
         let root2 = root
-        let error = await Stopping.drive(clock) { await thrown { try await root2.withRunning { _ in } } }
+        let isOver = { @Sendable in isGoodOver.withLock { $0 } }
+        let error = await Stopping.drive(clock, when: isOver) { await thrown { try await root2.withRunning { _ in } } }
         #expect(error?.story == ["stopTimedOut root#deaf"])
         #expect(error.map { ($0 as? ServiceError)?.exitCode } == 76)
         // It is not idle before its last task has ended; a start waits for that.
@@ -120,6 +126,27 @@ struct BudgetTests {
             #expect(await thrown { try await never.run() }?.story == ["startTimedOut never"])
             #expect(!log.contains("start never"))
         }
+    }
+
+    @Test func `a start without time does not begin, however soon its task runs`() async {
+        final class AtOnce: TaskExecutor {
+            func enqueue(_ job: consuming ExecutorJob) {
+                UnownedJob(job).runSynchronously(on: asUnownedTaskExecutor())
+            }
+        }
+        let gate = Gate()
+        let deaf = ScriptedService(
+            "deaf", policy: ServicePolicy(startTimeout: .zero), recorder: log, isVerbose: true,
+            start: { _ in await gate.passStubbornly() })
+        let host = ServiceHost(clock: clock, executor: AtOnce())
+        let run = Task { await host.with { await thrown { try await deaf.run() } } }
+        let opening = Task { [log] in
+            try await eventually("it has begun") { log.contains("begin start deaf") }
+            gate.open()
+        }
+        #expect(await run.value?.story == ["startTimedOut deaf"])
+        #expect(log.entries == [])
+        opening.cancel()
     }
 
     @Test func `an endless timeout is a very long one`() async throws {

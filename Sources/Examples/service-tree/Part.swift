@@ -38,7 +38,7 @@ struct Teller: Sendable {
     }
 
     func live() async throws {
-        try await EventLoop.sleep(for: willCrash ? .milliseconds(200) : .seconds(86_400))
+        repeat { try await EventLoop.sleep(for: willCrash ? .milliseconds(200) : .seconds(86_400)) } while !willCrash
         throw Failure(description: "connection lost")
     }
 
