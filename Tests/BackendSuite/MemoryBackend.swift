@@ -152,8 +152,6 @@ public final class MemoryBackend: StoreBackend, PubSubBackend {
         return expires.map { .now + $0 }
     }
 
-    // MARK: Publish and subscribe
-
     public func publish(_ channel: String, _ value: StoredValue) async throws {
         emit(.message(value)) { $0 == channel }
     }

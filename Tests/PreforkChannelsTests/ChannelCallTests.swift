@@ -124,8 +124,6 @@ struct ChannelCallTests {
         #expect(await calling.value == .closed)
     }
 
-    // MARK: Descriptors
-
     @Test func descriptorsTravelWithAMessage() async throws {
         let (near, far) = try Channel<String>.both()
         let pipe = try makePipe()

@@ -90,8 +90,6 @@ struct ChannelCorruptionTests {
         #expect(try await other.receive() == "hhh\u{FFFD}hhhh")
     }
 
-    // MARK: Who may come to an end
-
     private let me = ProcessIdentity(pid: 10, startTime: 5)
     private let other = ProcessIdentity(pid: 11, startTime: 6)
 
@@ -107,8 +105,6 @@ struct ChannelCorruptionTests {
         #expect(record.isClosed)
         #expect(record.attachment(of: me) { _ in true } == .take(generation: 4))
     }
-
-    // MARK: What a receiver is told
 
     private let nobody = ClosedGenerations(bits: 0, newest: 5)
     private let fourth = ClosedGenerations(bits: 1 << 4, newest: 5)

@@ -11,8 +11,6 @@ struct HandlerError: Error {}
 
 @Suite(.timeLimit(.minutes(2)))
 struct ChannelModeTests {
-    // MARK: Passive
-
     @Test func callbacksRunInTheOrderOfRegistrationEachForWhatItsFilterAccepts() async throws {
         let (near, far) = try Channel<Int>.both()
         let log = Log<String>()
@@ -135,8 +133,6 @@ struct ChannelModeTests {
         #expect(await code { _ = try await far.receiveCall() } == .modeConflict)
     }
 
-    // MARK: Closing
-
     @Test func theOtherEndReceivesAllThatWasSentAndThenTheEnd() async throws {
         let (near, far) = try Channel<[UInt8]>.both()
         for number in 0..<100 { try await near.send([UInt8(number)]) }
@@ -185,8 +181,6 @@ struct ChannelModeTests {
         far.close()
         try await eventually("closed") { events.all == [.attached(generation: 1), .closed] }
     }
-
-    // MARK: Names
 
     @Test func aChannelIsFoundByItsName() async throws {
         let name = uniqueName()
