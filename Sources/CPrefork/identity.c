@@ -24,8 +24,6 @@ int cprefork_chroot(const char *path) { return chroot(path); }
 
 int cprefork_set_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
-int cprefork_no_new_privileges(void) { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); }
-
 int cprefork_set_dumpable(int dumpable) { return prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0); }
 
 int cprefork_dumpable(void) { return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0); }

@@ -15,7 +15,6 @@ enum { MOST_FRAMES = 64 };
 
 static atomic_int descriptor = -1;
 static atomic_bool is_writing;
-static atomic_ullong dumps;
 
 /// As snprintf, which signal-safety(7) does not list.
 static char *append(char *end, const char *text) {
@@ -76,7 +75,6 @@ static void on_dump_signal(int number, siginfo_t *info, void *context) {
         end = append_number(end, (unsigned long)getpid());
         end = append(end, count == MOST_FRAMES ? "] deeper frames are not shown\n" : "] end of stack\n");
         put(fd, line, end);
-        atomic_fetch_add(&dumps, 1);
     }
     if (!other) atomic_store(&is_writing, false);
     errno = saved;
@@ -91,10 +89,6 @@ int cprefork_install_stack_dump(int signal, int fd) {
     sigemptyset(&ours.sa_mask);
     return sigaction(signal, &ours, NULL);
 }
-
-void cprefork_set_stack_dump_descriptor(int fd) { atomic_store(&descriptor, fd); }
-
-uint64_t cprefork_stack_dump_count(void) { return atomic_load(&dumps); }
 
 int cprefork_real_time_signal(int offset) { return SIGRTMAX + offset; }
 

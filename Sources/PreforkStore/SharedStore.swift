@@ -45,7 +45,7 @@ public final class SharedStore: Sendable {
         lockTimeout: Duration = .seconds(1)
     ) throws(StoreError) {
         let key = "\(capacity) \(whenFull)"
-        if let left = Handover.take("store", key: key), left.descriptors.count == 2 {
+        if let left = Handover.take("store", key: key, descriptors: 2) {
             // What the last image of this program, which has re-executed itself, had in it.
             table = try StoreTable(
                 MemoryFile(owning: Descriptor(owning: left.descriptors[0])),

@@ -1,17 +1,20 @@
 // The client's end of the control socket, for tools: it waits, which a supervisor must not.
 
-import PreforkSystem
+package import PreforkSystem
 
 /// Why there is no answer, besides a failed call.
 package enum ControlClientError: Error, Equatable, CustomStringConvertible {
     /// The supervisor said no, and why.
     case refused(String)
     case closedWithoutAnswer
+    /// The time that the answer had is over.
+    case noAnswerInTime
 
     package var description: String {
         switch self {
         case .refused(let reason): reason
         case .closedWithoutAnswer: "the supervisor closed the connection without an answer"
+        case .noAnswerInTime: "the supervisor gave no answer in time"
         }
     }
 }
@@ -42,21 +45,25 @@ package final class ControlClient {
     }
 
     /// Sends one request and waits for its answer.
-    package func ask(_ request: JSONValue) throws -> JSONValue {
+    ///
+    /// - Parameter deadline: nil waits for ever. After `.noAnswerInTime` the connection is of no more use.
+    package func ask(_ request: JSONValue, until deadline: MonotonicInstant? = nil) throws -> JSONValue {
         // At most a path in it: far less than what an empty socket takes.
         _ = try (request.text + [UInt8(ascii: "\n")]).withUnsafeBytes { try sendBytes(to: socket.number, $0) }
-        let answer = try JSONParser.parse(try line(), sizeLimit: 1 << 26)
+        let answer = try JSONParser.parse(try line(until: deadline), sizeLimit: 1 << 26)
         guard answer["ok"] == .bool(true) else {
             throw ControlClientError.refused(answer["error"]?.string ?? "refused without a reason")
         }
         return answer
     }
 
-    private func line() throws -> [UInt8] {
+    private func line(until deadline: MonotonicInstant?) throws -> [UInt8] {
         var line: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            _ = try Polling.waitUntilReadable([socket.number], until: nil)
+            guard try Polling.waitUntilReadable([socket.number], until: deadline) else {
+                throw ControlClientError.noAnswerInTime
+            }
             switch try chunk.withUnsafeMutableBytes({ try readBytes(from: socket.number, into: $0) }) {
             case .wouldBlock: continue
             case .end: throw ControlClientError.closedWithoutAnswer

@@ -93,7 +93,6 @@ extension JSONWriter {
             object.member("restarts", worker.restarts)
             object.member("requests", worker.requests)
             object.member("connections", worker.connections)
-            object.member("busy", worker.busy)
             object.member("heartbeatAge", worker.heartbeatAge)
             object.member("rss", usage?.resident)
             object.member("pss", usage?.proportional)

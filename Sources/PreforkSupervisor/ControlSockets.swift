@@ -268,7 +268,10 @@ final class ControlSockets {
         peer.input = input
         switch step {
         case .answer(let bytes, let closes): begin(bytes, to: peer, closes: closes)
-        case .later: rewatch(peer)
+        case .later:
+            // The answer may have come while it was asked, when the rest of the input was not there to be seen.
+            if peer.state == .reading { lineUp(peer) }
+            rewatch(peer)
         case .needsMore:
             peer.state = .reading
             if peer.hasEnded { drop(peer) }

@@ -47,7 +47,7 @@ package struct ControlColumn: Sendable {
         switch value {
         case .string(let text): ControlTable.printable(text)
         case .integer(let number): "\(number)"
-        case .number(let number): "\(Double(Int(number * 10)) / 10)"
+        case .number(let number): "\(ControlTable.tenths(number))"
         default: "-"
         }
     }
@@ -124,16 +124,23 @@ package enum ControlTable {
 
     static func size(_ value: JSONValue?) -> String {
         guard let bytes = value?.double else { return "-" }
-        return bytes < 100 * 1_048_576 ? "\(Double(Int(bytes / 104_857.6)) / 10)M" : "\(Int(bytes / 1_048_576))M"
+        return bytes < 100 * 1_048_576 ? "\(tenths(bytes / 1_048_576))M" : "\(whole(bytes / 1_048_576))M"
     }
 
     static func time(_ value: JSONValue?) -> String {
         guard let seconds = value?.double else { return "-" }
-        if seconds < 100 { return "\(Double(Int(seconds * 10)) / 10)s" }
-        let minutes = Int(seconds) / 60
-        if minutes < 100 { return "\(minutes)m\(Int(seconds) % 60)s" }
+        if seconds < 100 { return "\(tenths(seconds))s" }
+        let minutes = whole(seconds) / 60
+        if minutes < 100 { return "\(minutes)m\(whole(seconds) % 60)s" }
         return minutes < 2880 ? "\(minutes / 60)h\(minutes % 60)m" : "\(minutes / 1440)d\(minutes / 60 % 24)h"
     }
+
+    /// A peer's number, without its fraction; one beyond all integers is the greatest or the least of them.
+    private static func whole(_ number: Double) -> Int {
+        Int(exactly: number.rounded(.towardZero)) ?? (number > 0 ? .max : number < 0 ? .min : 0)
+    }
+
+    static func tenths(_ number: Double) -> Double { Double(whole(number * 10)) / 10 }
 
     /// Without control characters: a log line or a path must not move a terminal's cursor.
     static func printable(_ text: String) -> String {

@@ -13,21 +13,22 @@ extension ControlClient {
     /// - Throws: `ControlClientError.refused` with the reason when the old program goes on; `SystemError` when no
     ///   supervisor answers.
     package static func upgrade(_ socket: String, to path: String?, within limit: Duration = .seconds(600)) throws -> String {
+        let end = MonotonicInstant.now + limit
         let client = try ControlClient(socket)
-        let before = try client.ask(.order("status"))["status"] ?? .null
+        let before = try client.ask(.order("status"), until: end)["status"] ?? .null
         let members = path.map { [JSONValue.Member("path", .string($0))] } ?? []
         do {
-            let answer = try client.ask(.order("upgrade", members + [.init("wait", .bool(true))]))
+            let answer = try client.ask(.order("upgrade", members + [.init("wait", .bool(true))]), until: end)
             return answer["message"]?.string ?? "done"
         } catch ControlClientError.closedWithoutAnswer {
-            return try outcome(socket, before: before, until: .now + limit)
+            return try outcome(socket, before: before, until: end)
         }
     }
 
     private static func outcome(_ socket: String, before: JSONValue, until end: MonotonicInstant) throws -> String {
         while MonotonicInstant.now < end {
             _ = try Polling.waitUntilReadable([], until: .now + .milliseconds(100))
-            guard let status = try? ControlClient(socket).ask(.order("status"))["status"] else { continue }
+            guard let status = try? ControlClient(socket).ask(.order("status"), until: end)["status"] else { continue }
             if let outcome = try outcome(status, before: before) { return outcome }
         }
         throw ControlClientError.refused("the upgrade has come to no end within the time that was given it")

@@ -37,7 +37,7 @@ package final class ControlUsage {
                 return
             }
             guard let pid = workers[index].pid else { continue }
-            usage[pid] = reader.usage(of: pid, proportional: true)
+            usage[pid]?.proportional = reader.proportional(of: pid)
         }
     }
 }

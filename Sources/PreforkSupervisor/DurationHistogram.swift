@@ -14,9 +14,6 @@ public struct DurationHistogram: Equatable, Sendable {
 
     public init() {}
 
-    /// How many there were.
-    public var count: UInt64 { counts.reduce(0, &+) }
-
     /// Counts one duration; a negative one counts as none at all.
     public mutating func add(_ duration: Duration) {
         let duration = max(duration, .zero)

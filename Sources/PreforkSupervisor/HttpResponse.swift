@@ -18,13 +18,14 @@ struct HttpResponse: Equatable {
         self.init(status: status, body: Array("\(Self.reason(status))\n".utf8))
     }
 
-    func bytes(keepsAlive: Bool) -> [UInt8] {
+    /// - Parameter hasBody: false for an answer to HEAD, whose head is that of the answer to GET (RFC 9110, 9.3.2).
+    func bytes(keepsAlive: Bool, hasBody: Bool = true) -> [UInt8] {
         var head = "HTTP/1.1 \(status) \(Self.reason(status))\r\n"
         head += "Content-Type: \(type)\r\nContent-Length: \(body.count)\r\n"
         head += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
         for field in fields { head += "\(field.name): \(field.value)\r\n" }
         head += "Connection: \(keepsAlive ? "keep-alive" : "close")\r\n\r\n"
-        return Array(head.utf8) + body
+        return Array(head.utf8) + (hasBody ? body : [])
     }
 
     static func reason(_ status: Int) -> String {

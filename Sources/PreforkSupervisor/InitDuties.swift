@@ -42,10 +42,23 @@ package struct InitDuties: Sendable {
         Strangers.reap(except: known)
     }
 
-    /// At the end, when the last worker is gone: asks what is left of the container to end.
+    /// At the end of PID 1, when the last worker is gone: asks what is left of the container to end, and collects it.
     ///
-    /// - Returns: how many processes were asked. They have until this process exits: the kernel then kills them.
-    package static func askStrangersToEnd(except known: Set<Int32>) -> Int {
-        Strangers.send(.terminate, except: known)
+    /// What outlasts the limit is killed by the kernel when this process exits (pid_namespaces(7)). Also those are asked
+    /// that come to this process while it waits, by the end of their parents.
+    package static func endStrangers(except known: Set<Int32>, within limit: Duration) {
+        let end = MonotonicInstant.now + limit
+        var asked: Set<Int32> = []
+        while true {
+            // What is collected may bear its number again, as somebody who was not asked.
+            asked.subtract(Strangers.reap(except: known))
+            let present = Strangers.children(except: known)
+            if present.isEmpty { return }
+            Strangers.send(.terminate, except: known.union(asked))
+            asked.formUnion(present)
+            if MonotonicInstant.now >= end { return }
+            // Strangers have no pidfd to wait for.
+            _ = try? Polling.waitUntilReadable([], until: .now + .milliseconds(20))
+        }
     }
 }

@@ -4,29 +4,26 @@ package import PreforkSystem
 
 /// Serves HTTP within the supervisor's loop, read-only.
 ///
-/// `GET /metrics` is Prometheus text; `/healthz` is 200 while the supervisor's loop lives; `/readyz` is 200 while
+/// `GET /metrics`, as any of these also by HEAD, is Prometheus text; `/healthz` is 200 while the supervisor's loop lives; `/readyz` is 200 while
 /// enough workers are ready, else 503; `/` is a status page that asks for `/status.json` every second. The bounds and the
 /// duties of the caller are those of `ControlServer`. It has no access control of its own: bind it to an address that
 /// only monitors reach, and before privileges are dropped if its port is below 1024.
 package final class MetricsServer {
     private let sockets: ControlSockets
     private let usage: ControlUsage
-    private let minimumReady: Int?
     private weak let delegate: (any ControlDelegate)?
 
     /// - Parameters:
     ///   - listener: TCP or Unix.
     ///   - delegate: the supervisor, which is not kept alive.
     ///   - usage: shared with the control socket.
-    ///   - minimumReady: how many ready workers `/readyz` wants; nil: half of those that there are to be, at least one.
     package init(
         _ listener: Listener, delegate: any ControlDelegate, usage: ControlUsage = ControlUsage(),
-        minimumReady: Int? = nil, limits: ControlLimits = ControlLimits()
+        limits: ControlLimits = ControlLimits()
     ) throws(SystemError) {
         sockets = try ControlSockets(listener, limits)
         self.delegate = delegate
         self.usage = usage
-        self.minimumReady = minimumReady
     }
 
     /// The epoll to watch for reading.
@@ -44,10 +41,10 @@ package final class MetricsServer {
 }
 
 extension PoolStatus {
-    /// Whether the pool is to get traffic: it is not about to end, and enough workers are ready.
-    func isReady(minimum: Int?) -> Bool {
+    /// Whether the pool is to get traffic: it is not about to end, and at least half of its workers are ready.
+    var isReady: Bool {
         guard phase == .running || phase == .reloading else { return false }
-        return readyWorkers >= max(1, minimum ?? (target + 1) / 2)
+        return readyWorkers >= max(1, (target + 1) / 2)
     }
 }
 
@@ -61,18 +58,21 @@ extension MetricsServer: ControlConversation {
         case .incomplete:
             return .needsMore
         case .refused(let status):
-            return .answer(HttpResponse(status: status).bytes(keepsAlive: false), closes: true)
+            let hasBody = !input.starts(with: "HEAD ".utf8)
+            return .answer(HttpResponse(status: status).bytes(keepsAlive: false, hasBody: hasBody), closes: true)
         case .request(let request, let length):
             input.removeFirst(length)
-            return .answer(respond(to: request).bytes(keepsAlive: request.keepsAlive), closes: !request.keepsAlive)
+            // What followed the head would be taken for the beginning of the next answer.
+            let bytes = respond(to: request).bytes(keepsAlive: request.keepsAlive, hasBody: request.method != "HEAD")
+            return .answer(bytes, closes: !request.keepsAlive)
         }
     }
 
     private func respond(to request: HttpRequest) -> HttpResponse {
         guard let page = page(request.path) else { return HttpResponse(status: 404) }
-        guard request.method == "GET" else {
+        guard request.method == "GET" || request.method == "HEAD" else {
             var response = HttpResponse(status: 405)
-            response.fields = [("Allow", "GET")]
+            response.fields = [("Allow", "GET, HEAD")]
             return response
         }
         return page()
@@ -99,7 +99,7 @@ extension MetricsServer: ControlConversation {
         guard let status = delegate?.status() else { return HttpResponse(status: 503) }
         let ready = "\(status.readyWorkers) of \(status.target) workers are ready"
         let text = "\(ready), the pool is \(status.phase.rawValue)\n"
-        return HttpResponse(status: status.isReady(minimum: minimumReady) ? 200 : 503, body: Array(text.utf8))
+        return HttpResponse(status: status.isReady ? 200 : 503, body: Array(text.utf8))
     }
 
     private func status() -> HttpResponse {

@@ -16,9 +16,6 @@ public struct PoolCounters: Equatable, Sendable {
     public private(set) var failedForks: UInt64 = 0
     public private(set) var finishedReloads: UInt64 = 0
     public private(set) var abortedReloads: UInt64 = 0
-    /// The share of time that workers were at work lately, 0...1, where somebody measures it; nil: the metrics take the
-    /// mean over the workers' whole lives.
-    public var busyRatio: Double?
 
     public init() {}
 

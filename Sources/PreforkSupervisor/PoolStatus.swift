@@ -64,8 +64,6 @@ public struct WorkerStatus: Equatable, Sendable {
     /// What the worker itself counts; see `Worker`.
     public var requests: UInt64
     public var connections: Int
-    /// Time spent in its event loop's turns, of its uptime; a rate follows from two looks.
-    public var busy: Duration
     /// Since its last sign of life; nil without hang detection.
     public var heartbeatAge: Duration?
     /// How the slot's last worker ended.

@@ -25,7 +25,7 @@ extension WorkerStatus {
     package init(
         slot: Int, pid: Int32?, state: State, generation: Int = 1, isBeside: Bool = false,
         uptime: Duration = .seconds(1), restarts: Int = 0, requests: UInt64 = 0, connections: Int = 0,
-        busy: Duration = .zero, heartbeatAge: Duration? = nil, lastExit: ExitReport? = nil
+        heartbeatAge: Duration? = nil, lastExit: ExitReport? = nil
     ) {
         self.slot = slot
         self.pid = pid
@@ -36,7 +36,6 @@ extension WorkerStatus {
         self.restarts = restarts
         self.requests = requests
         self.connections = connections
-        self.busy = busy
         self.heartbeatAge = heartbeatAge
         self.lastExit = lastExit
     }

@@ -74,7 +74,11 @@ extension Privileges {
     }
 
     /// Looks the names up. Before `changeRoot`: there is no database inside.
-    func resolve(by lookup: AccountLookup) throws(PrivilegesError) -> ResolvedPrivileges {
+    ///
+    /// - Parameter presentGroup: the effective group ID, which stays the main group where none is named.
+    func resolve(
+        by lookup: AccountLookup, presentGroup: UInt32
+    ) throws(PrivilegesError) -> ResolvedPrivileges {
         if let rootDirectory, rootDirectory.utf8.first != UInt8(ascii: "/") {
             throw PrivilegesError(.relativePath(rootDirectory))
         }
@@ -92,7 +96,9 @@ extension Privileges {
             guard let account else { throw PrivilegesError(.noGroup(user: user)) }
             resolved.group = account.gid
         }
-        guard let main = resolved.group else { return resolved }
+        // Without a user there are no groups of his: the present ones stay, unless others are asked for.
+        if resolved.group == nil, groups == .ofUser { return resolved }
+        let main = resolved.group ?? presentGroup
         var others: [UInt32] = []
         switch groups {
         case .ofUser: others = account.map(lookup.groupsOf) ?? []

@@ -51,8 +51,9 @@ extension Privileges {
     ///
     /// - Throws: `.unknownUser`, `.unknownGroup`, `.noGroup`, `.relativePath`, `.system`.
     package func prepare() throws(PrivilegesError) -> PreparedPrivileges {
-        let resolved = try resolve(by: .system)
-        return PreparedPrivileges(steps: plan(resolved, users: Credentials.users, groupIDs: Credentials.groups))
+        let present = Credentials.groups
+        let resolved = try resolve(by: .system, presentGroup: present.effective)
+        return PreparedPrivileges(steps: plan(resolved, users: Credentials.users, groupIDs: present))
     }
 
     /// Gives the rights up in this process, for all of its threads and for ever. A process in which this throws has

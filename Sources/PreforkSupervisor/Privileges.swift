@@ -7,9 +7,10 @@ public import PreforkSystem
 /// Bind listeners (a port below 1024 needs root), and open log files and the pid file before; `apply` comes after the
 /// fork in each worker, or once in the supervisor, which then can neither bind such ports nor signal root's processes.
 public struct Privileges: Hashable, Sendable {
-    /// The supplementary groups.
+    /// The supplementary groups. Where neither a user nor a group is named, the present main group stays.
     public enum Groups: Hashable, Sendable {
-        /// Those that the user has in the group database, and the main group. Without a user: the main group alone.
+        /// Those that the user has in the group database, and the main group. Without a user: the main group alone;
+        /// without a group, too: they stay as they are.
         case ofUser
         /// None but the main group.
         case none

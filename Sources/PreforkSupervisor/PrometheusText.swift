@@ -12,7 +12,7 @@ struct PrometheusText {
     ) -> [UInt8] {
         var text = PrometheusText()
         text.bytes.reserveCapacity(4096 + status.workers.count * 600)
-        text.pool(status, counters)
+        text.pool(status, counters, usage)
         text.histogram("prefork_boot_seconds", "From fork to readiness of workers", counters.boots)
         text.histogram("prefork_drain_seconds", "From the request to finish to the end of workers", counters.drains)
         text.listeners(listeners)
@@ -26,7 +26,7 @@ struct PrometheusText {
             status, delegate.counters(), delegate.listeners(), usage.current(status.workers, detailed: false))
     }
 
-    private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters) {
+    private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters, _ usage: WorkerUsage) {
         gauge("prefork_supervisor_uptime_seconds", "Age of the supervisor", status.uptime.seconds)
         gauge("prefork_generation", "Generation of workers that are forked now", status.generation)
         gauge("prefork_workers_target", "Workers that there are to be", status.target)
@@ -46,9 +46,10 @@ struct PrometheusText {
         sample("prefork_reloads_total", [("result", "aborted")], counters.abortedReloads)
         let requests = status.workers.reduce(counters.retiredRequests) { $0 &+ $1.requests }
         counter("prefork_requests_total", "Requests answered by all workers, those that are gone included", requests)
-        let connections = status.workers.reduce(0) { $0 + $1.connections }
+        // Words that workers write: a stray one must not end the supervisor.
+        let connections = status.workers.reduce(UInt64(0)) { $0 &+ UInt64(clamping: $1.connections) }
         gauge("prefork_connections", "Connections open in workers", connections)
-        gauge("prefork_busy_ratio", "Share of time that ready workers are at work", status.busyRatio(counters))
+        gauge("prefork_busy_ratio", "Share of a processor that a ready worker has had", status.busyRatio(usage))
     }
 
     private mutating func listeners(_ listeners: [ListenerStatus]) {
@@ -80,7 +81,6 @@ struct PrometheusText {
         }
         each("prefork_worker_requests_total", "counter", "Requests answered") { worker, _ in "\(worker.requests)" }
         each("prefork_worker_connections", "gauge", "Open connections") { worker, _ in "\(worker.connections)" }
-        each("prefork_worker_busy_seconds_total", "counter", "Time at work") { worker, _ in "\(worker.busy.seconds)" }
         each("prefork_worker_uptime_seconds", "gauge", "Age") { worker, _ in "\(worker.uptime.seconds)" }
         each("prefork_worker_generation", "gauge", "Generation") { worker, _ in "\(worker.generation)" }
         each("prefork_worker_heartbeat_age_seconds", "gauge", "Time since the last sign of life") { worker, _ in
@@ -148,10 +148,14 @@ struct PrometheusText {
 }
 
 extension PoolStatus {
-    fileprivate func busyRatio(_ counters: PoolCounters) -> Double {
-        if let ratio = counters.busyRatio { return ratio }
-        let ready = workers.filter { $0.state == .ready }
-        let lifetime = ready.reduce(0) { $0 + $1.uptime.seconds }
-        return lifetime > 0 ? min(1, ready.reduce(0) { $0 + $1.busy.seconds } / lifetime) : 0
+    /// The mean over the whole lives of those workers whose figures are known.
+    fileprivate func busyRatio(_ usage: WorkerUsage) -> Double {
+        var (lifetime, work) = (0.0, 0.0)
+        for worker in workers where worker.state == .ready {
+            guard let used = worker.pid.flatMap({ usage[$0] }) else { continue }
+            lifetime += worker.uptime.seconds
+            work += used.processorTime.seconds
+        }
+        return lifetime > 0 ? min(1, work / lifetime) : 0
     }
 }

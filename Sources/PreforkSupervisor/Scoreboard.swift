@@ -142,8 +142,9 @@ package final class Scoreboard: Sendable {
             let other = (line + offset) % count
             guard load(other, Word.readySpawn) != 0, load(other, Word.leaving) == 0 else { continue }
             workers += 1
-            connections += load(other, Word.connections)
+            // Another worker's word, whatever it has in it: a sum of 64 of them must not trap.
+            connections += min(load(other, Word.connections), UInt64(UInt32.max))
         }
-        return own * workers >= connections + workers
+        return min(own, UInt64(UInt32.max)) * workers >= connections + workers
     }
 }

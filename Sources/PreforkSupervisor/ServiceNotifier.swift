@@ -15,8 +15,6 @@ package enum ServiceState: Hashable, Sendable {
     case status(String)
     /// From now on the service's main process is this one.
     case mainPID(Int32)
-    /// Start, reload or stop takes so much longer from now on.
-    case extendTimeout(Duration)
 
     /// The line without its end. A line end inside of a text would begin another assignment; it becomes a blank.
     package var line: String {
@@ -27,7 +25,6 @@ package enum ServiceState: Hashable, Sendable {
         case .watchdog: "WATCHDOG=1"
         case .status(let text): "STATUS=" + String(text.map { $0.isNewline || $0 == "\0" ? " " : $0 })
         case .mainPID(let pid): "MAINPID=\(pid)"
-        case .extendTimeout(let duration): "EXTEND_TIMEOUT_USEC=\(max(0, duration.saturatedNanoseconds) / 1_000)"
         }
     }
 }
@@ -37,9 +34,6 @@ package enum ServiceState: Hashable, Sendable {
 package final class ServiceNotifier {
     private let socket: NotifySocket
     private let owner = CurrentProcess.pid
-    private var lastStatus: String?
-    /// Messages that a full queue did not take.
-    package private(set) var lost = 0
 
     /// - Parameter name: the value of NOTIFY_SOCKET.
     /// - Throws: for a name that is neither a path nor an abstract name, or too long.
@@ -55,16 +49,8 @@ package final class ServiceNotifier {
     /// - Returns: false when it did not get through: the queue is full, or this is a child.
     /// - Throws: ENOENT or ECONNREFUSED when nobody listens there: a reason to log, not to stop.
     @discardableResult
-    package func send(_ states: ServiceState...) throws(SystemError) -> Bool {
+    package func send(_ states: [ServiceState]) throws(SystemError) -> Bool {
         guard CurrentProcess.pid == owner else { return false }
-        let isSent = try socket.send(states.map(\.line).joined(separator: "\n"))
-        if !isSent { lost += 1 }
-        return isSent
-    }
-
-    /// Sends a status if it is another one than the last that got through.
-    package func sendStatus(_ text: String) throws(SystemError) {
-        guard text != lastStatus else { return }
-        if try send(.status(text)) { lastStatus = text }
+        return try socket.send(states.map(\.line).joined(separator: "\n"))
     }
 }

@@ -28,6 +28,8 @@ package final class SourceTree {
     private let notices: FileNotices
     private let roots: [String]
     private var paths: [Int32: String] = [:]
+    /// Seen, and not yet returned.
+    private var changed: Set<String> = []
 
     /// - Throws: `SystemError` for a root that is no directory, and when the kernel's limit of watches is reached.
     package init(_ roots: [String], filter: SourceFilter = SourceFilter()) throws(SystemError) {
@@ -42,29 +44,41 @@ package final class SourceTree {
 
     package var directories: [String] { paths.values.sorted() }
 
-    /// Paths that have changed since the last call, each once, sorted.
+    /// Paths that have changed since the last call, each once, sorted. Never waits.
+    ///
+    /// - Throws: `SystemError` when something can no longer be watched. What has changed comes with the next call.
     package func changes() throws(SystemError) -> [String] {
-        var changed: Set<String> = []
+        var failure: SystemError?
         for notice in try notices.read() {
-            switch notice.kind {
-            case .overflow:
-                for root in roots { changed.formUnion(try add(root)) }
-                changed.formUnion(roots)
-            case .ended: paths[notice.directory] = nil
-            case .changed, .removed:
-                guard let directory = paths[notice.directory] else { continue }
-                let path = "\(directory)/\(notice.name)"
-                if !notice.isDirectory {
-                    if filter.counts(file: notice.name) { changed.insert(path) }
-                } else if notice.kind == .changed, filter.counts(directory: notice.name) {
-                    // It may have had files before it was watched, and may be gone again.
-                    changed.formUnion((try? add(path)) ?? [])
-                } else if notice.kind == .removed {
-                    if forget(path) { changed.insert(path) }
-                }
+            do throws(SystemError) {
+                try take(notice)
+            } catch {
+                failure = error
             }
         }
+        if let failure { throw failure }
+        defer { changed = [] }
         return changed.sorted()
+    }
+
+    private func take(_ notice: FileNotice) throws(SystemError) {
+        switch notice.kind {
+        case .overflow:
+            changed.formUnion(roots)
+            for root in roots { changed.formUnion(try add(root)) }
+        case .ended: paths[notice.directory] = nil
+        case .changed, .removed:
+            guard let directory = paths[notice.directory] else { return }
+            let path = "\(directory)/\(notice.name)"
+            if !notice.isDirectory {
+                if filter.counts(file: notice.name) { changed.insert(path) }
+            } else if notice.kind == .changed, filter.counts(directory: notice.name) {
+                // It may have had files before it was watched, and may be gone again.
+                changed.formUnion(try addIfThere(path))
+            } else if notice.kind == .removed {
+                if forget(path) { changed.insert(path) }
+            }
+        }
     }
 
     /// Watches a directory and those below it.
@@ -78,15 +92,20 @@ package final class SourceTree {
             if !entry.isDirectory {
                 if filter.counts(file: entry.name) { files.append(place) }
             } else if filter.counts(directory: entry.name) {
-                do throws(SystemError) {
-                    files += try add(place)
-                } catch {
-                    // It came and went. Anything else must be told: changes would be missed.
-                    if error.errno != .noEntry { throw error }
-                }
+                files += try addIfThere(place)
             }
         }
         return files
+    }
+
+    private func addIfThere(_ path: String) throws(SystemError) -> [String] {
+        do throws(SystemError) {
+            return try add(path)
+        } catch {
+            // It came and went. Anything else must be told: changes would be missed.
+            if error.errno != .noEntry { throw error }
+            return []
+        }
     }
 
     /// A directory that was moved away is watched still, under a name that is no longer its own.

@@ -35,7 +35,7 @@ package struct SourceWatch {
             switch plan.step(at: .now) {
             case .wait(let deadline):
                 _ = try Polling.waitUntilReadable([tree.descriptor], until: deadline)
-                note(try tree.changes(), in: &plan, &changed)
+                note(Self.changes(of: tree, say), in: &plan, &changed)
             case .build:
                 say("changed: \(changed.min() ?? "")\(changed.count > 1 ? " and \(changed.count - 1) more" : "")")
                 changed = []
@@ -69,11 +69,24 @@ package struct SourceWatch {
         spawn.group = .new
         spawn.parentDeathSignal = .terminate
         let child = try spawnProcess(spawn, engine: SpawnEngine()).child
+        do {
+            return try watch(child, since: start, tree, signals, &plan, &changed, say)
+        } catch {
+            // The next build must not run beside this one.
+            Self.end(child)
+            throw error
+        }
+    }
+
+    private func watch(
+        _ child: ChildProcess, since start: MonotonicInstant, _ tree: SourceTree, _ signals: Int32,
+        _ plan: inout ChangePlan, _ changed: inout Set<String>, _ say: (String) -> Void
+    ) throws -> Bool {
         while true {
             // Where there is no pidfd, a look from time to time.
             let deadline: MonotonicInstant? = child.pidfdNumber == nil ? .now + .milliseconds(100) : nil
             _ = try Polling.waitUntilReadable([child.pidfdNumber ?? -1, tree.descriptor, signals], until: deadline)
-            note(try tree.changes(), in: &plan, &changed)
+            note(Self.changes(of: tree, say), in: &plan, &changed)
             if try Polling.waitUntilReadable([signals], until: .now) {
                 try child.sendToGroup(.terminate, isReaped: false)
                 return false
@@ -83,6 +96,27 @@ package struct SourceWatch {
             say(exit.status.isSuccess ? "built in \(time)" : "the build \(exit.status), after \(time)")
             return exit.status.isSuccess
         }
+    }
+
+    /// Of the whole group; the process itself is collected.
+    private static func end(_ child: ChildProcess) {
+        for (signal, time) in [(Signal.terminate, Duration.seconds(5)), (.kill, .seconds(1))] {
+            _ = try? child.sendToGroup(signal, isReaped: false)
+            let end = MonotonicInstant.now + time
+            repeat {
+                if child.reapOrLose() != nil { return }
+                // By turns: what made this necessary may be that nothing can be waited for.
+                _ = try? Polling.waitUntilReadable([], until: .now + .milliseconds(20))
+            } while MonotonicInstant.now < end
+        }
+    }
+
+    /// What could not be watched is told, and no reason to miss the rest.
+    private static func changes(of tree: SourceTree, _ say: (String) -> Void) -> [String] {
+        if let changes = tell(say, { try tree.changes() }) { return changes }
+        // The same failure again at once must not become a loop.
+        _ = try? Polling.waitUntilReadable([], until: .now + .milliseconds(100))
+        return (try? tree.changes()) ?? []
     }
 
     private func upgrade(_ socket: String, _ say: (String) -> Void) {

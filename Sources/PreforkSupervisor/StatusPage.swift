@@ -77,7 +77,7 @@ enum StatusPage {
         <script>
         "use strict";
         const at = id => document.getElementById(id);
-        const columns = ["slot", "pid", "gen", "state", "uptime", "req/s", "conns", "busy", "cpu", "rss", "restarts",
+        const columns = ["slot", "pid", "gen", "state", "uptime", "req/s", "conns", "cpu", "rss", "restarts",
           "last exit"];
         const grades = { ready: "good", running: "good", booting: "warn", draining: "warn", reloading: "warn",
           backingOff: "bad", killed: "bad", failed: "bad", stopping: "warn" };
@@ -108,19 +108,19 @@ enum StatusPage {
           const span = old ? worker.uptime - old.uptime : 0;
           if (!(span > 0)) return {};
           const per = name => worker[name] == null || old[name] == null ? null : (worker[name] - old[name]) / span;
-          return { requests: per("requests"), busy: per("busy"), cpu: per("cpu") };
+          return { requests: per("requests"), cpu: per("cpu") };
         }
         function row(worker, rates) {
           const last = worker.lastExit, line = element("tr");
           const cells = [worker.slot + (worker.beside ? "′" : ""), worker.pid ?? "–", worker.generation,
             worker.state, worker.pid == null ? "–" : time(worker.uptime), rate(rates.requests), worker.connections,
-            share(rates.busy), share(rates.cpu), size(worker.rss), worker.restarts, last ? last.status : ""];
+            share(rates.cpu), size(worker.rss), worker.restarts, last ? last.status : ""];
           cells.forEach((text, index) => {
-            const cell = element("td", text, index === 3 ? "left " + (grades[text] || "") : index === 11 ? "left exit" : "");
+            const cell = element("td", text, index === 3 ? "left " + (grades[text] || "") : index === 10 ? "left exit" : "");
             cell.dataset.name = columns[index];
-            if (index === 7 && rates.busy != null) {
+            if (index === 7 && rates.cpu != null) {
               const bar = element("span", undefined, "bar"), fill = element("i");
-              fill.style.width = Math.min(100, 100 * rates.busy) + "%";
+              fill.style.width = Math.min(100, 100 * rates.cpu) + "%";
               bar.append(fill);
               cell.append(bar);
             }
@@ -176,7 +176,7 @@ enum StatusPage {
             });
         }
         let seen = Date.now();
-        columns.forEach((name, index) => at("head").append(element("th", name, [3, 11].includes(index) ? "left" : "")));
+        columns.forEach((name, index) => at("head").append(element("th", name, [3, 10].includes(index) ? "left" : "")));
         // The next look begins a second after the last one ended: a slow supervisor is not asked more and more.
         function repeat() {
           const again = () => setTimeout(repeat, 1000);

@@ -6,6 +6,7 @@ import PreforkSystem
 struct SupervisorServers {
     let control: ControlServer?
     let metrics: MetricsServer?
+    let waits = CommandWaits()
 
     init(_ host: SupervisorHost, delegate: any ControlDelegate) throws(SystemError) {
         let usage = ControlUsage()
@@ -62,6 +63,7 @@ extension Supervisor: ControlDelegate {
             if pool.phase == .running, let refusal = prepareReload() { return refusal }
         default: break
         }
+        let before = pool
         let (outcome, actions) = pool.perform(command, at: .now)
         deferred += actions
         guard case .done = outcome, let whenOver else { return outcome }
@@ -73,7 +75,11 @@ extension Supervisor: ControlDelegate {
         case .restart(let slot):
             restartWaiters.append((slot, whenOver))
         default:
-            whenOver(outcome)
+            guard let servers, let wait = CommandWait(command, before: before, after: pool) else {
+                whenOver(outcome)
+                break
+            }
+            if let end = wait.isOver(in: pool) { whenOver(end) } else { servers.waits.add(wait, whenOver) }
         }
         return outcome
     }

@@ -13,6 +13,7 @@ final class SupervisorHost {
     private let environment: ServiceEnvironment
     private let notifier: ServiceNotifier?
     private var watchdog: ServiceWatchdog?
+    private var hasToldPID = false
 
     private static let pidFileKind = "pid file"
 
@@ -63,9 +64,15 @@ final class SupervisorHost {
     }
 
     /// Says it to the service manager, if there is one. That nobody listens there is no reason to stop.
+    ///
+    /// The first READY of this image says which process the service is: under a wrapper the manager knows another one.
+    /// PID 1 is of a namespace of its own, and its number means somebody else outside.
     func notify(_ states: ServiceState...) {
         guard let notifier else { return }
-        for state in states { _ = try? notifier.send(state) }
+        let pid = CurrentProcess.pid
+        let tellsPID = !hasToldPID && states.contains(.ready) && pid != 1
+        let isSent = (try? notifier.send(tellsPID ? states + [.mainPID(pid)] : states)) ?? false
+        if tellsPID { hasToldPID = isSent }
     }
 
     func setTitle(_ state: String, workers: Int) {

@@ -25,7 +25,7 @@ extension Supervisor {
             rows.append(
                 WorkerStatus(
                     slot: slot.taskID, pid: nil, generation: slot.generation, state: slot.state.kind, isBeside: false,
-                    uptime: .zero, restarts: slot.record.restarts, requests: 0, connections: 0, busy: .zero,
+                    uptime: .zero, restarts: slot.record.restarts, requests: 0, connections: 0,
                     heartbeatAge: nil, lastExit: records.last(of: slot.taskID)))
         }
         if let replacement = slot.replacement, let worker = replacement.worker {
@@ -48,8 +48,7 @@ extension Supervisor {
             uptime: now - worker.started, restarts: slot.record.restarts,
             requests: line.map { scoreboard.requests(line: $0) } ?? 0,
             connections: line.map { scoreboard.connections(line: $0) } ?? 0,
-            busy: (try? ProcessorClock.time(of: worker.pid)) ?? .zero, heartbeatAge: lastSign.map { now - $0 },
-            lastExit: records.last(of: slot.taskID))
+            heartbeatAge: lastSign.map { now - $0 }, lastExit: records.last(of: slot.taskID))
     }
 }
 

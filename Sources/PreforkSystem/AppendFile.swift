@@ -6,7 +6,7 @@ import Glibc
 /// Makes a file that has reached its largest size (RLIMIT_FSIZE) an error value, EFBIG, in the whole process: without
 /// this the signal for it would be the end of a process because of its log (write(2)). A handler of the program's own
 /// stays.
-package func ignoreFileSizeLimitSignal() {
+private func ignoreFileSizeLimitSignal() {
     var current = sigaction()
     guard sigaction(SIGXFSZ, nil, &current) == 0 else { return }
     if current.__sigaction_handler.sa_handler == nil { _ = signal(SIGXFSZ, SIG_IGN) }

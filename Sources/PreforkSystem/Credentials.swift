@@ -71,12 +71,11 @@ package enum Credentials {
         try systemCall("prctl", on: "PR_SET_NO_NEW_PRIVS") { cprefork_set_no_new_privileges() }
     }
 
-    package static var hasNoNewPrivileges: Bool { cprefork_no_new_privileges() == 1 }
-
     package static func setDumpable(_ dumpable: Bool) throws(SystemError) {
         try systemCall("prctl", on: "PR_SET_DUMPABLE") { cprefork_set_dumpable(dumpable ? 1 : 0) }
     }
 
+    /// For who looks what came of it: nothing but prctl(2) shows it.
     package static var isDumpable: Bool { cprefork_dumpable() == 1 }
 
     /// The signal that this process gets when its parent ends; nil for none.

@@ -54,12 +54,22 @@ package enum Handover {
     }
 
     /// Takes what the last image has left under this name; the first one that fits. nil when there is nothing.
-    package static func take(_ kind: String, key: String) -> HandoverItem? {
+    ///
+    /// - Parameter count: how many descriptors it must have. One with another number stays for `closeRest`.
+    package static func take(_ kind: String, key: String, descriptors count: Int? = nil) -> HandoverItem? {
         state.withLock { state in
             load(&state)
-            guard let index = state.received?.firstIndex(where: { $0.kind == kind && $0.key == key }) else { return nil }
-            return state.received?.remove(at: index)
+            return take(kind, key: key, descriptors: count, from: &state.received)
         }
+    }
+
+    static func take(
+        _ kind: String, key: String, descriptors count: Int?, from items: inout [HandoverItem]?
+    ) -> HandoverItem? {
+        let index = items?.firstIndex {
+            $0.kind == kind && $0.key == key && (count == nil || $0.descriptors.count == count)
+        }
+        return index.flatMap { items?.remove(at: $0) }
     }
 
     /// Takes all of one kind, in their order.

@@ -118,11 +118,6 @@ package final class PidFile {
     /// For children, which close it, and for an in-place upgrade, which keeps it.
     package var descriptor: Int32 { file.number }
 
-    /// Lets the descriptor survive the next execve(2).
-    package func keepAcrossExec() throws(SystemError) {
-        try systemCall("fcntl", on: path) { cprefork_fcntl(file.number, F_SETFD, 0) }
-    }
-
     /// Takes the file away, if this process made it and it still is the one at that path. Closing it ends the lock.
     ///
     /// - Returns: whether it was there and is gone. A process that has changed its root or its user may not reach it.

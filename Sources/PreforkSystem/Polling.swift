@@ -12,7 +12,16 @@ package enum Polling {
     package static func waitUntilReadable(
         _ numbers: [Int32], until deadline: MonotonicInstant?
     ) throws(SystemError) -> Bool {
-        var entries = numbers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        try wait(numbers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }, until: deadline)
+    }
+
+    /// Blocks the thread until something can be written there, or nothing ever again.
+    package static func waitUntilWritable(_ number: Int32) throws(SystemError) {
+        _ = try wait([pollfd(fd: number, events: Int16(POLLOUT), revents: 0)], until: nil)
+    }
+
+    private static func wait(_ wanted: [pollfd], until deadline: MonotonicInstant?) throws(SystemError) -> Bool {
+        var entries = wanted
         while true {
             var timeout: Int32 = -1
             if let deadline {

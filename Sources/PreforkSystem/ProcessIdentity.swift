@@ -66,11 +66,9 @@ package struct ProcessIdentity: Hashable, Sendable {
         (try? SmallFile.read("/proc/\(pid)/stat", limit: 1024)).flatMap(fields)?.startTime
     }
 
-    /// State and start time out of /proc/pid/stat. The command's name, field 2, is in parentheses and may hold any.
+    /// State and start time, fields 3 and 22.
     static func fields(_ stat: String) -> (state: Substring, startTime: UInt64)? {
-        guard let end = stat.lastIndex(of: ")") else { return nil }
-        let rest = stat[stat.index(after: end)...].split(separator: " ")
-        guard rest.count > 19, let startTime = UInt64(rest[19]) else { return nil }
-        return (rest[0], startTime)
+        guard let stat = ProcessStat(stat), let state = stat[3], let startTime = stat.number(22) else { return nil }
+        return (state, startTime)
     }
 }

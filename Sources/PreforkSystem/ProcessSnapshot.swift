@@ -73,14 +73,12 @@ package struct ProcessSnapshot: Equatable, Sendable {
             systemCall: text("syscall").flatMap(systemCall), kernelStack: text("stack").map(kernelStack))
     }
 
-    /// Name, state, and the sum of fields 14 and 15 of /proc/pid/stat. The name is in parentheses and may hold any.
+    /// Name, state, and the sum of fields 14 and 15 of /proc/pid/stat.
     static func head(_ stat: String) -> (name: String, state: Character, ticks: UInt64)? {
-        guard let start = stat.firstIndex(of: "("), let end = stat.lastIndex(of: ")"), start < end else { return nil }
-        let fields = stat[stat.index(after: end)...].split(separator: " ")
-        guard fields.count > 12, let state = fields[0].first, let user = UInt64(fields[11]),
-            let system = UInt64(fields[12])
+        guard let stat = ProcessStat(stat), let state = stat[3]?.first, let user = stat.number(14),
+            let system = stat.number(15)
         else { return nil }
-        return (String(stat[stat.index(after: start)..<end]), state, user &+ system)
+        return (String(stat.name), state, user &+ system)
     }
 
     static func field(_ name: String, in status: String) -> Substring? {

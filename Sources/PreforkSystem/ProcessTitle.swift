@@ -16,12 +16,14 @@ package enum ProcessTitle {
     /// Finds the room for titles, in bytes; 0: there is none. The first `set` does it, too; here it is done before a
     /// fork, once for all children.
     @discardableResult
-    package static func prepare() -> Int {
+    package static func prepare() -> Int { prepared }
+
+    private static let prepared: Int = {
         // Swift reads the arguments from /proc/self/cmdline when they are first asked for: that is now, or too late.
         _ = CommandLine.arguments.count
-        guard let area = try? Self.area(SmallFile.read("/proc/self/stat", limit: 4096)) else { return 0 }
+        guard let area = try? area(SmallFile.read("/proc/self/stat", limit: 4096)) else { return 0 }
         return cprefork_prepare_title(area.argStart, area.argEnd, area.envStart, area.envEnd)
-    }
+    }()
 
     /// - Parameters:
     ///   - title: the whole command line, such as `prefork: worker 3 g2 ready [shop]`. What does not fit is cut off
@@ -40,18 +42,14 @@ package enum ProcessTitle {
         return room > 0
     }
 
-    private static let prepared = prepare()
-
     struct Area: Equatable {
         var argStart, argEnd, envStart, envEnd: UInt
     }
 
     /// Fields 48 to 51 of /proc/pid/stat (proc(5), Linux 3.5).
     static func area(_ stat: String) -> Area? {
-        guard let end = stat.lastIndex(of: ")") else { return nil }
-        let fields = stat[stat.index(after: end)...].split { $0 == " " || $0 == "\n" }
-        guard fields.count > 48 else { return nil }
-        let numbers = fields[45...48].compactMap { UInt($0) }
+        guard let stat = ProcessStat(stat) else { return nil }
+        let numbers = (48...51).compactMap { stat.number($0).map { UInt($0) } }
         guard numbers.count == 4, numbers[0] != 0, numbers[1] > numbers[0] else { return nil }
         return Area(argStart: numbers[0], argEnd: numbers[1], envStart: numbers[2], envEnd: numbers[3])
     }

@@ -27,17 +27,17 @@ package struct ProcessUsageReader: Sendable {
 
     package init() {}
 
-    /// What a process uses now; nil when there is none, or /proc does not show it.
-    ///
-    /// - Parameter proportional: also the PSS. The kernel walks the whole address space for it, which takes as long as
-    ///   hundreds of the other figures do (/proc/pid/smaps_rollup, Linux 4.14).
-    package mutating func usage(of pid: Int32, proportional: Bool = false) -> ProcessUsage? {
+    /// What a process uses now, without the proportional size; nil when there is none, or /proc does not show it.
+    package mutating func usage(of pid: Int32) -> ProcessUsage? {
         // Both figures are in stat, so statm, which has the same resident size, is not opened.
-        guard let stat = contents(of: "/proc/\(pid)/stat"), var usage = parseStat(stat) else { return nil }
-        if proportional, let rollup = contents(of: "/proc/\(pid)/smaps_rollup") {
-            usage.proportional = Self.proportional(rollup)
-        }
+        guard let stat = contents(of: "/proc/\(pid)/stat"), let usage = parseStat(stat) else { return nil }
         return usage
+    }
+
+    /// The PSS in bytes. The kernel walks the whole address space for it, which takes as long as hundreds of the other
+    /// figures do (/proc/pid/smaps_rollup, Linux 4.14).
+    package mutating func proportional(of pid: Int32) -> Int? {
+        contents(of: "/proc/\(pid)/smaps_rollup").flatMap(Self.proportional)
     }
 
     private mutating func contents(of path: String) -> ArraySlice<UInt8>? {

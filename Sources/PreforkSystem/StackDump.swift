@@ -22,11 +22,6 @@ package enum StackDump {
         try systemCall("sigaction", on: "\(signal)") { cprefork_install_stack_dump(signal.rawValue, descriptor) }
     }
 
-    /// Where later dumps go; nil: nowhere.
-    package static func redirect(to descriptor: Int32?) {
-        cprefork_set_stack_dump_descriptor(descriptor ?? -1)
-    }
-
     /// Asks a child for its stack, if it has the handler: without one the signal would be its end.
     ///
     /// Runs in the supervisor.
@@ -46,7 +41,4 @@ package enum StackDump {
         else { return false }
         return mask & (1 << UInt64(signal.rawValue - 1)) != 0
     }
-
-    /// How many this process has written.
-    package static var count: UInt64 { cprefork_stack_dump_count() }
 }

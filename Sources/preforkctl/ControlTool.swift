@@ -11,6 +11,8 @@ enum ExitCode: Int32 {
     case usage = 64
     /// EX_UNAVAILABLE: no supervisor answers there.
     case unavailable = 69
+    /// EX_IOERR: the output cannot be written.
+    case output = 74
 }
 
 enum ControlTool {

@@ -22,7 +22,8 @@ enum Help {
           --socket PATH             the control socket; else PREFORK_CONTROL
           completion SHELL          prints a completion script for bash, zsh or fish
 
-        Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no supervisor answers there.
+        Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no supervisor answers there,
+        74 the output cannot be written.
         Colours are used on terminals only, and not when NO_COLOR is set.
         """
     }

@@ -9,18 +9,33 @@ enum Output {
         && CurrentProcess.environment("TERM") != "dumb"
 
     static func write(_ text: String, end: String = "\n") {
-        write(text + end, to: 1)
+        do {
+            try write(text + end, to: 1)
+        } catch {
+            // Whoever read it has gone: as a shell tells of SIGPIPE, which may be ignored, by whoever started this.
+            if error.errno == .brokenPipe { CurrentProcess.exit(code: 128 + Signal.brokenPipe.rawValue) }
+            complain("\(error)")
+            CurrentProcess.exit(code: ExitCode.output.rawValue)
+        }
     }
 
     static func complain(_ text: String) {
-        write("preforkctl: \(text)\n", to: 2)
+        // There is nowhere else to say it; the exit code stays what it is.
+        try? write("preforkctl: \(text)\n", to: 2)
     }
 
-    private static func write(_ text: String, to number: Int32) {
+    private static func write(_ text: String, to number: Int32) throws(SystemError) {
         var rest = Array(text.utf8)[...]
-        // Whoever reads it has gone, or the disk is full: there is nobody left to tell.
-        while !rest.isEmpty, let count = try? rest.withUnsafeBytes({ try writeBytes(to: number, $0) }) {
-            rest = rest.dropFirst(count)
+        while !rest.isEmpty {
+            let taken = rest.withUnsafeBytes { bytes in
+                Result { () throws(SystemError) in try writeBytes(to: number, bytes) }
+            }
+            if let count = try taken.get() {
+                rest = rest.dropFirst(count)
+            } else {
+                // Another process has made it non-blocking for everybody who shares it.
+                try Polling.waitUntilWritable(number)
+            }
         }
     }
 

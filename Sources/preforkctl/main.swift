@@ -2,6 +2,6 @@
 
 import PreforkSystem
 
+// SIGPIPE keeps its effect: `top | head` ends with its reader.
 let arguments = Array(CommandLine.arguments.dropFirst())
-ignoreBrokenPipes()
 CurrentProcess.exit(code: ControlTool.run(arguments).rawValue)

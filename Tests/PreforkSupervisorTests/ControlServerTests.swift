@@ -67,6 +67,18 @@ struct ControlServerTests {
         #expect(waiting.text.isEmpty)
     }
 
+    @Test(arguments: [false, true])
+    func `What is over at once does not swallow the next request`(_ hasEnded: Bool) async throws {
+        let bench = try ControlBench()
+        bench.supervisor.completesAtOnce = true
+        let client = try bench.client()
+        try client.send("{\"command\":\"reload\",\"wait\":true}\n{\"command\":\"config\"}\n")
+        if hasEnded { try client.finish() }
+        #expect(try await bench.answer(client)["message"] == .string("done"))
+        #expect(try await bench.answer(client)["settings"] != nil)
+        if hasEnded { try await bench.turnUntilClosed(client) }
+    }
+
     @Test func `Who waits may go, and so may the server`() async throws {
         var bench: ControlBench? = try ControlBench()
         let supervisor = try #require(bench).supervisor

@@ -15,6 +15,8 @@ final class FakeSupervisor: ControlDelegate {
     var outcome = ControlOutcome.done("done")
     var asked: [ControlCommand] = []
     var completions: [(ControlOutcome) -> Void] = []
+    /// What was asked for is over before it is known to have begun.
+    var completesAtOnce = false
 
     init(workers: Int = 2) {
         let workers = (0..<workers).map { WorkerStatus(slot: $0, pid: CurrentProcess.pid, state: .ready, requests: 7) }
@@ -29,7 +31,7 @@ final class FakeSupervisor: ControlDelegate {
 
     func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         asked.append(command)
-        if let completion { completions.append(completion) }
+        if let completion { completesAtOnce ? completion(outcome) : completions.append(completion) }
         return outcome
     }
 }

@@ -59,6 +59,15 @@ struct ControlToolTests {
         #expect(try await tool(name, "--json").output.hasPrefix("[{"))
     }
 
+    @Test(arguments: ["", "trap '' PIPE; "])
+    func `Top ends with its reader, whether SIGPIPE is ignored or not`(_ trap: String) async throws {
+        let line = "exec 3>&1; { \"$0\" \"$@\"; echo code $? >&3; } | head -1; exit 0"
+        let program = try ChildProgram(
+            "preforkctl", ["top"], environment: ["PREFORK_CONTROL": path], preparation: trap + line)
+        #expect(try await program.waitForLine("code ") == "\(128 + SIGPIPE)")
+        #expect(!program.errors.contains("EPIPE"))
+    }
+
     @Test func `Help and completion need no supervisor`() async throws {
         #expect(try await tool("--help").output.hasPrefix("Usage: preforkctl"))
         for shell in ["bash", "zsh", "fish"] {

@@ -71,7 +71,24 @@ struct MetricsServerTests {
     func `What is not served has its status`(_ request: String, _ status: Int) async throws {
         let answer = try await exchange(request)
         #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
-        #expect(answer.contains("Allow: GET\r\n") == (status == 405))
+        #expect(answer.contains("Allow: GET, HEAD\r\n") == (status == 405))
+    }
+
+    @Test(arguments: ["/healthz", "/", "/none"])
+    func `HEAD has the head of GET and nothing behind it`(_ path: String) async throws {
+        let got = try await get(path)
+        let end = try #require(got.firstRange(of: "\r\n\r\n")).upperBound
+        let kept = "HEAD \(path) HTTP/1.1\r\nHost: a\r\n\r\n"
+        let last = "HEAD \(path) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        let answer = try await exchange(kept + last)
+        let head = String(got[..<end])
+        let keptHead = head.replacing("Connection: close", with: "Connection: keep-alive")
+        #expect(answer == keptHead + head)
+    }
+
+    @Test func `A refused HEAD has no body`() async throws {
+        let answer = try await exchange("HEAD / HTTP/1.1\r\n\r\n")
+        #expect(answer.hasPrefix("HTTP/1.1 400 ") && answer.hasSuffix("\r\n\r\n"))
     }
 
     @Test func `A connection serves requests that come together, one after the other`() async throws {

@@ -25,7 +25,7 @@ private let lookup = AccountLookup(
     ) throws(PrivilegesError) -> [PrivilegeStep] {
         var privileges = Privileges()
         change(&privileges)
-        return privileges.plan(try privileges.resolve(by: lookup), users: users, groupIDs: groups)
+        return privileges.plan(try privileges.resolve(by: lookup, presentGroup: groups.effective), users: users, groupIDs: groups)
     }
 
     @Test func stepsComeInTheOneOrderThatWorks() throws {
@@ -73,6 +73,14 @@ private let lookup = AccountLookup(
         #expect(try groups(.none) == [.setGroups([34])])
         #expect(try groups(.list(["logs", "www", "70"])) == [.setGroups([34, 4, 70])])
         #expect(throws: PrivilegesError(.unknownGroup("nosuch"))) { try groups(.list(["nosuch"])) }
+    }
+
+    /// Root's own groups must go when they are asked to, whoever the process is to be.
+    @Test func supplementaryGroupsCanBeAskedForAlone() throws {
+        let group = IdentityTriple(34, 34, 34)
+        #expect(try steps { $0.groups = .none } == [.setGroups([0])])
+        #expect(try steps(groups: group) { $0.groups = .list(["logs", "www"]) } == [.setGroups([34, 4])])
+        #expect(throws: PrivilegesError(.unknownGroup("nosuch"))) { try steps { $0.groups = .list(["nosuch"]) } }
     }
 
     @Test func whoAlreadyIsThatUserNeedsNoRoot() throws {

@@ -122,6 +122,34 @@ import Testing
         #expect(try tree.changes() == [root + "/a/Makefile", root + "/a/x.html"])
     }
 
+    /// A path that is too long stands for all that keeps the kernel from watching, such as its limit of watches.
+    @Test func aNewDirectoryThatCannotBeWatchedIsToldAndNothingElseIsLost() throws {
+        var path = root
+        var places = [(descriptor: open(root, O_RDONLY | O_DIRECTORY), name: "")]
+        defer {
+            for (parent, child) in zip(places, places.dropFirst()).reversed() {
+                for name in ["x.swift", String(repeating: "e", count: 255)] {
+                    if unlinkat(child.descriptor, name, 0) != 0 { unlinkat(child.descriptor, name, AT_REMOVEDIR) }
+                }
+                unlinkat(parent.descriptor, child.name, AT_REMOVEDIR)
+            }
+            for place in places { close(place.descriptor) }
+        }
+        while path.utf8.count < 3_850 {
+            let name = String(repeating: "d", count: 200)
+            let parent = places[places.count - 1].descriptor
+            try #require(mkdirat(parent, name, 0o700) == 0)
+            places.append((openat(parent, name, O_RDONLY | O_DIRECTORY), name))
+            path += "/" + name
+        }
+        let tree = try SourceTree([path])
+        let last = places[places.count - 1].descriptor
+        try #require(mkdirat(last, String(repeating: "e", count: 255), 0o700) == 0)
+        close(openat(last, "x.swift", O_CREAT | O_WRONLY, 0o600))
+        #expect { _ = try tree.changes() } throws: { ($0 as? SystemError)?.errno == .nameTooLong }
+        #expect(try tree.changes() == [path + "/x.swift"])
+    }
+
     @Test func aRootThatIsNoneIsAnError() throws {
         try write("/file.swift")
         #expect(throws: SystemError("inotify_add_watch", Errno(rawValue: ENOTDIR), on: root + "/file.swift")) {
@@ -147,6 +175,15 @@ import Testing
         #expect(try outcome(of: status(5, reload: "running")) == nil)
         #expect(try outcome(of: status(5, reload: "done", phase: "starting")) == nil)
         #expect(try outcome(of: status(5, reload: "done")) == "upgraded, generation 5")
+    }
+
+    @Test func aSupervisorThatSaysNothingIsNotWaitedForForEver() throws {
+        let path = try temporaryPath()
+        let listener = try Listener(.unix(path))
+        #expect(throws: ControlClientError.noAnswerInTime) {
+            try ControlClient.upgrade(path, to: nil, within: .milliseconds(20))
+        }
+        listener.close()
     }
 
     @Test func anythingElseIsTheOldOne() throws {

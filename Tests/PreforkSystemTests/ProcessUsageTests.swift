@@ -9,13 +9,13 @@ import Testing
 struct ProcessUsageTests {
     @Test func `Memory and time of this process are read`() throws {
         var reader = ProcessUsageReader()
-        let found = reader.usage(of: CurrentProcess.pid, proportional: true)
+        let found = reader.usage(of: CurrentProcess.pid)
         let usage = try #require(found)
         #expect(usage.resident > 1 << 20)
         #expect(usage.processorTime > .zero)
-        #expect(try #require(usage.proportional) > 1 << 20)
-        let plain = reader.usage(of: CurrentProcess.pid)
-        #expect(plain != nil && plain?.proportional == nil)
+        #expect(usage.proportional == nil)
+        let proportional = reader.proportional(of: CurrentProcess.pid)
+        #expect(try #require(proportional) > 1 << 20)
     }
 
     @Test func `A process that is not there uses nothing that is known`() {

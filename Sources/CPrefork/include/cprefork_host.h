@@ -20,7 +20,6 @@ int cprefork_all_group_ids(gid_t *real, gid_t *effective, gid_t *saved);
 int cprefork_group_list(const char *user, gid_t primary, gid_t *groups, int *count);
 int cprefork_chroot(const char *path);
 int cprefork_set_no_new_privileges(void);
-int cprefork_no_new_privileges(void);
 int cprefork_set_dumpable(int dumpable);
 int cprefork_dumpable(void);
 int cprefork_parent_death_signal(int *signal);
@@ -64,12 +63,6 @@ pid_t cprefork_collect_child(pid_t pid);
 /// Installs a handler that writes the calling thread's stack to `fd` when `signal` comes, and then lets it go on.
 /// Calls backtrace(3) once now, because its first call allocates and loads a library.
 int cprefork_install_stack_dump(int signal, int fd);
-
-/// Another descriptor for the dumps; -1 for none.
-void cprefork_set_stack_dump_descriptor(int fd);
-
-/// How many dumps were written; a full or closed descriptor takes none.
-uint64_t cprefork_stack_dump_count(void);
 
 /// SIGRTMAX plus `offset`, a number not above zero: glibc keeps some for itself, so that it is no constant.
 int cprefork_real_time_signal(int offset);

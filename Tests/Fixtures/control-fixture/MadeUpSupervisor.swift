@@ -45,7 +45,6 @@ final class MadeUpSupervisor: ControlDelegate {
             var worker = worker
             worker.uptime = age
             worker.requests = UInt64(age.seconds * Double(100 + worker.slot * 10))
-            worker.busy = age * (worker.slot % 10) / 10
             return worker
         }
         return PoolStatus(

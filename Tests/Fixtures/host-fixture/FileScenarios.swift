@@ -26,7 +26,7 @@ func pidFileChildScenario(_ arguments: [String]) throws {
 /// `pid-file-exec PATH`: takes it and becomes another program, which adopts it.
 func pidFileExecScenario(_ arguments: [String]) throws {
     let file = try PidFile.take(arguments[0])
-    try file.keepAcrossExec()
+    _ = fcntl(file.descriptor, F_SETFD, 0)
     become(["pid-file-adopt", arguments[0], "\(file.descriptor)"])
 }
 

@@ -54,9 +54,10 @@ func privilegesScenario(_ arguments: [String]) throws {
             var groups = [gid_t](repeating: 0, count: 64)
             let count = getgroups(64, &groups)
             say("supplementary \(groups.prefix(Int(count)).sorted())")
+            let status = try SmallFile.read("/proc/self/status", limit: 16_384)
             say("setuid(0) \(setuid(0)) \(Errno(rawValue: errno).name)")
             say(
-                "umask \(umask(0)) no-new-privileges \(Credentials.hasNoNewPrivileges) "
+                "umask \(umask(0)) no-new-privileges \(status.contains("NoNewPrivs:\t1")) "
                     + "dumpable \(Credentials.isDumpable)"
             )
             say("parent death signal \(Credentials.parentDeathSignal.map { "\($0)" } ?? "none")")
@@ -153,8 +154,8 @@ func notifyFromChildScenario(_ arguments: [String]) throws {
     require(getenv("NOTIFY_SOCKET") == nil && getenv("WATCHDOG_USEC") == nil, "the variables are still there")
     guard let name = service.notifySocket else { return say("no socket") }
     let notifier = try ServiceNotifier(socket: name)
-    join(try child { require(!(try notifier.send(.ready)), "a child spoke") })
-    require(try notifier.send(.ready, .status("one\ntwo"), .mainPID(getpid())), "not sent")
+    join(try child { require(!(try notifier.send([.ready])), "a child spoke") })
+    require(try notifier.send([.ready, .status("one\ntwo"), .mainPID(getpid())]), "not sent")
     let watchdog = ServiceWatchdog(service, pid: getpid(), now: .now)
     say("watchdog \(watchdog.map { "\($0.timeout)" } ?? "none")")
     try service.restore()

@@ -39,7 +39,7 @@ func orphansScenario(_ arguments: [String]) throws {
     say("reaped 3")
 }
 
-/// `orphans-end`: an orphan is asked to end before PID 1 does.
+/// `orphans-end`: an orphan, and the one that it leaves behind, are asked to end before PID 1 does.
 func orphansEndScenario(_ arguments: [String]) throws {
     if getpid() != 1 { try Strangers.becomeSubreaper() }
     let words = try SharedWords()
@@ -47,25 +47,21 @@ func orphansEndScenario(_ arguments: [String]) throws {
         try child {
             guard case .child = try forkProcess() else { return }
             signal(SIGTERM, SIG_DFL)
-            words[0] = Int(getpid())
+            if case .child = try forkProcess() { words[1] = Int(getpid()) } else { words[0] = Int(getpid()) }
             while true { pause() }
         })
-    until { words[0] != 0 && !Strangers.children(except: []).isEmpty }
-    require(InitDuties.askStrangersToEnd(except: []) == 1, "nobody was asked")
-    var reaped: [Int32] = []
-    until {
-        reaped += InitDuties.reapStrangers(except: [])
-        return !reaped.isEmpty
-    }
-    require(reaped == [Int32(words[0])], "reaped \(reaped)")
+    until { words[0] != 0 && words[1] != 0 && Strangers.children(except: []) == [Int32(words[0])] }
+    InitDuties.endStrangers(except: [Int32(words[0])], within: .seconds(30))
+    require(kill(Int32(words[0]), 0) == 0, "somebody known was asked")
+    InitDuties.endStrangers(except: [], within: .seconds(30))
+    for index in 0..<2 { require(kill(Int32(words[index]), 0) != 0, "\(words[index]) is left") }
     say("asked and reaped")
 }
 
 /// `hang WHERE SIGNAL`: installs the stack dump and hangs: in a loop, in a read, or in abort.
 func hangScenario(_ arguments: [String]) throws {
     let signal = Signal(rawValue: arguments.number(1, default: StackDump.defaultSignal.rawValue))
-    let copy = try duplicate(STDERR_FILENO)
-    try StackDump.install(on: signal, descriptor: copy)
+    if arguments[0] != "full" { try StackDump.install(on: signal, descriptor: try duplicate(STDERR_FILENO)) }
     say("signal \(signal.rawValue)")
     switch arguments[0] {
     case "loop": hangInALoop()
@@ -82,12 +78,15 @@ func hangScenario(_ arguments: [String]) throws {
         let room = fcntl(ends[1], F_SETPIPE_SZ_VALUE, 4096)
         var bytes = [UInt8](repeating: 0, count: Int(room))
         _ = write(ends[1], &bytes, bytes.count)
-        StackDump.redirect(to: ends[1])
+        try StackDump.install(on: signal, descriptor: ends[1])
         say("full")
         raise(signal.rawValue)
-        StackDump.redirect(to: nil)
+        close(ends[1])
+        // Nor to a number that is no descriptor any more.
         raise(signal.rawValue)
-        say("dumps \(StackDump.count)")
+        var count = 0
+        while case let taken = read(ends[0], &bytes, bytes.count), taken > 0 { count += taken }
+        say("bytes beside the first \(count - Int(room))")
     default: abort()
     }
 }
