@@ -108,14 +108,17 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
 
 
 @contextlib.contextmanager
-def server(name: str, workers: int):
-    """Starts `name` and yields it when it answers; ends its whole process group afterwards, whatever happens."""
+def server(name: str, workers: int, **options):
+    """Starts `name` and yields it when it answers; ends its whole process group afterwards, whatever happens.
+
+    `options` are Popen's: an environment, or what is to be done in the process before the program begins.
+    """
     with tempfile.TemporaryDirectory(prefix="prefork-bench-") as text:
         folder, port = pathlib.Path(text), free_port()
         log = folder / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(command(name, workers, port, folder), stdout=output, stderr=output,
-                                       start_new_session=True)
+                                       start_new_session=True, **options)
         running = Server(name, port, process, log)
         try:
             wait_until(lambda: answers(running), f"{name} answers", log)

@@ -143,6 +143,7 @@ package final class Supervisor {
         }
         returnSignals()
         endTrial()
+        if pid == 1 { InitDuties.endStrangers(except: knownChildren, within: configuration.settings.quickTimeout) }
         host.end()
         if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))

@@ -12,6 +12,7 @@ extension Supervisor {
         if case .stopping = report { scoreboard.serviceStops = true }
         log(report.line(limit: configuration.settings.restarts.limit))
         count(report)
+        endWaits(report)
         tellHooks(report)
         tellHost(report)
     }

@@ -51,7 +51,8 @@ private struct Server {
         #expect(try await printing.waitForExit() == 0)
         #expect(printing.output.contains("\nPREFORK_WORKERS=3\n\n"))
         #expect(printing.output.contains("\nPREFORK_DRAIN_TIMEOUT=5s\n"))
-        let refusing = try ChildProgram("hello-server", [], environment: ["PREFORK_DRAIN_TIMEOUT": "soon"])
+        let refusing = try ChildProgram(
+            "hello-server", ["--port", "0"], environment: ["PREFORK_DRAIN_TIMEOUT": "soon"])
         #expect(try await refusing.waitForExit() == 64)
         let misspelt = try ChildProgram(
             "hello-server", ["--port", "0", "--workers", "1"], environment: ["PREFORK_WORKRES": "3"])

@@ -1,0 +1,47 @@
+"""The storm: its parts in order, and the report."""
+
+import argparse
+import random
+import sys
+import time
+
+import storm_common
+import storm_own
+from storm_watch import table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="Scripts/storm")
+    parser.add_argument("--scale", type=float, default=1)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("parts", nargs="*")
+    options = parser.parse_args()
+    known = [*storm_common.PARTS, *storm_own.PARTS]
+    if options.list:
+        print("\n".join(known))
+        return
+    if unknown := set(options.parts) - set(known):
+        sys.exit(f"storm: no such part: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    print(f"scale {options.scale:g}, seed {options.seed}", flush=True)
+    reports = []
+    for part in options.parts or known:
+        # Each part by itself can be repeated with the same seed.
+        servers = ["prefork"] + (storm_common.PEERS if options.peers and part in storm_common.PARTS else [])
+        for name in servers:
+            dice = random.Random(f"{options.seed} {part}")
+            begin = time.monotonic()
+            if part in storm_common.PARTS:
+                report = storm_common.PARTS[part](name, options.scale, dice)
+            else:
+                report = storm_own.PARTS[part](options.scale, dice)
+            print(f"{' · '.join(cell for cell in report.cells() if cell)} ({time.monotonic() - begin:.0f} s)", flush=True)
+            reports.append(report)
+    print()
+    print(table(reports))
+    # Peers are compared, not judged.
+    sys.exit(0 if all(report.isGood for report in reports if report.server == "prefork") else 1)
+
+
+main()
