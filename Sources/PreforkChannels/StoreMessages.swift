@@ -1,7 +1,7 @@
 // The messages of a channel, as a sequence.
 
-import PreforkStore
 import PreforkEventLoop
+import PreforkStore
 import PreforkSystem
 import Synchronization
 

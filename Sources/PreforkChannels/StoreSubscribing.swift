@@ -1,7 +1,7 @@
 // Subscribing to a store's channels.
 
-public import PreforkStore
 import PreforkEventLoop
+public import PreforkStore
 import PreforkSystem
 
 extension SharedStore {

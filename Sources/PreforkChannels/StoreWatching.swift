@@ -1,7 +1,7 @@
 // Watching a key.
 
-public import PreforkStore
 import PreforkEventLoop
+public import PreforkStore
 
 /// The values of one key: an `AsyncSequence` that begins with the present one and goes on with each change; nil when the
 /// key is not there.

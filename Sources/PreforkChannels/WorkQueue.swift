@@ -1,7 +1,7 @@
 // One queue of messages for many workers.
 
-public import PreforkStore
 import PreforkEventLoop
+public import PreforkStore
 import PreforkSystem
 
 /// A queue of messages in shared memory: any process sends, any process receives, each message goes to one receiver.

@@ -1,7 +1,7 @@
 // Why an operation of a work queue failed.
 
-public import PreforkSystem
 import PreforkStore
+public import PreforkSystem
 
 /// An operation on a `WorkQueue` failed.
 public struct WorkQueueError: Error, Equatable, Sendable {

@@ -1,12 +1,13 @@
 // Shared memory that somebody has written over, and the pure parts.
 
 import Glibc
-@testable import PreforkChannels
 import PreforkEventLoop
 import PreforkStore
 import PreforkSystem
 import PreforkTestSupport
 import Testing
+
+@testable import PreforkChannels
 
 @Suite(.timeLimit(.minutes(2)))
 struct ChannelCorruptionTests {

@@ -1,11 +1,12 @@
 // Active and passive mode, closing, names.
 
-@testable import PreforkChannels
 import PreforkEventLoop
 import PreforkStore
 import PreforkTestSupport
 import Synchronization
 import Testing
+
+@testable import PreforkChannels
 
 struct HandlerError: Error {}
 

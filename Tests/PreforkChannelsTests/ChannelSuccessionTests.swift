@@ -1,10 +1,11 @@
 // A second process at an end, played by a second end over the same memory.
 
-@testable import PreforkChannels
 import PreforkStore
 import PreforkSystem
 import PreforkTestSupport
 import Testing
+
+@testable import PreforkChannels
 
 @Suite(.timeLimit(.minutes(2)))
 struct ChannelSuccessionTests {

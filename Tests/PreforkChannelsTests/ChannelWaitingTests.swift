@@ -1,10 +1,11 @@
 // Threads that wait at an end without a loop.
 
-@testable import PreforkChannels
 import PreforkStore
 import PreforkSystem
 import PreforkTestSupport
 import Testing
+
+@testable import PreforkChannels
 
 @Suite(.timeLimit(.minutes(2)))
 struct ChannelWaitingTests {

@@ -1,8 +1,8 @@
 // Listening, accepting, serving, draining.
 
 import Glibc
-import PreforkTestSupport
 import PreforkSystem
+import PreforkTestSupport
 import Testing
 
 @testable import PreforkEventLoop
