@@ -35,6 +35,7 @@ def counted(report: Report, name: str, **options):
                            and descriptors(session) <= before, "all is as before", running.log, 20)
             report.zombies = zombies_of(session)
             report.descriptors = max(0, descriptors(session) - before)
+            if report.descriptors: os.system(f"ls -l /proc/{session}/fd >&2")
             report.isGood &= is_whole(running, WORKERS) and report.zombies == 0 and report.descriptors == 0
             running.process.terminate()
             with contextlib.suppress(Exception):
