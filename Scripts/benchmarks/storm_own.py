@@ -125,8 +125,9 @@ def clock_jumps(scale: float, dice: random.Random) -> Report:
             file.seek(0)
             file.write(struct.pack("q", -31_536_000))
             # The log says what the program took the time to be.
-            kill(dice.choice(list(workers)))
-            time_to_recover(running, WORKERS, set())
+            victim = dice.choice(list(workers))
+            kill(victim)
+            report.recovery.append(time_to_recover(running, WORKERS, {victim}))
             years = {line[:4] for line in running.log.read_text().splitlines() if line[:2] == "20"}
             report.count(*clients.stop())
             survivors = workers & set(running.children)
