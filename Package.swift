@@ -100,7 +100,9 @@ let package = Package(
         .target(name: "Stepping", path: "Tests/Stepping"),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("control-fixture", path: "Tests/Fixtures/control-fixture", on: ["PreforkSupervisor", "PreforkSystem"]),
-        program("ops-fixture", path: "Tests/Fixtures/ops-fixture", on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
+        program(
+            "ops-fixture", path: "Tests/Fixtures/ops-fixture",
+            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program(
             "host-fixture", path: "Tests/Fixtures/host-fixture",
@@ -118,9 +120,11 @@ let package = Package(
         .executableTarget(
             name: "service-measurement", dependencies: ["PreforkServices"],
             path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
-        .target(name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         .target(
-            name: "PreforkBackendSuite", dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
+            name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
+        .target(
+            name: "PreforkBackendSuite",
+            dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
             path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "host-fixture"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
@@ -146,7 +150,10 @@ let package = Package(
             ]),
         tests(
             "PreforkSubprocessTests",
-            of: ["PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture", "run-command"]),
+            of: [
+                "PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture",
+                "run-command",
+            ]),
         tests(
             "PreforkTests",
             of: [

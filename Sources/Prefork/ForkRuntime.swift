@@ -16,8 +16,8 @@ import PreforkSystem
 /// ```
 ///
 /// Signals to the supervisor: SIGTERM and SIGQUIT stop gracefully, SIGINT quickly, a second SIGINT kills; SIGHUP is a
-/// rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR1 reopens the log, SIGUSR2 is an upgrade in place.
-/// Workers end with the supervisor, however it ends.
+/// rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR1 reopens the log, SIGUSR2 is an upgrade in
+/// place. Workers end with the supervisor, however it ends.
 public struct ForkRuntime: Sendable {
     /// When a worker counts as ready.
     public enum Readiness: Sendable {
@@ -86,8 +86,8 @@ public struct ForkRuntime: Sendable {
     }
 
     /// Forks the workers, supervises them, and returns when the last one has ended. A worker runs `body` and ends
-    /// with it: exit code 0 when it returns, 1 with a line on standard error when it throws; `ServiceError.exitCode` when
-    /// that is how a tree of services ended.
+    /// with it: exit code 0 when it returns, 1 with a line on standard error when it throws; `ServiceError.exitCode`
+    /// when that is how a tree of services ended.
     ///
     /// Must be called before anything in this process has started a thread; `async main` is fine before its first
     /// suspension.

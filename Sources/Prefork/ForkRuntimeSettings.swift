@@ -32,7 +32,8 @@ extension ForkRuntime {
         set { settings.quickTimeout = newValue }
     }
 
-    /// When the pool grows and shrinks by itself; it does not unless `ScalingPolicy.workers` says between which numbers.
+    /// When the pool grows and shrinks by itself; it does not unless `ScalingPolicy.workers` says between which
+    /// numbers.
     public var scaling: ScalingPolicy {
         get { settings.scaling }
         set { settings.scaling = newValue }

@@ -17,9 +17,9 @@ import PreforkSystem
 /// ```
 ///
 /// It belongs to the thread that has made it and starts none: everything happens in its calls. Those that wait
-/// (`start`, `run`, `terminate`, `terminateAll`, `joinAll`, `startAll(waitingForReadiness:)`) look after all targets meanwhile;
-/// between them the program calls `turn`. Beside a worker pool the pool's supervisor does. In a forked child, and on
-/// another thread, every operation throws `.wrongOwner`.
+/// (`start`, `run`, `terminate`, `terminateAll`, `joinAll`, `startAll(waitingForReadiness:)`) look after all targets
+/// meanwhile; between them the program calls `turn`. Beside a worker pool the pool's supervisor does. In a forked
+/// child, and on another thread, every operation throws `.wrongOwner`.
 ///
 /// Managed processes are forked as workers are: one thread, default signal actions, ended with their manager
 /// (PR_SET_PDEATHSIG), none of its descriptors but channels and listeners. They have no task ID, and may fork workers

@@ -43,7 +43,8 @@ extension ProcessManager {
         try add(name, carrying, options) { seat, channels in
             let main = LoopMain(
                 name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
-                drainTimeout: seat.grace, executor: .wholeProcess, orderedStop: { seat.isStopRequested ? .service : nil })
+                drainTimeout: seat.grace, executor: .wholeProcess,
+                orderedStop: { seat.isStopRequested ? .service : nil })
             main.run { loop in
                 channels.enterAndAttach()
                 let child = ManagedChild(ChildContext(seat: seat, channels: channels), loop: loop)

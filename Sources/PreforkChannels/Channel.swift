@@ -15,7 +15,8 @@ import Synchronization
 /// The process that makes a channel is at one end of it; any process that was forked later and uses it, directly or by
 /// `named(_:)`, is at the other. An end belongs to one living process at a time, which takes it with its first send or
 /// receive, and after its death or `close()` the next one does, as the next *generation*: rings, name and the messages
-/// on their way stay (see `ChannelOptions.undelivered`). Several tasks and threads of a process may use its end at once.
+/// on their way stay (see `ChannelOptions.undelivered`). Several tasks and threads of a process may use its end at
+/// once.
 ///
 /// Messages of one sender arrive in the order of its sends, each at most once: a message is taken before it is handed
 /// to the program, and one that was taken by a process that then died is gone. What a process had sent when it died is
@@ -41,7 +42,8 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
 
     /// Makes a channel. Before the fork, or the other process has no way to it.
     ///
-    /// - Throws: `ChannelError`: `.duplicateName`; `.badArgument`; `.system` when memory or descriptors are not to be had.
+    /// - Throws: `ChannelError`: `.duplicateName`; `.badArgument`; `.system` when memory or descriptors are not to be
+    ///   had.
     public convenience init(name: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {
         self.init(try ChannelCore(name: name, options: options, messageType: Message.self), isOpposite: false)
         try ChannelRegistry.add(core)
@@ -66,8 +68,8 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
     }
 
     /// Closes this end. The other end receives what was sent before, then `.closed`; what it sends from then on fails
-    /// with `.closed`. Here every operation fails with `.closed` from now on, also those that wait. A process that comes
-    /// to this end later opens it again. A second call has no effect.
+    /// with `.closed`. Here every operation fails with `.closed` from now on, also those that wait. A process that
+    /// comes to this end later opens it again. A second call has no effect.
     public func close() {
         end.close()
     }

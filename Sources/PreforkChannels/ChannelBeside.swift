@@ -99,8 +99,8 @@ extension ChannelEnd {
 
     /// The descriptors of packet `number`. Those with lower numbers are what killed senders have left: dropped.
     ///
-    /// - Parameter looksFirst: leaves a packet of another record where it is, for this process may die, too, before that
-    ///   record's turn.
+    /// - Parameter looksFirst: leaves a packet of another record where it is, for this process may die, too, before
+    ///   that record's turn.
     /// - Returns: nil when that packet is not there.
     private func packet(_ number: UInt64, from socket: Int32, looksFirst: Bool) throws(SystemError) -> [Int32]? {
         while true {
@@ -121,8 +121,8 @@ extension ChannelEnd {
 
     /// Throws away everything that waits in a lane, in the ring and beside it. Runs under the header's lock.
     ///
-    /// The packets first: when the ring is empty, the sender takes it that the socket is, too. Of the packets only those
-    /// of the records that are thrown away: the sender may be about to write the record of the next one.
+    /// The packets first: when the ring is empty, the sender takes it that the socket is, too. Of the packets only
+    /// those of the records that are thrown away: the sender may be about to write the record of the next one.
     func skipAll(_ consumer: inout ByteRingConsumer, _ lane: ChannelMemory.Lane) {
         var last: UInt64 = 0
         var look = consumer.look()

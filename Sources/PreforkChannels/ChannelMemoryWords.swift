@@ -72,7 +72,8 @@ extension ChannelMemory {
         case .take(let generation):
             prepare(generation)
             // It was the bit of one 64 lives ago.
-            word(4, of: side).pointee.bitwiseAnd(~ClosedGenerations.bit(of: generation), ordering: .acquiringAndReleasing)
+            word(4, of: side).pointee.bitwiseAnd(
+                ~ClosedGenerations.bit(of: generation), ordering: .acquiringAndReleasing)
             // One who dies between these is a dead owner of the old generation, which comes to the same.
             word(1, of: side).pointee.store(process.startTime, ordering: .releasing)
             word(0, of: side).pointee.store(UInt64(process.pid), ordering: .releasing)

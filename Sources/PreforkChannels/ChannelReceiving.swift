@@ -10,8 +10,9 @@ extension Channel {
     /// The death of the other end's process is thrown as `.peerDied`, once, after everything it had sent; the next call
     /// waits for its successor.
     ///
-    /// - Throws: `ChannelError`: `.closed`, `.peerDied`, `.modeConflict`, `.decode` (that message is gone), `.endInUse`,
-    ///   `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was cancelled while it waited.
+    /// - Throws: `ChannelError`: `.closed`, `.peerDied`, `.modeConflict`, `.decode` (that message is gone),
+    ///   `.endInUse`, `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was cancelled
+    ///   while it waited.
     @inlinable
     public func receive() async throws -> Message {
         if let message = try tryReceive() {

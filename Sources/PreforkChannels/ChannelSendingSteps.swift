@@ -24,7 +24,8 @@ extension ChannelEnd {
             return OutgoingRecord(header: header, bytes: Array(bytes), file: nil, descriptors: descriptors)
         }
         do throws(SystemError) {
-            return OutgoingRecord(header: header, bytes: [], file: try lane.pool.file(with: bytes), descriptors: descriptors)
+            return OutgoingRecord(
+                header: header, bytes: [], file: try lane.pool.file(with: bytes), descriptors: descriptors)
         } catch {
             throw ChannelError(.system(error), channel: memory.name)
         }

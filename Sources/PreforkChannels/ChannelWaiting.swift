@@ -40,7 +40,8 @@ extension ChannelEnd {
         }
     }
 
-    /// Blocks the calling thread, as `wait` suspends a task. One thread listens to the bell itself; others, to that one.
+    /// Blocks the calling thread, as `wait` suspends a task. One thread listens to the bell itself; others, to that
+    /// one.
     func waitBlocking(
         _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
         mustWait: () -> Bool
@@ -60,7 +61,8 @@ extension ChannelEnd {
     /// Besides the bell a leader hears those of this process, as a follower does: who makes room for a sender behind it
     /// rings no bell.
     private func lead(
-        _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?, _ mustWait: () -> Bool
+        _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
+        _ mustWait: () -> Bool
     ) throws(SystemError) -> Bool {
         defer { waiters.stopLeading() }
         let parking = try waiters.leaderParking()
@@ -86,7 +88,8 @@ extension ChannelEnd {
     }
 
     private func follow(
-        _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?, _ mustWait: () -> Bool
+        _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
+        _ mustWait: () -> Bool
     ) throws(SystemError) -> Bool {
         let parking = try ThreadParking()
         let ticket = waiters.newTicket()

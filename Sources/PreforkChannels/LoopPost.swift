@@ -117,8 +117,8 @@ final class LoopPost: @unchecked Sendable {
         loop?.execute { self.bellRang() }
     }
 
-    /// Nobody uses the end any more. Its memory stays until nothing watches the bell: other processes have it open, too,
-    /// so that closing it does not take it out of this epoll (epoll(7), question 6).
+    /// Nobody uses the end any more. Its memory stays until nothing watches the bell: other processes have it open,
+    /// too, so that closing it does not take it out of this epoll (epoll(7), question 6).
     func remove() {
         loop?.execute {
             self.isRemoved = true

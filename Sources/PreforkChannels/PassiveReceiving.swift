@@ -19,8 +19,8 @@ extension Channel {
     ///
     /// - Parameters:
     ///   - filter: accepts all by default.
-    ///   - body: may send, but must not make a `call` to an end whose handler does the same at the same time: each would
-    ///     wait for the other until its time is over.
+    ///   - body: may send, but must not make a `call` to an end whose handler does the same at the same time: each
+    ///     would wait for the other until its time is over.
     /// - Throws: `.modeConflict` when this end has received actively; `.endInUse`; `.closed`; `.busy`; `.system`.
     @discardableResult
     public func onReceive(

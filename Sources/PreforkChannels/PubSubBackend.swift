@@ -5,8 +5,8 @@ public import PreforkStore
 /// What a subscriber is given.
 public enum PublishedEvent: Hashable, Sendable {
     case message(StoredValue)
-    /// So many messages of this channel were overwritten before this subscriber came to read them; nil where the backend
-    /// cannot count them (a server's connection was lost and made again).
+    /// So many messages of this channel were overwritten before this subscriber came to read them; nil where the
+    /// backend cannot count them (a server's connection was lost and made again).
     case lagged(Int?)
 }
 

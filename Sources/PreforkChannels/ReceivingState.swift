@@ -66,7 +66,8 @@ struct ReceivingState: Sendable {
             // A picture: closed, or come anew, after the look at the ring means that the ring must be looked at again.
             let closed = memory.closedGeneration(of: peer)
             if case .record(let header) = consumer.look() { return next(header, memory, from: peer) }
-            if case .died(let generation) = history.advance(to: generation, closed: memory.closedGenerations(of: peer)) {
+            if case .died(let generation) = history.advance(to: generation, closed: memory.closedGenerations(of: peer))
+            {
                 return .died(generation)
             }
             if closed != 0, closed == generation { return .closed }
@@ -90,7 +91,8 @@ struct ReceivingState: Sendable {
         switch header.type {
         case .message: return .record(header)
         case .call:
-            let isStale = header.generation != memory.generation(of: peer) || Int64(bitPattern: consumer.head &- start) < 0
+            let isStale =
+                header.generation != memory.generation(of: peer) || Int64(bitPattern: consumer.head &- start) < 0
             return isStale ? .stale(header) : .record(header)
         case .reply, .failure: return .corrupt("a reply among messages")
         }

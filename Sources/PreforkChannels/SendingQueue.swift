@@ -17,7 +17,8 @@ extension SendingLane {
         }
     }
 
-    /// Whether the one with that ticket is to wait. Sets the flag that makes the other end ring when it takes something.
+    /// Whether the one with that ticket is to wait. Sets the flag that makes the other end ring when it takes
+    /// something.
     func mustWait(_ record: OutgoingRecord, ticket: UInt64) -> Bool {
         let isFirst = state.withLock { $0.queue.first == ticket }
         guard isFirst else { return true }

@@ -29,7 +29,9 @@ extension SharedStore: StoreBackend {
         try delete(key)
     }
 
-    public func compareAndSet(_ key: String, expecting expected: StoredValue?, to new: StoredValue?) async throws -> Bool {
+    public func compareAndSet(_ key: String, expecting expected: StoredValue?, to new: StoredValue?) async throws
+        -> Bool
+    {
         try compareAndSet(key, expectingStored: expected, to: new, expires: nil)
     }
 

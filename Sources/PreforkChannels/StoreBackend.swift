@@ -43,7 +43,8 @@ public protocol StoreBackend: Sendable {
 
     /// - Parameter expires: how long it lives; nil for ever.
     /// - Returns: whether it was stored, which `condition` may forbid.
-    func store(_ key: String, _ value: StoredValue, expires: Duration?, if condition: StoreCondition) async throws -> Bool
+    func store(_ key: String, _ value: StoredValue, expires: Duration?, if condition: StoreCondition) async throws
+        -> Bool
 
     /// - Returns: whether it was there.
     func remove(_ key: String) async throws -> Bool
@@ -54,7 +55,8 @@ public protocol StoreBackend: Sendable {
     /// - Throws: `StoreError` `.mismatch` or `.overflow`; the value is then as it was.
     func increment(_ key: String, by amount: Int64) async throws -> Int64
 
-    /// Replaces the value if it is `expected` (nil: if the key is not there) by `new` (nil: removes it). Its expiry goes.
+    /// Replaces the value if it is `expected` (nil: if the key is not there) by `new` (nil: removes it). Its expiry
+    /// goes.
     func compareAndSet(_ key: String, expecting expected: StoredValue?, to new: StoredValue?) async throws -> Bool
 
     /// - Returns: false when a requirement did not hold; nothing has changed then.

@@ -57,7 +57,9 @@ final class StoreListener: @unchecked Sendable {
     ///   - bit: what is waited for.
     ///   - limit: at most so long; nil without end.
     ///   - hasNews: asked after the wish to be woken was noted, so that nothing is missed.
-    func sleep(for bit: UInt64, atMost limit: Duration?, in slot: WaitSlot, unless hasNews: () -> Bool) async -> WaitOutcome {
+    func sleep(for bit: UInt64, atMost limit: Duration?, in slot: WaitSlot, unless hasNews: () -> Bool) async
+        -> WaitOutcome
+    {
         table.prepareToSleep(bit)
         if hasNews() { return .ready }
         let timer = limit.map { limit in loop.call(after: limit) { slot.resume(.ready) } }

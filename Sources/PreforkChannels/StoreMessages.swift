@@ -16,8 +16,8 @@ extension StoreMessage: Equatable where Value: Equatable {}
 
 /// Where a subscription begins.
 public enum SubscriptionStart: Hashable, Sendable {
-    /// In a worker, for its first subscription to the channel: after the last message that the worker of the same task ID
-    /// before it was given; the first such worker begins now. Otherwise: now.
+    /// In a worker, for its first subscription to the channel: after the last message that the worker of the same task
+    /// ID before it was given; the first such worker begins now. Otherwise: now.
     case automatic
     /// With what is published after the subscription was made.
     case now
@@ -28,9 +28,9 @@ public enum SubscriptionStart: Hashable, Sendable {
 
 /// A subscription to a channel: an `AsyncSequence` of messages in the order in which they were published.
 ///
-/// Every message that is published after the subscription was made is delivered, or counted in a `.lagged`: a subscriber
-/// that is slower than its publishers loses the oldest messages, as many as the store's publish log is too small for.
-/// Nobody waits for it. A message published by this process is delivered, too.
+/// Every message that is published after the subscription was made is delivered, or counted in a `.lagged`: a
+/// subscriber that is slower than its publishers loses the oldest messages, as many as the store's publish log is too
+/// small for. Nobody waits for it. A message published by this process is delivered, too.
 public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Sendable {
     public typealias Element = StoreMessage<Value>
     private let source: StoreSource<Element>
@@ -69,8 +69,8 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
     public struct Iterator: AsyncIteratorProtocol {
         let messages: StoreMessages
 
-        /// - Throws: `CancellationError`; `ValueMismatch` or the codec's error for a message of another type, after which
-        ///   the sequence goes on.
+        /// - Throws: `CancellationError`; `ValueMismatch` or the codec's error for a message of another type, after
+        ///   which the sequence goes on.
         public mutating func next() async throws -> StoreMessage<Value>? {
             try await messages.source.next()
         }
@@ -95,8 +95,8 @@ private enum SubscriptionNames {
         }
     }
 
-    /// Whether this process has not subscribed to the channel before: its later subscriptions are of the moment, one for
-    /// a request perhaps, and no successor goes on with them.
+    /// Whether this process has not subscribed to the channel before: its later subscriptions are of the moment, one
+    /// for a request perhaps, and no successor goes on with them.
     private static func isFirst(of channel: String) -> Bool {
         seen.withLock { seen in
             if seen.process != ForkCount.current { seen = (ForkCount.current, []) }

@@ -40,7 +40,8 @@ extension SharedStore {
                 } catch is CancellationError {
                     return
                 } catch {
-                    _ = writeToStandardErrorWithoutBlocking("prefork: a message of channel \(channel) was skipped: \(error)\n")
+                    _ = writeToStandardErrorWithoutBlocking(
+                        "prefork: a message of channel \(channel) was skipped: \(error)\n")
                 }
             }
         }
@@ -58,8 +59,8 @@ public final class StoreSubscription: Sendable {
         self.end = end
     }
 
-    /// Called on the subscription's event loop, no call begins from now on; called elsewhere, one that is about to begin
-    /// still does. A call that is being made is cancelled. A second `unsubscribe` has no effect.
+    /// Called on the subscription's event loop, no call begins from now on; called elsewhere, one that is about to
+    /// begin still does. A call that is being made is cancelled. A second `unsubscribe` has no effect.
     public func unsubscribe() {
         task.cancel()
         end()

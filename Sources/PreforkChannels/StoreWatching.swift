@@ -3,11 +3,12 @@
 import PreforkEventLoop
 public import PreforkStore
 
-/// The values of one key: an `AsyncSequence` that begins with the present one and goes on with each change; nil when the
-/// key is not there.
+/// The values of one key: an `AsyncSequence` that begins with the present one and goes on with each change; nil when
+/// the key is not there.
 ///
 /// The latest value is what counts: of several changes that come faster than they are read, only the last is seen, but
-/// that one always, also when the process that made it was killed right afterwards. An expiry is seen when its time comes.
+/// that one always, also when the process that made it was killed right afterwards. An expiry is seen when its time
+/// comes.
 public final class StoreValues<Value: Codable & Sendable>: AsyncSequence, Sendable {
     public typealias Element = Value?
     private let source: StoreSource<Value?>

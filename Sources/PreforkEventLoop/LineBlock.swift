@@ -39,8 +39,8 @@ final class LineBlock {
         return bytes[line]
     }
 
-    /// Where the next line is, without its end; nil when the block is used up, or its next line is too long, or the task
-    /// is cancelled: `refill` tells which.
+    /// Where the next line is, without its end; nil when the block is used up, or its next line is too long, or the
+    /// task is cancelled: `refill` tells which.
     @inline(__always)
     private func nextLine(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
         let start = position

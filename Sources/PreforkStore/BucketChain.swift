@@ -114,6 +114,7 @@ extension StoreTable {
     @inline(__always)
     func number(ofSlot slot: Int, _ stripe: Int) -> Int {
         let distance = slot &- bucket(stripe, 0)
-        return distance / StoreLayout.bucketBytes &* StoreLayout.slotsPerBucket &+ distance % StoreLayout.bucketBytes / 8
+        return distance / StoreLayout.bucketBytes &* StoreLayout.slotsPerBucket &+ distance % StoreLayout.bucketBytes
+            / 8
     }
 }

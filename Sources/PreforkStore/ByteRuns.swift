@@ -1,7 +1,7 @@
 // Comparing and copying short runs of bytes without a call.
 //
-// What most keys and values are is inlined; what is longer or very short is a call, so that the functions which use this
-// stay small enough for the processor to look ahead, and for the compiler to inline.
+// What most keys and values are is inlined; what is longer or very short is a call, so that the functions which use
+// this stay small enough for the processor to look ahead, and for the compiler to inline.
 
 /// Whether two equally long runs of bytes are the same. By words, the last of which overlaps the one before.
 @inline(__always)

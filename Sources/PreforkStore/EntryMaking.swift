@@ -83,7 +83,9 @@ extension StoreTable {
 
     private func freeSlabs(of view: EntryView, _ shape: EntryShape, _ stripe: Int) {
         for index in 0..<shape.slabs {
-            guard let slab = view.slab(index, shape, self), use(ofSlab: slab, by: stripe) == Self.wholeSlab else { continue }
+            guard let slab = view.slab(index, shape, self), use(ofSlab: slab, by: stripe) == Self.wholeSlab else {
+                continue
+            }
             releaseSlab(slab)
         }
     }

@@ -1,7 +1,8 @@
 // An entry's block as it lies in memory, which may change while it is read.
 
-/// A look at a block. Everything read through it counts only after the reference was found unchanged; until then lengths
-/// can be anything, and no read leaves the mapping. Two words, because it is made for every entry that is looked at.
+/// A look at a block. Everything read through it counts only after the reference was found unchanged; until then
+/// lengths can be anything, and no read leaves the mapping. Two words, because it is made for every entry that is
+/// looked at.
 struct EntryView {
     let bytes: UnsafeMutableRawPointer
     private let lengths: UInt64

@@ -21,7 +21,8 @@ struct KeyHash {
 
     @inline(__always)
     private init(_ low: UInt64, _ high: UInt64, seed: UInt64, _ count: Int, _ secrets: Secrets) {
-        bits = Self.mix(secrets.c ^ UInt64(truncatingIfNeeded: count), Self.mix(low ^ secrets.b, high ^ seed) ^ secrets.d)
+        bits = Self.mix(
+            secrets.c ^ UInt64(truncatingIfNeeded: count), Self.mix(low ^ secrets.b, high ^ seed) ^ secrets.d)
     }
 
     /// Seldom: a call, which keeps the operations that begin with a hash short.

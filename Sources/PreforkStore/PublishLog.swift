@@ -12,7 +12,9 @@ extension StoreTable {
     var logWords: SharedWords { SharedWords(base: memory.base + layout.logOffset) }
     var ringBytes: Int { PublishLogLayout.ringBytes(layout.capacity.publishLog) }
     /// No message may push out more than a part of the ring.
-    package var messageLimit: Int { max(0, ringBytes / 4 - PublishLogLayout.messageHeader - EntryShape.maximumKeyBytes) }
+    package var messageLimit: Int {
+        max(0, ringBytes / 4 - PublishLogLayout.messageHeader - EntryShape.maximumKeyBytes)
+    }
 
     package func publish(
         _ channel: UnsafeRawBufferPointer, _ kind: ValueKind, _ value: UnsafeRawBufferPointer

@@ -33,8 +33,8 @@ extension StoreTable {
     /// Puts a value in the place of a plain one, in a block of the same slab.
     ///
     /// All that can be looked up is looked up before the lock is taken, as a reader does: what follows the lock has to
-    /// wait for it, what precedes it does not. If the reference is the same under the lock, so is all that was seen, and
-    /// the slab is the stripe's. As many of its blocks are used before as afterwards, so that no list changes.
+    /// wait for it, what precedes it does not. If the reference is the same under the lock, so is all that was seen,
+    /// and the slab is the stripe's. As many of its blocks are used before as afterwards, so that no list changes.
     ///
     /// - Parameter write: writes the value, knowing the entry that it replaces; false leaves everything as it was.
     @inline(__always)

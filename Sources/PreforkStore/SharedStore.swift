@@ -11,13 +11,13 @@ import PreforkSystem
 /// let hits = try store.increment("hits")
 /// ```
 ///
-/// Made before the fork, it is the same store in the supervisor and in every worker, also in those that are forked later;
-/// a program that was started by exec opens it by `init(adopting:)`. It lives as long as a process has it.
+/// Made before the fork, it is the same store in the supervisor and in every worker, also in those that are forked
+/// later; a program that was started by exec opens it by `init(adopting:)`. It lives as long as a process has it.
 ///
 /// - Reading takes no lock and waits for nobody: some ten nanoseconds, on every processor at once.
-/// - Writing takes the lock of one of up to 64 stripes. A process that is killed at any instruction leaves the old value
-///   or the new one and a lock that the next writer puts in order (`stats.recoveries`); a process that is *stopped* while
-///   it has a lock makes writers of that stripe wait until `lockTimeout`, then throw `.busy`.
+/// - Writing takes the lock of one of up to 64 stripes. A process that is killed at any instruction leaves the old
+///   value or the new one and a lock that the next writer puts in order (`stats.recoveries`); a process that is
+///   *stopped* while it has a lock makes writers of that stripe wait until `lockTimeout`, then throw `.busy`.
 /// - Values are copies: what `get` has returned changes no more.
 /// - Every operation may be called from any thread. None suspends; an operation is over in less than a microsecond
 ///   unless it waits for a lock. In the supervisor they may be called from hooks.

@@ -14,7 +14,8 @@ extension SharedStore {
         return value
     }
 
-    /// Calls `body` once with a whole copy of a value, valid during the call; returns its kind, nil when it is not there.
+    /// Calls `body` once with a whole copy of a value, valid during the call; returns its kind, nil when it is not
+    /// there.
     ///
     /// The part of `get` that is the same for all types: what a program compiles for its own types stays small.
     @usableFromInline

@@ -5,7 +5,8 @@ extension SharedStore {
     ///
     /// - Parameter expires: how long it lives, above zero; nil for ever. Counted on the monotonic clock, to the
     ///   nanosecond; memory is given back when room is needed or by `removeExpired`.
-    /// - Throws: `.full`, `.fullOfEntries`, `.valueTooLarge`, `.badKey`, `.badArgument`, `.busy`. The key is then as it was.
+    /// - Throws: `.full`, `.fullOfEntries`, `.valueTooLarge`, `.badKey`, `.badArgument`, `.busy`. The key is then as it
+    ///   was.
     @inlinable
     public func set<Value: SharedValue>(
         _ key: String, _ value: Value, expires: Duration? = nil

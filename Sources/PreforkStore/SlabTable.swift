@@ -17,7 +17,9 @@ extension StoreTable {
     static let wholeSlab = 0xFF
 
     @inline(__always)
-    func ownerWord(_ stripe: Int, _ use: Int) -> UInt64 { UInt64(truncatingIfNeeded: stripe &+ 1) | UInt64(truncatingIfNeeded: use) << 16 }
+    func ownerWord(_ stripe: Int, _ use: Int) -> UInt64 {
+        UInt64(truncatingIfNeeded: stripe &+ 1) | UInt64(truncatingIfNeeded: use) << 16
+    }
 
     /// What a slab of this stripe is used for; nil when it is not the stripe's.
     @inline(__always)

@@ -14,7 +14,8 @@ public struct StoreError: Error, Equatable, Sendable {
         case valueTooLarge(bytes: Int, limit: Int)
         /// As many entries as the store was made for.
         case fullOfEntries(limit: Int)
-        /// No room for so many bytes more: `free` are left of the store's capacity, of which a value needs whole blocks.
+        /// No room for so many bytes more: `free` are left of the store's capacity, of which a value needs whole
+        /// blocks.
         case full(needed: Int, free: Int)
         /// The key's value is of another type than the operation needs.
         case mismatch(ValueMismatch)

@@ -105,8 +105,8 @@ extension StoreTable {
         return isStill(seen, reference, slot) ? nil : Place(slot: slot, seen: seen, reference: reference)
     }
 
-    /// In the buckets behind the home bucket. A chain can be as long as the stripe has overflow buckets; a longer one is
-    /// damaged.
+    /// In the buckets behind the home bucket. A chain can be as long as the stripe has overflow buckets; a longer one
+    /// is damaged.
     private func findInOverflow(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ stripe: Int) -> Place? {
         var bucket = homeBucket(hash)
         for _ in 0..<layout.overflowBuckets {
@@ -126,8 +126,8 @@ extension StoreTable {
         return now == seen.bits || (seen.isPending && now == reference.bits)
     }
 
-    /// A value that is replaced faster than it can be copied: after a while the reader waits its turn among the writers,
-    /// a moment at a time. A writer that is stopped does not get in its way: then nothing changes.
+    /// A value that is replaced faster than it can be copied: after a while the reader waits its turn among the
+    /// writers, a moment at a time. A writer that is stopped does not get in its way: then nothing changes.
     private func pauseReading(_ attempt: inout Int, _ stripe: Int) {
         attempt += 1
         if attempt % 64 == 0, (try? lock(stripe, timeout: 1_000_000)) != nil { unlock(stripe) }

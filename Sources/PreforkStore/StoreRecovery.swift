@@ -5,8 +5,8 @@
 extension StoreTable {
     /// The caller holds the stripe's lock and has found its mark `needsRecovery`, which the last line takes away.
     ///
-    /// - Throws: `.busy` when the stripe had decided a step that another one took part in, and that one's lock is not to
-    ///   be had: the decision must stand until it has been heard.
+    /// - Throws: `.busy` when the stripe had decided a step that another one took part in, and that one's lock is not
+    ///   to be had: the decision must stand until it has been heard.
     func recover(_ stripe: Int) throws(StoreError) {
         try recoverParticipants(of: stripe)
         recoverStep(stripe)
@@ -107,7 +107,9 @@ extension StoreTable {
         let bit: UInt64 = 1 << UInt64(offset / units)
         guard Self.allBlocks(shape.blockClass) & bit != 0, memory[record] & bit == 0 else { return false }
         for index in 0..<shape.slabs {
-            guard let part = view.slab(index, shape, self), use(ofSlab: part, by: stripe) == Self.wholeSlab else { return false }
+            guard let part = view.slab(index, shape, self), use(ofSlab: part, by: stripe) == Self.wholeSlab else {
+                return false
+            }
         }
         memory[record] = memory[record] | bit
         for index in 0..<shape.slabs { view.slab(index, shape, self).map { memory[slabRecord($0) + 8] = 1 } }

@@ -23,7 +23,8 @@ extension StoreTable {
         }
     }
 
-    private func collect(_ stripe: Int, _ prefix: [UInt8], _ wantsValues: Bool) -> [(key: [UInt8], value: StoredValue)]? {
+    private func collect(_ stripe: Int, _ prefix: [UInt8], _ wantsValues: Bool) -> [(key: [UInt8], value: StoredValue)]?
+    {
         let count = slotsPerStripe
         let seen = [UInt64](unsafeUninitializedCapacity: count) { words, initialized in
             for number in 0..<count { words[number] = memory.acquire(slot(number, stripe)) }

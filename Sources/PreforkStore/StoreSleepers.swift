@@ -3,8 +3,8 @@
 import PreforkSystem
 import Synchronization
 
-/// Watchers of keys and subscribers of channels wait for one eventfd that all processes share. Each says by a bit of the
-/// word `sleepers` what it waits for; who changes something that has that bit set clears the word and writes to the
+/// Watchers of keys and subscribers of channels wait for one eventfd that all processes share. Each says by a bit of
+/// the word `sleepers` what it waits for; who changes something that has that bit set clears the word and writes to the
 /// eventfd once, which wakes everybody, and those who were not meant go back to sleep.
 ///
 /// There is no table of subscribers: nobody has to be registered, and one that was killed leaves a bit, which costs the

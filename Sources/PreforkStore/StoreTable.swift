@@ -7,8 +7,8 @@ import Synchronization
 ///
 /// Reading takes no lock (`StoreReading`). Writing takes the robust lock of the key's stripe, writes a new block, and
 /// publishes it by one store of a reference (`StoreWriting`); a process that is killed before that store has changed
-/// nothing, and after it everything. What else there is (free blocks, counts) can be computed from the references, which
-/// is what the next one to take a dead owner's lock does (`StoreRecovery`).
+/// nothing, and after it everything. What else there is (free blocks, counts) can be computed from the references,
+/// which is what the next one to take a dead owner's lock does (`StoreRecovery`).
 ///
 /// LMDB's rule (copy on write, one commit) on a hash table; see SIEVE and Redis for the eviction's ideas.
 package final class StoreTable: Sendable {

@@ -53,7 +53,9 @@ extension StoreTable {
     ) -> [String] {
         var found: [String] = []
         func compare(_ name: String, _ offset: Int, _ expected: Int) {
-            if memory[offset] != UInt64(expected) { found.append("stripe \(stripe): \(name) \(memory[offset]), not \(expected)") }
+            if memory[offset] != UInt64(expected) {
+                found.append("stripe \(stripe): \(name) \(memory[offset]), not \(expected)")
+            }
         }
         compare("entries", entryCountWord(stripe), growth.entries)
         compare("units", unitCountWord(stripe), growth.units)
@@ -64,7 +66,9 @@ extension StoreTable {
                 continue
             }
             let bits = use == Self.wholeSlab ? (used[slab] ?? 0) : memory[slabRecord(slab) + 8]
-            if bits != used[slab] ?? 0 { found.append("slab \(slab) of stripe \(stripe): \(bits), not \(used[slab] ?? 0)") }
+            if bits != used[slab] ?? 0 {
+                found.append("slab \(slab) of stripe \(stripe): \(bits), not \(used[slab] ?? 0)")
+            }
             if use == Self.wholeSlab, used[slab] == nil { found.append("slab \(slab) of stripe \(stripe) is lost") }
         }
         return found

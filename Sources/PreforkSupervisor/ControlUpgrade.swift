@@ -12,7 +12,9 @@ extension ControlClient {
     /// - Returns: what has been reached, for people.
     /// - Throws: `ControlClientError.refused` with the reason when the old program goes on; `SystemError` when no
     ///   supervisor answers.
-    package static func upgrade(_ socket: String, to path: String?, within limit: Duration = .seconds(600)) throws -> String {
+    package static func upgrade(_ socket: String, to path: String?, within limit: Duration = .seconds(600)) throws
+        -> String
+    {
         let end = MonotonicInstant.now + limit
         let client = try ControlClient(socket)
         let before = try client.ask(.order("status"), until: end)["status"] ?? .null
@@ -41,9 +43,10 @@ extension ControlClient {
         }
         if status["reload"]?["state"] == .string("running") || status["phase"] != .string("running") { return nil }
         let generation = status["generation"]?.integer ?? 0
-        // The new program's workers are the next generation, rolled in. When they fail the old program comes back: without
-        // a reload of its own if all of its workers still serve, else with one more generation.
-        guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] == .string("done") else {
+        // The new program's workers are the next generation, rolled in. When they fail the old program comes back:
+        // without a reload of its own if all of its workers still serve, else with one more generation.
+        guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] == .string("done")
+        else {
             let reason = status["reload"]?["reason"]?.string ?? "the new program's workers did not come up; see the log"
             throw ControlClientError.refused("upgrade rolled back: \(reason)")
         }

@@ -44,8 +44,8 @@ package struct InitDuties: Sendable {
 
     /// At the end of PID 1, when the last worker is gone: asks what is left of the container to end, and collects it.
     ///
-    /// What outlasts the limit is killed by the kernel when this process exits (pid_namespaces(7)). Also those are asked
-    /// that come to this process while it waits, by the end of their parents.
+    /// What outlasts the limit is killed by the kernel when this process exits (pid_namespaces(7)). Also those are
+    /// asked that come to this process while it waits, by the end of their parents.
     package static func endStrangers(except known: Set<Int32>, within limit: Duration) {
         let end = MonotonicInstant.now + limit
         var asked: Set<Int32> = []

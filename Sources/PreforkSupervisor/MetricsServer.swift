@@ -4,10 +4,10 @@ package import PreforkSystem
 
 /// Serves HTTP within the supervisor's loop, read-only.
 ///
-/// `GET /metrics`, as any of these also by HEAD, is Prometheus text; `/healthz` is 200 while the supervisor's loop lives; `/readyz` is 200 while
-/// enough workers are ready, else 503; `/` is a status page that asks for `/status.json` every second. The bounds and the
-/// duties of the caller are those of `ControlServer`. It has no access control of its own: bind it to an address that
-/// only monitors reach, and before privileges are dropped if its port is below 1024.
+/// `GET /metrics`, as any of these also by HEAD, is Prometheus text; `/healthz` is 200 while the supervisor's loop
+/// lives; `/readyz` is 200 while enough workers are ready, else 503; `/` is a status page that asks for `/status.json`
+/// every second. The bounds and the duties of the caller are those of `ControlServer`. It has no access control of its
+/// own: bind it to an address that only monitors reach, and before privileges are dropped if its port is below 1024.
 package final class MetricsServer {
     private let sockets: ControlSockets
     private let usage: ControlUsage

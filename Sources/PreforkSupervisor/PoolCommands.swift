@@ -23,11 +23,14 @@ extension Pool {
         case .reload:
             let isSecond = reload != nil
             beginReload(now, &actions)
-            return .done(isSecond ? "another reload follows the present one" : "reload to generation \(generation) began")
+            return .done(
+                isSecond ? "another reload follows the present one" : "reload to generation \(generation) began")
         case .scale(let change):
             return scale(change, now, &actions)
         case .restart(let slot), .kill(let slot), .drain(let slot):
-            guard slots.indices.contains(slot), !slots[slot].isRetired else { return .failed("there is no worker \(slot)") }
+            guard slots.indices.contains(slot), !slots[slot].isRetired else {
+                return .failed("there is no worker \(slot)")
+            }
             guard let worker = slots[slot].worker else { return .failed("worker \(slot) is not running") }
             return perform(command, on: slot, worker, now, &actions)
         case .stop, .upgrade, .reopenLogs:

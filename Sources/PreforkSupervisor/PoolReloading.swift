@@ -71,13 +71,17 @@ extension Pool {
         guard phase == .running, var current = reload else { return }
         current.active.removeAll { index in
             // A slot that the pool has lost meanwhile keeps nobody waiting.
-            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else { return true }
+            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else {
+                return true
+            }
             guard slots[index].isReady, slots[index].worker?.generation == current.generation else { return false }
             current.replaced += 1
             return true
         }
         // Killed at once, they would take requests with them: what is in hand, or is being sent on a kept connection.
-        if current.replaced == 0, current.active.isEmpty, slots.contains(where: { $0.leaving.contains(where: \.isTooOld) }) {
+        if current.replaced == 0, current.active.isEmpty,
+            slots.contains(where: { $0.leaving.contains(where: \.isTooOld) })
+        {
             reload = current
             return
         }
@@ -85,7 +89,9 @@ extension Pool {
         var begun = false
         while current.active.count < width, !current.waiting.isEmpty {
             let index = current.waiting.removeFirst()
-            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else { continue }
+            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else {
+                continue
+            }
             current.active.append(index)
             renew(index, current.generation, now, &actions)
             begun = true

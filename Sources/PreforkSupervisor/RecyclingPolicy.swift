@@ -58,7 +58,8 @@ extension Pool {
         slots.count { if case .recycling = $0.replacement?.cause { true } else { false } }
     }
 
-    /// Begins with as many as may go now, those with the lowest task IDs first. Not during a reload, which replaces all.
+    /// Begins with as many as may go now, those with the lowest task IDs first. Not during a reload, which replaces
+    /// all.
     mutating func startRecycling(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard !settings.recycling.isOff, phase == .running, reload == nil else { return }
         var begun = false

@@ -23,7 +23,8 @@ extension PoolReport {
         case .reloadAborted(let generation, let replaced, let total, let reason):
             LogLine(
                 .error,
-                "reload to generation \(generation) aborted, \(total - replaced) of \(total) old workers stay: \(reason)")
+                "reload to generation \(generation) aborted, \(total - replaced) of \(total) old workers stay: \(reason)"
+            )
         default:
             LogLine(.info, "\(self)")
         }

@@ -40,7 +40,8 @@ package struct SourceWatch {
                 say("changed: \(changed.min() ?? "")\(changed.count > 1 ? " and \(changed.count - 1) more" : "")")
                 changed = []
                 let mask = SignalMask.block(SignalSet(Self.endings))
-                let succeeded = Self.tell(say) { try runBuild(tree, signals.descriptor.number, &plan, &changed, say) } ?? false
+                let succeeded =
+                    Self.tell(say) { try runBuild(tree, signals.descriptor.number, &plan, &changed, say) } ?? false
                 SignalMask.restore(mask)
                 switch plan.endBuild(succeeded: succeeded) {
                 case .upgrade: upgrade(socket, say)

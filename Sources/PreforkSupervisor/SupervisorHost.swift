@@ -26,7 +26,8 @@ final class SupervisorHost {
             control = try settings.controlSocket.map { path throws(SystemError) in try ControlServer.bind(path) }
             metrics = try settings.metrics.map { endpoint throws(SystemError) in try Listener(endpoint) }
             environment = ServiceEnvironment.take(keeping: settings.keepsServiceVariables)
-            notifier = try environment.notifySocket.map { name throws(SystemError) in try ServiceNotifier(socket: name) }
+            notifier = try environment.notifySocket.map { name throws(SystemError) in try ServiceNotifier(socket: name)
+            }
         } catch {
             throw SupervisorError(.host("\(error)"))
         }

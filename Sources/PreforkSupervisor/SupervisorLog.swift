@@ -53,7 +53,8 @@ extension PoolReport {
         case .ready(let taskID, let pid, let generation, let after):
             LogLine(
                 .info,
-                "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)")
+                "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)"
+            )
         case .allReady(let workers):
             LogLine(.info, workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
         case .exited(let report):

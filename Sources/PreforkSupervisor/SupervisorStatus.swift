@@ -13,8 +13,10 @@ extension Supervisor {
             }
         return PoolStatus(
             supervisor: pid, uptime: now - started, phase: phase, generation: pool.generation, target: pool.target,
-            range: configuration.settings.scaling.workers, restarts: pool.restarts, restartLimit: configuration.settings.restarts.limit,
-            reload: (pool.reload ?? pool.lastReload)?.status(at: now), workers: pool.slots.flatMap { rows(of: $0, now) })
+            range: configuration.settings.scaling.workers, restarts: pool.restarts,
+            restartLimit: configuration.settings.restarts.limit,
+            reload: (pool.reload ?? pool.lastReload)?.status(at: now), workers: pool.slots.flatMap { rows(of: $0, now) }
+        )
     }
 
     private func rows(of slot: Slot, _ now: MonotonicInstant) -> [WorkerStatus] {

@@ -25,8 +25,10 @@ public enum WorkerCount: Hashable, Sendable {
             switch workerOverride(CurrentProcess.environment("PREFORK_WORKERS")) {
             case .absent: return cpuCount()
             case .valid(let count) where range.contains(count): return count
-            case .valid(let count): throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(count) is not within \(range)"))
-            case .invalid(let text): throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(text) is not within \(range)"))
+            case .valid(let count):
+                throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(count) is not within \(range)"))
+            case .invalid(let text):
+                throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(text) is not within \(range)"))
             }
         }
     }

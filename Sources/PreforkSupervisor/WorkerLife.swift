@@ -58,7 +58,8 @@ extension Pool {
 
     var nextLifetimeEnd: MonotonicInstant? {
         guard !settings.recycling.isOff, recyclingInHand < settings.recycling.atOnce, reload == nil else { return nil }
-        // Only of those that can be replaced now: a time in the past that nothing follows from would make the loop spin.
+        // Only of those that can be replaced now: a time in the past that nothing follows from would make the loop
+        // spin.
         return slots.lazy.compactMap { slot -> MonotonicInstant? in
             guard slot.isReady, slot.replacement == nil, let worker = slot.worker, let life = lives[worker.spawn]
             else { return nil }
@@ -70,7 +71,9 @@ extension Pool {
         var life = WorkerLife(lastSign: now)
         let policy = settings.recycling
         life.requestLimit = policy.requests.map { UInt64(policy.jittered(Double($0), using: &random)) }
-        life.end = policy.lifetime.map { now + .nanoseconds(Int64(policy.jittered(Double($0.saturatedNanoseconds), using: &random))) }
+        life.end = policy.lifetime.map {
+            now + .nanoseconds(Int64(policy.jittered(Double($0.saturatedNanoseconds), using: &random)))
+        }
         life.memoryLimit = policy.memory.map { Int(policy.jittered(Double($0), using: &random)) }
         lives[worker.spawn] = life
         if let period = samplingPeriod, sampling.next == nil { sampling.next = now + period }

@@ -8,8 +8,8 @@ package enum DirectoryListing {
         entries(path).map(\.name)
     }
 
-    /// The same, with what tells directories. A symbolic link is none, and where the file system does not tell, lstat(2)
-    /// does.
+    /// The same, with what tells directories. A symbolic link is none, and where the file system does not tell,
+    /// lstat(2) does.
     package static func entries(_ path: String) -> [(name: String, isDirectory: Bool)] {
         guard let directory = opendir(path) else { return [] }
         defer { closedir(directory) }

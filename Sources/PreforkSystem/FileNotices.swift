@@ -44,7 +44,9 @@ package struct FileNotices: ~Copyable, Sendable {
     /// - Throws: ENOTDIR, ENOENT; ENOSPC when /proc/sys/fs/inotify/max_user_watches is reached.
     package func watch(_ path: String) throws(SystemError) -> Int32 {
         let events = IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR
-        return try systemCall("inotify_add_watch", on: path) { inotify_add_watch(descriptor.number, path, UInt32(events)) }
+        return try systemCall("inotify_add_watch", on: path) {
+            inotify_add_watch(descriptor.number, path, UInt32(events))
+        }
     }
 
     package func stopWatching(_ directory: Int32) {

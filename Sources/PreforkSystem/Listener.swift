@@ -93,7 +93,9 @@ public final class Listener: Sendable {
         address = try Socket.localAddress(descriptor)
         sockets = [descriptor]
         path = nil
-        let item = name.map { HandoverItem(kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor]) }
+        let item = name.map {
+            HandoverItem(kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor])
+        }
         offer = item.map { Handover.offer($0) } ?? 0
         ListenerRegistry.add(self)
     }

@@ -30,7 +30,9 @@ package struct MemoryFile: ~Copyable, Sendable {
     /// - Throws: EPERM for a file that is not sealed: what somebody else may cut off is not safe to map.
     package func sealedByteCount() throws(SystemError) -> Int {
         let object = "descriptor \(descriptor.number)"
-        guard cprefork_is_size_sealed(descriptor.number) == 1 else { throw SystemError("fcntl", .notPermitted, on: object) }
+        guard cprefork_is_size_sealed(descriptor.number) == 1 else {
+            throw SystemError("fcntl", .notPermitted, on: object)
+        }
         var status = stat()
         try systemCall("fstat", on: object) { fstat(descriptor.number, &status) }
         return Int(status.st_size)

@@ -30,8 +30,8 @@ package struct ProcessIdentity: Hashable, Sendable {
 
     /// Whether that very process lives. A zombie does not: it will never do anything again.
     ///
-    /// When /proc does not answer, because no descriptor is left or it is not mounted, a process of this number is taken
-    /// for the one: to take a living process for dead would give its messages and its place to another.
+    /// When /proc does not answer, because no descriptor is left or it is not mounted, a process of this number is
+    /// taken for the one: to take a living process for dead would give its messages and its place to another.
     package var isAlive: Bool {
         do throws(SystemError) {
             guard let fields = Self.fields(try SmallFile.read("/proc/\(pid)/stat", limit: 1024)) else { return exists }

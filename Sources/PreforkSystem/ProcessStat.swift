@@ -1,7 +1,7 @@
 // The line of /proc/pid/stat, taken apart.
 
-/// Fields of /proc/pid/stat by their numbers in proc(5). The command's name, field 2, is in parentheses and may hold any
-/// character, parentheses and blanks as well: what follows begins behind the last one that closes.
+/// Fields of /proc/pid/stat by their numbers in proc(5). The command's name, field 2, is in parentheses and may hold
+/// any character, parentheses and blanks as well: what follows begins behind the last one that closes.
 struct ProcessStat {
     let name: Substring
     private let fields: [Substring]

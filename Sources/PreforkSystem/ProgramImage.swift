@@ -45,7 +45,8 @@ package enum ProgramImage {
         setenv(Handover.variable, "\(file):\(getpid())\(isTrial ? ":trial" : "")", 1)
         for descriptor in descriptors { _ = cprefork_fcntl(descriptor, F_SETFD, 0) }
         var arena = CStringArena(
-            tables: [arguments.count], stringBytes: arguments.reduce(0) { $0 + $1.utf8.count }, strings: arguments.count)
+            tables: [arguments.count], stringBytes: arguments.reduce(0) { $0 + $1.utf8.count }, strings: arguments.count
+        )
         let table = arena.table(count: arguments.count)
         for (index, argument) in arguments.enumerated() { table[index] = arena.string(Array(argument.utf8)) }
         let error: SystemError
@@ -66,7 +67,9 @@ package enum ProgramImage {
     /// The same in a new process, which is left nothing but what it needs for a trial.
     ///
     /// - Returns: the process.
-    package static func tryOut(_ source: Source, leaving items: [HandoverItem], parent: Int32) throws(SystemError) -> Int32 {
+    package static func tryOut(_ source: Source, leaving items: [HandoverItem], parent: Int32) throws(SystemError)
+        -> Int32
+    {
         let mask = SignalMask.block(.all)
         defer { SignalMask.restore(mask) }
         switch try forkProcess() {

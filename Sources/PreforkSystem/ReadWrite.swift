@@ -13,7 +13,9 @@ package enum ReadOutcome: Equatable, Sendable {
 }
 
 /// One read(2) into `buffer`, which must not be empty (an empty one would look like the end).
-package func readBytes(from number: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> ReadOutcome {
+package func readBytes(from number: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError)
+    -> ReadOutcome
+{
     while true {
         let count = Glibc.read(number, buffer.baseAddress, buffer.count)
         if count > 0 { return .bytes(count) }

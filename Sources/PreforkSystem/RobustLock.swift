@@ -3,8 +3,8 @@
 import CPrefork
 import Glibc
 
-/// A mutex in memory that several processes share (pthread_mutexattr_setrobust(3)). When its owner is killed, the kernel
-/// hands it to the next one who asks, with the news that the owner died.
+/// A mutex in memory that several processes share (pthread_mutexattr_setrobust(3)). When its owner is killed, the
+/// kernel hands it to the next one who asks, with the news that the owner died.
 ///
 /// A value without an owner of its own: the lock lives where `memory` points, in a mapping that is never unmapped while
 /// any process may be inside of a call (a robust lock's owner list points into it).

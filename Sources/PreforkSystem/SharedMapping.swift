@@ -13,7 +13,8 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
     ///
     /// - Parameter byteCount: rounded up to whole pages by the kernel; must be above zero.
     package init(byteCount: Int) throws(SystemError) {
-        try self.init(byteCount: byteCount, flags: MAP_SHARED | MAP_ANONYMOUS, file: -1, object: "\(byteCount) bytes shared")
+        try self.init(
+            byteCount: byteCount, flags: MAP_SHARED | MAP_ANONYMOUS, file: -1, object: "\(byteCount) bytes shared")
     }
 
     /// The first `byteCount` bytes of a file in memory.

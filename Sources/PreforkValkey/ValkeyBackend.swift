@@ -14,9 +14,9 @@
     /// ```
     ///
     /// It may be made anywhere, also before a fork, and connects at its first use, which must come in the process that
-    /// uses it (a worker, not the supervisor). From then on it lives on the loop on which it was used first: that of the
-    /// worker, or the shared one. Calls from any thread are welcome; all tasks share one connection, on which commands
-    /// do not wait for the answers of others, and a second one for subscriptions.
+    /// uses it (a worker, not the supervisor). From then on it lives on the loop on which it was used first: that of
+    /// the worker, or the shared one. Calls from any thread are welcome; all tasks share one connection, on which
+    /// commands do not wait for the answers of others, and a second one for subscriptions.
     ///
     /// A lost connection is made again, after `ValkeySettings.reconnectDelay`. Commands that were under way throw
     /// `ValkeyError` `.connectionLost`, because they may have happened; those that come meanwhile wait. What is weaker

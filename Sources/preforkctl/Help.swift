@@ -34,7 +34,9 @@ enum Help {
             let parts = command.parts.map(\.synopsis).sorted { !$0.hasPrefix("[") && $1.hasPrefix("[") }
             let head = "  " + ([command.name] + parts).joined(separator: " ")
             // A long head has its line for itself.
-            let gap = head.count < 28 ? String(repeating: " ", count: 28 - head.count) : "\n" + String(repeating: " ", count: 28)
+            let gap =
+                head.count < 28
+                ? String(repeating: " ", count: 28 - head.count) : "\n" + String(repeating: " ", count: 28)
             return head + gap + command.meaning
         }.joined(separator: "\n")
     }

@@ -59,7 +59,9 @@ private func targets(_ steps: [RequestParser.Step]) -> [String] {
     }
 
     @Test func everySplitGivesTheSameRequests() {
-        let bytes = Array("\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.0\r\nContent-Length: 2\r\n\r\nxyGET /c HTTP/1.1\r\n\r\n".utf8)
+        let bytes = Array(
+            "\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.0\r\nContent-Length: 2\r\n\r\nxyGET /c HTTP/1.1\r\n\r\n"
+                .utf8)
         for split in 1..<bytes.count {
             let steps = parse([Array(bytes[..<split]), Array(bytes[split...])])
             #expect(targets(steps) == ["/a", "/b", "/c"], "split at \(split)")
@@ -81,7 +83,8 @@ private func targets(_ steps: [RequestParser.Step]) -> [String] {
     }
 
     @Test(arguments: [
-        "\u{16}\u{3}\u{1}", " GET / HTTP/1.1\r\n\r\n", "GET\r\n\r\n", "GET / \r\n\r\n", "GET /\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n",
+        "\u{16}\u{3}\u{1}", " GET / HTTP/1.1\r\n\r\n", "GET\r\n\r\n", "GET / \r\n\r\n", "GET /\r\n\r\n",
+        "GET  / HTTP/1.1\r\n\r\n",
         "GET / HTTP/2.0\r\n\r\n", "GET / HTTP/1.2\r\n\r\n", "GET / http/1.1\r\n\r\n", "GET / HTTP/1.1 \r\n\r\n",
         "GET /\u{7F} HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nNo colon\r\n\r\n", "GET / HTTP/1.1\r\n: x\r\n\r\n",
         "GET / HTTP/1.1\r\nA : x\r\n\r\n", "GET / HTTP/1.1\r\n folded: x\r\n\r\n", "GET / HTTP/1.1\r\nA: x\n\r\n\r\n",
@@ -132,7 +135,9 @@ private func targets(_ steps: [RequestParser.Step]) -> [String] {
             let whole = parse([bytes])
             let split = Int.random(in: 0...bytes.count, using: &random)
             let parts = parse([Array(bytes[..<split]), Array(bytes[split...])])
-            #expect(whole == parts, "seed \(seed), split \(split): \(String(decoding: bytes, as: UTF8.self).debugDescription)")
+            #expect(
+                whole == parts,
+                "seed \(seed), split \(split): \(String(decoding: bytes, as: UTF8.self).debugDescription)")
         }
     }
 }

@@ -164,8 +164,12 @@ struct ChannelCallTests {
         #expect(passed.message == message && passed.descriptors.count == 252)
         #expect(try await far.receivePassed().descriptors.count == 253)
         let tooMany = Array(repeating: pipe.reading, count: 253)
-        #expect(await code { try await near.send(message, passing: tooMany) } == .tooManyDescriptors(count: 253, limit: 252))
-        #expect(await code { try await near.send([1], passing: tooMany + [0]) } == .tooManyDescriptors(count: 254, limit: 253))
+        #expect(
+            await code { try await near.send(message, passing: tooMany) } == .tooManyDescriptors(count: 253, limit: 252)
+        )
+        #expect(
+            await code { try await near.send([1], passing: tooMany + [0]) }
+                == .tooManyDescriptors(count: 254, limit: 253))
         for number in [pipe.reading, pipe.writing] { closeDescriptor(number) }
     }
 

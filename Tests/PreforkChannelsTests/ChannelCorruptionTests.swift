@@ -54,7 +54,8 @@ struct ChannelCorruptionTests {
             _ = try? await near.send([1], passing: [0])
             for _ in 0..<3 {
                 let offset = Bool.random() ? 256 + 8 * Int.random(in: 0..<128) : 4096 + 8 * Int.random(in: 0..<256)
-                near.core.memory.scribble(Bool.random() ? .random(in: 0 ... .max) : .random(in: 0..<1 << 34), at: offset)
+                near.core.memory.scribble(
+                    Bool.random() ? .random(in: 0 ... .max) : .random(in: 0..<1 << 34), at: offset)
             }
             for _ in 0..<50 where await code({ _ = try await far.receive(timeout: .zero) }) != nil { break }
             _ = try? near.trySend([UInt8](repeating: 1, count: 1000))

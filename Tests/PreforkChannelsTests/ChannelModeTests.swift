@@ -225,11 +225,15 @@ struct ChannelModeTests {
         for bytes in [0, -1, 1 << 40] {
             var options = ChannelOptions()
             options.ringBytes = bytes
-            #expect(await code { _ = try Channel<Int>(name: uniqueName(), options) } == .badArgument("a ring of \(bytes) bytes"))
+            #expect(
+                await code { _ = try Channel<Int>(name: uniqueName(), options) }
+                    == .badArgument("a ring of \(bytes) bytes"))
         }
         var options = ChannelOptions()
         options.messageLimit = 0
-        #expect(await code { _ = try Channel<Int>(name: uniqueName(), options) } == .badArgument("a message limit of 0 bytes"))
+        #expect(
+            await code { _ = try Channel<Int>(name: uniqueName(), options) }
+                == .badArgument("a message limit of 0 bytes"))
     }
 
     @Test func aDeliverHasTheTwoChannelsOfItsProcess() async throws {

@@ -51,7 +51,9 @@ struct PointCodec: ValueCodec {
     }
 
     func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
-        guard bytes.count == 2, let point = Point(x: Int(bytes[0]), y: Int(bytes[1])) as? Value else { throw NotAPoint() }
+        guard bytes.count == 2, let point = Point(x: Int(bytes[0]), y: Int(bytes[1])) as? Value else {
+            throw NotAPoint()
+        }
         return point
     }
 }

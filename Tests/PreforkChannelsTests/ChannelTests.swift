@@ -149,7 +149,9 @@ struct ChannelTests {
 
     @Test func manyLargeMessagesWaitForRoomBesideTheRing() async throws {
         let (near, far) = try Channel<[UInt8]>.both()
-        let sender = Task { for number in 0..<1_000 { try await near.send(.init(repeating: UInt8(number & 255), count: 70_000)) } }
+        let sender = Task {
+            for number in 0..<1_000 { try await near.send(.init(repeating: UInt8(number & 255), count: 70_000)) }
+        }
         for number in 0..<1_000 {
             let message = try await far.receive()
             #expect(message.count == 70_000 && message[69_999] == UInt8(number & 255))

@@ -44,7 +44,9 @@ import Testing
         }
         try store.publish("news", "a")
         try store.publish("news", "b")
-        try await eventually("the callbacks have run") { received.withLock { $0 == ["a", "end of a", "b", "end of b"] } }
+        try await eventually("the callbacks have run") {
+            received.withLock { $0 == ["a", "end of a", "b", "end of b"] }
+        }
         subscription.unsubscribe()
         try store.publish("news", "c")
         let second = Mutex<[String]>([])

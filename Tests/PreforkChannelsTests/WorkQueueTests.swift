@@ -226,7 +226,9 @@ struct WorkQueueTests {
     @Test func aThreadWithoutALoopGetsMessagesToo() async throws {
         let queue = try queue()
         let back = try self.queue()
-        async let thread: Void = onThread { for _ in 0..<1_000 { try back.sendBlocking(try queue.receiveBlocking().message) } }
+        async let thread: Void = onThread {
+            for _ in 0..<1_000 { try back.sendBlocking(try queue.receiveBlocking().message) }
+        }
         for number in 0..<1_000 {
             try await queue.send(number)
             #expect(try await back.receive().message == number)

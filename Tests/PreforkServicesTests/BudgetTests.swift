@@ -118,8 +118,12 @@ struct BudgetTests {
             let root = ScriptedService(
                 "root", needs: [.one(ScriptedService("below", policy: kind, recorder: log))], policy: kind,
                 recorder: log, stop: { _ in try Task.checkCancellation() })
-            // By a clock that stands still: a stop that ends by itself has its few milliseconds here, however busy the machine.
-            #expect(await host { await thrown { try await root.withRunning { _ in } } }.value?.story == ["stopTimedOut root"])
+            // By a clock that stands still: a stop that ends by itself has its few milliseconds here, however busy the
+            // machine.
+            #expect(
+                await host { await thrown { try await root.withRunning { _ in } } }.value?.story == [
+                    "stopTimedOut root"
+                ])
             #expect(log.all("stop") == ["root", "below"])
 
             let never = ScriptedService("never", policy: ServicePolicy(startTimeout: timeout), recorder: log)

@@ -141,7 +141,12 @@ struct RestartTests {
     @Test func `a restart whose stop never ends takes every tree that shares the service with it`() async throws {
         let bell = Bell(), gate = Gate()
         let shared = ScriptedService(
-            "shared", policy: policy(), recorder: log, start: { try $0.addTask { try await bell.wait(); throw Broken() } },
+            "shared", policy: policy(), recorder: log,
+            start: {
+                try $0.addTask {
+                    try await bell.wait(); throw Broken()
+                }
+            },
             stop: { _ in await gate.passStubbornly() })
         let a = ScriptedService("a", needs: [.one(shared)]), b = ScriptedService("b", needs: [.one(shared)])
         let first = host { await thrown { try await a.run() } }

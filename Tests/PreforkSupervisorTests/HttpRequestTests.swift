@@ -35,12 +35,17 @@ struct HttpRequestTests {
     }
 
     @Test(arguments: [
-        "\r\n\r\n", "GET\r\n\r\n", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "GET / http/1.1\r\nHost: a\r\n\r\n",
+        "\r\n\r\n", "GET\r\n\r\n", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+        "GET / http/1.1\r\nHost: a\r\n\r\n",
         "GET x HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", "GET / HTTP/1.1\r\nHost\r\n\r\n",
-        "GET / HTTP/1.1\nHost: a\n\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", "GET / HTTP/1.1\r\nHost: \u{0}\r\n\r\n",
-        "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", "G(T / HTTP/1.1\r\nHost: a\r\n\r\n", " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\n\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: \u{0}\r\n\r\n",
+        "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
         "\u{16}\u{3}\u{1}",
     ])
     func `What is no request is 400`(_ text: String) {
@@ -62,7 +67,8 @@ struct HttpRequestTests {
 
     @Test func `Damaged heads never trap, and a request takes no more than there is`() {
         var numbers = SplitMix64(seed: 21)
-        let head = Array("GET /status.json HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".utf8)
+        let head = Array(
+            "GET /status.json HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".utf8)
         for _ in 0..<50_000 {
             var bytes = head
             for _ in 0...numbers.below(3) {

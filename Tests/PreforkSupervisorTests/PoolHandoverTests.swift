@@ -110,14 +110,18 @@ import Testing
             let items = (0..<Int.random(in: 0..<6, using: &random)).map { _ in
                 HandoverItem(
                     kind: text(&random), key: text(&random),
-                    descriptors: (0..<Int.random(in: 0..<5, using: &random)).map { _ in Int32.random(in: 0...Int32.max, using: &random) },
+                    descriptors: (0..<Int.random(in: 0..<5, using: &random)).map { _ in
+                        Int32.random(in: 0...Int32.max, using: &random)
+                    },
                     text: text(&random))
             }
             #expect(HandoverManifest.items(of: HandoverManifest.text(of: items)) == items)
         }
     }
 
-    @Test(arguments: ["\t\t", "a\tb\tc\td\te", "a\tb\t-1\tc", "a\tb\t99999999999\tc", "a%\tb\t1\tc", "%zz\tb\t1\tc", "a\tb\tx\tc"])
+    @Test(arguments: [
+        "\t\t", "a\tb\tc\td\te", "a\tb\t-1\tc", "a\tb\t99999999999\tc", "a%\tb\t1\tc", "%zz\tb\t1\tc", "a\tb\tx\tc",
+    ])
     func whatIsNoListIsRefused(text: String) {
         #expect(HandoverManifest.items(of: text) == nil)
     }
@@ -136,8 +140,13 @@ import Testing
         var random = SplitMix64(seed: seed)
         let old = PoolDriver.ready(workers: 3)
         let good = Array(inheritance(old).text.utf8)
-        let list = Array(HandoverManifest.text(of: [HandoverItem(kind: "listener", key: "tcp 1", descriptors: [3, 4], text: "%\t\n")]).utf8)
-        let words = ["0", "1", "7", "64", "10000", "2147483648", "9223372036854775807", "9223372036854775808", "-1", "x"]
+        let list = Array(
+            HandoverManifest.text(of: [
+                HandoverItem(kind: "listener", key: "tcp 1", descriptors: [3, 4], text: "%\t\n")
+            ]).utf8)
+        let words = [
+            "0", "1", "7", "64", "10000", "2147483648", "9223372036854775807", "9223372036854775808", "-1", "x",
+        ]
         for _ in 0..<100 {
             var bytes = good
             if Bool.random(using: &random) {
@@ -158,14 +167,17 @@ import Testing
                 driver.handle(.stop(.quick))
             }
             bytes = list
-            for _ in 0..<3 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random) }
+            for _ in 0..<3 {
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random)
+            }
             _ = HandoverManifest.items(of: String(decoding: bytes, as: UTF8.self))
         }
     }
 
     private func text(_ random: inout SplitMix64) -> String {
         let characters: [Character] = ["a", "%", "\t", "\n", " ", "ö", "🦊", ":", ",", "0", "\u{0}", "\r\n"]
-        return String((0..<Int.random(in: 0..<9, using: &random)).map { _ in characters.randomElement(using: &random)! })
+        return String(
+            (0..<Int.random(in: 0..<9, using: &random)).map { _ in characters.randomElement(using: &random)! })
     }
 }
 

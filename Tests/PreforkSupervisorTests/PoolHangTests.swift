@@ -23,7 +23,8 @@ import Testing
             let samples = driver.pool.slots.compactMap { slot -> WorkerSample? in
                 guard slot.isReady, let worker = slot.worker else { return nil }
                 let beat = alive.contains(slot.taskID) ? UInt64(driver.now.nanoseconds) : 7
-                return WorkerSample(slot: slot.taskID, spawn: worker.spawn, heartbeat: beat, extendedUntil: extendedUntil)
+                return WorkerSample(
+                    slot: slot.taskID, spawn: worker.spawn, heartbeat: beat, extendedUntil: extendedUntil)
             }
             actions += driver.handle(.sample(samples, backlog: 0))
         }
@@ -49,7 +50,8 @@ import Testing
         #expect(driver.received.count == 1, "the other one is alive")
         let exit = driver.exit(0, .killed)
         #expect(forks(exit) == 1)
-        #expect(reports(exit).contains { if case .exited(let report) = $0 { report.killReason == .hung } else { false } })
+        #expect(
+            reports(exit).contains { if case .exited(let report) = $0 { report.killReason == .hung } else { false } })
     }
 
     @Test func whoComesBackWithinTheGraceIsToldOfAndLives() {
@@ -119,7 +121,9 @@ import Testing
     }
 
     @Test func tooSmallDeadlinesAreMadePossible() {
-        #expect(HangPolicy(soft: .zero, grace: .seconds(-1)) == HangPolicy(soft: .milliseconds(60), grace: .milliseconds(1)))
+        #expect(
+            HangPolicy(soft: .zero, grace: .seconds(-1)) == HangPolicy(soft: .milliseconds(60), grace: .milliseconds(1))
+        )
         var driver = PoolDriver.ready(workers: 1) { $0.hangs = HangPolicy(soft: .zero, grace: .zero) }
         #expect(driver.pool.samplingPeriod == .milliseconds(20))
         #expect(look(&driver, for: .seconds(1), alive: [0]).isEmpty)

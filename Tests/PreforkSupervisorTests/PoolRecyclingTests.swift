@@ -20,7 +20,9 @@ import Testing
     }
 
     @Test func byRequestsByMemoryAndNotOneTooEarly() {
-        var driver = PoolDriver.ready(workers: 1) { $0.recycling = RecyclingPolicy(requests: 100, memory: 1_000, jitter: 0) }
+        var driver = PoolDriver.ready(workers: 1) {
+            $0.recycling = RecyclingPolicy(requests: 100, memory: 1_000, jitter: 0)
+        }
         #expect(forks(sample(&driver, requests: 99, memory: 999)) == 0)
         let begun = sample(&driver, requests: 100, memory: 999)
         #expect(reports(begun).contains { if case .recycling(0, _, .requests) = $0 { true } else { false } })
@@ -45,7 +47,9 @@ import Testing
     }
 
     @Test func jitterSpreadsTheLimitsAndOnlyDownwards() {
-        var driver = PoolDriver(workers: 200) { $0.recycling = RecyclingPolicy(requests: 1_000, lifetime: .seconds(1_000), jitter: 0.5) }
+        var driver = PoolDriver(workers: 200) {
+            $0.recycling = RecyclingPolicy(requests: 1_000, lifetime: .seconds(1_000), jitter: 0.5)
+        }
         driver.settle()
         let limits = driver.pool.lives.values.compactMap(\.requestLimit)
         #expect(limits.allSatisfy { (500...1_000).contains($0) })
@@ -139,7 +143,9 @@ import Testing
     }
 
     @Test func aStoppingPoolRecyclesNobody() {
-        var driver = PoolDriver.ready(workers: 2) { $0.recycling = RecyclingPolicy(requests: 10, lifetime: .seconds(5), jitter: 0) }
+        var driver = PoolDriver.ready(workers: 2) {
+            $0.recycling = RecyclingPolicy(requests: 10, lifetime: .seconds(5), jitter: 0)
+        }
         driver.handle(.stop(.graceful))
         #expect(forks(sample(&driver, after: .seconds(6), requests: 10)) == 0)
         #expect(driver.pool.nextSample == nil)

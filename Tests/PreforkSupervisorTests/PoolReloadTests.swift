@@ -26,7 +26,9 @@ import Testing
         #expect(driver.living.count == 3 && driver.pool.nextDeadline == nil)
     }
 
-    @Test(arguments: [(ReloadPolicy.Width.automatic, 40, 4), (.surge(7), 40, 7), (.surge(-3), 40, 1), (.automatic, 9, 1)])
+    @Test(arguments: [
+        (ReloadPolicy.Width.automatic, 40, 4), (.surge(7), 40, 7), (.surge(-3), 40, 1), (.automatic, 9, 1),
+    ])
     func neverMoreNewWorkersAtATimeThanTheWidth(width: ReloadPolicy.Width, workers: Int, most: Int) {
         var driver = PoolDriver(workers: workers) { $0.reload.width = width }
         driver.settle()
@@ -70,7 +72,8 @@ import Testing
     @Test func anAskedReplacementNeverEndsInSilence() {
         let ways: [(inout PoolDriver) -> [PoolAction]] = [
             { $0.exit(0, .failure) }, { $0.exit(0, .success) }, { $0.perform(.drain(slot: 0)).actions },
-            { $0.perform(.scale(.to(1))).actions + $0.perform(.scale(.to(1))).actions }, { $0.handle(.stop(.graceful)) },
+            { $0.perform(.scale(.to(1))).actions + $0.perform(.scale(.to(1))).actions },
+            { $0.handle(.stop(.graceful)) },
             { $0.handle(.stop(.quick)) },
         ]
         for isForked in [true, false] {
@@ -112,7 +115,8 @@ import Testing
         driver.pass(.seconds(60))
         #expect(driver.received[spawn] == [.kill])
         #expect(driver.pool.reload != nil, "it lives until it is reaped")
-        #expect(aborts(driver.replacementExits(0, .killed)).first?.contains("not ready within the boot timeout") == true)
+        #expect(
+            aborts(driver.replacementExits(0, .killed)).first?.contains("not ready within the boot timeout") == true)
         #expect(driver.generations() == [1, 1])
         #expect(driver.pool.nextDeadline == nil)
     }

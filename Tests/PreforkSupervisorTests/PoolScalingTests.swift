@@ -31,8 +31,10 @@ import Testing
 
     @Test func theBoundsOfAutomaticScalingHoldForOperatorsToo() {
         var driver = PoolDriver.ready(workers: 3) { $0.scaling = ScalingPolicy(workers: 2...4) }
-        #expect(driver.perform(.scale(.to(5))).outcome == .failed("5 is not within 2...4, the bounds of automatic scaling"))
-        #expect(driver.perform(.scale(.to(1))).outcome == .failed("1 is not within 2...4, the bounds of automatic scaling"))
+        #expect(
+            driver.perform(.scale(.to(5))).outcome == .failed("5 is not within 2...4, the bounds of automatic scaling"))
+        #expect(
+            driver.perform(.scale(.to(1))).outcome == .failed("1 is not within 2...4, the bounds of automatic scaling"))
         #expect(driver.perform(.scale(.to(4))).outcome == .done("4 workers instead of 3"))
     }
 
@@ -126,7 +128,8 @@ import Testing
         policy: ScalingPolicy? = nil
     ) -> Int {
         state.decide(
-            policy ?? self.policy, within: (policy ?? self.policy).workers!, workers: workers, busy: busy, backlog: backlog,
+            policy ?? self.policy, within: (policy ?? self.policy).workers!, workers: workers, busy: busy,
+            backlog: backlog,
             at: .poolStart + .seconds(seconds))
     }
 

@@ -14,7 +14,8 @@ import Testing
             $0.restarts = RestartPolicy(limit: 1_000_000, bootLimit: 1_000_000)
             $0.restarts.backoff = Backoff(immediate: 1, base: .milliseconds(50), maximum: .seconds(1))
             $0.recycling = RecyclingPolicy(
-                requests: 50, lifetime: .seconds(20), memory: 1_000, jitter: 0.3, atOnce: Int.random(in: 1...3, using: &random))
+                requests: 50, lifetime: .seconds(20), memory: 1_000, jitter: 0.3,
+                atOnce: Int.random(in: 1...3, using: &random))
             $0.hangs = HangPolicy(soft: .seconds(4), grace: .seconds(1))
             $0.scaling = seed.isMultiple(of: 3) ? ScalingPolicy(workers: 1...12) : ScalingPolicy()
             $0.reload.width = [.automatic, .surge(2), .unavailable(1), .surge(20), .unavailable(3)][Int(seed % 5)]
@@ -40,13 +41,17 @@ import Testing
         let booting = driver.pool.slots.flatMap { slot in slot.bootingWorkers.map { (slot.taskID, $0.spawn) } }
         driver.refusesForks = Int.random(in: 0..<20, using: &random) == 0
         switch Int.random(in: 0..<24, using: &random) {
-        case 0...5: if let (slot, spawn) = booting.randomElement(using: &random) { driver.handle(.ready(slot: slot, spawn: spawn)) }
+        case 0...5:
+            if let (slot, spawn) = booting.randomElement(using: &random) {
+                driver.handle(.ready(slot: slot, spawn: spawn))
+            }
         case 6, 7, 8:
             // Those that were signalled end first, in any order.
             let (spawn, slot) = driver.living.sorted { $0.key < $1.key }.randomElement(using: &random) ?? (0, 0)
             let isAsked = driver.received[spawn] != nil
             if isAsked || Int.random(in: 0..<4, using: &random) == 0 {
-                let exit: ProcessExit = isAsked ? .success : [.failure, .killed, .failure].randomElement(using: &random)!
+                let exit: ProcessExit =
+                    isAsked ? .success : [.failure, .killed, .failure].randomElement(using: &random)!
                 driver.handle(.exited(slot: slot, spawn: spawn, exit))
             }
         case 9, 10: driver.leaversEnd()
@@ -91,7 +96,8 @@ import Testing
             if let next = driver.pool.nextDeadline { driver.now = max(driver.now, next) }
             driver.handle(.tick)
         }
-        Issue.record("seed \(seed): it does not settle: reload \(String(describing: driver.pool.reload)) \(driver.pool.slots)")
+        Issue.record(
+            "seed \(seed): it does not settle: reload \(String(describing: driver.pool.reload)) \(driver.pool.slots)")
     }
 
     private func end(_ driver: inout PoolDriver, _ random: inout SplitMix64, _ seed: UInt64) {
@@ -99,7 +105,8 @@ import Testing
         for _ in 0..<10_000 where driver.pool.phase != .finished {
             if Int.random(in: 0..<30, using: &random) == 0 { actions += driver.handle(.stop(.quick)) }
             if let (spawn, slot) = driver.living.sorted(by: { $0.key < $1.key }).randomElement(using: &random) {
-                actions += driver.handle(.exited(slot: slot, spawn: spawn, Bool.random(using: &random) ? .success : .killed))
+                actions += driver.handle(
+                    .exited(slot: slot, spawn: spawn, Bool.random(using: &random) ? .success : .killed))
             }
             actions += driver.pass(.milliseconds(100))
             #expect(forks(actions) == 0, "seed \(seed): a fork after the stop")

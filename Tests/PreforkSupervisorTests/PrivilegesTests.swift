@@ -25,7 +25,8 @@ private let lookup = AccountLookup(
     ) throws(PrivilegesError) -> [PrivilegeStep] {
         var privileges = Privileges()
         change(&privileges)
-        return privileges.plan(try privileges.resolve(by: lookup, presentGroup: groups.effective), users: users, groupIDs: groups)
+        return privileges.plan(
+            try privileges.resolve(by: lookup, presentGroup: groups.effective), users: users, groupIDs: groups)
     }
 
     @Test func stepsComeInTheOneOrderThatWorks() throws {

@@ -9,7 +9,9 @@ import Testing
 struct PrometheusTests {
     @Test func `A duration falls into the first range that holds it`() {
         var histogram = DurationHistogram()
-        for duration in [Duration.zero, .milliseconds(1), .microseconds(1001), .seconds(60), .seconds(61), .seconds(-1)] {
+        for duration in [
+            Duration.zero, .milliseconds(1), .microseconds(1001), .seconds(60), .seconds(61), .seconds(-1),
+        ] {
             histogram.add(duration)
         }
         #expect(histogram.counts.first == 3)
@@ -27,7 +29,8 @@ struct PrometheusTests {
 
     @Test func `Restarts are counted by what ended the worker`() {
         var counters = PoolCounters()
-        func exit(_ status: PreforkSystem.ExitStatus, kill: KillReason? = nil, memory: Bool = false, again: Bool = true) {
+        func exit(_ status: PreforkSystem.ExitStatus, kill: KillReason? = nil, memory: Bool = false, again: Bool = true)
+        {
             let consequence: ExitConsequence = again ? .restart(in: .zero, number: 1) : .none
             counters.recordExit(
                 ExitReport(

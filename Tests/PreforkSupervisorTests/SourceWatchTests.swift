@@ -161,7 +161,8 @@ import Testing
 @Suite struct ControlUpgradeTests {
     private func status(_ generation: Int64, reload: String?, pid: Int64 = 1, phase: String = "running") -> JSONValue {
         let members: [JSONValue.Member] = [
-            .init("supervisor", .integer(pid)), .init("phase", .string(phase)), .init("generation", .integer(generation)),
+            .init("supervisor", .integer(pid)), .init("phase", .string(phase)),
+            .init("generation", .integer(generation)),
         ]
         let state: JSONValue? = reload.map { JSONValue.object([.init("state", .string($0)), .init("reason", .null)]) }
         return .object(members + (state.map { [.init("reload", $0)] } ?? []))
@@ -187,7 +188,9 @@ import Testing
     }
 
     @Test func anythingElseIsTheOldOne() throws {
-        for failed in [status(5, reload: "aborted"), status(6, reload: "done"), status(4, reload: nil), status(5, reload: nil)] {
+        for failed in [
+            status(5, reload: "aborted"), status(6, reload: "done"), status(4, reload: nil), status(5, reload: nil),
+        ] {
             let refused = ControlClientError.refused(
                 "upgrade rolled back: the new program's workers did not come up; see the log")
             #expect(throws: refused) { try outcome(of: failed) }

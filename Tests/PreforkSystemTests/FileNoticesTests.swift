@@ -47,7 +47,9 @@ import Testing
 
     @Test func whatIsNoDirectoryIsAnError() throws {
         let notices = try FileNotices()
-        #expect(throws: SystemError("inotify_add_watch", .noEntry, on: "/nowhere")) { _ = try notices.watch("/nowhere") }
+        #expect(throws: SystemError("inotify_add_watch", .noEntry, on: "/nowhere")) {
+            _ = try notices.watch("/nowhere")
+        }
     }
 
     @Test func entriesTellDirectoriesFromFilesAndLinks() throws {

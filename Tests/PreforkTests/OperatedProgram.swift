@@ -87,7 +87,9 @@ final class OperatedProgram {
     }
 
     private static func copyFixture(to path: String) throws {
-        guard system("cp '\(ChildProgram.path(of: "ops-fixture"))' '\(path)'") == 0 else { throw ClientError.strange("cp") }
+        guard system("cp '\(ChildProgram.path(of: "ops-fixture"))' '\(path)'") == 0 else {
+            throw ClientError.strange("cp")
+        }
     }
 }
 

@@ -144,7 +144,8 @@ import Testing
     @Test func theExampleAnswersAndEndsInOrderInBothWorkers() async throws {
         let program = try ChildProgram("service-tree", ["--port", "0"])
         let place = try await program.waitForLine("listening on http://127.0.0.1:")
-        #expect(try get("/", port: try #require(UInt16(place.prefix { $0.isNumber }))).body.hasPrefix("Hello from worker "))
+        #expect(
+            try get("/", port: try #require(UInt16(place.prefix { $0.isNumber }))).body.hasPrefix("Hello from worker "))
         program.send(.terminate)
         #expect(try await program.waitForExit() == 0, "\(program.errors)")
         for worker in 0...1 {

@@ -22,7 +22,8 @@ import Testing
 
         #expect(try get("/tell/one", port: port).status == 200)
         try await eventually("nonebot has heard") {
-            program.output.contains("Passive receive: one (passive)") && program.output.contains("Active receive: one (active)")
+            program.output.contains("Passive receive: one (passive)")
+                && program.output.contains("Active receive: one (active)")
         }
         var nonebot: Int32?
         try await eventually("the log says who it is") {
@@ -33,7 +34,8 @@ import Testing
         kill(try #require(nonebot), SIGKILL)
         #expect(try get("/tell/two", port: port).status == 200)
         try await eventually("its successor has heard") {
-            program.output.contains("Passive receive: two (passive)") && program.output.contains("Active receive: two (active)")
+            program.output.contains("Passive receive: two (passive)")
+                && program.output.contains("Active receive: two (active)")
         }
         program.send(.terminate)
         #expect(try await program.waitForExit() == 0, "\(program.errors)")

@@ -160,7 +160,9 @@ import Testing
         server.program.send(.user2)
         try await server.waitForLog(containing: "reload: generation 2 serves")
         // What an operator has set holds in the next image, too.
-        try await eventually("three new ones serve") { server.workers.count == 3 && old.isDisjoint(with: server.workers) }
+        try await eventually("three new ones serve") {
+            server.workers.count == 3 && old.isDisjoint(with: server.workers)
+        }
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
         #expect(try await server.end())
@@ -176,7 +178,8 @@ import Testing
         try await eventually("the first") { targets().count == 1 }
         if goesBack { server.turnOn("crash-worker") }
         server.program.send(.user2)
-        try await server.waitForLog(containing: goesBack ? "becomes the program before again" : "reload: generation 2 serves")
+        try await server.waitForLog(
+            containing: goesBack ? "becomes the program before again" : "reload: generation 2 serves")
         let images = goesBack ? 3 : 2
         try await eventually("as many as images") { targets().count == images }
         try await eventually("two workers and the last of them") {

@@ -26,7 +26,11 @@ import Testing
         #expect(try await tool("upgrade", "--wait") == (0, "upgraded, generation 2\n", ""))
         #expect(try await tool("upgrade", "--wait") == (0, "upgraded, generation 3\n", ""))
         let refused = try await tool("upgrade", "--wait", "--exec", "/bin/false")
-        #expect(refused == (1, "", "preforkctl: nothing has changed: /bin/false: its trial exited with code 1 before it came to serve\n"))
+        #expect(
+            refused == (
+                1, "",
+                "preforkctl: nothing has changed: /bin/false: its trial exited with code 1 before it came to serve\n"
+            ))
     }
 
     @Test func aProgramWhoseWorkersCannotServeIsGoneBackFrom() async throws {

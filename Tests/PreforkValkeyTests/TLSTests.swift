@@ -70,7 +70,8 @@
             _ = try await openssl.waitForExit()
             let port = try freePort()
             server = try TestServer(
-                "--tls-port", "\(port)", "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no")
+                "--tls-port", "\(port)", "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients",
+                "no")
             var settings = server.settings()
             settings.address = .tcp(host: "127.0.0.1", port: port)
             settings.tls = ValkeyTLSSettings()

@@ -118,7 +118,9 @@ public final class ChildProgram: @unchecked Sendable {
     public func waitForLine(_ text: String, within limit: Duration = .seconds(30)) async throws -> String {
         var found = ""
         try await eventually(within: limit, "a line '\(text)'\n\(output)\n\(errors)") {
-            guard let line = self.output.split(separator: "\n").first(where: { $0.hasPrefix(text) }) else { return false }
+            guard let line = self.output.split(separator: "\n").first(where: { $0.hasPrefix(text) }) else {
+                return false
+            }
             found = String(line.dropFirst(text.count))
             return true
         }
@@ -128,7 +130,9 @@ public final class ChildProgram: @unchecked Sendable {
     /// Where a product of this package is: beside the test runner.
     public static func path(of product: String) -> String {
         let program = CommandLine.arguments[0]
-        guard program.contains(".xctest"), let end = program.lastIndex(of: "/") else { return ".build/debug/\(product)" }
+        guard program.contains(".xctest"), let end = program.lastIndex(of: "/") else {
+            return ".build/debug/\(product)"
+        }
         return "\(program[..<end])/\(product)"
     }
 

@@ -77,8 +77,8 @@ private final class Counter: @unchecked Sendable {
     }
 }
 
-/// The receiver is killed at random instants and replaced, while the sender goes on. No message comes twice; with `keep`
-/// at most one is lost by each death, with `drop` any number.
+/// The receiver is killed at random instants and replaced, while the sender goes on. No message comes twice; with
+/// `keep` at most one is lost by each death, with `drop` any number.
 func killedReceiverScenario(_ arguments: [String]) throws {
     let drops = arguments.dropFirst().first == "drop"
     var options = ChannelOptions()
@@ -89,7 +89,11 @@ func killedReceiverScenario(_ arguments: [String]) throws {
     let sender = try loopChild {
         var number = 0
         while words[3] == 0 {
-            if try channel.trySendHere(message(0, number)) { number += 1 } else { try await EventLoop.sleep(for: .zero) }
+            if try channel.trySendHere(message(0, number)) {
+                number += 1
+            } else {
+                try await EventLoop.sleep(for: .zero)
+            }
         }
         channel.opposite.close()
     }

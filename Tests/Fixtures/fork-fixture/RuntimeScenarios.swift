@@ -101,7 +101,9 @@ func hooksScenario(_ arguments: [String]) throws {
         tell("onExit \(exit.taskID) \(exit.status) ready \(exit.wasReady) usage \(hasUsage) oom \(exit.outOfMemory)")
     }
     runtime.hooks.onStop = { tell("onStop \($0)") }
-    runtime.log = { line in tell("log \(line.level) \(line.text.split(separator: " ").prefix(2).joined(separator: " "))") }
+    runtime.log = { line in
+        tell("log \(line.level) \(line.text.split(separator: " ").prefix(2).joined(separator: " "))")
+    }
     _ = try runtime.run { worker in
         try await worker.stopRequested.wait()
     }
@@ -179,7 +181,9 @@ func subprocessScenario(_ arguments: [String]) throws {
     try runtime.run { worker in
         let texts = try await withThrowingTaskGroup(of: String.self) { group in
             for index in 0..<20 {
-                group.addTask { try await Subprocess.run(Command("echo", "\(index)", stdin: .text("x"))).check().stdoutText }
+                group.addTask {
+                    try await Subprocess.run(Command("echo", "\(index)", stdin: .text("x"))).check().stdoutText
+                }
             }
             return try await group.reduce(into: []) { $0.append($1) }
         }

@@ -23,7 +23,8 @@ private let operations: [String: Operation] = [
         prepare: { try $0.set("key", small) }, act: { try $0.set("key", other) },
         isBefore: { try $0.get("key") == small }, isAfter: { try $0.get("key") == other }),
     "set-new": Operation(
-        act: { try $0.set("new", small) }, isBefore: { try !$0.contains("new") }, isAfter: { try $0.get("new") == small }),
+        act: { try $0.set("new", small) }, isBefore: { try !$0.contains("new") },
+        isAfter: { try $0.get("new") == small }),
     "set-large": Operation(
         prepare: { try $0.set("key", small) }, act: { try $0.set("key", large) },
         isBefore: { try $0.get("key") == small }, isAfter: { try $0.get("key") == large }),
@@ -130,7 +131,9 @@ func stoppedWriterScenario(_ arguments: [String]) throws {
     }
     say("inside \(isInside)")
     let value: [UInt8]? = try store.get("key")
-    say("read \(value == small || value == other), all \(store.getAll().count), keys \(store.keys()), count \(store.count)")
+    say(
+        "read \(value == small || value == other), all \(store.getAll().count), keys \(store.keys()), count \(store.count)"
+    )
     say("several \(try store.get(several: ["key"]).count)")
     say("written elsewhere \((0..<500).count { index in (try? store.set("other \(index)", index)) != nil } > 400)")
     stepping_release(pid)

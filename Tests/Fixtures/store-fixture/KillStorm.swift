@@ -16,7 +16,8 @@ private enum Storm {
 func killStormScenario(_ arguments: [String]) throws {
     let kills = arguments.number(0, default: 100)
     let seed = arguments.number(1, default: UInt64(1))
-    let store = try SharedStore(capacity: .init(entries: 4_000, bytes: 4 << 20, publishLog: 64 << 10), lockTimeout: .seconds(20))
+    let store = try SharedStore(
+        capacity: .init(entries: 4_000, bytes: 4 << 20, publishLog: 64 << 10), lockTimeout: .seconds(20))
     for account in 0..<Storm.accounts { try store.set("account \(account)", Storm.balance) }
     // 0: torn values; 1: wrong sums; 2: reads; 3 + 2i: increments a writer has been told of; 4 + 2i: its operations.
     let counters = try SharedWords()
@@ -41,13 +42,16 @@ private func report(_ store: SharedStore, _ counters: SharedWords, _ kills: Int)
     store.table.repair()
     let contradictions = (try? store.table.contradictions()) ?? ["a lock is stuck"]
     var torn = counters[0]
-    for (key, value) in store.getAll(prefix: "value ") where !CheckedValue.isWhole(value.bytes, key: Int(key.dropFirst(6))!) {
+    for (key, value) in store.getAll(prefix: "value ")
+    where !CheckedValue.isWhole(value.bytes, key: Int(key.dropFirst(6))!) {
         torn += 1
     }
     let told = (0..<Storm.writers).reduce(0) { $0 + counters[3 + 2 * $1] }
     let hits = (try? store.get("hits", default: 0)) ?? 0
     let operations = (0..<Storm.writers).reduce(0) { $0 + counters[4 + 2 * $1] }
-    let total = (0..<Storm.accounts).reduce(Int64(0)) { $0 + ((try? store.get("account \($1)", default: Int64(0))) ?? 0) }
+    let total = (0..<Storm.accounts).reduce(Int64(0)) {
+        $0 + ((try? store.get("account \($1)", default: Int64(0))) ?? 0)
+    }
     let stats = store.stats
     say("torn \(torn) wrong-sums \(counters[1]) contradictions \(contradictions.count) damages \(stats.damages)")
     say("counter \(hits >= told && hits <= told + kills ? "right" : "wrong: \(hits) of \(told)")")
@@ -67,7 +71,9 @@ private func readForEver(_ store: SharedStore, _ counters: SharedWords, _ seed: 
             counters[0] += 1
         }
         if counters[2] % 16 == 0, let values = try? store.get(several: accounts) {
-            let sum = values.values.reduce(Int64(0)) { $0 + ((try? $1.decoded(as: Int64.self, codec: CBORCodec())) ?? 0) }
+            let sum = values.values.reduce(Int64(0)) {
+                $0 + ((try? $1.decoded(as: Int64.self, codec: CBORCodec())) ?? 0)
+            }
             if sum != Storm.balance * Int64(Storm.accounts) { counters[1] += 1 }
         }
         if counters[2] % 256 == 0 {

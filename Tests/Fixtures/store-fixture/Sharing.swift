@@ -39,7 +39,9 @@ func publishStormScenario(_ arguments: [String]) throws {
     until { ready[0] == 4 }
     let publishers = try (0..<4).map { publisher in
         try child {
-            for number in 0..<count { try store.publish("news", [publisher, number].map { "\($0)" }.joined(separator: " ")) }
+            for number in 0..<count {
+                try store.publish("news", [publisher, number].map { "\($0)" }.joined(separator: " "))
+            }
         }
     }
     for pid in publishers where waitForEnd(pid) != 0 { say("a publisher failed") }

@@ -34,8 +34,8 @@ private func report(seconds: [Double], total: Double) {
     ])
 }
 
-/// Runs the row that the arguments name: spawn COUNT AT_ONCE RESIDENT_MB | drain CHILDREN BYTES | lines | byte-lines PATH BYTES |
-/// echo COUNT.
+/// Runs the row that the arguments name: spawn COUNT AT_ONCE RESIDENT_MB | drain CHILDREN BYTES | lines | byte-lines
+/// PATH BYTES | echo COUNT.
 public func measure(_ rows: some SubprocessRows, _ arguments: [String]) async throws {
     let numbers = arguments.dropFirst().map { Int($0) ?? 0 }
     switch arguments.first {
