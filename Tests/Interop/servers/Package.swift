@@ -53,12 +53,23 @@ let package = Package(
     ],
     targets: [
         library("PreforkNIO", on: nio),
+        library("PreforkHummingbird", on: nio + [hummingbird, lifecycle, "PreforkLifecycle", "PreforkNIO"]),
+        library("PreforkLifecycle", on: [lifecycle, logging]),
+        library("PreforkLogging", on: [logging]),
+        library("PreforkMetrics", on: [metrics]),
         server("nio-server", on: nio + ["PreforkNIO"]),
+        server("hummingbird-server", on: [hummingbird, logging, "PreforkHummingbird"]),
+        server(
+            "lifecycle-server",
+            on: [
+                lifecycle, logging, metrics, .product(name: "MetricsTestKit", package: "swift-metrics"),
+                "PreforkLifecycle", "PreforkLogging", "PreforkMetrics",
+            ]),
         .target(name: "SlowRequest", swiftSettings: settings),
         .testTarget(
             name: "InteropTests",
             dependencies: [
-                "nio-server",
+                "nio-server", "hummingbird-server", "lifecycle-server",
                
             ],
             swiftSettings: settings),

@@ -6,7 +6,7 @@ import Testing
 @Suite("Servers of other packages in workers", .serialized, .timeLimit(.minutes(5)))
 struct ContractTests {
     static let subjects: [Subject] = [
-        .http("nio-server"),
+        .http("nio-server"), .http("hummingbird-server"), .http("lifecycle-server"),
     ]
 
     @Test("All workers answer", arguments: subjects)
