@@ -54,23 +54,34 @@ let package = Package(
     targets: [
         library("PreforkNIO", on: nio),
         library("PreforkHummingbird", on: nio + [hummingbird, lifecycle, "PreforkLifecycle", "PreforkNIO"]),
+        library("PreforkFlyingFox", on: flyingFox),
         library("PreforkLifecycle", on: [lifecycle, logging]),
         library("PreforkLogging", on: [logging]),
         library("PreforkMetrics", on: [metrics]),
         server("nio-server", on: nio + ["PreforkNIO"]),
         server("hummingbird-server", on: [hummingbird, logging, "PreforkHummingbird"]),
         server(
+            "hummingbird-measurement",
+            on: [hummingbird, logging, .product(name: "NIOPosix", package: "swift-nio"), "PreforkHummingbird"]),
+        server(
             "lifecycle-server",
             on: [
                 lifecycle, logging, metrics, .product(name: "MetricsTestKit", package: "swift-metrics"),
                 "PreforkLifecycle", "PreforkLogging", "PreforkMetrics",
             ]),
+        server(
+            "client-server",
+            on: [
+                hummingbird, lifecycle, logging, .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"), "PreforkHummingbird",
+            ]),
+        server("flyingfox-server", on: flyingFox + ["PreforkFlyingFox"]),
         .target(name: "SlowRequest", swiftSettings: settings),
         .testTarget(
             name: "InteropTests",
             dependencies: [
-                "nio-server", "hummingbird-server", "lifecycle-server",
-               
+                "nio-server", "hummingbird-server", "lifecycle-server", "client-server",
+                "flyingfox-server",
             ],
             swiftSettings: settings),
     ]

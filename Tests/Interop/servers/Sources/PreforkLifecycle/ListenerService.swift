@@ -12,7 +12,9 @@ public struct ListenerService: Service {
     private let worker: Worker
     private let handler: @Sendable (Connection) async throws -> Void
 
-    public init(_ listener: Listener, of worker: Worker, handler: @escaping @Sendable (Connection) async throws -> Void) {
+    public init(
+        _ listener: Listener, of worker: Worker, handler: @escaping @Sendable (Connection) async throws -> Void
+    ) {
         self.listener = listener
         self.worker = worker
         self.handler = handler

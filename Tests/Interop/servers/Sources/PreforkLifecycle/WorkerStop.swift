@@ -29,14 +29,18 @@ public struct WorkerStop: Service {
 }
 
 extension ServiceGroup {
-    /// A group that ends when the worker is asked to: services in reverse order, as for a signal. Signals stay the
-    /// supervisor's: name none in the group's configuration.
+    /// A group that ends when the worker is asked to, or when one of its services ends: in reverse order, as for a
+    /// signal. Signals stay the supervisor's: name none in the group's configuration.
     public init(
         services: [any Service], endingWith worker: Worker, logger: Logger,
         first: @escaping @Sendable () async throws -> Void = {}
     ) {
-        let stop = ServiceGroupConfiguration.ServiceConfiguration(
-            service: WorkerStop(worker, first: first), successTerminationBehavior: .gracefullyShutdownGroup)
-        self.init(configuration: .init(services: services.map { .init(service: $0) } + [stop], logger: logger))
+        let all = services + [WorkerStop(worker, first: first)]
+        // A server may hear of the stop, and be done, before its turn: by default that would cancel the others.
+        let configurations = all.map {
+            ServiceGroupConfiguration.ServiceConfiguration(
+                service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
+        }
+        self.init(configuration: .init(services: configurations, logger: logger))
     }
 }

@@ -8,10 +8,11 @@ extension ForkRuntime {
     /// Counts the pool's events in `factory`, by the hooks; those that are set already are called, too, those that are
     /// set later replace these.
     ///
-    /// `prefork_worker_starts_total`, `prefork_worker_exits_total` (by `cause`: exit, signal, out_of_memory, killed),
-    /// `prefork_restarts_total`, `prefork_reloads_total`, `prefork_workers_ready` (gauge), `prefork_worker_uptime`
-    /// (timer). They are made and recorded in the supervisor, by a factory that starts no thread: one that pushes needs
-    /// a process of its own, and for one that is scraped Prefork has `PREFORK_METRICS`, which has more.
+    /// `prefork_worker_starts_total` (that became ready), `prefork_worker_exits_total` (by `cause`: exit, signal,
+    /// killed, out_of_memory), `prefork_restarts_total`, `prefork_reloads_total`, `prefork_workers_ready` (gauge),
+    /// `prefork_worker_uptime` (timer). They are made and recorded in the supervisor, by a factory that starts no
+    /// thread: one that pushes needs a process of its own, and for one that is scraped Prefork has `PREFORK_METRICS`,
+    /// which has more.
     public mutating func recordMetrics(in factory: any MetricsFactory) {
         let metrics = PoolMetrics(factory: factory)
         hooks.onReady = { [before = hooks.onReady] worker in

@@ -5,11 +5,11 @@ import Prefork
 
 /// Holds a pipeline's stop back until its client knows of it.
 ///
-/// `ServerQuiescingHelper` tells each connection of the stop (`ChannelShouldQuiesceEvent`), and NIO and Hummingbird then
-/// close those that are idle at once. A request that is already on its way is reset, also the first one of a
+/// `ServerQuiescingHelper` tells each connection of the stop (`ChannelShouldQuiesceEvent`), and NIO and Hummingbird
+/// then close those that are idle at once. A request that is already on its way is reset, also the first one of a
 /// connection that was accepted but not read yet. Here such a connection is given one more request, at most `linger`
-/// long, and each last answer says `Connection: close`. When the whole service stops, nobody waits for idle clients:
-/// there is no other worker that they could go to.
+/// long, and each last answer says `Connection: close`. When the whole service stops, nobody waits for idle clients, as
+/// there is no other worker that they could go to; only what was accepted just now has a moment to be read.
 ///
 /// Its place is before the handler that closes: `HTTPServerPipelineHandler` of NIO, Hummingbird's
 /// `additionalChannelHandlers`. For one HTTP/1 connection, on its event loop.
@@ -21,11 +21,13 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
     public typealias OutboundIn = Response
     public typealias OutboundOut = Response
 
+    private static var firstRequestGrace: TimeAmount { .milliseconds(100) }
     private let stop: StopRequest
     private let linger: TimeAmount
     private var isStopping = false
     private var isPassedOn = false
     private var requestsInHand = 0
+    private var hadRequest = false
     private var answerHasBegun = false
     private var timer: Scheduled<Void>?
 
@@ -36,7 +38,10 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let isHead = unwrapInboundIn(data).isHead
-        if isHead { requestsInHand += 1 }
+        if isHead {
+            requestsInHand += 1
+            hadRequest = true
+        }
         context.fireChannelRead(data)
         // After the request: who closes is not idle any more, and will answer it first.
         if isHead, isStopping { passOn(context) }
@@ -62,8 +67,9 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
         guard !isStopping else { return }
         isStopping = true
         let canStillAnnounce = requestsInHand > 0 && !answerHasBegun
-        if canStillAnnounce || stop.reach != .worker { return passOn(context) }
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: linger) { self.passOn(context) }
+        if canStillAnnounce { return passOn(context) }
+        let grace = stop.reach == .worker ? linger : hadRequest ? .zero : Self.firstRequestGrace
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: grace) { self.passOn(context) }
     }
 
     public func channelInactive(context: ChannelHandlerContext) {

@@ -28,7 +28,7 @@ let summary = try runtime.run { worker in
     orders.onLeave { await group.triggerGracefulShutdown() }
     try await group.run()
 }
-for name in ["prefork_worker_starts_total", "prefork_restarts_total", "prefork_reloads_total", "prefork_worker_exits_total"] {
-    print("\(name) \(metrics.counterTotal(label: name))")
+for name in ["worker_starts", "restarts", "reloads", "worker_exits"] {
+    print("prefork_\(name)_total \(metrics.counterTotal(label: "prefork_\(name)_total"))")
 }
 exit(summary.outcome.exitCode)

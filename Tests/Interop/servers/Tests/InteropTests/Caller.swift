@@ -6,6 +6,8 @@ import Testing
 enum Question: String, Sendable {
     case who = "/"
     case slow = "/slow"
+    /// lifecycle-server alone: its service group ends.
+    case leave = "/leave"
 }
 
 /// One client: of a connection for each request, or of one that is kept.

@@ -37,7 +37,9 @@ final class Load: Sendable {
 
     func waitForMore(_ count: Int) async throws {
         let before = answered
-        try await eventually("\(count) more answers: \(outcome.withLock { $0.failures.suffix(3) })") { answered >= before + count }
+        try await eventually("\(count) more answers: \(outcome.withLock { $0.failures.suffix(3) })") {
+            answered >= before + count
+        }
     }
 
     func end() async -> Outcome {

@@ -50,7 +50,9 @@ final class ServerProgram: @unchecked Sendable {
         posix_spawnattr_setflags(
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let path = Self.folder + "/" + product
-        let variables = environment.merging(["PREFORK_WORKERS": "\(workers)", "PATH": "/usr/bin:/bin"]) { first, _ in first }
+        var variables = environment
+        variables["PREFORK_WORKERS"] = "\(workers)"
+        variables["PATH"] = "/usr/bin:/bin"
         var argv = ([path] as [String]).map { strdup($0) } + [nil]
         var envp = variables.map { strdup("\($0)=\($1)") } + [nil]
         defer { (argv + envp).forEach { free($0) } }
