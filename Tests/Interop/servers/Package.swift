@@ -76,12 +76,17 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"), "PreforkHummingbird",
             ]),
         server("flyingfox-server", on: flyingFox + ["PreforkFlyingFox"]),
+        server(
+            "grpc-server", on: grpc + [.product(name: "NIOPosix", package: "swift-nio"), "AskService", "PreforkNIO"]),
         .target(name: "SlowRequest", swiftSettings: settings),
+        .target(
+            name: "AskService", dependencies: [.product(name: "GRPCCore", package: "grpc-swift-2")],
+            swiftSettings: settings),
         .testTarget(
             name: "InteropTests",
-            dependencies: [
-                "nio-server", "hummingbird-server", "lifecycle-server", "client-server",
-                "flyingfox-server",
+            dependencies: grpc + [
+                "AskService", "nio-server", "hummingbird-server", "lifecycle-server", "client-server",
+                "flyingfox-server", "grpc-server",
             ],
             swiftSettings: settings),
     ]

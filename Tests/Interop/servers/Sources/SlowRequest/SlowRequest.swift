@@ -9,7 +9,12 @@ public enum SlowRequest {
 
     /// Tells the test that a slow request has come.
     public static func begin() {
-        let line = Array("slow request in hand\n".utf8)
+        tell("slow request in hand")
+    }
+
+    /// Writes a line for the test, from a worker.
+    public static func tell(_ text: String) {
+        let line = Array("\(text)\n".utf8)
         _ = write(STDOUT_FILENO, line, line.count)
     }
 }

@@ -8,6 +8,7 @@ struct ContractTests {
     static let subjects: [Subject] = [
         .http("nio-server"), .http("hummingbird-server"), .http("lifecycle-server"), .http("flyingfox-server"),
         .http("client-server", needsUpstream: true),
+        Subject(product: "grpc-server") { try GRPCCaller(port: $0, keepsConnection: $1) },
     ]
 
     @Test("All workers answer", arguments: subjects)
@@ -70,6 +71,13 @@ struct ContractTests {
         let outcome = await load.end()
         #expect(outcome.failures == [])
         try await server.stop()
+        // Where a client may ask again, the server's own count says whether an answer was lost.
+        let begun = server.program.output.split(separator: "\n").filter { $0.hasPrefix("calls begun: ") }
+            .compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+        if subject.product == "grpc-server" {
+            #expect(begun.count == 8, "two workers in each of four generations")
+            #expect(begun.reduce(0, +) == outcome.answered)
+        }
     }
 }
 
