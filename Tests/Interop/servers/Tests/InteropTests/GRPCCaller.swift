@@ -6,9 +6,9 @@ import GRPCNIOTransportHTTP2Posix
 
 /// What counts as failed: any status but OK, except for UNAVAILABLE, which is asked again, as a retry policy would do.
 /// For a moment after it has read a GOAWAY the client of gRPC Swift 2.4 still opens calls on the connection that ends;
-/// they are refused, by itself or by the server, and it does not retry them by itself, as other clients of gRPC do. That
-/// none of them had been begun is what the contract looks at: servers say how many calls they have begun, and each of
-/// those must have been answered.
+/// they are refused, by itself or by the server, and it does not retry them by itself, as other clients of gRPC do.
+/// That none of them had been begun is what the contract looks at: servers say how many calls they have begun, and each
+/// of those must have been answered.
 final class GRPCCaller: Caller {
     private let port: UInt16
     private let kept: (client: GRPCClient<HTTP2ClientTransport.Posix>, run: Task<Void, any Error>)?
@@ -44,8 +44,8 @@ final class GRPCCaller: Caller {
     private static func ask(
         _ question: Question, _ client: GRPCClient<HTTP2ClientTransport.Posix>
     ) async throws -> String {
-        // A connection that was accepted in the moment of the stop may end before its preface: the client tries again in
-        // a second, and refuses calls until then unless they wait.
+        // A connection that was accepted in the moment of the stop may end before its preface: the client tries again
+        // in a second, and refuses calls until then unless they wait.
         var options = CallOptions.defaults
         options.waitForReady = true
         for attempt in 1... {
