@@ -21,7 +21,9 @@ struct LifecycleTests {
     @Test("A worker's stop ends the group's services, and lines say whose they are")
     func stopEndsGroup() async throws {
         let server = try await RunningServer(Self.subject, workers: 2)
-        try await server.waitUntilAllAnswer(server.program.workers)
+        try await eventually("all are ready\n\(server.program.errors)") {
+            server.program.errors.contains("all 2 workers are ready")
+        }
         try await server.stop()
         let lines = server.program.errors.split(separator: "\n")
         for taskID in 0...1 {
