@@ -106,7 +106,7 @@ def hummingbird(quick: bool) -> list[Row]:
             Row("p99, likewise", "ms", figures["p99 blocked"]),
             Row("requests/s while a worker is killed every 2 s", "", figures["rps killed"]),
             Row("p99, likewise (one process: everything is gone)", "ms", figures["p99 killed"]),
-            Row("connections lost by it, of 64", "", figures["lost"])]
+            Row("connections that end with killed workers, in all", "", figures["lost"])]
 
 
 HUMMINGBIRD_ROWS = {"hummingbird": hummingbird}

@@ -13,8 +13,8 @@ import Synchronization
 
 /// Feeds the connections of an inherited listener to a Hummingbird application, in a worker.
 ///
-/// Hummingbird 2 binds by itself and takes no socket. So its own is bound to a port of the loopback interface that
-/// nobody knows, and what is accepted from the listener enters the pipeline of that server channel, as if it had
+/// Hummingbird 2 binds by itself and takes no socket. So its own is bound to a port of the loopback interface that the
+/// system chooses, and what is accepted from the listener enters the pipeline of that server channel, as if it had
 /// accepted it: set-up, limits and the graceful stop of a connection are Hummingbird's own.
 ///
 /// ```swift
