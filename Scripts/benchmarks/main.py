@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import channel_rows
+import hummingbird_rows
 import operations_rows
 import publish_rows
 import rows
@@ -33,6 +34,7 @@ TABLES = [
     Table(store_rows.PEER_ROWS, store_rows.COLUMNS, "C", store_rows.prepare_peers),
     Table(channel_rows.CHANNEL_ROWS, channel_rows.COLUMNS, "C", channel_rows.prepare),
     Table(service_rows.SERVICE_ROWS, ["prefork"], "C", service_rows.prepare),
+    Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
     Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]
 ROWS = {name: row for table in TABLES for name, row in table.rows.items()}

@@ -1,0 +1,112 @@
+"""The row of Hummingbird: one process with K threads against K forked workers of it."""
+
+import collections
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from load import wrk
+from programs import ROOT
+from rows import Row, median
+from servers import Server, answers, end, free_port, wait_until
+
+COLUMNS = ["prefork", "threads"]
+SERVERS = ROOT / "Tests/Interop/servers"
+PROGRAM = SERVERS / ".build/release/hummingbird-measurement"
+K = 2
+
+
+def prepare() -> None:
+    subprocess.run(["swift", "build", "-c", "release", "--package-path", SERVERS, "--product", PROGRAM.name],
+                   check=True)
+
+
+@contextlib.contextmanager
+def running(name: str):
+    """One process with K threads, or K workers, until its block ends."""
+    with tempfile.TemporaryDirectory(prefix="prefork-bench-") as folder:
+        port, log = free_port(), pathlib.Path(folder) / "log"
+        with log.open("wb") as output:
+            mode = "forked" if name == "prefork" else "threads"
+            process = subprocess.Popen([PROGRAM, mode, str(port), str(K)], stdout=output, stderr=output,
+                                       start_new_session=True)
+        server = Server(name, port, process, log)
+        try:
+            wait_until(lambda: answers(server), f"{name} answers", log)
+            yield server
+        finally:
+            end(process)
+
+
+def memory(server: Server) -> float:
+    """Proportional memory of all its processes, MiB."""
+    total = 0
+    for pid in [server.process.pid, *server.children]:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+    return total / 1024
+
+
+@contextlib.contextmanager
+def meanwhile(action, every: float):
+    """Does `action` at once and every so many seconds, beside the block."""
+    over = threading.Event()
+
+    def repeat():
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                action()
+            over.wait(every)
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def hummingbird(quick: bool) -> list[Row]:
+    """Hummingbird 2: K threads in a process against K workers, also while one is blocked or killed."""
+    runs, seconds = 2 if quick else 5, 3 if quick else 6
+    figures = collections.defaultdict(lambda: collections.defaultdict(list))
+
+    def note(what: str, name: str, value: float) -> None:
+        figures[what][name].append(value)
+
+    for _ in range(runs):
+        for name in COLUMNS:
+            with running(name) as server:
+                plain = wrk(server.port, 64, seconds)
+                note("rps", name, plain["rps"])
+                note("p99", name, plain["p99"])
+                note("memory", name, memory(server))
+                with meanwhile(lambda: server.get("/block"), every=2):
+                    blocked = wrk(server.port, 64, seconds, target="/")
+                note("rps blocked", name, blocked["rps"])
+                note("p99 blocked", name, blocked["p99"])
+                if name == "prefork":
+                    kill = lambda: os.kill(server.children[0], signal.SIGKILL)
+                    with meanwhile(kill, every=2):
+                        killed = wrk(server.port, 64, seconds, tolerant=True)
+                    note("rps killed", name, killed["rps"])
+                    note("p99 killed", name, killed["p99"])
+                    note("lost", name, killed["errors"])
+    k = f"Hummingbird, {K} workers against {K} threads, 64 kept connections"
+    return [Row(f"{k}: requests/s", "", figures["rps"]),
+            Row("p99", "ms", figures["p99"]),
+            Row("memory after it (PSS, all processes)", "MiB", figures["memory"]),
+            Row("requests/s while a handler blocks its thread for 1 s, every 2 s", "", figures["rps blocked"]),
+            Row("p99, likewise", "ms", figures["p99 blocked"]),
+            Row("requests/s while a worker is killed every 2 s", "", figures["rps killed"]),
+            Row("p99, likewise (one process: everything is gone)", "ms", figures["p99 killed"]),
+            Row("connections that end with killed workers, in all", "", figures["lost"])]
+
+
+HUMMINGBIRD_ROWS = {"hummingbird": hummingbird}

@@ -1,0 +1,93 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Servers of other packages in Prefork's workers, and the contract that each keeps. A package of its own: the root has
+// no dependency.
+let settings: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny")]
+
+let prefork = Target.Dependency.product(name: "Prefork", package: "prefork")
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOExtras", package: "swift-nio-extras"),
+    .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+]
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let flyingFox: [Target.Dependency] = [
+    .product(name: "FlyingFox", package: "FlyingFox"),
+    .product(name: "FlyingSocks", package: "FlyingFox"),
+]
+let grpc: [Target.Dependency] = [
+    .product(name: "GRPCCore", package: "grpc-swift-2"),
+    .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+]
+
+func library(_ name: String, on dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: [prefork] + dependencies, swiftSettings: settings)
+}
+
+func server(_ name: String, on dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: [prefork, "SlowRequest"] + dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "prefork-servers",
+    dependencies: [
+        .package(name: "prefork", path: "../../.."),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    ],
+    targets: [
+        library("PreforkNIO", on: nio),
+        library("PreforkHummingbird", on: nio + [hummingbird, lifecycle, "PreforkLifecycle", "PreforkNIO"]),
+        library("PreforkFlyingFox", on: flyingFox),
+        library("PreforkLifecycle", on: [lifecycle, logging]),
+        library("PreforkLogging", on: [logging]),
+        library("PreforkMetrics", on: [metrics]),
+        server("nio-server", on: nio + ["PreforkNIO"]),
+        server("hummingbird-server", on: [hummingbird, logging, "PreforkHummingbird"]),
+        server(
+            "hummingbird-measurement",
+            on: [hummingbird, logging, .product(name: "NIOPosix", package: "swift-nio"), "PreforkHummingbird"]),
+        server(
+            "lifecycle-server",
+            on: [
+                lifecycle, logging, metrics, .product(name: "MetricsTestKit", package: "swift-metrics"),
+                "PreforkLifecycle", "PreforkLogging", "PreforkMetrics",
+            ]),
+        server(
+            "client-server",
+            on: [
+                hummingbird, lifecycle, logging, .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"), "PreforkHummingbird",
+            ]),
+        server("flyingfox-server", on: flyingFox + ["PreforkFlyingFox"]),
+        server(
+            "grpc-server", on: grpc + [.product(name: "NIOPosix", package: "swift-nio"), "AskService", "PreforkNIO"]),
+        .target(name: "SlowRequest", swiftSettings: settings),
+        .target(
+            name: "AskService", dependencies: [.product(name: "GRPCCore", package: "grpc-swift-2")],
+            swiftSettings: settings),
+        .testTarget(
+            name: "InteropTests",
+            dependencies: grpc + [
+                "AskService", "nio-server", "hummingbird-server", "lifecycle-server", "client-server",
+                "flyingfox-server", "grpc-server",
+            ],
+            swiftSettings: settings),
+    ]
+)

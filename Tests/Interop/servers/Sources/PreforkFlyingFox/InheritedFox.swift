@@ -1,0 +1,75 @@
+// A FlyingFox server for the life of a worker.
+
+import FlyingFox
+import FlyingSocks
+import Prefork
+import Synchronization
+
+/// Serves `handler` on an inherited listener until the worker is asked to stop, and returns when its connections have
+/// had their time.
+///
+/// FlyingFox's own stop ends connections that are idle, also those whose request is on its way. So on a stop this
+/// accepts no more and says `Connection: close` with each answer, which clients heed; when no request has come for
+/// `linger`, or none for a tenth of a second while the whole service stops, what is left is closed.
+public func serve(
+    _ handler: some HTTPHandler, on listener: Listener, as worker: Worker, linger: Duration = .seconds(1),
+    timeout: Duration = .seconds(15)
+) async throws {
+    let pool = InheritedPool(listener)
+    let announcing = AnnouncingHandler(handler: handler, stop: worker.stopRequested)
+    let server = HTTPServer(
+        address: try .inet(ip4: "127.0.0.1", port: 0), timeout: Double(timeout.components.seconds), pool: pool,
+        logger: .disabled, handler: announcing)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await server.run() }
+        try await server.waitUntilListening()
+        worker.ready()
+        try await worker.stopRequested.wait()
+        pool.stopAccepting()
+        try await announcing.waitForQuiet(worker.stopRequested.reach == .worker ? linger : .milliseconds(100))
+        await server.stop(timeout: 0.1)
+        group.cancelAll()
+        // How it ends when it is stopped: with an error.
+        while let end = await group.nextResult() { _ = end }
+    }
+}
+
+/// Announces the end of connections while the worker stops, and knows what is in hand.
+final class AnnouncingHandler<Handler: HTTPHandler>: HTTPHandler {
+    private struct State {
+        var inHand = 0
+        var lastChange = ContinuousClock.now
+    }
+
+    private let handler: Handler
+    private let stop: StopRequest
+    private let state = Mutex(State())
+
+    init(handler: Handler, stop: StopRequest) {
+        self.handler = handler
+        self.stop = stop
+    }
+
+    func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
+        change(by: 1)
+        defer { change(by: -1) }
+        var response = try await handler.handleRequest(request)
+        if stop.isRequested { response.headers[.connection] = "close" }
+        return response
+    }
+
+    private func change(by count: Int) {
+        state.withLock {
+            $0.inHand += count
+            $0.lastChange = .now
+        }
+    }
+
+    func waitForQuiet(_ duration: Duration) async throws {
+        while true {
+            let isQuiet = state.withLock { $0.inHand == 0 && $0.lastChange.duration(to: .now) >= duration }
+            if isQuiet { return }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+}

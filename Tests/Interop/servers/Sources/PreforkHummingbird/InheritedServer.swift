@@ -1,0 +1,101 @@
+// Hummingbird on an inherited listener.
+
+import Hummingbird
+import HummingbirdCore
+import NIOCore
+import NIOHTTPTypes
+import NIOPosix
+import Prefork
+import PreforkLifecycle
+import PreforkNIO
+import ServiceLifecycle
+import Synchronization
+
+/// Feeds the connections of an inherited listener to a Hummingbird application, in a worker.
+///
+/// Hummingbird 2 binds by itself and takes no socket. So its own is bound to a port of the loopback interface that the
+/// system chooses, and what is accepted from the listener enters the pipeline of that server channel, as if it had
+/// accepted it: set-up, limits and the graceful stop of a connection are Hummingbird's own.
+///
+/// ```swift
+/// try runtime.run { worker in
+///     let server = InheritedServer(listener, worker)
+///     let app = Application(
+///         router: router, server: server.http1(), configuration: server.configuration,
+///         onServerRunning: server.accept, eventLoopGroupProvider: .shared(server.group))
+///     try await server.run(app)
+/// }
+/// ```
+public final class InheritedServer: Sendable {
+    /// Serves the connections: `threads` event loops of this worker.
+    public let group: MultiThreadedEventLoopGroup
+    private let listener: Listener
+    private let worker: Worker
+    private let accepting = Mutex<(any NIOCore.Channel)?>(nil)
+
+    public init(_ listener: Listener, _ worker: Worker, threads: Int = 1) {
+        self.listener = listener
+        self.worker = worker
+        group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
+    }
+
+    /// For the application: where its own socket is bound.
+    public var configuration: ApplicationConfiguration {
+        ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0), backlog: 1)
+    }
+
+    /// For the application: HTTP/1 that announces the end of a connection.
+    public func http1(idleTimeout: TimeAmount? = nil) -> HTTPServerBuilder {
+        let stop = worker.stopRequested
+        return .http1(
+            configuration: .init(
+                additionalChannelHandlers: [AnnouncedClose<HTTPRequestPart, HTTPResponsePart>(stop)],
+                idleTimeout: idleTimeout))
+    }
+
+    /// For the application's `onServerRunning`: accepts from the listener, and says that the worker is ready.
+    @Sendable
+    public func accept(for server: any NIOCore.Channel) async {
+        do {
+            let channel = try await ServerBootstrap(group: group)
+                .serverChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AcceptedElsewhere(server: server))
+                    }
+                }
+                .withBoundSocket(listener.duplicate()).get()
+            accepting.withLock { $0 = channel }
+            worker.ready()
+        } catch {
+            reportToStandardError(.handlerFailed(error, peer: listener.address))
+            worker.exit(code: 1)
+        }
+    }
+
+    /// Runs the application until the worker is asked to stop: then no connection is accepted, requests in hand are
+    /// answered, and the application's services end in order.
+    ///
+    /// - Parameter services: beside the application's own; they start before it and end after it.
+    public func run(_ application: some ApplicationProtocol, services: [any Service] = []) async throws {
+        let all = ServiceGroup(services: services + [application], endingWith: worker, logger: application.logger) {
+            try await self.accepting.withLock { $0 }?.close().get()
+        }
+        try await all.run()
+        try await group.shutdownGracefully()
+    }
+}
+
+/// Hands accepted connections, not yet registered with an event loop, to another server channel.
+private final class AcceptedElsewhere: ChannelInboundHandler {
+    typealias InboundIn = any NIOCore.Channel
+
+    private let server: any NIOCore.Channel
+
+    init(server: any NIOCore.Channel) {
+        self.server = server
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        server.pipeline.fireChannelRead(unwrapInboundIn(data))
+    }
+}

@@ -1,0 +1,35 @@
+// The same Hummingbird application in one process with K event loops, or in K forked workers with one each, for
+// Scripts/bench: hummingbird-measurement threads|forked PORT K
+
+import Glibc
+import Hummingbird
+import Logging
+import NIOPosix
+import Prefork
+import PreforkHummingbird
+
+let arguments = CommandLine.arguments
+guard arguments.count == 4, let port = UInt16(arguments[2]), let count = Int(arguments[3]), count > 0 else {
+    print("usage: hummingbird-measurement threads|forked PORT K")
+    exit(64)
+}
+
+switch arguments[1] {
+case "forked":
+    let listener = try Listener(.tcp("127.0.0.1", port))
+    var runtime = ForkRuntime(workers: .count(count))
+    runtime.readiness = .manual
+    runtime.restarts.backoff.maximum = .zero
+    try runtime.run { worker in
+        let server = InheritedServer(listener, worker)
+        let app = Application(
+            router: router(), server: server.http1(), configuration: server.configuration,
+            onServerRunning: server.accept, eventLoopGroupProvider: .shared(server.group), logger: quietLogger())
+        try await server.run(app)
+    }
+default:
+    let app = Application(
+        router: router(), configuration: .init(address: .hostname("127.0.0.1", port: Int(port)), backlog: 1024),
+        eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup(numberOfThreads: count)), logger: quietLogger())
+    try await app.runService()
+}
