@@ -106,9 +106,18 @@ public final class Listener: Sendable {
 
     /// The listening socket that this process accepts from: that of its task ID for `.reusePort`, else the only one.
     ///
-    /// For servers with an event loop of their own, such as SwiftNIO, which bind by adopting it. It stays owned here.
+    /// It stays owned here; a server that closes the socket it is given gets a `duplicate()`.
     public var descriptor: Int32 {
         sockets[(TaskIdentity.current?.taskID ?? 0) % sockets.count]
+    }
+
+    /// A second descriptor of that socket, close-on-exec, for its taker to close: for servers with an event loop of
+    /// their own, such as SwiftNIO, which adopt a bound socket. Closing it ends accepting there, and neither in other
+    /// workers nor in the supervisor, where connections go on to queue.
+    ///
+    /// - Throws: fcntl's error when no descriptor is left.
+    public func duplicate() throws(SystemError) -> Int32 {
+        try PreforkSystem.duplicate(descriptor)
     }
 
     /// Closes the socket in this process; the last process that has it open ends it. The process that bound a Unix

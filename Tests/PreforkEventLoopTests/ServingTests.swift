@@ -44,6 +44,20 @@ import Testing
         listener.close()
     }
 
+    @Test func aDuplicateIsItsTakersToClose() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let duplicate = try listener.duplicate()
+        #expect(duplicate != listener.descriptor && fcntl(duplicate, F_GETFD) == FD_CLOEXEC)
+        #expect(Glibc.close(duplicate) == 0)
+        try await withServer(listener, Self.echo) { _ in
+            let connection = try await Connection.connect(to: listener.address)
+            try await connection.writer.write("still here\n")
+            #expect(text(try await connection.reader.read(until: "\n", limit: 100)) == "still here\n")
+            connection.close()
+        }
+        listener.close()
+    }
+
     @Test(arguments: [0, -1]) func aLimitThatServesNobodyIsAnError(limit: Int) async throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let error = await #expect(throws: SystemError.self) { try await listener.serve(limit: limit, Self.echo) }

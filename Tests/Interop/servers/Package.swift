@@ -77,7 +77,7 @@ let package = Package(
             ]),
         server("flyingfox-server", on: flyingFox + ["PreforkFlyingFox"]),
         server(
-            "grpc-server", on: grpc + [.product(name: "NIOPosix", package: "swift-nio"), "AskService", "PreforkNIO"]),
+            "grpc-server", on: grpc + [.product(name: "NIOPosix", package: "swift-nio"), "AskService"]),
         .target(name: "SlowRequest", swiftSettings: settings),
         .target(
             name: "AskService", dependencies: [.product(name: "GRPCCore", package: "grpc-swift-2")],

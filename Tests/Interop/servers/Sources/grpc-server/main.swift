@@ -6,7 +6,6 @@ import GRPCNIOTransportHTTP2Posix
 import Glibc
 import NIOPosix
 import Prefork
-import PreforkNIO
 import SlowRequest
 import Synchronization
 
