@@ -4,84 +4,94 @@ import PreforkSystem
 
 /// What a client of the control socket waits for.
 enum CommandWait: Equatable {
+    /// A reload to this generation or a later one is over.
+    case reload(generation: Int)
+    /// The worker of a slot was replaced, or could not be.
+    case replacement(slot: Int)
     /// A worker that was asked to finish ends.
     case end(slot: Int, pid: Int32)
-    /// The pool was made larger, or is to be as large as it was: so many workers are ready.
-    case ready(count: Int)
-    /// The pool was made smaller: those that are too many have ended.
-    case fewer(count: Int)
+    /// All workers that there are to be are ready, and those that are too many have ended.
+    case size(Int)
 
-    init?(_ command: ControlCommand, before: Pool, after: Pool) {
+    /// - Parameter pool: after the command.
+    init?(_ command: ControlCommand, in pool: Pool) {
         switch command {
+        case .reload:
+            // One that waits for the present reload to end is of the generation after it.
+            self = .reload(generation: pool.reload?.isWantedAgain == true ? pool.generation + 1 : pool.generation)
+        case .restart(let slot):
+            self = .replacement(slot: slot)
         case .drain(let slot):
-            guard before.slots.indices.contains(slot), let worker = before.slots[slot].worker else { return nil }
+            guard pool.slots.indices.contains(slot), let worker = pool.slots[slot].leaving.last?.worker else {
+                return nil
+            }
             self = .end(slot: slot, pid: worker.pid)
         case .scale:
-            self = after.target < before.target ? .fewer(count: after.target) : .ready(count: after.target)
+            self = .size(pool.target)
         default:
             return nil
         }
     }
 
-    /// Whether there is nothing to wait for.
+    /// The end, where there is nothing to wait for.
     func isOver(in pool: Pool) -> ControlOutcome? {
-        switch self {
-        case .end: nil
-        case .ready(let count):
-            pool.slots.count { !$0.isRetired && $0.isReady } >= count ? .done("\(count) workers serve") : nil
-        case .fewer(let count):
-            pool.slots.allSatisfy { !$0.isRetired || $0.isFinal } ? .done("\(count) workers are left") : nil
+        guard case .size = self else { return nil }
+        // A place whose worker has ended for good gets no other one.
+        let isSettled = pool.slots.allSatisfy { slot in
+            slot.isRetired ? slot.isFinal : slot.isReady || slot.state == .stopped
         }
+        return isSettled ? .done("\(pool.slots.count(where: \.isReady)) workers serve") : nil
     }
 
     /// What has come of it; nil: it goes on.
     ///
-    /// - Parameter pool: as it is after what is reported.
+    /// - Parameter pool: as it is by now, which may be later than what is reported.
     func outcome(of report: PoolReport, in pool: Pool) -> ControlOutcome? {
         switch (self, report) {
         case (_, .stopping):
-            return .failed("the pool stops")
+            .failed("the pool stops")
+        case (.reload(let wanted), .reloadFinished(let generation, let after)) where wanted <= generation:
+            .done("generation \(generation) serves, after \(after.short)")
+        case (.reload(let wanted), .reloadAborted(let generation, let replaced, let total, let reason))
+        where wanted <= generation:
+            .failed("\(total - replaced) of \(total) old workers stay: \(reason)")
+        case (.replacement(let slot), .replaced(let place, let old, let new, _)) where place == slot:
+            .done("worker \(slot): pid \(new) has taken the place of pid \(old)")
+        case (.replacement(let slot), .replacementFailed(let place, let reason, _)) where place == slot:
+            .failed("worker \(slot) stays, its replacement failed: \(reason)")
+        case (.replacement(let slot), .replacementDropped(let place, let reason)) where place == slot:
+            .failed("worker \(slot) is not replaced as asked: \(reason)")
         case (.end(let slot, let pid), .exited(let exit)) where exit.pid == pid:
-            let text = "worker \(slot) (pid \(pid)) \(exit.status)"
-            return exit.killReason.map { .failed("\(text): \($0)") } ?? .done(text)
-        case (.ready(let count), .scaled(_, let now, _)) where now != count,
-            (.fewer(let count), .scaled(_, let now, _)) where now != count:
-            return .failed("there are to be \(now) workers by now")
+            exit.killReason.map { .failed("worker \(slot) (pid \(pid)) \(exit.status): \($0)") }
+                ?? .done("worker \(slot) (pid \(pid)) \(exit.status)")
+        case (.size(let count), .scaled) where pool.target != count:
+            .failed("there are to be \(pool.target) workers by now")
         default:
-            return isOver(in: pool)
+            isOver(in: pool)
         }
     }
 }
 
-/// Who waits, and how to tell them. An object: the supervisor's servers have it, and are a value.
-final class CommandWaits {
+/// Who waits, and how to tell them.
+struct CommandWaits {
     typealias Body = (ControlOutcome) -> Void
     private var waits: [(wait: CommandWait, body: Body)] = []
 
-    func add(_ wait: CommandWait, _ body: @escaping Body) {
+    mutating func add(_ wait: CommandWait, _ body: @escaping Body) {
         waits.append((wait, body))
     }
 
-    func end(_ report: PoolReport, in pool: Pool) {
-        if waits.isEmpty { return }
+    /// Takes out those for whom this was what they waited for.
+    ///
+    /// - Returns: what they are to be told.
+    mutating func end(_ report: PoolReport, in pool: Pool) -> [(body: Body, outcome: ControlOutcome)] {
+        if waits.isEmpty { return [] }
         var over: [(Body, ControlOutcome)] = []
         waits.removeAll { waiting in
             guard let outcome = waiting.wait.outcome(of: report, in: pool) else { return false }
             over.append((waiting.body, outcome))
             return true
         }
-        for (body, outcome) in over { body(outcome) }
-    }
-}
-
-extension Supervisor {
-    /// Answers those for whom this was what they waited for. For every report, when the pool has changed.
-    func endWaits(_ report: PoolReport) {
-        servers?.waits.end(report, in: pool)
-        guard case .stopping = report else { return }
-        // What is replaced now will not be: the pool has no report for it any more.
-        let left = reloadWaiters.map(\.body) + restartWaiters.map(\.body)
-        (reloadWaiters, restartWaiters) = ([], [])
-        for body in left { body(.failed("the pool stops")) }
+        return over
     }
 }

@@ -204,7 +204,7 @@ struct Pool: Equatable {
 
     /// Places without a worker for good, and those that go, keep nobody waiting.
     private mutating func noteCompletion(_ actions: inout [PoolAction]) {
-        guard !hasBeenComplete, hasBeenReady, phase == .running else { return }
+        guard !hasBeenComplete, phase == .running, slots.contains(where: \.wasReady) else { return }
         guard slots.allSatisfy({ $0.wasReady || $0.isRetired || $0.state == .stopped }) else { return }
         hasBeenComplete = true
         actions.append(.report(.allReady(workers: slots.count(where: \.wasReady))))

@@ -74,7 +74,12 @@ package final class SourceTree {
                 if filter.counts(file: notice.name) { changed.insert(path) }
             } else if notice.kind == .changed, filter.counts(directory: notice.name) {
                 // It may have had files before it was watched, and may be gone again.
-                changed.formUnion(try addIfThere(path))
+                do throws(SystemError) {
+                    changed.formUnion(try addIfThere(path))
+                } catch {
+                    changed.insert(path)
+                    throw error
+                }
             } else if notice.kind == .removed {
                 if forget(path) { changed.insert(path) }
             }

@@ -59,10 +59,8 @@ package final class Supervisor {
     var outcome: SupervisorOutcome?
     /// What the pool wants done after a command; see `perform(_:completion:)`.
     var deferred: [PoolAction] = []
-    /// Called when the reload is over that began at that generation.
-    var reloadWaiters: [(generation: Int, body: (ControlOutcome) -> Void)] = []
-    /// Called when the slot's worker was replaced, or could not be.
-    var restartWaiters: [(slot: Int, body: (ControlOutcome) -> Void)] = []
+    /// Whom to tell of the end of what they have asked for.
+    var waits = CommandWaits()
     /// The managed processes beside the pool.
     let targets: TargetRunner?
     var upgrade: Upgrade?
@@ -143,7 +141,11 @@ package final class Supervisor {
         }
         returnSignals()
         endTrial()
-        if pid == 1 { InitDuties.endStrangers(except: knownChildren, within: configuration.settings.quickTimeout) }
+        if pid == 1 {
+            // Who has asked a second time for a quick end has no time left for anybody.
+            InitDuties.endStrangers(
+                except: knownChildren, within: quickStops > 1 ? .zero : configuration.settings.quickTimeout)
+        }
         host.end()
         if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))

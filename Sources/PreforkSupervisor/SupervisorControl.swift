@@ -6,7 +6,6 @@ import PreforkSystem
 struct SupervisorServers {
     let control: ControlServer?
     let metrics: MetricsServer?
-    let waits = CommandWaits()
 
     init(_ host: SupervisorHost, delegate: any ControlDelegate) throws(SystemError) {
         let usage = ControlUsage()
@@ -60,26 +59,18 @@ extension Supervisor: ControlDelegate {
         case .upgrade(let path): return beginUpgrade(to: path, whenOver: whenOver)
         case .reopenLogs: return finish(reopenLogs(), whenOver)
         case .reload:
+            // The image that this process becomes rolls its workers in by a reload of its own.
+            if upgrade != nil || isGoingBack { return .failed("an upgrade is under way") }
             if pool.phase == .running, let refusal = prepareReload() { return refusal }
         default: break
         }
-        let before = pool
         let (outcome, actions) = pool.perform(command, at: .now)
         deferred += actions
         guard case .done = outcome, let whenOver else { return outcome }
-        switch command {
-        case .reload:
-            // One that waits for the present reload to end is of the generation after it.
-            let generation = pool.reload?.isWantedAgain == true ? pool.generation + 1 : pool.generation
-            reloadWaiters.append((generation, whenOver))
-        case .restart(let slot):
-            restartWaiters.append((slot, whenOver))
-        default:
-            guard let servers, let wait = CommandWait(command, before: before, after: pool) else {
-                whenOver(outcome)
-                break
-            }
-            if let end = wait.isOver(in: pool) { whenOver(end) } else { servers.waits.add(wait, whenOver) }
+        if let wait = CommandWait(command, in: pool), wait.isOver(in: pool) == nil {
+            waits.add(wait, whenOver)
+        } else {
+            whenOver(outcome)
         }
         return outcome
     }
@@ -109,17 +100,5 @@ extension Supervisor: ControlDelegate {
         configuration.hooks.onReopenLogs?()
         log(LogLine(.info, "logs reopened"))
         return .done("logs reopened")
-    }
-
-    func endReload(_ generation: Int, _ outcome: ControlOutcome) {
-        let waiters = reloadWaiters.filter { $0.generation <= generation }
-        reloadWaiters.removeAll { $0.generation <= generation }
-        for waiter in waiters { waiter.body(outcome) }
-    }
-
-    func endRestart(of slot: Int, _ outcome: ControlOutcome) {
-        let waiters = restartWaiters.filter { $0.slot == slot }
-        restartWaiters.removeAll { $0.slot == slot }
-        for waiter in waiters { waiter.body(outcome) }
     }
 }

@@ -12,7 +12,7 @@ extension Supervisor {
         if case .stopping = report { scoreboard.serviceStops = true }
         log(report.line(limit: configuration.settings.restarts.limit))
         count(report)
-        endWaits(report)
+        for (body, outcome) in waits.end(report, in: pool) { body(outcome) }
         tellHooks(report)
         tellHost(report)
     }
@@ -21,21 +21,13 @@ extension Supervisor {
         switch report {
         case .ready(_, _, _, let after): records.countBoot(after)
         case .forkFailed: records.countFailedFork()
-        case .reloadFinished(let generation, let after):
+        case .reloadFinished:
             records.countReload(isDone: true)
-            endReload(generation, .done("generation \(generation) serves, after \(after.short)"))
             forgetPreviousImage()
-        case .reloadAborted(let generation, let replaced, let total, let reason):
+        case .reloadAborted:
             records.countReload(isDone: false)
-            endReload(generation, .failed("\(total - replaced) of \(total) old workers stay: \(reason)"))
             // A pool that ends has nothing to go back to: the program before would serve on as if nobody had asked.
             if pool.phase == .running { goBack() }
-        case .replaced(let taskID, let old, let new, _):
-            endRestart(of: taskID, .done("worker \(taskID): pid \(new) has taken the place of pid \(old)"))
-        case .replacementFailed(let taskID, let reason, _):
-            endRestart(of: taskID, .failed("worker \(taskID) stays, its replacement failed: \(reason)"))
-        case .replacementDropped(let taskID, let reason):
-            endRestart(of: taskID, .failed("worker \(taskID) is not replaced as asked: \(reason)"))
         default: break
         }
     }
@@ -56,7 +48,7 @@ extension Supervisor {
 
     private func tellHost(_ report: PoolReport) {
         switch report {
-        case .allReady: host.notify(.ready, .status("\(pool.target) workers serve"))
+        case .allReady(let workers): host.notify(.ready, .status("\(workers) workers serve"))
         case .reloadStarted(let generation, _):
             host.notify(.reloading(at: .now), .status("reloading to generation \(generation)"))
         case .reloadFinished: host.notify(.ready, .status("\(pool.target) workers serve"))

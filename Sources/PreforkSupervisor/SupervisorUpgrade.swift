@@ -63,7 +63,11 @@ extension Supervisor {
             if let upgrade { endUpgrade(upgrade, "the pool stops") }
             return
         }
-        guard targets?.isBusy != true else { return }
+        if let targets, targets.isBusy {
+            // A hook, or an order that came late, may have started one again.
+            if !targets.isStoppingAll { targets.stopAll(within: nil) }
+            return
+        }
         if let upgrade { commitUpgrade(upgrade) } else { commitWayBack() }
         // Nothing came of it: this image goes on, and so do its managed processes.
         do { try targets?.startAll() } catch { log(LogLine(.error, "managed processes: \(error)")) }

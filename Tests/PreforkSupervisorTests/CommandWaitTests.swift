@@ -10,21 +10,22 @@ import Testing
     private final class Waiting {
         var driver: PoolDriver
         let wait: CommandWait?
-        let waits = CommandWaits()
+        var waits = CommandWaits()
         var told: [ControlOutcome] = []
 
         init(_ driver: PoolDriver, _ command: ControlCommand) {
             var driver = driver
-            let before = driver.pool
             let actions = driver.perform(command).actions
             self.driver = driver
-            wait = CommandWait(command, before: before, after: driver.pool)
+            wait = CommandWait(command, in: driver.pool)
             if let wait { waits.add(wait) { [unowned self] in told.append($0) } }
             tell(actions)
         }
 
         func tell(_ actions: [PoolAction]) {
-            for report in reports(actions) { waits.end(report, in: driver.pool) }
+            for report in reports(actions) {
+                for (body, outcome) in waits.end(report, in: driver.pool) { body(outcome) }
+            }
         }
 
         func step(_ body: (inout PoolDriver) -> [PoolAction]) { tell(body(&driver)) }
@@ -77,7 +78,7 @@ import Testing
         waiting.step { $0.handle(.exited(slot: leavers[0].0, spawn: leavers[0].1, .success)) }
         #expect(waiting.told == [])
         waiting.step { $0.handle(.exited(slot: leavers[1].0, spawn: leavers[1].1, .success)) }
-        #expect(waiting.told == [.done("2 workers are left")])
+        #expect(waiting.told == [.done("2 workers serve")])
     }
 
     @Test func asManyAsThereAreIsNothingToWaitFor() {
@@ -98,8 +99,47 @@ import Testing
         #expect(waiting.told == [.failed("there are to be 3 workers by now")])
     }
 
-    @Test func otherOrdersHaveWaitersOfTheirOwn() {
-        for command in [ControlCommand.reload, .restart(slot: 0), .kill(slot: 0), .drain(slot: 9)] {
+    /// Somebody else's scaling in the same turn: the pool is asked, not what was reported of it on the way.
+    @Test func theLastOfTwoScalingsAtOnceIsTheOneThatCounts() {
+        var driver = PoolDriver.ready(workers: 4)
+        var waits = CommandWaits()
+        var told: [Int: ControlOutcome] = [:]
+        var actions: [PoolAction] = []
+        for count in [3, 5] {
+            actions += driver.pool.perform(.scale(.to(count)), at: driver.now).1
+            waits.add(CommandWait(.scale(.to(count)), in: driver.pool)!) { told[count] = $0 }
+        }
+        for report in reports(driver.carryOut(actions)) {
+            for (body, outcome) in waits.end(report, in: driver.pool) { body(outcome) }
+        }
+        #expect(told == [3: .failed("there are to be 5 workers by now")])
+        driver.leaversEnd()
+        for slot in 3...4 {
+            for report in reports(driver.ready(slot)) {
+                for (body, outcome) in waits.end(report, in: driver.pool) { body(outcome) }
+            }
+        }
+        #expect(told[5] == .done("5 workers serve"))
+    }
+
+    @Test func aPlaceThatIsEmptyForGoodIsNotWaitedFor() {
+        var driver = PoolDriver.ready(workers: 4)
+        driver.exit(2, .success)
+        let waiting = Waiting(driver, .scale(.by(1)))
+        waiting.step { $0.ready(4) }
+        #expect(waiting.told == [.done("4 workers serve")])
+    }
+
+    @Test func reloadsAndReplacementsHaveTheirEnds() {
+        let reload = Waiting(.ready(workers: 2), .reload)
+        reload.step { $0.settle() }
+        let replacement = Waiting(.ready(workers: 2), .restart(slot: 1))
+        replacement.step { $0.replacementReady(1) }
+        let dropped = Waiting(.ready(workers: 2), .restart(slot: 1))
+        dropped.step { $0.exit(1, .failure) }
+        for waiting in [reload, replacement, dropped] { #expect(waiting.told.count == 1) }
+        #expect(reload.told == [.done("generation 2 serves, after 0 µs")])
+        for command in [ControlCommand.kill(slot: 0), .drain(slot: 9)] {
             #expect(Waiting(.ready(workers: 1), command).wait == nil)
         }
     }

@@ -84,6 +84,8 @@ import Testing
         server.turnOn("hang-start")
         server.program.send(.user2)
         try await eventually("the trial") { server.workers.count == 3 }
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "not done: an upgrade is under way")
         #expect(try await server.end())
     }
 
