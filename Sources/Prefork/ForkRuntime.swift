@@ -114,7 +114,7 @@ public struct ForkRuntime: Sendable {
         configuration.log = log
         let supervisor = try Supervisor(configuration, beside: manager.beside(log: log))
         supervisor.warnOfUnknownVariables()
-        EventLoop.warmUp()
+        LoopMain.warmUp()
         switch try supervisor.run() {
         case .supervisor(let summary): return summary
         case .worker(let seat): WorkerProcessMain(seat: seat, runtime: runtime).run(body)

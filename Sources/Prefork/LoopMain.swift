@@ -48,7 +48,7 @@ struct LoopMain {
         do {
             let loop = try EventLoop()
             if executor == .wholeProcess { loop.becomeProcessExecutor() }
-            loop.idleLinger = min(drainTimeout / 2, .seconds(5))
+            loop.idleLinger = min(drainTimeout.part(of: 2), .seconds(5))
             let body = prepare(loop)
             try loop.onEnd(of: supervisorPipe) { exitChild(code: 1) }
             exitChild(code: try outcome(of: body, on: loop))
@@ -63,7 +63,7 @@ struct LoopMain {
     /// - Returns: the exit code that its end is.
     /// - Throws: what the body has thrown that is neither cancellation nor the end of a tree of services.
     func outcome(of body: @escaping @Sendable () async throws -> Int32, on loop: EventLoop) throws -> Int32 {
-        let (wishes, observer) = hostServices(on: loop)
+        let (wishes, observer) = Self.hostServices(on: loop)
         // A managed process may run one tree after another on its loop.
         defer { loop.stopRequest.removeObserver(observer) }
         do {

@@ -19,26 +19,40 @@ extension LoopMain {
     /// Makes the loop the place of every tree that this process runs.
     ///
     /// - Returns: the wishes that end the trees, and the observer of the loop's stop request, to be removed with them.
-    func hostServices(on loop: EventLoop) -> (wishes: StopWishes, observer: Int) {
+    static func hostServices(on loop: EventLoop) -> (wishes: StopWishes, observer: Int) {
+        let (host, wishes) = serviceHost(on: loop)
+        ServiceHost.install(host)
+        // Whoever else asks for the end: the program itself, by the loop's stop request.
+        return (wishes, loop.stopRequest.onRequest { wishes.wish(.requested) })
+    }
+
+    private static func serviceHost(on loop: EventLoop) -> (ServiceHost, StopWishes) {
         let wishes = StopWishes(clock: LoopServiceClock())
         var host = ServiceHost(clock: LoopServiceClock(), executor: loop.preference, stopSource: wishes)
         let readiness = TreeReadiness(on: loop)
         host.hurriesScopes = true
         host.watcher = { readiness.note($0) }
-        ServiceHost.install(host)
-        // Whoever else asks for the end: the program itself, by the loop's stop request.
-        return (wishes, loop.stopRequest.onRequest { wishes.wish(.requested) })
+        return (host, wishes)
+    }
+
+    /// What the first worker's start would do for itself alone, done once before the fork; see `EventLoop.warmUp`.
+    static func warmUp() {
+        EventLoop.warmUp { loop in
+            let (host, wishes) = serviceHost(on: loop)
+            loop.stopRequest.removeObserver(loop.stopRequest.onRequest { wishes.wish(.requested) })
+            withExtendedLifetime(host) {}
+        }
     }
 
     /// How long trees may take to stop after `signal`: until shortly before the supervisor's SIGKILL. What is left then
     /// is for the body's last steps: half of the time by which its task is cancelled before.
     func treeLimit(after signal: Signal) -> Duration {
         let timeout = signal == .interrupt ? quickTimeout : drainTimeout
-        return timeout - margin(of: timeout) / 2
+        return timeout - margin(of: timeout).part(of: 2)
     }
 
     /// How long before the supervisor's SIGKILL the body's task is cancelled.
-    func margin(of timeout: Duration) -> Duration { min(timeout / 10, .seconds(1)) }
+    func margin(of timeout: Duration) -> Duration { min(timeout.part(of: 10), .seconds(1)) }
 }
 
 /// Where a process is ready when it first waits: one that runs trees by then is ready when they are up.

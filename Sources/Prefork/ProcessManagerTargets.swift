@@ -54,7 +54,7 @@ extension ProcessManager {
         }
         if !isWarm {
             isWarm = true
-            EventLoop.warmUp()
+            LoopMain.warmUp()
         }
     }
 

@@ -11,8 +11,11 @@ extension EventLoop {
     /// fork (measured on Swift 6.3.1; the fork counts threads in any case).
     ///
     /// A failure, for want of descriptors, is no error: whoever forks next will meet it and say so.
-    package static func warmUp() {
+    ///
+    /// - Parameter more: what else a worker does with its loop before it serves.
+    package static func warmUp(_ more: (EventLoop) -> Void) {
         guard ThreadLoop.current == nil, let loop = try? EventLoop(), let pair = try? Socket.pair() else { return }
+        more(loop)
         try? loop.run {
             // A preference, not the process executor: that is for the workers to install.
             let connections = ConnectionSet()

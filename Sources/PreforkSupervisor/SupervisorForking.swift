@@ -54,7 +54,7 @@ extension Supervisor {
         configuration.hooks.afterFork?(info)
         return WorkerSeat(
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
-            heartbeatPeriod: configuration.settings.hangs.map { $0.soft / 3 }, spawn: spawn,
+            heartbeatPeriod: configuration.settings.hangs.map { $0.soft.part(of: 3) }, spawn: spawn,
             news: news.descriptor.number,
             title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil)
     }
