@@ -7,7 +7,7 @@ import time
 
 import storm_common
 import storm_own
-from storm_watch import table
+from storm_watch import Report, table
 
 
 def main() -> None:
@@ -32,10 +32,14 @@ def main() -> None:
         for name in servers:
             dice = random.Random(f"{options.seed} {part}")
             begin = time.monotonic()
-            if part in storm_common.PARTS:
-                report = storm_common.PARTS[part](name, options.scale, dice)
-            else:
-                report = storm_own.PARTS[part](options.scale, dice)
+            try:
+                if part in storm_common.PARTS:
+                    report = storm_common.PARTS[part](name, options.scale, dice)
+                else:
+                    report = storm_own.PARTS[part](options.scale, dice)
+            except (Exception, SystemExit) as error:
+                # The others are to be seen all the same.
+                report = Report(part, name, isGood=False, note=f"broken off: {str(error).splitlines()[0][:80]}")
             print(f"{' · '.join(cell for cell in report.cells() if cell)} ({time.monotonic() - begin:.0f} s)", flush=True)
             reports.append(report)
     print()

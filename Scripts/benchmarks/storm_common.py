@@ -111,6 +111,8 @@ def stopped_workers(name: str, scale: float, dice: random.Random) -> Report:
     with counted(report, name, env=environment) as running:
         clients = Clients(running.port, keep=2, once=2, pause=0.002)
         for _ in range(report.events):
+            # One that still boots has the boot timeout, not the heartbeat's.
+            time.sleep(0.3)
             victim = dice.choice(running.children)
             kill(victim, signal.SIGSTOP)
             try:
@@ -129,8 +131,9 @@ def few_descriptors(name: str, scale: float, dice: random.Random) -> Report:
     with counted(report, name, preexec_fn=limit) as running:
         for _ in range(report.events):
             held = []
-            for _ in range(400):
-                with contextlib.suppress(OSError):
+            # Once the queue is full, too, each further one would only wait.
+            with contextlib.suppress(OSError):
+                for _ in range(400):
                     held.append(socket.create_connection(("127.0.0.1", running.port), 1))
             time.sleep(0.2)
             for connection in held:
