@@ -18,6 +18,10 @@ import Testing
         #expect(try await output("sequential", "2000") == "descriptors 0 children 0\n")
     }
 
+    @Test func childrenKilledBySomebodyElseAreToldOfOnceAndLeaveNothing() async throws {
+        #expect(try await output("killed", "400") == "killed 400 told 400, descriptors 0 children 0\n")
+    }
+
     @Test func locksOfOtherThreadsDoNotReachTheChild() async throws {
         #expect(try await output("lock-storm", "2000") == "done, children 0\n")
     }

@@ -71,6 +71,58 @@ func sequential(_ arguments: [String]) async throws {
     say("descriptors \(descriptorCount() - before) children \(childCount())")
 }
 
+private final class Count: Sendable {
+    let value = Atomic(0)
+}
+
+/// Somebody else's SIGKILL at a random instant of each child: while it starts, talks or ends. Every end is told, once,
+/// and whoever reads from it or writes to it goes on.
+func killed(_ arguments: [String]) async throws {
+    try await warmUp()
+    // Dispatch, below Swift's pool of threads, opens a timer of its own with the first of them.
+    _ = try await killWhileTheyTalk(80)
+    let before = descriptorCount()
+    let (killed, told) = try await killWhileTheyTalk(Int(arguments[0])!)
+    try await settle(before)
+    say("killed \(killed) told \(told), descriptors \(descriptorCount() - before) children \(childCount())")
+}
+
+private func killWhileTheyTalk(_ count: Int) async throws -> (killed: Int, told: Int) {
+    let told = Count()
+    let killed = try await withThrowingTaskGroup(of: Int.self) { group in
+        for _ in 0..<8 {
+            group.addTask {
+                var killed = 0
+                for _ in 0..<count / 8 where try await isKilledWhileItTalks(told) { killed += 1 }
+                return killed
+            }
+        }
+        return try await group.reduce(0, +)
+    }
+    while told.value.load(ordering: .sequentiallyConsistent) < killed { await Task.yield() }
+    return (killed, told.value.load(ordering: .sequentiallyConsistent))
+}
+
+private func isKilledWhileItTalks(_ told: Count) async throws -> Bool {
+    let process = try await Subprocess.spawn(Command("cat", stdin: .stream, stdout: .stream))
+    process.onExit { _ in told.value.add(1, ordering: .sequentiallyConsistent) }
+    let pid = process.pid
+    let delay = useconds_t.random(in: 0...1_500)
+    try startThread {
+        usleep(delay)
+        kill(pid, SIGKILL)
+    }
+    do {
+        while true {
+            try await process.stdin!.write("hello\n")
+            _ = try await process.stdout!.read(until: "\n", limit: 16)
+        }
+    } catch {
+        // Its end of a pipe is gone.
+    }
+    return try await process.waitForExit(raising: false).status == .signaled(.kill, coreDumped: false)
+}
+
 /// Starts while other threads are inside malloc, sigaction and stdio, whose locks a child must never want.
 func lockStorm(_ arguments: [String]) async throws {
     let work: [@Sendable () -> Void] = [

@@ -16,6 +16,7 @@ await runScenario(of: [
     "closed-stdio": closedStdio,
     "concurrent": concurrent,
     "sequential": sequential,
+    "killed": killed,
     "lock-storm": lockStorm,
     "drain": drain,
     "early-close": earlyClose,
