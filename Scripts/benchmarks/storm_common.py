@@ -52,28 +52,22 @@ def counted(report: Report, name: str, **options):
 def worker_kills(name: str, scale: float, dice: random.Random) -> Report:
     """SIGKILL to a random worker at a random instant, under load."""
     report = Report("SIGKILL of workers", name, max(5, int(200 * scale)))
-    with counted(report, name) as running:
-        clients = Clients(running.port)
-        for _ in range(report.events):
-            time.sleep(dice.random() * 0.02)
-            wait_until(lambda: len(running.children) >= WORKERS, "all workers", running.log)
-            victim = dice.choice(running.children)
-            kill(victim)
-            report.recovery.append(time_to_recover(running, WORKERS, {victim}))
-        report.count(*clients.stop())
-    report.isGood &= report.failed == 0
-    return report
+    return kills(report, 0.02, dice, lambda workers: {dice.choice(workers)})
 
 
 def all_workers_killed(name: str, scale: float, dice: random.Random) -> Report:
     """SIGKILL to all workers at once."""
-    report = Report("SIGKILL of all workers", name, max(3, int(20 * scale)))
-    with counted(report, name) as running:
+    return kills(Report("SIGKILL of all workers", name, max(3, int(20 * scale))), 0.05, dice, set)
+
+
+def kills(report: Report, pause: float, dice: random.Random, choose) -> Report:
+    """Kills those that `choose` takes of the workers, at most `pause` seconds after all were well again."""
+    with counted(report, report.server) as running:
         clients = Clients(running.port)
         for _ in range(report.events):
-            time.sleep(dice.random() * 0.05)
+            time.sleep(dice.random() * pause)
             wait_until(lambda: len(running.children) >= WORKERS, "all workers", running.log)
-            victims = set(running.children)
+            victims = choose(running.children)
             for victim in victims:
                 kill(victim)
             report.recovery.append(time_to_recover(running, WORKERS, victims))

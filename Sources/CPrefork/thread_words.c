@@ -18,6 +18,8 @@ static const char WORD_NAME[] = "_swift_stdlib_gettid.tid";
 
 // Far more than there are: a program with all of Foundation has 60 words, 20,000 symbols and 70 sections.
 enum { MOST_FILES = 64, MOST_WORDS = 8192, MOST_SYMBOLS = 1 << 22, MOST_SECTIONS = 4096, MOST_HEADERS = 64 };
+// 48 KiB: a program of 30 MB has 70,000 symbols, read before its first worker starts.
+enum { SYMBOLS_AT_ONCE = 2048 };
 
 static uint32_t offsets[MOST_WORDS];
 static uint32_t offset_count;
@@ -50,13 +52,13 @@ static bool is_word(int file, const ElfW(Shdr) *names, const ElfW(Phdr) *block, 
 
 /// Appends the offsets of the words. False: the table cannot be read to its end, or has too many.
 static bool read_symbols(int file, const ElfW(Shdr) *table, const ElfW(Shdr) *names, const ElfW(Phdr) *block) {
-    ElfW(Sym) symbols[256];
+    ElfW(Sym) symbols[SYMBOLS_AT_ONCE];
     // Local symbols come first; sh_info is the number of the first that is not (elf(5)).
     uint64_t count = table->sh_size / sizeof *symbols;
     if (table->sh_info < count) count = table->sh_info;
     if (count > MOST_SYMBOLS) return false;
     for (uint64_t done = 0; done < count;) {
-        uint64_t part = count - done < 256 ? count - done : 256;
+        uint64_t part = count - done < SYMBOLS_AT_ONCE ? count - done : SYMBOLS_AT_ONCE;
         if (!read_at(file, symbols, part * sizeof *symbols, table->sh_offset + done * sizeof *symbols)) return false;
         for (uint64_t i = 0; i < part; i++) {
             if (!is_word(file, names, block, &symbols[i])) continue;
