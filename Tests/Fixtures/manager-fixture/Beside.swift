@@ -23,7 +23,7 @@ func loopScenario(_ arguments: [String]) throws {
         try await EventLoop.sleep(for: .milliseconds(1))
         throw SystemError("open", .notPermitted, on: "/etc/nothing")
     }
-    try manager.addTarget("cancelled", TargetOptions(grace: .seconds(4))) { child in
+    try manager.addTarget("cancelled", TargetOptions(grace: .seconds(10))) { child in
         try await EventLoop.sleep(for: .seconds(1_000))
         return 0
     }
