@@ -85,8 +85,8 @@ extension Lifecycle {
     }
 }
 
-/// The least that leaves a busy machine a quarter of a second between the tree's limit and the supervisor's SIGKILL.
-private let shortTimeout = Duration.seconds(5)
+/// The least that leaves a busy machine half a second between the tree's limit and the supervisor's SIGKILL.
+private let shortTimeout = Duration.seconds(10)
 
 /// The tree's own budget is longer than the supervisor waits, and no stop ends unless it is cancelled, or not even
 /// then.
