@@ -42,6 +42,8 @@ final class Acceptor: @unchecked Sendable {
             try updateWatch()
             if await slot.wait() == .cancelled { throw CancellationError() }
         }
+        // Whoever accepts no more must not be the one whom the kernel wakes for a connection.
+        stopWatching()
         return try acceptLast()
     }
 
@@ -61,7 +63,7 @@ final class Acceptor: @unchecked Sendable {
     /// When this worker alone ends, clients that keep their connections do not know of it: each gets one more answer,
     /// if it asks within the linger, and with that the news that the connection ends.
     func drain() {
-        let lingers = loop.stopRequest.reach == .worker && loop.idleLinger > .zero && connections.count > 0
+        let lingers = loop.stopRequest.reach == .worker && loop.idleLinger > .zero
         connections.drain(lingers: lingers)
         if lingers { linger = loop.call(after: loop.idleLinger) { [connections] in connections.endLingering() } }
         slot.resume(.ready)
@@ -107,7 +109,7 @@ final class Acceptor: @unchecked Sendable {
             let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
             connections.insert(connection)
             countConnection(+1)
-            if loop.balance?.isAboveAverage() == true { standBack() }
+            if !connections.isDraining, loop.balance?.isAboveAverage() == true { standBack() }
             return connection
         } catch {
             try handle(error)
@@ -116,10 +118,14 @@ final class Acceptor: @unchecked Sendable {
     }
 
     /// Connections that stand in the queue when the whole service ends would be reset by the kernel (gunicorn #2409):
-    /// those are still accepted, and answered if they have asked already. When this worker alone ends, they are left
-    /// to the others.
+    /// those are still accepted, and answered if they have asked already.
+    ///
+    /// When this worker alone ends, they are left to the others, but for one: EPOLLEXCLUSIVE wakes one sleeper for a
+    /// connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of the connection
+    /// until the next one comes.
     private func acceptLast() throws -> Connection? {
-        guard loop.stopRequest.reach == .service, lastAccepts < limit, canAccept else { return nil }
+        let most = loop.stopRequest.reach == .service ? limit : 1
+        guard lastAccepts < most, !isPaused, connections.count < limit else { return nil }
         lastAccepts += 1
         return try accept()
     }

@@ -3,12 +3,12 @@
 import PreforkTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(4)))
 struct StoreProcessTests {
     /// What a scenario has found out; lines that begin with # are for people.
     private func lines(_ scenario: String...) async throws -> [String] {
         let program = try ChildProgram("store-fixture", scenario)
-        #expect(try await program.waitForExit(within: .seconds(100)) == 0, "\(program.output)\(program.errors)")
+        #expect(try await program.waitForExit(within: .seconds(200)) == 0, "\(program.output)\(program.errors)")
         return program.output.split(separator: "\n").map(String.init).filter { !$0.hasPrefix("#") }
     }
 
@@ -21,7 +21,7 @@ struct StoreProcessTests {
 
     @Test(arguments: [
         ("set", 1_009), ("set-new", 1_511), ("set-large", 20_011), ("delete", 1_009), ("increment", 1_511),
-        ("step", 130_003), ("evict", 60_013), ("publish", 503),
+        ("step", 200_003), ("evict", 90_001), ("publish", 503),
     ])
     func aWriterKilledAtAnyInstructionHasDoneAllOrNothing(operation: String, stride: Int) async throws {
         #expect(try await lines("kill-everywhere", operation, "\(stride)") == ["failures 0 inside true"])

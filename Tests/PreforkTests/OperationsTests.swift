@@ -25,6 +25,19 @@ import Testing
         #expect(try await server.end())
     }
 
+    /// With nobody else about: the next client would wake whoever slept through this one.
+    @Test func singleClientsAreAnsweredWhileAnOldWorkerFinishesARequest() async throws {
+        let server = try await OperatedProgram(["workers=1"])
+        let inFlight = try Client(port: server.port)
+        try inFlight.send("GET /slow/3000 HTTP/1.1\r\n\r\n")
+        server.program.send(.hangUp)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
+        for _ in 1...5 { #expect(try server.ask().generation == 2) }
+        try await eventually("the old one's answer") { inFlight.hasInput }
+        #expect(try inFlight.response().body == "done")
+        #expect(try await server.end())
+    }
+
     @Test func aBrokenGenerationIsGivenUpAndTheOldOneServesOn() async throws {
         let server = try await OperatedProgram(["workers=3"])
         let old = Set(server.workers)

@@ -27,7 +27,7 @@ func serveScenario(_ arguments: [String]) throws {
         memory: settings.number("memory").map { $0 << 20 }, jitter: 0)
     if let most = settings.number("most") {
         runtime.scaling = ScalingPolicy(
-            workers: 1...most, busy: 0.1, growAfter: .milliseconds(500), shrinkAfter: .milliseconds(1_000))
+            workers: 1...most, busy: 0.02, growAfter: .milliseconds(500), shrinkAfter: .milliseconds(1_000))
     }
     if settings["target"] != nil {
         try runtime.manager.addTarget("target") { child in

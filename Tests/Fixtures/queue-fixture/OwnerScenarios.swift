@@ -42,13 +42,15 @@ func spreadScenario(_ arguments: [String]) throws {
 func killedOwnerScenario(_ arguments: [String]) throws {
     let redelivery: WorkQueueOptions.Redelivery = arguments[1] == "none" ? .none : .unacknowledged()
     let queue = try WorkQueue<String>(name: "killed", WorkQueueOptions(redelivery: redelivery))
+    let words = try SharedWords()
     try queue.sendBlocking("first")
     let owner = try child {
         let delivery = try queue.receiveBlocking()
         say("owner has \(delivery.message)")
+        words[0] = 1
         while true { pause() }
     }
-    until { queue.stats.delivered == 1 }
+    until { words[0] == 1 }
     let waiter = try child {
         let delivery = try receive(queue, arguments[0])
         say("waiter has \(delivery.message), attempt \(delivery.attempt)")

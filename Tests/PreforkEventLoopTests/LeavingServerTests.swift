@@ -1,0 +1,116 @@
+// One of several processes that accept from one queue leaves: loops with threads of their own stand for them here.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@testable import PreforkEventLoop
+
+@Suite(.timeLimit(.minutes(2))) struct LeavingServerTests {
+    @Test func whoFinishesARequestTakesNoConnectionFromTheOthers() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let release = StopRequest()
+        // The first in the kernel's queue of sleepers, and still there after the wait for its client.
+        let leaving = try await ServingLoop(listener) { try await release.wait() }
+        let inFlight = try Client(port: listener.address.port ?? 0)
+        try inFlight.send("held\n")
+        try await eventually("it is in flight") { leaving.requests == 1 }
+        leaving.stop()
+        let staying = try await ServingLoop(listener)
+        for number in 1...10 {
+            let client = try Client(port: listener.address.port ?? 0)
+            try client.send("next\n")
+            try await eventually("answer \(number)") { client.hasInput }
+        }
+        #expect(leaving.requests == 1 && staying.requests == 10)
+        release.request()
+        try await eventually("the last answer") { inFlight.hasInput }
+        try await leaving.waitForEnd()
+        staying.stop()
+        try await staying.waitForEnd()
+    }
+
+    /// The kernel wakes one for each connection. Here it is always the one that hears of its stop at the same time:
+    /// its thread gets the processor, which it has to share with the client, when both have happened.
+    @Test func theConnectionThatWokeWhoLeavesIsAnswered() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        for round in 1...20 {
+            let leaving = try await ServingLoop(listener, onOneProcessor: true)
+            let staying = try await ServingLoop(listener)
+            let client = try await withCheckedThrowingContinuation { continuation in
+                do {
+                    try startThread {
+                        continuation.resume(
+                            with: Result {
+                                try useOneProcessor()
+                                let client = try Client(port: listener.address.port ?? 0)
+                                leaving.stop()
+                                return client
+                            })
+                    }
+                } catch { continuation.resume(throwing: error) }
+            }
+            try client.send("hello\n")
+            try await eventually("an answer in round \(round)") { client.hasInput }
+            #expect(leaving.requests + staying.requests == 1)
+            staying.stop()
+            try await leaving.waitForEnd()
+            try await staying.waitForEnd()
+        }
+    }
+}
+
+/// Lets the calling thread run on one processor only, the same for all that call this.
+private func useOneProcessor() throws {
+    try ProcessorAffinity.set([#require(try ProcessorAffinity.allowed().first)])
+}
+
+/// A loop with a thread of its own, which answers every line of its clients.
+private final class ServingLoop: Sendable {
+    private let loop: EventLoop
+    private let lines = Calls()
+    private let ends = Calls()
+
+    /// How many lines have come.
+    var requests: Int { lines.count }
+
+    /// Returns when it waits for clients.
+    ///
+    /// - Parameter answer: done before each answer.
+    init(
+        _ listener: Listener, onOneProcessor: Bool = false,
+        before answer: @escaping @Sendable () async throws -> Void = {}
+    ) async throws {
+        loop = try EventLoop()
+        // As in a worker: who has connected may ask before it is sent away.
+        loop.idleLinger = .seconds(20)
+        let (loop, lines, ends) = (loop, lines, ends)
+        let waits = Calls()
+        loop.onFirstWait = { waits.add() }
+        try startThread {
+            do {
+                if onOneProcessor { try useOneProcessor() }
+                try loop.run {
+                    try await listener.serve { connection in
+                        while try await connection.reader.waitForMessage() {
+                            let line = try await connection.reader.read(until: "\n", limit: 100)
+                            lines.add()
+                            try await answer()
+                            try await connection.writer.write(line)
+                            if connection.isDraining { return }
+                        }
+                    }
+                }
+            } catch { Issue.record("a serving loop: \(error)") }
+            ends.add()
+        }
+        try await eventually("it waits") { waits.count == 1 }
+    }
+
+    func stop() { loop.stopRequest.request(.worker) }
+
+    func waitForEnd() async throws {
+        try await eventually("its end") { self.ends.count == 1 }
+    }
+}
