@@ -186,7 +186,7 @@ import Testing
         let lines = try await run("loop")
         for line in [
             "passive one", "answer to one", "stops, threads 1, current loop", "exited with code 12",
-            "exit fails 1 exited with code 1", "cancelled ready running", "exited with code 0 true",
+            "exit fails 1 exited with code 1", "exited with code 0 true",
         ] { #expect(lines.contains(line), "\(line)") }
     }
 

@@ -32,7 +32,7 @@ func loopScenario(_ arguments: [String]) throws {
     try channels.passive.sendBlocking("one")
     say(try channels.active.receiveBlocking(timeout: .seconds(20)))
     try turn(manager) { try manager.status(of: "fails").lastExit != nil }
-    say("cancelled ready \(try manager.status(of: "cancelled").phase)")
+    try turn(manager) { try manager.status(of: "cancelled").phase == .running }
     say("\(try manager.terminate("loop").map { "\($0.status)" } ?? "nil")")
     say("\(try manager.terminate("cancelled").map { "\($0.status) \($0.killReason == nil)" } ?? "nil")")
 }

@@ -22,10 +22,17 @@ func entryCount(_ path: String) -> Int {
 /// Open descriptors, without the one that counts.
 func descriptorCount() -> Int { entryCount("/proc/self/fd") - 1 }
 
-/// Waits until so many descriptors are open: exits are noticed on another thread.
+/// Waits until no more descriptors than these are open: exits are noticed on another thread, which may still have had
+/// some when these were counted.
 func settle(_ count: Int) async throws {
     let end = ContinuousClock.now + .seconds(20)
-    while descriptorCount() != count, ContinuousClock.now < end { try await EventLoop.sleep(for: .milliseconds(2)) }
+    while descriptorCount() > count, ContinuousClock.now < end { try await EventLoop.sleep(for: .milliseconds(2)) }
+}
+
+/// How many descriptors more than these stay open.
+func descriptorsLeft(beyond count: Int) async throws -> Int {
+    try await settle(count)
+    return max(0, descriptorCount() - count)
 }
 
 /// Children, zombies included.

@@ -51,7 +51,8 @@ func failedStarts(_ arguments: [String]) async throws {
         try await expectFailure(command)
         try await expectFailure(Command("true", stdin: .file("/no/file"), stdout: .file("/dev/null")))
     }
-    say("descriptors \(descriptorCount() - before) children \(childCount())")
+    let left = try await descriptorsLeft(beyond: before)
+    say("descriptors \(left) children \(childCount())")
 }
 
 private func expectFailure(_ command: Command) async throws {
@@ -86,8 +87,8 @@ func noDescriptors(_ arguments: [String]) async throws {
         close(fillers.removeLast())
     }
     for fd in fillers { close(fd) }
-    try await settle(before)
-    say("left \(descriptorCount() - before + childCount())")
+    let left = try await descriptorsLeft(beyond: before)
+    say("left \(left + childCount())")
 }
 
 /// In a directory that is gone.

@@ -67,8 +67,8 @@ func sequential(_ arguments: [String]) async throws {
             Command("/bin/true", stdin: .stream, stdout: .stream, stderr: .collect))
         try await process.waitForExit()
     }
-    try await settle(before)
-    say("descriptors \(descriptorCount() - before) children \(childCount())")
+    let left = try await descriptorsLeft(beyond: before)
+    say("descriptors \(left) children \(childCount())")
 }
 
 private final class Count: Sendable {
@@ -83,8 +83,8 @@ func killed(_ arguments: [String]) async throws {
     _ = try await killWhileTheyTalk(80)
     let before = descriptorCount()
     let (killed, told) = try await killWhileTheyTalk(Int(arguments[0])!)
-    try await settle(before)
-    say("killed \(killed) told \(told), descriptors \(descriptorCount() - before) children \(childCount())")
+    let left = try await descriptorsLeft(beyond: before)
+    say("killed \(killed) told \(told), descriptors \(left) children \(childCount())")
 }
 
 private func killWhileTheyTalk(_ count: Int) async throws -> (killed: Int, told: Int) {
@@ -185,6 +185,6 @@ func earlyClose(_ arguments: [String]) async throws {
         process.stdin!.close()
         try await process.waitForExit()
     }
-    try await settle(before)
-    say("descriptors \(descriptorCount() - before) children \(childCount())")
+    let left = try await descriptorsLeft(beyond: before)
+    say("descriptors \(left) children \(childCount())")
 }
