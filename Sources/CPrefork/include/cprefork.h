@@ -138,6 +138,9 @@ int64_t cprefork_monotonic_nanoseconds(void);
 /// CLOCK_REALTIME in milliseconds since 1970.
 int64_t cprefork_wall_clock_milliseconds(void);
 
+/// Processor time of a process in nanoseconds (clock_getcpuclockid(3)). Returns -1 and errno on failure.
+int64_t cprefork_processor_nanoseconds(pid_t pid);
+
 // ---- memory ---------------------------------------------------------------------------------------------------
 
 /// memmem(3), which the Glibc module does not show.
