@@ -5,12 +5,13 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-from clients import Clients
+from clients import REQUEST, Clients, read_answer
 
 PROGRAM = ".build-static/release/ops-fixture"
 WORKERS = 4
@@ -138,6 +139,37 @@ def recycles_by_lifetime(count: int, dice: random.Random) -> bool:
     return recycles("lifetime", count, "lifetime=40")
 
 
+def quiet_reloads(count: int, dice: random.Random) -> bool:
+    """Two clients at most: one whose request each old worker still has, and another that asks again and again. Nobody
+    else comes who would wake a worker that slept through a connection."""
+    server = Server()
+    waits, lost = [], []
+    for _ in range(count):
+        with socket.create_connection(("127.0.0.1", server.port), 30) as in_flight:
+            in_flight.sendall(b"GET /slow/2000 HTTP/1.1\r\n\r\n")
+            server.order(signal.SIGHUP, "serves, after")
+            end = time.monotonic() + 1.5
+            while (begin := time.monotonic()) < end:
+                try:
+                    with socket.create_connection(("127.0.0.1", server.port), 1) as client:
+                        client.sendall(REQUEST)
+                        read_answer(client)
+                except OSError as error:
+                    lost.append(repr(error))
+                waits.append(time.monotonic() - begin)
+                time.sleep(dice.uniform(0, 0.02))
+            try:
+                read_answer(in_flight)
+            except OSError as error:
+                lost.append(f"in flight: {error!r}")
+    code = server.end()
+    print(f"reloads of a quiet server: {count}, {len(waits)} requests one after the other, {len(lost)} failed, longest "
+          f"wait {max(waits) * 1e3:.1f} ms; exit {code}", flush=True)
+    for reason in sorted(set(lost))[:5]:
+        print(f"    {lost.count(reason)} × {reason}")
+    return not lost and code == 0
+
+
 def main() -> None:
     scale = float(sys.argv[1]) if len(sys.argv) > 1 else 1
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
@@ -145,7 +177,7 @@ def main() -> None:
     dice = random.Random(seed)
     good = [part(max(2, int(count * scale)), dice) for part, count in [
         (reloads, 1000), (upgrades, 200), (scale_steps, 1000), (recycles_by_requests, 300),
-        (recycles_by_lifetime, 700)]]
+        (recycles_by_lifetime, 700), (quiet_reloads, 50)]]
     sys.exit(0 if all(good) else 1)
 
 
