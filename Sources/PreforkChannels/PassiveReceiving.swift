@@ -11,9 +11,10 @@ extension Channel {
     /// Callbacks run one after another in the order of their registration, for one message at a time, on the event loop
     /// of the first registration's caller (off all loops: on the shared one). A message that no filter accepts is taken
     /// all the same. What filter or body throw goes to `onError` and concerns nobody else. While there are callbacks
-    /// they keep the channel; when the last one is cancelled, messages stay where they are. While a `send` of this end
-    /// waits for room, messages are taken early, up to `messageLimit` bytes, so that two ends whose callbacks send to
-    /// each other do not block each other.
+    /// they keep the channel; when the last one is cancelled, messages stay where they are, but for one that was taken
+    /// for it already, if another thread cancels it: that is still handled. While a `send` of this end waits for room,
+    /// messages are taken early, up to `messageLimit` bytes, so that two ends whose callbacks send to each other do not
+    /// block each other.
     ///
     /// The other end's death and closing end nothing here: what a successor sends is handled, too. See `onPeer`.
     ///

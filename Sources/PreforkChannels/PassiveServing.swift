@@ -22,22 +22,37 @@ extension PassiveMessages {
     private func step(_ channel: Channel<Message>) async -> Bool {
         let end = channel.end
         let epoch = end.waiters.epoch
-        let goesOn = state.withLock { state in
-            if state.isIdle { state.isServed = false }
-            return state.isServed
-        }
-        guard goesOn else { return false }
         do {
-            if let (header, value) = try end.takePassive() {
-                announce(senderOf: header, end)
-                await handle(header, value, channel)
-                if end.isTurnOver { await end.giveTurn() }
-            } else {
+            switch try nextTurn(end) {
+            case .nothingLeft: return false
+            case .wait:
                 try await end.wait(.receive, since: epoch, until: nil) { end.mustWaitToReceive(.anything) }
+            case .handle(let header, let value, let callbacks):
+                announce(senderOf: header, end)
+                await handle(header, value, channel, callbacks)
+                if end.isTurnOver { await end.giveTurn() }
             }
             return true
         } catch {
             return await recover(from: error, end, since: epoch)
+        }
+    }
+
+    private enum Turn {
+        case nothingLeft
+        case wait
+        case handle(ByteRingHeader, StoredValue?, [(id: UInt64, callback: Callback)])
+    }
+
+    /// Looks and takes in one step: a message that is taken when the last callback has just been cancelled is lost.
+    private func nextTurn(_ end: ChannelEnd) throws(ChannelError) -> Turn {
+        try state.withLock { state throws(ChannelError) in
+            if state.isIdle {
+                state.isServed = false
+                return .nothingLeft
+            }
+            guard let (header, value) = try end.takePassive() else { return .wait }
+            return .handle(header, value, state.callbacks)
         }
     }
 
@@ -69,7 +84,11 @@ extension PassiveMessages {
         if isNew, end.hasObservers { end.tellObservers() }
     }
 
-    private func handle(_ header: ByteRingHeader, _ value: StoredValue?, _ channel: Channel<Message>) async {
+    /// - Parameter callbacks: those for whom it was taken.
+    private func handle(
+        _ header: ByteRingHeader, _ value: StoredValue?, _ channel: Channel<Message>,
+        _ callbacks: [(id: UInt64, callback: Callback)]
+    ) async {
         if header.type == .call { return await answer(header, value, channel) }
         let message: Message
         do {
@@ -77,9 +96,12 @@ extension PassiveMessages {
         } catch {
             return report(error)
         }
-        for (id, callback) in state.withLock({ $0.callbacks }) {
-            // One that an earlier callback has cancelled just now is not called.
-            guard state.withLock({ state in state.callbacks.contains { $0.id == id } }) else { continue }
+        for (position, (id, callback)) in callbacks.enumerated() {
+            // One that an earlier callback has cancelled just now is not called. The first is: with all of them
+            // cancelled by another thread since the message was taken, it would be lost.
+            guard position == 0 || state.withLock({ state in state.callbacks.contains { $0.id == id } }) else {
+                continue
+            }
             do {
                 if try await callback.filter(message) { try await callback.body(message) }
             } catch {

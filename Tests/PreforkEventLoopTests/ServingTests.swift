@@ -187,8 +187,7 @@ import Testing
         ) { _ in
             var clients: [Connection] = []
             for _ in 0..<6 { clients.append(try await Connection.connect(to: listener.address)) }
-            try await EventLoop.sleep(for: .milliseconds(20))
-            #expect(open.count == 2)
+            try await eventually("two are served") { open.count == 2 }
             for client in clients { try await client.writer.write("go\n") }
             for client in clients {
                 #expect(text(try await client.reader.readToEnd(limit: 100)) == "done\n")
@@ -224,12 +223,16 @@ import Testing
 
     @Test func drainingEndsIdleConnectionsAndFinishesWhatIsInFlight() async throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
+        let accepted = Calls()
+        let begun = Calls()
         try await onOwnLoop {
             let loop = EventLoop.current!
             async let serving: Void = listener.serve { connection in
+                accepted.add()
                 while try await connection.reader.waitForMessage() {
+                    begun.add()
                     let line = try await connection.reader.read(until: "\n", limit: 100)
-                    if line.count > 1 { try await EventLoop.sleep(for: .milliseconds(50)) }
+                    if line.count > 1 { try await loop.stopRequest.wait() }
                     try await connection.writer.write(connection.isDraining ? "bye\n" : "more\n")
                 }
             }
@@ -241,7 +244,7 @@ import Testing
             try await busy.writer.write("slow\n")
             let half = try await Connection.connect(to: listener.address)
             try await half.writer.write("beg")
-            try await EventLoop.sleep(for: .milliseconds(10))
+            try await eventually("all are accepted, three have asked") { accepted.count == 4 && begun.count == 3 }
             loop.stopRequest.request()
             #expect(try await fresh.reader.read(atMost: 1) == nil)
             #expect(try await idle.reader.read(atMost: 1) == nil)
@@ -274,10 +277,12 @@ import Testing
 
     @Test func cancellingServeCancelsItsHandlers() async throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
+        let begun = Calls()
         let cancelled = Calls()
         try await onOwnLoop {
             let task = Task(executorPreference: EventLoop.current) {
                 try await listener.serve { _ in
+                    begun.add()
                     do {
                         try await EventLoop.sleep(for: .seconds(100))
                     } catch {
@@ -287,7 +292,7 @@ import Testing
                 }
             }
             let client = try await Connection.connect(to: listener.address)
-            try await EventLoop.sleep(for: .milliseconds(10))
+            try await eventually("its handler runs") { begun.count == 1 }
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
             client.close()
