@@ -25,7 +25,9 @@ extension Pool {
         _ sample: WorkerSample, _ life: inout WorkerLife, _ policy: HangPolicy, forgives: Bool, _ now: MonotonicInstant,
         _ actions: inout [PoolAction]
     ) {
-        guard let worker = slots[sample.slot].worker else { return }
+        // After an upgrade in place: workers of the image before keep to its policy.
+        guard let worker = slots[sample.slot].worker, let period = sample.heartbeatPeriod else { return }
+        let soft = max(policy.soft, period * 3)
         let isAlive = life.heartbeat != sample.heartbeat
         if isAlive || forgives {
             if isAlive, life.hungSince != nil {
@@ -37,7 +39,7 @@ extension Pool {
             return
         }
         let silentSince = max(life.lastSign, sample.extendedUntil ?? life.lastSign)
-        guard now - silentSince >= policy.soft else { return }
+        guard now - silentSince >= soft else { return }
         guard let hungSince = life.hungSince else {
             life.hungSince = now
             actions.append(.report(.hung(taskID: sample.slot, pid: worker.pid, silent: now - life.lastSign)))

@@ -15,6 +15,7 @@ import Synchronization
 /// | + 24              | requests        | that line's worker       | how many it has served                 |
 /// | + 32              | heartbeat       | that line's worker       | another number with each sign of life  |
 /// | + 40              | extension       | that line's worker       | it may be silent until then, monotonic |
+/// | + 48              | period          | that line's worker       | nanoseconds between signs; 0: none     |
 ///
 /// Every worker has a line of its own, also while another one of its slot lives. The supervisor clears a line when it
 /// has reaped the worker.
@@ -34,6 +35,7 @@ package final class Scoreboard: Sendable {
         static let requests = 3
         static let heartbeat = 4
         static let extension_ = 5
+        static let period = 6
     }
 
     /// Its memory as a file, for the next image of this program.
@@ -119,8 +121,18 @@ package final class Scoreboard: Sendable {
         store(line, Word.extension_, UInt64(clamping: instant.nanoseconds))
     }
 
+    /// How often the line's worker gives a sign of life; nil: never.
+    func heartbeatPeriod(line: Int) -> Duration? {
+        let nanoseconds = load(line, Word.period)
+        return nanoseconds == 0 ? nil : .nanoseconds(Int64(clamping: nanoseconds))
+    }
+
+    func setHeartbeatPeriod(_ period: Duration?, line: Int) {
+        store(line, Word.period, UInt64(clamping: period?.saturatedNanoseconds ?? 0))
+    }
+
     func clear(line: Int) {
-        for index in [Word.connections, Word.leaving, Word.requests, Word.heartbeat, Word.extension_] {
+        for index in [Word.connections, Word.leaving, Word.requests, Word.heartbeat, Word.extension_, Word.period] {
             store(line, index, 0)
         }
         setReadySpawn(0, line: line)

@@ -52,9 +52,11 @@ extension Supervisor {
             exitChild(code: 78)
         }
         configuration.hooks.afterFork?(info)
+        let period = configuration.settings.hangs.map { $0.soft.part(of: 3) }
+        scoreboard.setHeartbeatPeriod(period, line: line)
         return WorkerSeat(
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
-            heartbeatPeriod: configuration.settings.hangs.map { $0.soft.part(of: 3) }, spawn: spawn,
+            heartbeatPeriod: period, spawn: spawn,
             news: news.descriptor.number,
             title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil)
     }

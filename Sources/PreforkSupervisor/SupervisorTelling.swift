@@ -72,6 +72,7 @@ extension Supervisor {
             guard slot.isReady, let worker = slot.worker, let entry = workers[worker.spawn] else { return nil }
             var sample = WorkerSample(slot: slot.taskID, spawn: worker.spawn)
             sample.heartbeat = scoreboard.heartbeat(line: entry.line)
+            sample.heartbeatPeriod = scoreboard.heartbeatPeriod(line: entry.line)
             sample.extendedUntil = scoreboard.extendedUntil(line: entry.line)
             sample.requests = scoreboard.requests(line: entry.line)
             if wantsMemory { sample.memory = usageReader.usage(of: worker.pid)?.resident }

@@ -8,6 +8,8 @@ struct WorkerSample: Equatable {
     var spawn: UInt64
     /// Another number with every sign of life.
     var heartbeat: UInt64 = 0
+    /// How often it gives one. Nil: never, as a worker of an image before this one, which looked for none.
+    var heartbeatPeriod: Duration? = .zero
     /// Until when it has said that it may be silent.
     var extendedUntil: MonotonicInstant?
     var requests: UInt64 = 0

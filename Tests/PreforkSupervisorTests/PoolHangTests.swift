@@ -14,7 +14,8 @@ import Testing
 
     /// Looks as often as the pool wants, for so long; workers in `alive` give signs of life.
     private func look(
-        _ driver: inout PoolDriver, for duration: Duration, alive: Set<Int> = [], extendedUntil: MonotonicInstant? = nil
+        _ driver: inout PoolDriver, for duration: Duration, alive: Set<Int> = [],
+        extendedUntil: MonotonicInstant? = nil, period: Duration? = .zero
     ) -> [PoolAction] {
         var actions: [PoolAction] = []
         let end = driver.now + duration
@@ -24,7 +25,8 @@ import Testing
                 guard slot.isReady, let worker = slot.worker else { return nil }
                 let beat = alive.contains(slot.taskID) ? UInt64(driver.now.nanoseconds) : 7
                 return WorkerSample(
-                    slot: slot.taskID, spawn: worker.spawn, heartbeat: beat, extendedUntil: extendedUntil)
+                    slot: slot.taskID, spawn: worker.spawn, heartbeat: beat, heartbeatPeriod: period,
+                    extendedUntil: extendedUntil)
             }
             actions += driver.handle(.sample(samples, backlog: 0))
         }
@@ -52,6 +54,16 @@ import Testing
         #expect(forks(exit) == 1)
         #expect(
             reports(exit).contains { if case .exited(let report) = $0 { report.killReason == .hung } else { false } })
+    }
+
+    /// An upgrade in place may bring a policy, or a shorter one; its workers are those of the image before.
+    @Test func workersKeepToThePolicyThatTheyWereForkedUnder() {
+        var driver = pool()
+        let old = driver.pool.slots[0].worker!.spawn
+        #expect(look(&driver, for: .seconds(60), period: nil).isEmpty, "its image looked for no signs")
+        #expect(look(&driver, for: .seconds(28), period: .seconds(10)).isEmpty, "one is due every ten seconds")
+        _ = look(&driver, for: .seconds(6), period: .seconds(10))
+        #expect(driver.received[old] == [.kill])
     }
 
     @Test func whoComesBackWithinTheGraceIsToldOfAndLives() {
