@@ -155,6 +155,8 @@ package final class Supervisor {
     private func supervise() throws(SupervisorError) -> WorkerSeat? {
         try startTargets()
         if let seat = try begin() { return seat }
+        // The first turn can have aborted the upgrade, and no event may follow.
+        turnUpgrade()
         while outcome == nil || targets?.isBusy == true {
             do { try events.wait(epoll, timeout: untilNextDeadline()) } catch { throw SupervisorError(error) }
             if let seat = handleEvents() { return seat }
