@@ -42,6 +42,8 @@ extension ChildContext {
         do {
             let loop = try TreeLoop.ofThisProcess(supervisorPipe: seat.supervisorPipe)
             let body: @Sendable () async throws -> Int32 = {
+                // Its signals are listened to by now, but the order's may have been taken before.
+                if seat.isStopRequested { return 0 }
                 try await runAnnounced(root, ready: seat.markReady)
                 return 0
             }
