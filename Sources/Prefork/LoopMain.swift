@@ -89,7 +89,8 @@ struct LoopMain {
         do {
             try loop.onSignals([.terminate, .quit, .interrupt]) { signal in
                 let reach = orderedStop()
-                if reach == nil { stopSignal.unsolicited = signal }
+                // A signal to the whole group comes here first, and then the supervisor's own.
+                stopSignal.unsolicited = reach == nil ? signal : nil
                 onStop()
                 wishes.wish(.signal(signal.rawValue), within: treeLimit(after: signal))
                 loop.stopRequest.request(reach ?? .worker)

@@ -18,6 +18,8 @@ final class Acceptor: @unchecked Sendable {
     private var standsBack = false
     private var accepted = 0
     private var lastAccepts = 0
+    /// How many stood in the queue when the whole service was to end.
+    private var waitingAtStop = 0
     private var pause: ScheduledCall?
     private var linger: ScheduledCall?
 
@@ -44,7 +46,11 @@ final class Acceptor: @unchecked Sendable {
         }
         // Whoever accepts no more must not be the one whom the kernel wakes for a connection.
         stopWatching()
-        return try acceptLast()
+        while true {
+            if let connection = try acceptLast() { return connection }
+            if isDone { return nil }
+            if await slot.wait() == .cancelled { throw CancellationError() }
+        }
     }
 
     func ended(_ connection: Connection) {
@@ -52,7 +58,7 @@ final class Acceptor: @unchecked Sendable {
         let wasFull = connections.count >= limit
         connections.remove(connection)
         countConnection(-1)
-        if isPaused { resume() } else if wasFull { slot.resume(.ready) }
+        if isPaused { resume() } else if wasFull || connections.isDraining { slot.resume(.ready) }
     }
 
     func handlerFailed(_ error: any Error, _ connection: Connection) {
@@ -61,10 +67,13 @@ final class Acceptor: @unchecked Sendable {
     }
 
     /// When this worker alone ends, clients that keep their connections do not know of it: each gets one more answer,
-    /// if it asks within the linger, and with that the news that the connection ends.
+    /// if it asks within the linger, and with that the news that the connection ends. Called again when the whole
+    /// service ends, too.
     func drain() {
         let lingers = loop.stopRequest.reach == .worker && loop.idleLinger > .zero
         connections.drain(lingers: lingers)
+        if loop.stopRequest.reach == .service { waitingAtStop = listener.queue?.waiting ?? 0 }
+        linger?.cancel()
         if lingers { linger = loop.call(after: loop.idleLinger) { [connections] in connections.endLingering() } }
         slot.resume(.ready)
     }
@@ -124,10 +133,17 @@ final class Acceptor: @unchecked Sendable {
     /// connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of the connection
     /// until the next one comes.
     private func acceptLast() throws -> Connection? {
-        let most = loop.stopRequest.reach == .service ? limit : 1
-        guard lastAccepts < most, !isPaused, connections.count < limit else { return nil }
+        guard lastAccepts < mostLastAccepts, !isPaused, connections.count < limit else { return nil }
         lastAccepts += 1
         return try accept()
+    }
+
+    private var mostLastAccepts: Int { loop.stopRequest.reach == .service ? max(limit, waitingAtStop) : 1 }
+
+    /// Whether nothing can come any more. A worker that leaves alone may learn, while it still has connections, that
+    /// the others leave, too; and one that is full may have the queue left to it.
+    private var isDone: Bool {
+        connections.count == 0 || loop.stopRequest.reach == .service && !isPaused && connections.count < limit
     }
 
     private func handle(_ error: SystemError) throws(SystemError) {

@@ -42,7 +42,7 @@ extension Listener {
         }
         let acceptor = try Acceptor(self, loop: loop, limit: limit, report: report)
         defer { acceptor.close() }
-        let observer = loop.stopRequest.onRequest { loop.execute { acceptor.drain() } }
+        let observer = loop.stopRequest.onReach { loop.execute { acceptor.drain() } }
         defer { loop.stopRequest.removeObserver(observer) }
         try await withThrowingDiscardingTaskGroup { group in
             while let connection = try await acceptor.next() {

@@ -18,6 +18,8 @@ public final class StopRequest: Sendable {
         var reach: Reach?
         var nextID = 0
         var observers: [Int: @Sendable () -> Void] = [:]
+        /// Called once more when the reach grows.
+        var reachObservers: [Int: @Sendable () -> Void] = [:]
     }
 
     private let state = Mutex(State())
@@ -30,15 +32,36 @@ public final class StopRequest: Sendable {
     /// What the request is for; nil before it.
     public var reach: Reach? { state.withLock { $0.reach } }
 
-    /// Requests the stop. A second request has no effect.
+    /// Requests the stop. A second request has no effect, but that a stop of this worker alone becomes one of the
+    /// service.
     public func request(_ reach: Reach = .worker) {
         let observers = state.withLock { state -> [Int: @Sendable () -> Void] in
-            if state.reach != nil { return [:] }
-            state.reach = reach
-            defer { state.observers = [:] }
-            return state.observers
+            switch (state.reach, reach) {
+            case (nil, _):
+                state.reach = reach
+                defer { state.observers = [:] }
+                return state.observers.merging(state.reachObservers) { first, _ in first }
+            case (.worker, .service):
+                state.reach = reach
+                return state.reachObservers
+            default: return [:]
+            }
         }
         for id in observers.keys.sorted() { observers[id]?() }
+    }
+
+    /// Calls `body` when the stop is requested, at once if it was already, and again when its reach grows. Runs on the
+    /// requester's thread.
+    ///
+    /// - Returns: names the observer, for `removeObserver`.
+    package func onReach(_ body: @escaping @Sendable () -> Void) -> Int {
+        let (id, isRequested) = state.withLock { state in
+            state.nextID += 1
+            state.reachObservers[state.nextID] = body
+            return (state.nextID, state.reach != nil)
+        }
+        if isRequested { body() }
+        return id
     }
 
     /// Calls `body` when the stop is requested; at once if it was already. Runs on the requester's thread.
@@ -57,7 +80,10 @@ public final class StopRequest: Sendable {
     }
 
     package func removeObserver(_ id: Int) {
-        state.withLock { _ = $0.observers.removeValue(forKey: id) }
+        state.withLock { state in
+            state.observers[id] = nil
+            state.reachObservers[id] = nil
+        }
     }
 }
 

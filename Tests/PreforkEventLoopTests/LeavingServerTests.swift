@@ -31,6 +31,37 @@ import Testing
         try await staying.waitForEnd()
     }
 
+    @Test func whoLeavesTakesTheQueueWhenTheOthersLeaveToo() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let release = StopRequest()
+        let leaving = try await ServingLoop(listener) { try await release.wait() }
+        let inFlight = try Client(port: listener.address.port ?? 0)
+        try inFlight.send("held\n")
+        try await eventually("it is in flight") { leaving.requests == 1 }
+        leaving.stop()
+        let queued = try (1...3).map { _ in try Client(port: listener.address.port ?? 0) }
+        for client in queued { try client.send("queued\n") }
+        leaving.stop(.service)
+        release.request()
+        for client in [inFlight] + queued { try await eventually("an answer") { client.hasInput } }
+        #expect(leaving.requests == 4)
+        try await leaving.waitForEnd()
+    }
+
+    @Test func whoIsFullAtTheEndOfTheServiceTakesTheQueueOneByOne() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let release = StopRequest()
+        let server = try await ServingLoop(listener, limit: 1) { try await release.wait() }
+        let clients = try (1...4).map { _ in try Client(port: listener.address.port ?? 0) }
+        for client in clients { try client.send("hello\n") }
+        try await eventually("one is in flight") { server.requests == 1 }
+        server.stop(.service)
+        release.request()
+        for client in clients { try await eventually("an answer") { client.hasInput } }
+        #expect(server.requests == 4)
+        try await server.waitForEnd()
+    }
+
     /// The kernel wakes one for each connection. Here it is always the one that hears of its stop at the same time:
     /// its thread gets the processor, which it has to share with the client, when both have happened.
     @Test func theConnectionThatWokeWhoLeavesIsAnswered() async throws {
@@ -79,7 +110,7 @@ private final class ServingLoop: Sendable {
     ///
     /// - Parameter answer: done before each answer.
     init(
-        _ listener: Listener, onOneProcessor: Bool = false,
+        _ listener: Listener, limit: Int = 100, onOneProcessor: Bool = false,
         before answer: @escaping @Sendable () async throws -> Void = {}
     ) async throws {
         loop = try EventLoop()
@@ -92,7 +123,7 @@ private final class ServingLoop: Sendable {
             do {
                 if onOneProcessor { try useOneProcessor() }
                 try loop.run {
-                    try await listener.serve { connection in
+                    try await listener.serve(limit: limit) { connection in
                         while try await connection.reader.waitForMessage() {
                             let line = try await connection.reader.read(until: "\n", limit: 100)
                             lines.add()
@@ -108,7 +139,7 @@ private final class ServingLoop: Sendable {
         try await eventually("it waits") { waits.count == 1 }
     }
 
-    func stop() { loop.stopRequest.request(.worker) }
+    func stop(_ reach: StopRequest.Reach = .worker) { loop.stopRequest.request(reach) }
 
     func waitForEnd() async throws {
         try await eventually("its end") { self.ends.count == 1 }

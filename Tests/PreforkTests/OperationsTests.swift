@@ -89,6 +89,22 @@ import Testing
         #expect(try await server.end())
     }
 
+    /// As a terminal's hang-up or a service manager ends a process group: workers hear of it before their supervisor.
+    @Test func aSignalToTheWholeGroupIsAStopOfTheService() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        let kept = try (1...2).map { _ in try Client(port: server.port) }
+        for client in kept {
+            try client.send("GET / HTTP/1.1\r\n\r\n")
+            _ = try client.response()
+        }
+        kill(-server.program.pid, SIGTERM)
+        #expect(try await server.program.waitForExit() == 0)
+        #expect(server.program.output.contains("outcome stopped"))
+        // One with no connection may be gone before its supervisor says that the service stops. With one it waited for
+        // its client, and heard it meanwhile.
+        #expect(server.program.errors.contains("exited with code 0"), "\(server.program.errors)")
+    }
+
     @Test func oneMoreAndOneLessUnderLoadLoseNothing() async throws {
         let server = try await OperatedProgram(["workers=2"])
         let before = server.program.openDescriptors
