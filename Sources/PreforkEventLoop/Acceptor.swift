@@ -21,6 +21,8 @@ final class Acceptor: @unchecked Sendable {
     /// How many stood in the queue when the whole service was to end.
     private var waitingAtStop = 0
     private var pause: ScheduledCall?
+    /// In its place a connection is taken when there is no descriptor left. Whoever has none does not accept.
+    private var reserve: Descriptor?
     private var linger: ScheduledCall?
 
     init(
@@ -32,6 +34,7 @@ final class Acceptor: @unchecked Sendable {
         self.report = report
         slot = WaitSlot(loop: loop)
         watch = Watch(listener.descriptor) { [slot] _ in slot.resume(.ready) }
+        do { reserve = Descriptor(owning: try listener.duplicate()) } catch { pauseAccepting(error) }
     }
 
     /// The next connection; nil when the server is to end.
@@ -83,6 +86,7 @@ final class Acceptor: @unchecked Sendable {
         pause?.cancel()
         pause = nil
         linger?.cancel()
+        reserve = nil
     }
 
     private var canAccept: Bool { !isPaused && !standsBack && connections.count < limit }
@@ -110,20 +114,35 @@ final class Acceptor: @unchecked Sendable {
     private func accept() throws -> Connection? {
         do {
             guard let (socket, peer) = try Socket.accept(listener.descriptor) else { return nil }
-            stopWatching()
             if pause != nil {
                 pause = nil
                 report(.acceptResumed)
             }
-            let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
-            connections.insert(connection)
-            countConnection(+1)
-            if !connections.isDraining, loop.balance?.isAboveAverage() == true { standBack() }
-            return connection
+            return welcome(socket, peer)
+        } catch where error.errno == .tooManyOpenFiles && reserve != nil {
+            return acceptInReserve(error)
         } catch {
             try handle(error)
             return nil
         }
+    }
+
+    /// A sibling may have descriptors, but the kernel has woken this worker alone for the connection (EPOLLEXCLUSIVE).
+    /// It accepts no other before it has a reserve again.
+    private func acceptInReserve(_ shortage: SystemError) -> Connection? {
+        reserve = nil
+        pauseAccepting(shortage)
+        guard let (socket, peer) = try? Socket.accept(listener.descriptor) else { return nil }
+        return welcome(socket, peer)
+    }
+
+    private func welcome(_ socket: Int32, _ peer: SocketAddress) -> Connection {
+        stopWatching()
+        let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
+        connections.insert(connection)
+        countConnection(+1)
+        if !connections.isDraining, loop.balance?.isAboveAverage() == true { standBack() }
+        return connection
     }
 
     /// Connections that stand in the queue when the whole service ends would be reset by the kernel (gunicorn #2409):
@@ -154,15 +173,27 @@ final class Acceptor: @unchecked Sendable {
             // epoll, level-triggered here, tells of the connection behind it.
             break
         default:
-            // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else would come again at once.
-            if pause == nil { report(.acceptPaused(error)) }
-            isPaused = true
-            pause?.cancel()
-            pause = loop.call(after: .milliseconds(100)) { [weak self] in self?.resume() }
+            // ENFILE, ENOBUFS, ENOMEM, and whatever else would come again at once.
+            pauseAccepting(error)
         }
     }
 
+    private func pauseAccepting(_ error: SystemError) {
+        if pause == nil { report(.acceptPaused(error)) }
+        isPaused = true
+        tryAgainLater()
+    }
+
+    private func tryAgainLater() {
+        pause?.cancel()
+        pause = loop.call(after: .milliseconds(100)) { [weak self] in self?.resume() }
+    }
+
     private func resume() {
+        if reserve == nil {
+            guard let number = try? listener.duplicate() else { return tryAgainLater() }
+            reserve = Descriptor(owning: number)
+        }
         isPaused = false
         slot.resume(.ready)
     }

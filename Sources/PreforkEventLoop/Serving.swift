@@ -6,7 +6,7 @@ public import PreforkSystem
 public enum ServingEvent: Sendable {
     /// Accepting failed for want of descriptors or memory; it goes on after a pause.
     case acceptPaused(SystemError)
-    /// The first connection after such a pause was accepted.
+    /// The first connection after such a pause was accepted without a new shortage.
     case acceptResumed
     /// A handler threw; its connection is closed.
     case handlerFailed(any Error, peer: SocketAddress)
@@ -21,7 +21,9 @@ extension Listener {
     /// handler has. Cancelling the calling task cancels the handlers and throws `CancellationError`.
     ///
     /// A shortage of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) pauses accepting for 100 ms or until a
-    /// connection has ended; connections that were gone before they were accepted (ECONNABORTED) are skipped.
+    /// connection has ended; with EMFILE one connection is still taken, in the place of a descriptor that is kept for
+    /// it, since the kernel may have told no other worker of it. Connections that were gone before they were accepted
+    /// (ECONNABORTED) are skipped.
     ///
     /// - Parameters:
     ///   - limit: how many connections may be open at a time, above zero; more wait in the backlog.

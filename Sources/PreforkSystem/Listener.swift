@@ -33,7 +33,7 @@ public final class Listener: Sendable {
     public let address: SocketAddress
     let sockets: [Int32]
     /// The path to remove, and the process that bound it: a worker that closes its copy must not remove it.
-    private let path: (name: String, owner: pid_t)?
+    private let path: (name: String, file: FileIdentity?, owner: pid_t)?
     private let isOpen = Mutex(true)
     /// Names it among what the next image of this program is left.
     private let offer: UInt64
@@ -53,7 +53,7 @@ public final class Listener: Sendable {
             // The last image of this program had it open, and connections may wait in its queue.
             sockets = left.descriptors
             address = try Socket.localAddress(left.descriptors.first ?? -1)
-            path = if case .unix(let name, _) = endpoint, !Handover.isTrial { (name, getpid()) } else { nil }
+            path = if case .unix(let name, _) = endpoint, !Handover.isTrial { Self.owned(name) } else { nil }
             offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
             ListenerRegistry.add(self)
             return
@@ -69,7 +69,7 @@ public final class Listener: Sendable {
             }
             sockets = [try bindUnixSocket(name, mode: mode, backlog: backlog)]
             self.address = address
-            path = (name, getpid())
+            path = Self.owned(name)
         }
         offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
         ListenerRegistry.add(self)
@@ -130,7 +130,12 @@ public final class Listener: Sendable {
         guard wasOpen else { return }
         Handover.withdraw(offer)
         sockets.forEach(closeDescriptor)
-        if let path, path.owner == getpid() { unlink(path.name) }
+        // Somebody else may have put a socket of its own there meanwhile.
+        if let path, path.owner == getpid(), FileIdentity(ofPath: path.name) == path.file { unlink(path.name) }
+    }
+
+    private static func owned(_ path: String) -> (name: String, file: FileIdentity?, owner: pid_t) {
+        (path, FileIdentity(ofPath: path), getpid())
     }
 
     private static func bindTCP(
@@ -202,7 +207,9 @@ private func bindUnixSocket(_ path: String, mode: UInt32, backlog: Int32) throws
     do {
         try Socket.bind(descriptor.number, to: address)
     } catch where error.errno == .addressInUse {
-        guard try isStale(path) else { throw error }
+        // Another start may take the same path over: what was found stale is what may be removed.
+        let found = FileIdentity(ofPath: path)
+        guard try isStale(path), FileIdentity(ofPath: path) == found else { throw error }
         try systemCall("unlink", on: path) { unlink(path) }
         try Socket.bind(descriptor.number, to: address)
     }

@@ -113,6 +113,17 @@ import Testing
         #expect(throws: SystemError.self) { try Listener(.unix(String(repeating: "x", count: 200))) }
     }
 
+    @Test func aSocketThatTookThePathIsLeftWhereItIs() throws {
+        let path = try temporaryPath()
+        let first = try Listener(.unix(path))
+        unlink(path)
+        let second = try Listener(.unix(path))
+        first.close()
+        #expect(access(path, F_OK) == 0)
+        second.close()
+        #expect(access(path, F_OK) != 0)
+    }
+
     @Test func bindingErrorsNameCallErrnoAndAddress() throws {
         let first = try Listener(.tcp("127.0.0.1", 0))
         let port = first.address.port!

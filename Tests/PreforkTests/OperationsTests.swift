@@ -89,6 +89,18 @@ import Testing
         #expect(try await server.end())
     }
 
+    /// The kernel wakes one worker for a connection, also one that has no descriptor left for it.
+    @Test func aConnectionThatWakesAWorkerWithoutDescriptorsIsAnswered() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        for worker in server.workers {
+            let most = entries("/proc/\(worker)/fd").compactMap { Int($0) }.max() ?? 0
+            #expect(system("prlimit --pid \(worker) --nofile=\(most + 1)") == 0)
+        }
+        for _ in 1...20 { _ = try server.ask() }
+        #expect(server.program.errors.contains("accepting is paused"))
+        #expect(try await server.end())
+    }
+
     /// As a terminal's hang-up or a service manager ends a process group: workers hear of it before their supervisor.
     @Test func aSignalToTheWholeGroupIsAStopOfTheService() async throws {
         let server = try await OperatedProgram(["workers=2"])
