@@ -53,7 +53,8 @@ final class PipeCollector: OutputSink {
     func endWithWaitingBytes() {
         guard !hasEnded else { return }
         var rest = waitingByteCount(fd)
-        while rest > 0, let count = readOnce(atMost: rest) { rest -= count }
+        // Who is told of an overflow may end this meanwhile, and the descriptor's number may be another file's by now.
+        while rest > 0, !hasEnded, let count = readOnce(atMost: rest) { rest -= count }
         end()
     }
 
