@@ -35,12 +35,13 @@ extension Lifecycle {
     }
 
     func announce() {
-        let holder = state.withLock { state -> (run: TreeRun, node: Int)? in
-            guard state.phase == .starting, !state.isAnnounced else { return nil }
+        // All of them: in a restart, the tree that starts it again need not be the first one. To others it is no news.
+        let holders = state.withLock { state -> [(run: TreeRun, node: Int)] in
+            guard state.phase == .starting, !state.isAnnounced else { return [] }
             state.isAnnounced = true
-            return state.holders.first
+            return state.holders
         }
-        if let holder { holder.run.post(.announced(holder.node)) }
+        for holder in holders { holder.run.post(.announced(holder.node)) }
     }
 
     /// What happens to this service; to its whole tree when it is the root. Ends when the caller stops listening.
