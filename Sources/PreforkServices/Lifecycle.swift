@@ -27,6 +27,8 @@ public final class Lifecycle: Sendable {
         var seats: [Seat] = []
         /// Trees to be told when it has stopped to start or to stop.
         var watchers: [(run: TreeRun, node: Int)] = []
+        /// Who is starting it: a task that fails meanwhile is a failure of that start.
+        var starter: TreeRun?
         /// Who is taking it down, and hears of tasks that fail meanwhile.
         var stopper: (run: TreeRun, node: Int)?
         var startedWith: [[any AsyncService]]?
@@ -100,6 +102,7 @@ extension Lifecycle {
             case .idle:
                 state.hold(run, true)
                 state.phase = .starting
+                state.starter = run
                 state.isAnnounced = false
                 state.startedWith = groups()
                 state.tasks.reopen()
@@ -116,15 +119,17 @@ extension Lifecycle {
     func didStart() {
         settle { state in
             state.phase = .running
+            state.starter = nil
             state.counters.starts += 1
             return state.waiters.takeReady()
         }
     }
 
-    /// Its start has failed, or came to its end too late.
+    /// Its start has failed, or came to its end too late, or one of its tasks has failed before.
     func beginEnding(by run: TreeRun, _ node: Int) {
         state.withLock { state in
             state.phase = .stopping
+            state.starter = nil
             state.stopper = (run, node)
         }
     }
@@ -165,9 +170,10 @@ extension Lifecycle {
     }
 
     /// It is down, and the tree that held it starts it again.
-    func beginStartingAgain() {
+    func beginStartingAgain(by run: TreeRun) {
         state.withLock { state in
             state.phase = .starting
+            state.starter = run
             state.stopper = nil
             state.isAnnounced = false
             state.counters.restarts += 1
@@ -177,6 +183,11 @@ extension Lifecycle {
 
     func sharers(beside run: TreeRun) -> [TreeRun] {
         state.withLock { state in state.seats.filter { $0.holds && $0.run !== run }.map(\.run) }
+    }
+
+    /// Whether another tree is starting it.
+    func isStarting(beside run: TreeRun) -> Bool {
+        state.withLock { $0.starter.map { $0 !== run } ?? false }
     }
 
     func countStop() {

@@ -13,9 +13,17 @@ extension TreeRun {
             case .crashTree: exit(.taskFailed(service), error)
             case .restart(let backoff, let scope):
                 if state.stage == .starting || state.exit != nil { return exit(.taskFailed(service), error) }
+                // While a tree starts it again that one sees to it.
+                if lifecycles[node].isStarting(beside: self) { return }
+                switch state.nodes[node].phase {
                 // Of several trees that hold it and go on, the first that comes to it starts it again.
-                guard state.nodes[node].phase == .up, failure.take() else { return }
-                queueRestart(node, backoff, scope, error)
+                case .up where failure.take(): queueRestart(node, backoff, scope, error)
+                case .unannounced where failure.take(): takeDownAgain(node, error)
+                // As soon as the start has come to its end.
+                case .starting where failure.take():
+                    state.nodes[node].failure = state.nodes[node].failure ?? error
+                default: return
+                }
             }
         case .fresh, .over: return
         }
@@ -89,7 +97,7 @@ extension TreeRun {
         }
         guard let node = state.restart?.toStart.last else { return nextRestart() }
         guard state.nodes[node].phase == .down else { return }
-        lifecycles[node].beginStartingAgain()
+        lifecycles[node].beginStartingAgain(by: self)
         launchStart(node)
     }
 
@@ -105,9 +113,14 @@ extension TreeRun {
     /// It is up, or nearly, but after its time: it is taken down again.
     func startedTooLate(_ node: Int) {
         let error = ServiceError(.startTimedOut, service: path(node))
-        lifecycles[node].beginEnding(by: self, node)
         lifecycles[node].countFailure()
         emit(.failed, node, error: error)
+        takeDownAgain(node, error)
+    }
+
+    /// It was started again and something went wrong before it was up, although its start has not failed.
+    func takeDownAgain(_ node: Int, _ error: ServiceError) {
+        lifecycles[node].beginEnding(by: self, node)
         launchStop(node, round: nil)
         restartFailed(node, error)
     }

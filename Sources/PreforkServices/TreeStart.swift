@@ -91,7 +91,10 @@ extension TreeRun {
         guard state.nodes[node].phase == .starting else { return }
         state.nodes[node].task = nil
         if let error { return startFailed(node, error) }
-        if state.nodes[node].isCut, state.stage == .up { return startedTooLate(node) }
+        if state.stage == .up {
+            if state.nodes[node].isCut { return startedTooLate(node) }
+            if let failure = state.nodes[node].failure { return takeDownAgain(node, failure) }
+        }
         let mustAnnounce = services[node].policy.readiness == .announced && !lifecycles[node].isAnnounced
         if mustAnnounce, state.stage != .settling { state.nodes[node].phase = .unannounced } else { cameUp(node) }
     }
@@ -102,6 +105,7 @@ extension TreeRun {
 
     private func cameUp(_ node: Int) {
         let took = host.clock.now - state.nodes[node].since
+        let failure = state.nodes[node].failure
         state.inFlight.remove(node)
         state.nodes[node] = TreeState.Node(phase: .up)
         lifecycles[node].didStart()
@@ -111,6 +115,8 @@ extension TreeRun {
         case .up: continueRestart()
         default:
             state.start.note(up: node)
+            // This tree does not start it again any more, and others would go on without the task that failed.
+            if failure != nil { loseSharers(of: node) }
             settle()
         }
     }

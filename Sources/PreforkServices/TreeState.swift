@@ -37,6 +37,8 @@ struct TreeState {
         var cancelAt: Duration?
         var leaveAt: Duration?
         var isCut = false
+        /// What one of its tasks has thrown before it was up again.
+        var failure: ServiceError?
     }
 
     /// A restart after a failure.
