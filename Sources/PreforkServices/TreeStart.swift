@@ -171,6 +171,7 @@ extension TreeRun {
         state.stage = .settling
         endRestarts()
         state.haltedAt = host.clock.now
+        for node in 0..<graph.count where state.nodes[node].phase == .down { giveUp(node) }
         for node in 0..<graph.count where state.nodes[node].phase == .watching {
             lifecycles[node].unwatch(self)
             state.nodes[node].phase = .none

@@ -35,16 +35,18 @@ extension TreeRun {
                 launchStop(node, round: state.rounds[node])
                 continue
             case .up: state.nodes[node].phase = .gone
-            case .down:
-                // It was not up again when this tree had to end.
-                state.nodes[node].phase = .gone
-                lifecycles[node].becomeIdle(for: self)
-                loseSharers(of: node)
             default: break
             }
             free += state.stop?.down(node) ?? []
         }
         if state.stop?.isComplete == true { finish() }
+    }
+
+    /// It is down and this tree will not start it again: others may, at once, however long this one takes to end.
+    func giveUp(_ node: Int) {
+        state.nodes[node].phase = .gone
+        lifecycles[node].becomeIdle(for: self)
+        loseSharers(of: node)
     }
 
     /// Those that share it cannot go on without the restart that this tree does not end.
@@ -107,9 +109,13 @@ extension TreeRun {
         }
         let isRestarted = phase == .failing ? state.start.marks[node] == .up : state.stage != .stopping
         if isRestarted, phase == .failing || phase == .draining {
+            guard state.stage == .up else {
+                giveUp(node)
+                return settle()
+            }
             // It stays in this tree's hand.
             state.nodes[node].phase = .down
-            return state.stage == .up ? continueRestart() : settle()
+            return continueRestart()
         }
         state.nodes[node].phase = .gone
         lifecycles[node].becomeIdle(for: self)

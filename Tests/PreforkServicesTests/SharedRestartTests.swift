@@ -185,4 +185,34 @@ struct SharedRestartTests {
         #expect(await first.value?.story == ["stopping b/shared"])
         #expect(!shared.running && shared.lifecycle.trees == 0)
     }
+
+    /// When the restart is given up by its own failures, and by a stop while it waits.
+    @Test(arguments: [false, true])
+    func `who shares a service hears at once that it is not started again`(isAsked: Bool) async throws {
+        let shared = counting("shared", policy: policy(limit: isAsked ? 3 : 1)) { service, number in
+            if number == 0 { try addBell(to: service) }
+            if number == 1 { throw Broken() }
+        }
+        let (body, end) = (Gate(), Gate())
+        let a = ScriptedService("a", needs: [.one(shared)])
+        let b = ScriptedService("b", needs: [.one(shared)]), c = ScriptedService("c", needs: [.one(shared)])
+        let first = host { await thrown { try await a.withRunning { _ in await body.passStubbornly() } } }
+        try await eventually("the first tree is in its body") { body.waiting == 1 }
+        let second = host { await thrown { try await b.run() } }
+        try await eventually("b runs") { b.running && bell.waiting == 1 }
+        bell.ring()
+        try await eventually("it is down") { clock.nextDeadline == .seconds(1) }
+        if isAsked { a.requestStop() } else { clock.advance(to: .seconds(1)) }
+        #expect(await second.value?.kind == (isAsked ? .stopping : .restartLimitReached))
+        // While the first tree still is in its body. It starts one that comes up: the second time, or the third.
+        if isAsked { await #expect(thrown { try await c.withRunning { _ in } }?.kind == .startFailed) }
+        let third = host { await thrown { try await c.withRunning { _ in await end.passStubbornly() } } }
+        try await eventually("another tree has it") { end.waiting == 1 && shared.running }
+        body.open()
+        #expect(await first.value?.kind == (isAsked ? nil : .restartLimitReached))
+        #expect(shared.running)
+        end.open()
+        #expect(await third.value == nil)
+        #expect(!shared.running && shared.lifecycle.trees == 0)
+    }
 }
