@@ -66,13 +66,13 @@ extension ChannelEnd {
         calls.withLock { $0.pending[id] ?? nil }
     }
 
-    /// Who was at the other end when the call was made must still be there; nobody at all may come yet.
+    /// Who was at the other end when the call was made must still be there. A call to nobody at all, generation 0, is
+    /// the first one's: it may come yet, and is the callee then.
     private func checkCallee(_ generation: UInt64) throws(ChannelError) {
         if calls.withLock({ $0.isClosed }) { throw error(.closed) }
         try checkPeerCanTake()
-        if generation > 0, memory.generation(of: side.other) != generation {
-            throw error(.peerDied(generation: generation))
-        }
+        let callee = max(generation, 1)
+        if memory.generation(of: side.other) > callee { throw error(.peerDied(generation: callee)) }
     }
 
     /// Takes all replies, wakes those who wait for them, and has the other end ring for the next.

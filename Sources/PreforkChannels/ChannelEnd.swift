@@ -37,6 +37,8 @@ final class ChannelEnd: Sendable {
     let waiters = ChannelWaiters()
     /// The last generation of the other end whose death this process has noticed.
     let deadGeneration = Atomic<UInt64>(0)
+    /// That of the other end when its bell was last heard: calls are woken by another one only.
+    let seenGeneration = Atomic<UInt64>(0)
     /// Messages that a waiting send has taken for the callbacks.
     let inbox = Mutex(PassiveInbox())
     /// Messages that were sent or received without waiting.

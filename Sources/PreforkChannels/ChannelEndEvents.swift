@@ -38,7 +38,11 @@ extension ChannelEnd {
     /// The other end has rung: messages, replies, room, somebody who came or went.
     func bellRang() {
         drainReplies()
-        if memory.isCorrupt || memory.isClosed(side.other) {
+        let generation = memory.generation(of: side.other)
+        // Who has closed may have a successor by now, and be closed no more: its calls must hear of either. And one
+        // that was made to nobody watches the life of whoever comes.
+        let isNew = seenGeneration.exchange(generation, ordering: .acquiringAndReleasing) != generation
+        if isNew || memory.isCorrupt || memory.isClosed(side.other) {
             waiters.wakeAll(andCalls: true)
         } else {
             waiters.wakeAll()

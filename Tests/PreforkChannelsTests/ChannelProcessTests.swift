@@ -31,6 +31,10 @@ struct ChannelProcessTests {
         #expect(try await lines("death-of-receiver") == ["send: peerDied(generation: 1)"])
     }
 
+    @Test func aCallThatWasMadeToNobodyLearnsOfItsCalleesDeath() async throws {
+        #expect(try await lines("death-of-early-callee") == ["call: peerDied(generation: 1)"])
+    }
+
     @Test func aBlockedThreadLearnsOfTheDeath() async throws {
         #expect(
             try await lines("blocking") == (1...3).map {

@@ -26,4 +26,18 @@ struct ChannelSuccessionTests {
         for _ in 0..<count { #expect(try successor.takeMessage { _, _ in }) }
         #expect(try !successor.takeMessage { _, _ in })
     }
+
+    @Test(arguments: [true, false]) func aCallDoesNotWaitForASuccessorsReply(isCalleeThere: Bool) async throws {
+        let (near, far) = try Channel<Int>.both()
+        if isCalleeThere { try far.attach() }
+        let outcome = try await onLoop {
+            async let outcome = code { _ = try await near.call(1, timeout: .seconds(60)) }
+            try await eventually("the call waits") { !near.end.waiters.isEmpty }
+            // In one turn of the loop, so that the call sees the successor only.
+            far.close()
+            try ChannelEnd(near.core.memory, .peer).attach()
+            return await outcome
+        }
+        #expect(outcome == .peerDied(generation: 1))
+    }
 }

@@ -43,6 +43,24 @@ func deathScenario(_ arguments: [String]) throws {
     join(pid)
 }
 
+/// A call that was made before anybody was at the other end, and whose callee dies with it.
+func deathOfEarlyCalleeScenario(_ arguments: [String]) throws {
+    let channel = try Channel<Int>(name: "c")
+    let words = try SharedWords()
+    let pid = try loopChild {
+        while words[0] == 0 { try await EventLoop.sleep(for: .milliseconds(1)) }
+        _ = try await channel.receiveCall()
+        kill(getpid(), SIGKILL)
+    }
+    onLoop {
+        let calling = Task { await code { _ = try await channel.call(1, timeout: .seconds(60)) } }
+        try await EventLoop.sleep(for: .milliseconds(5))
+        words[0] = 1
+        say("call: \(await calling.value)")
+    }
+    waitForEnd(pid)
+}
+
 /// A sender that already waits when the other end dies.
 func deathOfReceiverScenario(_ arguments: [String]) throws {
     var options = ChannelOptions()

@@ -6,6 +6,7 @@ runScenario(of: [
     "killed-sender": killedSenderScenario,
     "killed-receiver": killedReceiverScenario,
     "death": deathScenario,
+    "death-of-early-callee": deathOfEarlyCalleeScenario,
     "death-of-receiver": deathOfReceiverScenario,
     "blocking": blockingScenario,
     "stopped": stoppedScenario,
