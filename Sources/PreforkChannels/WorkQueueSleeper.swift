@@ -52,6 +52,8 @@ final class WorkQueueSleeper {
                 forget(id)
             }
         }
+        // A look may follow without a sleep. By then the slot may be that of a successor, who lives.
+        events.forget()
         if isBlind { haveReturned = try table.reclaim(onlyBusy: true) > 0 || haveReturned }
         let version = table.ownersVersion
         if version == seenVersion { return haveReturned }

@@ -89,6 +89,11 @@ package struct EpollEventBuffer: ~Copyable, @unchecked Sendable {
         }
     }
 
+    /// Empties the buffer: each event is gone through once.
+    package mutating func forget() {
+        count = 0
+    }
+
     /// The word and the events of entry `index` of the last wait. `index` must be below `count`.
     package subscript(index: Int) -> (word: UInt64, events: EpollEvents) {
         // `count` is the kernel's, at most what it was offered; callers go through 0 ..< count.

@@ -40,6 +40,13 @@ struct WorkQueueProcessTests {
         #expect(lines == ["owner has first", "waiter has first, attempt 2", "waiter ends with 0"])
     }
 
+    @Test func aSuccessorInTheSamePlaceIsNotTakenForTheDead() async throws {
+        let lines = try await lines("successor-at-work")
+        #expect(
+            lines == ["first, attempt 2"] + Array(repeating: "nothing", count: 4)
+                + ["successor ends with 0, redelivered 1"])
+    }
+
     @Test func aStoppedWorkerKeepsItsMessage() async throws {
         let lines = try await lines("stopped-owner")
         #expect(

@@ -227,3 +227,39 @@ func generationsScenario(_ arguments: [String]) throws {
     while let delivery = try queue.tryReceive() { try delivery.acknowledge() }
     say("acknowledged \(queue.stats.acknowledged), free \(queue.stats.free == queue.stats.capacity)")
 }
+
+/// A thread that was woken by a death looks again and again while the dead one's successor, in its place, is at work.
+func successorAtWorkScenario(_ arguments: [String]) throws {
+    let queue = try WorkQueue<String>(name: "successor", WorkQueueOptions(redelivery: .unacknowledged()))
+    let words = try SharedWords()
+    // This process takes its own place first.
+    try queue.sendBlocking("warm")
+    try queue.receiveBlocking().acknowledge()
+    try queue.sendBlocking("first")
+    let owner = try child {
+        let delivery = try queue.receiveBlocking()
+        let parent = getppid()
+        until { words[0] == 1 && state(of: parent) == "S" }
+        raise(SIGKILL)
+        try delivery.acknowledge()
+    }
+    until { queue.inFlight == 1 }
+    words[0] = 1
+    let first = try queue.receiveBlocking()
+    say("\(first.message), attempt \(first.attempt)")
+    try first.acknowledge()
+    waitForEnd(owner)
+    try queue.sendBlocking("second")
+    let successor = try child {
+        let delivery = try queue.receiveBlocking()
+        until { words[1] == 1 }
+        try delivery.acknowledge()
+    }
+    until { queue.inFlight == 1 }
+    for _ in 0..<4 {
+        let delivery = try? queue.receiveBlocking(timeout: .zero)
+        say("\(delivery?.message ?? "nothing")")
+    }
+    words[1] = 1
+    say("successor ends with \(waitForEnd(successor)), redelivered \(queue.stats.redelivered)")
+}

@@ -6,6 +6,7 @@ runScenario(of: [
     "spread": spreadScenario,
     "killed-owner": killedOwnerScenario,
     "newcomer": newcomerScenario,
+    "successor-at-work": successorAtWorkScenario,
     "stopped-owner": stoppedOwnerScenario,
     "poison": poisonScenario,
     "busy": busyScenario,
