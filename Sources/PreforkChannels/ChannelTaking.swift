@@ -124,7 +124,9 @@ extension ChannelEnd {
         return receiving.withLock { state in
             guard state.process == ForkCount.current, !state.isClosed else { return false }
             let dead = deadGeneration.load(ordering: .acquiring)
-            guard case .record(let header) = state.next(memory, from: side.other, dead: dead) else { return false }
+            // Of a copy: what `next` tells it tells once, and a death is for the receiver, not for this look.
+            var picture = state
+            guard case .record(let header) = picture.next(memory, from: side.other, dead: dead) else { return false }
             if header.type == .call, !wanted.calls, !state.answersCalls { return false }
             return !wanted.includes(header.type)
         }

@@ -40,4 +40,17 @@ struct ChannelSuccessionTests {
         }
         #expect(outcome == .peerDied(generation: 1))
     }
+
+    @Test func aLookBeforeAWaitLeavesTheDeathToTheReceiver() throws {
+        let (near, far) = try Channel<Int>.both()
+        // Dead as soon as it has come: there are no process IDs above 2^22 (proc(5), pid_max).
+        let nobody = ProcessIdentity(pid: 1 << 23, startTime: 1)
+        #expect(try near.core.memory.attach(nobody, to: .peer) { _ in } == 1)
+        #expect(try near.tryReceive() == nil)
+        #expect(try far.trySend(7))
+        #expect(!near.end.mustWaitToReceive(.message))
+        let error = #expect(throws: ChannelError.self) { try near.tryReceive() }
+        #expect(error?.code == .peerDied(generation: 1))
+        #expect(try near.tryReceive() == 7)
+    }
 }
