@@ -45,11 +45,12 @@
         }
 
         func deliver(_ message: StoredValue) {
-            change { $0.buffer.append(message) }
+            // The hub may not have heard of the end yet.
+            change { if $0.end == nil { $0.buffer.append(message) } }
         }
 
         func deliverGap() {
-            change { $0.buffer.appendGap() }
+            change { if $0.end == nil { $0.buffer.appendGap() } }
         }
 
         func finish(_ end: Result<Void, any Error>) {

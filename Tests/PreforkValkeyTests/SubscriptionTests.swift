@@ -49,6 +49,18 @@
             #expect(try await read(1, of: second) == [.message(StoredValue("after"))])
         }
 
+        @Test func nothingComesAfterTheEndThatTheSubscriberAskedFor() async throws {
+            let hub = SubscriptionHub(loop: try EventLoop.chosen(), settings: ValkeySettings(.unix(path: "/nobody")))
+            let events = ValkeySubscription(of: Array("c".utf8), hub: hub)
+            events.deliver(StoredValue("unread"))
+            await events.unsubscribe()
+            // By a hub that has not heard of it yet.
+            events.deliver(StoredValue("late"))
+            events.deliverGap()
+            var iterator = events.makeAsyncIterator()
+            #expect(try await iterator.next() == nil)
+        }
+
         @Test func aConnectionThatHasGoneSilentIsNoticed() async throws {
             let server = try TestServer()
             var settings = server.settings()
