@@ -48,13 +48,20 @@
 
         /// Sends a command and waits for its answer; from any thread.
         ///
+        /// - Parameter onReply: gets the answer first, on the loop's thread: the task that waits for it runs later.
         /// - Throws: `ValkeyError`, or `CancellationError`: the command may have happened then.
-        func ask(_ command: Command) async throws -> Reply {
+        func ask(
+            _ command: Command, onReply: @escaping @Sendable (Reply) -> Void = { _ in }
+        ) async throws -> Reply {
             let pending = PendingCommand(command)
             return try await withTaskCancellationHandler {
                 try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Reply, any Error>) in
                     loop.execute {
-                        guard pending.begin({ continuation.resume(with: $0) }) else { return }
+                        let isBegun = pending.begin { outcome in
+                            if case .success(let reply) = outcome { onReply(reply) }
+                            continuation.resume(with: outcome)
+                        }
+                        guard isBegun else { return }
                         self.submit(pending)
                     }
                 }

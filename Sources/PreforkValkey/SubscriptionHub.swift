@@ -35,12 +35,17 @@
             loop.execute { self.add(subscription) }
             do {
                 // Also where the channel has subscribers: the server answers each, and answers in order.
-                try Self.check(try await link.ask(Self.command("SUBSCRIBE", channel)), settings)
+                let reply = try await link.ask(Self.command("SUBSCRIBE", channel)) { [weak self] reply in
+                    guard let self, case .success = Result(catching: { try Self.check(reply, self.settings) })
+                    else { return }
+                    // At once: the connection may be lost before the subscriber's task gets to run.
+                    channels[channel]?[id]?.isConfirmed = true
+                }
+                try Self.check(reply, settings)
             } catch {
                 await subscription.unsubscribe()
                 throw error
             }
-            loop.execute { self.channels[channel]?[id]?.isConfirmed = true }
             return subscription
         }
 

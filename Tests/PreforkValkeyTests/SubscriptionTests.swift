@@ -7,6 +7,7 @@
     import PreforkStore
     import PreforkSystem
     import PreforkTestSupport
+    import Synchronization
     import Testing
 
     @testable import PreforkValkey
@@ -47,6 +48,23 @@
             try await backend.publish("d", StoredValue("after"))
             #expect(try await read(1, of: first) == [.message(StoredValue("after"))])
             #expect(try await read(1, of: second) == [.message(StoredValue("after"))])
+        }
+
+        @Test func aConnectionLostBeforeTheSubscribersTaskRunsIsToldToo() async throws {
+            let server = try TestServer()
+            let backend = server.backend()
+            let other = try await backend.subscribe("d")
+            let gate = GatedExecutor()
+            let subscribing = Task(executorPreference: gate) { try await backend.subscribe("c") }
+            try await eventually("the server's answer has come") { gate.isHolding }
+            try await server.kill()
+            try server.startAgain()
+            #expect(try await read(1, of: other) == [.lagged(nil)])
+            gate.open()
+            let events = try await subscribing.value
+            try await eventually("subscribed again") { try await backend.subscribers(of: "c") == 1 }
+            try await backend.publish("c", StoredValue("after"))
+            #expect(try await read(2, of: events) == [.lagged(nil), .message(StoredValue("after"))])
         }
 
         @Test func nothingComesAfterTheEndThatTheSubscriberAskedFor() async throws {
@@ -116,6 +134,41 @@
             try await eventually("the copies are gone") { (try? await b.load("k")) == .some(nil) }
             await a.close()
             await b.close()
+        }
+    }
+
+    /// Runs a task up to its first wait, and goes on with it when it is opened.
+    private final class GatedExecutor: TaskExecutor {
+        private struct State {
+            var hasBegun = false
+            var isOpen = false
+            var held: [UnownedJob] = []
+        }
+
+        private let state = Mutex(State())
+
+        var isHolding: Bool { state.withLock { !$0.held.isEmpty } }
+
+        func enqueue(_ job: consuming ExecutorJob) {
+            let job = UnownedJob(job)
+            let mayRun = state.withLock { state in
+                if state.hasBegun, !state.isOpen {
+                    state.held.append(job)
+                    return false
+                }
+                state.hasBegun = true
+                return true
+            }
+            if mayRun { job.runSynchronously(on: asUnownedTaskExecutor()) }
+        }
+
+        func open() {
+            let held = state.withLock { state in
+                state.isOpen = true
+                defer { state.held = [] }
+                return state.held
+            }
+            for job in held { job.runSynchronously(on: asUnownedTaskExecutor()) }
         }
     }
 
