@@ -5,7 +5,8 @@ package import PreforkSystem
 
 /// Waits for the end of one process. Forgetting the watch ends it, too.
 package final class DeathWatch {
-    private let loop: EventLoop
+    /// Weak: whoever keeps a watch for as long as the loop lives must not keep the loop.
+    private weak var loop: EventLoop?
     private var watch: Watch?
     private let pidfd: Descriptor
 
@@ -27,7 +28,7 @@ package final class DeathWatch {
 
     /// No call from now on. On the loop's thread only.
     package func cancel() {
-        if let watch { loop.remove(watch) }
+        if let watch { loop?.remove(watch) }
         watch = nil
     }
 }

@@ -5,11 +5,12 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// Tasks of one process that wait for the same thing, first come first served.
+/// Tasks of one process that wait for the same thing; of those on one loop, first come first served.
 ///
 /// The bell is in the loop's epoll before anybody sleeps, edge-triggered, and is never read: each write wakes every
-/// process that has it. What there is to be had is taken by the loop on behalf of the first in the line, so that a
-/// cancelled wait has taken nothing: either the waiter is gone before the attempt, or it gets the answer.
+/// loop that has it, of this and of other processes. What there is to be had is taken by the loop on behalf of the
+/// first of its own tasks, so that a cancelled wait has taken nothing: either the waiter is gone before the attempt, or
+/// it gets the answer. Nobody depends on another loop, which may end at any time.
 final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     /// Tries once. nil: not now, and the bell will ring.
     private let attempt: @Sendable (Wanted) throws -> Answer?
@@ -22,15 +23,22 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         let id: UInt64
         let wanted: Wanted
         let continuation: UnsafeContinuation<Answer, any Error>
+    }
+
+    /// A loop's part of the line.
+    private struct Place {
         let seat: WorkQueueSeat
+        var waiters: [Waiter]
     }
 
     private struct State {
         var epoch = ForkCount.current
-        var seat: WorkQueueSeat?
-        var waiters: [Waiter] = []
+        var places: [Place] = []
         var lastID: UInt64 = 0
     }
+
+    /// How many wait; may be a moment old.
+    var waiterCount: Int { state.withLock { $0.places.reduce(0) { $0 + $1.waiters.count } } }
 
     init(
         of table: QueueTable, bell: Int32, error: @escaping @Sendable (WorkQueueError.Code) -> WorkQueueError,
@@ -49,17 +57,14 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         for wanted: Wanted, timeout: Duration?,
         owners makeOwners: @escaping @Sendable (EventLoop) -> WorkQueueOwners?
     ) async throws -> Answer {
-        let (seat, id) = sit(on: try chosenLoop())
+        let loop = try chosenLoop()
+        let id = newID()
         return try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
+                let seat = sit(Waiter(id: id, wanted: wanted, continuation: continuation), on: loop)
                 // The handler has found nobody if the task was cancelled before this line.
-                if Task.isCancelled {
-                    continuation.resume(throwing: CancellationError())
-                    return
-                }
-                let waiter = Waiter(id: id, wanted: wanted, continuation: continuation, seat: seat)
-                state.withLock { $0.waiters.append(waiter) }
-                seat.loop.execute { self.begin(id, timeout, on: seat, makeOwners) }
+                if Task.isCancelled { end(id, throwing: CancellationError()) }
+                loop.execute { self.begin(id, timeout, on: seat, makeOwners) }
             }
         } onCancel: {
             self.end(id, throwing: CancellationError())
@@ -74,28 +79,53 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         }
     }
 
-    /// The loop that waits for this process: that of the last one who came to an empty line.
-    private func sit(on loop: EventLoop) -> (WorkQueueSeat, id: UInt64) {
-        let (seat, id, old) = state.withLock { state -> (WorkQueueSeat, UInt64, WorkQueueSeat?) in
-            if state.epoch != ForkCount.current {
-                // Tasks and loop of the parent do not exist here. Its epoll does, and stays untouched: it is shared.
-                state = State()
-            }
+    private func newID() -> UInt64 {
+        state.withLock { state in
+            // Tasks and loops of the parent do not exist here. Their epolls do, and stay untouched: they are shared.
+            if state.epoch != ForkCount.current { state = State() }
             state.lastID += 1
-            if let seat = state.seat, seat.loop === loop || !state.waiters.isEmpty { return (seat, state.lastID, nil) }
-            let old = state.seat
-            let seat = WorkQueueSeat(loop: loop, table: table)
-            state.seat = seat
-            return (seat, state.lastID, old)
+            return state.lastID
         }
-        if let old { old.loop.execute { old.leave() } }
-        return (seat, id)
+    }
+
+    /// A loop keeps its seat while it waits again and again: a new one costs a descriptor for each other receiver. It
+    /// loses it when another loop comes and nobody of its own waits.
+    private func sit(_ waiter: Waiter, on loop: EventLoop) -> WorkQueueSeat {
+        let (seat, idle) = state.withLock { state -> (WorkQueueSeat, [WorkQueueSeat]) in
+            if let index = state.places.firstIndex(where: { $0.seat.loop === loop }) {
+                state.places[index].waiters.append(waiter)
+                return (state.places[index].seat, [])
+            }
+            // Loops that are gone have taken their watches with them.
+            state.places.removeAll { $0.seat.loop == nil && $0.waiters.isEmpty }
+            let idle = state.places.filter(\.waiters.isEmpty).map(\.seat)
+            let seat = WorkQueueSeat(loop: loop, table: table)
+            state.places.append(Place(seat: seat, waiters: [waiter]))
+            return (seat, idle)
+        }
+        for seat in idle { seat.loop?.execute { [weak self] in self?.leaveIfIdle(seat) } }
+        return seat
+    }
+
+    /// Gives up a seat on its own loop's thread, so that the watches of the next one there come after it has left.
+    private func leaveIfIdle(_ seat: WorkQueueSeat) {
+        let isIdle = state.withLock { state in
+            let index = state.places.firstIndex { $0.seat === seat && $0.waiters.isEmpty }
+            if let index { state.places.remove(at: index) }
+            return index != nil
+        }
+        if isIdle { seat.leave() }
     }
 
     /// On the loop's thread.
     private func begin(
         _ id: UInt64, _ timeout: Duration?, on seat: WorkQueueSeat, _ makeOwners: (EventLoop) -> WorkQueueOwners?
     ) {
+        // Nothing is left behind for one who has been cancelled meanwhile.
+        let isWaiting = state.withLock { state in
+            state.places.contains { $0.seat === seat && $0.waiters.lastIndex { $0.id == id } != nil }
+        }
+        guard isWaiting else { return }
         do throws(SystemError) {
             try seat.listen(to: bell, makeOwners) { [weak self, weak seat] in
                 if let self, let seat { serve(on: seat) }
@@ -105,7 +135,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
             return
         }
         if let timeout {
-            seat.timers[id] = seat.loop.call(after: timeout) { [weak self] in
+            seat.timers[id] = seat.loop?.call(after: timeout) { [weak self] in
                 guard let self else { return }
                 end(id, throwing: error(.timedOut(after: timeout)))
             }
@@ -115,25 +145,31 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
 
     /// Ends a wait from outside; no effect when it has ended. On any thread.
     private func end(_ id: UInt64, throwing error: any Error) {
-        let waiter = state.withLock { state in
-            state.waiters.firstIndex { $0.id == id }.map { state.waiters.remove(at: $0) }
+        let found = state.withLock { state -> (Waiter, WorkQueueSeat)? in
+            for place in state.places.indices {
+                guard let index = state.places[place].waiters.firstIndex(where: { $0.id == id }) else { continue }
+                return (state.places[place].waiters.remove(at: index), state.places[place].seat)
+            }
+            return nil
         }
-        guard let waiter else { return }
-        waiter.seat.forgetTimer(id)
+        guard let (waiter, seat) = found else { return }
+        seat.forgetTimer(id)
         waiter.continuation.resume(throwing: error)
     }
 
-    /// Gives the waiting what there is. On the loop's thread.
+    /// Gives those who wait on this loop what there is. On the loop's thread.
     private func serve(on seat: WorkQueueSeat) {
         while true {
             let step: Step = state.withLock { state in
-                guard let first = state.waiters.first else { return .nobody }
+                guard let place = state.places.firstIndex(where: { $0.seat === seat }),
+                    let first = state.places[place].waiters.first
+                else { return .nobody }
                 do {
                     guard let answer = try attempt(first.wanted) else { return .asleep }
-                    state.waiters.removeFirst()
+                    state.places[place].waiters.removeFirst()
                     return .answer(first, .success(answer))
                 } catch {
-                    state.waiters.removeFirst()
+                    state.places[place].waiters.removeFirst()
                     return .answer(first, .failure(error))
                 }
             }
@@ -141,7 +177,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
             case .nobody: return
             case .asleep: if seat.owners?.look() != true { return }
             case .answer(let waiter, let result):
-                waiter.seat.forgetTimer(waiter.id)
+                seat.forgetTimer(waiter.id)
                 waiter.continuation.resume(with: result)
             }
         }
@@ -152,17 +188,20 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         case answer(Waiter, Result<Answer, any Error>)
     }
 
-    /// Leaves the loop. Nobody may be waiting.
+    /// Leaves all loops. Nobody may be waiting.
     func leave() {
-        let (seat, epoch) = state.withLock { ($0.seat, $0.epoch) }
-        if let seat, epoch == ForkCount.current { seat.loop.execute { seat.leave() } }
+        let (seats, epoch) = state.withLock { ($0.places.map(\.seat), $0.epoch) }
+        guard epoch == ForkCount.current else { return }
+        for seat in seats { seat.loop?.execute { seat.leave() } }
     }
 }
 
 /// A line's place in a loop.
 final class WorkQueueSeat: @unchecked Sendable {
-    // Sendable: `loop` and `table` are constant and safe anywhere; everything else is touched on its thread only.
-    let loop: EventLoop
+    // Sendable: `loop` is set once and `table` constant, both safe anywhere; everything else is touched on the loop's
+    // thread only.
+    /// Weak: one that has ended does not live on as long as the queue.
+    private(set) weak var loop: EventLoop?
     fileprivate var timers: [UInt64: ScheduledCall] = [:]
     private(set) var owners: WorkQueueOwners?
     private var watch: Watch?
@@ -178,7 +217,7 @@ final class WorkQueueSeat: @unchecked Sendable {
     func listen(
         to bell: Int32, _ makeOwners: (EventLoop) -> WorkQueueOwners?, _ serve: @escaping () -> Void
     ) throws(SystemError) {
-        guard watch == nil else { return }
+        guard watch == nil, let loop else { return }
         let watch = Watch(bell) { _ in serve() }
         try loop.add(watch, for: .readableOnce)
         self.watch = watch
@@ -187,7 +226,7 @@ final class WorkQueueSeat: @unchecked Sendable {
     }
 
     func leave() {
-        if let watch { loop.remove(watch) }
+        if let watch { loop?.remove(watch) }
         watch = nil
         owners?.cancel()
         owners = nil
@@ -195,6 +234,6 @@ final class WorkQueueSeat: @unchecked Sendable {
 
     /// On any thread.
     func forgetTimer(_ id: UInt64) {
-        loop.execute { self.timers.removeValue(forKey: id)?.cancel() }
+        loop?.execute { self.timers.removeValue(forKey: id)?.cancel() }
     }
 }

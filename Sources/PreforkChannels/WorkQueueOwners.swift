@@ -12,7 +12,7 @@ final class WorkQueueOwners {
     /// Called when messages have come back.
     var onReturn: (() -> Void)?
     private let table: QueueTable
-    private let loop: EventLoop
+    private weak var loop: EventLoop?
     private var watches: [QueueOwner.ID: DeathWatch] = [:]
     private var seenVersion: UInt64?
     private var retry: ScheduledCall?
@@ -29,6 +29,7 @@ final class WorkQueueOwners {
     ///
     /// - Returns: true when messages of a dead process have come back meanwhile.
     func look() -> Bool {
+        guard let loop else { return false }
         let version = table.ownersVersion
         if version == seenVersion { return false }
         seenVersion = version
@@ -74,7 +75,7 @@ final class WorkQueueOwners {
     /// The lock was busy, or there is no pidfd: the same again in a moment.
     private func lookLater() {
         seenVersion = nil
-        guard retry == nil else { return }
+        guard retry == nil, let loop else { return }
         retry = loop.call(after: Self.pause) { [weak self] in
             guard let self else { return }
             retry = nil
