@@ -16,13 +16,8 @@ extension Channel {
     ) throws(ChannelError) -> ChannelRegistration {
         let end = end
         try end.attach()
-        let id = end.wiring.withLock { $0.observers.add(body) }
-        do {
-            try end.listen()
-        } catch {
-            end.wiring.withLock { $0.observers.remove(id) }
-            throw error
-        }
+        let loop = try end.listen()
+        let id = end.wiring.withLock { $0.observers.add(on: loop, body) }
         // The loop tells what there is to tell, as for every ring.
         end.memory.ringBell(of: end.side)
         return ChannelRegistration { end.wiring.withLock { $0.observers.remove(id) } }

@@ -105,9 +105,9 @@ final class LoopPost: @unchecked Sendable {
 
     private func bellRang() {
         end.bellRang()
-        if end.hasObservers {
+        if let loop, end.hasObservers {
             install()
-            end.tellObservers()
+            end.tellObservers(on: loop)
         }
     }
 

@@ -28,7 +28,7 @@ extension PassiveMessages {
             case .wait:
                 try await end.wait(.receive, since: epoch, until: nil) { end.mustWaitToReceive(.anything) }
             case .handle(let header, let value, let callbacks):
-                announce(senderOf: header, end)
+                await announce(senderOf: header, end)
                 await handle(header, value, channel, callbacks)
                 if end.isTurnOver { await end.giveTurn() }
             }
@@ -76,12 +76,19 @@ extension PassiveMessages {
     }
 
     /// That somebody has come is told before the first of its messages.
-    private func announce(senderOf header: ByteRingHeader, _ end: ChannelEnd) {
+    private func announce(senderOf header: ByteRingHeader, _ end: ChannelEnd) async {
         let isNew = state.withLock { state in
             defer { state.lastSender = header.generation }
             return state.lastSender != header.generation
         }
-        if isNew, end.hasObservers { end.tellObservers() }
+        guard isNew, end.hasObservers, let loop = try? EventLoop.chosen() else { return }
+        // To those of other loops their own tell it.
+        await withUnsafeContinuation { continuation in
+            loop.execute {
+                end.tellObservers(on: loop)
+                continuation.resume()
+            }
+        }
     }
 
     /// - Parameter callbacks: those for whom it was taken.

@@ -1,5 +1,6 @@
 // News of the other end for whoever asked to hear them.
 
+import PreforkEventLoop
 import PreforkSystem
 import Synchronization
 
@@ -15,26 +16,37 @@ public enum ChannelPeerEvent: Hashable, Sendable {
 
 /// What was told so far, and to whom.
 struct PeerObservers: Sendable {
-    private var callbacks: [(id: UInt64, news: PeerNews, body: @Sendable (ChannelPeerEvent) -> Void)] = []
+    private struct Observer {
+        let id: UInt64
+        /// On which its body runs, and nowhere else. When it has gone, nobody is left to be told.
+        weak var loop: EventLoop?
+        var news = PeerNews()
+        let body: @Sendable (ChannelPeerEvent) -> Void
+    }
+
+    private var observers: [Observer] = []
     private var lastID: UInt64 = 0
 
-    var isEmpty: Bool { callbacks.isEmpty }
+    var isEmpty: Bool { observers.isEmpty }
 
-    mutating func add(_ body: @escaping @Sendable (ChannelPeerEvent) -> Void) -> UInt64 {
+    mutating func add(on loop: EventLoop, _ body: @escaping @Sendable (ChannelPeerEvent) -> Void) -> UInt64 {
+        observers.removeAll { $0.loop == nil }
         lastID &+= 1
-        callbacks.append((lastID, PeerNews(), body))
+        observers.append(Observer(id: lastID, loop: loop, body: body))
         return lastID
     }
 
     mutating func remove(_ id: UInt64) {
-        callbacks.removeAll { $0.id == id }
+        observers.removeAll { $0.id == id }
     }
 
-    /// What each of them is to be told now.
+    /// What each of those on `loop` is to be told now.
     mutating func news(
-        _ record: EndRecord, dead: UInt64
+        _ record: EndRecord, dead: UInt64, on loop: EventLoop
     ) -> [(body: @Sendable (ChannelPeerEvent) -> Void, events: [ChannelPeerEvent])] {
-        callbacks.indices.map { (callbacks[$0].body, callbacks[$0].news.advance(to: record, dead: dead)) }
+        observers.indices.filter { observers[$0].loop === loop }.map {
+            (observers[$0].body, observers[$0].news.advance(to: record, dead: dead))
+        }
     }
 }
 
@@ -64,11 +76,11 @@ struct PeerNews: Hashable, Sendable {
 extension ChannelEnd {
     var hasObservers: Bool { wiring.withLock { !$0.observers.isEmpty } }
 
-    /// Runs on a loop.
-    func tellObservers() {
+    /// Tells those who have asked on `loop`. Runs on its thread.
+    func tellObservers(on loop: EventLoop) {
         let record = memory.record(of: side.other)
         let dead = deadGeneration.load(ordering: .acquiring)
-        for observer in wiring.withLock({ $0.observers.news(record, dead: dead) }) {
+        for observer in wiring.withLock({ $0.observers.news(record, dead: dead, on: loop) }) {
             for event in observer.events { observer.body(event) }
         }
     }

@@ -1,5 +1,6 @@
 // Active and passive mode, closing, names.
 
+import Glibc
 import PreforkEventLoop
 import PreforkStore
 import PreforkTestSupport
@@ -195,6 +196,34 @@ struct ChannelModeTests {
         #expect(near.peerGeneration == 1)
         far.close()
         try await eventually("closed") { events.all == [.attached(generation: 1), .closed] }
+    }
+
+    @Test func onlyTheLoopOnWhichSomebodyAskedTellsThem() async throws {
+        let (near, far) = try Channel<Int>.both()
+        let (events, isRegistered) = (Log<ChannelPeerEvent>(), Log<Bool>())
+        let mayGoOn = Atomic(false)
+        async let observing: Void = onLoop {
+            let loop = try #require(EventLoop.current)
+            try near.onPeer { event in
+                #expect(loop.isCurrent)
+                events.add(event)
+            }
+            isRegistered.add(true)
+            // Busy, so that the other loop hears of it first.
+            while !mayGoOn.load(ordering: .acquiring) { sched_yield() }
+            try await eventually("told") { !events.all.isEmpty }
+        }
+        // Before the end of the loop's thread is waited for.
+        defer { mayGoOn.store(true, ordering: .releasing) }
+        try await eventually("registered") { !isRegistered.all.isEmpty }
+        async let receiving = onLoop { try await near.receive() }
+        try await eventually("it waits") { !near.end.waiters.isEmpty }
+        #expect(try far.trySend(1))
+        #expect(try await receiving == 1)
+        #expect(events.all.isEmpty)
+        mayGoOn.store(true, ordering: .releasing)
+        try await observing
+        #expect(events.all == [.attached(generation: 1)])
     }
 
     @Test func aChannelIsFoundByItsName() async throws {
