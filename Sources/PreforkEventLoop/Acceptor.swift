@@ -42,18 +42,31 @@ final class Acceptor: @unchecked Sendable {
         // Handlers must get their turn while clients go on coming.
         accepted += 1
         if accepted.isMultiple(of: 16) { await Task.yield() }
-        while !connections.isDraining {
-            if canAccept, let connection = try accept() { return connection }
+        while true {
+            switch try turn() {
+            case .accepted(let connection): return connection
+            case .over: return nil
+            case .wait: if await slot.wait() == .cancelled { throw CancellationError() }
+            }
+        }
+    }
+
+    private enum Turn {
+        case accepted(Connection)
+        case wait
+        case over
+    }
+
+    private func turn() throws -> Turn {
+        if !connections.isDraining {
+            if canAccept, let connection = try accept() { return .accepted(connection) }
             try updateWatch()
-            if await slot.wait() == .cancelled { throw CancellationError() }
+            return .wait
         }
         // Whoever accepts no more must not be the one whom the kernel wakes for a connection.
         stopWatching()
-        while true {
-            if let connection = try acceptLast() { return connection }
-            if isDone { return nil }
-            if await slot.wait() == .cancelled { throw CancellationError() }
-        }
+        if let connection = try acceptLast() { return .accepted(connection) }
+        return isDone ? .over : .wait
     }
 
     func ended(_ connection: Connection) {
