@@ -20,7 +20,9 @@ import Synchronization
 ///
 /// After a change has returned, this process reads the new value; the others do as soon as the message has come, and
 /// after `staleness` at the latest, even if it never comes. A read that was under way while the message came keeps no
-/// copy. What is not on the server is not remembered: it is asked for each time.
+/// copy. What is not on the server is not remembered: it is asked for each time. Where processes share the local store,
+/// another one's read that was under way during the change may bring the old value back into it: until the message has
+/// come, this process may then read that, too.
 ///
 /// The local store may be shared by all workers of a machine, each of which has a near cache in front of it; `prefix`
 /// keeps the copies apart from other data in it. A local store that fails (is full, is busy) makes reads slower, not
