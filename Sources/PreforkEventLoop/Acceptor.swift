@@ -21,8 +21,9 @@ final class Acceptor: @unchecked Sendable {
     /// How many stood in the queue when the whole service was to end.
     private var waitingAtStop = 0
     private var pause: ScheduledCall?
-    /// In its place a connection is taken when there is no descriptor left. Whoever has none does not accept.
-    private var reserve: Descriptor?
+    /// In its place a connection is taken when there is no descriptor left. Whoever has none does not accept. Not a
+    /// duplicate of the listener's: that would keep open what its owner has closed.
+    private var reserve: EventCounter?
     private var linger: ScheduledCall?
 
     init(
@@ -34,7 +35,7 @@ final class Acceptor: @unchecked Sendable {
         self.report = report
         slot = WaitSlot(loop: loop)
         watch = Watch(listener.descriptor) { [slot] _ in slot.resume(.ready) }
-        do { reserve = Descriptor(owning: try listener.duplicate()) } catch { pauseAccepting(error) }
+        do { reserve = try EventCounter() } catch { pauseAccepting(error) }
     }
 
     /// The next connection; nil when the server is to end.
@@ -65,7 +66,7 @@ final class Acceptor: @unchecked Sendable {
         }
         // Whoever accepts no more must not be the one whom the kernel wakes for a connection.
         stopWatching()
-        if let connection = try acceptLast() { return .accepted(connection) }
+        if let connection = acceptLast() { return .accepted(connection) }
         return isDone ? .over : .wait
     }
 
@@ -164,10 +165,11 @@ final class Acceptor: @unchecked Sendable {
     /// When this worker alone ends, they are left to the others, but for one: EPOLLEXCLUSIVE wakes one sleeper for a
     /// connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of the connection
     /// until the next one comes.
-    private func acceptLast() throws -> Connection? {
+    private func acceptLast() -> Connection? {
         guard lastAccepts < mostLastAccepts, !isPaused, connections.count < limit else { return nil }
         lastAccepts += 1
-        return try accept()
+        // Its owner may have closed the listener as the first thing of the stop: nobody waits there any more.
+        return try? accept()
     }
 
     private var mostLastAccepts: Int { loop.stopRequest.reach == .service ? max(limit, waitingAtStop) : 1 }
@@ -204,8 +206,8 @@ final class Acceptor: @unchecked Sendable {
 
     private func resume() {
         if reserve == nil {
-            guard let number = try? listener.duplicate() else { return tryAgainLater() }
-            reserve = Descriptor(owning: number)
+            guard let counter = try? EventCounter() else { return tryAgainLater() }
+            reserve = consume counter
         }
         isPaused = false
         slot.resume(.ready)

@@ -208,6 +208,19 @@ import Testing
         #expect(open.count == 6)
     }
 
+    @Test func whatItsOwnerClosesIsNotKeptOpenByWhoServesIt() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let address = listener.address
+        try await withServer(listener, Self.echo) { _ in
+            let client = try await Connection.connect(to: address)
+            try await client.writer.write("x\n")
+            #expect(text(try await client.reader.read(until: "\n", limit: 10)) == "x\n")
+            client.close()
+            listener.close()
+            await #expect(throws: SystemError.self) { try await Connection.connect(to: address) }
+        }
+    }
+
     @Test func aHandlerThatThrowsEndsItsConnectionOnly() async throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let reports = Calls()
