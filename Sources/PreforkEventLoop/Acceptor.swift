@@ -58,6 +58,8 @@ final class Acceptor: @unchecked Sendable {
         case over
     }
 
+    /// Not inlined: Swift 6.3.1's optimiser crashes when it splits an async function with these throwing calls in it.
+    @inline(never)
     private func turn() throws -> Turn {
         if !connections.isDraining {
             if canAccept, let connection = try accept() { return .accepted(connection) }
