@@ -16,84 +16,55 @@ public struct ControlCode: RawRepresentable, Hashable, Sendable {
 
     /// The process is asked to end and is not started again.
     public static let stop = ControlCode(rawValue: 0)
-    /// The process is asked to end and is then started again; one that does not run is started.
+    /// The process is asked to end and is then started again; one that does not run is started. A process of the family
+    /// may ask for eight restarts of one target at once. After those it gets one each second.
     public static let restart = ControlCode(rawValue: 1)
 }
 
 /// The sending end, for one target. Works in every process that was forked after the target was added.
 package struct ControlLine: Sendable {
-    let socket: Int32
+    let manager: UInt32
     let target: Int
 
-    /// - Throws: EAGAIN while the supervisor has too many packets to read; EPIPE when it is gone.
+    /// - Throws: EAGAIN while the supervisor has too many codes to read; EPIPE when it is gone, or is another image of
+    ///   the program than the one that forked this process.
     package func send(_ code: ControlCode) throws(SystemError) {
-        let packet = ControlPacket(target: target, code: code.rawValue)
-        let isSent = try withUnsafeBytes(of: packet.word) { bytes throws(SystemError) in
-            try DescriptorPassing.send(bytes, passing: [], to: socket)
-        }
-        if !isSent { throw SystemError("sendmsg", .wouldBlock, on: "control line \(socket)") }
+        try ControlDesk.send(ControlPacket(manager: manager, target: target, code: code.rawValue))
     }
 }
 
-/// What travels: eight bytes in a packet of their own.
+/// What travels: one word.
 ///
-/// | bits    | what                       |
-/// |---------|----------------------------|
-/// | 0 ..< 8 | the code                   |
-/// | 8 ..< 32| 0x434F44: it is a packet of this kind |
-/// | 32 ..< 64 | the target's number      |
+/// | bits       | what                                            |
+/// |------------|-------------------------------------------------|
+/// | 0 ..< 8    | the code                                        |
+/// | 8 ..< 32   | the target's number                             |
+/// | 32 ..< 63  | which manager it is of                          |
+/// | 63         | 1: it is a packet; an empty place is 0          |
 struct ControlPacket: Equatable {
-    private static let mark: UInt64 = 0x43_4F44
+    static let lastTarget = 0xFF_FFFF
+    static let lastManager: UInt32 = 0x7FFF_FFFF
+    private static let mark: UInt64 = 1 << 63
+    var manager: UInt32
     var target: Int
     var code: UInt8
 
-    init(target: Int, code: UInt8) {
+    init(manager: UInt32, target: Int, code: UInt8) {
+        self.manager = manager
         self.target = target
         self.code = code
     }
 
     var word: UInt64 {
-        UInt64(UInt32(truncatingIfNeeded: target)) << 32 | Self.mark << 8 | UInt64(code)
+        Self.mark | UInt64(manager & Self.lastManager) << 32 | UInt64(truncatingIfNeeded: target & Self.lastTarget) << 8
+            | UInt64(code)
     }
 
     /// - Returns: nil for what is none.
-    init?(_ bytes: UnsafeRawBufferPointer) {
-        guard bytes.count == 8 else { return nil }
-        let word = bytes.loadUnaligned(as: UInt64.self)
-        guard word >> 8 & 0xFF_FFFF == Self.mark else { return nil }
-        self.init(target: Int(word >> 32), code: UInt8(truncatingIfNeeded: word))
-    }
-}
-
-/// Both ends of the line; the supervisor alone keeps the receiving one.
-struct ControlInbox: ~Copyable {
-    /// At most so many packets at a time: who sends without end must not keep the supervisor from its other work.
-    static let packetsPerTurn = 64
-    private let ends: PacketPair
-
-    init() throws(SystemError) {
-        ends = try PacketPair()
-    }
-
-    var receiving: Int32 { ends.first.number }
-    var sending: Int32 { ends.second.number }
-
-    enum Received {
-        case packet(ControlPacket)
-        case stray(bytes: Int)
-    }
-
-    /// The next packet; nil when none waits.
-    func next() throws(SystemError) -> Received? {
-        var word: (UInt64, UInt64) = (0, 0)
-        return try withUnsafeMutableBytes(of: &word) { bytes throws(SystemError) -> Received? in
-            guard let packet = try DescriptorPassing.receive(into: bytes, from: receiving) else { return nil }
-            closeDescriptors(packet.descriptors)
-            let received = UnsafeRawBufferPointer(rebasing: bytes.prefix(packet.byteCount))
-            guard !packet.isTruncated, let control = ControlPacket(received) else {
-                return .stray(bytes: packet.byteCount)
-            }
-            return .packet(control)
-        }
+    init?(word: UInt64) {
+        guard word & Self.mark != 0 else { return nil }
+        self.init(
+            manager: UInt32(truncatingIfNeeded: word >> 32) & Self.lastManager,
+            target: Int(word >> 8 & UInt64(Self.lastTarget)), code: UInt8(truncatingIfNeeded: word))
     }
 }

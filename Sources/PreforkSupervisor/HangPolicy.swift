@@ -21,6 +21,9 @@ public struct HangPolicy: Equatable, Sendable {
 }
 
 extension Pool {
+    /// How long a worker may say that it gives no sign of life.
+    static var longestExtension: Duration { .seconds(86_400) }
+
     mutating func watch(
         _ sample: WorkerSample, _ life: inout WorkerLife, _ policy: HangPolicy, forgives: Bool, _ now: MonotonicInstant,
         _ actions: inout [PoolAction]
@@ -38,7 +41,9 @@ extension Pool {
             life.hungSince = nil
             return
         }
-        let silentSince = max(life.lastSign, sample.extendedUntil ?? life.lastSign)
+        // The worker's own word, which may say anything: at most a day is believed.
+        let extended = min(sample.extendedUntil ?? life.lastSign, life.lastSign + Self.longestExtension)
+        let silentSince = max(life.lastSign, extended)
         guard now - silentSince >= soft else { return }
         guard let hungSince = life.hungSince else {
             life.hungSince = now

@@ -16,6 +16,7 @@ struct ManagedTarget: Equatable {
     /// It ended with exit code 0 since it was last started: who depends on it may start.
     private(set) var isCompleted = false
     private(set) var missingDependency: String?
+    private var pace = RestartPace()
 
     init(number: Int, settings: TargetSettings) {
         self.number = number
@@ -68,7 +69,7 @@ struct ManagedTarget: Equatable {
 
     /// Its dependencies are ready: it is forked at the next look.
     mutating func dependenciesAreReady(_ now: MonotonicInstant) {
-        if state == .waiting { state = .backoff(until: now) }
+        if state == .waiting { state = .backoff(until: max(now, pace.earliest)) }
     }
 
     mutating func dependencyIsUnable(_ dependency: String, _ actions: inout [TargetAction]) {
@@ -122,7 +123,7 @@ struct ManagedTarget: Equatable {
         case (.backoff, .stop), (.waiting, .stop), (.failed, .stop):
             state = .stopped
         case (.backoff, .restart):
-            state = .backoff(until: now)
+            state = .backoff(until: max(now, pace.earliest))
         case (.waiting, .restart), (.stopped, .stop):
             break
         }
@@ -202,7 +203,7 @@ struct ManagedTarget: Equatable {
         switch state {
         case .stopping(_, _, .stop, _), .killed(_, _, .stop, _): return .none
         case .stopping(_, _, .restart, _), .killed(_, _, .restart, _):
-            return .restart(in: .zero, number: score.restarts)
+            return .restart(in: max(.zero, pace.earliest - now), number: score.restarts)
         default: break
         }
         if exit.status.isSuccess {
@@ -219,6 +220,11 @@ struct ManagedTarget: Equatable {
         case .giveUp: return settings.onFailure.crashesTree ? .crashTree : .failed
         }
     }
+
+    /// Another process asks for a restart.
+    ///
+    /// - Returns: false when one that it has asked for before has not come about yet.
+    mutating func admitRestart(_ now: MonotonicInstant) -> Bool { pace.admit(now) }
 
     /// A code that has no meaning.
     mutating func ignore(code: UInt8, _ actions: inout [TargetAction]) {

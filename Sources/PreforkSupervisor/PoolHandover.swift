@@ -14,15 +14,23 @@ struct InheritedWorker: Equatable {
     var started: Int64
     var isLeaving: Bool
     var wasReady: Bool
+    /// How often it gives a sign of life; nil: never.
+    var heartbeatPeriod: Duration?
+    /// One of the descriptors that come with the text is its doorbell.
+    var hasDoorbell = false
+
+    fileprivate static let wordCount = 10
 
     var words: [String] {
         let identity = [Int64(slot), Int64(pid), Int64(clamping: spawn), Int64(generation), Int64(line), started]
-        return identity.map(String.init) + [isLeaving ? "1" : "0", wasReady ? "1" : "0"]
+        let period = heartbeatPeriod.map { max(1, $0.saturatedNanoseconds) } ?? 0
+        let flags = [isLeaving, wasReady, hasDoorbell].map { $0 ? "1" : "0" }
+        return identity.map(String.init) + flags + ["\(period)"]
     }
 }
 
 extension InheritedWorker {
-    /// - Parameter words: eight.
+    /// - Parameter words: ten, none below zero.
     init(_ words: ArraySlice<Int64>) {
         let words = Array(words)
         slot = Int(words[0])
@@ -33,6 +41,8 @@ extension InheritedWorker {
         started = words[5]
         isLeaving = words[6] == 1
         wasReady = words[7] == 1
+        hasDoorbell = words[8] == 1
+        heartbeatPeriod = words[9] == 0 ? nil : .nanoseconds(words[9])
     }
 }
 
@@ -52,11 +62,14 @@ struct InheritedPool: Equatable {
 
     private static let tooMany = 1 << 60
     private static let headWords = 7
+    /// Another one whenever the text, the descriptors beside it or the memory behind them are other ones: an image that
+    /// knows another version refuses in its trial.
+    private static let version = "v2"
 
-    /// As words separated by spaces, eight for each worker.
+    /// As words separated by spaces: the version, seven of the pool, and ten for each worker.
     var text: String {
         var words = [
-            "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", "\(slots)",
+            Self.version, "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", "\(slots)",
             "\(signalMask.count)", "\(stopped.count)",
         ]
         words += signalMask.map(String.init) + stopped.map(String.init)
@@ -80,13 +93,16 @@ struct InheritedPool: Equatable {
 
     /// - Returns: nil when the text is none of these.
     init?(text: String) {
-        let words = text.split(separator: " ").map { Int64($0) }
+        let parts = text.split(separator: " ")
+        guard parts.first.map(String.init) == Self.version else { return nil }
+        let words = parts.dropFirst().map { Int64($0) }
         guard words.count >= Self.headWords, words.allSatisfy({ $0 != nil && $0! >= 0 }) else { return nil }
         let numbers = words.map { $0 ?? 0 }
         let (signals, ended) = (Int(numbers[5]), Int(numbers[6]))
         guard signals <= 64, ended <= WorkerCount.maximum else { return nil }
         let (stoppedBegin, workersBegin) = (Self.headWords + signals, Self.headWords + signals + ended)
-        guard numbers.count >= workersBegin, (numbers.count - workersBegin) % 8 == 0 else { return nil }
+        guard numbers.count >= workersBegin, (numbers.count - workersBegin) % InheritedWorker.wordCount == 0
+        else { return nil }
         generation = Int(numbers[0])
         spawns = UInt64(numbers[1])
         restarts = Int(numbers[2])
@@ -94,14 +110,15 @@ struct InheritedPool: Equatable {
         slots = Int(numbers[4])
         signalMask = numbers[Self.headWords..<stoppedBegin].map { Int32(clamping: $0) }
         stopped = numbers[stoppedBegin..<workersBegin].map { Int($0) }
-        workers = stride(from: workersBegin, to: numbers.count, by: 8).map { InheritedWorker(numbers[$0..<$0 + 8]) }
+        let size = InheritedWorker.wordCount
+        workers = stride(from: workersBegin, to: numbers.count, by: size).map { InheritedWorker(numbers[$0..<$0 + size]) }
         // No sum of these can overflow, and lines are those of a scoreboard.
         guard [generation, restarts, Int(clamping: spawns)].allSatisfy({ $0 < Self.tooMany }),
             (1...WorkerCount.maximum).contains(slots), stopped.allSatisfy({ $0 < slots }),
             workers.allSatisfy({ worker in
                 (0..<WorkerCount.maximum).contains(worker.slot) && worker.pid > 0 && worker.generation < Self.tooMany
                     && worker.line < WorkerCount.maximum * 4 && worker.spawn < Self.tooMany
-            }), Set(workers.map(\.spawn)).count == workers.count
+            }), Set(workers.map(\.spawn)).count == workers.count, Set(workers.map(\.line)).count == workers.count
         else { return nil }
     }
 }

@@ -1,72 +1,94 @@
-// The page of memory on which workers tell the supervisor how they are, without a system call.
+// The memory in which children tell their supervisor how they are, without a system call.
 
 import PreforkSystem
 import Synchronization
 
-/// Shared words of the supervisor and its workers (MAP_SHARED, made before the first fork).
+/// Shared words of a supervisor and its children, in three regions of one memory file. Pages that nobody touches take
+/// no memory.
 ///
-/// | bytes             | word            | written by               | meaning                                |
-/// |-------------------|-----------------|--------------------------|----------------------------------------|
-/// | 0 ..< 8           | service stops   | supervisor               | 1: the whole pool is ending            |
-/// | 8 ..< 16          | lines in use    | supervisor               | no line from this one on is used       |
-/// | 64 × (1 + line)   | ready spawn     | that line's worker       | the spawn number of a ready worker     |
-/// | the same + 8      | connections     | that line's worker       | how many it serves                     |
-/// | + 16              | leaving         | supervisor               | 1: it was asked to end                 |
-/// | + 24              | requests        | that line's worker       | how many it has served                 |
-/// | + 32              | heartbeat       | that line's worker       | another number with each sign of life  |
-/// | + 40              | extension       | that line's worker       | it may be silent until then, monotonic |
-/// | + 48              | period          | that line's worker       | nanoseconds between signs; 0: none     |
+/// | region   | bytes of each line | what                                                          |
+/// |----------|--------------------|---------------------------------------------------------------|
+/// | lines    | 64                 | the words below                                               |
+/// | controls | 192                | a `ControlRing`: orders for managed processes                 |
+/// | dumps    | 1,024              | where the line's process leaves its stack when it is asked to |
 ///
-/// Every worker has a line of its own, also while another one of its slot lives. The supervisor clears a line when it
-/// has reaped the worker.
+/// | word        | meaning                                                      |
+/// |-------------|--------------------------------------------------------------|
+/// | ready spawn | the spawn number of a process that is ready                  |
+/// | connections | how many it serves                                           |
+/// | requests    | how many it has served                                       |
+/// | heartbeat   | another number with each sign of life                        |
+/// | extension   | it may be silent until then, monotonic                       |
 ///
-/// A cache line for each writer: no update of one worker slows another. The supervisor learns of news by an eventfd
-/// and then reads the lines.
+/// Every process has a line of its own, also while another one of its slot lives; it writes there and then rings its
+/// doorbell. The supervisor clears a line when it has reaped the process. A cache line for each writer: no update of
+/// one process slows another.
+///
+/// The mapping is the same for all children, and none of them is trusted: each word may hold anything at any time. Its
+/// readers load it once, and no value may trap, overflow, index or name a process. What the supervisor alone says is in
+/// `orders`, where children cannot write.
 package final class Scoreboard: Sendable {
     private static let lineSize = 64
+    private static let dumpSize = 1_024
     private let mapping: SharedMapping
-    /// Untouched lines take no memory.
     let lines: Int
+    package let orders: SupervisorOrders
 
     private enum Word {
         static let readySpawn = 0
         static let connections = 1
-        static let leaving = 2
-        static let requests = 3
-        static let heartbeat = 4
-        static let extension_ = 5
-        static let period = 6
+        static let requests = 2
+        static let heartbeat = 3
+        static let extension_ = 4
+        static let count = 5
     }
 
     /// Its memory as a file, for the next image of this program.
     let file: MemoryFile
 
+    private static func controlsStart(_ lines: Int) -> Int { (lines * lineSize + 4_095) & ~4_095 }
+
+    private static func dumpsStart(_ lines: Int) -> Int {
+        (controlsStart(lines) + lines * ControlRing.byteCount + 4_095) & ~4_095
+    }
+
+    private static func byteCount(lines: Int) -> Int { dumpsStart(lines) + lines * dumpSize }
+
     convenience init(lines: Int) throws(SystemError) {
-        let file = try MemoryFile(name: "prefork-scoreboard", byteCount: (1 + lines) * Self.lineSize)
-        try self.init(file, lines: lines)
+        let file = try MemoryFile(name: "prefork-scoreboard", byteCount: Self.byteCount(lines: lines))
+        try self.init(file, orders: SupervisorOrders(lines: lines), lines: lines)
     }
 
     /// - Throws: EPERM, EINVAL for a file that is not one of so many lines.
-    convenience init(inherited number: Int32, lines: Int) throws(SystemError) {
+    convenience init(inherited number: Int32, orders: Int32, lines: Int) throws(SystemError) {
         let file = MemoryFile(owning: Descriptor(owning: number))
-        guard try file.sealedByteCount() == (1 + lines) * Self.lineSize else {
+        let orders = try SupervisorOrders(inherited: orders, lines: lines)
+        guard try file.sealedByteCount() == Self.byteCount(lines: lines) else {
             throw SystemError("mmap", .invalidArgument, on: "the scoreboard of the image before")
         }
-        try self.init(file, lines: lines)
+        try self.init(file, orders: orders, lines: lines)
     }
 
-    private init(_ file: consuming MemoryFile, lines: Int) throws(SystemError) {
+    private init(_ file: consuming MemoryFile, orders: SupervisorOrders, lines: Int) throws(SystemError) {
         self.lines = lines
-        mapping = try SharedMapping(file, byteCount: (1 + lines) * Self.lineSize)
+        self.orders = orders
+        mapping = try SharedMapping(file, byteCount: Self.byteCount(lines: lines))
         self.file = file
     }
+
+    /// What a child must not keep: its mappings are enough.
+    var descriptors: [Int32] { [file.descriptor.number] + orders.descriptors }
 
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
     /// ever used as this atomic word; the mapping lives as long as the object.
     private func word(_ line: Int, _ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        // Lines are handed out by the supervisor, from 0 ..< lines; -1 is its own.
-        precondition(line >= -1 && line < lines, "scoreboard line \(line)")
-        return (mapping.base + (1 + line) * Self.lineSize + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+        check(line)
+        return (mapping.base + line * Self.lineSize + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    private func check(_ line: Int) {
+        // Lines are handed out by the supervisor, from 0 ..< lines, and never read from this memory.
+        precondition(line >= 0 && line < lines, "scoreboard line \(line)")
     }
 
     private func load(_ line: Int, _ index: Int) -> UInt64 { word(line, index).pointee.load(ordering: .relaxed) }
@@ -75,14 +97,19 @@ package final class Scoreboard: Sendable {
         word(line, index).pointee.store(value, ordering: .relaxed)
     }
 
-    package var serviceStops: Bool {
-        get { word(-1, 0).pointee.load(ordering: .acquiring) != 0 }
-        set { word(-1, 0).pointee.store(newValue ? 1 : 0, ordering: .releasing) }
+    /// Any of the line's eight words, as a child may write it; for tests.
+    func store(rawWord value: UInt64, index: Int, line: Int) { store(line, index & 7, value) }
+
+    func controls(line: Int) -> ControlRing {
+        check(line)
+        return ControlRing(base: mapping.base + Self.controlsStart(lines) + line * ControlRing.byteCount)
     }
 
-    var linesInUse: Int {
-        get { min(Int(clamping: load(-1, 1)), lines) }
-        set { store(-1, 1, UInt64(newValue)) }
+    /// Where the line's process writes its stack, as words; what it holds is as untrusted as everything here.
+    package func dumpArea(line: Int) -> UnsafeMutableRawBufferPointer {
+        check(line)
+        let start = mapping.base + Self.dumpsStart(lines) + line * Self.dumpSize
+        return UnsafeMutableRawBufferPointer(start: start, count: Self.dumpSize)
     }
 
     func readySpawn(line: Int) -> UInt64 { word(line, Word.readySpawn).pointee.load(ordering: .acquiring) }
@@ -93,15 +120,11 @@ package final class Scoreboard: Sendable {
 
     func connections(line: Int) -> Int { Int(clamping: load(line, Word.connections)) }
 
-    func setConnections(_ count: Int, line: Int) { store(line, Word.connections, UInt64(count)) }
-
-    func isLeaving(line: Int) -> Bool { word(line, Word.leaving).pointee.load(ordering: .acquiring) != 0 }
-
-    func setLeaving(line: Int) { word(line, Word.leaving).pointee.store(1, ordering: .releasing) }
+    func setConnections(_ count: Int, line: Int) { store(line, Word.connections, UInt64(clamping: count)) }
 
     func requests(line: Int) -> UInt64 { load(line, Word.requests) }
 
-    /// Only the line's worker counts, on one thread or several.
+    /// Only the line's process counts, on one thread or several.
     func countRequests(_ count: UInt64, line: Int) {
         word(line, Word.requests).pointee.wrappingAdd(count, ordering: .relaxed)
     }
@@ -121,21 +144,12 @@ package final class Scoreboard: Sendable {
         store(line, Word.extension_, UInt64(clamping: instant.nanoseconds))
     }
 
-    /// How often the line's worker gives a sign of life; nil: never.
-    func heartbeatPeriod(line: Int) -> Duration? {
-        let nanoseconds = load(line, Word.period)
-        return nanoseconds == 0 ? nil : .nanoseconds(Int64(clamping: nanoseconds))
-    }
-
-    func setHeartbeatPeriod(_ period: Duration?, line: Int) {
-        store(line, Word.period, UInt64(clamping: period?.saturatedNanoseconds ?? 0))
-    }
-
+    /// For the next process of the line.
     func clear(line: Int) {
-        for index in [Word.connections, Word.leaving, Word.requests, Word.heartbeat, Word.extension_, Word.period] {
-            store(line, index, 0)
-        }
+        for index in 1..<Word.count { store(line, index, 0) }
         setReadySpawn(0, line: line)
+        controls(line: line).clear()
+        orders.setLeaving(false, line: line)
     }
 
     /// Whether a worker serves at least one connection more than the average of the ready workers; of a large pool, of
@@ -147,12 +161,12 @@ package final class Scoreboard: Sendable {
     func hasMoreConnectionsThanAverage(line: Int) -> Bool {
         let own = load(line, Word.connections)
         guard own > 2 else { return false }
-        let count = linesInUse
+        let count = orders.linesInUse
         var workers: UInt64 = 0
         var connections: UInt64 = 0
         for offset in 0..<min(count, 64) {
             let other = (line + offset) % count
-            guard load(other, Word.readySpawn) != 0, load(other, Word.leaving) == 0 else { continue }
+            guard load(other, Word.readySpawn) != 0, !orders.isLeaving(line: other) else { continue }
             workers += 1
             // Another worker's word, whatever it has in it: a sum of 64 of them must not trap.
             connections += min(load(other, Word.connections), UInt64(UInt32.max))

@@ -19,10 +19,11 @@ public struct SupervisorSummary: Hashable, Sendable {
 package final class Supervisor {
     enum Source {
         static let signals: UInt64 = 1 << 32
-        static let news: UInt64 = 2 << 32
         static let targets: UInt64 = 3 << 32
         static let trial: UInt64 = 4 << 32
         static let servers: UInt64 = 5 << 32
+        /// With the spawn of the worker that has rung.
+        static let bell: UInt64 = 1 << 63
         // Below: the spawn of the worker whose pidfd is readable.
     }
 
@@ -42,7 +43,7 @@ package final class Supervisor {
     let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
     let signals: SignalDescriptor
-    let news: EventCounter
+    var bells = Doorbells()
     /// A pipe that nobody writes to: its reading end, which workers keep, tells them when the writing end is gone.
     let lifeline: Descriptor
     let lifelineHold: Descriptor
@@ -64,6 +65,7 @@ package final class Supervisor {
     /// The managed processes beside the pool.
     let targets: TargetRunner?
     var upgrade: Upgrade?
+    var thinning = LogThinning()
     /// The program that ran here before, until the workers of this one have come up.
     var previousImage: Int32?
     /// The workers of this program did not come up; see `goBack()`.
@@ -98,19 +100,18 @@ package final class Supervisor {
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
-            // Each worker has a pidfd; beside a reload there are more workers than slots.
+            // Each worker has a pidfd and a doorbell; beside a reload there are more workers than slots.
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
-            try raiseDescriptorLimit(to: UInt64(most) * 2 + 256 + (targets?.descriptorNeed ?? 0))
+            try raiseDescriptorLimit(to: UInt64(most) * 4 + 256 + (targets?.descriptorNeed ?? 0))
             program = try ProgramImage.path()
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()
             if let inheritance {
-                news = EventCounter(owning: Descriptor(owning: inheritance.news))
                 lifeline = Descriptor(owning: inheritance.lifeline)
                 lifelineHold = Descriptor(owning: inheritance.lifelineHold)
-                scoreboard = try Scoreboard(inherited: inheritance.scoreboard, lines: limit * 4)
+                scoreboard = try Scoreboard(
+                    inherited: inheritance.scoreboard, orders: inheritance.orders, lines: limit * 4)
             } else {
-                news = try EventCounter()
                 let pipe = try makePipe()
                 lifeline = Descriptor(owning: pipe.reading)
                 lifelineHold = Descriptor(owning: pipe.writing)
@@ -118,7 +119,6 @@ package final class Supervisor {
             }
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
-            try epoll.add(news.descriptor.number, .readable, word: Source.news)
             if let targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
         } catch {
             throw SupervisorError(error)
@@ -128,7 +128,7 @@ package final class Supervisor {
         ignoreBrokenPipes()
         let mask = SignalMask.block(SignalSet(Self.signals))
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
-        targets?.host = TargetHost(signalMask: signalMask) { [unowned self] in leaveToChild() }
+        targets?.host = TargetHost(signalMask: signalMask, orders: scoreboard.orders) { [unowned self] in leaveToChild() }
     }
 
     /// Supervises until no worker is left and none is to come; then ends the managed processes.
@@ -153,6 +153,9 @@ package final class Supervisor {
 
     /// - Returns: in the supervisor nil, when all is over.
     private func supervise() throws(SupervisorError) -> WorkerSeat? {
+        if !scoreboard.orders.isProtected {
+            log(LogLine(.warning, "without /proc, workers could write the words that only the supervisor may write"))
+        }
         try startTargets()
         if let seat = try begin() { return seat }
         // The first turn can have aborted the upgrade, and no event may follow.
@@ -176,7 +179,7 @@ package final class Supervisor {
             throw SupervisorError(error)
         }
         guard let inheritance else { return handle(.tick) }
-        adopt(inheritance.pool)
+        adopt(inheritance)
         self.inheritance = nil
         for name in Handover.closeRest() { log(LogLine(.warning, "nobody took over \(name): closed")) }
         // One that came back has its own workers already, unless some were replaced.
@@ -203,7 +206,7 @@ package final class Supervisor {
     private func untilNextDeadline() -> Int64 {
         let deadlines = [
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
-            host.nextLook,
+            host.nextLook, bells.nextLook,
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
@@ -243,15 +246,16 @@ package final class Supervisor {
             let seat: WorkerSeat? =
                 switch word {
                 case Source.signals: readSignals()
-                case Source.news: readNews()
                 case Source.targets: noteTargetNews()
                 // `turnUpgrade` follows every batch of events.
                 case Source.trial: nil
                 case Source.servers: turnServers()
+                case _ where word & Source.bell != 0: hear(word & ~Source.bell)
                 default: reap(word)
                 }
             if let seat { return seat }
         }
+        if let seat = lookWithoutRing() { return seat }
         if let sample = pool.nextSample, sample <= .now,
             let seat = handle(.sample(takeSamples(), backlog: waitingConnections()))
         {
@@ -299,18 +303,6 @@ package final class Supervisor {
         return nil
     }
 
-    private func readNews() -> WorkerSeat? {
-        news.clear()
-        for slot in pool.slots {
-            for worker in slot.bootingWorkers {
-                guard let entry = workers[worker.spawn], scoreboard.readySpawn(line: entry.line) == worker.spawn
-                else { continue }
-                if let seat = handle(.ready(slot: slot.taskID, spawn: worker.spawn)) { return seat }
-            }
-        }
-        return nil
-    }
-
     /// Children are reaped by their pidfds, which say who has ended; SIGCHLD says only that somebody has. It is what
     /// is left for children that have none.
     private func reapWithoutPidfd() -> WorkerSeat? {
@@ -323,19 +315,25 @@ package final class Supervisor {
     }
 
     private func reap(_ spawn: UInt64) -> WorkerSeat? {
-        guard let (slot, exit) = collect(spawn) else { return nil }
+        guard let (slot, exit, isReady) = collect(spawn) else { return nil }
+        if isReady, let seat = handle(.ready(slot: slot, spawn: spawn)) { return seat }
         return handle(.exited(slot: slot, spawn: spawn, exit))
     }
 
     /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
-    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit)? {
+    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit, isReady: Bool)? {
         // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
         guard let child = workers[spawn]?.child, let exit = child.reapOrLose() else { return nil }
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         guard let entry = workers.remove(spawn) else { return nil }
+        // A doorbell ends with its owner: what it said last is on its line, rung or not.
+        takeControls(of: spawn, line: entry.line)
+        let isReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
+        bells.remove(spawn, from: epoll)
+        if case .signaled = exit.status { scoreboard.orders.countDeath() }
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         scoreboard.clear(line: entry.line)
-        return (entry.slot, exit)
+        return (entry.slot, exit, isReady)
     }
 
     /// Tells the pool what happened and does what it wants.

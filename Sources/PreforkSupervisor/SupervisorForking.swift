@@ -20,30 +20,37 @@ extension Supervisor {
         guard let line = workers.takeLine(of: scoreboard.lines) else {
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(scoreboard.lines) workers live already"))
         }
-        scoreboard.linesInUse = workers.linesInUse
+        scoreboard.orders.linesInUse = workers.linesInUse
+        let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
         let mask = SignalMask.block(.all)
         do {
             switch try forkProcess() {
             case .parent(let child):
                 SignalMask.restore(mask)
                 workers.insert(
-                    .watched(child, by: epoll, word: spawn), spawn: spawn, slot: slot, line: line)
+                    .watched(child, by: epoll, word: spawn), spawn: spawn, slot: slot, line: line,
+                    heartbeatPeriod: heartbeatPeriod)
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child:
                 info.pid = CurrentProcess.pid
-                return .child(becomeWorker(info, spawn: spawn, line: line))
+                return .child(becomeWorker(info, spawn: spawn, line: line, bell: bell))
             }
         } catch {
             SignalMask.restore(mask)
             workers.freeLine(line)
+            bells.remove(spawn, from: epoll)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
         }
     }
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
-    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int) -> WorkerSeat {
+    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?) -> WorkerSeat {
         let unneeded = leaveToChild() + (targets?.leaveToChild() ?? [])
-        guard becomeChild(of: pid, closing: unneeded) else { exitChild(code: 0) }
+        let orders = [scoreboard.orders] + (targets.map { [$0.scoreboard.orders] } ?? [])
+        let doorbell = SupervisedChild.enter(
+            "worker \(info.taskID)", of: pid, closing: unneeded, bell: bell, reading: orders)
+        ControlDesk.enter(
+            ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
         do {
             try host.becomeWorker(info)
@@ -52,14 +59,14 @@ extension Supervisor {
             exitChild(code: 78)
         }
         configuration.hooks.afterFork?(info)
-        let period = configuration.settings.hangs.map { $0.soft.part(of: 3) }
-        scoreboard.setHeartbeatPeriod(period, line: line)
         return WorkerSeat(
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
-            heartbeatPeriod: period, spawn: spawn,
-            news: news.descriptor.number,
+            heartbeatPeriod: heartbeatPeriod, spawn: spawn, doorbell: doorbell,
             title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil)
     }
+
+    /// How often a worker gives a sign of life; nil: nobody looks for any.
+    private var heartbeatPeriod: Duration? { configuration.settings.hangs.map { $0.soft.part(of: 3) } }
 
     /// In a child, a worker or a managed one: what it must not keep open. It never frees the supervisor, whose
     /// descriptors are closed by number: the numbers will belong to others when an owner would close them again.
@@ -68,7 +75,7 @@ extension Supervisor {
         let others =
             [previousImage, upgrade?.trial.pidfdNumber].compactMap { $0 } + host.descriptors
             + (servers?.descriptors ?? [])
-        return workers.pidfds + others + [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
+        return workers.pidfds + bells.numbers + scoreboard.descriptors + others + [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
     }
 
     /// The processes whose ends are waited for one by one.
@@ -82,7 +89,7 @@ extension Supervisor {
         guard let entry = workers[spawn] else { return }
         // Before the signal: the worker asks whether it was the supervisor who sent it.
         if signal == .terminate || signal == .interrupt {
-            scoreboard.setLeaving(line: entry.line)
+            scoreboard.orders.setLeaving(line: entry.line)
             records.wasAsked(entry.child.pid, at: .now)
         }
         do {

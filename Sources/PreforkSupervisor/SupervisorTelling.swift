@@ -9,7 +9,7 @@ extension Supervisor {
             // Asked here and not before the fork of the successor: it takes three system calls.
             report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
         }
-        if case .stopping = report { scoreboard.serviceStops = true }
+        if case .stopping = report { scoreboard.orders.serviceStops = true }
         log(report.line(limit: configuration.settings.restarts.limit))
         count(report)
         for (body, outcome) in waits.end(report, in: pool) { body(outcome) }
@@ -72,7 +72,7 @@ extension Supervisor {
             guard slot.isReady, let worker = slot.worker, let entry = workers[worker.spawn] else { return nil }
             var sample = WorkerSample(slot: slot.taskID, spawn: worker.spawn)
             sample.heartbeat = scoreboard.heartbeat(line: entry.line)
-            sample.heartbeatPeriod = scoreboard.heartbeatPeriod(line: entry.line)
+            sample.heartbeatPeriod = entry.heartbeatPeriod
             sample.extendedUntil = scoreboard.extendedUntil(line: entry.line)
             sample.requests = scoreboard.requests(line: entry.line)
             if wantsMemory { sample.memory = usageReader.usage(of: worker.pid)?.resident }

@@ -15,8 +15,9 @@ struct Upgrade {
     var isTried = false
 }
 
-/// What one image leaves to the next besides listeners and stores. Descriptors: scoreboard, news, both ends of the
-/// lifeline, and the program that ran before, where it can be gone back to.
+/// What one image leaves to the next besides listeners and stores. Descriptors: scoreboard, orders, both ends of the
+/// lifeline, the doorbells of those workers that have one, in the order of the text, and the program that ran before,
+/// where it can be gone back to.
 extension Supervisor {
     static let handoverKind = "supervisor"
 
@@ -147,26 +148,38 @@ extension Supervisor {
         InheritedPool(
             generation: pool.generation, spawns: pool.lastSpawn, restarts: pool.restarts,
             supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers,
-            slots: pool.target, stopped: pool.stoppedSlots, workers: pool.inheritance(lines: workers.linesBySpawn))
+            slots: pool.target, stopped: pool.stoppedSlots,
+            workers: pool.inheritance(lines: workers.linesBySpawn).map { worker in
+                var worker = worker
+                worker.heartbeatPeriod = workers[worker.spawn]?.heartbeatPeriod
+                worker.hasDoorbell = bells[worker.spawn] != nil
+                return worker
+            })
     }
 
     private func ownItem(back: Int32?) -> HandoverItem {
-        let descriptors = [
-            scoreboard.file.descriptor.number, news.descriptor.number, lifeline.number, lifelineHold.number,
+        let pool = inheritedPool
+        let own = [
+            scoreboard.file.descriptor.number, scoreboard.orders.file.descriptor.number, lifeline.number,
+            lifelineHold.number,
         ]
+        let doorbells = pool.workers.compactMap { bells[$0.spawn]?.number }
         return HandoverItem(
-            kind: Self.handoverKind, key: "", descriptors: descriptors + (back.map { [$0] } ?? []),
-            text: inheritedPool.text)
+            kind: Self.handoverKind, key: "", descriptors: own + doorbells + (back.map { [$0] } ?? []),
+            text: pool.text)
     }
 
     /// Takes the workers of the image before as its own children, which they are.
-    func adopt(_ inherited: InheritedPool) {
+    func adopt(_ inheritance: SupervisorInheritance) {
+        let inherited = inheritance.pool
+        var doorbells = inheritance.doorbells[...]
         for worker in inherited.workers {
-            let child = ChildProcess.watched(worker.pid, by: epoll, word: worker.spawn)
-            workers.inherit(child, spawn: worker.spawn, slot: worker.slot, line: worker.line)
+            workers.inherit(.watched(worker.pid, by: epoll, word: worker.spawn), worker)
+            let bell = worker.hasDoorbell ? doorbells.popFirst() : nil
+            bells.inherit(worker.spawn, number: bell, by: epoll, word: Source.bell | worker.spawn, at: .now)
         }
         let actions = pool.inherit(inherited, at: .now)
-        scoreboard.linesInUse = workers.linesInUse
+        scoreboard.orders.linesInUse = workers.linesInUse
         log(
             LogLine(
                 .info,
@@ -180,10 +193,13 @@ extension Supervisor {
 struct SupervisorInheritance {
     let pool: InheritedPool
     let scoreboard: Int32
-    let news: Int32
+    let orders: Int32
     let lifeline: Int32
     let lifelineHold: Int32
+    let doorbells: [Int32]
     let previousImage: Int32?
+
+    private static let ownDescriptors = 4
 
     /// How a trial ends: as a program that can go on with these workers, or as one that cannot, which may be of another
     /// version.
@@ -194,12 +210,16 @@ struct SupervisorInheritance {
 
     /// nil: this is the first image of its process.
     static func take() -> SupervisorInheritance? {
-        guard let item = Handover.take(Supervisor.handoverKind, key: ""), item.descriptors.count >= 4,
-            let pool = InheritedPool(text: item.text)
+        guard let item = Handover.take(Supervisor.handoverKind, key: ""), let pool = InheritedPool(text: item.text)
         else { return nil }
         let numbers = item.descriptors
+        let doorbells = numbers.dropFirst(ownDescriptors).prefix(pool.workers.count(where: \.hasDoorbell))
+        let rest = numbers.dropFirst(ownDescriptors + doorbells.count)
+        guard numbers.count >= ownDescriptors, doorbells.count == pool.workers.count(where: \.hasDoorbell),
+            rest.count <= 1, Set(numbers).count == numbers.count
+        else { return nil }
         return SupervisorInheritance(
-            pool: pool, scoreboard: numbers[0], news: numbers[1], lifeline: numbers[2], lifelineHold: numbers[3],
-            previousImage: numbers.count > 4 ? numbers[4] : nil)
+            pool: pool, scoreboard: numbers[0], orders: numbers[1], lifeline: numbers[2], lifelineHold: numbers[3],
+            doorbells: Array(doorbells), previousImage: rest.first)
     }
 }

@@ -8,9 +8,10 @@ package import PreforkSystem
 /// calls it. A worker pool's supervisor does the latter (see `TargetHost`).
 package final class TargetRunner {
     enum Source {
-        static let news: UInt64 = 1 << 32
-        static let control: UInt64 = 2 << 32
+        static let inbox: UInt64 = 2 << 32
         static let signals: UInt64 = 3 << 32
+        /// With the number of the target that has rung.
+        static let bell: UInt64 = 1 << 63
         // Below: the number of the target whose pidfd is readable.
     }
 
@@ -21,16 +22,21 @@ package final class TargetRunner {
     let pid = CurrentProcess.pid
     let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
-    let news: EventCounter
+    var bells = Doorbells()
     let inbox: ControlInbox
+    var inboxPosition: UInt64?
     /// A pipe that nobody writes to: its reading end, which targets keep, tells them when the writing end is gone.
     let lifeline: Descriptor
     let lifelineHold: Descriptor
     var table: TargetTable
     var children: [Int: ChildProcess] = [:]
-    var scoreboards: [Int: Scoreboard] = [:]
+    /// A line for each target, by `lines`; the first is for forks of the program's own (see `ControlInbox`).
+    let scoreboard: Scoreboard
+    var lines: [Int: Int] = [:]
+    private var lineTable = LineTable()
+    var thinning = LogThinning()
     var bodies: [Int: Body] = [:]
-    private var queue: [TargetEvent] = []
+    var queue: [TargetEvent] = []
     private var isHandling = false
     private var hooksRunning = 0
     var lastForkError: ProcessError?
@@ -54,17 +60,25 @@ package final class TargetRunner {
         table = TargetTable(seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
             epoll = try Epoll()
-            news = try EventCounter()
-            inbox = try ControlInbox()
+            scoreboard = try Scoreboard(lines: WorkerCount.maximum)
+            let line = lineTable.take(of: scoreboard.lines) ?? 0
+            var random = SplitMix64(seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
+            inbox = try ControlInbox(
+                manager: UInt32(truncatingIfNeeded: random.next()) & ControlPacket.lastManager,
+                ring: scoreboard.controls(line: line))
             let pipe = try makePipe()
             lifeline = Descriptor(owning: pipe.reading)
             lifelineHold = Descriptor(owning: pipe.writing)
-            try epoll.add(news.descriptor.number, .readable, word: Source.news)
-            try epoll.add(inbox.receiving, .readable, word: Source.control)
+            try epoll.add(inbox.button.descriptor.number, .readableOnce, word: Source.inbox)
         } catch {
             throw ProcessError(error)
         }
+        ControlDesk.open(inbox)
         CurrentProcess.keepStatusOfChildren()
+    }
+
+    deinit {
+        ControlDesk.close(inbox.manager)
     }
 
     /// Whether the caller may use it: a forked child has a copy, and another thread only a reference.
@@ -86,17 +100,27 @@ package final class TargetRunner {
     package func add(_ settings: TargetSettings, _ body: @escaping Body) throws(ProcessError) -> ControlLine {
         let number = try table.add(settings)
         do throws(SystemError) {
-            scoreboards[number] = try Scoreboard(lines: 1)
+            guard number <= ControlPacket.lastTarget, let line = lineTable.take(of: scoreboard.lines) else {
+                throw SystemError("fork", .noMemory, on: "\(scoreboard.lines) targets at once")
+            }
+            lines[number] = line
             try raiseDescriptorLimit(to: descriptorNeed)
         } catch {
             try? table.remove(settings.name)
+            freeLine(of: number)
             throw ProcessError(error)
         }
         bodies[number] = body
-        return ControlLine(socket: inbox.sending, target: number)
+        return controlLine(to: number)
     }
 
-    /// Of each target the pidfd, and the twelve descriptors that its two channels take; and what a program has besides.
+    func controlLine(to target: Int) -> ControlLine { ControlLine(manager: inbox.manager, target: target) }
+
+    private func freeLine(of number: Int) {
+        if let line = lines.removeValue(forKey: number) { lineTable.free(line) }
+    }
+
+    /// Of each target the pidfd, the doorbell, and the twelve descriptors that its two channels take; and what a program has besides.
     var descriptorNeed: UInt64 { UInt64(table.targets.count) * 16 + 256 }
 
     package func remove(_ name: String) throws(ProcessError) {
@@ -104,7 +128,7 @@ package final class TargetRunner {
         try table.remove(name)
         guard let number else { return }
         bodies[number] = nil
-        scoreboards[number] = nil
+        freeLine(of: number)
     }
 
     package var statuses: [TargetStatus] { table.inOrder.map(\.status) }
@@ -127,7 +151,10 @@ package final class TargetRunner {
     package var isStoppingAll: Bool { table.isStoppingAll }
     /// The target whose crash ended everything; nil since the next start.
     package var crashed: String? { table.crashed }
-    package var nextDeadline: MonotonicInstant? { queue.isEmpty ? table.nextDeadline : .now }
+    package var nextDeadline: MonotonicInstant? {
+        guard queue.isEmpty else { return .now }
+        return [table.nextDeadline, bells.nextLook].lazy.compactMap { $0 }.min()
+    }
 
     // Orders
 
@@ -168,7 +195,8 @@ package final class TargetRunner {
     package func send(_ code: ControlCode, to name: String) throws(ProcessError) {
         guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
         // Codes of others that came first are first.
-        readControl()
+        for number in children.keys.sorted() { takeControls(of: number) }
+        readInbox()
         queue.append(.control(number, code: code.rawValue))
     }
 
@@ -204,12 +232,15 @@ package final class TargetRunner {
         for index in 0..<events.count {
             let word = events[index].word
             switch word {
-            case Source.news: readNews()
-            case Source.control: readControl()
+            case Source.inbox: readInbox()
             case Source.signals: readSignals()
+            case _ where word & Source.bell != 0:
+                bells.rang(word & ~Source.bell, by: epoll, at: .now)
+                look(at: Int(word & ~Source.bell))
             default: reap(Int(word))
             }
         }
+        for number in bells.due(at: .now, by: epoll) { look(at: Int(number)) }
         if children.values.contains(where: { $0.pidfdNumber == nil }) { reapWithoutPidfd() }
         if let deadline = table.nextDeadline, deadline <= .now { handle(.tick) }
         handleQueue()
@@ -220,31 +251,23 @@ package final class TargetRunner {
         func atMost(_ nanoseconds: Int64) {
             timeout = timeout < 0 ? max(0, nanoseconds) : min(timeout, max(0, nanoseconds))
         }
-        if let deadline = table.nextDeadline { atMost((deadline - .now).saturatedNanoseconds) }
+        for deadline in [table.nextDeadline, bells.nextLook].compactMap({ $0 }) {
+            atMost((deadline - .now).saturatedNanoseconds)
+        }
         // Nobody else hears of the end of a child without a pidfd: SIGCHLD is the program's own.
         if host == nil, children.values.contains(where: { $0.pidfdNumber == nil }) { atMost(50_000_000) }
         return timeout
     }
 
-    private func readNews() {
-        news.clear()
-        for number in children.keys.sorted() { readReadiness(of: number) }
+    /// Looks at what a target has left on its line: that it is ready, orders.
+    private func look(at number: Int) {
+        takeControls(of: number)
+        readReadiness(of: number)
     }
 
     private func readReadiness(of number: Int) {
-        guard case .starting(let process, _) = table.targets[number]?.state else { return }
-        if scoreboards[number]?.readySpawn(line: 0) == process.spawn { handle(.ready(number, spawn: process.spawn)) }
-    }
-
-    private func readControl() {
-        for _ in 0..<ControlInbox.packetsPerTurn {
-            // What cannot be received is as good as not sent: the line stays open, and the next turn looks again.
-            guard let received = try? inbox.next() else { return }
-            switch received {
-            case .packet(let packet): queue.append(.control(packet.target, code: packet.code))
-            case .stray(let bytes): tell(.strayControlPacket(bytes: bytes))
-            }
-        }
+        guard case .starting(let process, _) = table.targets[number]?.state, let line = lines[number] else { return }
+        if scoreboard.readySpawn(line: line) == process.spawn { handle(.ready(number, spawn: process.spawn)) }
     }
 
     var livingProcesses: [Int32] { children.values.map(\.pid) }
@@ -256,8 +279,10 @@ package final class TargetRunner {
 
     private func reap(_ number: Int) {
         guard let exit = collect(number) else { return }
-        // It may have become ready and ended between two looks.
-        readReadiness(of: number)
+        // It may have become ready, or sent an order, and ended between two looks.
+        look(at: number)
+        bells.remove(UInt64(number), from: epoll)
+        if case .signaled = exit.status { scoreboard.orders.countDeath() }
         handle(.exited(number, exit))
     }
 
@@ -304,7 +329,7 @@ package final class TargetRunner {
     }
 
     private func send(_ signal: Signal, to number: Int) {
-        scoreboards[number]?.serviceStops = true
+        if let line = lines[number] { scoreboard.orders.setLeaving(line: line) }
         do {
             try children[number]?.send(signal)
         } catch {
@@ -344,8 +369,8 @@ package final class TargetRunner {
         }
     }
 
-    private func tell(_ report: TargetReport) {
-        log(report.line)
+    func tell(_ report: TargetReport) {
+        logThinned(report)
         if case .exited(let exit) = report {
             onExit?(exit)
             for hook in hooks.afterExit { runHook(.afterExit, of: exit.name) { try hook(exit.name, exit) } }
@@ -355,7 +380,7 @@ package final class TargetRunner {
         hooksRunning -= 1
     }
 
-    private func log(_ line: LogLine) {
+    func log(_ line: LogLine) {
         if let log { log(line) } else { standardError.write(line) }
     }
 }

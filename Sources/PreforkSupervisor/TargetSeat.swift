@@ -16,16 +16,18 @@ package struct TargetSeat: Sendable {
     /// From SIGTERM to SIGKILL.
     package let grace: Duration
     let scoreboard: Scoreboard
+    let line: Int
     let spawn: UInt64
-    let news: Int32
+    /// What `Doorbell.ring` takes, to wake the supervisor. Negative where no descriptor was left for it.
+    package let doorbell: Int32
 
     /// Tells the supervisor that this process is ready. A second call has no effect.
     package func markReady() {
-        guard scoreboard.readySpawn(line: 0) != spawn else { return }
-        scoreboard.setReadySpawn(spawn, line: 0)
-        EventCounter.signal(news)
+        guard scoreboard.readySpawn(line: line) != spawn else { return }
+        scoreboard.setReadySpawn(spawn, line: line)
+        Doorbell.ring(doorbell)
     }
 
     /// Whether the supervisor has asked this process to end.
-    package var isStopRequested: Bool { scoreboard.serviceStops }
+    package var isStopRequested: Bool { scoreboard.orders.isLeaving(line: line) }
 }

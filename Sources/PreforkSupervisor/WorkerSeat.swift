@@ -14,14 +14,15 @@ package struct WorkerSeat: Sendable {
     /// How often a sign of life is due; nil: nobody looks for any.
     package let heartbeatPeriod: Duration?
     let spawn: UInt64
-    let news: Int32
+    /// What `Doorbell.ring` takes, to wake the supervisor. Negative where no descriptor was left for it.
+    package let doorbell: Int32
     let title: WorkerTitle?
 
     /// The whole pool is ending.
-    package var serviceStops: Bool { scoreboard.serviceStops }
+    package var serviceStops: Bool { scoreboard.orders.serviceStops }
 
     /// The supervisor has asked this worker to end, by itself or with the whole pool.
-    package var isAskedToLeave: Bool { serviceStops || scoreboard.isLeaving(line: line) }
+    package var isAskedToLeave: Bool { serviceStops || scoreboard.orders.isLeaving(line: line) }
 
     /// Shows in ps(1) that this worker finishes.
     package func markDraining() { title?.set("draining") }
@@ -51,7 +52,7 @@ package struct WorkerSeat: Sendable {
     package func markReady() {
         guard scoreboard.readySpawn(line: line) != spawn else { return }
         scoreboard.setReadySpawn(spawn, line: line)
-        EventCounter.signal(news)
+        Doorbell.ring(doorbell)
         title?.set("ready")
     }
 }

@@ -8,36 +8,28 @@ struct WorkerTable {
         let slot: Int
         let line: Int
         var child: ChildProcess
+        /// How often it gives a sign of life; nil: never.
+        let heartbeatPeriod: Duration?
     }
 
     private(set) var entries: [UInt64: Entry] = [:]
     /// Which lines of the scoreboard are taken.
-    private var lines: [Bool] = []
+    private var lines = LineTable()
 
     subscript(spawn: UInt64) -> Entry? { entries[spawn] }
 
     /// No line from this one on is taken.
-    var linesInUse: Int { lines.count }
+    var linesInUse: Int { lines.inUse }
 
     /// The first line that is free; nil when there is none.
-    mutating func takeLine(of limit: Int) -> Int? {
-        if let free = lines.firstIndex(of: false) {
-            lines[free] = true
-            return free
-        }
-        guard lines.count < limit else { return nil }
-        lines.append(true)
-        return lines.count - 1
-    }
+    mutating func takeLine(of limit: Int) -> Int? { lines.take(of: limit) }
 
-    mutating func freeLine(_ line: Int) {
-        guard lines.indices.contains(line) else { return }
-        lines[line] = false
-        while lines.last == false { lines.removeLast() }
-    }
+    mutating func freeLine(_ line: Int) { lines.free(line) }
 
-    mutating func insert(_ child: ChildProcess, spawn: UInt64, slot: Int, line: Int) {
-        entries[spawn] = Entry(slot: slot, line: line, child: child)
+    mutating func insert(
+        _ child: ChildProcess, spawn: UInt64, slot: Int, line: Int, heartbeatPeriod: Duration?
+    ) {
+        entries[spawn] = Entry(slot: slot, line: line, child: child, heartbeatPeriod: heartbeatPeriod)
     }
 
     mutating func remove(_ spawn: UInt64) -> Entry? {
@@ -47,10 +39,10 @@ struct WorkerTable {
     }
 
     /// Takes over a worker and its line from the image before.
-    mutating func inherit(_ child: ChildProcess, spawn: UInt64, slot: Int, line: Int) {
-        while lines.count <= line { lines.append(false) }
-        lines[line] = true
-        insert(child, spawn: spawn, slot: slot, line: line)
+    mutating func inherit(_ child: ChildProcess, _ worker: InheritedWorker) {
+        lines.inherit(worker.line)
+        insert(
+            child, spawn: worker.spawn, slot: worker.slot, line: worker.line, heartbeatPeriod: worker.heartbeatPeriod)
     }
 
     var linesBySpawn: [UInt64: Int] { entries.mapValues(\.line) }

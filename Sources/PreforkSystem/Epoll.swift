@@ -41,6 +41,11 @@ package struct Epoll: ~Copyable, Sendable {
         descriptor = Descriptor(owning: try systemCall("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
     }
 
+    /// An instance that another image of this program has made.
+    package init(owning descriptor: consuming Descriptor) {
+        self.descriptor = descriptor
+    }
+
     package func add(_ fd: Int32, _ events: EpollEvents, word: UInt64) throws(SystemError) {
         try systemCall("epoll_ctl", on: "add descriptor \(fd)") {
             cprefork_epoll_ctl(descriptor.number, EPOLL_CTL_ADD, fd, events.rawValue, word)

@@ -17,6 +17,9 @@ package struct EventCounter: ~Copyable, Sendable {
         self.descriptor = descriptor
     }
 
+    /// Gives the descriptor up without closing it.
+    package consuming func release() -> Int32 { descriptor.release() }
+
     /// Raises the counter by one. A counter at its maximum is readable already, which is all a wake-up needs.
     package func signal() {
         Self.signal(descriptor.number)

@@ -12,9 +12,12 @@ package struct MemoryFile: ~Copyable, Sendable {
     ///   - name: what /proc/self/maps shows.
     ///   - byteCount: its size for ever: nobody who has the descriptor can shrink it under a reader, who would die of
     ///     SIGBUS, or grow it (F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL).
-    package init(name: String, byteCount: Int) throws(SystemError) {
+    ///   - mode: who may open it anew through /proc, even with a descriptor that only reads: the kernel's 0777 lets
+    ///     every user write.
+    package init(name: String, byteCount: Int, mode: UInt32? = nil) throws(SystemError) {
         let file = Descriptor(owning: try systemCall("memfd_create", on: name) { cprefork_memory_file(name) })
         let number = file.number
+        if let mode { try systemCall("fchmod", on: name) { fchmod(number, mode_t(mode)) } }
         try systemCall("ftruncate", on: "\(name), \(byteCount) bytes") { ftruncate(number, byteCount) }
         try systemCall("fcntl", on: "seals of \(name)") { cprefork_seal_size(number) }
         descriptor = file
@@ -23,6 +26,14 @@ package struct MemoryFile: ~Copyable, Sendable {
     /// A file that somebody else has made.
     package init(owning descriptor: consuming Descriptor) {
         self.descriptor = descriptor
+    }
+
+    /// The same file, open for reading only. It cannot be mapped for writing, now or by mprotect(2) later.
+    ///
+    /// - Throws: ENOENT where there is no /proc.
+    package func reopenedForReading() throws(SystemError) -> Descriptor {
+        let path = "/proc/self/fd/\(descriptor.number)"
+        return Descriptor(owning: try systemCall("open", on: path) { cprefork_open(path, O_RDONLY | O_CLOEXEC, 0) })
     }
 
     /// How large it is, provided that it cannot shrink any more.

@@ -33,6 +33,15 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
         self.byteCount = byteCount
     }
 
+    /// The same bytes at the same address, from now on for this process to read only. With a descriptor that is open
+    /// for reading only, no call of this process makes them writable again (mmap(2), VM_MAYWRITE).
+    package func becomeReadOnly(through file: Int32) throws(SystemError) {
+        let pointer = mmap(base, byteCount, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file, 0)
+        guard pointer != MAP_FAILED else {
+            throw SystemError("mmap", .current, on: "\(byteCount) bytes of descriptor \(file), read-only")
+        }
+    }
+
     deinit {
         munmap(base, byteCount)
     }

@@ -90,12 +90,13 @@ import Testing
     }
 
     @Test func packetsSurviveTheirTripAndOthersAreNone() {
-        for packet in [ControlPacket(target: 1, code: 0), .init(target: 70_000, code: 255)] {
-            withUnsafeBytes(of: packet.word) { #expect(ControlPacket($0) == packet) }
+        for packet in [
+            ControlPacket(manager: 0, target: 1, code: 0), .init(manager: .max >> 1, target: 70_000, code: 255),
+        ] {
+            #expect(packet.word != 0 && ControlPacket(word: packet.word) == packet)
         }
-        for count in [0, 1, 7, 8, 9, 16] {
-            [UInt8](repeating: 0, count: count).withUnsafeBytes { #expect(ControlPacket($0) == nil) }
-        }
+        for word: UInt64 in [0, 1, .max >> 1] { #expect(ControlPacket(word: word) == nil) }
+        #expect(ControlPacket(word: .max)?.target == ControlPacket.lastTarget)
     }
 
     @Test func errorsSayWhatWasWrong() {

@@ -128,11 +128,18 @@ import Testing
 
     @Test(arguments: ["", "1", "1 2 3 4 1 0", "1 2 3 4 1 65 0", "1 2 3 4 1 1 0", "1 2 3 4 1 0 0 0",
         "-1 2 3 4 1 0 0", "x 2 3 4 1 0 0", "1 2 3 4 0 0 0", "1 2 3 4 10001 0 0", "1 2 3 4 1 0 1 1",
-        "1 2 3 4 1 0 0 10000 5 1 1 0 0 0 1", "1 2 3 4 1 0 0 0 0 1 1 0 0 0 1", "1 2 3 4 1 0 99999999999999999999",
-        "1 2 3 4 1 0 0 0 5 1 1 9223372036854775807 0 0 1", "9223372036854775807 2 3 4 1 0 0"])
+        "1 2 3 4 1 0 0 10000 5 1 1 0 0 0 1 0 0", "1 2 3 4 1 0 0 0 0 1 1 0 0 0 1 0 0",
+        "1 2 3 4 1 0 99999999999999999999", "1 2 3 4 1 0 0 0 5 1 1 9223372036854775807 0 0 1 0 0",
+        "9223372036854775807 2 3 4 1 0 0", "1 2 3 4 1 0 0 0 5 1 1 7 0 0 1 0 0 0 6 2 1 7 0 0 1 0 0"])
     func whatIsNoPoolIsRefused(text: String) {
-        #expect(InheritedPool(text: text) == nil)
-        #expect(InheritedPool(text: "1 2 3 4 1 0 0")?.workers == [])
+        #expect(InheritedPool(text: "v2 " + text) == nil)
+    }
+
+    @Test func aTextOfAnotherVersionIsRefused() {
+        #expect(InheritedPool(text: "v2 1 2 3 4 1 0 0")?.workers == [])
+        for other in ["1 2 3 4 1 0 0", "2 1 2 3 4 1 0 0", "v1 1 2 3 4 1 0 0", "v3 1 2 3 4 1 0 0", "v2"] {
+            #expect(InheritedPool(text: other) == nil)
+        }
     }
 
     /// Damaged and made-up lists: refused or taken, never a trap.

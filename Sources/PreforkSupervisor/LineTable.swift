@@ -1,0 +1,31 @@
+// Which lines of a scoreboard are taken.
+
+struct LineTable {
+    private var lines: [Bool] = []
+
+    /// No line from this one on is taken.
+    var inUse: Int { lines.count }
+
+    /// The first line that is free; nil when there is none.
+    mutating func take(of limit: Int) -> Int? {
+        if let free = lines.firstIndex(of: false) {
+            lines[free] = true
+            return free
+        }
+        guard lines.count < limit else { return nil }
+        lines.append(true)
+        return lines.count - 1
+    }
+
+    mutating func free(_ line: Int) {
+        guard lines.indices.contains(line) else { return }
+        lines[line] = false
+        while lines.last == false { lines.removeLast() }
+    }
+
+    /// Takes one that the image before has given out.
+    mutating func inherit(_ line: Int) {
+        while lines.count <= line { lines.append(false) }
+        lines[line] = true
+    }
+}

@@ -1,0 +1,24 @@
+// How often other processes may have a target restarted.
+
+import PreforkSystem
+
+/// Eight restarts at once, and then one each second: the generic cell rate algorithm. Each restart is a fork, log lines
+/// and hooks in the supervisor, and the process that asks may do nothing else.
+struct RestartPace: Equatable {
+    static let burst: Int64 = 8
+    static let period = Duration.seconds(1)
+
+    /// When all restarts that were admitted would be over at one each second.
+    private var paid = MonotonicInstant(nanoseconds: .min)
+    /// No fork before.
+    private(set) var earliest = MonotonicInstant(nanoseconds: .min)
+
+    /// - Returns: false while an earlier one waits: they become one.
+    mutating func admit(_ now: MonotonicInstant) -> Bool {
+        guard earliest <= now else { return false }
+        let due = max(paid, now)
+        earliest = due + .nanoseconds(-(Self.burst - 1) * Self.period.saturatedNanoseconds)
+        paid = due + Self.period
+        return true
+    }
+}

@@ -1,0 +1,43 @@
+// What workers tell their supervisor: they write it on their lines and ring.
+
+import PreforkSystem
+
+extension Supervisor {
+    func hear(_ spawn: UInt64) -> WorkerSeat? {
+        bells.rang(spawn, by: epoll, at: .now)
+        return look(at: spawn)
+    }
+
+    /// Looks at what a worker has left on its line: that it is ready, orders for managed processes.
+    private func look(at spawn: UInt64) -> WorkerSeat? {
+        guard let entry = workers[spawn] else { return nil }
+        takeControls(of: spawn, line: entry.line)
+        guard isNewlyReady(spawn, slot: entry.slot, line: entry.line) else { return nil }
+        return handle(.ready(slot: entry.slot, spawn: spawn))
+    }
+
+    func isNewlyReady(_ spawn: UInt64, slot: Int, line: Int) -> Bool {
+        scoreboard.readySpawn(line: line) == spawn && pool.slots.indices.contains(slot)
+            && pool.slots[slot].bootingWorkers.contains { $0.spawn == spawn }
+    }
+
+    func takeControls(of spawn: UInt64, line: Int) {
+        var strays = 0
+        for word in bells.takeControls(of: spawn, from: scoreboard.controls(line: line))
+        where !ControlDesk.deliver(word) {
+            strays += 1
+        }
+        guard strays > 0, let leftOut = thinning.admit("stray control", at: .now) else { return }
+        let text = "\(strays) words on the control line of a worker are no codes, or for no manager: ignored"
+        log(LogLine(.warning, text).adding(leftOut: leftOut))
+    }
+
+    /// Looks at those whose doorbells rest, or who have none.
+    func lookWithoutRing() -> WorkerSeat? {
+        guard let next = bells.nextLook, next <= .now else { return nil }
+        for spawn in bells.due(at: .now, by: epoll) {
+            if let seat = look(at: spawn) { return seat }
+        }
+        return nil
+    }
+}
