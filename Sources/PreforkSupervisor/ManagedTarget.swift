@@ -223,8 +223,14 @@ struct ManagedTarget: Equatable {
 
     /// Another process asks for a restart.
     ///
-    /// - Returns: false when one that it has asked for before has not come about yet.
-    mutating func admitRestart(_ now: MonotonicInstant) -> Bool { pace.admit(now) }
+    /// - Returns: false when one that was asked for before has not come about yet.
+    mutating func admitRestart(_ now: MonotonicInstant) -> Bool {
+        switch state {
+        // It is on its way: one more order changes nothing, and costs nothing.
+        case .waiting, .stopping(_, _, .restart, _), .killed(_, _, .some(.restart), _): false
+        default: pace.admit(now)
+        }
+    }
 
     /// A code that has no meaning.
     mutating func ignore(code: UInt8, _ actions: inout [TargetAction]) {

@@ -26,4 +26,6 @@ runScenario(of: [
     "lock-owner-stopped": lockOwnerStoppedScenario,
     "contend": contendScenario,
     "out-of-memory": outOfMemoryScenario,
+    "orders": ordersScenario,
+    "storming-bells": stormingBellsScenario,
 ])
