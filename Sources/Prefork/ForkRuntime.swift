@@ -1,7 +1,6 @@
 // The main form: a pool of workers, each running an async body on its own event loop.
 
 import PreforkEventLoop
-import PreforkStore
 public import PreforkSupervisor
 import PreforkSystem
 
@@ -106,11 +105,6 @@ public struct ForkRuntime: Sendable {
         }
         var configuration = try SupervisorConfiguration(runtime.settings)
         configuration.hooks = hooks
-        configuration.hooks.onExit = { [onExit = hooks.onExit] exit in
-            // What it held in shared memory is put in order at once, not when somebody next runs into it.
-            if case .signaled = exit.status { StoreRegistry.repairAll() }
-            onExit?(exit)
-        }
         configuration.log = log
         let supervisor = try Supervisor(configuration, beside: manager.beside(log: log))
         supervisor.warnOfUnknownVariables()

@@ -2,7 +2,6 @@
 
 import PreforkChannels
 import PreforkEventLoop
-import PreforkStore
 public import PreforkSupervisor
 import PreforkSystem
 
@@ -111,10 +110,6 @@ public final class ProcessManager {
         if let targets { return targets }
         let new = try TargetRunner(hooks: storedHooks)
         new.log = log
-        new.onExit = { exit in
-            // What it held in shared memory is put in order at once, not when somebody next runs into it.
-            if case .signaled = exit.status { StoreRegistry.repairAll() }
-        }
         targets = new
         return new
     }

@@ -2,6 +2,7 @@
 
 import PreforkChannels
 import PreforkEventLoop
+import PreforkStore
 public import PreforkSupervisor
 import PreforkSystem
 
@@ -22,6 +23,7 @@ extension ProcessManager {
         _ body: @escaping (borrowing ChildContext<Message>) throws -> Int32
     ) throws(ProcessError) {
         try add(name, carrying, options) { seat, channels in
+            StoreRegistry.repairAll()
             channels.enterAndAttach()
             SignalMask.restore(seat.signalMask)
             if options.readiness == .automatic { seat.markReady() }
@@ -46,6 +48,7 @@ extension ProcessManager {
                 drainTimeout: seat.grace, executor: .wholeProcess,
                 orderedStop: { seat.isStopRequested ? .service : nil })
             main.run { loop in
+                StoreRegistry.repairAll()
                 channels.enterAndAttach()
                 let child = ManagedChild(ChildContext(seat: seat, channels: channels), loop: loop)
                 if options.readiness == .automatic { loop.onFirstWait = { child.ready() } }

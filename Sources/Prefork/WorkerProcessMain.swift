@@ -1,6 +1,7 @@
 // The worker's process: its loop, its body, its end.
 
 import PreforkEventLoop
+import PreforkStore
 import PreforkSupervisor
 
 /// Runs a body as the whole life of a worker's process.
@@ -15,6 +16,8 @@ struct WorkerProcessMain {
             orderedStop: { [seat] in seat.serviceStops ? .service : seat.isAskedToLeave ? .worker : nil })
         main.onStop = { [seat] in seat.markDraining() }
         main.run { loop in
+            // A predecessor may have died in the middle of a change.
+            StoreRegistry.repairAll()
             loop.balance = ConnectionBalance(
                 publish: { [seat] in seat.publish(connections: $0) },
                 isAboveAverage: { [seat] in seat.hasMoreConnectionsThanAverage })

@@ -36,7 +36,8 @@ public struct ChannelError: Error, Equatable, Sendable {
         case callFailed(String)
         /// A blocking call on an event loop's thread, which it would stop.
         case onEventLoop
-        /// The lock of the channel's header was not to be had within a second: its holder is stopped. Try again.
+        /// The lock of the channel's header was not to be had within a second (100 ms in a process that is no worker):
+        /// its owner is stopped. Try again.
         case busy
         /// An option that makes no sense.
         case badArgument(String)

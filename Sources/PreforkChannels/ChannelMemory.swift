@@ -20,7 +20,7 @@ final class ChannelMemory: Sendable {
     let name: String
     let options: ChannelOptions
     private let mapping: SharedMapping
-    let lock: RobustLock
+    let lock: SharedLock
     private let creatorBell: EventCounter
     private let peerBell: EventCounter
     private let messagePackets: PacketPair
@@ -46,7 +46,7 @@ final class ChannelMemory: Sendable {
         capacities = (capacity, max(4096, capacity / 4))
         do throws(SystemError) {
             mapping = try SharedMapping(byteCount: 4096 + 2 * capacities.messages + 2 * capacities.replies)
-            lock = try RobustLock.make(at: mapping.base + 64)
+            lock = SharedLock(at: mapping.base + 64)
             creatorBell = try EventCounter()
             peerBell = try EventCounter()
             messagePackets = try PacketPair()

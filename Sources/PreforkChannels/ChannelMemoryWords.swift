@@ -40,14 +40,18 @@ extension ChannelMemory {
     }
 
     /// A picture of an end, whoever changes it meanwhile: the generation is stored last.
+    ///
+    /// Attaching takes a dozen stores. A generation that changes all the time is damage, and any picture of it will do.
     func record(of side: EndSide) -> EndRecord {
+        var attempts = 0
         while true {
+            attempts += 1
             let generation = generation(of: side)
             let pid = Int32(truncatingIfNeeded: word(0, of: side).pointee.load(ordering: .acquiring))
             let startTime = word(1, of: side).pointee.load(ordering: .acquiring)
             let closed = closedGeneration(of: side)
             let bits = word(4, of: side).pointee.load(ordering: .acquiring)
-            guard generation == self.generation(of: side) else { continue }
+            guard attempts > 1_000 || generation == self.generation(of: side) else { continue }
             let owner = pid > 0 ? ProcessIdentity(pid: pid, startTime: startTime) : nil
             return EndRecord(owner: owner, generation: generation, closedGeneration: closed, closedBits: bits)
         }
@@ -59,11 +63,13 @@ extension ChannelMemory {
     func attach(
         _ process: ProcessIdentity, to side: EndSide, prepare: (UInt64) -> Void
     ) throws(ChannelError) -> UInt64 {
-        do throws(SystemError) {
-            // A second: a holder has a dozen stores to do, so that only one that is stopped takes longer.
-            if try lock.lock(timeout: 1_000_000_000) == .ownerDied { lock.declareRecovered() }
+        // A second: an owner has a dozen stores to do, so that only one that is stopped takes longer.
+        var patience = LockPatience(limit: 1_000_000_000)
+        do throws(SharedLock.Failure) {
+            // After the death of an owner there is nothing to repair: see the stores below.
+            if !lock.tryLock() { _ = try lock.lock(&patience) }
         } catch {
-            throw ChannelError(error.errno == .timedOut ? .busy : .system(error), channel: name)
+            throw ChannelError(error == .busy ? .busy : .corrupt("the lock of its header"), channel: name)
         }
         defer { lock.unlock() }
         switch record(of: side).attachment(of: process, isAlive: { $0.isAlive }) {

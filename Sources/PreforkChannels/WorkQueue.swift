@@ -17,7 +17,8 @@ import PreforkSystem
 /// Made before the fork, it is one queue in the supervisor and in every worker, restarted ones included. Messages come
 /// out in the order they went in; one that is delivered again comes first. A process that is killed, at whatever
 /// instruction, loses no message that was sent and blocks nobody; one that is stopped (SIGSTOP) keeps the messages it
-/// has, and if it holds the queue's lock at that moment, the others get `.busy` after a second.
+/// has, and if it holds the queue's lock at that moment, the others get `.busy` after a second, outside of workers
+/// after 100 ms.
 ///
 /// At most 256 processes receive at a time. Tasks of different loops and plain threads may use it together.
 public final class WorkQueue<Message: Codable & Sendable>: Sendable {
@@ -98,7 +99,11 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     public func takeDeadLetters() throws -> [DeadLetter<Message>] {
         var letters: [DeadLetter<Message>] = []
         do {
-            while let arrival = try mapped({ () throws(QueueTable.Failure) in try table.takeDeadLetter() }) {
+            var patience = QueueTable.patience
+            // No more often than there can be dead letters, whatever the memory says.
+            for _ in 0..<table.cellLimit {
+                let arrival = try mapped { () throws(QueueTable.Failure) in try table.takeDeadLetter(&patience) }
+                guard let arrival else { break }
                 let stored = arrival.kind.map { StoredValue(kind: $0, bytes: arrival.bytes) }
                 letters.append(
                     DeadLetter(message: try? decode(arrival), attempts: arrival.attempt, stored: stored))

@@ -13,8 +13,8 @@ public struct WorkQueueError: Error, Equatable, Sendable {
         case timedOut(after: Duration)
         /// The message is larger than the queue takes.
         case messageTooLarge(bytes: Int, limit: Int)
-        /// The queue's lock was not to be had in a second: its holder is stopped, or the machine is overloaded. Nothing
-        /// has happened; try again.
+        /// The queue's lock was not to be had in a second (100 ms in a process that is no worker): its owner is
+        /// stopped, or the machine is overloaded. Nothing has happened. Try again.
         case busy
         /// The shared memory holds what no process of this package has written.
         case corrupt(String)

@@ -26,31 +26,26 @@ extension StoreTable {
             throw StoreError(.messageTooLarge(bytes: value.count, limit: messageLimit))
         }
         let hash = self.hash(channel)
-        try lockLog()
+        try lockLog(patience)
         append(channel, hash, kind, value)
-        RobustLock(at: logWords.base).unlock()
+        unlockLog()
         wakeWatchers(hash)
     }
 
-    func lockLog() throws(StoreError) {
+    var logLock: SharedLock { SharedLock(at: logWords.base) }
+
+    func lockLog(_ patience: consuming LockPatience) throws(StoreError) {
         guard ringBytes > 0 else { throw StoreError(.badArgument("this store was made without a publish log")) }
-        let lock = RobustLock(at: logWords.base)
-        do throws(SystemError) {
-            if try lock.lock(timeout: lockTimeout) == .ownerDied {
-                recoverLog()
-                lock.declareRecovered()
-                memory.count(Header.recoveries)
-                // The dead publisher's last message may be there, and nobody told.
-                wakeAllSleepers()
-            }
-        } catch {
-            if error.errno == .timedOut || error.errno == .busy { throw StoreError(.busy) }
-            throw StoreError(error)
-        }
+        if logLock.tryLock() { return }
+        guard try acquire(logLock, &patience) == .mustRepair else { return }
+        recoverLog()
+        memory.count(Header.recoveries)
+        // The dead publisher's last message may be there, and no subscriber told.
+        wakeAllSleepers()
     }
 
     func unlockLog() {
-        RobustLock(at: logWords.base).unlock()
+        if !logLock.unlock() { memory.count(Header.damages) }
     }
 
     private func append(

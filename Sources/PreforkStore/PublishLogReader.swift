@@ -31,7 +31,7 @@ package struct PublishLogReader: Sendable {
         self.table = table
         self.channel = channel
         hash = channel.withUnsafeBytes { table.hash($0) }
-        try table.lockLog()
+        try table.lockLog(table.patience)
         defer { table.unlockLog() }
         let log = table.logWords
         position = log[PublishLogLayout.commit]
@@ -70,7 +70,8 @@ package struct PublishLogReader: Sendable {
             return .message(held.kind, held.bytes)
         }
         let log = table.logWords
-        while true {
+        // A log has no more messages than this. Positions that change all the time are damage.
+        for _ in 0..<table.ringBytes / 8 + 8 {
             let before = log.acquire(PublishLogLayout.commit)
             if position == before { return lossAtEnd() }
             let tail = log.acquire(PublishLogLayout.tail)
@@ -98,6 +99,7 @@ package struct PublishLogReader: Sendable {
             held = (found.kind, found.bytes)
             return .lagged(lost)
         }
+        return nil
     }
 
     private struct Found {

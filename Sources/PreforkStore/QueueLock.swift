@@ -1,42 +1,40 @@
 // The lock of a queue: taking it, and waking those who sleep before it is given back.
 
-import PreforkSystem
+package import PreforkSystem
 
 extension QueueTable {
-    /// Takes the lock. Every path from here must come to `release`.
-    func acquire() throws(Failure) {
-        var acquisition = spin()
-        if acquisition == nil {
-            do throws(SystemError) {
-                acquisition = try lock.lock(timeout: Self.patience)
+    /// What a call may wait for the lock, all its turns together.
+    package static var patience: LockPatience { LockPatience(limit: longestWait) }
+
+    /// Takes the lock, and repairs what a dead owner or damage has left. Every path from here must come to `release`.
+    @inline(__always)
+    func acquire(_ patience: inout LockPatience) throws(Failure) {
+        let isClean = lock.tryLock()
+        if isClean, self[.isUnsettled] == 0 { return }
+        try acquireSlowly(isHeld: isClean, &patience)
+    }
+
+    @inline(never)
+    private func acquireSlowly(isHeld: Bool, _ patience: inout LockPatience) throws(Failure) {
+        var acquisition = SharedLock.Acquisition.clean
+        if !isHeld {
+            do throws(SharedLock.Failure) {
+                acquisition = try lock.lock(&patience)
             } catch {
-                throw error.errno == .timedOut || error.errno == .wouldBlock || error.errno.name == "EBUSY"
-                    ? .busy : .corrupt("the lock")
+                throw error == .busy ? .busy : .corrupt("the lock")
             }
         }
-        guard acquisition == .ownerDied || self[.isUnsettled] != 0 else { return }
+        guard acquisition == .mustRepair || self[.isUnsettled] != 0 else { return }
         do throws(Failure) {
-            try recover(afterDeath: acquisition == .ownerDied)
+            try recover(afterDeath: acquisition == .mustRepair)
         } catch {
             release()
             throw error
         }
     }
 
-    /// A few tries before the kernel is asked: the lock is held for tenths of a microsecond, a futex costs several.
-    private func spin() -> RobustLock.Acquisition? {
-        for _ in 0..<64 {
-            if let acquisition = try? lock.lock(timeout: 0) { return acquisition }
-        }
-        return nil
-    }
-
     func release() {
         lock.unlock()
-    }
-
-    func declareRecovered() {
-        lock.declareRecovered()
     }
 
     /// Wakes the sleeping receivers. Under the lock, and before the commit that they are woken for.

@@ -44,24 +44,26 @@ extension QueueTable {
 
     /// The seat of this process, which it takes at its first delivery.
     @inline(__always)
-    func sit() throws(Failure) -> Seat {
+    func sit(_ patience: inout LockPatience) throws(Failure) -> Seat {
         if let seat = Seat(word: seat.load(ordering: .relaxed)) { return seat }
-        return try takeSeat()
+        return try takeSeat(&patience)
     }
 
-    private func takeSeat() throws(Failure) -> Seat {
+    private func takeSeat(_ patience: inout LockPatience) throws(Failure) -> Seat {
         let process = ProcessIdentity.current
         // Without redelivery nobody watches the others: senders may sleep for want of room that a dead receiver, often
         // the predecessor of this one, had in its hands.
-        if attempts == 0, self[.inFlight] > 0 { try reclaim(onlyBusy: true) }
-        if let seat = try takeSeat(process) { return seat }
-        try reclaim()
-        if let seat = try takeSeat(process) { return seat }
+        if attempts == 0, self[.inFlight] > 0 { _ = try reclaim(onlyBusy: true, &patience) }
+        if let seat = try takeSeat(process, &patience) { return seat }
+        _ = try reclaim(onlyBusy: false, &patience)
+        if let seat = try takeSeat(process, &patience) { return seat }
         throw .tooManyOwners
     }
 
-    private func takeSeat(_ process: ProcessIdentity) throws(Failure) -> Seat? {
-        try acquire()
+    private func takeSeat(
+        _ process: ProcessIdentity, _ patience: inout LockPatience
+    ) throws(Failure) -> Seat? {
+        try acquire(&patience)
         defer { release() }
         let slots = 0..<QueueOwnerWord.slots
         // Another thread of this process may have been faster.
@@ -106,16 +108,26 @@ extension QueueTable {
     /// - Returns: how many messages.
     @discardableResult
     package func reclaim(onlyBusy: Bool = false) throws(Failure) -> Int {
+        var patience = Self.patience
+        return try reclaim(onlyBusy: onlyBusy, &patience)
+    }
+
+    private func reclaim(onlyBusy: Bool, _ patience: inout LockPatience) throws(Failure) -> Int {
         var count = 0
         for owner in otherOwners() where owner.isBusy || !onlyBusy {
-            if !owner.process.isAlive { count += try reclaim(owner) }
+            if !owner.process.isAlive { count += try reclaim(owner, &patience) }
         }
         return count
     }
 
     /// Takes back what `owner`, who is dead, has not settled. No effect when somebody else has done it.
     package func reclaim(_ owner: QueueOwner) throws(Failure) -> Int {
-        try acquire()
+        var patience = Self.patience
+        return try reclaim(owner, &patience)
+    }
+
+    private func reclaim(_ owner: QueueOwner, _ patience: inout LockPatience) throws(Failure) -> Int {
+        try acquire(&patience)
         defer { release() }
         guard identity(of: owner.slot) == owner.process else { return 0 }
         // What it had is ready, dead or free room in a moment.

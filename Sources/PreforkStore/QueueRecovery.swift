@@ -9,7 +9,6 @@ extension QueueTable {
         // First, as everywhere: the sleepers come to the lock and find what there is.
         wakeReceivers()
         wakeSenders()
-        defer { if afterDeath { declareRecovered() } }
         if afterDeath { self[.recoveries] &+= 1 }
         try rebuild()
         self[.isUnsettled] = 0

@@ -1,6 +1,6 @@
 // What becomes of a message after its delivery.
 
-import PreforkSystem
+package import PreforkSystem
 import Synchronization
 
 package enum QueueSettlement: Sendable {
@@ -20,8 +20,16 @@ extension QueueTable {
     /// - Returns: false when it was settled before, or its owner was taken for dead: nothing has happened.
     @discardableResult
     package func settle(_ ticket: QueueTicket, _ settlement: QueueSettlement) throws(Failure) -> Bool {
+        var patience = Self.patience
+        return try settle(ticket, settlement, &patience)
+    }
+
+    @discardableResult
+    func settle(
+        _ ticket: QueueTicket, _ settlement: QueueSettlement, _ patience: inout LockPatience
+    ) throws(Failure) -> Bool {
         guard ticket.cell < cellCount else { return false }
-        try acquire()
+        try acquire(&patience)
         defer { release() }
         // No two deliveries have the same word: the sequence is the message's, the attempts count deliveries.
         guard self[state: ticket.cell] == ticket.state, ticket.state.tag == .taken else { return false }
@@ -76,7 +84,10 @@ extension QueueTable {
 
     /// Dead letters that nobody collects may fill a quarter of the queue, not all of it.
     func dropDeadLetters() throws(Failure) {
-        while self[.deadCells] > UInt64(cellCount / 4), self[.deadCount] > 1, let cell = try unlinkDeadLetter() {
+        // No more often than there can be dead letters, whatever the counts say.
+        for _ in 0..<cellCount {
+            guard self[.deadCells] > UInt64(cellCount / 4), self[.deadCount] > 1, let cell = try unlinkDeadLetter()
+            else { return }
             try remove(cell)
             self[.dropped] &+= 1
         }
@@ -97,17 +108,21 @@ extension QueueTable {
     ///
     /// As a delivery of this process until it is copied, so that it is not lost with it: its attempts are used up, and
     /// the death of its new owner makes it a dead letter again.
-    package func takeDeadLetter() throws(Failure) -> QueueArrival? {
-        let seat = try sit()
-        guard let (ticket, deliveries) = try takeDeadLetter(as: seat) else { return nil }
+    ///
+    /// - Parameter patience: of the whole call that takes dead letters.
+    package func takeDeadLetter(_ patience: inout LockPatience) throws(Failure) -> QueueArrival? {
+        let seat = try sit(&patience)
+        guard let (ticket, deliveries) = try takeDeadLetter(as: seat, &patience) else { return nil }
         let length = min(Int(self[ticket.cell, .length]), messageLimit)
-        let arrival = try read(ticket, self[ticket.cell, .kind], length: length)
-        try settle(ticket, .forget)
+        let arrival = try read(ticket, self[ticket.cell, .kind], length: length, &patience)
+        try settle(ticket, .forget, &patience)
         return QueueArrival(ticket: nil, kind: arrival.kind, bytes: arrival.bytes, attempt: deliveries)
     }
 
-    private func takeDeadLetter(as seat: Seat) throws(Failure) -> (QueueTicket, deliveries: Int)? {
-        try acquire()
+    private func takeDeadLetter(
+        as seat: Seat, _ patience: inout LockPatience
+    ) throws(Failure) -> (QueueTicket, deliveries: Int)? {
+        try acquire(&patience)
         defer { release() }
         guard self[seat.slot, .pid] == seat.pid else {
             self.seat.store(0, ordering: .relaxed)

@@ -6,14 +6,14 @@ import Synchronization
 /// A bounded queue that every process forked later shares. A message goes to one of those who ask, and stays that one's
 /// until it is settled or its owner is dead.
 ///
-/// Every operation is a critical section of one robust lock in which nothing is allocated and nobody else's code runs.
+/// Every operation is a critical section of one lock in which nothing is allocated and nobody else's code runs.
 /// A process that is killed at any instruction of it leaves a state that the next one puts in order (`recover`).
 package final class QueueTable: @unchecked Sendable {
     // Sendable: the memory is changed under `lock` only; all words are atomics; the rest is constant.
 
     /// Why an operation could not even be tried.
     package enum Failure: Error, Equatable {
-        /// The lock's holder is stopped, or the machine is overloaded.
+        /// The lock's owner is stopped, or the machine is overloaded.
         case busy
         /// The shared memory holds what no process of ours has written.
         case corrupt(String)
@@ -21,10 +21,11 @@ package final class QueueTable: @unchecked Sendable {
         case tooManyOwners
     }
 
-    /// Nanoseconds to wait for the lock.
-    static let patience: Int64 = 1_000_000_000
+    /// Nanoseconds that a call waits for the lock; outside of workers less, see `LockPatience`.
+    static let longestWait: Int64 = 1_000_000_000
 
     let cellCount: UInt32
+    package var cellLimit: Int { Int(cellCount) }
     /// How often a message may be delivered; 0: once, and it is gone with its delivery.
     package let attempts: Int
     package let messageLimit: Int
@@ -36,7 +37,7 @@ package final class QueueTable: @unchecked Sendable {
     package let sendersBell: EventCounter
 
     private let mapping: SharedMapping
-    let lock: RobustLock
+    let lock: SharedLock
     private let header: UnsafeMutablePointer<Atomic<UInt64>>
     private let owners: UnsafeMutablePointer<Atomic<UInt64>>
     private let cells: UnsafeMutableRawPointer
@@ -64,7 +65,7 @@ package final class QueueTable: @unchecked Sendable {
         payload = base + payloadOffset
         receiversBell = try EventCounter()
         sendersBell = try EventCounter()
-        lock = try RobustLock.make(at: base + QueueHeader.lockOffset)
+        lock = SharedLock(at: base + QueueHeader.lockOffset)
         // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
         try? rebuild()
     }
@@ -121,9 +122,9 @@ package final class QueueTable: @unchecked Sendable {
         payload + Int(cell) &* QueueCell.payloadBytes
     }
 
-    /// For tests that damage it: everything but the lock, whose words are the C library's to trust.
-    package var memoryBehindLock: UnsafeMutableRawBufferPointer {
-        let start = QueueHeader.lockOffset + RobustLock.byteCount
+    /// For tests that damage it: the lock comes first.
+    package var memoryFromLock: UnsafeMutableRawBufferPointer {
+        let start = QueueHeader.lockOffset
         return UnsafeMutableRawBufferPointer(start: mapping.base + start, count: mapping.byteCount - start)
     }
 

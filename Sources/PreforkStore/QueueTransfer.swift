@@ -46,7 +46,8 @@ extension QueueTable {
         _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, sleeping: Bool
     ) throws(Failure) -> QueueSending {
         let needed = Self.cells(for: bytes.count)
-        try acquire()
+        var patience = Self.patience
+        try acquire(&patience)
         defer { release() }
         if self[.isClosed] != 0 { return .closed }
         guard self[.freeCount] >= needed else {
@@ -95,13 +96,16 @@ extension QueueTable {
     /// - Parameter sleeping: the caller will sleep on `receiversBell` if there is none; it has it in its epoll already.
     package func take(sleeping: Bool) throws(Failure) -> QueueReceiving {
         // A slot that somebody has given away is one that was taken for dead: the second try has a new one.
+        var patience = Self.patience
         for _ in 0..<3 {
-            let seat = try sit()
+            let seat = try sit(&patience)
             var taken: Result<Taken, Failure>?
             // Allocated before the lock is taken.
             let bytes = [UInt8](unsafeUninitializedCapacity: QueueCell.payloadBytes) { buffer, count in
                 taken = Result { () throws(Failure) in
-                    try take(as: seat, sleeping: sleeping, into: UnsafeMutableRawBufferPointer(buffer), count: &count)
+                    try take(
+                        as: seat, sleeping: sleeping, into: UnsafeMutableRawBufferPointer(buffer), count: &count,
+                        &patience)
                 }
             }
             switch try taken!.get() {  // the closure has run
@@ -111,7 +115,7 @@ extension QueueTable {
             case .whole(let kind, let ticket):
                 return .message(arrival(ticket, kind, bytes, isHeld: attempts > 0))
             case .large(let kind, let ticket, let length):
-                return .message(try read(ticket, kind, length: length))
+                return .message(try read(ticket, kind, length: length, &patience))
             }
         }
         throw .busy
@@ -125,9 +129,10 @@ extension QueueTable {
     }
 
     private func take(
-        as seat: Seat, sleeping: Bool, into buffer: UnsafeMutableRawBufferPointer, count: inout Int
+        as seat: Seat, sleeping: Bool, into buffer: UnsafeMutableRawBufferPointer, count: inout Int,
+        _ patience: inout LockPatience
     ) throws(Failure) -> Taken {
-        try acquire()
+        try acquire(&patience)
         defer { release() }
         guard self[seat.slot, .pid] == seat.pid else { return .unseated }
         let cell = self[link: .readyHead]
@@ -169,7 +174,9 @@ extension QueueTable {
     }
 
     /// Copies a message of several cells, without the lock: nobody touches what a living process has taken.
-    func read(_ ticket: QueueTicket, _ kind: UInt32, length: Int) throws(Failure) -> QueueArrival {
+    func read(
+        _ ticket: QueueTicket, _ kind: UInt32, length: Int, _ patience: inout LockPatience
+    ) throws(Failure) -> QueueArrival {
         var isDamaged = false
         let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             let buffer = UnsafeMutableRawBufferPointer(buffer)
@@ -187,7 +194,7 @@ extension QueueTable {
             }
         }
         if isDamaged { throw .corrupt("a message's cells") }
-        if attempts == 0 { try settle(ticket, .forget) }
+        if attempts == 0 { try settle(ticket, .forget, &patience) }
         return arrival(ticket, kind, bytes, isHeld: attempts > 0)
     }
 
@@ -199,7 +206,8 @@ extension QueueTable {
 
     /// No message comes in any more; those that are in go out.
     package func close() throws(Failure) {
-        try acquire()
+        var patience = Self.patience
+        try acquire(&patience)
         defer { release() }
         // In this order, see `wakeReceivers`; whatever the flags say.
         receiversBell.signal()

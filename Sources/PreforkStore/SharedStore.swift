@@ -18,6 +18,11 @@ import PreforkSystem
 /// - Writing takes the lock of one of up to 64 stripes. A process that is killed at any instruction leaves the old
 ///   value or the new one and a lock that the next writer puts in order (`stats.recoveries`); a process that is
 ///   *stopped* while it has a lock makes writers of that stripe wait until `lockTimeout`, then throw `.busy`.
+/// - No call waits longer than `lockTimeout` for locks, all of them together. In a process that is no worker, for
+///   example in the supervisor, no call waits longer than 100 ms.
+/// - A process that writes over the store's memory makes calls throw `.corrupt`, or lose entries, which
+///   `stats.damages` counts. It crashes no other process, and holds none longer than `lockTimeout`.
+/// - All processes that use a store must be in one PID namespace (pid_namespaces(7)).
 /// - Values are copies: what `get` has returned changes no more.
 /// - Every operation may be called from any thread. None suspends; an operation is over in less than a microsecond
 ///   unless it waits for a lock. In the supervisor they may be called from hooks.
@@ -38,7 +43,8 @@ public final class SharedStore: Sendable {
     ///   - capacity: what it has room for; never grows.
     ///   - whenFull: what happens to a new entry that finds no room.
     ///   - codec: for values whose type does not travel by itself. All processes must use the same.
-    ///   - lockTimeout: how long a writer waits for a lock that a stopped process holds.
+    ///   - lockTimeout: how long one call waits at most for locks, all of them together, for example for one that a
+    ///     stopped process holds. In a process that is no worker, for example the supervisor, at most 100 ms.
     /// - Throws: `.badArgument` for a capacity that makes no sense; `.system` when there is no memory or descriptor.
     public init(
         capacity: StoreCapacity = StoreCapacity(), whenFull: WhenFull = .refuse, codec: any ValueCodec = CBORCodec(),
@@ -46,10 +52,13 @@ public final class SharedStore: Sendable {
     ) throws(StoreError) {
         let key = "\(capacity) \(whenFull)"
         if let left = Handover.take("store", key: key, descriptors: 2) {
-            // What the last image of this program, which has re-executed itself, had in it.
+            // What the last image of this program, which has re-executed itself, had in it. Its memory is not asked what
+            // it is: workers write there.
+            let file = MemoryFile(owning: Descriptor(owning: left.descriptors[0]))
+            let bell = EventCounter(owning: Descriptor(owning: left.descriptors[1]))
             table = try StoreTable(
-                MemoryFile(owning: Descriptor(owning: left.descriptors[0])),
-                bell: EventCounter(owning: Descriptor(owning: left.descriptors[1])),
+                file, bell: bell,
+                form: StoreForm(text: left.text, capacity, evicts: whenFull == .evictLeastRecentlyUsed),
                 lockTimeout: lockTimeout.saturatedNanoseconds)
         } else {
             table = try StoreTable(
@@ -58,7 +67,7 @@ public final class SharedStore: Sendable {
         self.codec = codec
         StoreRegistry.add(table)
         let descriptors = [table.file.descriptor.number, table.bell.descriptor.number]
-        offer = Handover.offer(HandoverItem(kind: "store", key: key, descriptors: descriptors))
+        offer = Handover.offer(HandoverItem(kind: "store", key: key, descriptors: descriptors, text: StoreForm(table).text))
     }
 
     deinit {
@@ -74,7 +83,7 @@ public final class SharedStore: Sendable {
     ) throws(StoreError) {
         table = try StoreTable(
             MemoryFile(owning: Descriptor(owning: descriptors.memory)),
-            bell: EventCounter(owning: Descriptor(owning: descriptors.bell)),
+            bell: EventCounter(owning: Descriptor(owning: descriptors.bell)), form: nil,
             lockTimeout: lockTimeout.saturatedNanoseconds)
         self.codec = codec
         offer = 0

@@ -130,8 +130,9 @@ extension SharedStore {
     /// One pass over the stripes: each stripe's keys as they were at one moment, one stripe after the other. A key that
     /// is there all the time is among them, exactly once.
     public func keys(prefix: String = "") -> [String] {
-        (0..<table.layout.stripes).flatMap { stripe in
-            table.snapshot(stripe, prefix: Array(prefix.utf8), wantsValues: false)
+        var patience = table.patience
+        return (0..<table.layout.stripes).flatMap { stripe in
+            table.snapshot(stripe, prefix: Array(prefix.utf8), wantsValues: false, &patience)
                 .map { String(decoding: $0.key, as: UTF8.self) }
         }
     }
@@ -139,8 +140,9 @@ extension SharedStore {
     /// All entries whose key begins with `prefix`, in the same kind of pass as `keys`.
     public func getAll(prefix: String = "") -> [String: StoredValue] {
         var all: [String: StoredValue] = [:]
+        var patience = table.patience
         for stripe in 0..<table.layout.stripes {
-            for (key, value) in table.snapshot(stripe, prefix: Array(prefix.utf8), wantsValues: true) {
+            for (key, value) in table.snapshot(stripe, prefix: Array(prefix.utf8), wantsValues: true, &patience) {
                 all[String(decoding: key, as: UTF8.self)] = value
             }
         }

@@ -182,7 +182,10 @@ extension SharedStore {
     @discardableResult
     public func removeAll(prefix: String = "") throws(StoreError) -> Int {
         var removed = 0
-        for key in keys(prefix: prefix) where try delete(key) { removed += 1 }
+        var patience = table.patience
+        for key in keys(prefix: prefix) {
+            if try withKey(key, { (raw) throws(StoreError) in try table.delete(raw, &patience) }) { removed += 1 }
+        }
         return removed
     }
 

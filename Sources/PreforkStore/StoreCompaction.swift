@@ -19,7 +19,7 @@ extension StoreTable {
             if let slab = claimSlab(use, stripe: stripe) { return slab }
         }
         for other in 0..<layout.stripes where other != stripe {
-            guard (try? lock(other, timeout: 0)) != nil else { continue }
+            guard lockWithoutWaiting(other) else { continue }
             let isFreed = compact(other)
             unlock(other)
             if isFreed, let slab = claimSlab(use, stripe: stripe) { return slab }

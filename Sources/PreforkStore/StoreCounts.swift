@@ -51,20 +51,22 @@ extension StoreTable {
             throw full(needed: growth.units, used: totals().units)
         }
         add(growth, stripe: stripe)
-        while true {
+        // Each turn frees a unit or more. Counts that say after four times as many that nothing was freed are damaged.
+        for _ in 0..<4 * growth.units + 1024 {
             atomicMemoryFence(ordering: .sequentiallyConsistent)
             let totals = totals()
             let hasPlaces = totals.entries <= layout.capacity.entries
             if hasPlaces && totals.units <= layout.unitLimit { return }
-            if makeRoom(stripe: stripe, keeping: keep) {
-                rearranged = true
-                continue
-            }
-            add(StoreGrowth(entries: -growth.entries, units: -growth.units), stripe: stripe)
-            memory.count(Header.refusals)
-            if !hasPlaces { throw StoreError(.fullOfEntries(limit: layout.capacity.entries)) }
-            throw full(needed: growth.units, used: totals.units - growth.units)
+            if !makeRoom(stripe: stripe, keeping: keep) { break }
+            rearranged = true
         }
+        add(StoreGrowth(entries: -growth.entries, units: -growth.units), stripe: stripe)
+        memory.count(Header.refusals)
+        let totals = totals()
+        if totals.entries + growth.entries > layout.capacity.entries {
+            throw StoreError(.fullOfEntries(limit: layout.capacity.entries))
+        }
+        throw full(needed: growth.units, used: totals.units)
     }
 
     func full(needed units: Int, used: Int) -> StoreError {
@@ -82,7 +84,7 @@ extension StoreTable {
         for other in 0..<layout.stripes where other != stripe {
             // Never waits while it holds a lock: two that wait for each other would do so for ever. A stripe of this
             // very step is busy, too.
-            guard (try? lock(other, timeout: 0)) != nil else { continue }
+            guard lockWithoutWaiting(other) else { continue }
             defer { unlock(other) }
             if sweep(other, slots: slotsPerStripe) > 0 { return true }
             if layout.evicts, evictOne(other, keeping: keep) { return true }

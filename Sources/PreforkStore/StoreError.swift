@@ -23,6 +23,9 @@ public struct StoreError: Error, Equatable, Sendable {
         case overflow
         /// A lock was not to be had in time: its holder is stopped, or the machine is overloaded. Try again.
         case busy
+        /// The shared memory holds what no process of this package has written, for example over a lock. Nothing has
+        /// happened. What was damaged is repaired or given up by the next write, and counted in `stats.damages`.
+        case corrupt(String)
         /// A step with nothing in it, with more than `AtomicStep.maximumKeys` keys, or with two changes of one key.
         case badStep(String)
         /// An expiry that is not above zero, or a capacity that makes no sense.
@@ -77,6 +80,7 @@ extension StoreError: CustomStringConvertible {
             case .mismatch(let mismatch): "\(mismatch)"
             case .overflow: "the sum does not fit into an Int64"
             case .busy: "a lock was not to be had in time"
+            case .corrupt(let what): "damaged shared memory: \(what)"
             case .badStep(let reason): "not a step: \(reason)"
             case .badArgument(let reason): reason
             case .notAStore(let reason): "not a store: \(reason)"

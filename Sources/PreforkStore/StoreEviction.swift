@@ -79,8 +79,9 @@ extension StoreTable {
     /// - Returns: how many.
     package func sweep() throws(StoreError) -> Int {
         var removed = 0
+        var patience = patience
         for stripe in 0..<layout.stripes where memory[stripeOffset(stripe) + Stripe.expiring] > 0 {
-            try lock(stripe)
+            try lock(stripe, &patience)
             removed += sweep(stripe, slots: slotsPerStripe)
             unlock(stripe)
         }

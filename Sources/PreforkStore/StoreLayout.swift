@@ -129,5 +129,5 @@ enum Header {
     static let damages = 296
 
     static let magicValue: UInt64 = 0x5052_4546_4F52_4B53  // PREFORKS
-    static let versionValue: UInt64 = 1
+    static let versionValue: UInt64 = 2
 }

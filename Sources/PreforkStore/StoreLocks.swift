@@ -1,68 +1,78 @@
-// The lock of a stripe: who has it may change the stripe's part of the store.
+// The lock of a stripe: its holder may change the stripe's part of the store.
 
 import PreforkSystem
 
 extension StoreTable {
     @inline(__always)
-    private func robustLock(_ stripe: Int) -> RobustLock {
-        RobustLock(at: memory.base + stripeOffset(stripe))
+    func sharedLock(_ stripe: Int) -> SharedLock {
+        SharedLock(at: memory.base + stripeOffset(stripe))
     }
 
-    /// Takes a stripe's lock and puts in order what a dead owner has left.
+    /// What a call of this store may wait, all its locks together.
+    var patience: LockPatience { LockPatience(limit: lockTimeout) }
+
+    /// Takes a stripe's lock and repairs what a dead owner has left.
     ///
-    /// - Parameter timeout: nanoseconds, 0 only tries; nil: as the store was told.
-    /// - Throws: `.busy` when it is held so long, which only a stopped process does; nobody steals it from that one,
-    ///   who would go on where it was (Swoole's tables do, after two seconds).
+    /// - Throws: `.busy` when a living process has held it for the whole time, which only a stopped process does. Its
+    ///   lock is not stolen: it would go on where it was (Swoole's tables do that after two seconds). `.corrupt` when
+    ///   the lock's word was written over.
     @inline(__always)
-    func lock(_ stripe: Int, timeout: Int64? = nil) throws(StoreError) {
-        do throws(SystemError) {
-            switch try robustLock(stripe).lock(timeout: timeout ?? lockTimeout) {
-            case .clean: break
-            case .ownerDied: noteDeath(stripe)
-            }
-        } catch {
-            if error.errno == .timedOut || error.errno == .busy { throw StoreError(.busy) }
-            throw StoreError(error)
-        }
-        guard memory[stripeOffset(stripe) + Stripe.needsRecovery] != 0 else { return }
+    func lock(_ stripe: Int) throws(StoreError) {
+        if sharedLock(stripe).tryLock() { return }
+        var patience = patience
+        try lockSlowly(stripe, &patience)
+    }
+
+    /// As `lock`, for a call that takes several locks in one time limit.
+    @inline(__always)
+    func lock(_ stripe: Int, _ patience: inout LockPatience) throws(StoreError) {
+        if sharedLock(stripe).tryLock() { return }
+        try lockSlowly(stripe, &patience)
+    }
+
+    /// Takes a stripe's lock without waiting for any other process.
+    ///
+    /// - Returns: whether it was taken.
+    func lockWithoutWaiting(_ stripe: Int) -> Bool {
+        var patience = LockPatience.none
+        return (try? lock(stripe, &patience)) != nil
+    }
+
+    @inline(never)
+    private func lockSlowly(_ stripe: Int, _ patience: inout LockPatience) throws(StoreError) {
+        guard try acquire(sharedLock(stripe), &patience) == .mustRepair else { return }
         do throws(StoreError) {
-            try recover(stripe)
+            try recover(stripe, &patience)
         } catch {
-            unlock(stripe)
+            sharedLock(stripe).unlockForRepair()
             throw error
         }
     }
 
-    /// Takes a stripe's lock if it is free and in order.
-    @inline(__always)
-    func lockAtOnce(_ stripe: Int) -> Bool {
-        switch robustLock(stripe).tryLock() {
-        case nil: return false
-        case .clean?: break
-        case .ownerDied?: noteDeath(stripe)
+    func acquire(
+        _ lock: SharedLock, _ patience: inout LockPatience
+    ) throws(StoreError) -> SharedLock.Acquisition {
+        do throws(SharedLock.Failure) {
+            return try lock.lock(&patience)
+        } catch {
+            if error == .busy { throw StoreError(.busy) }
+            memory.count(Header.damages)
+            throw StoreError(.corrupt("a lock that no process has taken"))
         }
-        if memory[stripeOffset(stripe) &+ Stripe.needsRecovery] == 0 { return true }
-        unlock(stripe)
-        return false
-    }
-
-    /// First the mark, then the lock's own: whoever dies in between leaves a lock whose owner died.
-    @inline(never)
-    private func noteDeath(_ stripe: Int) {
-        memory[stripeOffset(stripe) + Stripe.needsRecovery] = 1
-        robustLock(stripe).declareRecovered()
     }
 
     @inline(__always)
     func unlock(_ stripe: Int) {
-        robustLock(stripe).unlock()
+        if !sharedLock(stripe).unlock() { memory.count(Header.damages) }
     }
 
-    /// Repairs every stripe whose owner has died, without waiting for those that are in use.
+    /// Repairs every stripe, and the log, whose lock's owner has died. Waits for no process.
     ///
-    /// Repair is otherwise left to the next writer. For a supervisor, after a worker was killed: watchers of keys that
-    /// the dead worker had just changed may not have been told, so all of them are woken.
+    /// Repair is otherwise left to the next writer. A new worker calls this after the death of a predecessor.
     package func repair() {
-        for stripe in 0..<layout.stripes where (try? lock(stripe, timeout: 0)) != nil { unlock(stripe) }
+        for stripe in 0..<layout.stripes where !sharedLock(stripe).isFree {
+            if lockWithoutWaiting(stripe) { unlock(stripe) }
+        }
+        if ringBytes > 0, !logLock.isFree, (try? lockLog(.none)) != nil { unlockLog() }
     }
 }

@@ -1,5 +1,6 @@
 // Reading without a lock: look, copy, look again.
 
+import PreforkSystem
 import Synchronization
 
 /// Where an entry was seen: a place and its reference, by which a second look knows whether it has changed.
@@ -19,15 +20,34 @@ extension StoreTable {
     func read<Result>(
         _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ body: (EntryView, Sighting) -> Result?
     ) -> Result? {
+        var pause = ReadPause()
+        return read(key, hash, &pause, body)
+    }
+
+    /// As `read`, for a call that reads several keys in one time limit.
+    @inline(__always)
+    func read<Result>(
+        _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ pause: inout ReadPause,
+        _ body: (EntryView, Sighting) -> Result?
+    ) -> Result? {
         let stripe = hash.stripe(of: layout.stripes)
-        var attempt = 0
         while true {
-            switch look(key, hash, stripe, body) {
+            let look = look(key, hash, stripe, body)
+            let wasLocked = pause.isLocked
+            if wasLocked { endPause(&pause, stripe) }
+            switch look {
             case .found(let result): return result
             case .missing: return nil
-            case .changed: pauseReading(&attempt, stripe)
+            case .changed: if wasLocked || !pauseReading(&pause, stripe) { return lost() }
             }
         }
+    }
+
+    /// An entry changes although its lock is held, or all the time: a process writes where it must not.
+    @inline(never)
+    private func lost<Result>() -> Result? {
+        memory.count(Header.damages)
+        return nil
     }
 
     private enum Look<Result> {
@@ -127,9 +147,33 @@ extension StoreTable {
     }
 
     /// A value that is replaced faster than it can be copied: after a while the reader waits its turn among the
-    /// writers, a moment at a time. A writer that is stopped does not get in its way: then nothing changes.
-    private func pauseReading(_ attempt: inout Int, _ stripe: Int) {
-        attempt += 1
-        if attempt % 64 == 0, (try? lock(stripe, timeout: 1_000_000)) != nil { unlock(stripe) }
+    /// writers, a moment at a time, and looks once more while it has the lock. A writer that is stopped does not get in
+    /// its way: then nothing changes.
+    ///
+    /// - Returns: false when the call's time is over.
+    @inline(never)
+    private func pauseReading(_ pause: inout ReadPause, _ stripe: Int) -> Bool {
+        pause.attempts &+= 1
+        if pause.attempts % 64 != 0 { return true }
+        var moment = LockPatience(limit: 1_000_000)
+        pause.isLocked = (try? lock(stripe, &moment)) != nil
+        var patience = pause.patience ?? patience
+        let isOver = patience.isOver()
+        pause.patience = patience
+        return pause.isLocked || !isOver
     }
+
+    @inline(never)
+    private func endPause(_ pause: inout ReadPause, _ stripe: Int) {
+        pause.isLocked = false
+        unlock(stripe)
+    }
+}
+
+/// How a reader is doing whose entry is replaced while it reads.
+struct ReadPause {
+    var attempts = 0
+    /// It has the lock for its next look.
+    var isLocked = false
+    var patience: LockPatience?
 }

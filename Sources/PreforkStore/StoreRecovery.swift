@@ -1,30 +1,32 @@
 // Putting a stripe in order whose lock's owner died.
 
+import PreforkSystem
+
 /// Only references, slab owners and a step's notes are facts; everything else is computed from them again. Recovery can
 /// be killed at any point and begun anew, and takes time that is bounded by the sizes of the stripe and the slab table.
 extension StoreTable {
-    /// The caller holds the stripe's lock and has found its mark `needsRecovery`, which the last line takes away.
+    /// The caller holds the stripe's lock, and has been told that its last owner died or that its word was damaged. A
+    /// caller that dies in here, or gives the lock back by `unlockForRepair`, leaves the repair to the next owner.
     ///
     /// - Throws: `.busy` when the stripe had decided a step that another one took part in, and that one's lock is not
     ///   to be had: the decision must stand until it has been heard.
-    func recover(_ stripe: Int) throws(StoreError) {
-        try recoverParticipants(of: stripe)
+    func recover(_ stripe: Int, _ patience: inout LockPatience) throws(StoreError) {
+        try recoverParticipants(of: stripe, &patience)
         recoverStep(stripe)
         rebuild(stripe)
         memory.count(Header.recoveries)
-        memory.release(stripeOffset(stripe) + Stripe.needsRecovery, 0)
         // Whoever watches a key of this stripe may not have been told of the dead owner's last change.
         wakeAllSleepers()
     }
 
     /// Lets every other stripe of a step that this one decides see the decision. They are above this one, so that locks
     /// are still taken in ascending order.
-    private func recoverParticipants(of stripe: Int) throws(StoreError) {
+    private func recoverParticipants(of stripe: Int, _ patience: inout LockPatience) throws(StoreError) {
         let word = stripeOffset(stripe) + Stripe.participants
         let participants = memory[word]
         if participants == 0 { return }
         for other in 0..<layout.stripes where other > stripe && participants & 1 << UInt64(other) != 0 {
-            try lock(other)
+            try lock(other, &patience)
             unlock(other)
         }
         recoverStep(stripe)

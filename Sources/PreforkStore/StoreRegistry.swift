@@ -1,8 +1,9 @@
 // The stores of this process.
 
+import PreforkSystem
 import Synchronization
 
-/// Knows every store of the process, for whoever has to put them in order after another process was killed.
+/// Knows every store of the process, so that a new worker can repair them after the death of a predecessor.
 package enum StoreRegistry {
     private struct Entry: Sendable {
         weak var table: StoreTable?
@@ -17,8 +18,12 @@ package enum StoreRegistry {
         }
     }
 
-    /// Puts in order what a killed process has left in any store, and wakes those who may have missed its last change.
+    /// Repairs what a killed process has left in any store, and wakes processes that may have missed its last change.
+    ///
+    /// Waits for no lock. For a process with the rights of a worker, after it has given up all others: it reads and
+    /// writes memory that workers write. A supervisor must not call it.
     package static func repairAll() {
+        LockOwner.prepare()
         for table in stores.withLock({ $0.compactMap(\.table) }) {
             table.repair()
             table.wakeAllSleepers()

@@ -1,5 +1,6 @@
 // Looking at many keys: a stripe at a time, each as it was at one moment.
 
+import PreforkSystem
 import Synchronization
 
 extension StoreTable {
@@ -9,22 +10,30 @@ extension StoreTable {
     /// Without a lock: copies, then looks whether any reference of the stripe has changed, and begins again if one has.
     /// Under many writes it takes the lock after a while, but never waits for one that is held by a stopped process:
     /// then nothing changes.
-    func snapshot(_ stripe: Int, prefix: [UInt8], wantsValues: Bool) -> [(key: [UInt8], value: StoredValue)] {
-        var attempt = 0
+    ///
+    /// - Parameter patience: when it is over, or references change under their lock, each entry is as it was at a moment
+    ///   of its own.
+    func snapshot(
+        _ stripe: Int, prefix: [UInt8], wantsValues: Bool, _ patience: inout LockPatience
+    ) -> [(key: [UInt8], value: StoredValue)] {
         while true {
-            attempt += 1
-            if attempt % 8 == 0, (try? lock(stripe, timeout: 1_000_000)) != nil {
-                let found = collect(stripe, prefix, wantsValues)
-                unlock(stripe)
-                if let found { return found }
-            } else if let found = collect(stripe, prefix, wantsValues) {
-                return found
+            for _ in 0..<7 {
+                if let found = collect(stripe, prefix, wantsValues, isLast: false) { return found }
             }
+            var moment = LockPatience(limit: 1_000_000)
+            let isLocked = (try? lock(stripe, &moment)) != nil
+            let isLast = isLocked || patience.isOver()
+            let found = collect(stripe, prefix, wantsValues, isLast: isLast)
+            if isLocked { unlock(stripe) }
+            if let found { return found }
         }
     }
 
-    private func collect(_ stripe: Int, _ prefix: [UInt8], _ wantsValues: Bool) -> [(key: [UInt8], value: StoredValue)]?
-    {
+    /// - Parameter isLast: whole entries count although others have changed meanwhile.
+    /// - Returns: nil when references have changed.
+    private func collect(
+        _ stripe: Int, _ prefix: [UInt8], _ wantsValues: Bool, isLast: Bool
+    ) -> [(key: [UInt8], value: StoredValue)]? {
         let count = slotsPerStripe
         let seen = [UInt64](unsafeUninitializedCapacity: count) { words, initialized in
             for number in 0..<count { words[number] = memory.acquire(slot(number, stripe)) }
@@ -39,12 +48,12 @@ extension StoreTable {
             guard !reference.isEmpty, let view = EntryView(self, reference), view.keyBytes >= prefix.count,
                 view.key.prefix(prefix.count).elementsEqual(prefix), !view.isExpired
             else { continue }
-            if !wantsValues {
-                found.append((Array(view.key), StoredValue(kind: .bytes, bytes: [])))
-            } else if let value = view.copiedValue(self) {
-                found.append((Array(view.key), value))
-            }
+            let key = Array(view.key)
+            let value = wantsValues ? view.copiedValue(self) : StoredValue(kind: .bytes, bytes: [])
+            guard let value, !isLast || isStill(raw, reference, slot(number, stripe)) else { continue }
+            found.append((key, value))
         }
+        if isLast { return found }
         atomicMemoryFence(ordering: .acquiring)
         var pending = effective.makeIterator()
         for number in 0..<count {
@@ -74,28 +83,35 @@ extension StoreTable {
             }.get()
             hashes.append(hash)
         }
-        var attempt = 0
+        var patience = patience
         while true {
-            attempt += 1
-            if let values = lookTwice(keys, hashes) { return values }
-            if attempt % 16 == 0, let values = try lookLocked(keys, hashes) { return values }
+            for _ in 0..<16 {
+                if let values = lookTwice(keys, hashes, &patience) { return values }
+            }
+            if let values = try lookLocked(keys, hashes, &patience) { return values }
+            if patience.isOver() { throw StoreError(.busy) }
         }
     }
 
     /// Two looks that see the same at the same places saw what was there in between, all at once: no reference comes
     /// back, because its version grows.
-    private func lookTwice(_ keys: [[UInt8]], _ hashes: [KeyHash]) -> [[UInt8]: StoredValue]? {
+    private func lookTwice(
+        _ keys: [[UInt8]], _ hashes: [KeyHash], _ patience: inout LockPatience
+    ) -> [[UInt8]: StoredValue]? {
+        var pause = ReadPause()
+        pause.patience = patience
+        defer { patience = pause.patience ?? patience }
         var values: [[UInt8]: StoredValue] = [:]
         var sightings: [Sighting?] = []
         for (key, hash) in zip(keys, hashes) {
             let found: (sighting: Sighting, value: StoredValue)? = key.withUnsafeBytes { raw in
-                read(raw, hash) { view, sighting in view.copiedValue(self).map { (sighting, $0) } }
+                read(raw, hash, &pause) { view, sighting in view.copiedValue(self).map { (sighting, $0) } }
             }
             sightings.append(found?.sighting)
             values[key] = found?.value
         }
         for (index, (key, hash)) in zip(keys, hashes).enumerated() {
-            let sighting = key.withUnsafeBytes { raw in read(raw, hash) { _, sighting in sighting } }
+            let sighting = key.withUnsafeBytes { raw in read(raw, hash, &pause) { _, sighting in sighting } }
             if sighting != sightings[index] { return nil }
         }
         return values
@@ -103,14 +119,21 @@ extension StoreTable {
 
     /// With all locks, for keys that change faster than they can be read; nil when a lock is not to be had, which means
     /// that its stripe does not change just now.
-    private func lookLocked(_ keys: [[UInt8]], _ hashes: [KeyHash]) throws(StoreError) -> [[UInt8]: StoredValue]? {
+    ///
+    /// - Throws: `.corrupt` when they change although all locks are held.
+    private func lookLocked(
+        _ keys: [[UInt8]], _ hashes: [KeyHash], _ patience: inout LockPatience
+    ) throws(StoreError) -> [[UInt8]: StoredValue]? {
         var locked: [Int] = []
         defer { for stripe in locked.reversed() { unlock(stripe) } }
         for stripe in Set(hashes.map { $0.stripe(of: layout.stripes) }).sorted() {
-            guard (try? lock(stripe, timeout: 1_000_000)) != nil else { return nil }
+            var moment = LockPatience(limit: 1_000_000)
+            guard (try? lock(stripe, &moment)) != nil else { return nil }
             locked.append(stripe)
         }
-        return lookTwice(keys, hashes)
+        if let values = lookTwice(keys, hashes, &patience) { return values }
+        memory.count(Header.damages)
+        throw StoreError(.corrupt("entries that change without their lock"))
     }
 
     /// How many live entries there are.

@@ -19,8 +19,9 @@ extension StoreTable {
         let plan = try StepPlan(step, self)
         var locked: [Int] = []
         defer { for stripe in locked.reversed() { unlock(stripe) } }
+        var patience = patience
         for stripe in plan.stripes {
-            try lock(stripe)
+            try lock(stripe, &patience)
             locked.append(stripe)
         }
         guard plan.requirements.allSatisfy({ holds($0) }) else { return false }

@@ -5,7 +5,7 @@ import Synchronization
 
 /// A hash table in memory that several processes share. Below the types: keys and values are bytes here.
 ///
-/// Reading takes no lock (`StoreReading`). Writing takes the robust lock of the key's stripe, writes a new block, and
+/// Reading takes no lock (`StoreReading`). Writing takes the lock of the key's stripe, writes a new block, and
 /// publishes it by one store of a reference (`StoreWriting`); a process that is killed before that store has changed
 /// nothing, and after it everything. What else there is (free blocks, counts) can be computed from the references,
 /// which is what the next one to take a dead owner's lock does (`StoreRecovery`).
@@ -39,15 +39,10 @@ package final class StoreTable: Sendable {
             mapping = try SharedMapping(file, byteCount: layout.byteCount)
             memory = SharedWords(base: mapping.base)
             blocks = SharedWords(base: mapping.base + layout.slabsOffset)
-            for stripe in 0..<layout.stripes {
-                _ = try RobustLock.make(at: mapping.base + layout.stripesOffset + stripe * StoreLayout.stripeBytes)
-            }
-            if layout.capacity.publishLog > 0 { _ = try RobustLock.make(at: mapping.base + layout.logOffset) }
         } catch {
             throw StoreError(error)
         }
-        func random() -> UInt64 { .random(in: 0 ... .max) }
-        secrets = KeyHash.Secrets(a: random(), b: random(), c: random(), d: random())
+        secrets = .random
         writeHeader()
     }
 
@@ -57,7 +52,7 @@ package final class StoreTable: Sendable {
         memory[Header.bytes] = UInt64(layout.capacity.bytes)
         memory[Header.publishLog] = UInt64(layout.capacity.publishLog)
         memory[Header.evicts] = layout.evicts ? 1 : 0
-        for (index, secret) in [secrets.a, secrets.b, secrets.c, secrets.d].enumerated() {
+        for (index, secret) in secrets.words.enumerated() {
             memory[Header.secrets + index * 8] = secret
         }
         memory[Header.slabHint] = 1
@@ -65,8 +60,11 @@ package final class StoreTable: Sendable {
     }
 
     /// A store that another process has made.
+    ///
+    /// - Parameter form: what the caller knows of it. nil: what its header says, which every process that has the store
+    ///   can write. A supervisor must not ask it.
     package init(
-        _ file: consuming MemoryFile, bell: consuming EventCounter, lockTimeout: Int64
+        _ file: consuming MemoryFile, bell: consuming EventCounter, form: StoreForm?, lockTimeout: Int64
     ) throws(StoreError) {
         let size: Int
         do throws(SystemError) {
@@ -74,7 +72,10 @@ package final class StoreTable: Sendable {
         } catch {
             throw StoreError(error)
         }
-        layout = try Self.layout(of: file, size: size)
+        let known = if let form { form } else { try StoreForm(readFrom: file, size: size) }
+        layout = known.layout
+        secrets = known.secrets
+        guard layout.byteCount == size else { throw StoreError(.notAStore("\(size) bytes, not \(layout.byteCount)")) }
         bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
         unitSpan = UInt((layout.slabs - 1) * StoreLayout.unitsPerSlab)
         do throws(SystemError) {
@@ -87,9 +88,6 @@ package final class StoreTable: Sendable {
         self.lockTimeout = lockTimeout
         memory = SharedWords(base: mapping.base)
         blocks = SharedWords(base: mapping.base + layout.slabsOffset)
-        secrets = KeyHash.Secrets(
-            a: memory[Header.secrets], b: memory[Header.secrets + 8], c: memory[Header.secrets + 16],
-            d: memory[Header.secrets + 24])
     }
 
     // The map. Arguments are in range by the layout; numbers out of shared memory are checked where they are read.
@@ -151,8 +149,6 @@ enum Stripe {
     /// Where the next look for expired entries and for old ones begins: the number of a slot.
     static let sweepHand = 72
     static let evictionHand = 80
-    /// A dead owner's work is to be put in order before anything else is done.
-    static let needsRecovery = 88
     /// New entries since the age clock went on.
     static let insertions = 96
 
@@ -169,28 +165,4 @@ enum Stripe {
 
     /// Time for the eviction's purposes; on a line of its own, because every reader reads it.
     static let ageClock = 384
-}
-
-extension StoreTable {
-    /// The layout of a store in a file, if there is one.
-    private static func layout(of file: borrowing MemoryFile, size: Int) throws(StoreError) -> StoreLayout {
-        guard size >= 8192 else { throw StoreError(.notAStore("only \(size) bytes")) }
-        let header: SharedMapping
-        do throws(SystemError) {
-            header = try SharedMapping(file, byteCount: 4096)
-        } catch {
-            throw StoreError(error)
-        }
-        let words = SharedWords(base: header.base)
-        guard words.acquire(Header.magic) == Header.magicValue else { throw StoreError(.notAStore("no magic word")) }
-        guard words[Header.version] == Header.versionValue else {
-            throw StoreError(.notAStore("layout \(words[Header.version]), not \(Header.versionValue)"))
-        }
-        let capacity = StoreCapacity(
-            entries: Int(clamping: words[Header.entries]), bytes: Int(clamping: words[Header.bytes]),
-            publishLog: Int(clamping: words[Header.publishLog]))
-        let layout = try StoreLayout(capacity, evicts: words[Header.evicts] != 0)
-        guard layout.byteCount == size else { throw StoreError(.notAStore("\(size) bytes, not \(layout.byteCount)")) }
-        return layout
-    }
 }

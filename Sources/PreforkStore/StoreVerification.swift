@@ -7,8 +7,9 @@ extension StoreTable {
     /// the counts are right.
     package func contradictions() throws(StoreError) -> [String] {
         var found: [String] = []
+        var patience = patience
         for stripe in 0..<layout.stripes {
-            try lock(stripe)
+            try lock(stripe, &patience)
             found += contradictions(stripe)
             unlock(stripe)
         }

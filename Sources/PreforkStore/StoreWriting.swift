@@ -1,5 +1,6 @@
 // Changing one key: a new block, one store, the old block is free.
 
+import PreforkSystem
 import Synchronization
 
 /// When a value is to be stored.
@@ -47,10 +48,16 @@ extension StoreTable {
     ///
     /// - Returns: whether it was there.
     package func delete(_ key: UnsafeRawBufferPointer) throws(StoreError) -> Bool {
+        var patience = patience
+        return try delete(key, &patience)
+    }
+
+    /// As `delete`, for a call that deletes several keys in one time limit.
+    func delete(_ key: UnsafeRawBufferPointer, _ patience: inout LockPatience) throws(StoreError) -> Bool {
         try check(key, 0)
         let hash = hash(key)
         let stripe = hash.stripe(of: layout.stripes)
-        try lock(stripe)
+        try lock(stripe, &patience)
         let place = locate(key, hash)
         guard let slot = place.slot, let view = place.view else {
             unlock(stripe)

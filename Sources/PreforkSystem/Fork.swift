@@ -42,6 +42,7 @@ package func becomeChild(of parent: Int32, closing unneeded: [Int32]) -> Bool {
     cprefork_reset_signal_actions()
     cprefork_reseed()
     cprefork_renumber_thread(parent)
+    LockPatience.allowLongWaits()
     return getppid() == parent
 }
 

@@ -19,6 +19,20 @@ struct QueueTableTests {
         return nil
     }
 
+    private func takeDeadLetter(from table: QueueTable) throws -> QueueArrival? {
+        var patience = QueueTable.patience
+        return try table.takeDeadLetter(&patience)
+    }
+
+    @Test func aLockThatIsNonsenseIsATypedErrorOnceAndTheMessagesAreThere() throws {
+        let table = try table()
+        for number in 0..<3 { _ = try put([UInt8(number)], into: table) }
+        table.memoryFromLock.storeBytes(of: 3 << 24, as: UInt64.self)
+        #expect(throws: QueueTable.Failure.corrupt("the lock")) { try put([3], into: table) }
+        #expect(try put([3], into: table) == .sent)
+        for number in 0..<4 { #expect(try take(from: table)?.bytes == [UInt8(number)]) }
+    }
+
     @Test func messagesComeOutInTheOrderTheyWentIn() throws {
         let table = try table()
         for number in 0..<10 { #expect(try put([UInt8(number)], into: table) == .sent) }
@@ -70,8 +84,8 @@ struct QueueTableTests {
         }
         #expect(table.counters.deadLetters == 16)
         #expect(table.counters.dropped == 24)
-        #expect(try table.takeDeadLetter()?.bytes == [24])
-        while try table.takeDeadLetter() != nil {}
+        #expect(try takeDeadLetter(from: table)?.bytes == [24])
+        while try takeDeadLetter(from: table) != nil {}
         #expect(table.counters.freeCells == 64)
         #expect(table.counters.inFlight == 0)
     }
@@ -118,7 +132,7 @@ struct QueueTableTests {
                     ready.insert((number, arrival.bytes, arrival.attempt), at: place)
                 }
             default:
-                let letter = try table.takeDeadLetter()
+                let letter = try takeDeadLetter(from: table)
                 let dropped = dead.count - table.counters.deadLetters - (letter == nil ? 0 : 1)
                 dead.removeFirst(dropped)
                 try #require(letter?.bytes == dead.first, "seed \(seed)")
@@ -134,7 +148,7 @@ struct QueueTableTests {
             let table = try table()
             for number in 0..<20 { _ = try put([UInt8(number)], into: table) }
             for _ in 0..<4 { _ = try table.settle(try #require(try take(from: table)?.ticket), .acknowledge) }
-            table.memoryBehindLock.storeBytes(of: 0x5555_5555_5555, toByteOffset: word * 8, as: UInt64.self)
+            table.memoryFromLock.storeBytes(of: 0x5555_5555_5555, toByteOffset: 64 + word * 8, as: UInt64.self)
             var seen: [UInt8] = []
             for _ in 0..<40 {
                 do {
@@ -157,7 +171,7 @@ struct QueueTableTests {
         for round in 0..<300 {
             let table = try table(cells: 32)
             for number in 0..<8 { _ = try put([UInt8](repeating: UInt8(number), count: 40 * number), into: table) }
-            let memory = table.memoryBehindLock
+            let memory = table.memoryFromLock
             // Few bytes in half of the rounds, everything in the others; payloads do not matter.
             let end = memory.count - 32 * 256
             let hits = round % 2 == 0 ? 1 + Int(random.next() % 20) : 20_000
@@ -169,7 +183,7 @@ struct QueueTableTests {
                 do {
                     _ = try put([1, 2, 3], into: table)
                     if let ticket = try take(from: table)?.ticket { _ = try table.settle(ticket, .requeue) }
-                    _ = try table.takeDeadLetter()
+                    _ = try takeDeadLetter(from: table)
                 } catch let failure as QueueTable.Failure {
                     if case .corrupt = failure { continue }
                     // Garbage can look like 256 receivers, but never like somebody who holds the lock.

@@ -27,6 +27,17 @@ import Testing
         #expect(try await server.end())
     }
 
+    /// The trial and the new image know what the store is. They do not ask memory that workers write.
+    @Test func aWorkerThatWritesOverTheStoresHeaderDoesNotStopAnUpgrade() async throws {
+        let server = try await OperatedProgram(["workers=2"])
+        #expect(try get("/count", port: server.port).body == "1")
+        #expect(try get("/scribble", port: server.port).body == "done")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "reload: generation 2 serves")
+        #expect(try get("/count", port: server.port).body == "2", "the store is the same")
+        #expect(try await server.end())
+    }
+
     private enum NewProgram: CaseIterable {
         case missing, garbage, empty, another, crashing, ending, hanging
     }

@@ -158,27 +158,6 @@ int cprefork_seal_size(int fd);
 /// 1 when it cannot shrink any more (F_SEAL_SHRINK); 0 when it can or is no file in memory.
 int cprefork_is_size_sealed(int fd);
 
-// ---- locks between processes ----------------------------------------------------------------------------------
-// A robust mutex (pthread_mutexattr_setrobust(3)) in shared memory: the kernel hands it on when its owner dies. All
-// return 0 or an error number, as pthread functions do, and none sets errno.
-
-/// Room for one lock, with space for other C libraries' and machines' sizes.
-enum { CPREFORK_LOCK_BYTES = 64 };
-
-int cprefork_lock_init(void *lock);
-
-/// As `cprefork_lock` with no time; in line, because a write to the store has nothing longer in it.
-static inline int cprefork_try_lock(void *lock) { return pthread_mutex_trylock((pthread_mutex_t *)lock); }
-
-/// EOWNERDEAD: taken, and the last owner died with it. EBUSY or ETIMEDOUT: not taken within the time; negative waits
-/// for ever, 0 not at all (pthread_mutex_clocklock(3), glibc 2.30).
-int cprefork_lock(void *lock, int64_t timeout_ns);
-
-/// What a dead owner had begun has been put in order. Without it, unlocking makes the lock unusable for ever.
-int cprefork_lock_recovered(void *lock);
-
-static inline int cprefork_unlock(void *lock) { return pthread_mutex_unlock((pthread_mutex_t *)lock); }
-
 // ---- names ----------------------------------------------------------------------------------------------------
 
 /// `EADDRINUSE`, or NULL for a number that is none (strerrorname_np(3), glibc 2.32).

@@ -1,51 +1,142 @@
-// A lock in shared memory whose owner is killed or stopped.
+// A lock in shared memory whose owner is killed, stopped, forked or replaced.
 
 import PreforkFixtureSupport
 import PreforkSystem
 
+private let second: Int64 = 1_000_000_000
+
+private func acquisition(_ lock: SharedLock, within limit: Int64) -> String {
+    var patience = LockPatience(limit: limit)
+    do {
+        return "\(try lock.lock(&patience))"
+    } catch {
+        return "\(error)"
+    }
+}
+
 /// Makes a lock, and a child that takes it and then runs `body`; returns when the child has it.
-private func lockHeldByChild(_ body: () -> Void) throws -> (lock: RobustLock, child: Int32) {
-    let base = try sharedBytes(4096)
-    let lock = try RobustLock.make(at: base)
+private func lockHeldByChild(_ body: (SharedLock) -> Void) throws -> (lock: SharedLock, child: Int32) {
+    LockPatience.allowLongWaits()
+    let lock = SharedLock(at: try sharedBytes(4096))
     let words = try SharedWords()
     let child = try child {
-        _ = try RobustLock(at: base).lock()
+        _ = acquisition(lock, within: 0)
         words[0] = 1
-        body()
+        body(lock)
     }
     until { words[0] == 1 }
     return (lock, child)
 }
 
 func lockOwnerDiesScenario(_ arguments: [String]) throws {
-    let (lock, child) = try lockHeldByChild { while true { pause() } }
-    say("tried: \(Result { () throws(SystemError) in try lock.lock(timeout: 0) })")
+    let (lock, child) = try lockHeldByChild { _ in while true { pause() } }
+    say("tried: \(acquisition(lock, within: 0))")
     kill(child, SIGKILL)
     // Waits for the owner's death, not for its time.
-    let acquisition = try lock.lock(timeout: 20_000_000_000)
-    say("after the kill: \(acquisition)")
-    lock.declareRecovered()
+    say("after the kill: \(acquisition(lock, within: 20 * second))")
     lock.unlock()
-    say("after the recovery: \(try lock.lock(timeout: 0))")
+    say("after the recovery: \(acquisition(lock, within: 0))")
     lock.unlock()
     waitForEnd(child)
 }
 
-func lockNotRecoveredScenario(_ arguments: [String]) throws {
-    let (lock, child) = try lockHeldByChild { raise(SIGKILL) }
+func lockOwnerZombieScenario(_ arguments: [String]) throws {
+    let (lock, child) = try lockHeldByChild { _ in _exit(0) }
+    until { state(of: child) == "Z" }
+    say(acquisition(lock, within: 0))
     waitForEnd(child)
-    say("\(try lock.lock(timeout: 0))")
+}
+
+func lockNotRepairedScenario(_ arguments: [String]) throws {
+    let (lock, child) = try lockHeldByChild { _ in raise(SIGKILL) }
+    waitForEnd(child)
+    say(acquisition(lock, within: 0))
+    lock.unlockForRepair()
+    say(acquisition(lock, within: 0))
     lock.unlock()
-    say("\(Result { () throws(SystemError) in try lock.lock(timeout: 0) })")
+    say(acquisition(lock, within: 0))
 }
 
 func lockOwnerStoppedScenario(_ arguments: [String]) throws {
-    let (lock, child) = try lockHeldByChild { raise(SIGSTOP) }
-    say("\(Result { () throws(SystemError) in try lock.lock(timeout: 20_000_000) })")
+    let (lock, child) = try lockHeldByChild { _ in raise(SIGSTOP) }
+    until { state(of: child) == "T" }
+    let before = lock.owner
+    let start = MonotonicInstant.now
+    let found = acquisition(lock, within: 300_000_000)
+    say("\(found) after the limit \(MonotonicInstant.now - start >= .milliseconds(300))")
+    say("still its own \(lock.owner == before)")
     kill(child, SIGCONT)
     // It ends with the lock held: an exit is a death, too.
-    say("\(try lock.lock(timeout: 20_000_000_000))")
-    lock.declareRecovered()
+    say("after its end: \(acquisition(lock, within: 20 * second))")
     lock.unlock()
     waitForEnd(child)
+}
+
+func lockForkedChildScenario(_ arguments: [String]) throws {
+    let words = try SharedWords()
+    let (lock, owner) = try lockHeldByChild { lock in
+        do {
+            let grandchild = try child {
+                say("child: \(acquisition(lock, within: 0))")
+                raise(SIGKILL)
+            }
+            waitForEnd(grandchild)
+        } catch {
+            fail(error)
+        }
+        say("child dead, the parent's lock: \(lock.owner == .current)")
+        words[0] = 1
+        while true { pause() }
+    }
+    until { words[0] == 1 }
+    killAndReap(owner)
+    say("parent dead: \(acquisition(lock, within: 0))")
+}
+
+func lockChrootScenario(_ arguments: [String]) throws {
+    let (lock, owner) = try lockHeldByChild { _ in while true { pause() } }
+    let words = try SharedWords()
+    let watcher = try child {
+        guard chroot("/sys") == 0, chdir("/") == 0 else { fail(SystemError("chroot", .current)) }
+        require(access("/proc/self/stat", F_OK) != 0, "/proc in the chroot")
+        say(acquisition(lock, within: 0))
+        words[0] = 1
+        say(acquisition(lock, within: 20 * second))
+        lock.unlock()
+    }
+    until { words[0] == 1 }
+    killAndReap(owner)
+    join(watcher)
+}
+
+/// The lock's memory is a file, for a program that is started anew in the same process.
+func lockExecScenario(_ arguments: [String]) throws {
+    if let number = arguments.first.flatMap({ Int32($0) }) {
+        let mapping = try SharedMapping(MemoryFile(owning: Descriptor(owning: number)), byteCount: 4096)
+        return say(acquisition(SharedLock(at: mapping.base), within: 0))
+    }
+    let file = try MemoryFile(name: "lock", byteCount: 4096)
+    let mapping = try SharedMapping(file, byteCount: 4096)
+    // One program image of 16,384 has the same number.
+    _ = acquisition(SharedLock(at: mapping.base), within: 0)
+    let number = try duplicate(file.descriptor.number)
+    _ = fcntl(number, F_SETFD, 0)
+    let words = [CommandLine.arguments[0], "lock-exec", "\(number)"]
+    var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    execv("/proc/self/exe", &argv)
+}
+
+func lockNoWorkerScenario(_ arguments: [String]) throws {
+    let lock = SharedLock(at: try sharedBytes(4096))
+    let words = try SharedWords()
+    let owner = try child {
+        _ = acquisition(lock, within: 0)
+        words[0] = 1
+        while true { pause() }
+    }
+    until { words[0] == 1 }
+    let start = MonotonicInstant.now
+    let found = acquisition(lock, within: 60 * second)
+    say("\(found), within a second \(MonotonicInstant.now - start < .seconds(30))")
+    killAndReap(owner)
 }

@@ -2,6 +2,7 @@
 
 import Prefork
 import PreforkFixtureSupport
+import PreforkSystem
 
 struct Refusal: Error {}
 
@@ -68,6 +69,7 @@ private struct Answer {
     /// | path           | does                                                         | answers                  |
     /// |----------------|--------------------------------------------------------------|--------------------------|
     /// | /              |                                                              | task ID, pid, generation |
+    /// | /scribble      | writes over what the store's header says of the store        | `done`                   |
     /// | /count         | adds one in the store                                        | the sum                  |
     /// | /block/MS      | blocks the loop                                              | `done`                   |
     /// | /extend/MS/FOR | says that no sign of life will come for FOR, then blocks     | `done`                   |
@@ -76,6 +78,13 @@ private struct Answer {
     func body(_ path: [String]) async throws -> String {
         let amount = path.dropFirst().first.flatMap { Int($0) } ?? 0
         switch path.first {
+        case "scribble":
+            let memory = MemoryFile(owning: Descriptor(owning: try duplicate(store.descriptors.memory)))
+            let header = try SharedMapping(memory, byteCount: 4096)
+            for offset in stride(from: 0, to: 80, by: 8) {
+                header.base.storeBytes(of: .max, toByteOffset: offset, as: UInt64.self)
+            }
+            return "done"
         case "count": return "\(try store.increment("count"))"
         case "block":
             block(for: .milliseconds(amount))

@@ -1,0 +1,44 @@
+// What a lock between processes needs of the kernel: a futex, and who is still there.
+#ifndef CPREFORK_LOCK_H
+#define CPREFORK_LOCK_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+/// FUTEX_WAIT (futex(2)) on a word that processes share, at most `nanoseconds` long. Returns at a wake-up, at the end
+/// of that time, when the word is not `expected`, and at a signal: the caller looks again in any case.
+void cprefork_futex_wait(void *word, uint32_t expected, int64_t nanoseconds);
+
+/// FUTEX_WAKE of one waiter.
+void cprefork_futex_wake(void *word);
+
+/// What a pidfd says of a process (pidfd_open(2), Linux 5.3). 1: it lives. 0: there is none, or it has ended and waits
+/// to be collected. -1: no pidfd was to be had (no descriptor left, an older kernel, a filter).
+/// `number`: the process's own for all time (inode in pidfs, Linux 6.9); 0 where the kernel has none.
+int cprefork_look_at_process(pid_t pid, uint64_t *number);
+
+/// Tells the processor that it spins.
+static inline void cprefork_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+extern uint64_t cprefork_lock_token_word;
+
+/// The word by which this process owns locks; 0 before it has made one. A forked child has none
+/// (pthread_atfork(3)).
+static inline uint64_t cprefork_lock_token(void) {
+    return __atomic_load_n(&cprefork_lock_token_word, __ATOMIC_RELAXED);
+}
+
+static inline void cprefork_set_lock_token(uint64_t token) {
+    __atomic_store_n(&cprefork_lock_token_word, token, __ATOMIC_RELAXED);
+}
+
+#pragma clang assume_nonnull end
+#endif

@@ -1,0 +1,56 @@
+// How long one call may wait for locks, all of them together.
+
+import CPrefork
+import Synchronization
+
+/// The time that an operation has for all locks that it takes, also for those that a recovery takes on its way. It
+/// begins with the first wait: an operation that finds its locks free does not ask for the time.
+package struct LockPatience: Sendable {
+    /// In nanoseconds, all waits of the call together. 0: never waits.
+    private let limit: Int64
+    private var deadline: Int64 = 0
+
+    /// No lock is waited for.
+    package static let none = LockPatience(limit: 0)
+
+    /// What a process has that is no worker: a supervisor must answer its operator and reap its workers.
+    package static let limitOutsideOfWorkers: Int64 = 100_000_000
+
+    /// FUTEX_WAIT is never longer: the kernel does not tell of an owner's death, so that waiters look.
+    private static let longestSlice: Int64 = 10_000_000
+
+    private static let waitsLong = Atomic<Bool>(false)
+
+    /// This process is a worker, a managed process or a child of one: it waits as long as it was told. A program that
+    /// is started by execve(2) begins without it.
+    package static func allowLongWaits() {
+        waitsLong.store(true, ordering: .relaxed)
+    }
+
+    /// - Parameter limit: nanoseconds; outside of workers at most 100 ms.
+    package init(limit: Int64) {
+        let longest = Self.waitsLong.load(ordering: .relaxed) ? .max : Self.limitOutsideOfWorkers
+        self.limit = max(0, min(limit, longest))
+    }
+
+    package var neverWaits: Bool { limit == 0 }
+
+    /// Whether a word that was nonsense all that time may be given up. An owner whose word was written over needs less
+    /// to come to its end.
+    var isLong: Bool { limit >= 10_000_000 }
+
+    /// How long the next wait may be; nil when the time is over.
+    package mutating func nextSlice() -> Int64? {
+        if limit == 0 { return nil }
+        let now = cprefork_monotonic_nanoseconds()
+        if deadline == 0 {
+            let (sum, overflow) = now.addingReportingOverflow(limit)
+            deadline = overflow ? .max : sum
+        }
+        let left = deadline - now
+        return left > 0 ? min(left, Self.longestSlice) : nil
+    }
+
+    /// Whether the time is over. Begins it if it has not begun.
+    package mutating func isOver() -> Bool { nextSlice() == nil }
+}

@@ -1,0 +1,92 @@
+// A lock between processes that outlives its owner, without a pointer in it.
+
+import CPrefork
+package import Synchronization
+
+/// A mutex in memory that several processes share: one word that names its owner (`LockOwner`), and a futex.
+///
+/// Every value that the word can have is safe to find. A robust mutex of the C library is not: it is linked into a list
+/// by addresses, so that unlocking one whose links another process wrote is a write to an address of that process's
+/// choice.
+///
+/// Whoever waits looks whether the owner is gone (pidfd, start time), and then takes the lock from it by one
+/// compare-and-exchange. An owner that is stopped keeps its lock. A word that is nonsense is replaced after the waiter's
+/// whole time limit, because a living owner may be inside.
+///
+/// Not recursive, and not to be held across a suspension. A thread that ends while it holds a lock, of a process that
+/// lives on, keeps it.
+package struct SharedLock: @unchecked Sendable {
+    // Sendable: the memory is shared on purpose, and every access is atomic.
+    @usableFromInline
+    package let word: UnsafeMutablePointer<Atomic<UInt64>>
+
+    /// How many bytes a lock takes in a layout: a cache line. Zeroed memory is a free lock.
+    package static let byteCount = 64
+
+    /// What there is to know of a lock that was just taken.
+    package enum Acquisition: Equatable, Sendable {
+        case clean
+        /// The last owner died inside, or the word was damaged. Put in order what the lock protects, then `unlock`, or
+        /// leave it to the next owner by `unlockForRepair`.
+        case mustRepair
+    }
+
+    package enum Failure: Error, Equatable, Sendable {
+        /// Another thread or process has had it all the time.
+        case busy
+        /// The word was nonsense all the time. It was replaced: the next owner repairs.
+        case damaged
+    }
+
+    /// - Parameter memory: `byteCount` bytes, aligned to 8, mapped shared as long as the lock is used.
+    @inlinable @inline(__always)
+    package init(at memory: UnsafeMutableRawPointer) {
+        word = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// Takes the lock if it is free and nothing is to be repaired.
+    @inlinable @inline(__always)
+    package func tryLock() -> Bool {
+        let token = cprefork_lock_token()
+        if token == 0 { return false }
+        return word.pointee.compareExchange(expected: 0, desired: token, ordering: .acquiring).exchanged
+    }
+
+    /// Gives the lock back. On x86 this is a full barrier.
+    ///
+    /// - Returns: false when another process wrote over the word while it was held: the next owner repairs.
+    @inlinable @inline(__always)
+    @discardableResult
+    package func unlock() -> Bool {
+        let old = word.pointee.exchange(0, ordering: .acquiringAndReleasing)
+        return old == cprefork_lock_token() ? true : finishUnlocking(old)
+    }
+
+    @usableFromInline @inline(never)
+    func finishUnlocking(_ old: UInt64) -> Bool {
+        let isOwn = LockOwner(word: old) == .current
+        if !isOwn || old & LockOwner.needsRepair != 0 {
+            // If another owner is inside by now, it finds the bit when it unlocks.
+            word.pointee.bitwiseOr(LockOwner.needsRepair, ordering: .acquiringAndReleasing)
+        }
+        if old & LockOwner.waiting != 0 || !isOwn { cprefork_futex_wake(word) }
+        return isOwn
+    }
+
+    /// Gives a lock back behind which not all is in order: the next owner gets `.mustRepair`.
+    package func unlockForRepair() {
+        word.pointee.bitwiseOr(LockOwner.needsRepair, ordering: .releasing)
+        unlock()
+    }
+
+    /// Tells the next owner to repair, whoever has the lock now.
+    package func demandRepair() {
+        word.pointee.bitwiseOr(LockOwner.needsRepair, ordering: .acquiringAndReleasing)
+    }
+
+    /// Who has it, as the word says.
+    package var owner: LockOwner { LockOwner(word: word.pointee.load(ordering: .relaxed)) }
+
+    /// Whether the lock is free and nothing is to be repaired.
+    package var isFree: Bool { word.pointee.load(ordering: .relaxed) == 0 }
+}

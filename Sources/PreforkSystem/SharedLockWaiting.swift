@@ -1,0 +1,82 @@
+// Taking a shared lock that is not free: waiting for its owner, or finding that it is gone.
+
+import CPrefork
+import Synchronization
+
+extension SharedLock {
+    /// Takes the lock, and waits for it as long as `patience` allows.
+    ///
+    /// Bounded on any contents of the word, also on contents that another process changes all the time.
+    @inline(never)
+    package func lock(_ patience: inout LockPatience) throws(Failure) -> Acquisition {
+        let own = LockOwner.current.word
+        if word.pointee.compareExchange(expected: 0, desired: own, ordering: .acquiring).exchanged { return .clean }
+        if !patience.neverWaits, spin(own) { return .clean }
+        var wanted = own
+        var firstNonsense: UInt64?
+        // Each turn takes the lock, sleeps, or loses a race. Only `patience.none` counts them.
+        var turns = 0
+        while true {
+            let seen = word.pointee.load(ordering: .relaxed)
+            let owner = LockOwner(word: seen)
+            let isNonsense = owner.isNonsense
+            if owner.isNobody || (!isNonsense && owner.isGone) {
+                if take(seen, wanted) {
+                    return owner.isNobody && seen & LockOwner.needsRepair == 0 ? .clean : .mustRepair
+                }
+            } else if firstNonsense == nil || !isNonsense {
+                firstNonsense = isNonsense ? owner.word : nil
+            }
+            turns += 1
+            guard let slice = patience.nextSlice() else {
+                if patience.neverWaits, turns < 4, !isNonsense, word.pointee.load(ordering: .relaxed) != seen {
+                    continue
+                }
+                guard isNonsense, patience.isLong else { throw .busy }
+                throw giveUp(seen, since: firstNonsense)
+            }
+            if owner.isNobody { continue }
+            // Waits on a word that says so: its owner wakes one waiter. One that was woken says so for the others.
+            let expected = seen | LockOwner.waiting
+            if seen != expected, !exchange(seen, expected, .relaxed) { continue }
+            cprefork_futex_wait(word, UInt32(truncatingIfNeeded: expected), min(slice, slices(turns)))
+            wanted = own | LockOwner.waiting
+        }
+    }
+
+    /// A few looks before the kernel is asked: a lock is held for tenths of a microsecond, a futex costs several.
+    private func spin(_ own: UInt64) -> Bool {
+        for _ in 0..<64 {
+            if word.pointee.load(ordering: .relaxed) == 0,
+                word.pointee.compareExchange(expected: 0, desired: own, ordering: .acquiring).exchanged
+            {
+                return true
+            }
+            cprefork_pause()
+        }
+        return false
+    }
+
+    /// 1 ms, 2, 4, 8, then what `patience` gives: an owner that was killed is found soon, one that is stopped costs
+    /// little.
+    private func slices(_ turns: Int) -> Int64 { 1_000_000 << Int64(min(turns - 1, 4)) }
+
+    private func take(_ seen: UInt64, _ wanted: UInt64) -> Bool {
+        exchange(seen, wanted | seen & LockOwner.waiting, .acquiring)
+    }
+
+    /// The word was nonsense for the caller's whole time, or became it just now.
+    private func giveUp(_ seen: UInt64, since first: UInt64?) -> Failure {
+        guard first == LockOwner(word: seen).word else { return .busy }
+        return exchange(seen, LockOwner.needsRepair | seen & LockOwner.waiting, .relaxed) ? .damaged : .busy
+    }
+
+    private enum Order { case acquiring, relaxed }
+
+    private func exchange(_ old: UInt64, _ new: UInt64, _ order: Order) -> Bool {
+        switch order {
+        case .acquiring: word.pointee.compareExchange(expected: old, desired: new, ordering: .acquiring).exchanged
+        case .relaxed: word.pointee.compareExchange(expected: old, desired: new, ordering: .relaxed).exchanged
+        }
+    }
+}

@@ -1,0 +1,57 @@
+// A lock between processes whose owner is killed, stopped, forked or replaced by another program.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct SharedLockTests {
+    private func output(_ scenario: String) async throws -> [String] {
+        let program = try ChildProgram("fork-fixture", [scenario])
+        #expect(try await program.waitForExit() == 0, "\(program.errors)")
+        return program.output.split(separator: "\n").map(String.init)
+    }
+
+    @Test func aKilledOwnersLockGoesToTheNextOneWithTheNews() async throws {
+        #expect(
+            try await output("lock-owner-dies") == [
+                "tried: busy", "after the kill: mustRepair", "after the recovery: clean",
+            ])
+    }
+
+    /// A zombie is gone, too: its parent may never collect it.
+    @Test func anOwnerThatNobodyCollectsIsGone() async throws {
+        #expect(try await output("lock-owner-zombie") == ["mustRepair"])
+    }
+
+    @Test func aLockThatNobodyRepairedSaysSoUntilSomebodyDoes() async throws {
+        #expect(try await output("lock-not-repaired") == ["mustRepair", "mustRepair", "clean"])
+    }
+
+    @Test func aStoppedOwnerKeepsItsLockAndTheOthersGetBusy() async throws {
+        #expect(
+            try await output("lock-owner-stopped") == [
+                "busy after the limit true", "still its own true", "after its end: mustRepair",
+            ])
+    }
+
+    @Test func aForkedChildIsAnotherOwner() async throws {
+        #expect(
+            try await output("lock-forked-child") == [
+                "child: busy", "child dead, the parent's lock: true", "parent dead: mustRepair",
+            ])
+    }
+
+    /// Without /proc there are pidfds.
+    @Test(.enabled(if: getuid() == 0, "chroot needs root")) func aDeathIsSeenInAChrootWithoutProc() async throws {
+        #expect(try await output("lock-chroot") == ["busy", "mustRepair"])
+    }
+
+    @Test func aProcessThatHasBecomeAnotherProgramTakesItsFormerLockBack() async throws {
+        #expect(try await output("lock-exec") == ["mustRepair"])
+    }
+
+    @Test func outsideOfWorkersACallWaitsATenthOfASecond() async throws {
+        #expect(try await output("lock-no-worker") == ["busy, within a second true"])
+    }
+}
