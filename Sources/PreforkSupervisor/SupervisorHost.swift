@@ -41,18 +41,18 @@ final class SupervisorHost {
         // A trial is not the service: the file stays who owns it.
         guard let path, !Handover.isTrial else { return nil }
         let file: PidFile
-        if let left = Handover.take(pidFileKind, key: path), let descriptor = left.descriptors.first {
-            file = try PidFile.adopt(descriptor, path: path)
+        if let left = Handover.take(pidFileKind, key: path), !left.descriptors.isEmpty {
+            file = try PidFile.adopt(left.descriptors, path: path)
         } else {
             file = try PidFile.take(path)
         }
-        _ = Handover.offer(HandoverItem(kind: pidFileKind, key: path, descriptors: [file.descriptor]))
+        _ = Handover.offer(HandoverItem(kind: pidFileKind, key: path, descriptors: file.descriptors))
         return file
     }
 
     /// What a child must not keep open.
     var descriptors: [Int32] {
-        [pidFile?.descriptor, notifier?.descriptor].compactMap { $0 }
+        (pidFile?.descriptors ?? []) + [notifier?.descriptor].compactMap { $0 }
     }
 
     /// When the service manager's watchdog is to be looked after.

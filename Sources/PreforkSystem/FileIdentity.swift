@@ -1,9 +1,10 @@
-// Which file it is, whatever its name; and who has it locked.
+// Which file it is, whatever its name; what it is; and who has it locked.
 
+import CPrefork
 import Glibc
 
 /// Device and inode of a file.
-struct FileIdentity: Hashable {
+struct FileIdentity: Hashable, Sendable {
     var major: UInt32
     var minor: UInt32
     var inode: UInt64
@@ -16,24 +17,70 @@ struct FileIdentity: Hashable {
 
     /// Nil when it is not open.
     init?(of number: Int32) {
-        var status = stat()
-        guard fstat(number, &status) == 0 else { return nil }
-        self.init(status)
+        guard let status = FileStatus(of: number) else { return nil }
+        self = status.identity
     }
 
-    /// Nil when nothing is there.
-    init?(ofPath path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        self.init(status)
-    }
-
-    private init(_ status: stat) {
+    fileprivate init(_ status: stat) {
         // makedev(3): macros, which Swift does not see.
         let device = UInt64(status.st_dev)
         major = UInt32(truncatingIfNeeded: device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000)
         minor = UInt32(truncatingIfNeeded: device & 0xFF | device >> 12 & 0xFFFF_FF00)
         inode = UInt64(status.st_ino)
+    }
+}
+
+extension FileIdentity {
+    /// As text for the next image of this program.
+    var text: String { "\(major):\(minor):\(inode)" }
+
+    init?(text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 3, let major = UInt32(parts[0]), let minor = UInt32(parts[1]),
+            let inode = UInt64(parts[2])
+        else { return nil }
+        self.init(major: major, minor: minor, inode: inode)
+    }
+}
+
+/// What stat(2) says of a file, as far as trust in it needs.
+struct FileStatus: Hashable, Sendable {
+    enum Kind: Hashable, Sendable {
+        case regular, directory, symbolicLink, socket, pipe, characterDevice, other
+    }
+
+    var identity: FileIdentity
+    var kind: Kind
+    /// The permission bits.
+    var mode: UInt32
+    var owner: UInt32
+    var group: UInt32
+    /// How many names it has.
+    var links: Int
+
+    /// Nil when it is not open.
+    init?(of number: Int32) {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { return nil }
+        self.init(status)
+    }
+
+    init(_ status: stat) {
+        identity = FileIdentity(status)
+        kind =
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFLNK: .symbolicLink
+            case S_IFSOCK: .socket
+            case S_IFIFO: .pipe
+            case S_IFCHR: .characterDevice
+            default: .other
+            }
+        mode = UInt32(status.st_mode) & 0o7777
+        owner = status.st_uid
+        group = status.st_gid
+        links = Int(status.st_nlink)
     }
 }
 
@@ -54,5 +101,9 @@ enum FileLocks {
             return pid
         }
         return nil
+    }
+
+    static func holder(of file: FileIdentity) -> Int32? {
+        (try? SmallFile.read("/proc/locks")).flatMap { holder(of: file, in: $0) }
     }
 }

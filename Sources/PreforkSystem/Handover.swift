@@ -72,6 +72,15 @@ package enum Handover {
         return index.flatMap { items?.remove(at: $0) }
     }
 
+    /// Takes the first one of a kind whose key fits.
+    static func take(_ kind: String, where isWanted: (String) -> Bool) -> HandoverItem? {
+        state.withLock { state in
+            load(&state)
+            let index = state.received?.firstIndex { $0.kind == kind && isWanted($0.key) }
+            return index.flatMap { state.received?.remove(at: $0) }
+        }
+    }
+
     /// Takes all of one kind, in their order.
     package static func takeAll(_ kind: String) -> [HandoverItem] {
         state.withLock { state in

@@ -32,8 +32,8 @@ public final class Listener: Sendable {
     /// Where it is bound; the actual port if port 0 was asked for.
     public let address: SocketAddress
     let sockets: [Int32]
-    /// The path to remove, and the process that bound it: a worker that closes its copy must not remove it.
-    private let path: (name: String, file: FileIdentity?, owner: pid_t)?
+    /// The path to remove.
+    private let file: UnixSocketFile?
     private let isOpen = Mutex(true)
     /// Names it among what the next image of this program is left.
     private let offer: UInt64
@@ -41,7 +41,8 @@ public final class Listener: Sendable {
     /// Binds and listens.
     ///
     /// - Parameters:
-    ///   - endpoint: the address. A Unix path that exists is taken over only if it is a socket that nobody answers on.
+    ///   - endpoint: the address. A Unix path that exists is taken over only if it is a socket that nobody listens on.
+    ///     The socket is bound under another name in the same directory first, which getsockname(2) goes on to tell.
     ///   - backlog: connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn.
     ///   - sharing: see `AcceptSharing`.
     /// - Throws: `SystemError` naming the call (`bind`, `listen`, `getaddrinfo`, ...), errno and the address.
@@ -49,29 +50,35 @@ public final class Listener: Sendable {
         _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {
         let key = "\(endpoint) \(sharing)"
-        if let left = Handover.take("listener", key: key) {
+        if let left = Self.left(for: endpoint, key: key) {
             // The last image of this program had it open, and connections may wait in its queue.
             sockets = left.descriptors
-            address = try Socket.localAddress(left.descriptors.first ?? -1)
-            path = if case .unix(let name, _) = endpoint, !Handover.isTrial { Self.owned(name) } else { nil }
-            offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
+            if case .unix(let name, let mode) = endpoint {
+                address = .unix(path: name)
+                file = Handover.isTrial ? nil : Self.adopt(name, left, mode: left.key == key ? nil : mode)
+            } else {
+                address = try Socket.localAddress(left.descriptors.first ?? -1)
+                file = nil
+            }
+            offer = Handover.offer(Self.item(key, sockets, file))
             ListenerRegistry.add(self)
             return
         }
         switch endpoint {
         case .tcp(let host, let port):
             (sockets, address) = try Self.bindTCP(host: host, port: port, backlog: backlog, sharing: sharing)
-            path = nil
+            file = nil
         case .unix(let name, let mode):
             let address = SocketAddress.unix(path: name)
             if case .reusePort = sharing {
                 throw SystemError("bind", .invalidArgument, on: "\(address): SO_REUSEPORT is for TCP")
             }
-            sockets = [try bindUnixSocket(name, mode: mode, backlog: backlog)]
+            let bound = try UnixSocketFile.bind(name, mode: mode, backlog: backlog, isTrial: Handover.isTrial)
+            sockets = [bound.socket]
+            file = bound.file
             self.address = address
-            path = Self.owned(name)
         }
-        offer = Handover.offer(HandoverItem(kind: "listener", key: key, descriptors: sockets))
+        offer = Handover.offer(Self.item(key, sockets, file))
         ListenerRegistry.add(self)
     }
 
@@ -92,7 +99,7 @@ public final class Listener: Sendable {
         try setCloseOnExec(descriptor)
         address = try Socket.localAddress(descriptor)
         sockets = [descriptor]
-        path = nil
+        file = nil
         let item = name.map {
             HandoverItem(kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor])
         }
@@ -129,13 +136,9 @@ public final class Listener: Sendable {
         }
         guard wasOpen else { return }
         Handover.withdraw(offer)
+        // Before the socket is closed: nobody takes a name with a listener for a dead one.
+        file?.remove()
         sockets.forEach(closeDescriptor)
-        // Somebody else may have put a socket of its own there meanwhile.
-        if let path, path.owner == getpid(), FileIdentity(ofPath: path.name) == path.file { unlink(path.name) }
-    }
-
-    private static func owned(_ path: String) -> (name: String, file: FileIdentity?, owner: pid_t) {
-        (path, FileIdentity(ofPath: path), getpid())
     }
 
     private static func bindTCP(
@@ -195,44 +198,4 @@ private func openListeningTCP(_ address: SocketAddress, backlog: Int32, shared: 
     try Socket.bind(fd, to: address)
     try Socket.listen(fd, backlog: backlog, on: address)
     return descriptor.release()
-}
-
-/// Binds a Unix socket. A path on which somebody answers is in use; one on which nobody does is left over from a
-/// killed process and is taken over.
-private func bindUnixSocket(_ path: String, mode: UInt32, backlog: Int32) throws(SystemError) -> Int32 {
-    let address = SocketAddress.unix(path: path)
-    let descriptor = Descriptor(owning: try Socket.open(for: address))
-    // The inode gets the socket's mode (less umask), so that the path is never open wider than asked for.
-    try systemCall("fchmod", on: "\(address)") { fchmod(descriptor.number, mode & 0o777) }
-    do {
-        try Socket.bind(descriptor.number, to: address)
-    } catch where error.errno == .addressInUse {
-        // Another start may take the same path over: what was found stale is what may be removed.
-        let found = FileIdentity(ofPath: path)
-        guard try isStale(path), FileIdentity(ofPath: path) == found else { throw error }
-        try systemCall("unlink", on: path) { unlink(path) }
-        try Socket.bind(descriptor.number, to: address)
-    }
-    do {
-        try systemCall("chmod", on: path) { chmod(path, mode & 0o777) }
-        try Socket.listen(descriptor.number, backlog: backlog, on: address)
-    } catch {
-        unlink(path)
-        throw error
-    }
-    return descriptor.release()
-}
-
-/// Whether a path is a socket that nobody listens on: connecting is the only way to know (unix(7)).
-private func isStale(_ path: String) throws(SystemError) -> Bool {
-    var status = stat()
-    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
-    let address = SocketAddress.unix(path: path)
-    let probe = Descriptor(owning: try Socket.open(for: address))
-    do {
-        try Socket.connect(probe.number, to: address)
-        return false
-    } catch {
-        return error.errno == .connectionRefused
-    }
 }

@@ -66,24 +66,45 @@ package func ignoreBrokenPipes() {
     if current.__sigaction_handler.sa_handler == nil { _ = signal(SIGPIPE, SIG_IGN) }
 }
 
-/// Writes as much of `text` to standard error as it takes without blocking.
+/// One write of as much of `bytes` as `number` takes without waiting, whatever the flags of its open file: others may
+/// have it, and O_NONBLOCK would be seen by all of them.
 ///
-/// Runs in the supervisor, which must never wait for the reader of its log: poll(2) first, and a pipe that polls
-/// writable takes PIPE_BUF bytes (pipe(7)). O_NONBLOCK is no way out: the flag would be shared with every process
-/// that has the same open file.
+/// A socket has MSG_DONTWAIT. What is no socket is asked by poll(2) first, and a pipe that polls writable takes PIPE_BUF
+/// bytes (pipe(7)). Where another process writes to the same pipe in between, only an open file of one's own with
+/// O_NONBLOCK keeps from waiting (`openShared`).
+///
+/// - Returns: how many bytes were taken; nil when none can be taken now.
+package func writeWithoutBlocking(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
+    do throws(SystemError) {
+        return try sendBytes(to: number, bytes)
+    } catch where error.errno != .notSocket {
+        throw error
+    } catch {}
+    var written = 0
+    while written < bytes.count {
+        var status = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+        guard poll(&status, 1, 0) == 1, status.revents & Int16(POLLOUT) != 0 else { break }
+        let slice = UnsafeRawBufferPointer(rebasing: bytes[written...].prefix(4096))
+        do throws(SystemError) {
+            guard let count = try writeBytes(to: number, slice), count > 0 else { break }
+            written += count
+            if count < slice.count { break }
+        } catch where written == 0 {
+            throw error
+        } catch {
+            break
+        }
+    }
+    return written == 0 && !bytes.isEmpty ? nil : written
+}
+
+/// Writes as much of `text` to standard error as it takes without blocking: the supervisor must never wait for the
+/// reader of its log.
 ///
 /// - Returns: false when standard error is full, closed or broken and nothing was written.
 package func writeToStandardErrorWithoutBlocking(_ text: String) -> Bool {
     var text = text
     return text.withUTF8 { utf8 in
-        var rest = UnsafeRawBufferPointer(utf8)
-        while rest.count > 0 {
-            var status = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
-            guard poll(&status, 1, 0) == 1, status.revents & Int16(POLLOUT) != 0 else { return rest.count < utf8.count }
-            let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(4096))
-            guard let count = try? writeBytes(to: STDERR_FILENO, slice) else { return rest.count < utf8.count }
-            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-        }
-        return true
+        (try? writeWithoutBlocking(to: STDERR_FILENO, UnsafeRawBufferPointer(utf8))) != nil
     }
 }

@@ -9,11 +9,17 @@ package enum SmallFile {
     /// - Parameter limit: about so many bytes at most. Nothing that this package reads whole comes near the default;
     ///   a file that does is not what it was taken for.
     package static func read(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> String {
-        let file = Descriptor(owning: try systemCall("open", on: path) { cprefork_open(path, O_RDONLY | O_CLOEXEC, 0) })
+        // O_NONBLOCK: should it be a FIFO after all, nobody waits for a writer.
+        let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
+        let file = Descriptor(owning: try systemCall("open", on: path) { cprefork_open(path, flags, 0) })
+        return try read(file.number, path, limit: limit)
+    }
+
+    static func read(_ file: Int32, _ path: String, limit: Int) throws(SystemError) -> String {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: min(limit, 4096))
         while bytes.count < limit {
-            let count = try systemCall("read", on: path) { Glibc.read(file.number, &chunk, chunk.count) }
+            let count = try systemCall("read", on: path) { Glibc.read(file, &chunk, chunk.count) }
             if count == 0 { break }
             bytes += chunk[..<count]
         }

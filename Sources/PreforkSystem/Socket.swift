@@ -59,7 +59,7 @@ package enum Socket {
         }
     }
 
-    /// Where the socket is bound.
+    /// Where the socket is bound; of one of our own at a Unix path, its public name.
     package static func localAddress(_ fd: Int32) throws(SystemError) -> SocketAddress {
         try address("getsockname", fd, getsockname)
     }
@@ -121,7 +121,7 @@ package enum Socket {
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body(fd, $0, &length) }
             }
         }
-        return SocketAddress(storage, length: length)
+        return UnixSocketName.publicAddress(of: SocketAddress(storage, length: length))
     }
 }
 

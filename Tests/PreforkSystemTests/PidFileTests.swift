@@ -75,11 +75,14 @@ import Testing
 
     @Test func ofManyThatFindAStaleFileOneGetsIt() async throws {
         let path = try temporaryPath()
-        defer { unlink(path) }
+        defer {
+            unlink(path)
+            unlink(path + ".lock")
+        }
         let program = try ChildProgram("host-fixture", ["pid-file-race", path, "60"])
         #expect(try await program.waitForExit(within: .seconds(90)) == 0)
         try await program.waitForLine("rounds 60")
-        #expect(!entries("/tmp").contains { "/tmp/\($0)".hasPrefix(path + ".") }, "a file under another name was left")
+        #expect(!entries("/tmp").contains { "/tmp/\($0)".hasPrefix(path + ".") && !$0.hasSuffix(".lock") }, "a file under another name was left")
     }
 
     @Test func otherThingsAtThePathAreNamed() throws {
@@ -97,6 +100,61 @@ import Testing
             guard case .system(let error) = (error as? PidFileError)?.code else { return false }
             return error.call == "open" && error.errno == .noEntry
         }
+    }
+
+    @Test func aLinkThatLeadsNowhereIsNamed() throws {
+        let path = try temporaryPath()
+        symlink("/nowhere/x.pid", path)
+        defer { unlink(path) }
+        let error = #expect(throws: PidFileError(.notRegular, path: path)) { _ = try PidFile.take(path) }
+        #expect(error?.description == "pid file \(path) is not a regular file (a symbolic link is not followed)")
+    }
+
+    @Test func whoeverLocksTheFileItselfKeepsNobodyOut() throws {
+        let path = try temporaryFile()
+        defer { unlink(path) }
+        let reader = open(path, O_RDONLY)
+        defer { close(reader) }
+        #expect(flock(reader, LOCK_EX | LOCK_NB) == 0)
+        let file = try PidFile.take(path)
+        #expect(read(path) == "\(getpid())\n")
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o644, "for monitoring")
+        #expect(stat(path + ".lock", &status) == 0 && status.st_mode & 0o777 == 0o600)
+        let other = open(path, O_RDONLY)
+        defer { close(other) }
+        _ = flock(other, LOCK_EX | LOCK_NB)
+        #expect(throws: PidFileError(.held(by: getpid()), path: path), "the lock is another one") {
+            _ = try PidFile.take(path)
+        }
+        #expect(file.remove() && access(path + ".lock", F_OK) != 0, "nothing is left")
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "another user's lock needs root"))
+    func aUserWithoutRightsWhoseProcessTheFileNamesKeepsNobodyOut() async throws {
+        let path = try temporaryPath()
+        defer { unlink(path) }
+        let program = try ChildProgram("host-fixture", ["lock-as-nobody", path])
+        try await program.waitForLine("locked")
+        try await program.waitForLine("written")
+        #expect(try PidFile.take(path).remove())
+    }
+
+    @Test func aProgramOfBeforeTheLockFileStillHoldsItsFile() async throws {
+        let path = try temporaryPath()
+        defer { unlink(path) }
+        let program = try ChildProgram("host-fixture", ["pid-file-of-before", path])
+        try await program.waitForLine("locked")
+        #expect(throws: PidFileError(.held(by: program.pid), path: path)) { _ = try PidFile.take(path) }
+    }
+
+    @Test func theFileOfAnImageOfBeforeIsAdoptedAndGetsItsLock() throws {
+        let path = try temporaryPath()
+        let descriptor = open(path, O_RDWR | O_CREAT, 0o644)
+        let file = try PidFile.adopt([descriptor], path: path)
+        #expect(file.descriptors.count == 2)
+        #expect(throws: PidFileError(.held(by: getpid()), path: path)) { _ = try PidFile.take(path) }
+        #expect(file.remove())
     }
 
     @Test func theTableOfLocksTellsWhoHasAFile() {

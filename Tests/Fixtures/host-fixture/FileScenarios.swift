@@ -26,16 +26,43 @@ func pidFileChildScenario(_ arguments: [String]) throws {
 /// `pid-file-exec PATH`: takes it and becomes another program, which adopts it.
 func pidFileExecScenario(_ arguments: [String]) throws {
     let file = try PidFile.take(arguments[0])
-    _ = fcntl(file.descriptor, F_SETFD, 0)
-    become(["pid-file-adopt", arguments[0], "\(file.descriptor)"])
+    for descriptor in file.descriptors { _ = fcntl(descriptor, F_SETFD, 0) }
+    become(["pid-file-adopt", arguments[0]] + file.descriptors.map(String.init))
 }
 
 func pidFileAdoptScenario(_ arguments: [String]) throws {
-    let file = try PidFile.adopt(arguments.number(1, default: -1), path: arguments[0])
-    require(fcntl(file.descriptor, F_GETFD) & FD_CLOEXEC != 0, "not close-on-exec")
+    let file = try PidFile.adopt(arguments.dropFirst().compactMap { Int32($0) }, path: arguments[0])
+    for descriptor in file.descriptors { require(fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0, "not close-on-exec") }
     say("adopted \(getpid())")
     pauseForEver()
     _ = file.remove()
+}
+
+/// `pid-file-of-before PATH`: holds it as this package did before `PATH.lock`: the lock is on the file itself.
+func pidFileOfBeforeScenario(_ arguments: [String]) {
+    let file = open(arguments[0], O_RDWR | O_CREAT, 0o644)
+    let text = "\(getpid())\n"
+    require(file >= 0 && write(file, text, text.utf8.count) > 0, "no file: errno \(errno)")
+    require(flock(file, LOCK_EX | LOCK_NB) == 0, "not locked: errno \(errno)")
+    say("locked")
+    pauseForEver()
+}
+
+/// `lock-as-nobody PATH`: has a file that everybody may read locked by a user without rights, and named its process.
+func lockAsNobodyScenario(_ arguments: [String]) throws {
+    let writable = open(arguments[0], O_RDWR | O_CREAT | O_TRUNC, 0o644)
+    require(writable >= 0, "no file: errno \(errno)")
+    let holder = try child {
+        require(setuid(65_534) == 0, "still root")
+        let file = open(arguments[0], O_RDONLY)
+        require(file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0, "not locked: errno \(errno)")
+        say("locked")
+        pauseForEver()
+    }
+    let text = "\(holder)\n"
+    pwrite(writable, text, text.utf8.count, 0)
+    say("written")
+    join(holder)
 }
 
 /// `pid-file-race PATH COUNT`: of many children that find a stale file at once one gets it, again and again.

@@ -1,0 +1,36 @@
+// Files and Unix sockets by descriptor: calls that glibc hides from Swift, or that older headers lack.
+#ifndef CPREFORK_PATHS_H
+#define CPREFORK_PATHS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+/// openat(2) is variadic.
+int cprefork_open_at(int directory, const char *name, int flags, mode_t mode);
+
+/// The directory as a place for the calls with "at": O_PATH needs the right to search it, not to list it.
+int cprefork_open_directory(const char *path);
+
+/// The file itself, and not what a symbolic link names: O_PATH | O_NOFOLLOW.
+int cprefork_open_place(int directory, const char *name);
+
+/// Changes the mode of what an O_PATH descriptor holds: fchmodat2(2) of Linux 6.6, else by /proc.
+int cprefork_change_mode(int place, mode_t mode);
+
+/// Gives `from` the name `to` in the same directory, where that name is free: link(2), and renameat2(2) with
+/// RENAME_NOREPLACE on file systems without hard links. The name `from` may be left. EEXIST when `to` is taken.
+int cprefork_give_name(int directory, const char *from, const char *to);
+
+/// bind(2) of a Unix socket with exactly this mode, in `directory` where the address is relative to it, else -1.
+/// `address` is a struct sockaddr_un.
+int cprefork_bind_unix(int socket, int directory, const void *address, uint32_t length, mode_t mode);
+
+/// Whether a socket of this network namespace is bound to the file, listening or not, by sock_diag(7). Returns -1 and
+/// errno where the kernel does not tell.
+int cprefork_is_bound(uint32_t major, uint32_t minor, uint64_t inode);
+
+#pragma clang assume_nonnull end
+#endif

@@ -1,0 +1,44 @@
+// Files by descriptor: no call here follows a symbolic link in the last part of a name.
+#define _GNU_SOURCE
+#include "cprefork_paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel_numbers.h"
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+
+int cprefork_open_at(int directory, const char *name, int flags, mode_t mode) {
+    return openat(directory, name, flags, mode);
+}
+
+int cprefork_open_directory(const char *path) { return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); }
+
+int cprefork_open_place(int directory, const char *name) {
+    return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int cprefork_change_mode(int place, mode_t mode) {
+    if (syscall(SYS_fchmodat2, place, "", mode, AT_EMPTY_PATH) == 0) return 0;
+    // ENOSYS before Linux 6.6, EPERM by filters that do not know the call.
+    if (errno != ENOSYS && errno != EPERM) return -1;
+    char name[32];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", place);
+    return chmod(name, mode);
+}
+
+int cprefork_give_name(int directory, const char *from, const char *to) {
+    // Without AT_SYMLINK_FOLLOW.
+    if (linkat(directory, from, directory, to, 0) == 0) return 0;
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) return -1;
+    int error = errno;
+    if (syscall(SYS_renameat2, directory, from, directory, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EEXIST) errno = error;
+    return -1;
+}

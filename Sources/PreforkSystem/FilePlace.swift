@@ -1,0 +1,108 @@
+// A name in a directory that is held open: a chain of calls on one path that no link can lead astray.
+
+import CPrefork
+import Glibc
+
+/// The last part of a path, and its directory.
+///
+/// Whoever may write to a directory can put a symbolic link at any name in it between two calls. The directories that
+/// lead to a path are the operator's and are followed. The last part is never followed here: each call acts on the name
+/// in this very directory, or fails.
+///
+/// Made for one chain of calls and closed after it: a process that inherited such a descriptor could leave its chroot.
+final class FilePlace: Sendable {
+    let path: String
+    let name: String
+    private let directory: Descriptor
+
+    /// - Throws: what keeps the directory from being opened; EISDIR for a path that ends with `/`, `.` or `..`; EINVAL
+    ///   for an empty one or one with a NUL byte.
+    init(_ path: String) throws(SystemError) {
+        guard !path.isEmpty, !path.utf8.contains(0) else { throw SystemError("open", .invalidArgument, on: path) }
+        let parts = Self.split(path)
+        guard !["", ".", ".."].contains(parts.name) else {
+            throw SystemError("open", Errno(rawValue: EISDIR), on: path)
+        }
+        self.path = path
+        name = parts.name
+        directory = Descriptor(owning: try systemCall("open", on: path) { cprefork_open_directory(parts.directory) })
+    }
+
+    static func split(_ path: String) -> (directory: String, name: String) {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return (".", path) }
+        let directory = slash == path.utf8.startIndex ? "/" : String(path[..<slash])
+        return (directory, String(path[path.utf8.index(after: slash)...]))
+    }
+
+    /// For calls that take a directory.
+    var number: Int32 { directory.number }
+
+    /// What is at the name now, a symbolic link as such; nil when nothing is.
+    func status(_ other: String? = nil) -> FileStatus? {
+        var status = stat()
+        guard fstatat(directory.number, other ?? name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
+        return FileStatus(status)
+    }
+
+    func identity(_ other: String? = nil) -> FileIdentity? { status(other)?.identity }
+
+    /// openat(2) with O_NOFOLLOW, O_CLOEXEC, O_NOCTTY and O_NONBLOCK: neither a link nor a FIFO at the name does harm.
+    ///
+    /// - Throws: ELOOP with words for a symbolic link.
+    func open(_ flags: Int32, mode: UInt32 = 0, name other: String? = nil) throws(SystemError) -> Int32 {
+        let all = flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        do throws(SystemError) {
+            return try systemCall("open", on: path) {
+                cprefork_open_at(directory.number, other ?? name, all, mode_t(mode))
+            }
+        } catch where error.errno.rawValue == ELOOP {
+            throw SystemError("open", error.errno, on: "\(path): a symbolic link, which is not followed")
+        }
+    }
+
+    /// Gives `other` this place's name, if it is free.
+    ///
+    /// - Returns: false when something is there.
+    func take(nameOf other: String) throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            try systemCall("link", on: path) { cprefork_give_name(directory.number, other, name) }
+            return true
+        } catch {
+            if error.errno.rawValue == EEXIST { return false }
+            throw error
+        }
+    }
+
+    /// Puts `other` in the place of what is there, in one step.
+    func replace(by other: String) throws(SystemError) {
+        try systemCall("rename", on: path) { renameat(directory.number, other, directory.number, name) }
+    }
+
+    @discardableResult
+    func remove(_ other: String? = nil) -> Bool {
+        unlinkat(directory.number, other ?? name, 0) == 0
+    }
+
+    /// Removes the name while it stands for this file. Only a lock that everybody takes makes the two steps one.
+    func remove(if identity: FileIdentity) -> Bool {
+        self.identity() == identity && remove()
+    }
+
+    /// Changes the mode of this very file, if the name still stands for it.
+    ///
+    /// - Returns: false when something else is there.
+    func changeMode(_ mode: UInt32, of identity: FileIdentity) throws(SystemError) -> Bool {
+        let place = cprefork_open_place(directory.number, name)
+        guard place >= 0 else { return false }
+        let held = Descriptor(owning: place)
+        guard FileIdentity(of: held.number) == identity else { return false }
+        try systemCall("fchmodat2", on: path) { cprefork_change_mode(held.number, mode_t(mode & 0o777)) }
+        return true
+    }
+
+    /// A name beside it that nobody can know before: for a file that gets its own name when it is whole.
+    static func randomSuffix() -> String {
+        let digits = String(UInt32.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+}

@@ -1,0 +1,130 @@
+// Lock files: who may take over a path.
+
+import CPrefork
+import Glibc
+
+/// An flock(2) on `PATH.lock`, a file of mode 0600 of this process's user.
+///
+/// flock needs no right to write: whoever can open a file for reading can lock it. So the lock is never on a file that
+/// others may read. The directory may belong to somebody else, who can put anything at that name: a file that is not
+/// this user's, has other names, can be opened by others, or is no file, is refused in words. It is neither waited for
+/// nor changed.
+///
+/// The file is removed while it is locked, and whoever has locked a file that is no longer at the path tries again: so
+/// nothing stays behind but after a kill, and a file that stayed is used by the next one.
+///
+/// The lock belongs to the open file, which forked children inherit and must close, and which survives execve(2) when
+/// close-on-exec is taken off.
+final class LockFile: Sendable {
+    let path: String
+    private let file: Descriptor
+    private let owner: pid_t
+
+    /// - Parameters:
+    ///   - path: of what is to be locked; the lock is `path` and `.lock`.
+    ///   - patience: how long another process may hold it.
+    /// - Returns: nil when another process has it.
+    /// - Throws: EPERM or ELOOP for something at the path that is not to be trusted, with what it is.
+    static func take(beside path: String, patience: Duration = .zero) throws(SystemError) -> LockFile? {
+        let place = try FilePlace(path + ".lock")
+        let deadline = MonotonicInstant.now + patience
+        var races = 0
+        while true {
+            let file = Descriptor(owning: try open(place))
+            let status = try check(file.number, place)
+            if try lock(file.number, place.path) {
+                if status.links == 1, place.identity() == status.identity {
+                    return LockFile(path: place.path, file: file.release())
+                }
+                // Removed by its last holder, or by whoever owns the directory.
+                races += 1
+                guard races < 1_000 else { throw SystemError("flock", .busy, on: "\(place.path) is removed all the time") }
+            } else {
+                guard MonotonicInstant.now < deadline else { return nil }
+                usleep(2_000)
+            }
+        }
+    }
+
+    /// The lock of the program that this process was before execve(2).
+    ///
+    /// - Parameter number: its `descriptor` back then; becomes close-on-exec.
+    init(adopting number: Int32, beside path: String) throws(SystemError) {
+        self.path = path + ".lock"
+        file = Descriptor(owning: number)
+        owner = getpid()
+        try setCloseOnExec(number)
+    }
+
+    private init(path: String, file: Int32) {
+        self.path = path
+        self.file = Descriptor(owning: file)
+        owner = getpid()
+    }
+
+    deinit {
+        guard owner == getpid(), let identity = FileIdentity(of: file.number) else { return }
+        _ = (try? FilePlace(path))?.remove(if: identity)
+    }
+
+    /// For children, which close it, and for an in-place upgrade, which keeps it.
+    var descriptor: Int32 { file.number }
+
+    /// The process that holds the lock of a path, by the kernel's table.
+    static func holder(beside path: String) -> Int32? {
+        guard let place = try? FilePlace(path + ".lock"), let identity = place.identity() else { return nil }
+        return FileLocks.holder(of: identity)
+    }
+
+    /// Without O_CREAT first: with it, a file of another user in a directory like /tmp is EACCES even for root
+    /// (fs.protected_regular), which would not say what is wrong.
+    private static func open(_ place: FilePlace) throws(SystemError) -> Int32 {
+        for _ in 0..<64 {
+            do throws(SystemError) {
+                return try place.open(O_RDWR)
+            } catch where error.errno == .noEntry {
+                do throws(SystemError) {
+                    let number = try place.open(O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+                    // Whatever the umask.
+                    _ = fchmod(number, 0o600)
+                    return number
+                } catch where error.errno.rawValue == EEXIST {
+                    continue
+                }
+            }
+        }
+        throw SystemError("open", .busy, on: "\(place.path) comes and goes")
+    }
+
+    private static func check(_ number: Int32, _ place: FilePlace) throws(SystemError) -> FileStatus {
+        guard let status = FileStatus(of: number) else { throw SystemError("fstat", .current, on: place.path) }
+        let problem: String? =
+            if status.kind != .regular {
+                "is not a regular file"
+            } else if ![0, geteuid()].contains(status.owner) {
+                "belongs to user \(status.owner)"
+            } else if status.links > 1 {
+                "has \(status.links) names"
+            } else if status.mode & 0o077 != 0 {
+                "can be opened by other users"
+            } else {
+                nil
+            }
+        if let problem {
+            throw SystemError(
+                "flock", .notPermitted,
+                on: "\(place.path) \(problem): remove it, and let nobody else write to its directory")
+        }
+        return status
+    }
+
+    private static func lock(_ number: Int32, _ path: String) throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            try systemCall("flock", on: path) { flock(number, LOCK_EX | LOCK_NB) }
+            return true
+        } catch {
+            if error.errno == .wouldBlock { return false }
+            throw error
+        }
+    }
+}
