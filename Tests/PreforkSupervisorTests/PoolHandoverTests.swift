@@ -135,6 +135,14 @@ import Testing
         #expect(InheritedPool(text: "v2 " + text) == nil)
     }
 
+    @Test func whatTheSupervisorKnowsOfAWorkerTravelsAlong() throws {
+        var pool = inheritance(PoolDriver.ready(workers: 3))
+        pool.workers[1].hasDoorbell = true
+        pool.workers[1].heartbeatPeriod = .milliseconds(250)
+        pool.workers[2].heartbeatPeriod = .nanoseconds(Int64.max)
+        #expect(InheritedPool(text: pool.text) == pool)
+    }
+
     @Test func aTextOfAnotherVersionIsRefused() {
         #expect(InheritedPool(text: "v2 1 2 3 4 1 0 0")?.workers == [])
         for other in ["1 2 3 4 1 0 0", "2 1 2 3 4 1 0 0", "v1 1 2 3 4 1 0 0", "v3 1 2 3 4 1 0 0", "v2"] {

@@ -91,6 +91,15 @@ import Testing
         #expect(driver.pool.slots[0].state.kind == .killed)
     }
 
+    @Test func `Of an extension a day is believed`() {
+        // It is looked at four times an hour.
+        var driver = PoolDriver.ready(workers: 1) { $0.hangs = HangPolicy(soft: .seconds(3_600), grace: .seconds(3_600)) }
+        #expect(look(&driver, for: Pool.longestExtension, extendedUntil: .distantFuture).isEmpty)
+        let late = look(&driver, for: .seconds(3 * 3_600), extendedUntil: .distantFuture)
+        #expect(dumps(late) == 1)
+        #expect(driver.pool.slots[0].state.kind == .killed)
+    }
+
     @Test func aMachineThatStoodStillKillsNobody() {
         var driver = pool(3)
         _ = look(&driver, for: .seconds(3), alive: [0, 1, 2])
