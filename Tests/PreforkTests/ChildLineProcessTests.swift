@@ -41,8 +41,11 @@ import Testing
         #expect(try await program.waitForExit() == 0)
     }
 
-    @Test func `A worker that misuses its doorbell and every other eventfd keeps nobody waiting`() async throws {
-        let program = try ChildProgram("fork-fixture", ["storming-bells"])
+    @Test(arguments: ["ring", "empty"])
+    func `A worker that misuses its doorbell and every other eventfd keeps its supervisor from nothing`(
+        way: String
+    ) async throws {
+        let program = try ChildProgram("fork-fixture", ["storming-bells", way])
         try await eventually(within: .seconds(60), "worker 1 has come back often") {
             program.output.split(separator: "\n").count { $0 == "ready 1" } >= 20
         }

@@ -32,8 +32,8 @@ private func ordersAsSeenHere() -> String {
     }.joined(separator: ", ")
 }
 
-/// Processes of worker 0 take O_NONBLOCK from every eventfd that it has, fill and empty them without end; worker 1 dies
-/// and comes back all the time.
+/// Processes of worker 0 take O_NONBLOCK from every eventfd that it has, and then ring them without end, or wait in
+/// read(2) to empty each as soon as it rings. Worker 1 dies and comes back all the time.
 func stormingBellsScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(2))
     runtime.drainTimeout = .milliseconds(500)
@@ -46,10 +46,12 @@ func stormingBellsScenario(_ arguments: [String]) throws {
             worker.exit(code: 3)
         }
         let counters = (0..<64).filter { isEventCounter($0) }
-        for _ in 0..<3 {
-            _ = try child {
-                for number in counters { _ = fcntl(number, F_SETFL, 0) }
-                while true { counters.forEach(storm) }
+        for number in counters { _ = fcntl(number, F_SETFL, 0) }
+        if arguments.first == "empty" {
+            for number in counters + counters { _ = try child { while true { empty(number) } } }
+        } else {
+            for _ in 0..<3 {
+                _ = try child { while true { counters.forEach(fillAndEmpty) } }
             }
         }
         while true { sleep(100) }
@@ -64,8 +66,13 @@ private func isEventCounter(_ number: Int32) -> Bool {
     return String(decoding: target.prefix(max(0, count)), as: UTF8.self) == "anon_inode:[eventfd]"
 }
 
-private func storm(_ number: Int32) {
+private func fillAndEmpty(_ number: Int32) {
     var value: UInt64 = 1
     _ = write(number, &value, 8)
+    empty(number)
+}
+
+private func empty(_ number: Int32) {
+    var value: UInt64 = 0
     _ = read(number, &value, 8)
 }
