@@ -32,12 +32,12 @@ extension StoreTable {
         wakeWatchers(hash)
     }
 
-    var logLock: SharedLock { SharedLock(at: logWords.base) }
+    var logLock: QuickLock { QuickLock(logWords, own: ownWord) }
 
     func lockLog(_ patience: consuming LockPatience) throws(StoreError) {
         guard ringBytes > 0 else { throw StoreError(.badArgument("this store was made without a publish log")) }
         if logLock.tryLock() { return }
-        guard try acquire(logLock, &patience) == .mustRepair else { return }
+        guard try acquire(logLock.shared, &patience) == .mustRepair else { return }
         recoverLog()
         memory.count(Header.recoveries)
         // The dead publisher's last message may be there, and no subscriber told.

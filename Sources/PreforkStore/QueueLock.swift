@@ -19,7 +19,7 @@ extension QueueTable {
         var acquisition = SharedLock.Acquisition.clean
         if !isHeld {
             do throws(SharedLock.Failure) {
-                acquisition = try lock.lock(&patience)
+                acquisition = try lock.shared.lock(&patience)
             } catch {
                 throw error == .busy ? .busy : .corrupt("the lock")
             }
@@ -34,7 +34,8 @@ extension QueueTable {
     }
 
     func release() {
-        lock.unlock()
+        // Where another process wrote over the lock, the next owner repairs the queue.
+        _ = lock.unlock()
     }
 
     /// Wakes the sleeping receivers. Under the lock, and before the commit that they are woken for.

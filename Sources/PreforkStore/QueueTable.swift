@@ -37,7 +37,7 @@ package final class QueueTable: @unchecked Sendable {
     package let sendersBell: EventCounter
 
     private let mapping: SharedMapping
-    let lock: SharedLock
+    let lock: QuickLock
     private let header: UnsafeMutablePointer<Atomic<UInt64>>
     private let owners: UnsafeMutablePointer<Atomic<UInt64>>
     private let cells: UnsafeMutableRawPointer
@@ -65,7 +65,8 @@ package final class QueueTable: @unchecked Sendable {
         payload = base + payloadOffset
         receiversBell = try EventCounter()
         sendersBell = try EventCounter()
-        lock = SharedLock(at: base + QueueHeader.lockOffset)
+        lock = QuickLock(
+            SharedWords(base: base + QueueHeader.lockOffset), own: SharedWords(base: LockOwner.currentWord))
         // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
         try? rebuild()
     }

@@ -1,7 +1,5 @@
 // Putting a value in the place of one of its size, which is what most writes do.
 
-import PreforkSystem
-
 extension StoreTable {
     /// Stores a value in the place of a plain one that takes as many units.
     ///
@@ -52,7 +50,7 @@ extension StoreTable {
         let stripe = hash.stripe(of: layout.stripes)
         // Up to six units each number of them has a class of its own.
         guard units <= 6, units == Self.units(old.start &+ old.valueBytes),
-            memory[record] == ownerWord(stripe, units &- 1), sharedLock(stripe).tryLock()
+            memory[record] == ownerWord(stripe, units &- 1), quickLock(stripe).tryLock()
         else { return false }
         let isDone = quickReplace(old, key, hash, kind, valueBytes, units, record, write)
         unlock(stripe)

@@ -4,9 +4,11 @@ import PreforkSystem
 
 extension StoreTable {
     @inline(__always)
-    func sharedLock(_ stripe: Int) -> SharedLock {
-        SharedLock(at: memory.base + stripeOffset(stripe))
+    func quickLock(_ stripe: Int) -> QuickLock {
+        QuickLock(SharedWords(base: memory.base + stripeOffset(stripe)), own: ownWord)
     }
+
+    func sharedLock(_ stripe: Int) -> SharedLock { quickLock(stripe).shared }
 
     /// What a call of this store may wait, all its locks together.
     var patience: LockPatience { LockPatience(limit: lockTimeout) }
@@ -18,7 +20,7 @@ extension StoreTable {
     ///   the lock's word was written over.
     @inline(__always)
     func lock(_ stripe: Int) throws(StoreError) {
-        if sharedLock(stripe).tryLock() { return }
+        if quickLock(stripe).tryLock() { return }
         var patience = patience
         try lockSlowly(stripe, &patience)
     }
@@ -26,7 +28,7 @@ extension StoreTable {
     /// As `lock`, for a call that takes several locks in one time limit.
     @inline(__always)
     func lock(_ stripe: Int, _ patience: inout LockPatience) throws(StoreError) {
-        if sharedLock(stripe).tryLock() { return }
+        if quickLock(stripe).tryLock() { return }
         try lockSlowly(stripe, &patience)
     }
 
@@ -63,7 +65,7 @@ extension StoreTable {
 
     @inline(__always)
     func unlock(_ stripe: Int) {
-        if !sharedLock(stripe).unlock() { memory.count(Header.damages) }
+        if !quickLock(stripe).unlock() { memory.count(Header.damages) }
     }
 
     /// Repairs every stripe, and the log, whose lock's owner has died. Waits for no process.
@@ -73,6 +75,6 @@ extension StoreTable {
         for stripe in 0..<layout.stripes where !sharedLock(stripe).isFree {
             if lockWithoutWaiting(stripe) { unlock(stripe) }
         }
-        if ringBytes > 0, !logLock.isFree, (try? lockLog(.none)) != nil { unlockLog() }
+        if ringBytes > 0, !logLock.shared.isFree, (try? lockLog(.none)) != nil { unlockLog() }
     }
 }

@@ -26,6 +26,8 @@ package final class StoreTable: Sendable {
     private let bucketsPerStripe: Int
     private let unitSpan: UInt
     private let blocks: SharedWords
+    /// What this process writes into a lock that it takes.
+    let ownWord = SharedWords(base: LockOwner.currentWord)
 
     /// A new store, empty.
     package init(_ capacity: StoreCapacity, evicts: Bool, lockTimeout: Int64) throws(StoreError) {

@@ -17,7 +17,6 @@ package import Synchronization
 /// lives on, keeps it.
 package struct SharedLock: @unchecked Sendable {
     // Sendable: the memory is shared on purpose, and every access is atomic.
-    @usableFromInline
     package let word: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// How many bytes a lock takes in a layout: a cache line. Zeroed memory is a free lock.
@@ -39,13 +38,11 @@ package struct SharedLock: @unchecked Sendable {
     }
 
     /// - Parameter memory: `byteCount` bytes, aligned to 8, mapped shared as long as the lock is used.
-    @inlinable @inline(__always)
     package init(at memory: UnsafeMutableRawPointer) {
         word = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
     /// Takes the lock if it is free and nothing is to be repaired.
-    @inlinable @inline(__always)
     package func tryLock() -> Bool {
         let token = cprefork_lock_token()
         if token == 0 { return false }
@@ -55,15 +52,15 @@ package struct SharedLock: @unchecked Sendable {
     /// Gives the lock back. On x86 this is a full barrier.
     ///
     /// - Returns: false when another process wrote over the word while it was held: the next owner repairs.
-    @inlinable @inline(__always)
     @discardableResult
     package func unlock() -> Bool {
         let old = word.pointee.exchange(0, ordering: .acquiringAndReleasing)
         return old == cprefork_lock_token() ? true : finishUnlocking(old)
     }
 
-    @usableFromInline @inline(never)
-    func finishUnlocking(_ old: UInt64) -> Bool {
+    /// The rest of `unlock`, where the word that was exchanged for 0 is not this process's own without flags.
+    @inline(never)
+    package func finishUnlocking(_ old: UInt64) -> Bool {
         let isOwn = LockOwner(word: old) == .current
         if !isOwn || old & LockOwner.needsRepair != 0 {
             // If another owner is inside by now, it finds the bit when it unlocks.

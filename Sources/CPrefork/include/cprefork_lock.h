@@ -36,6 +36,9 @@ static inline uint64_t cprefork_lock_token(void) {
     return __atomic_load_n(&cprefork_lock_token_word, __ATOMIC_RELAXED);
 }
 
+/// Where it is, for code that cannot call in its shortest path.
+static inline void *cprefork_lock_token_address(void) { return &cprefork_lock_token_word; }
+
 static inline void cprefork_set_lock_token(uint64_t token) {
     __atomic_store_n(&cprefork_lock_token_word, token, __ATOMIC_RELAXED);
 }

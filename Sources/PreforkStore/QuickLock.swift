@@ -1,0 +1,40 @@
+// The lock's two exchanges, in line.
+
+import PreforkSystem
+import Synchronization
+
+/// A `SharedLock` whose shortest path is inlined: a function of another module is a call, and a call costs as much as
+/// the rest of a short write, whose registers have to be saved for it.
+struct QuickLock: Sendable {
+    private let words: SharedWords
+    /// The word of this process as an owner; see `LockOwner.currentWord`.
+    private let own: SharedWords
+
+    /// - Parameters:
+    ///   - words: the lock is at their beginning.
+    ///   - own: `LockOwner.currentWord`, which the caller keeps, because to ask for it is a call.
+    @inline(__always)
+    init(_ words: SharedWords, own: SharedWords) {
+        self.words = words
+        self.own = own
+    }
+
+    var shared: SharedLock { SharedLock(at: words.base) }
+
+    /// Takes the lock if it is free and nothing is to be repaired.
+    @inline(__always)
+    func tryLock() -> Bool {
+        let token = own[0]
+        if token == 0 { return false }
+        return words.word(0).pointee.compareExchange(expected: 0, desired: token, ordering: .acquiring).exchanged
+    }
+
+    /// Gives the lock back. On x86 this is a full barrier.
+    ///
+    /// - Returns: false when another process wrote over the word while it was held.
+    @inline(__always)
+    func unlock() -> Bool {
+        let old = words.word(0).pointee.exchange(0, ordering: .acquiringAndReleasing)
+        return old == own[0] ? true : shared.finishUnlocking(old)
+    }
+}
