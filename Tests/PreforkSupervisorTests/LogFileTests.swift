@@ -53,10 +53,12 @@ import Testing
         #expect(texts(moved) == ["info: still here"])
     }
 
-    @Test func onAFullDiskLinesAreLostAndCountedAndTheNextOneSaysSo() throws {
+    @Test(.enabled(if: geteuid() == 0, "making a device needs root"))
+    func onAFullDiskLinesAreLostAndCountedAndTheNextOneSaysSo() throws {
         let path = try temporaryPath()
         defer { unlink(path) }
-        symlink("/dev/full", path)
+        // /dev/full is device 1, 7 (full(4)).
+        try #require(mknod(path, S_IFCHR | 0o600, 1 << 8 | 7) == 0)
         let log = try LogFile(path: path)
         for _ in 0..<3 { log.write(LogLine(.info, "lost")) }
         #expect(log.lost == 3)
@@ -65,6 +67,71 @@ import Testing
         log.write(LogLine(.info, "later"))
         #expect(log.lost == 0)
         #expect(texts(path) == ["warning: 3 log lines were lost: No space left on device (ENOSPC)", "info: later"])
+    }
+
+    @Test func aLinkIsNotFollowedAtTheStartAndAtAReopen() throws {
+        let path = try temporaryPath()
+        let victim = try temporaryFile()
+        let old = path + ".1"
+        defer { for name in [path, old, victim] { unlink(name) } }
+        symlink(victim, path)
+        let error = #expect(throws: SystemError.self) { _ = try LogFile(path: path) }
+        #expect(error == SystemError("open", Errno(rawValue: ELOOP), on: "\(path): a symbolic link, which is not followed"))
+        unlink(path)
+        let log = try LogFile(path: path)
+        rename(path, old)
+        symlink(victim, path)
+        #expect(throws: SystemError.self) { try log.reopen() }
+        log.write(LogLine(.info, "still here"))
+        #expect(read(victim).isEmpty && texts(old) == ["info: still here"])
+        unlink(path)
+        symlink("/tmp/nowhere-\(getpid())", path)
+        #expect(throws: SystemError.self, "neither is one made where a link leads") { try log.reopen() }
+        #expect(access("/tmp/nowhere-\(getpid())", F_OK) != 0)
+    }
+
+    @Test func aFileWithAnotherNameAndAnythingThatIsNoLogIsRefused() throws {
+        let path = try temporaryPath()
+        let victim = try temporaryFile()
+        defer { for name in [path, victim] { unlink(name) } }
+        link(victim, path)
+        let error = #expect(throws: SystemError.self) { _ = try LogFile(path: path) }
+        #expect(error?.errno == .notPermitted && error?.object == "\(path): the file has 2 names (hard links)")
+        #expect(throws: SystemError.self) { _ = try LogFile(path: "/tmp") }
+        try LogFile(path: "/dev/null").write(LogLine(.info, "nowhere"))
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "another user's file needs root"))
+    func rootWritesToNobodyElsesFile() throws {
+        let path = try temporaryFile()
+        defer { unlink(path) }
+        chown(path, 65_534, 65_534)
+        let error = #expect(throws: SystemError.self) { _ = try LogFile(path: path) }
+        #expect(error?.object == "\(path): the file belongs to user 65534, not to root")
+    }
+
+    @Test func whatIsOpenAlreadyIsWrittenToWithoutWaitingAndWithoutAChangeForOthers() throws {
+        var ends: [Int32] = [-1, -1]
+        #expect(pipe(&ends) == 0)
+        defer { ends.forEach { close($0) } }
+        let log = try LogFile(path: "/dev/fd/\(ends[1])")
+        for _ in 0..<2_000 where log.lost == 0 { log.write(LogLine(.info, String(repeating: "x", count: 200))) }
+        #expect(log.lost == 1)
+        #expect(fcntl(ends[1], F_GETFL) & O_NONBLOCK == 0)
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        #expect(Glibc.read(ends[0], &bytes, bytes.count) > 0)
+        log.write(LogLine(.info, "later"))
+        #expect(log.lost == 0)
+        try log.reopen()
+    }
+
+    @Test func aSocketThatNobodyReadsHoldsNobody() throws {
+        var ends: [Int32] = [-1, -1]
+        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        defer { ends.forEach { close($0) } }
+        let log = try LogFile(path: "/proc/self/fd/\(ends[1])")
+        for _ in 0..<20_000 where log.lost == 0 { log.write(LogLine(.info, String(repeating: "x", count: 200))) }
+        #expect(log.lost == 1)
     }
 
     @Test func afterATornLineTheNextBeginsOnItsOwn() async throws {
