@@ -21,7 +21,8 @@ extension PreparedPrivileges {
     /// Why a program must not be run with the supervisor's rights; nil when workers have no other ones or cannot write
     /// to it.
     func distrust(of program: String) -> String? {
-        guard let user, let part = ProgramImage.writablePart(of: program, user: user, groups: groups) else { return nil }
+        guard let user, let part = ProgramImage.writablePart(of: program, user: user, groups: groups)
+        else { return nil }
         return "\(program) is not run as the supervisor: the workers' user \(user) can write to \(part)"
     }
 }

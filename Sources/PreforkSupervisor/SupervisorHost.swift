@@ -19,6 +19,7 @@ final class SupervisorHost {
 
     init(_ settings: RuntimeSettings, pid: Int32, now: MonotonicInstant) throws(SupervisorError) {
         self.settings = settings
+        fillStandardDescriptors()
         do {
             privileges = try settings.privileges.prepare()
             logFile = try settings.logFile.map { path throws(SystemError) in try LogFile(path: path) }

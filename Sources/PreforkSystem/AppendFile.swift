@@ -108,7 +108,8 @@ package struct AppendFile: ~Copyable, Sendable {
             throw SystemError("open", .notPermitted, on: "\(path): the file has \(status.links) names (hard links)")
         }
         if geteuid() == 0, status.owner != 0 {
-            throw SystemError("open", .notPermitted, on: "\(path): the file belongs to user \(status.owner), not to root")
+            throw SystemError(
+                "open", .notPermitted, on: "\(path): the file belongs to user \(status.owner), not to root")
         }
     }
 

@@ -49,6 +49,7 @@ public final class Listener: Sendable {
     public init(
         _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {
+        fillStandardDescriptors()
         let key = "\(endpoint) \(sharing)"
         if let left = Self.left(for: endpoint, key: key) {
             // The last image of this program had it open, and connections may wait in its queue.

@@ -38,7 +38,9 @@ final class LockFile: Sendable {
                 }
                 // Removed by its last holder, or by whoever owns the directory.
                 races += 1
-                guard races < 1_000 else { throw SystemError("flock", .busy, on: "\(place.path) is removed all the time") }
+                guard races < 1_000 else {
+                    throw SystemError("flock", .busy, on: "\(place.path) is removed all the time")
+                }
             } else {
                 guard MonotonicInstant.now < deadline else { return nil }
                 usleep(2_000)

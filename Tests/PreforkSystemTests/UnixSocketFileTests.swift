@@ -107,6 +107,15 @@ import Testing
         }
     }
 
+    @Test func aProgramWithoutStandardStreamsGivesTheirNumbersToNothingElse() async throws {
+        let directory = try makeDirectory()
+        defer { remove(directory) }
+        let program = try ChildProgram("host-fixture", ["closed-descriptors", "\(directory)/app.sock"])
+        #expect(try await program.waitForExit() == 0)
+        let lowest = try #require(Int(try await program.waitForLine("lowest ")))
+        #expect(lowest > 2)
+    }
+
     @Test func anAbstractNameNeedsNoFile() throws {
         let name = "\0prefork-test-\(getpid())"
         let listener = try Listener(.unix(name))

@@ -11,6 +11,17 @@ func unixListenScenario(_ arguments: [String]) throws {
     listener.close()
 }
 
+/// `closed-descriptors PATH`: started without standard streams, nothing of the supervisor's gets their numbers.
+func closedDescriptorsScenario(_ arguments: [String]) throws {
+    let output = fcntl(1, F_DUPFD_CLOEXEC, 10)
+    for number in Int32(0)...2 { close(number) }
+    let listener = try Listener(.unix(arguments[0]))
+    let file = try PidFile.take(arguments[0] + ".pid")
+    require(dup2(output, 1) == 1, "no output")
+    say("lowest \(([listener.descriptor] + file.descriptors).min() ?? -1)")
+    listener.close()
+}
+
 /// `unix-storm PATH ROUNDS SEED`: many start at once, where nothing is, where a dead socket is, or where a living one is
 /// about to end. One gets the path, and keeps it.
 func unixStormScenario(_ arguments: [String]) throws {
