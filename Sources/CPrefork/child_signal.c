@@ -6,19 +6,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <unistd.h>
 
-static atomic_int counter = -1;
+static atomic_int bell = -1;
 static struct sigaction previous;
 /// Ours is called, by the kernel or by a handler that was put above it.
 static atomic_bool is_installed;
 
-/// Runs at any instant in any thread: one write(2), then whoever had the signal before.
+/// Runs at any instant in any thread: one ring, then whoever had the signal before.
 static void on_child_signal(int number, siginfo_t *info, void *context) {
     int saved = errno;
-    int fd = atomic_load_explicit(&counter, memory_order_acquire);
-    const uint64_t one = 1;
-    if (fd >= 0 && write(fd, &one, sizeof one) < 0) { /* full: it is readable already */ }
+    int fd = atomic_load_explicit(&bell, memory_order_acquire);
+    if (fd >= 0) cprefork_ring(fd);
     if (previous.sa_flags & SA_SIGINFO) {
         previous.sa_sigaction(number, info, context);
     } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
@@ -27,11 +25,11 @@ static void on_child_signal(int number, siginfo_t *info, void *context) {
     errno = saved;
 }
 
-int cprefork_watch_child_signal(int event_counter) {
+int cprefork_watch_child_signal(int new_bell) {
     struct sigaction ours = {.sa_sigaction = on_child_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_NOCLDSTOP};
     struct sigaction current;
     if (sigaction(SIGCHLD, NULL, &current) < 0) return -1;
-    atomic_store_explicit(&counter, event_counter, memory_order_release);
+    atomic_store_explicit(&bell, new_bell, memory_order_release);
     // Installed a second time above a handler that calls ours, the two would call each other for ever.
     if (atomic_load(&is_installed)) return 0;
     previous = current;
@@ -42,9 +40,9 @@ int cprefork_watch_child_signal(int event_counter) {
 
 void cprefork_unwatch_child_signal(void) {
     struct sigaction current;
-    // Somebody may have put a handler above ours; then ours stays under it and writes to nobody.
+    // Somebody may have put a handler above ours; then ours stays under it and rings nothing.
     if (sigaction(SIGCHLD, NULL, &current) == 0 && current.sa_flags & SA_SIGINFO &&
         current.sa_sigaction == on_child_signal && sigaction(SIGCHLD, &previous, NULL) == 0)
         atomic_store(&is_installed, false);
-    atomic_store_explicit(&counter, -1, memory_order_release);
+    atomic_store_explicit(&bell, -1, memory_order_release);
 }

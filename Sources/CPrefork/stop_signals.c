@@ -4,9 +4,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
-static atomic_int counter = -1;
+static atomic_int bell = -1;
 static atomic_int last;
 static atomic_int count;
 static const int watched[] = {SIGTERM, SIGINT};
@@ -14,18 +13,17 @@ static const int watched[] = {SIGTERM, SIGINT};
 /// Runs at any instant in any thread.
 static void on_stop_signal(int number) {
     int saved = errno;
-    int fd = atomic_load_explicit(&counter, memory_order_acquire);
-    const uint64_t one = 1;
+    int fd = atomic_load_explicit(&bell, memory_order_acquire);
     atomic_store(&last, number);
     atomic_fetch_add(&count, 1);
-    if (fd >= 0 && write(fd, &one, sizeof one) < 0) { /* full: it is readable already */ }
+    if (fd >= 0) cprefork_ring(fd);
     errno = saved;
 }
 
-void cprefork_watch_stop_signals(int event_counter) {
+void cprefork_watch_stop_signals(int new_bell) {
     struct sigaction ours = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
     struct sigaction current;
-    atomic_store_explicit(&counter, event_counter, memory_order_release);
+    atomic_store_explicit(&bell, new_bell, memory_order_release);
     atomic_store(&count, 0);
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
         // A handler of the program's own stays, and so does what nohup(1) or a shell's & has set to be ignored.

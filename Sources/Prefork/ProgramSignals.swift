@@ -28,7 +28,7 @@ final class ProgramSignals: StopSource {
         init() throws(SystemError) {
             let signals = try StopSignals()
             self.signals = signals
-            watch = Watch(signals.counter.descriptor.number) { _ in deliver(signals) }
+            watch = Watch(signals.bell.descriptor.number) { _ in deliver(signals) }
         }
     }
 

@@ -18,7 +18,7 @@ extension ChannelWaiters {
     func leaderParking() throws(SystemError) -> ThreadParking {
         if let known = withState({ $0.leaderParking }) {
             // What is left of the last leader's time. Who rings just now does so for nobody, which is no harm.
-            known.counter.clear()
+            known.bell.clear()
             return known
         }
         let new = try ThreadParking()
@@ -35,9 +35,9 @@ extension ChannelWaiters {
 
 /// Where a plain thread waits that is not the first one.
 final class ThreadParking: Sendable {
-    let counter: EventCounter
+    let bell: Bell
 
     init() throws(SystemError) {
-        counter = try EventCounter()
+        bell = try Bell()
     }
 }

@@ -21,8 +21,8 @@ final class ChannelMemory: Sendable {
     let options: ChannelOptions
     private let mapping: SharedMapping
     let lock: SharedLock
-    private let creatorBell: EventCounter
-    private let peerBell: EventCounter
+    private let creatorBell: Bell
+    private let peerBell: Bell
     private let messagePackets: PacketPair
     private let replyPackets: PacketPair
     private let capacities: (messages: Int, replies: Int)
@@ -47,8 +47,8 @@ final class ChannelMemory: Sendable {
         do throws(SystemError) {
             mapping = try SharedMapping(byteCount: 4096 + 2 * capacities.messages + 2 * capacities.replies)
             lock = SharedLock(at: mapping.base + 64)
-            creatorBell = try EventCounter()
-            peerBell = try EventCounter()
+            creatorBell = try Bell()
+            peerBell = try Bell()
             messagePackets = try PacketPair()
             replyPackets = try PacketPair()
         } catch {
@@ -80,7 +80,7 @@ final class ChannelMemory: Sendable {
     }
 
     func ringBell(of side: EndSide) {
-        EventCounter.signal(bell(of: side))
+        Bell.ring(bell(of: side))
     }
 
     func clearBell(of side: EndSide) {

@@ -24,7 +24,7 @@ final class ChannelWaiters: Sendable {
         func resume(_ reason: Reason) {
             switch self {
             case .task(let continuation): continuation.resume(returning: reason)
-            case .thread(let parking): parking.counter.signal()
+            case .thread(let parking): parking.bell.ring()
             }
         }
     }
@@ -51,6 +51,9 @@ final class ChannelWaiters: Sendable {
 
     /// Whether anybody waits; may be a moment old.
     var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
+
+    /// Whether anybody waits now.
+    var hasAny: Bool { withState { !$0.entries.isEmpty } }
 
     func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         state.withLock { state in

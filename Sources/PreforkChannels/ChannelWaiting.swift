@@ -16,7 +16,7 @@ extension ChannelEnd {
         _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
         mustWait: () -> Bool
     ) async throws {
-        let loop = try listen()
+        let (loop, post) = try listen()
         let ticket = waiters.newTicket()
         let timer = deadline.map { DeadlineTimer(waiters, ticket, at: $0, on: loop) }
         let reason = await withTaskCancellationHandler {
@@ -28,6 +28,7 @@ extension ChannelEnd {
                 if Task.isCancelled { waiters.end(ticket, .cancelled) }
                 if !mustWait() { waiters.end(ticket, .woken) }
                 timer?.start()
+                post.keepLooking()
             }
         } onCancel: {
             waiters.end(ticket, .cancelled)
@@ -59,7 +60,7 @@ extension ChannelEnd {
     }
 
     /// Besides the bell a leader hears those of this process, as a follower does: who makes room for a sender behind it
-    /// rings no bell.
+    /// rings no bell. It looks again after `Bell.longestSleep` without a ring.
     private func lead(
         _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
         _ mustWait: () -> Bool
@@ -71,9 +72,10 @@ extension ChannelEnd {
         defer { waiters.forget(ticket) }
         guard mustWait() else { return true }
         let peer = try peerToWatch()
-        let isInTime = try Polling.waitUntilReadable(
-            [memory.bell(of: side), parking.counter.descriptor.number, peer?.pidfd.descriptor.number ?? -1],
-            until: deadline)
+        let nextLook = MonotonicInstant.now + Bell.longestSleep
+        let hasNews = try Polling.waitUntilReadable(
+            [memory.bell(of: side), parking.bell.descriptor.number, peer?.pidfd.descriptor.number ?? -1],
+            until: min(deadline ?? nextLook, nextLook))
         waiters.forget(ticket)
         // Reading takes the news from the loops of this process: they are told.
         memory.clearBell(of: side)
@@ -84,7 +86,7 @@ extension ChannelEnd {
         if let peer, let died = try? Polling.waitUntilReadable([peer.pidfd.descriptor.number], until: .now), died {
             peerEnded(peer.generation)
         }
-        return isInTime
+        return hasNews || deadline.map { $0 > .now } ?? true
     }
 
     private func follow(
@@ -96,7 +98,7 @@ extension ChannelEnd {
         guard waiters.add(.thread(parking), purpose, ticket: ticket, since: epoch) else { return true }
         defer { waiters.end(ticket, .woken) }
         guard mustWait() else { return true }
-        return try Polling.waitUntilReadable([parking.counter.descriptor.number], until: deadline)
+        return try Polling.waitUntilReadable([parking.bell.descriptor.number], until: deadline)
     }
 
     /// The other end's process, if it is one that can be watched from here.

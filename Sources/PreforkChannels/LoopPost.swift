@@ -7,10 +7,10 @@ import Synchronization
 extension ChannelEnd {
     /// Sees to it that the caller's loop hears the bell and the other end's death.
     ///
-    /// - Returns: that loop: the current one, or off all loops the shared one.
+    /// - Returns: that loop: the current one, or off all loops the shared one; and its post.
     /// - Throws: `.system`, for example without a descriptor left.
     @discardableResult
-    func listen() throws(ChannelError) -> EventLoop {
+    func listen() throws(ChannelError) -> (loop: EventLoop, post: LoopPost) {
         let loop: EventLoop
         do throws(SystemError) {
             loop = try EventLoop.chosen()
@@ -26,10 +26,10 @@ extension ChannelEnd {
             return post
         }
         if let failure = post.takeFailure() { throw failure }
-        if post.hearsAll(of: memory.record(of: side.other)) { return loop }
+        if post.hearsAll(of: memory.record(of: side.other)) { return (loop, post) }
         loop.execute { post.install() }
         if let failure = post.takeFailure() { throw failure }
-        return loop
+        return (loop, post)
     }
 }
 
@@ -44,6 +44,8 @@ final class LoopPost: @unchecked Sendable {
     private var death: DeathWatch?
     private var isRemoved = false
     private let isListening = Atomic(false)
+    /// Whether the next look without a ring is arranged.
+    private let isLooking = Atomic(false)
     private let watchedGeneration = Atomic<UInt64>(0)
     private let failure = Mutex<ChannelError?>(nil)
 
@@ -77,6 +79,7 @@ final class LoopPost: @unchecked Sendable {
                 isListening.store(true, ordering: .releasing)
             }
             try watchPeer(end, on: loop)
+            if end.hasObservers { keepLooking() }
         } catch {
             fail(ChannelError(.system(error), channel: end.memory.name), end)
         }
@@ -109,6 +112,27 @@ final class LoopPost: @unchecked Sendable {
             install()
             end.tellObservers(on: loop)
         }
+    }
+
+    /// Sees to it that the end is looked at every `Bell.longestSleep` while somebody waits there: a process may have taken
+    /// a ring away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
+    func keepLooking() {
+        // The look says that it is the last one before it asks whether anybody waits: one of the two sees the other.
+        if isLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
+        loop?.execute { self.lookLater() }
+    }
+
+    private func lookLater() {
+        guard !isRemoved else { return }
+        loop?.call(after: Bell.longestSleep) { [weak self] in self?.lookAgain() }
+    }
+
+    private func lookAgain() {
+        guard !isRemoved else { return }
+        isLooking.store(false, ordering: .sequentiallyConsistent)
+        guard end.waiters.hasAny || end.hasObservers else { return }
+        bellRang()
+        keepLooking()
     }
 
     /// Runs on any thread.

@@ -39,7 +39,7 @@ final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
     }
 
     func add(_ callback: Callback, for channel: Channel<Message>) throws(ChannelError) -> ChannelRegistration {
-        let loop = try channel.end.listen()
+        let loop = try channel.end.listen().loop
         let id = state.withLock { state -> UInt64 in
             let id = state.newID()
             state.callbacks.append((id, callback))
@@ -56,7 +56,7 @@ final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
     func setCallHandler(
         _ body: @escaping @Sendable (Message) async throws -> Message, for channel: Channel<Message>
     ) throws(ChannelError) -> ChannelRegistration {
-        let loop = try channel.end.listen()
+        let loop = try channel.end.listen().loop
         let id = state.withLock { state -> UInt64 in
             let id = state.newID()
             state.onCall = (id, body)

@@ -7,8 +7,8 @@ import Synchronization
 
 /// A store's bell in a loop's epoll, and who waits for it there.
 ///
-/// The bell is an eventfd that all processes share, in each one's epoll edge-triggered and never read: one write wakes
-/// every process that has it. A waiter says by a bit what it waits for, looks once more, and sleeps.
+/// All processes share the bell, which is in each one's epoll edge-triggered and never cleared: one ring wakes every
+/// process that has it. A waiter says by a bit what it waits for, looks once more, and sleeps.
 final class StoreListener: @unchecked Sendable {
     // Sendable: used on its loop's thread only; the table of listeners hands it to nobody else.
     let loop: EventLoop

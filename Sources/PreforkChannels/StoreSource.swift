@@ -43,9 +43,9 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
             switch try poll() {
             case .element(let element): return element
             case .nothing(let limit):
-                // Never longer than a second: whoever clears the wish to be woken and is stopped or killed before it
-                // rings would leave its sleepers for ever.
-                let limit = min(limit ?? .seconds(1), .seconds(1))
+                // A publisher that clears the wish to be woken and is stopped or killed before it rings would leave its
+                // sleepers for ever, and any process can take a ring away.
+                let limit = min(limit ?? Bell.longestSleep, Bell.longestSleep)
                 guard !slot.isWaiting else { throw PublishedEventsError.alreadyWaiting }
                 let listener = try listening()
                 var early: Result<Element, any Error>?

@@ -11,6 +11,9 @@ import Synchronization
 /// loop that has it, of this and of other processes. What there is to be had is taken by the loop on behalf of the
 /// first of its own tasks, so that a cancelled wait has taken nothing: either the waiter is gone before the attempt, or
 /// it gets the answer. Nobody depends on another loop, which may end at any time.
+///
+/// A loop with waiters looks again by itself after `Bell.longestSleep`: a process may have taken the ring away, or died
+/// between its change and the ring.
 final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     /// Tries once. nil: not now, and the bell will ring.
     private let attempt: @Sendable (Wanted) throws -> Answer?
@@ -175,7 +178,12 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
             }
             switch step {
             case .nobody: return
-            case .asleep: if seat.owners?.look() != true { return }
+            case .asleep:
+                if seat.owners?.look() == true { continue }
+                seat.lookLater { [weak self, weak seat] in
+                    if let self, let seat { serve(on: seat) }
+                }
+                return
             case .answer(let waiter, let result):
                 seat.forgetTimer(waiter.id)
                 waiter.continuation.resume(with: result)
@@ -205,6 +213,7 @@ final class WorkQueueSeat: @unchecked Sendable {
     fileprivate var timers: [UInt64: ScheduledCall] = [:]
     private(set) var owners: WorkQueueOwners?
     private var watch: Watch?
+    private var nextLook: ScheduledCall?
     /// Owns the bell, which must not be closed while the loop watches it.
     private let table: QueueTable
 
@@ -225,9 +234,21 @@ final class WorkQueueSeat: @unchecked Sendable {
         owners?.onReturn = serve
     }
 
+    /// Has `serve` called after `Bell.longestSleep`. The call is not called off when the last waiter goes: one that waits
+    /// again and again would pay for it each time.
+    fileprivate func lookLater(_ serve: @escaping () -> Void) {
+        guard nextLook == nil else { return }
+        nextLook = loop?.call(after: Bell.longestSleep) { [weak self] in
+            self?.nextLook = nil
+            serve()
+        }
+    }
+
     func leave() {
         if let watch { loop?.remove(watch) }
         watch = nil
+        nextLook?.cancel()
+        nextLook = nil
         owners?.cancel()
         owners = nil
     }

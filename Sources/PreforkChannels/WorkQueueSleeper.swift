@@ -32,11 +32,10 @@ final class WorkQueueSleeper {
         try epoll.add(bell, .readableOnce, word: Self.bellWord)
     }
 
-    /// Sleeps until the bell rings, a receiver dies or the time is over.
+    /// Sleeps until the bell rings, a receiver dies, the time is over or the caller should look again unasked.
     func sleep(until deadline: MonotonicInstant) throws(SystemError) {
-        var timeout: Int64 = -1
-        if deadline != .distantFuture { timeout = max(0, (deadline - .now).saturatedNanoseconds) }
-        if isBlind { timeout = timeout < 0 ? Self.pause : min(timeout, Self.pause) }
+        var timeout = isBlind ? Self.pause : Bell.longestSleep.saturatedNanoseconds
+        if deadline != .distantFuture { timeout = min(timeout, max(0, (deadline - .now).saturatedNanoseconds)) }
         try events.wait(epoll, timeout: timeout)
     }
 

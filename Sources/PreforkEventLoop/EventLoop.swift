@@ -40,7 +40,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     public init() throws(SystemError) {
         epoll = try Epoll()
         inbox = try Inbox()
-        try epoll.add(inbox.wakeUp.descriptor.number, .readable, word: WatchTable.wakeUpWord)
+        try epoll.add(inbox.wakeUp.descriptor.number, .readableOnce, word: WatchTable.wakeUpWord)
     }
 
     /// The loop that runs on this thread.
@@ -113,11 +113,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         inbox.awake()
         for index in 0..<events.count {
             let (word, happened) = events[index]
-            if word == WatchTable.wakeUpWord {
-                inbox.wakeUp.clear()
-            } else {
-                watches[word]?.handle(happened)
-            }
+            if word != WatchTable.wakeUpWord { watches[word]?.handle(happened) }
         }
         if !timers.isEmpty { fireTimers() }
         if !pausing.isEmpty { resumePausing() }

@@ -3,20 +3,21 @@
 import PreforkSystem
 import Synchronization
 
-/// Work for a loop from any thread. The sender writes to the eventfd only when the loop sleeps.
+/// Work for a loop from any thread. The sender rings only when the loop sleeps.
 struct Inbox: ~Copyable, Sendable {
     enum Letter: Sendable {
         case job(UnownedJob, isMainActor: Bool)
         case call(@Sendable () -> Void)
     }
 
-    let wakeUp: EventCounter
+    /// In the loop's epoll edge-triggered: it need not be cleared.
+    let wakeUp: Bell
     private let letters = Mutex<[Letter]>([])
     private let hasLetters = Atomic(false)
     private let isAsleep = Atomic(false)
 
     init() throws(SystemError) {
-        wakeUp = try EventCounter()
+        wakeUp = try Bell()
     }
 
     /// Runs on any thread.
@@ -25,7 +26,7 @@ struct Inbox: ~Copyable, Sendable {
             $0.append(letter)
             hasLetters.store(true, ordering: .sequentiallyConsistent)
         }
-        if isAsleep.exchange(false, ordering: .sequentiallyConsistent) { wakeUp.signal() }
+        if isAsleep.exchange(false, ordering: .sequentiallyConsistent) { wakeUp.ring() }
     }
 
     /// Says that the loop is about to wait. Runs on the loop's thread.

@@ -45,13 +45,13 @@ extension QueueTable {
     /// the bell has rung, for the same reason. Sleepers raise it under the lock, too: no fence, no second look.
     func wakeReceivers() {
         guard self[.receiversSleep] != 0 else { return }
-        receiversBell.signal()
+        receiversBell.ring()
         self[.receiversSleep] = 0
     }
 
     func wakeSenders() {
         guard self[.sendersSleep] != 0 else { return }
-        sendersBell.signal()
+        sendersBell.ring()
         self[.sendersSleep] = 0
     }
 }

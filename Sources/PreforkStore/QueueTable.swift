@@ -29,12 +29,12 @@ package final class QueueTable: @unchecked Sendable {
     /// How often a message may be delivered; 0: once, and it is gone with its delivery.
     package let attempts: Int
     package let messageLimit: Int
-    /// Raised when there is a message, an owner more, or the end. Never read: it stays readable, so that one write
+    /// Rung when there is a message, an owner more, or the end. Never cleared: it stays readable, and one ring
     /// wakes every process that sleeps on it (each has it edge-triggered). A wake-up for one process alone would be
     /// lost with it if it is killed or stopped.
-    package let receiversBell: EventCounter
-    /// Raised when there is room.
-    package let sendersBell: EventCounter
+    package let receiversBell: Bell
+    /// Rung when there is room.
+    package let sendersBell: Bell
 
     private let mapping: SharedMapping
     let lock: QuickLock
@@ -63,8 +63,8 @@ package final class QueueTable: @unchecked Sendable {
         owners = (base + ownersOffset).bindMemory(to: Atomic<UInt64>.self, capacity: (cellsOffset - ownersOffset) / 8)
         cells = base + cellsOffset
         payload = base + payloadOffset
-        receiversBell = try EventCounter()
-        sendersBell = try EventCounter()
+        receiversBell = try Bell()
+        sendersBell = try Bell()
         lock = QuickLock(
             SharedWords(base: base + QueueHeader.lockOffset), own: SharedWords(base: LockOwner.currentWord))
         // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.

@@ -210,8 +210,8 @@ extension QueueTable {
         try acquire(&patience)
         defer { release() }
         // In this order, see `wakeReceivers`; whatever the flags say.
-        receiversBell.signal()
-        sendersBell.signal()
+        receiversBell.ring()
+        sendersBell.ring()
         self[.isClosed] = 1
     }
 }

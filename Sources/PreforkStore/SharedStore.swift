@@ -55,7 +55,7 @@ public final class SharedStore: Sendable {
             // What the last image of this program, which has re-executed itself, had in it. Its memory is not asked what
             // it is: workers write there.
             let file = MemoryFile(owning: Descriptor(owning: left.descriptors[0]))
-            let bell = EventCounter(owning: Descriptor(owning: left.descriptors[1]))
+            let bell = try Self.bell(left.descriptors[1])
             table = try StoreTable(
                 file, bell: bell,
                 form: StoreForm(text: left.text, capacity, evicts: whenFull == .evictLeastRecentlyUsed),
@@ -83,11 +83,19 @@ public final class SharedStore: Sendable {
     ) throws(StoreError) {
         table = try StoreTable(
             MemoryFile(owning: Descriptor(owning: descriptors.memory)),
-            bell: EventCounter(owning: Descriptor(owning: descriptors.bell)), form: nil,
+            bell: Self.bell(descriptors.bell), form: nil,
             lockTimeout: lockTimeout.saturatedNanoseconds)
         self.codec = codec
         offer = 0
         StoreRegistry.add(table)
+    }
+
+    private static func bell(_ number: Int32) throws(StoreError) -> Bell {
+        do throws(SystemError) {
+            return try Bell(adopting: Descriptor(owning: number))
+        } catch {
+            throw StoreError(.notAStore("its bell is another kind of descriptor"))
+        }
     }
 
     /// The store's two descriptors in this process, to be handed to a program that is started by exec. They are

@@ -3,9 +3,9 @@
 import PreforkSystem
 import Synchronization
 
-/// Watchers of keys and subscribers of channels wait for one eventfd that all processes share. Each says by a bit of
-/// the word `sleepers` what it waits for; who changes something that has that bit set clears the word and writes to the
-/// eventfd once, which wakes everybody, and those who were not meant go back to sleep.
+/// Watchers of keys and subscribers of channels wait for one bell that all processes share. Each says by a bit of
+/// the word `sleepers` what it waits for; who changes something that has that bit set clears the word and rings
+/// once, which wakes everybody, and those who were not meant go back to sleep.
 ///
 /// There is no table of subscribers: nobody has to be registered, and one that was killed leaves a bit, which costs the
 /// next publisher one write. Nobody asleep: no system call.
@@ -33,6 +33,6 @@ extension StoreTable {
 
     package func wakeAllSleepers() {
         memory.word(Header.sleepers).pointee.store(0, ordering: .sequentiallyConsistent)
-        bell.signal()
+        bell.ring()
     }
 }

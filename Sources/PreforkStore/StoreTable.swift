@@ -14,7 +14,7 @@ import Synchronization
 package final class StoreTable: Sendable {
     package let file: MemoryFile
     /// Rung when somebody sleeps who wants to know of a change; see `prepareToSleep`.
-    package let bell: EventCounter
+    package let bell: Bell
     private let mapping: SharedMapping
     package let layout: StoreLayout
     let memory: SharedWords
@@ -37,7 +37,7 @@ package final class StoreTable: Sendable {
         self.lockTimeout = lockTimeout
         do {
             file = try MemoryFile(name: "prefork-store", byteCount: layout.byteCount)
-            bell = try EventCounter()
+            bell = try Bell()
             mapping = try SharedMapping(file, byteCount: layout.byteCount)
             memory = SharedWords(base: mapping.base)
             blocks = SharedWords(base: mapping.base + layout.slabsOffset)
@@ -66,7 +66,7 @@ package final class StoreTable: Sendable {
     /// - Parameter form: what the caller knows of it. nil: what its header says, which every process that has the store
     ///   can write. A supervisor must not ask it.
     package init(
-        _ file: consuming MemoryFile, bell: consuming EventCounter, form: StoreForm?, lockTimeout: Int64
+        _ file: consuming MemoryFile, bell: consuming Bell, form: StoreForm?, lockTimeout: Int64
     ) throws(StoreError) {
         let size: Int
         do throws(SystemError) {

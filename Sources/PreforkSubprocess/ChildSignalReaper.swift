@@ -23,8 +23,8 @@ enum ChildSignalReaper {
 
         init(to signal: ChildSignal, on loop: EventLoop) {
             self.loop = loop
-            watch = Watch(signal.counter.descriptor.number) { _ in
-                signal.counter.clear()
+            watch = Watch(signal.bell.descriptor.number) { _ in
+                signal.bell.clear()
                 ChildSignalReaper.askAll()
             }
         }

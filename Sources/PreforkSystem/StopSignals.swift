@@ -2,19 +2,19 @@
 
 import CPrefork
 
-/// SIGTERM and SIGINT as an event counter. A process has one: a signal's action is a global setting.
+/// SIGTERM and SIGINT as a bell. A process has one: a signal's action is a global setting.
 ///
-/// The counter is made once and never closed: a handler that runs in another thread may be about to write to it.
+/// The bell is made once and never closed: a handler that runs in another thread may be about to ring it.
 package final class StopSignals: Sendable {
-    package let counter: EventCounter
+    package let bell: Bell
 
     package init() throws(SystemError) {
-        counter = try EventCounter()
+        bell = try Bell()
     }
 
-    /// Raises the counter at each of them from now on. One that has another action than the default keeps it.
+    /// Rings the bell at each of them from now on. One that has another action than the default keeps it.
     package func listen() {
-        cprefork_watch_stop_signals(counter.descriptor.number)
+        cprefork_watch_stop_signals(bell.descriptor.number)
     }
 
     /// From now on they end the process again.
@@ -24,7 +24,7 @@ package final class StopSignals: Sendable {
 
     /// How many came since the last call, and which one was the last.
     package func take() -> (signal: Signal, count: Int) {
-        counter.clear()
+        bell.clear()
         var number: Int32 = 0
         let count = cprefork_take_stop_signals(&number)
         return (Signal(rawValue: number), Int(count))

@@ -258,7 +258,7 @@ struct DamageTests {
     @Test func aFileThatIsNoStoreIsATypedError() throws {
         func adopt(_ make: () throws -> MemoryFile) throws -> StoreError? {
             let file = try make()
-            let bell = try EventCounter()
+            let bell = try Bell()
             let descriptors = StoreDescriptors(
                 memory: dup(file.descriptor.number), bell: dup(bell.descriptor.number))
             return #expect(throws: StoreError.self) { try SharedStore(adopting: descriptors) }

@@ -33,15 +33,14 @@ int cprefork_pidfd_send_signal(int pidfd, int signal);
 /// pidfd_send_signal(2) to the group that the process leads (PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9).
 int cprefork_pidfd_send_signal_to_group(int pidfd, int signal);
 
-/// Makes SIGCHLD raise an eventfd, besides what it did before. Returns -1 and errno on failure.
-int cprefork_watch_child_signal(int event_counter);
+/// Makes SIGCHLD ring a bell, besides what it did before. Returns -1 and errno on failure.
+int cprefork_watch_child_signal(int bell);
 
 /// Back to what SIGCHLD did before.
 void cprefork_unwatch_child_signal(void);
 
-/// Raises an eventfd at each SIGTERM and SIGINT instead of their default action; where they have another action, it
-/// stays.
-void cprefork_watch_stop_signals(int event_counter);
+/// Rings a bell at each SIGTERM and SIGINT instead of their default action; where they have another action, it stays.
+void cprefork_watch_stop_signals(int bell);
 
 /// Back to the default action.
 void cprefork_unwatch_stop_signals(void);
@@ -95,6 +94,25 @@ int cprefork_epoll_ctl(int epoll, int operation, int fd, uint32_t events, uint64
 static const uint32_t cprefork_epollet = EPOLLET;
 static const uint32_t cprefork_epollexclusive = EPOLLEXCLUSIVE;
 
+// ---- bells ----------------------------------------------------------------------------------------------------
+// A timerfd without a time. None of the calls waits, whatever other processes do with the same open file.
+
+/// timerfd_create(2), close-on-exec.
+int cprefork_bell(void);
+
+/// 1 for a timerfd.
+int cprefork_is_bell(int fd);
+
+/// Makes it readable and wakes everybody who watches it: TFD_IOC_SET_TICKS (Linux 3.17, CONFIG_CHECKPOINT_RESTORE),
+/// else as `cprefork_ring_by_timer`. May be called in a signal handler.
+int cprefork_ring(int bell);
+
+/// The same by a timer of one nanosecond, which costs some microseconds.
+int cprefork_ring_by_timer(int bell);
+
+/// Makes it unreadable.
+int cprefork_silence(int bell);
+
 // ---- descriptors ----------------------------------------------------------------------------------------------
 
 /// fcntl(2) is variadic.
@@ -126,8 +144,19 @@ int cprefork_set_terminal_size(int terminal, unsigned short rows, unsigned short
 /// `peer` is a struct sockaddr_storage, untyped here so that the type has one home, the Glibc module.
 int cprefork_accept(int listener, void *peer, uint32_t *length);
 
-/// The accept queue of a listening Unix socket and its limit, by sock_diag(7). Returns -1 and errno on failure.
+/// As `cprefork_accept`, on a listener of which other processes may take away O_NONBLOCK at any moment: sets the flag
+/// again, and waits for at most some 10 ms.
+///
+/// Takes a real-time signal of the process for its timer, and a timer of the calling thread.
+/// `is_repaired`: 1 when the flag was missing.
+int cprefork_accept_shared(int listener, void *peer, uint32_t *length, int *is_repaired);
+
+/// Gives the calling thread's timer back. The next `cprefork_accept_shared` makes another one.
+void cprefork_end_shared_accept(void);
+
+/// The accept queue of a listening socket and its limit, by sock_diag(7). Returns -1 and errno on failure.
 int cprefork_unix_listen_queue(int listener, uint32_t *waiting, uint32_t *limit);
+int cprefork_tcp_listen_queue(int listener, int family, uint32_t *waiting, uint32_t *limit);
 
 // ---- clocks ---------------------------------------------------------------------------------------------------
 // struct timespec has two homes among the modules of the toolchain; a number has none.
