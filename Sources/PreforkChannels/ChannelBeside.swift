@@ -68,7 +68,7 @@ extension ChannelEnd {
                 return mayBeMissing ? .halfTaken : .failed(error(.corrupt("no packet \(reference.packet)")))
             }
             guard descriptors.count == expected else {
-                for descriptor in descriptors { closeDescriptor(descriptor) }
+                for descriptor in descriptors { closeForeignDescriptor(descriptor) }
                 return .failed(error(.corrupt("\(descriptors.count) descriptors, not \(expected)")))
             }
             guard header.isByFile else {
@@ -97,13 +97,16 @@ extension ChannelEnd {
         return nil
     }
 
+    /// More packets than a socket holds. One look drops no more of them, however fast another process sends.
+    private static let mostStrayPackets = 1_024
+
     /// The descriptors of packet `number`. Those with lower numbers are what killed senders have left: dropped.
     ///
     /// - Parameter looksFirst: leaves a packet of another record where it is, for this process may die, too, before
     ///   that record's turn.
     /// - Returns: nil when that packet is not there.
     private func packet(_ number: UInt64, from socket: Int32, looksFirst: Bool) throws(SystemError) -> [Int32]? {
-        while true {
+        for _ in 0..<Self.mostStrayPackets {
             if looksFirst {
                 guard let next = try DescriptorPassing.peek(at: socket), next <= number else { return nil }
             }
@@ -113,10 +116,11 @@ extension ChannelEnd {
             }
             guard let received else { return nil }
             if received.byteCount == 8, word == number, !received.isTruncated { return received.descriptors }
-            for descriptor in received.descriptors { closeDescriptor(descriptor) }
+            for descriptor in received.descriptors { closeForeignDescriptor(descriptor) }
             // A packet of no bytes is the end of a socket that somebody has shut, and would be so for ever.
             if received.byteCount != 8 || word >= number { return nil }
         }
+        return nil
     }
 
     /// Throws away everything that waits in a lane, in the ring and beside it. Runs under the header's lock.
@@ -125,8 +129,14 @@ extension ChannelEnd {
     /// those of the records that are thrown away: the sender may be about to write the record of the next one.
     func skipAll(_ consumer: inout ByteRingConsumer, _ lane: ChannelMemory.Lane) {
         var last: UInt64 = 0
+        let start = consumer.head
         var look = consumer.look()
         while case .record(let header) = look {
+            // More than the ring holds was not there at first: its writer minds no limit.
+            guard consumer.head &- start <= UInt64(consumer.ring.capacity) else {
+                look = .corrupt
+                break
+            }
             if header.isByFile || header.descriptorCount > 0 {
                 last = consumer.withPayload(of: header) { BesideReference($0)?.packet } ?? last
             }
@@ -134,11 +144,12 @@ extension ChannelEnd {
             look = consumer.look()
         }
         let socket = memory.socket(lane, of: side)
-        while let next = try? DescriptorPassing.peek(at: socket), next <= last {
+        for _ in 0..<Self.mostStrayPackets {
+            guard let next = try? DescriptorPassing.peek(at: socket), next <= last else { break }
             var word: UInt64 = 0
             let received = withUnsafeMutableBytes(of: &word) { try? DescriptorPassing.receive(into: $0, from: socket) }
             guard let received else { break }
-            for descriptor in received.descriptors { closeDescriptor(descriptor) }
+            for descriptor in received.descriptors { closeForeignDescriptor(descriptor) }
         }
         if look == .corrupt { consumer.skipAll() } else { consumer.free() }
     }

@@ -106,7 +106,7 @@ extension ChannelEnd {
     func takeCopy(_ wanted: Wanted) throws(ChannelError) -> (ByteRingHeader, StoredValue?)? {
         var copy: (ByteRingHeader, StoredValue?)?
         _ = try take(wanted) { header, payload, descriptors in
-            for descriptor in descriptors { closeDescriptor(descriptor) }
+            for descriptor in descriptors { closeForeignDescriptor(descriptor) }
             copy = (header, ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: payload.array) })
         }
         return copy

@@ -78,6 +78,8 @@ extension ChannelEnd {
     /// Takes all replies, wakes those who wait for them, and has the other end ring for the next.
     func drainReplies() {
         var wakesSender = false
+        // One who sends replies without a pause must not hold the lock and the loop for as long as it does.
+        var left = Self.mostPassedOver
         let (done, failure) = calls.withLock { state -> ([UInt64], ChannelError?) in
             // Of a closed end the replies are its successor's, in whatever process that is.
             guard state.process == ForkCount.current, !state.isClosed,
@@ -85,7 +87,8 @@ extension ChannelEnd {
             else { return ([], nil) }
             var done: [UInt64] = []
             repeat {
-                while true {
+                while left > 0 {
+                    left -= 1
                     let look = state.consumer.look()
                     if look == .corrupt { return (done, error(.corrupt("a record of the replies"))) }
                     guard case .record(let header) = look else { break }
@@ -100,11 +103,12 @@ extension ChannelEnd {
                     done.append(header.id)
                 }
                 // Also while nobody waits: late replies must not fill the ring, or the other end hangs in its answers.
-            } while !state.consumer.ring.consumerFallsAsleep()
+            } while !state.consumer.ring.consumerFallsAsleep() && left > 0
             return (done, nil)
         }
         if wakesSender { memory.ringBell(of: side.other) }
         for id in done { waiters.wakeCall(id) }
+        if left == 0 { memory.ringBell(of: side) }
         if failure != nil, !memory.isCorrupt { _ = corrupt("a record of the replies") }
     }
 

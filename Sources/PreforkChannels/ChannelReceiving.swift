@@ -143,7 +143,7 @@ extension ChannelEnd {
     func takeMessage(_ body: (ValueKind, TakenPayload) -> Void) throws(ChannelError) -> Bool {
         var isUnknown = false
         let taken = try take(.message) { header, payload, descriptors in
-            for descriptor in descriptors { closeDescriptor(descriptor) }
+            for descriptor in descriptors { closeForeignDescriptor(descriptor) }
             if let kind = ValueKind(rawValue: header.kind) { body(kind, payload) } else { isUnknown = true }
         }
         if isUnknown { throw error(.decode("a value of an unknown kind")) }

@@ -76,7 +76,8 @@ extension ChannelEnd {
             state.mode = wanted.mode
         }
         let dead = deadGeneration.load(ordering: .acquiring)
-        while true {
+        // A sender of records that nobody gets must not hold the lock and the loop for as long as it sends.
+        for _ in 0..<Self.mostPassedOver {
             switch state.next(memory, from: side.other, dead: dead) {
             case .nothing: return .nothing
             case .closed: return .failed(error(.closed))
@@ -104,13 +105,17 @@ extension ChannelEnd {
                 return .taken
             }
         }
+        return .nothing
     }
+
+    /// How many records one look passes over, or takes at once. The next look goes on behind them.
+    static let mostPassedOver = 4_096
 
     /// Takes what travels beside the ring for a record that nobody gets.
     private func discard(_ header: ByteRingHeader, _ state: inout ReceivingState) -> TakeStep? {
         guard header.isByFile || header.descriptorCount > 0 else { return nil }
         let failure = takeBeside(header, &state) { _, _, descriptors in
-            for descriptor in descriptors { closeDescriptor(descriptor) }
+            for descriptor in descriptors { closeForeignDescriptor(descriptor) }
         }
         if case .halfTaken = failure { return nil }
         return failure

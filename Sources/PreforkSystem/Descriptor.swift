@@ -35,6 +35,16 @@ package func closeDescriptor(_ number: Int32) {
     _ = Glibc.close(number)
 }
 
+/// Closes a descriptor that another process has sent and nobody here wants.
+///
+/// A socket with SO_LINGER would make its last closer wait for the peer (socket(7)). Descriptors whose close waits by
+/// itself, those of file systems in user space, cannot be told apart here.
+package func closeForeignDescriptor(_ number: Int32) {
+    var off = linger()
+    _ = setsockopt(number, SOL_SOCKET, SO_LINGER, &off, socklen_t(MemoryLayout<linger>.size))
+    closeDescriptor(number)
+}
+
 /// Closes every descriptor of `numbers` in this process, with one close_range(2) for each unbroken run of numbers.
 ///
 /// Runs in a child between fork and its own code: a supervisor of 1,000 workers holds 1,000 pidfds that its
