@@ -25,6 +25,7 @@ final class Acceptor: @unchecked Sendable {
     /// duplicate of the listener's: that would keep open what its owner has closed.
     private var reserve: EventCounter?
     private var linger: ScheduledCall?
+    private var lastRepair: MonotonicInstant?
 
     init(
         _ listener: Listener, loop: EventLoop, limit: Int, report: @escaping @Sendable (ServingEvent) -> Void
@@ -103,6 +104,7 @@ final class Acceptor: @unchecked Sendable {
         pause = nil
         linger?.cancel()
         reserve = nil
+        Socket.endSharedAccepting()
     }
 
     private var canAccept: Bool { !isPaused && !standsBack && connections.count < limit }
@@ -112,9 +114,9 @@ final class Acceptor: @unchecked Sendable {
         loop.balance?.publish(loop.acceptedConnections)
     }
 
-    private func standBack() {
+    private func standBack(for moment: Duration) {
         standsBack = true
-        loop.call(after: .microseconds(200)) { [weak self] in
+        loop.call(after: moment) { [weak self] in
             self?.standsBack = false
             self?.slot.resume(.ready)
         }
@@ -128,8 +130,10 @@ final class Acceptor: @unchecked Sendable {
     /// that has more than the average stands back for a moment, in which the others, who were woken too, come to
     /// accept. A moment only, so that a sibling which is stuck delays nobody.
     private func accept() throws -> Connection? {
+        // Most calls come after the last connection of a burst, and find none.
+        guard Socket.hasConnection(watch.fd) else { return nil }
         do {
-            guard let (socket, peer) = try Socket.accept(listener.descriptor) else { return nil }
+            guard let (socket, peer) = try acceptShared() else { return nil }
             if pause != nil {
                 pause = nil
                 report(.acceptResumed)
@@ -143,12 +147,25 @@ final class Acceptor: @unchecked Sendable {
         }
     }
 
+    private func acceptShared() throws(SystemError) -> (socket: Int32, peer: SocketAddress)? {
+        let (connection, isRepaired) = try Socket.acceptShared(watch.fd)
+        if isRepaired { reportRepair() }
+        return connection
+    }
+
+    private func reportRepair() {
+        let now = MonotonicInstant.now
+        if let lastRepair, now - lastRepair < .seconds(60) { return }
+        lastRepair = now
+        report(.listenerRepaired)
+    }
+
     /// A sibling may have descriptors, but the kernel has woken this worker alone for the connection (EPOLLEXCLUSIVE).
     /// It accepts no other before it has a reserve again.
     private func acceptInReserve(_ shortage: SystemError) -> Connection? {
         reserve = nil
         pauseAccepting(shortage)
-        guard let (socket, peer) = try? Socket.accept(listener.descriptor) else { return nil }
+        guard let (socket, peer) = try? acceptShared() else { return nil }
         return welcome(socket, peer)
     }
 
@@ -157,7 +174,7 @@ final class Acceptor: @unchecked Sendable {
         let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
         connections.insert(connection)
         countConnection(+1)
-        if !connections.isDraining, loop.balance?.isAboveAverage() == true { standBack() }
+        if !connections.isDraining, loop.balance?.isAboveAverage() == true { standBack(for: .microseconds(200)) }
         return connection
     }
 
@@ -184,6 +201,10 @@ final class Acceptor: @unchecked Sendable {
 
     private func handle(_ error: SystemError) throws(SystemError) {
         switch error.errno {
+        case .invalidArgument where listener.listenAgain():
+            reportRepair()
+            // One who shuts it down again and again must not have this loop to itself.
+            standBack(for: .milliseconds(10))
         case .badDescriptor, .invalidArgument, .notSocket:
             throw error
         case _ where error.errno.isOfOneConnection:

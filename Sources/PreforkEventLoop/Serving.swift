@@ -8,6 +8,9 @@ public enum ServingEvent: Sendable {
     case acceptPaused(SystemError)
     /// The first connection after such a pause was accepted without a new shortage.
     case acceptResumed
+    /// Another process with this listener had made it blocking, or shut it down. It is set right. Told at most once a
+    /// minute.
+    case listenerRepaired
     /// A handler threw; its connection is closed.
     case handlerFailed(any Error, peer: SocketAddress)
 }
@@ -69,6 +72,7 @@ public func reportToStandardError(_ event: ServingEvent) {
     switch event {
     case .acceptPaused(let error): text = "accepting is paused: \(error)"
     case .acceptResumed: text = "accepting goes on"
+    case .listenerRepaired: text = "another process has made a listener blocking or shut it down; it is set right"
     case .handlerFailed(let error, let peer):
         if let error = error as? StreamError, [.peerClosed, .endOfStream].contains(error.code) { return }
         text = "the handler of \(peer) failed: \(error)"

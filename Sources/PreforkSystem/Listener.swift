@@ -32,6 +32,7 @@ public final class Listener: Sendable {
     /// Where it is bound; the actual port if port 0 was asked for.
     public let address: SocketAddress
     let sockets: [Int32]
+    let backlog: Int32
     /// The path to remove.
     private let file: UnixSocketFile?
     private let isOpen = Mutex(true)
@@ -50,6 +51,7 @@ public final class Listener: Sendable {
         _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {
         fillStandardDescriptors()
+        self.backlog = backlog
         let key = "\(endpoint) \(sharing)"
         if let left = Self.left(for: endpoint, key: key) {
             // The last image of this program had it open, and connections may wait in its queue.
@@ -100,6 +102,8 @@ public final class Listener: Sendable {
         try setCloseOnExec(descriptor)
         address = try Socket.localAddress(descriptor)
         sockets = [descriptor]
+        // Whoever has bound it has chosen one; the kernel cuts it to net.core.somaxconn.
+        backlog = Int32.max
         file = nil
         let item = name.map {
             HandoverItem(kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor])

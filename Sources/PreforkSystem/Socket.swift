@@ -45,6 +45,41 @@ package enum Socket {
         }
     }
 
+    /// As `accept`, on a listener that other processes have, too: it does not matter what they do to O_NONBLOCK.
+    ///
+    /// It waits for some 10 ms at most. It takes one real-time signal of the process that has no handler, and one timer
+    /// of the thread, which `endSharedAccepting` gives back.
+    ///
+    /// - Returns: besides, whether O_NONBLOCK was missing; it is set again.
+    package static func acceptShared(
+        _ fd: Int32
+    ) throws(SystemError) -> (connection: (socket: Int32, peer: SocketAddress)?, isRepaired: Bool) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var isRepaired: Int32 = 0
+        do throws(SystemError) {
+            let socket = try systemCall("accept4", on: "listener \(fd)") {
+                cprefork_accept_shared(fd, &storage, &length, &isRepaired)
+            }
+            return ((socket, SocketAddress(storage, length: length)), isRepaired != 0)
+        } catch {
+            if error.errno == .wouldBlock { return (nil, isRepaired != 0) }
+            throw error
+        }
+    }
+
+    /// The calling thread accepts by `acceptShared` no more for now.
+    package static func endSharedAccepting() {
+        cprefork_end_shared_accept()
+    }
+
+    /// Whether accepting would bring a connection or an error: an accept4(2) that finds nothing costs eight times as
+    /// much, because it makes the new file first.
+    package static func hasConnection(_ fd: Int32) -> Bool {
+        var status = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+        return poll(&status, 1, 0) != 0
+    }
+
     package enum Half {
         case reading, writing
     }
