@@ -153,9 +153,7 @@ package final class Supervisor {
 
     /// - Returns: in the supervisor nil, when all is over.
     private func supervise() throws(SupervisorError) -> WorkerSeat? {
-        if !scoreboard.orders.isProtected {
-            log(LogLine(.warning, "without /proc, workers could write the words that only the supervisor may write"))
-        }
+        if let warning = scoreboard.orders.warning { log(warning) }
         try startTargets()
         if let seat = try begin() { return seat }
         // The first turn can have aborted the upgrade, and no event may follow.

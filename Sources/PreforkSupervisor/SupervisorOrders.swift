@@ -56,8 +56,11 @@ package final class SupervisorOrders: Sendable {
         word(Word.image).pointee.wrappingAdd(1, ordering: .relaxed)
     }
 
-    /// Children cannot make the words writable again.
-    var isProtected: Bool { readingNumber != nil }
+    /// Nil when children cannot make the words writable again.
+    var warning: LogLine? {
+        if readingNumber != nil { return nil }
+        return LogLine(.warning, "without /proc, children could write the words that only the supervisor may write")
+    }
 
     private var readingNumber: Int32? {
         switch readingFile {

@@ -35,6 +35,7 @@ package final class TargetRunner {
     var lines: [Int: Int] = [:]
     private var lineTable = LineTable()
     var thinning = LogThinning()
+    private var hasWarned = false
     var bodies: [Int: Body] = [:]
     var queue: [TargetEvent] = []
     private var isHandling = false
@@ -186,6 +187,8 @@ package final class TargetRunner {
         let plan = try table.plan()
         if table.isStoppingAll { throw ProcessError(.stopping) }
         try checkThreads()
+        if host == nil, !hasWarned, let warning = scoreboard.orders.warning { log(warning) }
+        hasWarned = true
         for name in plan.levels.joined() {
             // One that is being stopped comes back when it has ended; for one that runs this changes nothing.
             if let target = table[name] { handle(.start(target.number)) }

@@ -86,7 +86,7 @@ import Testing
 
     @Test func `Orders are read-only for a child, and stay the same memory`() throws {
         let orders = try SupervisorOrders(lines: 4)
-        #expect(orders.isProtected)
+        #expect(orders.warning == nil)
         let copy = try duplicate(orders.file.descriptor.number)
         let child = try SupervisorOrders(inherited: copy, lines: 4)
         try child.becomeReadOnly()
