@@ -4,6 +4,7 @@ import Glibc
 import PreforkEventLoop
 import PreforkSystem
 import PreforkTestSupport
+import Synchronization
 import Testing
 
 @testable import PreforkChannels
@@ -19,6 +20,8 @@ import Testing
 
     @Test func aTaskAtAChannelGetsItsMessageAllTheSame() async throws {
         let (near, far) = try Channel<Int>.both()
+        // Coming to an end rings, too.
+        try near.attach()
         let ring = near.core.memory.ring(.messages, from: .creator)
         async let received = far.receive()
         try await eventually("it sleeps") { !far.end.waiters.isEmpty && sleeps(ring) }
@@ -29,6 +32,8 @@ import Testing
 
     @Test func aThreadAtAChannelGetsItsMessageAllTheSame() async throws {
         let (near, far) = try Channel<Int>.both()
+        // Coming to an end rings, too.
+        try near.attach()
         let ring = near.core.memory.ring(.messages, from: .creator)
         let received = Log<Int>()
         try startThread { if let number = try? far.receiveBlocking() { received.add(number) } }
