@@ -67,7 +67,8 @@ public final class SharedStore: Sendable {
         self.codec = codec
         StoreRegistry.add(table)
         let descriptors = [table.file.descriptor.number, table.bell.descriptor.number]
-        offer = Handover.offer(HandoverItem(kind: "store", key: key, descriptors: descriptors, text: StoreForm(table).text))
+        offer = Handover.offer(
+            HandoverItem(kind: "store", key: key, descriptors: descriptors, text: StoreForm(table).text))
     }
 
     deinit {
