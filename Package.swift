@@ -98,6 +98,10 @@ let package = Package(
         program(
             "store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "PreforkFixtureSupport", "Stepping"]),
         .target(name: "Stepping", path: "Tests/Stepping"),
+        .target(name: "HostileC", path: "Tests/Fixtures/HostileC"),
+        program(
+            "hostile-fixture", path: "Tests/Fixtures/hostile-fixture",
+            on: ["Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport", "HostileC"]),
         program("channel-fixture", path: "Tests/Fixtures/channel-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("control-fixture", path: "Tests/Fixtures/control-fixture", on: ["PreforkSupervisor", "PreforkSystem"]),
         program(
@@ -158,7 +162,7 @@ let package = Package(
             "PreforkTests",
             of: [
                 "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "ops-fixture",
-                "hello-server", "shared-counter", "service-tree", "tree-fixture", "preforkctl",
+                "hostile-fixture", "hello-server", "shared-counter", "service-tree", "tree-fixture", "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -6,6 +6,7 @@ import sys
 import time
 
 import storm_common
+import storm_hostile
 import storm_own
 from storm_watch import Report, table
 
@@ -18,7 +19,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("parts", nargs="*")
     options = parser.parse_args()
-    known = [*storm_common.PARTS, *storm_own.PARTS]
+    own = storm_own.PARTS | storm_hostile.PARTS
+    known = [*storm_common.PARTS, *own]
     if options.list:
         print("\n".join(known))
         return
@@ -26,7 +28,9 @@ def main() -> None:
         sys.exit(f"storm: no such part: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     print(f"scale {options.scale:g}, seed {options.seed}", flush=True)
     reports = []
-    for part in options.parts or known:
+    # Who names hostile means all that are: clients, and workers.
+    parts = [part for name in options.parts for part in ([name, *storm_hostile.PARTS] if name == "hostile" else [name])]
+    for part in dict.fromkeys(parts or known):
         # Each part by itself can be repeated with the same seed.
         servers = ["prefork"] + (storm_common.PEERS if options.peers and part in storm_common.PARTS else [])
         for name in servers:
@@ -36,7 +40,7 @@ def main() -> None:
                 if part in storm_common.PARTS:
                     report = storm_common.PARTS[part](name, options.scale, dice)
                 else:
-                    report = storm_own.PARTS[part](options.scale, dice)
+                    report = own[part](options.scale, dice)
             except (Exception, SystemExit) as error:
                 # The others are to be seen all the same.
                 report = Report(part, name, isGood=False, note=f"broken off: {str(error).splitlines()[0][:80]}")

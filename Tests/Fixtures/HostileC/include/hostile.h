@@ -1,0 +1,46 @@
+// What a process does that wishes its pool ill: generic perturbation of everything that it shares with others.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// Kinds of attack, as bits of `hostile_plan.kinds`.
+enum hostile_kind {
+    HOSTILE_WORDS = 1 << 0,      ///< random words over every shared mapping
+    HOSTILE_FLAGS = 1 << 1,      ///< every flag of every descriptor flipped
+    HOSTILE_TRAFFIC = 1 << 2,    ///< descriptors filled, emptied, shut down, sent garbage
+    HOSTILE_PASSING = 1 << 3,    ///< sockets with SO_LINGER passed to every Unix socket
+    HOSTILE_FILES = 1 << 4,      ///< truncation, holes and locks of files
+    HOSTILE_LISTENERS = 1 << 5,  ///< listeners shut down, filtered, their connections stolen
+    HOSTILE_RIGHTS = 1 << 6,     ///< what the kernel must refuse
+    HOSTILE_FORKS = 1 << 7,      ///< copies of the process that stay
+    HOSTILE_DEATH = 1 << 8,      ///< ends other than SIGKILL at the deadline
+    HOSTILE_ALL = (1 << 9) - 1,
+};
+
+/// One attack. The strings must outlive it.
+struct hostile_plan {
+    uint64_t seed;
+    int64_t deadline;        ///< CLOCK_MONOTONIC, nanoseconds: the process is gone soon after
+    uint32_t kinds;          ///< of these, the seed draws
+    bool is_worker;          ///< hang detection looks after it: it may stop itself
+    pid_t supervisor;
+    pid_t witness;           ///< a process of root outside of the pool that must not be signalled either
+    uid_t user;              ///< whom it must run as
+    const char *folder;      ///< `tell` in it takes the findings
+};
+
+/// Attacks, and ends the process in most cases, at the latest a moment after the deadline.
+void hostile_attack(const struct hostile_plan *plan);
+
+/// Bounds what the process and its children can take from the machine.
+void hostile_limit_self(void);
+
+/// Gives up root where the library has not done it, which is told as a finding.
+///
+/// Returns false where it could not.
+bool hostile_drop_rights(const struct hostile_plan *plan);
+
+/// Ends this process, and all images of it that follow, when the thread that started it ends.
+void hostile_die_with_parent(void);

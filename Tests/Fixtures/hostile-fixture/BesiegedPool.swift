@@ -1,0 +1,159 @@
+// The pool's program as the judge sees it: its process, its folder, its log, what it leaves behind.
+
+import PreforkFixtureSupport
+import PreforkSystem
+
+final class BesiegedPool {
+    let folder: String
+    let port: UInt16
+    let pid: Int32
+    let asker: StatusAsker
+    private let output: Int32
+    private let logsToFile: Bool
+    private var unread: [UInt8] = []
+    private(set) var tail: [String] = []
+    private(set) var log = LogCount()
+    private var end: Int32?
+    /// Honest workers whose ends were counted.
+    var knownDeaths: Set<Int64> = []
+
+    struct LogCount {
+        var lines = 0
+        var mostInASecond = 0
+        var strange = 0
+        var second = MonotonicInstant.now
+        var inSecond = 0
+    }
+
+    /// - Parameter logsToFile: or else to standard error, which is a pipe that all processes of the pool share.
+    init(user: UserAccount, logsToFile: Bool) throws {
+        var template = Array("/tmp/hostile-XXXXXX".utf8CString)
+        require(mkdtemp(&template) != nil, "mkdtemp: errno \(errno)")
+        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        chmod(folder, 0o755)
+        mkdir("\(folder)/tell", 0o1777)
+        chmod("\(folder)/tell", 0o1777)
+        Order.quiet.write(in: folder)
+        let canary = open("\(folder)/canary", O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
+        _ = write(canary, "canary", 6)
+        close(canary)
+        // A path of its own: by it the pool's processes are found, wherever they have gone.
+        let program = "\(folder)/hostile-pool"
+        let own = ProgramFiles.own
+        if link(own, program) != 0 { require(ProgramFiles.copy(own, to: program), "no copy of \(own)") }
+        port = FreePort.find()
+        asker = StatusAsker("\(folder)/control")
+        self.logsToFile = logsToFile
+        var ends: [Int32] = [0, 0]
+        require(pipe(&ends) == 0, "pipe: errno \(errno)")
+        // The judge has one thread at this moment.
+        for number in ends { _ = fcntl(number, F_SETFD, FD_CLOEXEC) }
+        output = ends[0]
+        _ = fcntl(output, F_SETFL, O_NONBLOCK)
+        var environment = [
+            "PATH=/usr/bin:/bin", "PREFORK_CONTROL=\(folder)/control", "PREFORK_PID_FILE=\(folder)/pid",
+            "PREFORK_USER=\(user.name)", "PREFORK_NO_NEW_PRIVILEGES=1", "SWIFT_BACKTRACE=enable=no",
+        ]
+        if logsToFile { environment.append("PREFORK_LOG_FILE=\(folder)/log") }
+        let arguments = [
+            program, "serve", "folder=\(folder)", "port=\(port)", "witness=\(getpid())", "user=\(user.uid)",
+        ]
+        pid = try spawnSession(program, arguments, environment, output: ends[1])
+        close(ends[1])
+    }
+
+    deinit {
+        killLeftovers()
+        if end == nil { waitpid(pid, nil, 0) }
+        close(output)
+        for name in DirectoryListing.names("\(folder)/tell") { unlink("\(folder)/tell/\(name)") }
+        for name in DirectoryListing.names(folder) where unlink("\(folder)/\(name)") != 0 { rmdir("\(folder)/\(name)") }
+        rmdir(folder)
+    }
+
+    /// The supervisor's end: its exit code, or minus the signal; nil while it lives.
+    func checkEnd() -> Int32? {
+        if end != nil { return end }
+        var status: Int32 = 0
+        guard waitpid(pid, &status, WNOHANG) == pid else { return nil }
+        end = status & 0x7F == 0 ? (status >> 8) & 0xFF : -(status & 0x7F)
+        return end
+    }
+
+    /// Takes what the pool has written since, so that no pipe of its is full for longer.
+    func drain() {
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while case let count = read(output, &chunk, chunk.count), count > 0 { unread += chunk[..<count] }
+        if logsToFile { readLogFile(&chunk) }
+        while let end = unread.firstIndex(of: UInt8(ascii: "\n")) {
+            count(String(decoding: unread[..<end], as: UTF8.self))
+            unread.removeSubrange(...end)
+        }
+    }
+
+    private var logOffset = 0
+
+    private func readLogFile(_ chunk: inout [UInt8]) {
+        let file = open("\(folder)/log", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        while case let count = pread(file, &chunk, chunk.count, logOffset), count > 0 {
+            logOffset += count
+            unread += chunk[..<count]
+        }
+    }
+
+    private func count(_ line: String) {
+        if MonotonicInstant.now - log.second > .seconds(1) {
+            (log.second, log.inSecond) = (.now, 0)
+        }
+        log.lines += 1
+        log.inSecond += 1
+        log.mostInASecond = max(log.mostInASecond, log.inSecond)
+        if logsToFile, !line.contains(" prefork["), !line.hasPrefix("serving") { log.strange += 1 }
+        tail.append(line)
+        if tail.count > 400 { tail.removeFirst(200) }
+    }
+
+    /// What hostile processes could do that the kernel should have refused.
+    func findings() -> [String] {
+        DirectoryListing.names("\(folder)/tell").flatMap { name in
+            defer { unlink("\(folder)/tell/\(name)") }
+            return ((try? SmallFile.read("\(folder)/tell/\(name)")) ?? "").split(separator: "\n").map(String.init)
+        }
+    }
+
+    var descriptors: Int { DirectoryListing.names("/proc/\(pid)/fd").count }
+
+    /// Resident memory of the supervisor that is its own, in KiB: shared memory counts when somebody writes to it.
+    var memory: Int {
+        let status = (try? SmallFile.read("/proc/\(pid)/status")) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""
+        return Int(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? 0
+    }
+
+    /// The pool's living processes, without the supervisor.
+    var others: [Int32] {
+        DirectoryListing.names("/proc").compactMap { Int32($0) }.filter { other in
+            guard other != pid, other != getpid() else { return false }
+            var target = [CChar](repeating: 0, count: 512)
+            return readlink("/proc/\(other)/exe", &target, 511) > 0 && strncmp(target, folder, folder.utf8.count) == 0
+        }
+    }
+
+    func killLeftovers() {
+        if end == nil { kill(pid, SIGKILL) }
+        for _ in 0..<100 {
+            let left = others
+            if left.isEmpty { return }
+            left.forEach { kill($0, SIGKILL) }
+            usleep(10_000)
+        }
+    }
+
+    func isCanaryUntouched() -> Bool {
+        var status = stat()
+        return stat("\(folder)/canary", &status) == 0 && status.st_mode & 0o7777 == 0o600 && status.st_uid == 0
+            && (try? SmallFile.read("\(folder)/canary")) == "canary"
+    }
+}

@@ -1,0 +1,89 @@
+// The pool: worker 0 and one managed process are hostile, the others serve.
+
+import HostileC
+import Prefork
+import PreforkFixtureSupport
+import PreforkSystem
+
+/// `serve folder=PATH port=P witness=PID user=UID`: a program with one of everything that processes of a pool share.
+/// The environment says where log, pid file and control socket are, and as whom the workers run.
+func serveScenario(_ arguments: [String]) throws {
+    let settings = Settings(arguments)
+    let folder = settings["folder"] ?? "/nonexistent"
+    // A judge that is killed leaves nobody.
+    hostile_die_with_parent()
+    let shared = try SharedThings()
+    let listener = try Listener(.tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)))
+    // Honest workers have a socket each, so that each can be asked by itself.
+    let own = try (1...Pool.mostWorkers).map { try Listener(.unix("\(folder)/worker-\($0)")) }
+    let hostility = Hostility(
+        folder: folder, supervisor: getpid(), witness: Int32(settings.number("witness") ?? 0),
+        user: UInt32(settings.number("user") ?? 65_534))
+    var runtime = ForkRuntime(workers: .count(Pool.workers))
+    runtime.restarts = Pool.restarts
+    runtime.bootTimeout = .seconds(5)
+    runtime.drainTimeout = .seconds(1)
+    runtime.hangs = HangPolicy(soft: .seconds(1), grace: .milliseconds(500))
+    try runtime.manager.addTarget(
+        "hostile", TargetOptions(onFailure: .restart(Pool.restarts), grace: .milliseconds(500))
+    ) { (child: borrowing ChildContext<String>) in
+        hostility.attackWhenOrdered(isWorker: false)
+    }
+    try runtime.manager.addTarget(
+        "helper", TargetOptions(onFailure: .restart(Pool.restarts), grace: .milliseconds(500))
+    ) { (child: ManagedChild<String>) in
+        while !child.loop.stopRequest.isRequested {
+            do {
+                _ = try await shared.wire.receive(timeout: .milliseconds(200))
+            } catch {
+                try? await EventLoop.sleep(for: .milliseconds(20))
+            }
+        }
+        return 0
+    }
+    say("serving")
+    let summary = try runtime.run { worker in
+        if worker.taskID == 0 {
+            try startThread { hostility.attackWhenOrdered(isWorker: true) }
+            try await worker.stopRequested.wait()
+            return
+        }
+        let answers = try Answers(worker: worker, shared: shared)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await listener.serve(report: answers.note) { try await answers.serve($0) } }
+            if worker.taskID <= own.count {
+                group.addTask {
+                    try await own[worker.taskID - 1].serve(report: answers.note) { try await answers.serve($0) }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}
+
+enum Pool {
+    static let workers = 4
+    static let mostWorkers = 6
+    static let honest = 1..<workers
+
+    /// Hostile processes die all the time: a pool that gave up or waited for long would hide what they do.
+    static let restarts = RestartPolicy(
+        limit: .max, bootLimit: .max,
+        backoff: Backoff(immediate: 0, base: .milliseconds(20), maximum: .milliseconds(50)))
+}
+
+/// What all processes of the pool share beside the supervisor's own memory. Small, so that random words hit.
+struct SharedThings: Sendable {
+    let store: SharedStore
+    let queue: WorkQueue<String>
+    let wire: Channel<String>
+
+    init() throws {
+        store = try SharedStore(capacity: StoreCapacity(entries: 4_096, bytes: 1 << 20, publishLog: 1 << 16))
+        queue = try WorkQueue(
+            name: "queue", WorkQueueOptions(capacity: 1 << 17, redelivery: .unacknowledged(attempts: 3)))
+        wire = try Channel(name: "wire")
+    }
+}

@@ -1,0 +1,68 @@
+// `preforkctl status` again and again: how long the supervisor takes, and what it says.
+
+import PreforkFixtureSupport
+import PreforkSupervisor
+import PreforkSystem
+
+/// The operator at the control socket.
+final class StatusAsker {
+    private let path: String
+    private var client: ControlClient?
+    /// The longest time of an answer, in milliseconds.
+    private(set) var longest = 0.0
+    private(set) var count = 0
+
+    init(_ path: String) { self.path = path }
+
+    enum Failure: Error { case silent, absent(String) }
+
+    /// - Parameter isMeasured: false while the process may be between two images.
+    func ask(_ request: JSONValue = .order("status"), isMeasured: Bool = true) throws(Failure) -> JSONValue {
+        let begin = MonotonicInstant.now
+        // A connection ends with the image that took it. One that was made by then is closed once, and then again.
+        for attempt in 1...3 {
+            do {
+                let used = try client ?? ControlClient(path)
+                client = used
+                let answer = try used.ask(request, until: begin + .seconds(5))
+                let took = Double((MonotonicInstant.now - begin).saturatedNanoseconds) / 1e6
+                if isMeasured { longest = max(longest, took) }
+                count += 1
+                return answer
+            } catch {
+                client = nil
+                if case ControlClientError.noAnswerInTime = error { throw .silent }
+                if case ControlClientError.refused = error { throw .absent("\(error)") }
+                if attempt == 3 { throw .absent("\(error)") }
+                usleep(10_000)
+            }
+        }
+        throw .absent("no connection")
+    }
+}
+
+/// What the judge reads of an answer.
+struct PoolView {
+    var phase = ""
+    var generation = 0
+    var reload: String?
+    /// Slots with a present worker that is ready.
+    var ready: Set<Int> = []
+    var beside = 0
+
+    init(_ answer: JSONValue) {
+        let status = answer["status"]
+        phase = status?["phase"]?.string ?? ""
+        generation = Int(status?["generation"]?.integer ?? 0)
+        reload = status?["reload"]?["state"]?.string
+        for worker in status?["workers"]?.array ?? [] {
+            if worker["beside"]?.bool == true {
+                beside += 1
+            } else if worker["state"]?.string == "ready" {
+                ready.insert(Int(worker["slot"]?.integer ?? -1))
+            }
+        }
+    }
+
+    var isWhole: Bool { phase == "running" && beside == 0 && ready.isSuperset(of: 0..<Pool.workers) }
+}

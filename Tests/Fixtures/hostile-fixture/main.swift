@@ -1,0 +1,8 @@
+// A pool with hostile members, and who besieges it: `hostile-fixture SCENARIO [NAME=VALUE ...]`.
+
+import PreforkFixtureSupport
+
+runScenario(of: [
+    "serve": serveScenario,
+    "siege": siegeScenario,
+])
