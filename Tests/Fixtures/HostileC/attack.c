@@ -129,6 +129,8 @@ void hostile_attack(const struct hostile_plan *plan) {
     if (plan->deadline <= now) return;
     pthread_t thread;
     pthread_create(&thread, NULL, end_late, (void *)(intptr_t)plan->deadline);
+    // What others show of a process must not reach a terminal or a log as it is.
+    if (chance(&dice, 30)) prctl(PR_SET_NAME, chance(&dice, 50) ? "\x1b[2J\nroot: x" : "\r\xff\xc3 } 1\n\x07");
     if (kinds & HOSTILE_FORKS) fork_stayers(plan, kinds, &dice);
     int64_t length = 5000000 + (int64_t)below(&dice, 300000000);
     int64_t last = now + length < plan->deadline ? now + length : plan->deadline;

@@ -72,7 +72,8 @@ static void write_without_waiting(int number, const void *bytes, size_t count) {
     if (is_kind(number, S_IFSOCK)) {
         send(number, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
     } else if (!is_kind(number, S_IFREG)) {
-        fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK);
+        int flags = fcntl(number, F_GETFL);
+        if (!(flags & O_NONBLOCK)) fcntl(number, F_SETFL, flags | O_NONBLOCK);
         if (write(number, bytes, count) < 0) return;
     }
 }
@@ -89,7 +90,9 @@ void push_and_pull(const struct descriptors *all, struct dice *dice) {
             write_without_waiting(number, &(uint64_t){UINT64_MAX - 1}, 8);
             break;
         case 1: write_without_waiting(number, bytes, 1 + below(dice, 64)); break;
-        case 2: write_without_waiting(number, &(uint64_t){1}, 8); break;
+        case 2: // A bell that does not stop.
+            for (size_t rings = below(dice, 5000); rings > 0; rings--) write_without_waiting(number, &(uint64_t){1}, 8);
+            break;
         case 3: case 4: // Empty.
             for (int round = 0; round < 16; round++) {
                 if (is_kind(number, S_IFSOCK)) {

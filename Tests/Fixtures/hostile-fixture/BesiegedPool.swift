@@ -6,6 +6,7 @@ import PreforkSystem
 final class BesiegedPool {
     let folder: String
     let port: UInt16
+    let metricsPort: UInt16
     let pid: Int32
     let asker: StatusAsker
     private let output: Int32
@@ -14,13 +15,17 @@ final class BesiegedPool {
     private(set) var tail: [String] = []
     private(set) var log = LogCount()
     private var end: Int32?
+    var stoppedForGood = 0
     /// Honest workers whose ends were counted.
     var knownDeaths: Set<Int64> = []
 
     struct LogCount {
         var lines = 0
         var mostInASecond = 0
+        /// Lines of the log's file that are none.
         var strange = 0
+        var strangest = ""
+        var bytes = 0
         var second = MonotonicInstant.now
         var inSecond = 0
     }
@@ -42,6 +47,7 @@ final class BesiegedPool {
         let own = ProgramFiles.own
         if link(own, program) != 0 { require(ProgramFiles.copy(own, to: program), "no copy of \(own)") }
         port = FreePort.find()
+        metricsPort = FreePort.find()
         asker = StatusAsker("\(folder)/control")
         self.logsToFile = logsToFile
         var ends: [Int32] = [0, 0]
@@ -55,6 +61,7 @@ final class BesiegedPool {
             "PREFORK_USER=\(user.name)", "PREFORK_NO_NEW_PRIVILEGES=1", "SWIFT_BACKTRACE=enable=no",
         ]
         if logsToFile { environment.append("PREFORK_LOG_FILE=\(folder)/log") }
+        environment.append("PREFORK_METRICS=127.0.0.1:\(metricsPort)")
         let arguments = [
             program, "serve", "folder=\(folder)", "port=\(port)", "witness=\(getpid())", "user=\(user.uid)",
         ]
@@ -85,6 +92,7 @@ final class BesiegedPool {
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while case let count = read(output, &chunk, chunk.count), count > 0 { unread += chunk[..<count] }
         if logsToFile { readLogFile(&chunk) }
+        guard !logsToFile else { return unread.removeAll() }
         while let end = unread.firstIndex(of: UInt8(ascii: "\n")) {
             count(String(decoding: unread[..<end], as: UTF8.self))
             unread.removeSubrange(...end)
@@ -93,13 +101,31 @@ final class BesiegedPool {
 
     private var logOffset = 0
 
+    /// The file is the supervisor's alone: every line of it is one of the log, without control characters.
+    private func check(_ lines: ArraySlice<UInt8>) {
+        for line in lines.split(separator: UInt8(ascii: "\n")) {
+            let text = String(decoding: line, as: UTF8.self)
+            let isWhole = text.hasPrefix("20") && text.contains("Z prefork[")
+            if !isWhole || line.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
+                log.strange += 1
+                log.strangest = text
+            }
+        }
+        log.bytes += lines.count
+    }
+
     private func readLogFile(_ chunk: inout [UInt8]) {
         let file = open("\(folder)/log", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return }
         defer { close(file) }
         while case let count = pread(file, &chunk, chunk.count, logOffset), count > 0 {
-            logOffset += count
-            unread += chunk[..<count]
+            // Lines are written in one step each; what comes later begins with a line.
+            guard let end = chunk[..<count].lastIndex(of: UInt8(ascii: "\n")) else { return }
+            logOffset += end + 1
+            check(chunk[...end])
+            for line in chunk[...end].split(separator: UInt8(ascii: "\n")) {
+                self.count(String(decoding: line, as: UTF8.self))
+            }
         }
     }
 
@@ -110,8 +136,8 @@ final class BesiegedPool {
         log.lines += 1
         log.inSecond += 1
         log.mostInASecond = max(log.mostInASecond, log.inSecond)
-        if logsToFile, !line.contains(" prefork["), !line.hasPrefix("serving") { log.strange += 1 }
-        tail.append(line)
+        let isPlain = line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && $0.value != 0xFFFD }
+        tail.append(isPlain ? line : String(line.map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" }))
         if tail.count > 400 { tail.removeFirst(200) }
     }
 
@@ -130,6 +156,20 @@ final class BesiegedPool {
         let status = (try? SmallFile.read("/proc/\(pid)/status")) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""
         return Int(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? 0
+    }
+
+    /// What the supervisor has had of the processors, in milliseconds (proc(5), in hundredths of a second).
+    var processorTime: Int {
+        let text = (try? SmallFile.read("/proc/\(pid)/stat")) ?? ""
+        let words = text.split(separator: ")").last?.split(separator: " ") ?? []
+        return words.count > 13 ? 10 * ((Int(words[11]) ?? 0) + (Int(words[12]) ?? 0)) : 0
+    }
+
+    /// Ends what has stopped itself where nothing else does.
+    func killStopped() -> Int {
+        let stopped = others.filter { state(of: $0) == "T" }
+        stopped.forEach { kill($0, SIGKILL) }
+        return stopped.count
     }
 
     /// The pool's living processes, without the supervisor.

@@ -12,6 +12,8 @@ struct Round {
     private(set) var operation = "none"
     /// Milliseconds from the end of the attack until the pool was whole.
     private(set) var whole = 0.0
+    /// Of the supervisor during the attack, in milliseconds.
+    private(set) var processorTime = 0
     private(set) var damages = 0
     private(set) var recoveries = 0
 
@@ -25,19 +27,34 @@ struct Round {
     mutating func run() -> Bool {
         var dice = SplitMix64(seed: seed)
         do throws(Siege.Lost) {
+            let before = pool.processorTime
             try besiege(&dice)
+            processorTime = pool.processorTime - before
             let begin = MonotonicInstant.now
             let answers = try becomesWhole(pool, within: .seconds(5))
             whole = Double((MonotonicInstant.now - begin).saturatedNanoseconds) / 1e6
             read(answers)
+            try askForMetrics()
             try countSiblingDeaths()
         } catch {
             Order.quiet.write(in: pool.folder)
             faults.append(error.why)
+            noteFindings()
             return false
         }
-        for finding in Set(pool.findings()).sorted() { faults.append("not refused: \(finding)") }
+        noteFindings()
         return true
+    }
+
+    private mutating func noteFindings() {
+        for finding in Set(pool.findings()).sorted() { faults.append("not refused: \(finding)") }
+    }
+
+    private func askForMetrics() throws(Siege.Lost) {
+        let connection = HTTPConnection(.ipv4(0x7F00_0001, port: pool.metricsPort), timeout: 5)
+        guard case .answer(let text, _) = connection?.get("/metrics"), text.contains("prefork_workers") else {
+            throw Siege.Lost(why: "metrics: no answer")
+        }
     }
 
     private mutating func besiege(_ dice: inout SplitMix64) throws(Siege.Lost) {

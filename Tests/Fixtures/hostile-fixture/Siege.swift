@@ -29,6 +29,9 @@ struct Siege {
     let isVerbose: Bool
     var verdict = Verdict()
 
+    /// Each restart is worth some lines, and there are some twenty a second. A cause that is not thinned has thousands.
+    private static let mostLogLines = 400
+
     /// Ends the pool's siege.
     struct Lost: Error { let why: String }
 
@@ -56,6 +59,7 @@ struct Siege {
         verdict.longestStatus = max(verdict.longestStatus, pool.asker.longest)
         verdict.statusCount += pool.asker.count
         if !isLost { finish(pool, before) }
+        verdict.stoppedForGood += pool.stoppedForGood
         verdict.mostLogLines = max(verdict.mostLogLines, pool.log.mostInASecond)
     }
 
@@ -73,6 +77,7 @@ struct Siege {
         verdict.operations[round.operation, default: 0] += 1
         verdict.damages = max(verdict.damages, round.damages)
         verdict.recoveries = max(verdict.recoveries, round.recoveries)
+        verdict.mostProcessorTime = max(verdict.mostProcessorTime, round.processorTime)
         verdict.longestWhole = max(verdict.longestWhole, round.whole)
         if !round.faults.isEmpty { verdict.faultySeeds += 1 }
         verdict.add(round.faults)
@@ -93,6 +98,8 @@ struct Siege {
         } catch {
             faults.append(error.why)
         }
+        pool.drain()
+        if pool.log.mostInASecond > Self.mostLogLines { faults.append("log: \(pool.log.mostInASecond) lines in a second") }
         if !pool.isCanaryUntouched() { faults.append("a file of root's was changed") }
         // Replaced workers are reaped a moment after they are replaced.
         let limit = MonotonicInstant.now + .seconds(5)
@@ -103,8 +110,7 @@ struct Siege {
         let memory = pool.memory - before.memory
         verdict.memoryMore = max(verdict.memoryMore, memory)
         if memory > 32 << 10 { faults.append("memory: \(memory) KiB more") }
-        if pool.log.strange > 0 { faults.append("log: \(pool.log.strange) lines that are none") }
-        pool.drain()
+        if pool.log.strange > 0 { faults.append("log: \(pool.log.strange) lines that are none, as \(pool.log.strangest)") }
         kill(pool.pid, SIGTERM)
         let end = waitForEnd(pool, within: .seconds(10))
         if end != 0 { faults.append("the stop after it all: \(end.map { "ended with \($0)" } ?? "still there after 10 s")") }
@@ -171,10 +177,13 @@ func wait(
 func becomesWhole(_ pool: BesiegedPool, within limit: Duration) throws(Siege.Lost) -> [String] {
     let end = MonotonicInstant.now + limit
     var missing = "no look"
+    // One that keeps a lock while it is stopped is still there: hang detection, if it was not silenced, ends a worker.
+    let patience = MonotonicInstant.now + limit * 0.6
     while MonotonicInstant.now < end {
+        if MonotonicInstant.now > patience { pool.stoppedForGood += pool.killStopped() }
         let seen = try view(pool)
         if !seen.isWhole {
-            missing = "\(seen)"
+            missing = "workers not ready: \(seen)"
         } else {
             var answers: [String] = []
             var bad: String?
@@ -183,11 +192,11 @@ func becomesWhole(_ pool: BesiegedPool, within limit: Duration) throws(Siege.Los
                 switch connection?.get("/check") {
                 case .answer(let text, _):
                     answers.append(text)
-                    let outcome = text.split(separator: " ").dropFirst(4).first ?? "strange"
-                    if outcome != "ok" { bad = "worker \(task) finds \(outcome)" }
-                case .silent: bad = "worker \(task) is silent"
-                case .closed: bad = "worker \(task) closed"
-                case nil: bad = "worker \(task) cannot be connected to"
+                    let outcome = text.split(separator: " ").dropFirst(4).first ?? "all"
+                    if outcome != "ok" { bad = "\(outcome.replacingColons) unusable: for worker \(task)" }
+                case .silent: bad = "a worker is silent: \(task)"
+                case .closed: bad = "a worker closes: \(task)"
+                case nil: bad = "a worker cannot be connected to: \(task)"
                 }
                 if bad != nil { break }
             }
@@ -196,5 +205,10 @@ func becomesWhole(_ pool: BesiegedPool, within limit: Duration) throws(Siege.Los
         }
         usleep(10_000)
     }
-    throw Siege.Lost(why: "not whole within \(limit): \(missing)")
+    throw Siege.Lost(why: "not whole after \(limit.components.seconds) s, \(missing)")
+}
+
+extension Substring {
+    /// A colon ends a fault's kind.
+    fileprivate var replacingColons: String { String(map { $0 == ":" ? " " : $0 }) }
 }

@@ -12,6 +12,8 @@ struct Verdict {
     var statusCount = 0
     var longestWhole = 0.0
     var mostLogLines = 0
+    var mostProcessorTime = 0
+    var stoppedForGood = 0
     var damages = 0
     var recoveries = 0
     var operations: [String: Int] = [:]
@@ -33,6 +35,8 @@ struct Verdict {
         say("status asked \(statusCount)")
         say("longest until whole ms \(oneDigit(longestWhole))")
         say("most log lines in a second \(mostLogLines)")
+        say("most processor time of the supervisor in an attack ms \(mostProcessorTime)")
+        say("stopped processes that the judge ended \(stoppedForGood)")
         say("answered \(tally.answered)")
         list("lost", tally.lost)
         list("error", tally.errors)
