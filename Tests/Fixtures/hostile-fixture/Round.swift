@@ -14,6 +14,8 @@ struct Round {
     private(set) var whole = 0.0
     /// Of the supervisor during the attack, in milliseconds.
     private(set) var processorTime = 0
+    /// Honest workers that ended by themselves, with an exit code.
+    private(set) var siblingsReplaced = 0
     private(set) var damages = 0
     private(set) var recoveries = 0
 
@@ -111,10 +113,13 @@ struct Round {
             guard let slot = report["slot"]?.integer, slot != 0, let pid = report["pid"]?.integer,
                 pool.knownDeaths.insert(pid).inserted, report["returnCode"]?.integer != 0
             else { continue }
-            let reason = report["killReason"]?.string ?? report["status"]?.string ?? "?"
-            // Drained with the whole generation and too slow is an operator's kill.
-            if reason.contains("oldGeneration") || reason.contains("stopNow") { continue }
-            faults.append("sibling died: \(reason)")
+            // One that was too slow to drain ended by an operator's wish. One that has lost its listener, which any
+            // process that has it can shut down, ends in order, and its successor gets a new one.
+            guard (report["returnCode"]?.integer ?? 0) < 0, report["killReason"]?.string ?? "hung" == "hung" else {
+                siblingsReplaced += 1
+                continue
+            }
+            faults.append("a sibling died: \(report["killReason"]?.string ?? report["status"]?.string ?? "?")")
         }
     }
 }

@@ -77,6 +77,7 @@ struct Siege {
         verdict.operations[round.operation, default: 0] += 1
         verdict.damages = max(verdict.damages, round.damages)
         verdict.recoveries = max(verdict.recoveries, round.recoveries)
+        verdict.siblingsReplaced += round.siblingsReplaced
         verdict.mostProcessorTime = max(verdict.mostProcessorTime, round.processorTime)
         verdict.longestWhole = max(verdict.longestWhole, round.whole)
         if !round.faults.isEmpty { verdict.faultySeeds += 1 }
