@@ -32,7 +32,8 @@ extension StoreTable {
     /// Takes a free slab; nil when there is none.
     @inline(never)
     func claimSlab(_ use: Int, stripe: Int) -> Int? {
-        let start = Int(truncatingIfNeeded: memory[Header.slabHint])
+        // Any process can write the hint.
+        let start = Int(memory[Header.slabHint] % UInt64(layout.slabs))
         for offset in 0..<layout.slabs {
             let slab = (start &+ offset) % layout.slabs
             guard slab > 0, memory[slabRecord(slab)] == 0 else { continue }

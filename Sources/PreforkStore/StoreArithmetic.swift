@@ -19,6 +19,7 @@ extension StoreTable {
             try replace(place, key, hash, sum, expiry: live?.expiry ?? 0)
         } catch {
             unlock(stripe)
+            examine(after: error)
             throw error
         }
         unlock(stripe)

@@ -49,7 +49,7 @@ extension StoreTable {
     }
 
     /// Computes all that follows from the references: used blocks, counts, buckets in use.
-    private func rebuild(_ stripe: Int) {
+    func rebuild(_ stripe: Int) {
         forgetDerived(stripe)
         var growth = StoreGrowth(entries: 0, units: 0)
         var expiring = 0

@@ -16,6 +16,15 @@ import Synchronization
 extension StoreTable {
     /// - Returns: false when a requirement did not hold.
     package func perform(_ step: AtomicStep) throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            return try carryOut(step)
+        } catch {
+            examine(after: error)
+            throw error
+        }
+    }
+
+    private func carryOut(_ step: AtomicStep) throws(StoreError) -> Bool {
         let plan = try StepPlan(step, self)
         var locked: [Int] = []
         defer { for stripe in locked.reversed() { unlock(stripe) } }

@@ -21,6 +21,8 @@ package final class StoreTable: Sendable {
     let secrets: KeyHash.Secrets
     /// How long a writer waits for a lock whose owner lives, in nanoseconds.
     let lockTimeout: Int64
+    /// When this process last looked for damage after a refusal, see `examine`.
+    let lastExamination = Atomic<Int64>(0)
 
     // What every look-up needs of the layout, computed once.
     private let bucketsPerStripe: Int

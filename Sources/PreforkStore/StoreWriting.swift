@@ -37,6 +37,7 @@ extension StoreTable {
             try replace(place, key, hash, RawValue(kind: kind, bytes: value), expiry: expiry)
         } catch {
             unlock(stripe)
+            examine(after: error)
             throw error
         }
         unlock(stripe)

@@ -119,6 +119,30 @@ struct DamageTests {
         }
     }
 
+    /// No lock tells of them: refused writers find them.
+    @Test(arguments: [UInt64.max, 1 << 40, 290]) func countsThatAreTooHighRefuseNobodyForGood(count: UInt64) async throws {
+        let store = try SharedStore(capacity: .init(entries: 300, bytes: 1 << 20))
+        for index in 0..<50 { try store.set("\(index)", "value") }
+        let table = store.table
+        for stripe in 0..<table.layout.stripes {
+            table.memory[table.entryCountWord(stripe)] = count
+            table.memory[table.unitCountWord(stripe)] = count << 20
+        }
+        try await eventually("a writer finds room") { (try? store.set("new", "value")) != nil }
+        #expect(store.count == 51 && store.stats.damages > 0)
+        #expect(try table.contradictions() == [])
+    }
+
+    @Test func slabsOfNobodyAndAHintThatIsNoneRefuseNobodyForGood() async throws {
+        let store = try SharedStore(capacity: .init(entries: 300, bytes: 1 << 20))
+        let table = store.table
+        for slab in 1..<table.layout.slabs { table.memory[table.slabRecord(slab)] = UInt64(slab) << 40 | 0xFFFF }
+        table.memory[Header.slabHint] = .max
+        try await eventually("a writer finds room") { (try? store.set("new", "value")) != nil }
+        #expect(try store.get("new", as: String.self) == "value")
+        #expect(store.stats.damages > 0)
+    }
+
     @Test(arguments: Region.allCases, [false, true])
     func damageBeforeUseIsAResultOrATypedError(region: Region, evicts: Bool) throws {
         for round in 0..<number("PREFORK_TEST_ROUNDS", default: 2) {
