@@ -20,6 +20,8 @@ public struct WorkQueueStatistics: Hashable, Sendable {
     public let reclaimed: Int
     /// How often the queue was put in order after a process had died inside one of its steps.
     public let recoveries: Int
+    /// Messages that were given up because another process had written over them in the shared memory.
+    public let damages: Int
     /// Messages that wait for a receiver, are with one, or wait to be taken as dead letters.
     public let ready: Int
     public let inFlight: Int
@@ -37,6 +39,7 @@ public struct WorkQueueStatistics: Hashable, Sendable {
         dropped = counters.dropped
         reclaimed = counters.reclaimed
         recoveries = counters.recoveries
+        damages = counters.damages
         ready = counters.ready
         inFlight = counters.inFlight
         deadLetters = counters.deadLetters

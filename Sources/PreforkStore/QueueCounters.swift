@@ -15,6 +15,7 @@ package struct QueueCounters: Hashable, Sendable {
     package let dropped: Int
     package let reclaimed: Int
     package let recoveries: Int
+    package let damages: Int
 }
 
 extension QueueTable {
@@ -24,6 +25,7 @@ extension QueueTable {
             ready: number(.readyCount), inFlight: number(.inFlight), deadLetters: number(.deadCount),
             freeCells: number(.freeCount), cells: Int(cellCount), sent: number(.sent), delivered: number(.delivered),
             redelivered: number(.redelivered), acknowledged: number(.acknowledged), died: number(.died),
-            dropped: number(.dropped), reclaimed: number(.reclaimed), recoveries: number(.recoveries))
+            dropped: number(.dropped), reclaimed: number(.reclaimed), recoveries: number(.recoveries),
+            damages: number(.damages))
     }
 }

@@ -13,11 +13,13 @@ enum QueueHeader: Int {
     /// Words 8..<16 are the lock's.
     static let lockOffset = 64
     static let byteCount = 4096
+    static let closedValue: UInt64 = 0x5052_4546_4343_4C44  // PREFCCLD
 
     case freeHead = 16
     case freeCount, readyHead, readyTail, readyCount, inFlight, deadHead, deadTail, deadCount, deadCells, nextSequence
     /// Above 0 while lists are being rebuilt, and for ever when they cannot be.
     case isUnsettled
+    /// `closedValue` when it is closed. Any other number is damage, and would end the service of all.
     case isClosed
     /// Whether somebody sleeps until there is a message, or until there is room.
     case receiversSleep, sendersSleep
@@ -25,7 +27,7 @@ enum QueueHeader: Int {
     case ownersVersion
 
     case sent = 40
-    case delivered, redelivered, acknowledged, died, dropped, reclaimed, recoveries
+    case delivered, redelivered, acknowledged, died, dropped, reclaimed, recoveries, damages
 }
 
 /// A process that receives.

@@ -1,10 +1,27 @@
 // The lists of a queue: free cells, messages in order. Under the lock only.
 
+import PreforkSystem
+import Synchronization
+
 extension QueueTable {
     /// Says that the lists cannot be trusted: whoever takes the lock next tries to make them anew.
     func damage(_ what: String) -> Failure {
         self[.isUnsettled] = 1
         return .corrupt(what)
+    }
+
+    var isClosed: Bool { self[.isClosed] == QueueHeader.closedValue }
+
+    /// Under the lock, when there seems to be no room: a count that was written over would refuse senders for as long as
+    /// the queue lives. A queue that is rightly full spends a fiftieth of its time on it, at most.
+    func examineFreeCells() throws(Failure) {
+        let begin = MonotonicInstant.now
+        guard begin.nanoseconds > nextExamination.load(ordering: .relaxed) else { return }
+        let before = self[.freeCount]
+        try rebuild()
+        if self[.freeCount] != before { self[.damages] &+= 1 }
+        let pause = max(.seconds(1), (MonotonicInstant.now - begin) * 50)
+        nextExamination.store((begin + pause).nanoseconds, ordering: .relaxed)
     }
 
     /// The last message of a list, or no cell. Asked before a commit, so that damage is found before, too.

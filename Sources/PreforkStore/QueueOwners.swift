@@ -66,6 +66,11 @@ extension QueueTable {
         try acquire(&patience)
         defer { release() }
         let slots = 0..<QueueOwnerWord.slots
+        // No process has such a number: it would keep its place, and its messages, for as long as the queue lives.
+        for slot in slots where self[slot, .pid] > UInt64(Int32.max) {
+            self[.damages] &+= 1
+            _ = try takeBack(from: slot)
+        }
         // Another thread of this process may have been faster.
         let own = slots.first { identity(of: $0) == process }
         guard let slot = own ?? slots.first(where: { self[$0, .pid] == 0 }) else { return nil }
@@ -82,11 +87,10 @@ extension QueueTable {
         return seat
     }
 
-    /// nil for an empty slot.
+    /// nil for an empty slot, and for one that was written over.
     private func identity(of slot: Int) -> ProcessIdentity? {
-        let pid = self[slot, .pid]
-        guard pid != 0 else { return nil }
-        return ProcessIdentity(pid: Int32(truncatingIfNeeded: pid), startTime: self[slot, .startTime])
+        guard let pid = Int32(exactly: self[slot, .pid]), pid != 0 else { return nil }
+        return ProcessIdentity(pid: pid, startTime: self[slot, .startTime])
     }
 
     /// Changes when `otherOwners` does. No lock: who sleeps looks after raising its flag, and is woken by what comes
@@ -130,21 +134,25 @@ extension QueueTable {
         try acquire(&patience)
         defer { release() }
         guard identity(of: owner.slot) == owner.process else { return 0 }
-        // What it had is ready, dead or free room in a moment.
+        return try takeBack(from: owner.slot)
+    }
+
+    /// Under the lock: what `slot` had is ready, dead or free room in a moment.
+    private func takeBack(from slot: Int) throws(Failure) -> Int {
         wakeReceivers()
         wakeSenders()
-        let count = Int(truncatingIfNeeded: self[owner.slot, .inFlight])
+        let count = Int(truncatingIfNeeded: self[slot, .inFlight])
         if count > 0 {
             for cell in 0..<cellCount {
                 let state = self[state: cell]
-                guard state.tag == .taken, state.owner == owner.slot else { continue }
+                guard state.tag == .taken, state.owner == slot else { continue }
                 let new = afterReturn(state)
                 self[state: cell] = new
                 self[new.tag == .dead ? .died : .reclaimed] &+= 1
             }
         }
         // The slot last: whoever goes on after a death in here finds the owner still to be reclaimed.
-        self[owner.slot, .pid] = 0
+        self[slot, .pid] = 0
         self[.ownersVersion] &+= 1
         if count > 0 { try rebuild() }
         return count

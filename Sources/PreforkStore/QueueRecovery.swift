@@ -14,7 +14,8 @@ extension QueueTable {
         self[.isUnsettled] = 0
     }
 
-    /// Computes everything that is derived. Reads the state, length and chain of each message, changes none of them.
+    /// Computes everything that is derived. Reads the state, length and chain of each message, and changes none of them
+    /// but those that no process of ours has written: these messages are given up and counted.
     func rebuild() throws(Failure) {
         for cell in 0..<cellCount { self[cell, .mark] = 0 }
         for slot in 0..<QueueOwnerWord.slots { self[slot, .inFlight] = 0 }
@@ -25,7 +26,10 @@ extension QueueTable {
         for cell in 0..<cellCount {
             var state = self[state: cell]
             if state == .free { continue }
-            let count = try markChain(of: cell)
+            guard let count = markChain(of: cell) else {
+                giveUp(cell)
+                continue
+            }
             if state.tag == .taken, self[state.owner, .pid] == 0 {
                 state = afterReturn(state)
                 self[state: cell] = state
@@ -42,7 +46,9 @@ extension QueueTable {
             case .free where state == .free:
                 unmarkChain(of: cell, count: count)
             case .free, nil:
-                throw damage("a state word")
+                unmarkChain(of: cell, count: count)
+                giveUp(cell)
+                continue
             }
             // After the years that 48 bits last, the largest number is not the last one; a killed sender's number is
             // in the header before it is in a message, so that this only mends damage.
@@ -62,15 +68,23 @@ extension QueueTable {
         return state.with(state.attempts < attempts ? .ready : .dead)
     }
 
+    private func giveUp(_ cell: UInt32) {
+        self[state: cell] = .free
+        self[.damages] &+= 1
+    }
+
     /// Marks the cells of the message that begins at `cell`.
     ///
-    /// - Returns: how many there are.
-    private func markChain(of cell: UInt32) throws(Failure) -> Int {
-        let count = Self.cells(for: try checkedLength(of: cell))
+    /// - Returns: how many there are; nil, and none is marked, when they cannot be a message.
+    private func markChain(of cell: UInt32) -> Int? {
+        let length = Int(self[cell, .length])
+        guard length <= messageLimit else { return nil }
+        let count = Self.cells(for: length)
         var member = cell
         for index in 0..<count {
             guard member < cellCount, self[member, .mark] == 0, index == 0 || self[state: member] == .free else {
-                throw damage("a message's cells")
+                unmarkChain(of: cell, count: index)
+                return nil
             }
             self[member, .mark] = 1
             member = self[member, .next]

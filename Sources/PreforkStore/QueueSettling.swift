@@ -37,7 +37,7 @@ extension QueueTable {
         subtract(1, from: .inFlight)
         self[owner, .inFlight] = self[owner, .inFlight] > 0 ? self[owner, .inFlight] - 1 : 0
         // Receivers of a closed queue wait for the last message that could come back.
-        if self[.isClosed] != 0 { wakeReceivers() }
+        if isClosed { wakeReceivers() }
         switch settlement {
         case .acknowledge:
             try remove(ticket.cell)

@@ -44,6 +44,8 @@ package final class QueueTable: @unchecked Sendable {
     private let payload: UnsafeMutableRawPointer
     /// This process's slot among the owners: fork epoch, process ID and slot in one word; 0 before it has one.
     let seat = Atomic<UInt64>(0)
+    /// When this process may next compute a full queue anew, see `examineFreeCells`.
+    let nextExamination = Atomic<Int64>(0)
 
     /// - Parameters:
     ///   - cellCount: at least 4.

@@ -49,7 +49,8 @@ extension QueueTable {
         var patience = Self.patience
         try acquire(&patience)
         defer { release() }
-        if self[.isClosed] != 0 { return .closed }
+        if isClosed { return .closed }
+        if self[.freeCount] < needed { try examineFreeCells() }
         guard self[.freeCount] >= needed else {
             if sleeping { self[.sendersSleep] = 1 }
             return .full
@@ -138,7 +139,8 @@ extension QueueTable {
         let cell = self[link: .readyHead]
         guard cell != QueueCell.none else {
             // What this process holds itself does not keep it here: it would wait for its own settling.
-            if self[.isClosed] != 0, self[.inFlight] <= self[seat.slot, .inFlight] { return .closed }
+            if self[.readyCount] != 0 { throw damage("the first message") }
+            if isClosed, self[.inFlight] <= self[seat.slot, .inFlight] { return .closed }
             if sleeping { self[.receiversSleep] = 1 }
             return .empty
         }
@@ -212,6 +214,6 @@ extension QueueTable {
         // In this order, see `wakeReceivers`; whatever the flags say.
         receiversBell.ring()
         sendersBell.ring()
-        self[.isClosed] = 1
+        self[.isClosed] = QueueHeader.closedValue
     }
 }

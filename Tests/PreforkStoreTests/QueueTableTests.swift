@@ -1,6 +1,6 @@
 // The queue's shared memory, in one process.
 
-import PreforkStore
+@testable import PreforkStore
 import PreforkSystem
 import Testing
 
@@ -164,6 +164,60 @@ struct QueueTableTests {
             // Which counts and flags were damaged decides what can be known; the messages are there all the same.
             #expect(seen.filter { $0 < 100 } == Array(4..<20), "word \(word)")
         }
+    }
+
+    /// A word of the header, and one of a cell, as `memoryFromLock` has them.
+    private func offset(_ word: QueueHeader) -> Int { word.rawValue * 8 - QueueHeader.lockOffset }
+
+    private func offset(ofCell cell: Int, byte: Int) -> Int {
+        QueueHeader.byteCount - QueueHeader.lockOffset + QueueOwnerWord.slots * QueueOwnerWord.wordsPerSlot * 8
+            + cell * QueueCell.metaBytes + byte
+    }
+
+    @Test func damagedMessagesAreGivenUpAndTheOthersComeOut() throws {
+        let table = try table()
+        for number in 0..<20 { _ = try put([UInt8(number)], into: table) }
+        let memory = table.memoryFromLock
+        // A state that is none, a length beyond the limit, and a chain out of the queue.
+        memory.storeBytes(of: 7, toByteOffset: offset(ofCell: 3, byte: 0), as: UInt64.self)
+        memory.storeBytes(of: .max, toByteOffset: offset(ofCell: 5, byte: 16), as: UInt32.self)
+        memory.storeBytes(of: 1_000, toByteOffset: offset(ofCell: 7, byte: 16), as: UInt32.self)
+        memory.storeBytes(of: .max - 1, toByteOffset: offset(ofCell: 7, byte: 8), as: UInt32.self)
+        memory.storeBytes(of: 1, toByteOffset: offset(.isUnsettled), as: UInt64.self)
+        var seen: [UInt8] = []
+        while let arrival = try take(from: table) {
+            seen += arrival.bytes
+            _ = try table.settle(arrival.ticket!, .acknowledge)
+        }
+        #expect(seen == (0..<20).filter { ![3, 5, 7].contains($0) })
+        #expect(table.counters.damages == 3)
+        #expect(table.counters.freeCells == table.counters.cells)
+    }
+
+    @Test func countsThatWereWrittenOverRefuseNobodyForGood() throws {
+        let table = try table()
+        _ = try put([1], into: table)
+        table.memoryFromLock.storeBytes(of: 0, toByteOffset: offset(.freeCount), as: UInt64.self)
+        #expect(try put([2], into: table) == .sent)
+        // A number that nobody writes is no close.
+        table.memoryFromLock.storeBytes(of: 1, toByteOffset: offset(.isClosed), as: UInt64.self)
+        #expect(try put([3], into: table) == .sent)
+        #expect(table.counters.ready == 3 && table.counters.damages == 1)
+    }
+
+    /// The upper half of an owner's word: in its lower half is still this process.
+    @Test func anOwnerWhoseNumberWasWrittenOverTakesAnotherSeat() throws {
+        let table = try table()
+        for number in 0..<3 { _ = try put([UInt8(number)], into: table) }
+        _ = try #require(try take(from: table))
+        let offset = QueueHeader.byteCount - QueueHeader.lockOffset + QueueOwnerWord.pid.rawValue * 8 + 4
+        for slot in 0..<4 {
+            table.memoryFromLock.storeBytes(
+                of: 0x1234, toByteOffset: offset + slot * QueueOwnerWord.wordsPerSlot * 8, as: UInt32.self)
+        }
+        // What it had out comes again, first.
+        #expect(try take(from: table)?.bytes == [0])
+        #expect(table.counters.damages == 4)
     }
 
     @Test func garbageIsAnErrorOrAMessageNeverATrap() throws {
