@@ -64,6 +64,8 @@ extension Errno {
     package static let notConnected = Errno(rawValue: ENOTCONN)
     package static let tooManyOpenFiles = Errno(rawValue: EMFILE)
     package static let tooManyOpenFilesInSystem = Errno(rawValue: ENFILE)
+    package static let notSupported = Errno(rawValue: EOPNOTSUPP)
+    package static let noSystemCall = Errno(rawValue: ENOSYS)
     package static let noBufferSpace = Errno(rawValue: ENOBUFS)
     package static let noMemory = Errno(rawValue: ENOMEM)
     package static let again = Errno(rawValue: EAGAIN)

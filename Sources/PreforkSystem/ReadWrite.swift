@@ -1,5 +1,6 @@
 // read(2), write(2) and their socket forms, with "not now" and "the end" told apart from failures.
 
+import CPrefork
 import Glibc
 
 /// What one non-blocking read brought.
@@ -41,6 +42,21 @@ package func writeBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throw
     }
 }
 
+/// One pwritev2(2) with RWF_NOWAIT on a pipe: it does not wait for room, whatever flags the open file has.
+///
+/// - Returns: how many bytes were taken; nil when none can be taken now.
+/// - Throws: EOPNOTSUPP where the file or the kernel has no such write.
+package func writeBytesAtOnce(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
+    while true {
+        // For no bytes any address does.
+        let count = cprefork_write_now(number, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, bytes.count)
+        if count >= 0 { return count }
+        let errno = Errno.current
+        if errno == .wouldBlock { return nil }
+        if errno != .interrupted { throw SystemError("pwritev2", errno, on: "descriptor \(number)") }
+    }
+}
+
 /// One send(2) on a socket, with MSG_NOSIGNAL: no SIGPIPE whatever the process does with that signal; and MSG_DONTWAIT,
 /// because a socket that is shared with another process need not be non-blocking.
 ///
@@ -64,47 +80,4 @@ package func ignoreBrokenPipes() {
     var current = sigaction()
     guard sigaction(SIGPIPE, nil, &current) == 0 else { return }
     if current.__sigaction_handler.sa_handler == nil { _ = signal(SIGPIPE, SIG_IGN) }
-}
-
-/// One write of as much of `bytes` as `number` takes without waiting, whatever the flags of its open file: others may
-/// have it, and O_NONBLOCK would be seen by all of them.
-///
-/// A socket has MSG_DONTWAIT. What is no socket is asked by poll(2) first, and a pipe that polls writable takes PIPE_BUF
-/// bytes (pipe(7)). Where another process writes to the same pipe in between, only an open file of one's own with
-/// O_NONBLOCK keeps from waiting (`openShared`).
-///
-/// - Returns: how many bytes were taken; nil when none can be taken now.
-package func writeWithoutBlocking(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
-    do throws(SystemError) {
-        return try sendBytes(to: number, bytes)
-    } catch where error.errno != .notSocket {
-        throw error
-    } catch {}
-    var written = 0
-    while written < bytes.count {
-        var status = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-        guard poll(&status, 1, 0) == 1, status.revents & Int16(POLLOUT) != 0 else { break }
-        let slice = UnsafeRawBufferPointer(rebasing: bytes[written...].prefix(4096))
-        do throws(SystemError) {
-            guard let count = try writeBytes(to: number, slice), count > 0 else { break }
-            written += count
-            if count < slice.count { break }
-        } catch where written == 0 {
-            throw error
-        } catch {
-            break
-        }
-    }
-    return written == 0 && !bytes.isEmpty ? nil : written
-}
-
-/// Writes as much of `text` to standard error as it takes without blocking: the supervisor must never wait for the
-/// reader of its log.
-///
-/// - Returns: false when standard error is full, closed or broken and nothing was written.
-package func writeToStandardErrorWithoutBlocking(_ text: String) -> Bool {
-    var text = text
-    return text.withUTF8 { utf8 in
-        (try? writeWithoutBlocking(to: STDERR_FILENO, UnsafeRawBufferPointer(utf8))) != nil
-    }
 }

@@ -76,5 +76,9 @@ const char *_Nullable cprefork_system_call_name(long number);
 /// dup3(2) with O_CLOEXEC.
 int cprefork_replace(int source, int target);
 
+/// pwritev2(2) with RWF_NOWAIT at the file's own position: EAGAIN where it would wait, whatever the open file's flags
+/// are. EOPNOTSUPP where the file or the kernel cannot do that (pipes: Linux 6.4).
+ssize_t cprefork_write_now(int fd, const void *bytes, size_t count);
+
 #pragma clang assume_nonnull end
 #endif

@@ -1,0 +1,100 @@
+// Writing to standard error, which this process shares with its parent and its children, without waiting for any of
+// them.
+
+import CPrefork
+import Glibc
+
+/// Writes as much of `text` to standard error as it takes without waiting for whoever reads it.
+///
+/// O_NONBLOCK is no way: the flag belongs to the open file, and each process that has it can take the flag away. poll(2)
+/// before the write is none either: another writer may fill the pipe between the two calls. What a call by itself
+/// cannot be made to wait for depends on the kind of file:
+///
+/// - a pipe: pwritev2(2) with RWF_NOWAIT (Linux 6.4);
+/// - a socket: MSG_DONTWAIT;
+/// - a terminal, or a pipe of an older kernel: opened once more by /proc for this write, so that O_NONBLOCK is of an
+///   open file that nobody else has. Where that is refused, poll(2) and write(2), which may wait after all;
+/// - a file: write(2), which waits for the disk only.
+///
+/// Two processes that write to one pipe or file take turns in the kernel. One that writes from memory which is slow to
+/// come (FUSE) makes the others wait for it, with any flag: see the manual on `PREFORK_LOG_FILE`.
+///
+/// - Returns: false when standard error is full, closed or broken and nothing was written.
+package func writeToStandardErrorWithoutBlocking(_ text: String) -> Bool {
+    var text = text
+    return text.withUTF8 { StandardError.write(UnsafeRawBufferPointer($0), to: STDERR_FILENO) }
+}
+
+enum StandardError {
+    /// What a pipe takes in one piece or not at all (PIPE_BUF).
+    private static let piece = 4096
+
+    /// - Returns: whether anything was written, or there was nothing to write.
+    static func write(_ bytes: UnsafeRawBufferPointer, to number: Int32) -> Bool {
+        var rest = bytes
+        var way = way(to: number)
+        defer { if case .reopened(let own) = way { closeDescriptor(own) } }
+        while rest.count > 0 {
+            let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(piece))
+            switch write(slice, by: way, to: number) {
+            case .taken(let count): rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            case .refused: return rest.count < bytes.count
+            case .unable:
+                guard case .atOnce = way else { return rest.count < bytes.count }
+                way = reopened(number)
+            }
+        }
+        return true
+    }
+
+    private enum Way {
+        case atOnce
+        case datagram
+        case plain
+        case reopened(Int32)
+        case polled
+    }
+
+    private enum Outcome {
+        case taken(Int)
+        case refused
+        /// The kernel cannot write there in this way.
+        case unable
+    }
+
+    private static func way(to number: Int32) -> Way {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { return .plain }
+        switch status.st_mode & S_IFMT {
+        case S_IFIFO, S_IFCHR: return .atOnce
+        case S_IFSOCK: return .datagram
+        default: return .plain
+        }
+    }
+
+    private static func reopened(_ number: Int32) -> Way {
+        let own = cprefork_open("/proc/self/fd/\(number)", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0)
+        return own >= 0 ? .reopened(own) : .polled
+    }
+
+    private static func write(_ slice: UnsafeRawBufferPointer, by way: Way, to number: Int32) -> Outcome {
+        do throws(SystemError) {
+            let count: Int? =
+                switch way {
+                case .atOnce: try writeBytesAtOnce(to: number, slice)
+                case .datagram: try sendBytes(to: number, slice)
+                case .plain: try writeBytes(to: number, slice)
+                case .reopened(let own): try writeBytes(to: own, slice)
+                case .polled: canTake(number) ? try writeBytes(to: number, slice) : nil
+                }
+            return count.map { .taken($0) } ?? .refused
+        } catch {
+            return error.errno == .notSupported || error.errno == .noSystemCall ? .unable : .refused
+        }
+    }
+
+    private static func canTake(_ number: Int32) -> Bool {
+        var status = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+        return poll(&status, 1, 0) == 1 && status.revents & Int16(POLLOUT) != 0
+    }
+}
