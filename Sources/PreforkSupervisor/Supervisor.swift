@@ -66,6 +66,7 @@ package final class Supervisor {
     let targets: TargetRunner?
     var upgrade: Upgrade?
     var thinning = LogThinning()
+    var dumps = StackDumpRequests()
     /// The program that ran here before, until the workers of this one have come up.
     var previousImage: Int32?
     /// The workers of this program did not come up; see `goBack()`.
@@ -323,6 +324,8 @@ package final class Supervisor {
         // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
         guard let child = workers[spawn]?.child, let exit = child.reapOrLose() else { return nil }
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
+        takeDump(of: spawn)
+        dumps.remove(spawn)
         guard let entry = workers.remove(spawn) else { return nil }
         // A doorbell ends with its owner: what it said last is on its line, rung or not.
         takeControls(of: spawn, line: entry.line)

@@ -53,7 +53,7 @@ extension Supervisor {
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
         do {
-            try host.becomeWorker(info)
+            try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell)
         } catch {
             _ = writeToStandardErrorWithoutBlocking("prefork: worker \(info.taskID) cannot serve: \(error)\n")
             exitChild(code: 78)

@@ -12,6 +12,7 @@ extension Supervisor {
     private func look(at spawn: UInt64) -> WorkerSeat? {
         guard let entry = workers[spawn] else { return nil }
         takeControls(of: spawn, line: entry.line)
+        takeDump(of: spawn)
         guard isNewlyReady(spawn, slot: entry.slot, line: entry.line) else { return nil }
         return handle(.ready(slot: entry.slot, spawn: spawn))
     }

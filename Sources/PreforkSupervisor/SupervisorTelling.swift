@@ -87,15 +87,6 @@ extension Supervisor {
         return serviceListeners.reduce(0) { $0 + ($1.queue?.waiting ?? 0) }
     }
 
-    /// What can be known of a hung worker: from outside at once, and from its own handler, which writes by itself.
-    func dumpStack(of spawn: UInt64) {
-        guard let entry = workers[spawn] else { return }
-        if let snapshot = ProcessSnapshot(of: entry.child.pid) {
-            for line in snapshot.logLines(taskID: entry.slot) { log(line) }
-        }
-        _ = try? StackDump.request(from: entry.child)
-    }
-
     func log(_ line: LogLine) {
         if let log = configuration.log {
             log(line)

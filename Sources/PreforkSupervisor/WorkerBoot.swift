@@ -5,11 +5,16 @@ import PreforkSystem
 extension SupervisorHost {
     /// Runs in a new worker, before its hooks: its place, its rights, its title, the answer to a request for its stack.
     ///
+    /// - Parameters:
+    ///   - dumps: where it leaves its stack when it is asked for it.
+    ///   - doorbell: what it rings then.
     /// - Throws: what makes it unfit to serve.
-    func becomeWorker(_ info: WorkerInfo) throws {
+    func becomeWorker(_ info: WorkerInfo, dumps: UnsafeMutableRawBufferPointer, doorbell: Int32) throws {
         if settings.setsTitles { WorkerTitle(info: info, service: settings.service).set("booting") }
         try settings.affinity.apply(worker: info.taskID)
-        if settings.hangs != nil { try StackDump.install(descriptor: logFile?.descriptor ?? 2) }
+        if settings.hangs != nil, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
+            try StackDump.install(into: area, doorbell: doorbell)
+        }
         try privileges.apply()
     }
 }

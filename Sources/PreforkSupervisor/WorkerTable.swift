@@ -10,6 +10,8 @@ struct WorkerTable {
         var child: ChildProcess
         /// How often it gives a sign of life; nil: never.
         let heartbeatPeriod: Duration?
+        /// The image before has forked it.
+        let isInherited: Bool
     }
 
     private(set) var entries: [UInt64: Entry] = [:]
@@ -27,9 +29,10 @@ struct WorkerTable {
     mutating func freeLine(_ line: Int) { lines.free(line) }
 
     mutating func insert(
-        _ child: ChildProcess, spawn: UInt64, slot: Int, line: Int, heartbeatPeriod: Duration?
+        _ child: ChildProcess, spawn: UInt64, slot: Int, line: Int, heartbeatPeriod: Duration?, isInherited: Bool = false
     ) {
-        entries[spawn] = Entry(slot: slot, line: line, child: child, heartbeatPeriod: heartbeatPeriod)
+        entries[spawn] = Entry(
+            slot: slot, line: line, child: child, heartbeatPeriod: heartbeatPeriod, isInherited: isInherited)
     }
 
     mutating func remove(_ spawn: UInt64) -> Entry? {
@@ -42,7 +45,8 @@ struct WorkerTable {
     mutating func inherit(_ child: ChildProcess, _ worker: InheritedWorker) {
         lines.inherit(worker.line)
         insert(
-            child, spawn: worker.spawn, slot: worker.slot, line: worker.line, heartbeatPeriod: worker.heartbeatPeriod)
+            child, spawn: worker.spawn, slot: worker.slot, line: worker.line, heartbeatPeriod: worker.heartbeatPeriod,
+            isInherited: true)
     }
 
     var linesBySpawn: [UInt64: Int] { entries.mapValues(\.line) }

@@ -1,9 +1,7 @@
 // What the kernel tells about a process that hangs, without stopping it.
 
-import CPrefork
-
-/// One thread of a process, as /proc shows it (proc(5)). What may not be read is nil: `stack` needs CAP_SYS_ADMIN,
-/// `wchan` and `syscall` the right to trace the process (ptrace(2)).
+/// One thread of a process, as /proc shows it (proc(5)). What may not be read is nil: `wchan` needs the right to trace
+/// the process (ptrace(2)).
 package struct ThreadSnapshot: Equatable, Sendable {
     package var id: Int32
     package var name: String
@@ -11,13 +9,12 @@ package struct ThreadSnapshot: Equatable, Sendable {
     package var state: Character
     /// The kernel's function it waits in.
     package var waitChannel: String?
-    /// The system call it is in, by name or number, with its first argument: `read(0x5)`; `running` when in none.
-    package var systemCall: String?
-    /// The kernel's side of its stack, innermost first.
-    package var kernelStack: [String]?
 }
 
-/// A process with its first threads. Reads take microseconds and stop nothing.
+/// A process with its first threads. Reads take microseconds, stop nothing, and wait for nothing that the process could
+/// hold: `stat`, `status` and `wchan` take no lock that sleeps. `maps`, `smaps`, `cmdline`, `environ` and `exe` would
+/// take the lock of its address space, `syscall`, `stack` and `auxv` that of its execve(2) (exec_update_lock): a hostile
+/// process can keep either for as long as it likes, and who reads would wait with it.
 package struct ProcessSnapshot: Equatable, Sendable {
     package var pid: Int32
     /// Of all threads together, in clock ticks (1/100 s): two snapshots tell a loop from a wait.
@@ -54,10 +51,8 @@ package struct ProcessSnapshot: Equatable, Sendable {
         var lines = [first]
         for thread in threads {
             var line = "thread \(thread.id) (\(thread.name)) is \(Self.meaning(of: thread.state))"
-            if let call = thread.systemCall { line += call == "running" ? ", in no system call" : ", in \(call)" }
             if let channel = thread.waitChannel { line += ", waits in \(channel)" }
             lines.append(line)
-            lines += (thread.kernelStack ?? []).map { "  kernel: \($0)" }
         }
         if threadCount > threads.count { lines.append("\(threadCount - threads.count) more threads are not shown") }
         return lines
@@ -68,9 +63,7 @@ package struct ProcessSnapshot: Equatable, Sendable {
         func text(_ name: String) -> String? { try? SmallFile.read("\(directory)/\(name)", limit: 16_384) }
         guard let stat = text("stat"), let head = head(stat) else { return nil }
         let channel = text("wchan").flatMap { $0 == "0" || $0.isEmpty ? nil : $0 }
-        return ThreadSnapshot(
-            id: id, name: head.name, state: head.state, waitChannel: channel,
-            systemCall: text("syscall").flatMap(systemCall), kernelStack: text("stack").map(kernelStack))
+        return ThreadSnapshot(id: id, name: head.name, state: head.state, waitChannel: channel)
     }
 
     /// Name, state, and the sum of fields 14 and 15 of /proc/pid/stat.
@@ -87,21 +80,6 @@ package struct ProcessSnapshot: Equatable, Sendable {
             return value.isEmpty ? nil : value
         }
         return nil
-    }
-
-    /// A line of /proc/pid/syscall: the number and six arguments, `running`, or -1 for a wait outside of any call.
-    static func systemCall(_ line: String) -> String? {
-        let fields = line.split { $0 == " " || $0 == "\n" }
-        guard let first = fields.first else { return nil }
-        guard let number = Int(first) else { return first == "running" ? "running" : nil }
-        if number < 0 { return "no system call" }
-        let name = cprefork_system_call_name(number).map { String(cString: $0) } ?? "system call \(number)"
-        return fields.count > 1 ? "\(name)(\(fields[1]))" : name
-    }
-
-    /// Lines `[<0>] ep_poll+0x336/0x3a0`, without their addresses, which are zero for everybody.
-    static func kernelStack(_ text: String) -> [String] {
-        text.split(separator: "\n").compactMap { $0.split(separator: " ").dropFirst().first.map(String.init) }
     }
 
     static func meaning(of state: Character) -> String {

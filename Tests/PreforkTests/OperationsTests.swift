@@ -192,6 +192,10 @@ import Testing
         let lines = server.program.errors.split(separator: "\n").map(String.init)
         let hung = try #require(lines.firstIndex { $0.contains("(pid \(victim)) is hung") })
         #expect(lines[hung...].contains { $0.contains("nanosleep") }, "\(lines[hung...])")
+        // The supervisor's own lines, with names for what its program has.
+        for text in ["stack of thread \(victim):", "  \(ChildProgram.path(of: "ops-fixture"))(", "end of stack"] {
+            #expect(lines[hung...].contains { $0.contains("prefork[\(server.program.pid)] warning: worker 0: \(text)") }, "\(text)")
+        }
         try await eventually("another one serves") { try server.ask().pid != victim }
         #expect(try await server.end())
     }

@@ -1,4 +1,4 @@
-// What ties a supervisor to its host: identity, process titles, processors, strangers, stack dumps.
+// What ties a supervisor to its host: identity, process titles, processors, strangers, logs.
 #ifndef CPREFORK_HOST_H
 #define CPREFORK_HOST_H
 
@@ -57,19 +57,6 @@ pid_t cprefork_peek_ended_child(void);
 
 /// Collects one ended child by its number. Returns as above.
 pid_t cprefork_collect_child(pid_t pid);
-
-// ---- stack dumps ----------------------------------------------------------------------------------------------
-
-/// Installs a handler that writes the calling thread's stack to `fd` when `signal` comes, and then lets it go on.
-/// Calls backtrace(3) once now, because its first call allocates and loads a library.
-int cprefork_install_stack_dump(int signal, int fd);
-
-/// SIGRTMAX plus `offset`, a number not above zero: glibc keeps some for itself, so that it is no constant.
-int cprefork_real_time_signal(int offset);
-int cprefork_first_real_time_signal(void);
-
-/// The name of a system call that processes wait in, or NULL.
-const char *_Nullable cprefork_system_call_name(long number);
 
 // ---- log files ------------------------------------------------------------------------------------------------
 

@@ -58,12 +58,41 @@ func orphansEndScenario(_ arguments: [String]) throws {
     say("asked and reaped")
 }
 
-/// `hang WHERE SIGNAL`: installs the stack dump and hangs: in a loop, in a read, or in abort.
+/// `hang WHERE SIGNAL`: a child installs the stack dump and hangs: in a loop, in a read, or in abort. This process reads
+/// the dumps and writes them to standard error, as a supervisor does. `full`: the doorbell takes no more.
 func hangScenario(_ arguments: [String]) throws {
     let signal = Signal(rawValue: arguments.number(1, default: StackDump.defaultSignal.rawValue))
-    if arguments[0] != "full" { try StackDump.install(on: signal, descriptor: try duplicate(STDERR_FILENO)) }
-    say("signal \(signal.rawValue)")
-    switch arguments[0] {
+    let area = try sharedBytes(StackDump.byteCount)
+    let bell = try EventCounter()
+    let number = bell.descriptor.number
+    let hung = try child {
+        if arguments[0] == "full" { fill(number) }
+        try StackDump.install(on: signal, into: area, doorbell: number)
+        try hang(arguments[0], signal)
+    }
+    say("child \(hung) signal \(signal.rawValue)")
+    let program = try ProgramImage.path()
+    var known: UInt64 = 0
+    while waitpid(hung, nil, WNOHANG) == 0 {
+        _ = try Polling.waitUntilReadable([number], until: .now + .milliseconds(20))
+        if arguments[0] != "full" { bell.clear() }
+        known = tell(area, after: known, program)
+    }
+    _ = tell(area, after: known, program)
+}
+
+private func tell(_ area: UnsafeMutableRawPointer, after known: UInt64, _ program: String) -> UInt64 {
+    if case .dump(let dump) = StackDump.read(area, after: known) { dump.lines(program: program).forEach(complain) }
+    return StackDump.number(in: area)
+}
+
+private func fill(_ bell: Int32) {
+    var most = UInt64.max - 1
+    require(write(bell, &most, 8) == 8, "the doorbell is not full")
+}
+
+private func hang(_ place: String, _ signal: Signal) throws {
+    switch place {
     case "loop": hangInALoop()
     case "read":
         var ends: [Int32] = [-1, -1]
@@ -73,25 +102,11 @@ func hangScenario(_ arguments: [String]) throws {
         _ = read(ends[0], &byte, 1)
         say("read returned")
     case "full":
-        var ends: [Int32] = [-1, -1]
-        pipe(&ends)
-        let room = fcntl(ends[1], F_SETPIPE_SZ_VALUE, 4096)
-        var bytes = [UInt8](repeating: 0, count: Int(room))
-        _ = write(ends[1], &bytes, bytes.count)
-        try StackDump.install(on: signal, descriptor: ends[1])
-        say("full")
         raise(signal.rawValue)
-        close(ends[1])
-        // Nor to a number that is no descriptor any more.
-        raise(signal.rawValue)
-        var count = 0
-        while case let taken = read(ends[0], &bytes, bytes.count), taken > 0 { count += taken }
-        say("bytes beside the first \(count - Int(room))")
+        say("goes on")
     default: abort()
     }
 }
-
-private let F_SETPIPE_SZ_VALUE: Int32 = 1031
 
 @inline(never)
 public func hangInALoop() {

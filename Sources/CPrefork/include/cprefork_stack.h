@@ -1,0 +1,39 @@
+// Stacks of hung workers: written by the worker as numbers, read and named by its supervisor.
+#ifndef CPREFORK_STACK_H
+#define CPREFORK_STACK_H
+
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+enum {
+    CPREFORK_DUMP_FRAMES = 64,
+    // The words of a dump area:
+    CPREFORK_DUMP_NUMBER = 0,  ///< how many dumps were written; raised last
+    CPREFORK_DUMP_THREAD = 1,  ///< the thread's number
+    CPREFORK_DUMP_SIGNAL = 2,  ///< what it was asked by
+    CPREFORK_DUMP_COUNT = 3,   ///< how many frames follow
+    CPREFORK_DUMP_FIRST_FRAME = 4,
+    CPREFORK_DUMP_WORDS = CPREFORK_DUMP_FIRST_FRAME + CPREFORK_DUMP_FRAMES,
+};
+
+/// Installs a handler that writes the calling thread's return addresses into `area`, CPREFORK_DUMP_WORDS long, rings the
+/// eventfd `doorbell` (-1: none) and lets the thread go on. Calls backtrace(3) once now, because its first call
+/// allocates and loads a library.
+int cprefork_install_stack_dump(int signal, uint64_t *area, int doorbell);
+
+/// SIGRTMAX plus `offset`, a number not above zero: glibc keeps some for itself, so that it is no constant.
+int cprefork_real_time_signal(int offset);
+int cprefork_first_real_time_signal(void);
+
+struct cprefork_symbol {
+    const char *_Nullable module;         ///< its path; empty for the program itself
+    const char *_Nullable name; ///< the exported function that the address is in, mangled
+    uintptr_t offset;           ///< from the function, or from where the module is loaded
+};
+
+/// dladdr1(3) in this process. Returns 0 for an address that is in no loaded object; any address may be asked for.
+int cprefork_find_symbol(uintptr_t address, struct cprefork_symbol *symbol);
+
+#pragma clang assume_nonnull end
+#endif

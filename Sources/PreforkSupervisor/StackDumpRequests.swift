@@ -1,0 +1,38 @@
+// Which workers were asked for their stacks, and have not told them yet.
+
+import PreforkSystem
+
+/// At most one request a second for each worker, and one dump for each request: a worker writes into its area when it
+/// likes, and is read only when it was asked.
+struct StackDumpRequests {
+    static let period = Duration.seconds(1)
+
+    private struct Request {
+        var asked: MonotonicInstant
+        /// The number of the last dump before the request; nil when the answer was read.
+        var known: UInt64?
+        var refused = 0
+    }
+
+    private var requests: [UInt64: Request] = [:]
+
+    /// - Parameter known: `StackDump.number` at this time.
+    /// - Returns: how many requests were refused since the last one; nil: this one is refused, too.
+    mutating func admit(_ spawn: UInt64, known: UInt64, at now: MonotonicInstant) -> Int? {
+        let before = requests[spawn]
+        if let before, now - before.asked < Self.period {
+            requests[spawn]?.refused += 1
+            return nil
+        }
+        requests[spawn] = Request(asked: now, known: known)
+        return before?.refused ?? 0
+    }
+
+    /// The number that `StackDump.read` needs; nil when no answer is waited for.
+    func known(_ spawn: UInt64) -> UInt64? { requests[spawn]?.known }
+
+    mutating func wasAnswered(_ spawn: UInt64) { requests[spawn]?.known = nil }
+
+    /// The worker has ended.
+    mutating func remove(_ spawn: UInt64) { requests[spawn] = nil }
+}
