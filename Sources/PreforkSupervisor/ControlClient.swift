@@ -34,6 +34,9 @@ package final class ControlClient {
         throw SystemError("connect", .again, on: path)
     }
 
+    /// The process that listens there.
+    func peer() throws(SystemError) -> Int32 { try PeerCredentials(of: socket.number).pid }
+
     private func connect(_ path: String) throws(SystemError) -> Bool {
         do throws(SystemError) {
             try Socket.connect(socket.number, to: .unix(path: path))

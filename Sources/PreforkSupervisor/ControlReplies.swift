@@ -95,7 +95,6 @@ extension JSONWriter {
             object.member("connections", worker.connections)
             object.member("heartbeatAge", worker.heartbeatAge)
             object.member("rss", usage?.resident)
-            object.member("pss", usage?.proportional)
             object.member("cpu", usage?.processorTime)
             object.name("lastExit")
             if let report = worker.lastExit { object.report(report) } else { object.null() }

@@ -2,7 +2,7 @@
 
 /// One request, read from its JSON object.
 enum ControlRequest: Equatable {
-    /// `detailed`: with the proportional memory of each worker, which takes the kernel longer.
+    /// `detailed` is accepted and changes nothing: tools read proportional sizes by themselves.
     case status(detailed: Bool)
     case workers
     case listeners

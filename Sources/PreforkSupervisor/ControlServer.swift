@@ -80,7 +80,7 @@ extension ControlServer: ControlConversation {
         guard let delegate else { return .answer(JSONWriter.failure("the supervisor is ending"), closes: true) }
         let line =
             switch request {
-            case .status(let detailed): status(delegate.status(), detailed: detailed)
+            case .status: status(delegate.status())
             case .workers: workers(delegate.status())
             case .listeners: JSONWriter.line { [listeners = delegate.listeners()] writer in
                 writer.name("listeners")
@@ -98,8 +98,8 @@ extension ControlServer: ControlConversation {
         return line.map { .answer($0, closes: false) } ?? .later
     }
 
-    private func status(_ status: PoolStatus, detailed: Bool) -> [UInt8] {
-        let usage = usage.current(status.workers, detailed: detailed)
+    private func status(_ status: PoolStatus) -> [UInt8] {
+        let usage = usage.current(status.workers)
         return JSONWriter.line { writer in
             writer.name("status")
             writer.status(status, usage)
@@ -107,7 +107,7 @@ extension ControlServer: ControlConversation {
     }
 
     private func workers(_ status: PoolStatus) -> [UInt8] {
-        let usage = usage.current(status.workers, detailed: false)
+        let usage = usage.current(status.workers)
         return JSONWriter.line { writer in
             writer.name("workers")
             writer.workers(status.workers, usage)

@@ -23,7 +23,7 @@ struct PrometheusText {
     static func metrics(of delegate: any ControlDelegate, _ usage: ControlUsage) -> [UInt8] {
         let status = delegate.status()
         return metrics(
-            status, delegate.counters(), delegate.listeners(), usage.current(status.workers, detailed: false))
+            status, delegate.counters(), delegate.listeners(), usage.current(status.workers))
     }
 
     private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters, _ usage: WorkerUsage) {

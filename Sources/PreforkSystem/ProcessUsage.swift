@@ -7,14 +7,11 @@ import Glibc
 package struct ProcessUsage: Hashable, Sendable {
     /// Resident bytes, shared ones included.
     package var resident: Int
-    /// Bytes resident, each page divided by how many processes share it; nil where nobody asked.
-    package var proportional: Int?
     /// User and system time of all its threads.
     package var processorTime: Duration
 
-    package init(resident: Int, proportional: Int? = nil, processorTime: Duration) {
+    package init(resident: Int, processorTime: Duration) {
         self.resident = resident
-        self.proportional = proportional
         self.processorTime = processorTime
     }
 }
@@ -27,7 +24,9 @@ package struct ProcessUsageReader: Sendable {
 
     package init() {}
 
-    /// What a process uses now, without the proportional size; nil when there is none, or /proc does not show it.
+    /// What a process uses now; nil when there is none, or /proc does not show it.
+    ///
+    /// /proc/pid/stat takes no lock that the process could keep.
     package mutating func usage(of pid: Int32) -> ProcessUsage? {
         // Both figures are in stat, so statm, which has the same resident size, is not opened.
         guard let stat = contents(of: "/proc/\(pid)/stat"), let usage = parseStat(stat) else { return nil }
@@ -35,7 +34,8 @@ package struct ProcessUsageReader: Sendable {
     }
 
     /// The PSS in bytes. The kernel walks the whole address space for it, which takes as long as hundreds of the other
-    /// figures do (/proc/pid/smaps_rollup, Linux 4.14).
+    /// figures do (/proc/pid/smaps_rollup, Linux 4.14), under the lock of that space: a process can make who asks wait.
+    /// For tools, never in a supervisor.
     package mutating func proportional(of pid: Int32) -> Int? {
         contents(of: "/proc/\(pid)/smaps_rollup").flatMap(Self.proportional)
     }

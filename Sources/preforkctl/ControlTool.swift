@@ -81,7 +81,7 @@ enum ControlTool {
         let client = try ControlClient(socket)
         var before = JSONValue.null
         for time in 1...times {
-            let status = try client.ask(.order("status", [.init("detailed", .bool(true))]))["status"] ?? .null
+            let status = try client.detailedStatus()
             let screen = ControlTable.status(status, before: before, paint: Output.coloured)
             if times == .max {
                 Output.write(Output.isTerminal ? "\u{1B}[H\u{1B}[J" + screen : screen + "\n")

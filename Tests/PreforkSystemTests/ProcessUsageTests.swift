@@ -13,7 +13,6 @@ struct ProcessUsageTests {
         let usage = try #require(found)
         #expect(usage.resident > 1 << 20)
         #expect(usage.processorTime > .zero)
-        #expect(usage.proportional == nil)
         let proportional = reader.proportional(of: CurrentProcess.pid)
         #expect(try #require(proportional) > 1 << 20)
     }
