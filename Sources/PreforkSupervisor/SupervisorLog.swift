@@ -9,19 +9,39 @@ public struct LogLine: Hashable, Sendable {
     }
 
     public var level: Level
-    /// Without time, process ID or line end.
+    /// Without time, process ID, line end or other control characters.
     public var text: String
 
     package init(_ level: Level, _ text: String) {
         self.level = level
-        self.text = text
+        self.text = Self.harmless(text)
     }
 
-    /// The line as it is written, with its end: `2026-11-21T03:00:00.042Z prefork[4711] info: worker 0 started`. A line
-    /// end inside of the text becomes a blank: one event, one line.
+    /// The line as it is written, with its end: `2026-11-21T03:00:00.042Z prefork[4711] info: worker 0 started`.
     package func written(at timestamp: String, pid: Int32) -> String {
-        let text = text.contains(where: \.isNewline) ? String(text.map { $0.isNewline ? " " : $0 }) : text
-        return "\(timestamp) prefork[\(pid)] \(level.rawValue): \(text)\n"
+        "\(timestamp) prefork[\(pid)] \(level.rawValue): \(text)\n"
+    }
+
+    /// Parts of the text come from others: names of threads and files, errors of hooks. A line end becomes a blank (one
+    /// event, one line), any other control character, which a terminal would obey, `\x1b`.
+    private static func harmless(_ text: String) -> String {
+        // Line ends beyond ASCII begin with the bytes C2 and E2, control characters with C2.
+        guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F || $0 == 0xC2 || $0 == 0xE2 }) else { return text }
+        var harmless = ""
+        for character in text {
+            if character.isNewline {
+                harmless += " "
+            } else {
+                for scalar in character.unicodeScalars { append(scalar, to: &harmless) }
+            }
+        }
+        return harmless
+    }
+
+    private static func append(_ scalar: Unicode.Scalar, to text: inout String) {
+        guard scalar.properties.generalCategory == .control else { return text.unicodeScalars.append(scalar) }
+        text += scalar.value < 16 ? "\\x0" : "\\x"
+        text += String(scalar.value, radix: 16)
     }
 }
 
