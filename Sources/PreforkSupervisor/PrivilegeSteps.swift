@@ -28,11 +28,26 @@ package struct PreparedPrivileges: Sendable {
             } catch {
                 throw PrivilegesError(.system(error))
             }
-            if case .verify(let user, let group) = step { try verify(user: user, group: group) }
+            if case .verify(let user, let group) = step {
+                try verifyGroups()
+                try verify(user: user, group: group)
+            }
             // The parent may have ended while the signal was off.
             if step == .renewParentDeathSignal, signal != nil, Credentials.parent != parent {
                 throw PrivilegesError(.supervisorGone)
             }
+        }
+    }
+
+    private func verifyGroups() throws(PrivilegesError) {
+        for case .setGroups(let asked) in steps {
+            let present: [UInt32]
+            do throws(SystemError) {
+                present = try Credentials.supplementaryGroups()
+            } catch {
+                throw PrivilegesError(.system(error))
+            }
+            if Set(present) != Set(asked) { throw PrivilegesError(.notChanged("supplementary groups \(asked)")) }
         }
     }
 

@@ -36,6 +36,14 @@ package enum Credentials {
         try systemCall("setgroups", on: "\(groups)") { cprefork_set_groups(groups, groups.count) }
     }
 
+    /// The supplementary groups.
+    package static func supplementaryGroups() throws(SystemError) -> [UInt32] {
+        let count = try systemCall("getgroups") { getgroups(0, nil) }
+        var groups = [gid_t](repeating: 0, count: Int(count))
+        let found = try systemCall("getgroups") { getgroups(Int32(groups.count), &groups) }
+        return Array(groups.prefix(Int(found)))
+    }
+
     package static func setGroup(_ gid: UInt32) throws(SystemError) {
         try systemCall("setresgid", on: "group \(gid)") { cprefork_set_all_group_ids(gid, gid, gid) }
     }
