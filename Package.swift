@@ -113,7 +113,7 @@ let package = Package(
             on: ["PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
         program(
             "manager-fixture", path: "Tests/Fixtures/manager-fixture",
-            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
+            on: ["Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
         program("tree-fixture", path: "Tests/Fixtures/tree-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
@@ -161,8 +161,9 @@ let package = Package(
         tests(
             "PreforkTests",
             of: [
-                "Prefork", "PreforkSystem", "PreforkTestSupport", "fork-fixture", "manager-fixture", "ops-fixture",
-                "hostile-fixture", "hello-server", "shared-counter", "service-tree", "tree-fixture", "preforkctl",
+                "Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
+                "manager-fixture", "ops-fixture", "hostile-fixture", "hello-server", "shared-counter", "service-tree",
+                "tree-fixture", "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -51,7 +51,13 @@ public struct ForkRuntime: Sendable {
     /// Managed processes beside the workers: `run` starts those that were added before, before the first worker, and
     /// ends them after the last. A copy of the runtime has the same manager. Targets that hooks add later are looked
     /// after if there was one before.
-    public var manager: ProcessManager { hold.manager }
+    ///
+    /// Managed processes have the workers' rights. Set `settings.privileges` before a target is started by hand, ahead
+    /// of `run`.
+    public var manager: ProcessManager {
+        hold.manager.adopt(settings.privileges)
+        return hold.manager
+    }
 
     private final class ManagerHold: @unchecked Sendable {
         // Sendable: the reference never changes, and the manager looks at nothing that does on any thread but the one

@@ -21,8 +21,9 @@ import PreforkSystem
 /// child, and on another thread, every operation throws `.wrongOwner`.
 ///
 /// Managed processes are forked as workers are: one thread, default signal actions, ended with their manager
-/// (PR_SET_PDEATHSIG), none of its descriptors but channels and listeners. They have no task ID, and may fork workers
-/// or have managers themselves. When the manager goes away, targets that still live are killed.
+/// (PR_SET_PDEATHSIG), none of its descriptors but those that <doc:DescriptorsAndRights> names, with the workers' rights:
+/// what `PREFORK_USER` and its like say holds for both. They have no task ID, and may fork workers or have managers
+/// themselves. When the manager goes away, targets that still live are killed.
 ///
 /// Follows liteyuki.core.manager's ProcessManager.
 public final class ProcessManager {
@@ -34,16 +35,23 @@ public final class ProcessManager {
     private var channels: [String: any Sendable] = [:]
     var isWarm = false
     private let log: (@Sendable (LogLine) -> Void)?
+    /// What managed processes give up; beside a worker pool what its settings say.
+    private var privileges: Privileges
 
     /// - Parameters:
     ///   - grace: from SIGTERM to SIGKILL, where a target does not say otherwise.
+    ///   - privileges: what managed processes give up after the fork, unless their options say `.supervisor`. The
+    ///     environment wins, as for workers: `PREFORK_USER`, `_GROUP`, `_GROUPS`, `_UMASK`, `_CHROOT`,
+    ///     `_NO_NEW_PRIVILEGES`, `_DUMPABLE`, `_KEEP_SERVICE_VARIABLES`. The manager of a `ForkRuntime` has the
+    ///     privileges of the runtime's settings.
     ///   - log: takes the log, line by line; nil: standard error.
     public init(
-        hooks: ProcessHooks = ProcessHooks(), grace: Duration = .seconds(10),
+        hooks: ProcessHooks = ProcessHooks(), grace: Duration = .seconds(10), privileges: Privileges = Privileges(),
         log: (@Sendable (LogLine) -> Void)? = nil
     ) {
         storedHooks = hooks
         self.grace = grace
+        self.privileges = privileges
         self.log = log
     }
 
@@ -68,6 +76,13 @@ public final class ProcessManager {
         }
     }
 
+    /// The privileges of the runtime that it belongs to. In another process or thread it changes nothing.
+    func adopt(_ privileges: Privileges) {
+        guard isOwner else { return }
+        self.privileges = privileges
+        targets?.privileges = privileges
+    }
+
     // Targets
 
     func add<Message: Codable & Sendable>(
@@ -88,6 +103,7 @@ public final class ProcessManager {
         settings.onFailure = options.onFailure
         settings.startTimeout = options.startTimeout
         settings.grace = max(.zero, options.grace ?? grace)
+        settings.privileges = options.privileges
         let line = try targets.add(settings) { seat in body(seat, pair) }
         ControlLines.add(line, for: name)
         channels[name] = pair
@@ -110,6 +126,7 @@ public final class ProcessManager {
         if let targets { return targets }
         let new = try TargetRunner(hooks: storedHooks)
         new.log = log
+        new.privileges = privileges
         targets = new
         return new
     }

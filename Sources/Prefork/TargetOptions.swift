@@ -18,10 +18,13 @@ public struct TargetOptions: Sendable {
     /// taken by it is thrown away when the next one begins, shortly before that is ready. What a process had sent when
     /// it ended is received in any case.
     public var channels: ChannelOptions
+    /// Its rights. A process with `.workers` gives up what the pool's workers give up, in the same way.
+    public var privileges: TargetPrivileges
 
     public init(
         dependencies: [String] = [], onFailure: TargetFailureAction = .ignore, readiness: TargetReadiness = .automatic,
-        startTimeout: Duration? = nil, grace: Duration? = nil, channels: ChannelOptions? = nil
+        startTimeout: Duration? = nil, grace: Duration? = nil, channels: ChannelOptions? = nil,
+        privileges: TargetPrivileges = .workers
     ) {
         self.dependencies = dependencies
         self.onFailure = onFailure
@@ -29,6 +32,7 @@ public struct TargetOptions: Sendable {
         self.startTimeout = startTimeout
         self.grace = grace
         self.channels = channels ?? .newForEachGeneration
+        self.privileges = privileges
     }
 }
 

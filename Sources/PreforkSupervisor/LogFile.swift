@@ -22,7 +22,7 @@ package final class LogFile {
 
     package var path: String { file.path }
 
-    /// For the stack dumps of workers. The number stays the same over `reopen`.
+    /// No child keeps it. The number stays the same over `reopen`.
     package var descriptor: Int32 { file.descriptor.number }
 
     package func write(_ line: LogLine) {

@@ -38,6 +38,8 @@ public struct ProcessError: Error, Hashable, Sendable {
         case channels(String)
         /// A code was not sent: the supervisor has not read those before.
         case controlQueueFull(String)
+        /// The variables `PREFORK_*`, or the user or group that processes are to run as, make no sense.
+        case badSettings(String)
         /// The kernel refused a process.
         case fork
         /// Another system call failed.
@@ -81,6 +83,7 @@ extension ProcessError: CustomStringConvertible {
         case .calledByHook: "a hook must not wait for what waits for it"
         case .channels(let reason): "no channels: \(reason)"
         case .controlQueueFull(let name): "the code for \"\(name)\" was not sent: too many are waiting"
+        case .badSettings(let reason): reason
         case .fork: underlying.map { "no process: \($0)" } ?? "no process"
         case .system: underlying.map { "cannot manage processes: \($0)" } ?? "cannot manage processes"
         }

@@ -76,9 +76,6 @@ package final class Scoreboard: Sendable {
         self.file = file
     }
 
-    /// What a child must not keep: its mappings are enough.
-    var descriptors: [Int32] { [file.descriptor.number] + orders.descriptors }
-
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
     /// ever used as this atomic word; the mapping lives as long as the object.
     private func word(_ line: Int, _ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {

@@ -8,18 +8,21 @@ enum SupervisedChild {
     ///
     /// - Parameters:
     ///   - name: for the message.
-    ///   - unneeded: the supervisor's descriptors. The doorbell's own may be among them.
-    ///   - orders: words of the supervisor that are mapped here, and which this process must not write.
+    ///   - kind: which column of `DescriptorTable` says what it keeps.
+    ///   - parent: whose child it is, process `pid`.
     /// - Returns: what `Doorbell.ring` takes.
     static func enter(
-        _ name: String, of parent: Int32, closing unneeded: [Int32], bell: Doorbell?, reading orders: [SupervisorOrders]
+        _ name: String, as kind: ProcessKind, of parent: any DescriptorHolder, pid: Int32, bell: Doorbell?
     ) -> Int32 {
         do throws(SystemError) {
-            for words in orders { try words.becomeReadOnly() }
+            for words in DescriptorHolders.orders { try words.becomeReadOnly() }
+            let unneeded = DescriptorHolders.leave(as: kind, of: parent)
             // Closed first: the supervisor may have had no descriptor left.
             let ear = bell?.number
-            guard becomeChild(of: parent, closing: unneeded.filter { $0 != ear }) else { exitChild(code: 0) }
-            return try bell?.attach() ?? -1
+            guard becomeChild(of: pid, closing: unneeded.filter { $0 != ear }) else { exitChild(code: 0) }
+            let doorbell = try bell?.attach() ?? -1
+            DescriptorHolders.keep(HeldDescriptor(.doorbell, doorbell))
+            return doorbell
         } catch {
             _ = writeToStandardErrorWithoutBlocking("prefork: \(name) cannot start: \(error)\n")
             exitChild(code: 71)

@@ -129,7 +129,8 @@ package final class Supervisor {
         ignoreBrokenPipes()
         let mask = SignalMask.block(SignalSet(Self.signals))
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
-        targets?.host = TargetHost(signalMask: signalMask, orders: scoreboard.orders) { [unowned self] in leaveToChild() }
+        targets?.host = TargetHost(signalMask: signalMask, rights: host.rights) { [unowned self] in log($0) }
+        DescriptorHolders.add(self)
     }
 
     /// Supervises until no worker is left and none is to come; then ends the managed processes.

@@ -21,9 +21,6 @@ struct SupervisorServers {
 
     var nextDeadline: MonotonicInstant? { [control?.nextDeadline, metrics?.nextDeadline].compactMap { $0 }.min() }
 
-    /// What a child must not keep open.
-    var descriptors: [Int32] { (control?.descriptors ?? []) + (metrics?.descriptors ?? []) }
-
     func turn() {
         control?.turn()
         metrics?.turn()

@@ -45,10 +45,7 @@ extension Supervisor {
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
     private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?) -> WorkerSeat {
-        let unneeded = leaveToChild() + (targets?.leaveToChild() ?? [])
-        let orders = [scoreboard.orders] + (targets.map { [$0.scoreboard.orders] } ?? [])
-        let doorbell = SupervisedChild.enter(
-            "worker \(info.taskID)", of: pid, closing: unneeded, bell: bell, reading: orders)
+        let doorbell = SupervisedChild.enter("worker \(info.taskID)", as: .worker, of: self, pid: pid, bell: bell)
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
@@ -56,7 +53,7 @@ extension Supervisor {
             try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell)
         } catch {
             _ = writeToStandardErrorWithoutBlocking("prefork: worker \(info.taskID) cannot serve: \(error)\n")
-            exitChild(code: 78)
+            exitChild(code: ChildRights.failureCode)
         }
         configuration.hooks.afterFork?(info)
         return WorkerSeat(
@@ -67,16 +64,6 @@ extension Supervisor {
 
     /// How often a worker gives a sign of life; nil: nobody looks for any.
     private var heartbeatPeriod: Duration? { configuration.settings.hangs.map { $0.soft.part(of: 3) } }
-
-    /// In a child, a worker or a managed one: what it must not keep open. It never frees the supervisor, whose
-    /// descriptors are closed by number: the numbers will belong to others when an owner would close them again.
-    func leaveToChild() -> [Int32] {
-        _ = Unmanaged.passRetained(self)
-        let others =
-            [previousImage, upgrade?.trial.pidfdNumber].compactMap { $0 } + host.descriptors
-            + (servers?.descriptors ?? [])
-        return workers.pidfds + bells.numbers + scoreboard.descriptors + others + [epoll.descriptor.number, signals.descriptor.number, lifelineHold.number]
-    }
 
     /// The processes whose ends are waited for one by one.
     var knownChildren: Set<Int32> {

@@ -9,7 +9,8 @@ final class SupervisorHost {
     let logFile: LogFile?
     let control: Listener?
     let metrics: Listener?
-    let privileges: PreparedPrivileges
+    /// What workers and managed processes give up.
+    let rights: ChildRights
     private let environment: ServiceEnvironment
     private let notifier: ServiceNotifier?
     private var watchdog: ServiceWatchdog?
@@ -21,7 +22,7 @@ final class SupervisorHost {
         self.settings = settings
         fillStandardDescriptors()
         do {
-            privileges = try settings.privileges.prepare()
+            rights = try ChildRights(settings)
             logFile = try settings.logFile.map { path throws(SystemError) in try LogFile(path: path) }
             pidFile = try Self.pidFile(settings.pidFile)
             control = try settings.controlSocket.map { path throws(SystemError) in try ControlServer.bind(path) }
@@ -36,6 +37,8 @@ final class SupervisorHost {
         // Before titles, which lie where the arguments were.
         _ = ProgramImage.arguments
         if settings.setsTitles { _ = ProcessTitle.prepare() }
+        // From here on no child keeps the descriptors, whichever is forked first.
+        DescriptorHolders.add(self)
     }
 
     private static func pidFile(_ path: String?) throws -> PidFile? {
@@ -49,11 +52,6 @@ final class SupervisorHost {
         }
         _ = Handover.offer(HandoverItem(kind: pidFileKind, key: path, descriptors: file.descriptors))
         return file
-    }
-
-    /// What a child must not keep open.
-    var descriptors: [Int32] {
-        (pidFile?.descriptors ?? []) + [notifier?.descriptor].compactMap { $0 }
     }
 
     /// When the service manager's watchdog is to be looked after.
@@ -96,5 +94,19 @@ final class SupervisorHost {
     /// The service is over.
     func end() {
         _ = pidFile?.remove()
+    }
+}
+
+extension SupervisorHost: DescriptorHolder {
+    var orders: SupervisorOrders? { nil }
+
+    var heldDescriptors: [HeldDescriptor] {
+        var held: [HeldDescriptor] = []
+        held += (pidFile?.descriptors ?? []).map { HeldDescriptor(.pidFile, $0) }
+        if let logFile { held.append(HeldDescriptor(.logFile, logFile.descriptor)) }
+        if let notifier { held.append(HeldDescriptor(.notifySocket, notifier.descriptor)) }
+        if let control { held.append(HeldDescriptor(.controlSocket, control.descriptor)) }
+        if let metrics { held.append(HeldDescriptor(.metricsSocket, metrics.descriptor)) }
+        return held
     }
 }

@@ -35,8 +35,11 @@ extension Supervisor {
             // The trial has no use for what the supervisor itself holds, but must be able to read of it.
             let own = HandoverItem(
                 kind: Self.handoverKind, key: "", descriptors: [], text: inheritedPool.text)
+            let offers = Handover.offers.filter {
+                DescriptorTable.keeps(DescriptorTable.role(ofHandover: $0.kind), .trial)
+            }
             let trial = try ChildProcess(
-                pid: ProgramImage.tryOut(.path(target), leaving: Handover.offers + [own], parent: pid))
+                pid: ProgramImage.tryOut(.path(target), leaving: offers + [own], parent: pid))
             if let pidfd = trial.pidfdNumber { try epoll.add(pidfd, .readable, word: Source.trial) }
             upgrade = Upgrade(
                 path: target, trial: trial, deadline: .now + configuration.settings.bootTimeout, whenOver: whenOver)

@@ -2,19 +2,18 @@
 
 import PreforkSystem
 
-/// What a managed process must not keep of the worker pool's supervisor beside which it runs.
+/// The worker pool's supervisor beside which managed processes run, as they need it.
 final class TargetHost {
     /// The signals that were blocked before supervision began.
     let signalMask: SignalSet
-    /// The pool's words, which a managed process must not write.
-    let orders: SupervisorOrders
-    /// In the child: keeps the supervisor's object from closing anything, and tells what it has open.
-    let leaveToChild: () -> [Int32]
+    /// What its workers give up.
+    let rights: ChildRights
+    let log: (LogLine) -> Void
 
-    init(signalMask: SignalSet, orders: SupervisorOrders, leaveToChild: @escaping () -> [Int32]) {
+    init(signalMask: SignalSet, rights: ChildRights, log: @escaping (LogLine) -> Void) {
         self.signalMask = signalMask
-        self.orders = orders
-        self.leaveToChild = leaveToChild
+        self.rights = rights
+        self.log = log
     }
 }
 
@@ -23,6 +22,9 @@ extension TargetRunner {
     func fork(_ number: Int, spawn: UInt64, generation: Int) -> TargetEvent {
         let threads = threadCount()
         guard threads == 1 else { return refused(number, ProcessError(.multithreaded(threads: threads))) }
+        let rights: ChildRights
+        do throws(ProcessError) { rights = try childRights() } catch { return refused(number, error) }
+        warnOfRights(of: number)
         if let line = lines[number] { scoreboard.clear(line: line) }
         let bell = bells.add(UInt64(number), by: epoll, word: Source.bell | UInt64(number), at: .now)
         let mask = SignalMask.block(.all)
@@ -33,7 +35,7 @@ extension TargetRunner {
                 children[number] = .watched(child, by: epoll, word: UInt64(number))
                 return .forked(number, pid: child, spawn: spawn)
             case .child:
-                becomeTarget(number, spawn: spawn, generation: generation, signalMask: mask, bell: bell)
+                becomeTarget(number, spawn: spawn, generation: generation, rights, signalMask: mask, bell: bell)
             }
         } catch {
             SignalMask.restore(mask)
@@ -50,30 +52,25 @@ extension TargetRunner {
     /// Runs in the child, where the parent's calls are still on the stack and never return. Signals stay blocked: only
     /// the body knows when it can take them.
     private func becomeTarget(
-        _ number: Int, spawn: UInt64, generation: Int, signalMask: SignalSet, bell: Doorbell?
+        _ number: Int, spawn: UInt64, generation: Int, _ rights: ChildRights, signalMask: SignalSet, bell: Doorbell?
     ) -> Never {
-        let unneeded = leaveToChild() + (host?.leaveToChild() ?? [])
         guard let target = table.targets[number], let body = bodies[number], let line = lines[number]
         else { exitChild(code: 70) }
-        let orders = [scoreboard.orders] + (host.map { [$0.orders] } ?? [])
-        let doorbell = SupervisedChild.enter(target.name, of: pid, closing: unneeded, bell: bell, reading: orders)
+        let privileges = target.settings.privileges
+        let kind: ProcessKind = privileges == .supervisor ? .privileged : .managed
+        let doorbell = SupervisedChild.enter(target.name, as: kind, of: self, pid: pid, bell: bell)
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
+        do {
+            try rights.giveUp(privileges)
+        } catch {
+            _ = writeToStandardErrorWithoutBlocking("prefork: \(target.name) cannot run: \(error)\n")
+            exitChild(code: ChildRights.failureCode)
+        }
         let seat = TargetSeat(
             name: target.name, generation: generation, control: controlLine(to: number),
             supervisorPipe: lifeline.number, signalMask: host?.signalMask ?? signals?.maskBefore ?? signalMask,
             grace: target.settings.grace, scoreboard: scoreboard, line: line, spawn: spawn, doorbell: doorbell)
         exitChild(code: body(seat))
-    }
-
-    /// In a child, a managed one or a worker: what it must not keep open. From here on this copy of the object never
-    /// ends, because its descriptors' numbers will belong to others.
-    func leaveToChild() -> [Int32] {
-        _ = Unmanaged.passRetained(self)
-        var numbers = children.values.compactMap(\.pidfdNumber)
-        numbers += [epoll.descriptor.number, inbox.button.descriptor.number, lifelineHold.number]
-        numbers += bells.numbers + scoreboard.descriptors
-        if let signals { numbers.append(signals.number) }
-        return numbers
     }
 }

@@ -45,8 +45,15 @@ package final class TargetRunner {
     var signals: ManagerSignals?
     var wasStopped = false
     private let standardError = StandardErrorLog()
-    /// The pool's supervisor, where there is one: what a managed process must not keep of it.
+    /// The pool's supervisor, where there is one.
     var host: TargetHost?
+    /// What managed processes give up where there is no pool, before the environment has its say.
+    package var privileges = Privileges() {
+        didSet { if privileges != oldValue { ownRights = nil } }
+    }
+    var ownRights: ChildRights?
+    /// Targets with the supervisor's rights of which the log has been told.
+    var hasWarnedOfRights: Set<Int> = []
 
     package var hooks: ProcessHooks
     /// Takes the log's lines; nil: standard error.
@@ -76,6 +83,7 @@ package final class TargetRunner {
         }
         ControlDesk.open(inbox)
         CurrentProcess.keepStatusOfChildren()
+        DescriptorHolders.add(self)
     }
 
     deinit {
@@ -171,6 +179,7 @@ package final class TargetRunner {
         case .starting, .running, .backoff: throw ProcessError(.alreadyRunning(name))
         }
         try checkThreads()
+        _ = try childRights()
         lastForkError = nil
         handle(.start(target.number))
         // It was the caller's order, and the caller can be told: no need to go on trying behind its back.
@@ -189,6 +198,7 @@ package final class TargetRunner {
         try checkThreads()
         if host == nil, !hasWarned, let warning = scoreboard.orders.warning { log(warning) }
         hasWarned = true
+        _ = try childRights()
         for name in plan.levels.joined() {
             // One that is being stopped comes back when it has ended; for one that runs this changes nothing.
             if let target = table[name] { handle(.start(target.number)) }
@@ -384,6 +394,6 @@ package final class TargetRunner {
     }
 
     func log(_ line: LogLine) {
-        if let log { log(line) } else { standardError.write(line) }
+        if let log { log(line) } else if let host { host.log(line) } else { standardError.write(line) }
     }
 }

@@ -45,6 +45,7 @@ package struct TargetSettings: Equatable, Sendable {
     package var onFailure = TargetFailureAction.ignore
     /// How long it may take to become ready before it is killed, which is a crash; nil: for ever.
     package var startTimeout: Duration?
+    package var privileges = TargetPrivileges.workers
     /// From SIGTERM to SIGKILL.
     package var grace: Duration = .seconds(10)
 

@@ -15,7 +15,7 @@ extension SupervisorHost {
         if settings.hangs != nil, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
             try StackDump.install(into: area, doorbell: doorbell)
         }
-        try privileges.apply()
+        try rights.giveUp()
     }
 }
 

@@ -117,6 +117,18 @@ package enum Handover {
 
     package static var offers: [HandoverItem] { state.withLock { $0.offered.map(\.item) } }
 
+    /// Descriptors that the last image has left and that no part of this one has taken yet.
+    package static var unclaimed: [Int32] { state.withLock { ($0.received ?? []).flatMap(\.descriptors) } }
+
+    /// In a forked child, which closes these descriptors: they are neither left nor taken any more.
+    package static func forget(_ numbers: [Int32]) {
+        let closed = Set(numbers)
+        state.withLock { state in
+            state.offered.removeAll { !closed.isDisjoint(with: $0.item.descriptors) }
+            state.received?.removeAll { !closed.isDisjoint(with: $0.descriptors) }
+        }
+    }
+
     private static func load(_ state: inout State) {
         if state.received != nil { return }
         state.received = []

@@ -17,9 +17,18 @@ enum ListenerRegistry {
     }
 
     static var all: [Listener] { entries.withLock { $0.compactMap(\.listener) } }
+
+    static func forget(_ numbers: Set<Int32>) {
+        entries.withLock { entries in
+            entries.removeAll { $0.listener.map { !numbers.isDisjoint(with: $0.sockets) } ?? true }
+        }
+    }
 }
 
 extension Listener {
     /// Those that were made in this process or its parent and still are in use, in the order of their making.
     package static var all: [Listener] { ListenerRegistry.all }
+
+    /// In a forked child, which closes these descriptors: `all` is without their listeners.
+    package static func forget(_ numbers: [Int32]) { ListenerRegistry.forget(Set(numbers)) }
 }

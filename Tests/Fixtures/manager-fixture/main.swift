@@ -32,6 +32,8 @@ runScenario(of: [
     "fork-refused": forkRefusedScenario,
     "slow-hook": slowHookScenario,
     "idle": idleScenario,
+    "rights": rightsScenario,
+    "plain-rights": plainRightsScenario,
     "flood": floodScenario,
     "restart-flood": restartFloodScenario,
     "own-fork-codes": ownForkCodesScenario,

@@ -1,0 +1,135 @@
+// The table of descriptors: which process has which, for what, and with which rights.
+
+/// The kinds of process that a supervisor makes.
+package enum ProcessKind: String, CaseIterable, Sendable {
+    case worker
+    /// A managed process with the workers' rights.
+    case managed
+    /// A managed process that keeps the supervisor's rights (`TargetOptions.privileges`).
+    case privileged
+    /// The new program of an upgrade, which shows that it can start.
+    case trial
+    /// A program that a worker, a managed process or a hook starts by `Command`.
+    case command
+
+    var heading: String {
+        switch self {
+        case .worker: "worker"
+        case .managed: "managed process"
+        case .privileged: "managed, `.supervisor`"
+        case .trial: "trial of an upgrade"
+        case .command: "program started by `Command`"
+        }
+    }
+}
+
+/// What a descriptor is for.
+package enum DescriptorRole: String, CaseIterable, Sendable {
+    case standardStream, program, listener, store, workQueue, channel, lifeline, doorbell
+    case lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
+    case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, signals, pidfd, programImage, handover
+}
+
+/// One row of the table.
+package struct DescriptorRow: Sendable {
+    package enum Access: String, Sendable {
+        case reading, writing, both
+        /// Neither read nor written: an epoll, a pidfd, a path.
+        case other
+
+        var text: String {
+            switch self {
+            case .reading: "read"
+            case .writing: "write"
+            case .both: "read, write"
+            case .other: "-"
+            }
+        }
+    }
+
+    package let role: DescriptorRole
+    package let what: String
+    package let purpose: String
+    /// How the open file was opened.
+    package let access: Access
+    package let keptBy: Set<ProcessKind>
+}
+
+/// Every descriptor that this package opens in a supervisor, and who keeps it. A child closes what its kind does not
+/// keep, before any other code runs in it. Descriptors that are not in the table's lower half are the program's own.
+package enum DescriptorTable {
+    private static let children: Set<ProcessKind> = [.worker, .managed, .privileged]
+
+    package static let rows: [DescriptorRow] = kept + supervisorsOwn
+
+    private static let kept: [DescriptorRow] = [
+        row(.standardStream, "0, 1, 2", "standard streams, as the supervisor has them", .both, children + [.trial]),
+        row(.program, "the program's own", "what the program opened before the fork", .both, children),
+        row(.listener, "listeners", "accept connections", .both, children + [.trial]),
+        row(.store, "stores", "memory and bell of each", .both, children + [.trial]),
+        row(.workQueue, "work queues", "memory and bells of each", .both, children),
+        row(.channel, "channels", "memory, bells and packet sockets of each", .both, children),
+        row(.lifeline, "lifeline, reading end", "its end says that the supervisor is gone", .reading, children),
+        row(.doorbell, "doorbell of this process", "tells the supervisor to look at this process's line", .both, children),
+    ]
+
+    private static let supervisorsOwn: [DescriptorRow] = [
+        row(.lifelineHold, "lifeline, writing end", "open for as long as the supervisor lives", .writing),
+        row(.otherDoorbell, "doorbells of other processes", "watched by the supervisor", .both),
+        row(.workerLines, "memory of the workers' lines", "children keep the mapping", .both),
+        row(.supervisorWords, "memory of the supervisor's words", "children map it for reading only", .both),
+        row(.controlLine, "control line", "codes for managed processes", .both),
+        row(.controlSocket, "control socket", "its listener, its clients, their epoll", .both),
+        row(.metricsSocket, "metrics port", "its listener, its clients, their epoll", .both),
+        row(.pidFile, "pid file and its lock", "one supervisor for each file", .both),
+        row(.logFile, "log file", "`PREFORK_LOG_FILE`", .writing),
+        row(.notifySocket, "notify socket", "speaks to the service manager", .both),
+        row(.epoll, "epolls", "what the supervisor waits for", .other),
+        row(.signals, "signal descriptors", "the supervisor's signals", .reading),
+        row(.pidfd, "pidfds", "workers, managed processes, a trial", .other),
+        row(.programImage, "program before", "the way back of an upgrade", .reading),
+        row(.handover, "handed over and not yet taken", "what the program before has left", .both),
+    ]
+
+    package static func keeps(_ role: DescriptorRole, _ kind: ProcessKind) -> Bool {
+        rows.first { $0.role == role }?.keptBy.contains(kind) ?? false
+    }
+
+    package static func roles(keptBy kind: ProcessKind) -> Set<DescriptorRole> {
+        Set(rows.filter { $0.keptBy.contains(kind) }.map(\.role))
+    }
+
+    /// The supervisor's own that `Handover` or `Listener` know.
+    static let offered: Set<DescriptorRole> = [.pidFile, .controlSocket, .metricsSocket]
+
+    /// The role of what is left to another image, by `HandoverItem.kind`.
+    package static func role(ofHandover kind: String) -> DescriptorRole {
+        switch kind {
+        case "listener", "inherited socket": .listener
+        case "store": .store
+        case "pid file": .pidFile
+        default: .handover
+        }
+    }
+
+    /// The manual's table.
+    package static var markdown: String {
+        let kinds = ProcessKind.allCases
+        let heads = ["descriptor", "for", "access"] + kinds.map(\.heading)
+        let lines = rows.map { row -> String in
+            let cells = [row.what, row.purpose, row.access.text] + kinds.map { row.keptBy.contains($0) ? "yes" : "-" }
+            return "| \(cells.joined(separator: " | ")) |"
+        }
+        let rule = "|" + heads.map { _ in "---|" }.joined()
+        return (["| \(heads.joined(separator: " | ")) |", rule] + lines).joined(separator: "\n") + "\n"
+    }
+
+    private static func row(
+        _ role: DescriptorRole, _ what: String, _ purpose: String, _ access: DescriptorRow.Access,
+        _ keptBy: Set<ProcessKind> = []
+    ) -> DescriptorRow {
+        DescriptorRow(role: role, what: what, purpose: purpose, access: access, keptBy: keptBy)
+    }
+}
+
+private func + (kinds: Set<ProcessKind>, others: Set<ProcessKind>) -> Set<ProcessKind> { kinds.union(others) }

@@ -1,0 +1,29 @@
+// What a supervisor has open, for the table of descriptors.
+
+import PreforkSystem
+
+extension Supervisor: DescriptorHolder {
+    var orders: SupervisorOrders? { scoreboard.orders }
+
+    var heldDescriptors: [HeldDescriptor] {
+        var held = [
+            HeldDescriptor(.epoll, epoll.descriptor.number), HeldDescriptor(.signals, signals.descriptor.number),
+            HeldDescriptor(.lifeline, lifeline.number), HeldDescriptor(.lifelineHold, lifelineHold.number),
+            HeldDescriptor(.workerLines, scoreboard.file.descriptor.number),
+        ]
+        if let previousImage { held.append(HeldDescriptor(.programImage, previousImage)) }
+        if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
+        held += scoreboard.orders.descriptors.map { HeldDescriptor(.supervisorWords, $0) }
+        held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
+        held += workers.pidfds.map { HeldDescriptor(.pidfd, $0) }
+        held += servers?.heldDescriptors ?? []
+        return held
+    }
+}
+
+extension SupervisorServers {
+    fileprivate var heldDescriptors: [HeldDescriptor] {
+        (control?.descriptors ?? []).map { HeldDescriptor(.controlSocket, $0) }
+            + (metrics?.descriptors ?? []).map { HeldDescriptor(.metricsSocket, $0) }
+    }
+}

@@ -1,0 +1,48 @@
+// The rights of managed processes, beside a worker pool and without one.
+
+import PreforkSystem
+
+extension TargetRunner {
+    /// What managed processes give up: beside a worker pool what its workers do; in a plain program what `privileges`
+    /// and the variables `PREFORK_USER` and so on say. Looked up once, before the first fork.
+    ///
+    /// - Throws: `.badSettings`.
+    func childRights() throws(ProcessError) -> ChildRights {
+        if let host { return host.rights }
+        if let ownRights { return ownRights }
+        var settings = RuntimeSettings()
+        settings.privileges = privileges
+        do {
+            let rights = try ChildRights(try settings.applyingEnvironment())
+            ownRights = rights
+            return rights
+        } catch {
+            throw ProcessError(.badSettings("\(error)"))
+        }
+    }
+
+    /// Once for each target: what it could do to the supervisor, nobody keeps it from.
+    func warnOfRights(of number: Int) {
+        guard let target = table.targets[number], target.settings.privileges == .supervisor,
+            Credentials.users.effective == 0, hasWarnedOfRights.insert(number).inserted
+        else { return }
+        log(LogLine(.warning, "\(target.name) keeps the supervisor's rights, which are root's"))
+    }
+}
+
+extension TargetRunner: DescriptorHolder {
+    var orders: SupervisorOrders? { scoreboard.orders }
+
+    var heldDescriptors: [HeldDescriptor] {
+        var held = [
+            HeldDescriptor(.epoll, epoll.descriptor.number), HeldDescriptor(.controlLine, inbox.button.descriptor.number),
+            HeldDescriptor(.lifeline, lifeline.number), HeldDescriptor(.lifelineHold, lifelineHold.number),
+            HeldDescriptor(.workerLines, scoreboard.file.descriptor.number),
+        ]
+        held += scoreboard.orders.descriptors.map { HeldDescriptor(.supervisorWords, $0) }
+        held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
+        if let signals { held.append(HeldDescriptor(.signals, signals.number)) }
+        held += children.values.compactMap { $0.pidfdNumber.map { HeldDescriptor(.pidfd, $0) } }
+        return held
+    }
+}
