@@ -30,7 +30,7 @@ extension Supervisor {
         guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
         guard pool.reload == nil else { return .failed("a reload is under way") }
         let target = path ?? program
-        if let reason = host.privileges.distrust(of: target) { return .failed(reason) }
+        if let reason = host.rights.privileges.distrust(of: target) { return .failed(reason) }
         do {
             // The trial has no use for what the supervisor itself holds, but must be able to read of it.
             let own = HandoverItem(

@@ -22,29 +22,47 @@ import Glibc
 /// - Returns: false when standard error is full, closed or broken and nothing was written.
 package func writeToStandardErrorWithoutBlocking(_ text: String) -> Bool {
     var text = text
-    return text.withUTF8 { StandardError.write(UnsafeRawBufferPointer($0), to: STDERR_FILENO) }
+    return text.withUTF8 { utf8 in
+        (try? writeWithoutBlocking(to: STDERR_FILENO, UnsafeRawBufferPointer(utf8))) != nil
+    }
 }
 
-enum StandardError {
+/// Writes as much of `bytes` to a descriptor that others may share as it takes without waiting: see
+/// `writeToStandardErrorWithoutBlocking`.
+///
+/// - Returns: how many bytes were taken; nil when none can be taken now.
+/// - Throws: why none was taken, if not for want of room.
+package func writeWithoutBlocking(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
+    try SharedWriting.write(bytes, to: number)
+}
+
+private enum SharedWriting {
     /// What a pipe takes in one piece or not at all (PIPE_BUF).
     private static let piece = 4096
 
-    /// - Returns: whether anything was written, or there was nothing to write.
-    static func write(_ bytes: UnsafeRawBufferPointer, to number: Int32) -> Bool {
+    static func write(_ bytes: UnsafeRawBufferPointer, to number: Int32) throws(SystemError) -> Int? {
         var rest = bytes
+        func written() -> Int? { rest.count < bytes.count ? bytes.count - rest.count : nil }
         var way = way(to: number)
         defer { if case .reopened(let own) = way { closeDescriptor(own) } }
         while rest.count > 0 {
             let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(piece))
-            switch write(slice, by: way, to: number) {
-            case .taken(let count): rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-            case .refused: return rest.count < bytes.count
-            case .unable:
-                guard case .atOnce = way else { return rest.count < bytes.count }
-                way = reopened(number)
+            do throws(SystemError) {
+                guard let count = try write(slice, by: way, to: number), count > 0 else { return written() }
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            } catch {
+                // The kernel cannot write there in this way.
+                let isUnable = error.errno == .notSupported || error.errno == .noSystemCall
+                if case .atOnce = way, isUnable {
+                    way = reopened(number)
+                } else if rest.count < bytes.count {
+                    return written()
+                } else {
+                    throw error
+                }
             }
         }
-        return true
+        return bytes.count
     }
 
     private enum Way {
@@ -53,13 +71,6 @@ enum StandardError {
         case plain
         case reopened(Int32)
         case polled
-    }
-
-    private enum Outcome {
-        case taken(Int)
-        case refused
-        /// The kernel cannot write there in this way.
-        case unable
     }
 
     private static func way(to number: Int32) -> Way {
@@ -77,19 +88,15 @@ enum StandardError {
         return own >= 0 ? .reopened(own) : .polled
     }
 
-    private static func write(_ slice: UnsafeRawBufferPointer, by way: Way, to number: Int32) -> Outcome {
-        do throws(SystemError) {
-            let count: Int? =
-                switch way {
-                case .atOnce: try writeBytesAtOnce(to: number, slice)
-                case .datagram: try sendBytes(to: number, slice)
-                case .plain: try writeBytes(to: number, slice)
-                case .reopened(let own): try writeBytes(to: own, slice)
-                case .polled: canTake(number) ? try writeBytes(to: number, slice) : nil
-                }
-            return count.map { .taken($0) } ?? .refused
-        } catch {
-            return error.errno == .notSupported || error.errno == .noSystemCall ? .unable : .refused
+    private static func write(
+        _ slice: UnsafeRawBufferPointer, by way: Way, to number: Int32
+    ) throws(SystemError) -> Int? {
+        switch way {
+        case .atOnce: try writeBytesAtOnce(to: number, slice)
+        case .datagram: try sendBytes(to: number, slice)
+        case .plain: try writeBytes(to: number, slice)
+        case .reopened(let own): try writeBytes(to: own, slice)
+        case .polled: canTake(number) ? try writeBytes(to: number, slice) : nil
         }
     }
 

@@ -9,7 +9,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct StandardErrorTests {
     private func write(_ text: String, to number: Int32) -> Bool {
         var text = text
-        return text.withUTF8 { StandardError.write(UnsafeRawBufferPointer($0), to: number) }
+        return text.withUTF8 { (try? writeWithoutBlocking(to: number, UnsafeRawBufferPointer($0))) != nil }
     }
 
     /// The other one has made it blocking and filled it. poll(2) says that it is writable when one page is free, and a
