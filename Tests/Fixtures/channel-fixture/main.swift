@@ -1,6 +1,10 @@
 // Programs that fork and use the channel, one scenario each: channel-fixture SCENARIO [ARGUMENTS].
 
 import PreforkFixtureSupport
+import PreforkSystem
+
+// The first process of a scenario works as its children do: on a busy machine it may wait longer than a supervisor.
+LockPatience.allowLongWaits()
 
 runScenario(of: [
     "killed-sender": killedSenderScenario,

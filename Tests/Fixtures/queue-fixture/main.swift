@@ -1,6 +1,10 @@
 // Programs that fork and share a work queue: queue-fixture SCENARIO [ARGUMENT ...].
 
 import PreforkFixtureSupport
+import PreforkSystem
+
+// The first process of a scenario works as its children do: on a busy machine it may wait longer than a supervisor.
+LockPatience.allowLongWaits()
 
 runScenario(of: [
     "spread": spreadScenario,
