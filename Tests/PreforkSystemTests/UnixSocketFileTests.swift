@@ -43,9 +43,9 @@ import Testing
     @Test func ofManyThatStartAtOnceOneLives() async throws {
         let directory = try makeDirectory()
         defer { remove(directory) }
-        let program = try ChildProgram("host-fixture", ["unix-storm", "\(directory)/app.sock", "150", "11"])
+        let program = try ChildProgram("host-fixture", ["unix-storm", "\(directory)/app.sock", "300", "13"])
         #expect(try await program.waitForExit(within: .seconds(90)) == 0)
-        try await program.waitForLine("rounds 150")
+        try await program.waitForLine("rounds 300")
         #expect(!entries(directory).contains { $0.contains("prefork") || $0.hasSuffix(".lock") }, "something was left")
     }
 
@@ -58,9 +58,9 @@ import Testing
             remove(directory)
         }
         #expect(chown(directory, 65_534, 65_534) == 0)
-        let program = try ChildProgram("host-fixture", ["unix-links", directory, victim, "300"])
+        let program = try ChildProgram("host-fixture", ["unix-links", directory, victim, "2000"])
         #expect(try await program.waitForExit(within: .seconds(90)) == 0)
-        try await program.waitForLine("rounds 300")
+        try await program.waitForLine("rounds 2000")
     }
 
     @Test func theModeIsExactWhateverTheFileMask() throws {

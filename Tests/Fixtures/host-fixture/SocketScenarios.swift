@@ -99,29 +99,41 @@ private func answers(_ path: String, _ listener: Listener) -> Bool {
 func unixLinksScenario(_ arguments: [String]) throws {
     let (directory, victim) = (arguments[0], arguments[1])
     let rounds: Int = arguments.number(2, default: 100)
-    let attacker = try child {
-        require(chdir(directory) == 0 && setuid(65_534) == 0, "no attacker")
-        let notices = try FileNotices()
-        _ = try notices.watch(".")
-        say("attacking")
-        while true {
-            for name in DirectoryListing.names(".") where !name.hasSuffix(".link") {
-                symlink(victim, name + ".link")
-                rename(name + ".link", name)
-                unlink(name)
-            }
+    func attacker(_ attack: () throws -> Void) throws -> Int32 {
+        try child {
+            require(chdir(directory) == 0 && setuid(65_534) == 0, "no attacker")
+            // The change of user has cleared it (prctl(2)).
+            try Credentials.setParentDeathSignal(.kill)
+            while true { try attack() }
         }
     }
-    var taken = 0
+    let attackers = [
+        // The name is known: a link is ready and takes the socket's place in one step.
+        try attacker {
+            symlink(victim, "ready.link")
+            var status = stat()
+            while lstat("app.sock", &status) != 0 {}
+            rename("ready.link", "app.sock")
+            usleep(200)
+            unlink("app.sock")
+        },
+        try attacker {
+            for name in DirectoryListing.names(".") where !name.hasSuffix(".link") {
+                symlink(victim, "other.link")
+                rename("other.link", name)
+                usleep(200)
+                unlink(name)
+            }
+        },
+    ]
     for _ in 0..<rounds {
         if let listener = try? Listener(.unix(directory + "/app.sock", mode: 0o666)) {
-            taken += 1
             listener.close()
         }
         var status = stat()
         require(stat(victim, &status) == 0, "the victim is gone")
         require(status.st_mode & 0o777 == 0o600, "root's file has mode \(String(status.st_mode & 0o777, radix: 8))")
     }
-    killAndReap(attacker)
+    attackers.forEach(killAndReap)
     say("rounds \(rounds)")
 }
