@@ -3,6 +3,7 @@
 import PreforkEventLoop
 import PreforkStore
 import PreforkSupervisor
+import PreforkSystem
 
 /// Runs a body as the whole life of a worker's process.
 struct WorkerProcessMain {
@@ -18,6 +19,7 @@ struct WorkerProcessMain {
         main.run { loop in
             // A predecessor may have died in the middle of a change.
             StoreRegistry.repairAll()
+            Listener.restoreAll()
             loop.balance = ConnectionBalance(
                 publish: { [seat] in seat.publish(connections: $0) },
                 isAboveAverage: { [seat] in seat.hasMoreConnectionsThanAverage })

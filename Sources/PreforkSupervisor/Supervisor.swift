@@ -317,6 +317,8 @@ package final class Supervisor {
     private func reap(_ spawn: UInt64) -> WorkerSeat? {
         guard let (slot, exit, isReady) = collect(spawn) else { return nil }
         if isReady, let seat = handle(.ready(slot: slot, spawn: spawn)) { return seat }
+        // Before a successor is forked. Workers whose listener was shut down end with an error.
+        if !exit.status.isSuccess { for text in Listener.reviveAll() { log(LogLine(.warning, text)) } }
         return handle(.exited(slot: slot, spawn: spawn, exit))
     }
 

@@ -33,11 +33,19 @@ public final class Listener: Sendable {
     public let address: SocketAddress
     let sockets: [Int32]
     let backlog: Int32
-    /// The path to remove.
-    private let file: UnixSocketFile?
-    private let isOpen = Mutex(true)
-    /// Names it among what the next image of this program is left.
-    private let offer: UInt64
+    let place: Mutex<Place>
+    /// The key among what the next image of this program is left, and the mode of the path; nil where this program has
+    /// not bound the path.
+    let binding: (key: String, mode: UInt32)?
+
+    /// What changes when a Unix socket is bound anew (`reviveAll`).
+    struct Place {
+        /// The path to remove.
+        var file: UnixSocketFile?
+        /// Names it among what the next image of this program is left.
+        var offer: UInt64
+        var isOpen = true
+    }
 
     /// Binds and listens.
     ///
@@ -53,6 +61,8 @@ public final class Listener: Sendable {
         fillStandardDescriptors()
         self.backlog = backlog
         let key = "\(endpoint) \(sharing)"
+        binding = if case .unix(_, let mode) = endpoint { (key, mode) } else { nil }
+        let file: UnixSocketFile?
         if let left = Self.left(for: endpoint, key: key) {
             // The last image of this program had it open, and connections may wait in its queue.
             sockets = left.descriptors
@@ -63,7 +73,7 @@ public final class Listener: Sendable {
                 address = try Socket.localAddress(left.descriptors.first ?? -1)
                 file = nil
             }
-            offer = Handover.offer(Self.item(key, sockets, file))
+            place = Mutex(Place(file: file, offer: Handover.offer(Self.item(key, sockets, file))))
             ListenerRegistry.add(self)
             return
         }
@@ -81,7 +91,7 @@ public final class Listener: Sendable {
             file = bound.file
             self.address = address
         }
-        offer = Handover.offer(Self.item(key, sockets, file))
+        place = Mutex(Place(file: file, offer: Handover.offer(Self.item(key, sockets, file))))
         ListenerRegistry.add(self)
     }
 
@@ -104,11 +114,11 @@ public final class Listener: Sendable {
         sockets = [descriptor]
         // Whoever has bound it has chosen one; the kernel cuts it to net.core.somaxconn.
         backlog = Int32.max
-        file = nil
+        binding = nil
         let item = name.map {
             HandoverItem(kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor])
         }
-        offer = item.map { Handover.offer($0) } ?? 0
+        place = Mutex(Place(file: nil, offer: item.map { Handover.offer($0) } ?? 0))
         ListenerRegistry.add(self)
     }
 
@@ -135,14 +145,14 @@ public final class Listener: Sendable {
     /// Closes the socket in this process; the last process that has it open ends it. The process that bound a Unix
     /// path removes it. Closing twice has no effect.
     public func close() {
-        let wasOpen = isOpen.withLock { open in
-            defer { open = false }
-            return open
+        let last = place.withLock { place in
+            defer { place.isOpen = false }
+            return place
         }
-        guard wasOpen else { return }
-        Handover.withdraw(offer)
+        guard last.isOpen else { return }
+        Handover.withdraw(last.offer)
         // Before the socket is closed: nobody takes a name with a listener for a dead one.
-        file?.remove()
+        last.file?.remove()
         sockets.forEach(closeDescriptor)
     }
 
@@ -194,7 +204,13 @@ private func openListeningTCP(_ address: SocketAddress, backlog: Int32, shared: 
     let fd = descriptor.number
     // A restart must not wait for the old connections' TIME_WAIT (tcp(7)).
     try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEADDR, name: "SO_REUSEADDR", to: 1)
-    if shared { try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEPORT, name: "SO_REUSEPORT", to: 1) }
+    if shared {
+        try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEPORT, name: "SO_REUSEPORT", to: 1)
+    } else {
+        // A worker that was taken over could attach a filter that lets no connection in, and lock it, so that nobody
+        // gets it off again. Of a group of sockets the filter may be wanted: it chooses the socket.
+        try Socket.setOption(fd, level: SOL_SOCKET, SO_LOCK_FILTER, name: "SO_LOCK_FILTER", to: 1)
+    }
     if case .ipv6(0, 0, _, _) = address {
         try Socket.setOption(fd, level: Int32(IPPROTO_IPV6), IPV6_V6ONLY, name: "IPV6_V6ONLY", to: 0)
     }

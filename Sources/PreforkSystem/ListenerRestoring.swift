@@ -1,0 +1,37 @@
+// What another process with a listener may have changed in it, put right by each new worker.
+
+import Glibc
+
+extension Listener {
+    /// Puts right all listeners of this process. A worker calls it when it has given up its rights: these calls take
+    /// the socket's lock, which another process with the socket can hold for as long as it likes. The supervisor must
+    /// not make them.
+    ///
+    /// A listening socket is one open file of all workers, and accepted sockets inherit its options (tcp(7), socket(7)):
+    /// SO_LINGER makes close(2) of a connection wait, SO_RCVLOWAT keeps short requests from being seen, a small buffer
+    /// makes every connection slow. The options of a worker that was taken over would outlive it.
+    package static func restoreAll() {
+        for listener in all { listener.restore() }
+    }
+
+    private func restore() {
+        for socket in sockets {
+            try? setNonBlocking(socket)
+            // A shut down TCP socket listens again, and a backlog of 0 gets its length back.
+            try? Socket.listen(socket, backlog: backlog, on: address)
+            var linger = Glibc.linger()
+            _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+            set(SO_RCVLOWAT, at: SOL_SOCKET, to: 1, of: socket)
+            guard case .unix = address else {
+                set(TCP_DEFER_ACCEPT, at: Int32(IPPROTO_TCP), to: 0, of: socket)
+                set(TCP_NODELAY, at: Int32(IPPROTO_TCP), to: 1, of: socket)
+                continue
+            }
+        }
+    }
+
+    private func set(_ option: Int32, at level: Int32, to value: Int32, of socket: Int32) {
+        var value = value
+        _ = setsockopt(socket, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+}

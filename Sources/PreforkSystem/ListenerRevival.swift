@@ -1,0 +1,48 @@
+// Unix listeners that another process has shut down, bound anew by the process that has bound them.
+
+import CPrefork
+import Glibc
+import Synchronization
+
+extension Listener {
+    /// Binds those Unix listeners anew that another process with the socket has shut down. For the process that has
+    /// bound them, after a child of it came to a bad end: shutdown(2) ends a Unix listener for good, for all who have
+    /// it, while a TCP one can listen again (`listenAgain`).
+    ///
+    /// The descriptor keeps its number: children that are forked from now on have the new socket. Those of before end
+    /// with the old one.
+    ///
+    /// - Returns: what to tell, a sentence for each.
+    package static func reviveAll() -> [String] {
+        all.compactMap { $0.revive() }
+    }
+
+    private func revive() -> String? {
+        guard let binding, case .unix(let path) = address, isShutDown else { return nil }
+        do throws(SystemError) {
+            try place.withLock { place throws(SystemError) in
+                guard place.isOpen, let file = place.file else { return }
+                // The name of a socket that refuses everybody. It is removed only if it still is that file's.
+                file.remove()
+                let bound = try UnixSocketFile.bind(path, mode: binding.mode, backlog: backlog, isTrial: false)
+                // A Unix listener's last close waits for nothing, whatever its options are.
+                defer { closeDescriptor(bound.socket) }
+                try systemCall("dup3", on: "\(address)") { cprefork_replace(bound.socket, sockets[0]) }
+                place.file = bound.file
+                Handover.withdraw(place.offer)
+                place.offer = Handover.offer(Self.item(binding.key, sockets, bound.file))
+            }
+            return "another process has shut \(address) down: it is bound anew"
+        } catch {
+            return "another process has shut \(address) down, and it cannot be bound anew: \(error)"
+        }
+    }
+
+    /// Asked without the socket's lock, which another process could hold (unix_poll, tcp_poll).
+    private var isShutDown: Bool {
+        // POLLRDHUP, whose number is epoll's; glibc shows it to C with _GNU_SOURCE only.
+        let finished = Int16(truncatingIfNeeded: EPOLLRDHUP.rawValue)
+        var status = pollfd(fd: sockets[0], events: finished, revents: 0)
+        return poll(&status, 1, 0) == 1 && status.revents & (finished | Int16(POLLHUP)) != 0
+    }
+}
