@@ -103,7 +103,9 @@ final class Answers: Sendable {
         }
         await attempt("publish") { try shared.store.publish("news", "check") }
         await attempt("queue") {
-            for _ in 0..<3 where try !shared.queue.trySend("check") { try await shared.queue.receive(timeout: .seconds(1)).acknowledge() }
+            for _ in 0..<3 where try !shared.queue.trySend("check") {
+                try await shared.queue.receive(timeout: .seconds(1)).acknowledge()
+            }
             try await shared.queue.receive(timeout: .seconds(1)).acknowledge()
         }
         let stats = shared.store.stats

@@ -98,7 +98,8 @@ final class HTTPConnection {
 
     func get(_ path: String) -> Outcome {
         let request = "GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n"
-        guard send(socket, request, request.utf8.count, Int32(MSG_NOSIGNAL)) == request.utf8.count else { return .closed }
+        let count = request.utf8.count
+        guard send(socket, request, count, Int32(MSG_NOSIGNAL)) == count else { return .closed }
         var text = ""
         var bytes = [UInt8](repeating: 0, count: 4096)
         while true {

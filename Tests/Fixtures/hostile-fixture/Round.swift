@@ -108,7 +108,11 @@ struct Round {
     /// Honest workers that ended unasked.
     private mutating func countSiblingDeaths() throws(Siege.Lost) {
         let answer: JSONValue
-        do throws(StatusAsker.Failure) { answer = try pool.asker.ask(.order("crashes")) } catch { throw Siege.Lost(why: "crashes: \(error)") }
+        do throws(StatusAsker.Failure) {
+            answer = try pool.asker.ask(.order("crashes"))
+        } catch {
+            throw Siege.Lost(why: "crashes: \(error)")
+        }
         for report in answer["crashes"]?.array ?? [] {
             guard let slot = report["slot"]?.integer, slot != 0, let pid = report["pid"]?.integer,
                 pool.knownDeaths.insert(pid).inserted, report["returnCode"]?.integer != 0

@@ -95,12 +95,16 @@ struct Siege {
             kill(pool.pid, SIGHUP)
             try wait(pool, "the reload after it all", within: .seconds(15)) { $0.generation > generation && $0.isWhole }
             kill(pool.pid, SIGUSR2)
-            try wait(pool, "the upgrade after it all", within: .seconds(20)) { $0.generation > generation + 1 && $0.isWhole }
+            try wait(pool, "the upgrade after it all", within: .seconds(20)) {
+                $0.generation > generation + 1 && $0.isWhole
+            }
         } catch {
             faults.append(error.why)
         }
         pool.drain()
-        if pool.log.mostInASecond > Self.mostLogLines { faults.append("log: \(pool.log.mostInASecond) lines in a second") }
+        if pool.log.mostInASecond > Self.mostLogLines {
+            faults.append("log: \(pool.log.mostInASecond) lines in a second")
+        }
         if !pool.isCanaryUntouched() { faults.append("a file of root's was changed") }
         // Replaced workers are reaped a moment after they are replaced.
         let limit = MonotonicInstant.now + .seconds(5)
@@ -111,10 +115,15 @@ struct Siege {
         let memory = pool.memory - before.memory
         verdict.memoryMore = max(verdict.memoryMore, memory)
         if memory > 32 << 10 { faults.append("memory: \(memory) KiB more") }
-        if pool.log.strange > 0 { faults.append("log: \(pool.log.strange) lines that are none, as \(pool.log.strangest)") }
+        if pool.log.strange > 0 {
+            faults.append("log: \(pool.log.strange) lines that are none, as \(pool.log.strangest)")
+        }
         kill(pool.pid, SIGTERM)
         let end = waitForEnd(pool, within: .seconds(10))
-        if end != 0 { faults.append("the stop after it all: \(end.map { "ended with \($0)" } ?? "still there after 10 s")") }
+        if end != 0 {
+            let how = end.map { "ended with \($0)" } ?? "still there after 10 s"
+            faults.append("the stop after it all: \(how)")
+        }
         let gone = MonotonicInstant.now + .seconds(5)
         while !pool.others.isEmpty, MonotonicInstant.now < gone { usleep(20_000) }
         let left = pool.others.count

@@ -42,7 +42,9 @@ struct Verdict {
         say("answered \(tally.answered)")
         list("lost", tally.lost)
         list("error", tally.errors)
-        for (name, value) in tally.longest.sorted(by: { $0.key < $1.key }) { say("longest \(name) ms: \(oneDigit(value))") }
+        for (name, value) in tally.longest.sorted(by: { $0.key < $1.key }) {
+            say("longest \(name) ms: \(oneDigit(value))")
+        }
         list("operation", operations)
         say("damages \(damages)")
         say("recoveries \(recoveries)")
