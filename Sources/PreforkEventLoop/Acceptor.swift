@@ -150,6 +150,9 @@ final class Acceptor: @unchecked Sendable {
     private func acceptShared() throws(SystemError) -> (socket: Int32, peer: SocketAddress)? {
         let (connection, isRepaired) = try Socket.acceptShared(watch.fd)
         if isRepaired { reportRepair() }
+        if connection == nil, listener.isShutDownForGood {
+            throw SystemError("accept4", .invalidArgument, on: "\(listener.address), which another process has shut down")
+        }
         return connection
     }
 

@@ -18,7 +18,7 @@ extension Listener {
     }
 
     private func revive() -> String? {
-        guard let binding, case .unix(let path) = address, isShutDown else { return nil }
+        guard let binding, case .unix(let path) = address, isShutDownForGood else { return nil }
         do throws(SystemError) {
             try place.withLock { place throws(SystemError) in
                 guard place.isOpen, let file = place.file else { return }
@@ -38,8 +38,12 @@ extension Listener {
         }
     }
 
-    /// Asked without the socket's lock, which another process could hold (unix_poll, tcp_poll).
-    private var isShutDown: Bool {
+    /// Whether another process has shut this Unix listener down. Such a one is readable for ever, and accept4(2) without
+    /// waiting says EAGAIN (only one that waits says EINVAL): who does not ask here turns in circles.
+    ///
+    /// Asked without the socket's lock, which another process could hold (unix_poll).
+    package var isShutDownForGood: Bool {
+        guard case .unix = address else { return false }
         // POLLRDHUP, whose number is epoll's; glibc shows it to C with _GNU_SOURCE only.
         let finished = Int16(truncatingIfNeeded: EPOLLRDHUP.rawValue)
         var status = pollfd(fd: sockets[0], events: finished, revents: 0)

@@ -86,7 +86,8 @@ final class Answers: Sendable {
         func attempt(_ name: String, _ body: () async throws -> Void) async {
             do { try await body() } catch { bad.append("\(name):\(outcome(of: error))") }
         }
-        for number in 0..<128 {
+        // The first error says enough: each key of a stripe that is locked would cost a whole time limit.
+        for number in 0..<128 where bad.isEmpty {
             await attempt("store") {
                 let key = "check-\(number)"
                 try shared.store.set(key, "\(number)")

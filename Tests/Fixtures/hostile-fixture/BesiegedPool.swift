@@ -165,6 +165,21 @@ final class BesiegedPool {
         return words.count > 13 ? 10 * ((Int(words[11]) ?? 0) + (Int(words[12]) ?? 0)) : 0
     }
 
+    /// Where the pool's processes are in the kernel at this moment, a line for each (proc(5)).
+    func whereabouts() -> [String] {
+        ([pid] + others).map { process in
+            func text(_ name: String) -> String {
+                ((try? SmallFile.read("/proc/\(process)/\(name)")) ?? "").split(separator: "\n").first.map(String.init) ?? ""
+            }
+            let call = text("syscall").split(separator: " ").prefix(3)
+            let object = call.count > 1 ? Int(call[1].dropFirst(2), radix: 16) ?? -1 : -1
+            var target = [CChar](repeating: 0, count: 256)
+            _ = readlink("/proc/\(process)/fd/\(object)", &target, 255)
+            let name = String(decoding: target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            return "\(process) \(state(of: process)) \(text("wchan")) \(call.joined(separator: " ")) \(name)"
+        }
+    }
+
     /// Ends what has stopped itself where nothing else does.
     func killStopped() -> Int {
         let stopped = others.filter { state(of: $0) == "T" }

@@ -23,7 +23,8 @@ func serveScenario(_ arguments: [String]) throws {
     runtime.restarts = Pool.restarts
     runtime.bootTimeout = .seconds(5)
     runtime.drainTimeout = .seconds(1)
-    runtime.hangs = HangPolicy(soft: .seconds(1), grace: .milliseconds(500))
+    // Longer than a call of a store may wait for a lock: a sibling that waits is not hung.
+    runtime.hangs = HangPolicy(soft: .seconds(2), grace: .milliseconds(500))
     try runtime.manager.addTarget(
         "hostile", TargetOptions(onFailure: .restart(Pool.restarts), grace: .milliseconds(500))
     ) { (child: borrowing ChildContext<String>) in

@@ -41,6 +41,7 @@ struct Round {
         } catch {
             Order.quiet.write(in: pool.folder)
             faults.append(error.why)
+            if siege.isVerbose { complain(pool.whereabouts().joined(separator: "\n")) }
             noteFindings()
             return false
         }
