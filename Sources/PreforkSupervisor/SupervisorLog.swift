@@ -49,7 +49,6 @@ public struct LogLine: Hashable, Sendable {
 ///
 /// Lines that a full pipe does not take are dropped and counted; the next line that gets through says how many.
 final class StandardErrorLog {
-    private let writer = StandardErrorWriter()
     private var lost = 0
 
     func write(_ line: LogLine) {
@@ -59,7 +58,7 @@ final class StandardErrorLog {
             let note = LogLine(line.level, "\(lost) log lines were lost: standard error was full")
             text = note.written(at: timestamp, pid: pid) + text
         }
-        if writer.write(text) { lost = 0 } else { lost += 1 }
+        if writeToStandardErrorWithoutBlocking(text) { lost = 0 } else { lost += 1 }
     }
 }
 
