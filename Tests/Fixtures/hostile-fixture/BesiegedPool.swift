@@ -133,12 +133,14 @@ final class BesiegedPool {
         if MonotonicInstant.now - log.second > .seconds(1) {
             (log.second, log.inSecond) = (.now, 0)
         }
-        log.lines += 1
-        log.inSecond += 1
-        log.mostInASecond = max(log.mostInASecond, log.inSecond)
         let isPlain = line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && $0.value != 0xFFFD }
         tail.append(isPlain ? line : String(line.map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" }))
         if tail.count > 400 { tail.removeFirst(200) }
+        // Standard error is the hostile processes', too, and what they write there is nobody's log.
+        guard line.contains(" prefork[\(pid)]") else { return }
+        log.lines += 1
+        log.inSecond += 1
+        log.mostInASecond = max(log.mostInASecond, log.inSecond)
     }
 
     /// What hostile processes could do that the kernel should have refused.
