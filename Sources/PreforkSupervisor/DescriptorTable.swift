@@ -70,7 +70,7 @@ package enum DescriptorTable {
         row(.workQueue, "work queues", "memory and bells of each", .both, children),
         row(.channel, "channels", "memory, bells and packet sockets of each", .both, children),
         row(.lifeline, "lifeline, reading end", "its end says that the supervisor is gone", .reading, children),
-        row(.doorbell, "doorbell of this process", "tells the supervisor to look at this process's line", .both, children),
+        row(.doorbell, "doorbell of this process", "has the supervisor look at its line", .both, children),
     ]
 
     private static let supervisorsOwn: [DescriptorRow] = [
@@ -79,8 +79,8 @@ package enum DescriptorTable {
         row(.workerLines, "memory of the workers' lines", "children keep the mapping", .both),
         row(.supervisorWords, "memory of the supervisor's words", "children map it for reading only", .both),
         row(.controlLine, "control line", "codes for managed processes", .both),
-        row(.controlSocket, "control socket", "its listener, its clients, their epoll", .both),
-        row(.metricsSocket, "metrics port", "its listener, its clients, their epoll", .both),
+        row(.controlSocket, "control socket", "listener (a trial has that), clients, epoll", .both, [.trial]),
+        row(.metricsSocket, "metrics port", "listener (a trial has that), clients, epoll", .both, [.trial]),
         row(.pidFile, "pid file and its lock", "one supervisor for each file", .both),
         row(.logFile, "log file", "`PREFORK_LOG_FILE`", .writing),
         row(.notifySocket, "notify socket", "speaks to the service manager", .both),

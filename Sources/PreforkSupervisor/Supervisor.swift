@@ -71,7 +71,8 @@ package final class Supervisor {
     var previousImage: Int32?
     /// The workers of this program did not come up; see `goBack()`.
     var isGoingBack = false
-    private var inheritance: SupervisorInheritance?
+    /// Until `begin`, after the first managed processes.
+    private(set) var inheritance: SupervisorInheritance?
     private var haveTargetNews = false
     private var quickStops = 0
 

@@ -15,6 +15,8 @@ extension Supervisor: DescriptorHolder {
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
         held += scoreboard.orders.descriptors.map { HeldDescriptor(.supervisorWords, $0) }
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
+        // Doorbells of workers that are not adopted yet.
+        held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }
         held += workers.pidfds.map { HeldDescriptor(.pidfd, $0) }
         held += servers?.heldDescriptors ?? []
         return held

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension Supervisor {
-    /// What can be known of a hung worker: from outside at once, and from its own handler, which answers by its doorbell.
+    /// What can be known of a hung worker: from outside at once, and from its own handler, which rings when it is done.
     func dumpStack(of spawn: UInt64) {
         guard let entry = workers[spawn] else { return }
         let known = dumpArea(entry.line).map { StackDump.number(in: $0) } ?? 0
@@ -17,7 +17,8 @@ extension Supervisor {
 
     /// Called when a worker has rung, and before it is reaped.
     func takeDump(of spawn: UInt64) {
-        guard let known = dumps.known(spawn), let entry = workers[spawn], let area = dumpArea(entry.line) else { return }
+        guard let known = dumps.known(spawn), let entry = workers[spawn], let area = dumpArea(entry.line)
+        else { return }
         switch StackDump.read(area, after: known) {
         case .nothing: return
         case .dump(let dump):

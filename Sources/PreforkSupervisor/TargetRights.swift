@@ -35,7 +35,8 @@ extension TargetRunner: DescriptorHolder {
 
     var heldDescriptors: [HeldDescriptor] {
         var held = [
-            HeldDescriptor(.epoll, epoll.descriptor.number), HeldDescriptor(.controlLine, inbox.button.descriptor.number),
+            HeldDescriptor(.epoll, epoll.descriptor.number),
+            HeldDescriptor(.controlLine, inbox.button.descriptor.number),
             HeldDescriptor(.lifeline, lifeline.number), HeldDescriptor(.lifelineHold, lifelineHold.number),
             HeldDescriptor(.workerLines, scoreboard.file.descriptor.number),
         ]

@@ -70,15 +70,19 @@ private final class RightsProgram {
         let own = Set(lines.filter { $0[0] == "own" }.map { "\($0[2]) \($0.dropFirst(3).joined(separator: " "))" })
         let held = lines.filter { $0.count > 4 && $0[0] == "held" }
         let lifelines = Set(held.filter { $0[2] == "lifeline" }.map { "\($0[3]) \($0[4])" })
-        let forbidden = Set(
-            held.filter { line in
-                DescriptorRole(rawValue: String(line[2])).map { !DescriptorTable.keeps($0, .worker) } ?? true
+        /// By the kind of process, what is unmistakably the supervisor's: of other things there are several alike.
+        func forbidden(_ kind: ProcessKind) -> Set<String> {
+            let others = held.filter { line in
+                DescriptorRole(rawValue: String(line[2])).map { !DescriptorTable.keeps($0, kind) } ?? true
             }
-            .map { $0.dropFirst(4).joined(separator: " ") }.filter { $0.hasPrefix("socket:") || $0.hasPrefix("/tmp") })
+            let targets = others.map { $0.dropFirst(4).joined(separator: " ") }
+            return Set(targets.filter { $0.hasPrefix("socket:") || $0.hasPrefix("/tmp") })
+        }
+        let supervisors = Dictionary(uniqueKeysWithValues: ProcessKind.allCases.map { ($0.rawValue, forbidden($0)) })
         var wrong: [String] = []
         for found in has where found.number > 2 && !found.target.hasPrefix("/proc/") {
             let place = "\(found.number) \(found.target)"
-            if forbidden.contains(found.target) { wrong.append("\(found) is the supervisor's own") }
+            if supervisors[found.kind]?.contains(found.target) == true { wrong.append("\(found) is the supervisor's own") }
             if found.kind == "trial" {
                 if found.target.hasPrefix(folder) || found.target.hasPrefix("pipe:") || found.target.contains("[pidfd]") {
                     wrong.append("\(found) in a trial")
