@@ -194,7 +194,8 @@ import Testing
         #expect(lines[hung...].contains { $0.contains("nanosleep") }, "\(lines[hung...])")
         // The supervisor's own lines, with names for what its program has.
         for text in ["stack of thread \(victim):", "  \(ChildProgram.path(of: "ops-fixture"))(", "end of stack"] {
-            #expect(lines[hung...].contains { $0.contains("prefork[\(server.program.pid)] warning: worker 0: \(text)") }, "\(text)")
+            let line = "prefork[\(server.program.pid)] warning: worker 0: \(text)"
+            #expect(lines[hung...].contains { $0.contains(line) }, "\(line)\n\(lines[hung...])")
         }
         try await eventually("another one serves") { try server.ask().pid != victim }
         #expect(try await server.end())
