@@ -41,6 +41,8 @@ package enum DescriptorHolders {
     private static let entries = Mutex<[Entry]>([])
 
     static func add(_ holder: any DescriptorHolder) {
+        // Made before the first fork, once for all children.
+        _ = DescriptorTable.rows
         let entry = Entry(holder: holder)
         entries.withLock { entries in
             entries.removeAll { $0.holder == nil }
