@@ -72,7 +72,8 @@ private final class RightsProgram {
         let lifelines = Set(held.filter { $0[2] == "lifeline" }.map { "\($0[3]) \($0[4])" })
         /// By the kind of process, what is unmistakably the supervisor's: of other things there are several alike.
         func forbidden(_ kind: ProcessKind) -> Set<String> {
-            let others = held.filter { line in
+            // What is handed over is listed again under its own role when it was taken.
+            let others = held.filter { $0[2] != "handover" }.filter { line in
                 DescriptorRole(rawValue: String(line[2])).map { !DescriptorTable.keeps($0, kind) } ?? true
             }
             let targets = others.map { $0.dropFirst(4).joined(separator: " ") }
