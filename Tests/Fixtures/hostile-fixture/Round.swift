@@ -33,7 +33,7 @@ struct Round {
             try besiege(&dice)
             processorTime = pool.processorTime - before
             let begin = MonotonicInstant.now
-            let answers = try becomesWhole(pool, within: .seconds(5))
+            let answers = try becomesWhole(pool, within: siege.recovery)
             whole = Double((MonotonicInstant.now - begin).saturatedNanoseconds) / 1e6
             read(answers)
             try askForMetrics()

@@ -4,8 +4,9 @@ import PreforkFixtureSupport
 import PreforkSupervisor
 import PreforkSystem
 
-/// `siege seeds=N [first=S] [attack=MS] [each=N] [kinds=BITS] [user=NAME]`: N seeds, from `first` on, each for `attack`
-/// milliseconds, and `each` of them to a pool. A line for each seed, then the figures.
+/// `siege seeds=N [first=S] [attack=MS] [whole=MS] [each=N] [kinds=BITS] [user=NAME]`: N seeds, from `first` on, each for
+/// `attack` milliseconds, and `each` of them to a pool, which must be whole `whole` milliseconds later (5 s). A line for
+/// each seed, then the figures.
 func siegeScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     guard geteuid() == 0 else { return say("skipped: the judge must be root") }
@@ -14,6 +15,7 @@ func siegeScenario(_ arguments: [String]) throws {
     let first = UInt64(settings.number("first") ?? 1)
     var siege = Siege(
         user: user, attack: settings.milliseconds("attack") ?? .milliseconds(500),
+        recovery: settings.milliseconds("whole") ?? .seconds(5),
         kinds: UInt32(settings.number("kinds") ?? 0x3FF), isVerbose: settings["verbose"] != nil)
     let each = settings.number("each") ?? 10
     var seed = first
@@ -25,6 +27,7 @@ func siegeScenario(_ arguments: [String]) throws {
 struct Siege {
     let user: UserAccount
     let attack: Duration
+    let recovery: Duration
     let kinds: UInt32
     let isVerbose: Bool
     var verdict = Verdict()
