@@ -54,13 +54,13 @@ private func targets(_ steps: [RequestParser.Step]) -> [String] {
     }
 
     @Test func mergedRequestsComeOutOneByOne() {
-        let text = String(repeating: "GET /a HTTP/1.1\r\nHost: x\r\n\r\nHEAD /b HTTP/1.1\r\n\r\n", count: 50)
+        let text = String(repeating: "GET /a HTTP/1.1\r\nHost: x\r\n\r\nHEAD /b HTTP/1.1\r\nHost: x\r\n\r\n", count: 50)
         #expect(targets(parse([Array(text.utf8)])) == (0..<50).flatMap { _ in ["/a", "/b"] })
     }
 
     @Test func everySplitGivesTheSameRequests() {
         let bytes = Array(
-            "\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.0\r\nContent-Length: 2\r\n\r\nxyGET /c HTTP/1.1\r\n\r\n"
+            "\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.0\r\nContent-Length: 2\r\n\r\nxyGET /c HTTP/1.1\r\nHost: x\r\n\r\n"
                 .utf8)
         for split in 1..<bytes.count {
             let steps = parse([Array(bytes[..<split]), Array(bytes[split...])])
@@ -70,16 +70,47 @@ private func targets(_ steps: [RequestParser.Step]) -> [String] {
     }
 
     @Test(arguments: [
-        ("GET / HTTP/1.1\r\n\r\n", true), ("GET / HTTP/1.0\r\n\r\n", false),
-        ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n", false), ("GET / HTTP/1.1\r\nconnection: CLOSE \r\n\r\n", false),
-        ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
+        ("HTTP/1.1", [], true), ("HTTP/1.0", [], false), ("HTTP/1.1", ["close"], false),
+        ("HTTP/1.1", ["CLOSE "], false), ("HTTP/1.0", ["Keep-Alive"], true), ("HTTP/1.1", ["keep-alive, close"], false),
+        ("HTTP/1.1", ["close, keep-alive"], false), ("HTTP/1.1", ["close", "keep-alive"], false),
+        ("HTTP/1.0", ["keep-alive , Close"], false), ("HTTP/1.0", ["upgrade, Keep-Alive"], true),
+        ("HTTP/1.1", [", ,", "closed"], true),
     ])
-    func theClientSaysWhetherItGoesOn(text: String, keepAlive: Bool) {
-        guard case .request(let request) = parse(text) else {
+    func theClientSaysWhetherItGoesOn(version: String, options: [String], keepAlive: Bool) {
+        let fields = options.map { "Connection: \($0)\r\n" }.joined()
+        guard case .request(let request) = parse("GET / \(version)\r\nHost: x\r\n\(fields)\r\n") else {
             Issue.record("no request")
             return
         }
         #expect(request.keepAlive == keepAlive)
+    }
+
+    @Test(arguments: [
+        ("HTTP/1.1", ["example.com:80"], true), ("HTTP/1.1", ["[::1]:8080"], true), ("HTTP/1.1", [""], true),
+        ("HTTP/1.1", [], false), ("HTTP/1.1", ["a", "a"], false), ("HTTP/1.1", ["a, b"], false),
+        ("HTTP/1.1", ["a b"], false), ("HTTP/1.1", ["user@a"], false), ("HTTP/1.0", [], true),
+        ("HTTP/1.0", ["a", "b"], false),
+    ])
+    func aRequestNamesOneHost(version: String, hosts: [String], isServed: Bool) {
+        let step = parse("GET / \(version)\r\n" + hosts.map { "Host: \($0)\r\n" }.joined() + "\r\n")
+        if isServed {
+            guard case .request = step else {
+                Issue.record("\(hosts) is refused")
+                return
+            }
+        } else {
+            #expect(step == .failure(.badRequest))
+        }
+    }
+
+    @Test func emptyLinesBeforeARequestAreAPartOfItsHead() {
+        let request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+        func lines(_ count: Int) -> String { String(repeating: "\r\n", count: count) }
+        #expect(targets(parse([Array((lines(3) + request + lines(2) + request).utf8)])) == ["/a", "/a"])
+        #expect(parse(lines(RequestParser.headLimit / 2)) == .failure(.headTooLarge))
+        let most = (RequestParser.headLimit - request.utf8.count) / 2
+        #expect(targets(parse([Array((lines(most) + request).utf8)])) == ["/a"])
+        #expect(parse(lines(most + 2) + request) == .failure(.headTooLarge))
     }
 
     @Test(arguments: [
@@ -98,12 +129,12 @@ private func targets(_ steps: [RequestParser.Step]) -> [String] {
     }
 
     @Test func whatThisServerCannotDoIsSaidSo() {
-        #expect(parse("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n") == .failure(.notImplemented))
-        #expect(parse("POST / HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n") == .failure(.bodyTooLarge))
+        #expect(parse("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n") == .failure(.notImplemented))
+        #expect(parse("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n") == .failure(.bodyTooLarge))
     }
 
     @Test func aHeadOverTheLimitIsToldSoWhetherItEndsOrNot() {
-        let field = "GET / HTTP/1.1\r\nA: "
+        let field = "GET / HTTP/1.1\r\nHost: x\r\nA: "
         func head(_ size: Int) -> String {
             field + String(repeating: "x", count: size - field.utf8.count - 4) + "\r\n\r\n"
         }

@@ -6,7 +6,10 @@ struct HeadParser {
     var position: Int
     let end: Int
 
-    private var keepAlive = true
+    private var isHTTP11 = true
+    private var hosts = 0
+    private var asksToClose = false
+    private var asksToKeep = false
     private var bodyLength: Int?
 
     init(bytes: UnsafeRawBufferPointer, position: Int, end: Int) {
@@ -16,18 +19,23 @@ struct HeadParser {
     }
 
     mutating func parse() -> Result<Request, Status> {
-        guard let method = parseMethod(), let target = parseTarget(), let isHTTP11 = parseVersion() else {
+        guard let method = parseMethod(), let target = parseTarget(), let version = parseVersion() else {
             return .failure(.badRequest)
         }
-        keepAlive = isHTTP11
+        isHTTP11 = version
         while bytes[position] != .cr {
             if let status = parseField() { return .failure(status) }
         }
         guard bytes[position + 1] == .lf, position + 2 == end else { return .failure(.badRequest) }
+        // Exactly one Host in HTTP/1.1, at most one in HTTP/1.0 (RFC 9112, 3.2).
+        guard hosts == 1 || hosts == 0 && !isHTTP11 else { return .failure(.badRequest) }
         return .success(
             Request(
                 method: method, target: target, headLength: end, bodyLength: bodyLength ?? 0, keepAlive: keepAlive))
     }
+
+    /// `close` wins over `keep-alive`, in whatever order and field they come (RFC 9112, 9.3).
+    private var keepAlive: Bool { !asksToClose && (isHTTP11 || asksToKeep) }
 
     private mutating func parseMethod() -> Request.Method? {
         let start = position
@@ -81,9 +89,15 @@ struct HeadParser {
 
     private mutating func interpret(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Status? {
         switch name.count {
+        case 4 where name.isEqual(ignoringCaseTo: "host"):
+            hosts += 1
+            if !value.allSatisfy(\.isHostByte) { return .badRequest }
         case 10 where name.isEqual(ignoringCaseTo: "connection"):
-            if value.isEqual(ignoringCaseTo: "close") { keepAlive = false }
-            if value.isEqual(ignoringCaseTo: "keep-alive") { keepAlive = true }
+            for option in value.split(separator: UInt8(ascii: ",")) {
+                let option = UnsafeRawBufferPointer(rebasing: option).trimmed
+                if option.isEqual(ignoringCaseTo: "close") { asksToClose = true }
+                if option.isEqual(ignoringCaseTo: "keep-alive") { asksToKeep = true }
+            }
         case 14 where name.isEqual(ignoringCaseTo: "content-length"):
             guard let length = value.decimal, bodyLength == nil || bodyLength == length else { return .badRequest }
             if length > RequestParser.bodyLimit { return .bodyTooLarge }
@@ -94,6 +108,13 @@ struct HeadParser {
             break
         }
         return nil
+    }
+}
+
+extension UInt8 {
+    /// What a host and its port are made of (RFC 3986, 3.2): neither a space nor a list of two hosts.
+    fileprivate var isHostByte: Bool {
+        (0x21...0x7E).contains(self) && !"\",/<>?@\\^`{|}".utf8.contains(self)
     }
 }
 

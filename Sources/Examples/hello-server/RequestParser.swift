@@ -32,19 +32,22 @@ struct RequestParser {
     /// The end of the head was not found before this offset: a client that sends byte by byte must not make the
     /// server search everything again for each.
     private var searched = 0
+    /// So many bytes of empty lines stand before the request.
+    private var emptyLines = 0
 
     /// Looks for one request at the start of `bytes`. After a request, call again with what follows it.
     mutating func next(in bytes: UnsafeRawBufferPointer) -> Step {
-        // Empty lines before a request are ignored (RFC 9112, 2.2).
-        var start = 0
-        while start + 1 < bytes.count, bytes[start] == .cr, bytes[start + 1] == .lf { start += 2 }
+        // Empty lines before a request are ignored (RFC 9112, 2.2), and count as a part of its head: who sends nothing
+        // else must not make them pile up here.
+        while emptyLines + 1 < bytes.count, bytes[emptyLines] == .cr, bytes[emptyLines + 1] == .lf { emptyLines += 2 }
+        let start = emptyLines
         guard let end = endOfHead(bytes, from: max(start, searched - 3)) else {
-            if bytes.count - start >= Self.headLimit { return fail(.headTooLarge) }
+            if bytes.count >= Self.headLimit { return fail(.headTooLarge) }
             searched = bytes.count
             return isHopeless(bytes, from: start) ? fail(.badRequest) : .incomplete
         }
-        searched = 0
-        if end - start > Self.headLimit { return fail(.headTooLarge) }
+        reset()
+        if end > Self.headLimit { return fail(.headTooLarge) }
         var head = HeadParser(bytes: bytes, position: start, end: end)
         switch head.parse() {
         case .success(let request): return .request(request)
@@ -53,8 +56,13 @@ struct RequestParser {
     }
 
     private mutating func fail(_ status: Status) -> Step {
-        searched = 0
+        reset()
         return .failure(status)
+    }
+
+    private mutating func reset() {
+        searched = 0
+        emptyLines = 0
     }
 
     /// The offset behind the empty line that ends the head.
