@@ -31,7 +31,8 @@ extension SocketAddress: CustomStringConvertible {
         case .ipv6(_, _, let port, let scope):
             "[\(ipv6Text)\(scope == 0 ? "" : "%\(scope)")]:\(port)"
         case .unix(let path):
-            "unix:\(path.utf8.first == 0 ? "@" + path.dropFirst() : path)"
+            // A client chooses its own name, and an abstract one may have any byte in it (unix(7)).
+            "unix:\(Escaping.log(path.utf8.first == 0 ? "@" + path.dropFirst() : path))"
         case .other(let family):
             "address of family \(family)"
         }
