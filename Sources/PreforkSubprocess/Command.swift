@@ -10,7 +10,8 @@ public import PreforkSystem
 public struct Command: Hashable, Sendable {
     /// Which program.
     public enum Program: Hashable, Sendable {
-        /// Searched in the directories of the command's own PATH, never in the current one.
+        /// Searched in the directories of the command's own PATH, never in the current one. A name with a slash is
+        /// refused: it is a path.
         case name(RawText)
         /// A path; a relative one is relative to this process's directory, whatever `workingDirectory` is.
         case path(RawText)
@@ -89,6 +90,7 @@ extension Command: CustomStringConvertible {
     }
 
     private func quoted(_ text: String) -> String {
+        if text.unicodeScalars.contains(where: Escaping.hides) { return escaped(text) }
         let isPlain =
             !text.isEmpty
             && text.utf8.allSatisfy { byte in
@@ -103,5 +105,16 @@ extension Command: CustomStringConvertible {
         return isPlain
             ? text
             : "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
+    }
+
+    /// As `$'\x1B'`, which shells know (POSIX.1-2024): what a terminal would obey is not sent to it.
+    private func escaped(_ text: String) -> String {
+        let parts = text.unicodeScalars.map { scalar in
+            if scalar == "'" || scalar == "\\" { return "\\\(scalar)" }
+            guard Escaping.hides(scalar) else { return String(scalar) }
+            return String(scalar).utf8.map { "\\x" + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }
+                .joined()
+        }
+        return "$'" + parts.joined() + "'"
     }
 }

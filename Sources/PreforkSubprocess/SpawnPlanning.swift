@@ -40,7 +40,6 @@ extension Command {
         switch program {
         case .name(let name):
             if name.bytes.isEmpty { throw SpawnError(command: "the program has no name") }
-            if name.bytes.contains(UInt8(ascii: "/")) { return try [path(name.bytes)] }
             let found = ProgramSearch.candidates(name.bytes, path: environment["PATH"]?.bytes)
             if found.isEmpty { throw SpawnError(.exec, SystemError("execve", .noEntry, on: "\(name), PATH is empty")) }
             return found
@@ -62,15 +61,42 @@ extension Command {
     /// Refuses what no kernel could make sense of, before anything is opened or emptied.
     func check() throws(SpawnError) {
         let texts =
-            [name, argument0, workingDirectory, controlGroup?.path].compactMap { $0 } + arguments + stdin.files
-            + stdout.files + stderr.files
-        if let bad = texts.first(where: { !$0.isValid }) { throw SpawnError(command: "a NUL byte in \(bad)") }
+            [name, workingDirectory, controlGroup?.path].compactMap { $0 } + stdin.files + stdout.files + stderr.files
+        if let bad = texts.first(where: { !$0.isValid }) {
+            throw SpawnError(command: "a NUL byte in \(Escaping.log(bad.description))")
+        }
+        // Arguments may hold secrets: they are named by their numbers.
+        if let number = ([argument0 ?? name] + arguments).firstIndex(where: { !$0.isValid }) {
+            throw SpawnError(command: "a NUL byte in argument \(number)")
+        }
+        if case .name(let name) = program, name.bytes.contains(UInt8(ascii: "/")) {
+            // Searched in PATH it would be a path out of each of its directories.
+            throw SpawnError(command: "'\(Escaping.log(name.description))' is a path, not a name: use .path")
+        }
+        try checkNumbers()
         if let name = environment.invalidName { throw SpawnError(command: "environment variable \(name)") }
         if let number = descriptors.keys.first(where: { $0 < 0 || $0 > 1 << 20 }) {
             throw SpawnError(command: "descriptor \(number) for the program")
         }
         let sources = stdin.descriptors + stdout.descriptors + stderr.descriptors + descriptors.values
         if let number = sources.first(where: { $0 < 0 }) { throw SpawnError(command: "descriptor \(number)") }
+    }
+}
+
+extension Command {
+    /// Numbers that mean nothing, or something else than they say: to setuid(2) the greatest is "leave it".
+    private func checkNumbers() throws(SpawnError) {
+        if case .join(let group) = group, group <= 0 { throw SpawnError(command: "process group \(group)") }
+        if let niceness, !(-20...19).contains(niceness) { throw SpawnError(command: "niceness \(niceness)") }
+        if let umask, umask > 0o777 { throw SpawnError(command: "umask 0o\(String(umask, radix: 8))") }
+        if let signal = dieWithParent, !(1...64).contains(signal.rawValue) {
+            throw SpawnError(command: "signal \(signal.rawValue)")
+        }
+        let identities = [identity?.user, identity?.group].compactMap { $0 } + (identity?.supplementaryGroups ?? [])
+        if identities.contains(.max) { throw SpawnError(command: "user or group \(UInt32.max)") }
+        if let limit = limits.first(where: { $0.resource < 0 || $0.soft > $0.hard }) {
+            throw SpawnError(command: "limit \(limit.resource): \(limit.soft) of at most \(limit.hard)")
+        }
     }
 }
 

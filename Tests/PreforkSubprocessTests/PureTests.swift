@@ -65,6 +65,10 @@ import Testing
         #expect(Command("x", "").description == "x ''")
     }
 
+    @Test func nothingInACommandsTextCommandsATerminal() {
+        #expect(Command("ls", "\u{1B}[2J", "a\nb", "\u{9B}it's\\").description == #"ls $'\x1B[2J' $'a\x0Ab' $'\xC2\x9Bit\'s\\'"#)
+    }
+
     @Test func aSlashMakesAPath() {
         #expect(Command("a/b").program == .path("a/b"))
         #expect(Command("b").program == .name("b"))

@@ -37,6 +37,39 @@ import Testing
         try await expectFailure(command, .exec, ENOENT, "no-such-program, PATH is empty")
     }
 
+    private static let nonsense: [(String, @Sendable (inout Command) -> Void)] = [
+        ("'../bin/true' is a path, not a name: use .path", { $0.program = .name("../bin/true") }),
+        ("'/bin/true' is a path, not a name: use .path", { $0.program = .name("/bin/true") }),
+        ("process group -5", { $0.group = .join(-5) }), ("process group 0", { $0.group = .join(0) }),
+        ("process group -2147483648", { $0.group = .join(.min) }),
+        ("niceness 20", { $0.niceness = 20 }), ("niceness -21", { $0.niceness = -21 }), ("umask 0o1000", { $0.umask = 0o1000 }),
+        ("signal 0", { $0.dieWithParent = Signal(rawValue: 0) }), ("signal 65", { $0.dieWithParent = Signal(rawValue: 65) }),
+        ("user or group 4294967295", { $0.identity = Command.Identity(user: .max) }),
+        ("user or group 4294967295", { $0.identity = Command.Identity(user: nil, group: .max) }),
+        ("user or group 4294967295", { $0.identity = Command.Identity(user: nil, supplementaryGroups: [.max]) }),
+        ("limit 7: 2 of at most 1", { $0.limits = [Command.Limit(resource: 7, soft: 2, hard: 1)] }),
+        ("limit -1: 1 of at most 1", { $0.limits = [Command.Limit(resource: -1, soft: 1, hard: 1)] }),
+        ("the program has no name", { $0.program = .name("") }),
+    ]
+
+    @Test(arguments: nonsense)
+    func whatMakesNoSenseIsNamedBeforeAnythingIsStarted(_ problem: String, _ change: @Sendable (inout Command) -> Void)
+        async throws
+    {
+        var command = Command("/bin/true")
+        change(&command)
+        try await expectFailure(command, .command, EINVAL, problem)
+    }
+
+    @Test func anArgumentWithNULIsNamedByItsNumber() async throws {
+        let secret = "secret\0"
+        for command in [Command("/bin/true", "x", secret), Command(.name("true"), arguments: ["x", RawText(secret)])] {
+            let error = try await failure(command)
+            #expect(error.underlying.object == "a NUL byte in argument 2")
+            #expect(!"\(error)".contains("secret"))
+        }
+    }
+
     @Test func aDirectoryOrAFileWithoutPermissionIsEACCES() async throws {
         try await expectFailure(Command("/tmp"), .exec, EACCES, "/tmp")
         let file = try TextFile("text")
