@@ -1,6 +1,7 @@
 // Accepting connections and running a handler for each.
 
 public import PreforkSystem
+import Synchronization
 
 /// What a server reports while it serves on.
 public enum ServingEvent: Sendable {
@@ -65,17 +66,28 @@ extension Listener {
     }
 }
 
-/// The default of `serve`: one line for each event, except for clients that went away, which is their right.
+/// The default of `serve`: a line on standard error for each event, one a second for each kind with the number that was
+/// left out, and none for clients that went away, which is their right.
+///
+/// Peers and errors are text of others: nothing in them ends the line or commands a terminal.
 @Sendable
 public func reportToStandardError(_ event: ServingEvent) {
-    let text: String
+    let (kind, level, text): (String, String, String)
     switch event {
-    case .acceptPaused(let error): text = "accepting is paused: \(error)"
-    case .acceptResumed: text = "accepting goes on"
-    case .listenerRepaired: text = "another process has made a listener blocking or shut it down; it is set right"
+    case .acceptPaused(let error): (kind, level, text) = ("paused", "warning", "accepting is paused: \(error)")
+    case .acceptResumed: (kind, level, text) = ("resumed", "info", "accepting goes on")
+    case .listenerRepaired:
+        text = "another process has made a listener blocking or shut it down; it is set right"
+        (kind, level) = ("repaired", "warning")
     case .handlerFailed(let error, let peer):
         if let error = error as? StreamError, [.peerClosed, .endOfStream].contains(error.code) { return }
-        text = "the handler of \(peer) failed: \(error)"
+        (kind, level, text) = ("failed \(type(of: error))", "error", "the handler of \(peer) failed: \(error)")
     }
-    _ = writeToStandardErrorWithoutBlocking("prefork: \(text)\n")
+    let verdict = thinning.withLock { $0.judge(kind, at: .now) }
+    guard case .write(let leftOut) = verdict else { return }
+    let rest = leftOut > 0 ? " (\(leftOut) more of these were left out)" : ""
+    _ = writeToStandardErrorWithoutBlocking(
+        "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(level): \(Escaping.log(text + rest))\n")
 }
+
+private let thinning = Mutex(LineThinning())
