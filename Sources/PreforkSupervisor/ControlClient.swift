@@ -7,12 +7,15 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
     /// The supervisor said no, and why.
     case refused(String)
     case closedWithoutAnswer
+    /// What comes is no answer of a supervisor: a line that has no end, or parts that do not belong together.
+    case unbelievable(String)
     /// The time that the answer had is over.
     case noAnswerInTime
 
     package var description: String {
         switch self {
-        case .refused(let reason): reason
+        case .refused(let reason): Escaping.log(reason)
+        case .unbelievable(let what): "this is no supervisor's answer: \(what)"
         case .closedWithoutAnswer: "the supervisor closed the connection without an answer"
         case .noAnswerInTime: "the supervisor gave no answer in time"
         }
@@ -20,15 +23,23 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
 }
 
 /// A connection to a supervisor's control socket; see `ControlServer` for what is spoken.
+///
+/// A path may be anybody's: what is read has limits, and `stranger` tells whose it is.
 package final class ControlClient {
     private let socket: Descriptor
+    /// What was read beyond the last line.
+    private var rest: [UInt8] = []
 
     /// - Throws: `SystemError`: ENOENT or ECONNREFUSED where no supervisor is.
     package init(_ path: String) throws {
         socket = Descriptor(owning: try Socket.open(for: .unix(path: path)))
         // A full accept queue is EAGAIN on a Unix socket (connect(2)): a moment later there is room.
         for _ in 0..<50 {
-            if try connect(path) { return }
+            if try connect(path) {
+                // By SO_PEERCRED: of a listening socket it is who called listen(2) (unix(7)).
+                server = try PeerCredentials(of: socket.number)
+                return
+            }
             _ = try Polling.waitUntilReadable([], until: .now + .milliseconds(20))
         }
         throw SystemError("connect", .again, on: path)
@@ -47,23 +58,55 @@ package final class ControlClient {
         }
     }
 
+    /// Who listens at the path, as the kernel says.
+    private var server: PeerCredentials?
+
+    /// The user who serves the socket, when that is neither root nor the caller: whatever it says is that user's word.
+    package var stranger: UInt32? { server.flatMap { $0.isOwnUserOrRoot ? nil : $0.user } }
+
     /// Sends one request and waits for its answer.
     ///
     /// - Parameter deadline: nil waits for ever. After `.noAnswerInTime` the connection is of no more use.
     package func ask(_ request: JSONValue, until deadline: MonotonicInstant? = nil) throws -> JSONValue {
         // At most a path in it: far less than what an empty socket takes.
         _ = try (request.text + [UInt8(ascii: "\n")]).withUnsafeBytes { try sendBytes(to: socket.number, $0) }
-        let answer = try JSONParser.parse(try line(until: deadline), sizeLimit: 1 << 26)
+        let answer = try answer(until: deadline)
         guard answer["ok"] == .bool(true) else {
             throw ControlClientError.refused(answer["error"]?.string ?? "refused without a reason")
         }
         return answer
     }
 
+    /// One answer, put together where it comes in parts; see `AnswerParts`.
+    private func answer(until deadline: MonotonicInstant?) throws -> JSONValue {
+        let first = try JSONParser.parse(try line(until: deadline), sizeLimit: AnswerParts.lineLimit)
+        guard let count = first["parts"]?.integer else { return first }
+        guard (1...AnswerParts.mostParts).contains(count) else {
+            throw ControlClientError.unbelievable("an answer of \(count) parts")
+        }
+        var text: [UInt8] = []
+        var part = first
+        for number in 1...count {
+            if number > 1 { part = try JSONParser.parse(try line(until: deadline), sizeLimit: AnswerParts.lineLimit) }
+            guard part["part"]?.integer == number, part["parts"]?.integer == count, let piece = part["text"]?.string
+            else { throw ControlClientError.unbelievable("its parts do not belong together") }
+            text += piece.utf8
+        }
+        return try JSONParser.parse(text, sizeLimit: AnswerParts.lineLimit * Int(AnswerParts.mostParts))
+    }
+
     private func line(until deadline: MonotonicInstant?) throws -> [UInt8] {
-        var line: [UInt8] = []
+        var line = rest
+        rest = []
+        if let end = line.firstIndex(of: UInt8(ascii: "\n")) {
+            rest = Array(line[(end + 1)...])
+            return Array(line[..<end])
+        }
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {
+            guard line.count <= AnswerParts.lineLimit else {
+                throw ControlClientError.unbelievable("a line of more than \(AnswerParts.lineLimit) bytes")
+            }
             guard try Polling.waitUntilReadable([socket.number], until: deadline) else {
                 throw ControlClientError.noAnswerInTime
             }
@@ -71,7 +114,10 @@ package final class ControlClient {
             case .wouldBlock: continue
             case .end: throw ControlClientError.closedWithoutAnswer
             case .bytes(let count):
-                if let end = chunk[..<count].firstIndex(of: UInt8(ascii: "\n")) { return line + chunk[..<end] }
+                if let end = chunk[..<count].firstIndex(of: UInt8(ascii: "\n")) {
+                    rest = Array(chunk[(end + 1)..<count])
+                    return line + chunk[..<end]
+                }
                 line += chunk[..<count]
             }
         }

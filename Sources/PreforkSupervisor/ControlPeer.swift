@@ -28,13 +28,32 @@ final class ControlPeer {
     /// It stands in line with input that was not looked at.
     var isInLine = false
     var watched: EpollEvents = .readable
+    /// It has sent a whole request before.
+    var hasAsked = false
+    /// When it came to the state that it is in; while it takes its answer, when it last took some of it.
+    var since: MonotonicInstant
     /// When it is given up; a client that waits for its answer is not.
     var deadline: MonotonicInstant
 
-    init(number: UInt64, socket: consuming Descriptor, deadline: MonotonicInstant) {
+    init(number: UInt64, socket: consuming Descriptor, at now: MonotonicInstant, patience: Duration) {
         self.number = number
         self.socket = socket
-        self.deadline = deadline
+        since = now
+        deadline = now + patience
+    }
+
+    /// In which order clients give way to one who comes: first those that have their last answer, then those that have
+    /// never sent anything, those that have sent a part of a request, those that are silent after an answer, and last
+    /// those that do not take theirs.
+    ///
+    /// - Returns: nil for one that does not give way: it has sent a request, or may have.
+    func expendability(at now: MonotonicInstant, stallTime: Duration) -> Int? {
+        switch state {
+        case .lingering: 0
+        case .reading: isInLine ? nil : !input.isEmpty ? 2 : hasAsked ? 3 : 1
+        case .writing: now - since > stallTime ? 4 : nil
+        case .waiting: nil
+        }
     }
 
     /// What epoll is to watch for it. Hang-ups are told in any case (epoll_ctl(2)).

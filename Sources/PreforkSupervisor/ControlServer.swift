@@ -95,7 +95,7 @@ extension ControlServer: ControlConversation {
             case .perform(let command, let wait):
                 perform(command, wait: wait, delegate, for: client)
             }
-        return line.map { .answer($0, closes: false) } ?? .later
+        return line.map { .answer(AnswerParts.split($0), closes: false) } ?? .later
     }
 
     private func status(_ status: PoolStatus) -> [UInt8] {

@@ -22,10 +22,16 @@ enum ControlStep {
 
 /// Bounds of what clients can have of the supervisor.
 package struct ControlLimits: Sendable {
-    /// Clients at once; others are told so and closed.
-    package var clients = 64
-    /// How long a client may take to send a whole request, and to take its answer.
+    /// Clients at once. One more takes the place of one that has sent no whole request; where there is none, it is
+    /// told so and closed.
+    package var clients = 256
+    /// How long a client may be silent between two requests, and take its answer.
     package var patience: Duration = .seconds(60)
+    /// How long a client may take for a whole request: from the moment it is let in, or from the first byte of a later
+    /// request.
+    package var requestTime: Duration = .seconds(60)
+    /// A client that has not taken a byte of its answer for so long gives way to another one.
+    package var stallTime: Duration = .seconds(1)
     /// How long no connection is accepted after the process ran out of descriptors.
     package var acceptPause: Duration = .seconds(1)
     /// After so much time in one turn the rest of the requests waits for the next one.
@@ -39,11 +45,13 @@ package struct ControlLimits: Sendable {
 /// The clients of one listener, served in turns of bounded work by an epoll of their own.
 final class ControlSockets {
     private static let listenerWord: UInt64 = 0
-    private static let acceptsPerTurn = 64
+    private static let acceptsPerTurn = 256
     private static let bytesPerWrite = 256 << 10
     /// Input that is read but not looked at; more than a request may have.
     private static let inputLimit = (64 << 10) + 1
     private static let lingerTime: Duration = .seconds(2)
+    /// So many clients are looked at, at the most, to make room for one.
+    private static let tries = 16
 
     private let listener: Listener
     private let limits: ControlLimits
@@ -121,17 +129,45 @@ final class ControlSockets {
         _ socket: consuming Descriptor, _ conversation: some ControlConversation, at now: MonotonicInstant
     ) {
         let number = socket.number
-        let refusal = peers.count >= limits.clients ? conversation.crowded : conversation.refusal(of: number)
+        var refusal = conversation.refusal(of: number)
+        if refusal == nil, peers.count >= limits.clients, !makeRoom(at: now) { refusal = conversation.crowded }
         if let refusal {
             // What does not fit into an empty socket buffer is lost, as is the client.
             _ = refusal.withUnsafeBytes { bytes in try? sendBytes(to: number, bytes) }
             return
         }
         lastNumber += 1
-        let peer = ControlPeer(number: lastNumber, socket: socket, deadline: now + limits.patience)
+        let peer = ControlPeer(number: lastNumber, socket: socket, at: now, patience: limits.requestTime)
         // ENOMEM or ENOSPC: the user's limit of watches is reached; without one there is nothing to serve.
         guard (try? epoll.add(number, .readable, word: lastNumber)) != nil else { return }
         peers[lastNumber] = peer
+        // Its request is mostly there already; read, it is safe from those who come after it.
+        receive(peer)
+        lineUp(peer)
+        rewatch(peer)
+    }
+
+    /// Ends a client that costs least, so that another one can come in: silent connections must not keep monitors out.
+    /// Whoever has sent a whole request is never among them before its answer is on the way.
+    ///
+    /// - Returns: false when all have sent one.
+    private func makeRoom(at now: MonotonicInstant) -> Bool {
+        let order = peers.values.compactMap { peer in
+            peer.expendability(at: now, stallTime: limits.stallTime).map { (rank: $0, peer: peer) }
+        }
+        let cheapest = order.sorted { ($0.rank, $0.peer.since) < ($1.rank, $1.peer.since) }
+        for (_, peer) in cheapest.prefix(Self.tries) {
+            if peer.state == .reading {
+                // What has come meanwhile is looked at first.
+                let before = peer.input.count
+                receive(peer)
+                lineUp(peer)
+                if peer.input.count > before { continue }
+            }
+            drop(peer)
+            return true
+        }
+        return false
     }
 
     private func serve(_ peer: ControlPeer, _ happened: EpollEvents) {
@@ -160,7 +196,12 @@ final class ControlSockets {
         do throws(SystemError) {
             let outcome = try readOnce(peer.socket.number, room)
             switch outcome {
-            case .bytes(let count): peer.input += scratch[..<count]
+            case .bytes(let count):
+                if peer.state == .reading, peer.input.isEmpty, peer.hasAsked {
+                    // The first bytes of a later request.
+                    peer.deadline = .now + limits.requestTime
+                }
+                peer.input += scratch[..<count]
             case .end: peer.hasEnded = true
             case .wouldBlock: break
             }
@@ -186,7 +227,9 @@ final class ControlSockets {
         peer.sent = 0
         peer.closesAfterAnswer = closes
         peer.state = .writing
-        peer.deadline = .now + limits.patience
+        peer.hasAsked = true
+        peer.since = .now
+        peer.deadline = peer.since + limits.patience
         flush(peer)
         rewatch(peer)
     }
@@ -202,6 +245,7 @@ final class ControlSockets {
             guard case .success(let sent) = taken else { return drop(peer) }
             guard let sent else { return }
             peer.sent += sent
+            peer.since = .now
             budget -= sent
         }
         if peer.sent == peer.output.count { finishAnswer(peer) }
@@ -214,11 +258,13 @@ final class ControlSockets {
             if peer.hasEnded { return drop(peer) }
             peer.state = .lingering
             peer.input = []
-            peer.deadline = .now + Self.lingerTime
+            peer.since = .now
+            peer.deadline = peer.since + Self.lingerTime
             try? Socket.shutDown(peer.socket.number, .writing)
         } else {
             peer.state = .reading
-            peer.deadline = .now + limits.patience
+            peer.since = .now
+            peer.deadline = peer.since + (peer.input.isEmpty ? limits.patience : limits.requestTime)
             lineUp(peer)
         }
     }

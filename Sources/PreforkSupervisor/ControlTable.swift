@@ -63,11 +63,11 @@ package enum ControlTable {
         _ status: JSONValue, before: JSONValue = .null, paint: (String) -> String = { $0 }
     ) -> String {
         func part(_ name: String) -> String { status[name]?.integer.map(String.init) ?? "-" }
-        let phase = status["phase"]?.string ?? "?"
+        let phase = printable(status["phase"]?.string ?? "?")
         var head = "supervisor \(part("supervisor")), \(paint(phase)), up \(time(status["uptime"])), "
         head += "\(part("ready"))/\(part("target")) ready, generation \(part("generation")), "
         head += "\(part("restarts"))/\(part("restartLimit")) restarts\n"
-        if let reload = status["reload"], let state = reload["state"]?.string {
+        if let reload = status["reload"], let state = reload["state"]?.string.map(printable) {
             func number(_ name: String) -> Int64 { reload[name]?.integer ?? 0 }
             head += "reload to generation \(number("generation")): \(paint(state)), "
             head += "\(number("replaced"))/\(number("total")) in \(time(reload["duration"]))"
@@ -142,9 +142,6 @@ package enum ControlTable {
 
     static func tenths(_ number: Double) -> Double { Double(whole(number * 10)) / 10 }
 
-    /// Without control characters: a log line or a path must not move a terminal's cursor.
-    static func printable(_ text: String) -> String {
-        let scalars = text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
-        return String(String.UnicodeScalarView(scalars))
-    }
+    /// A log line or a path must not move a terminal's cursor.
+    static func printable(_ text: String) -> String { Escaping.log(text) }
 }

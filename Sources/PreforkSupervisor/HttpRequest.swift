@@ -29,7 +29,7 @@ extension HttpRequest {
         guard let end = headEnd(bytes) else {
             if bytes.count > headLimit { return .refused(status: 431) }
             // What begins a TLS connection, or has a bare line feed, will never become a head.
-            return bytes.allSatisfy(isHeadByte) ? .incomplete : .refused(status: 400)
+            return bytes.allSatisfy(isHeadByte) && !hasBareLineFeed(bytes) ? .incomplete : .refused(status: 400)
         }
         guard end <= headLimit else { return .refused(status: 431) }
         guard bytes[..<end].allSatisfy(isHeadByte) else { return .refused(status: 400) }
@@ -49,6 +49,12 @@ extension HttpRequest {
             if bytes[index - 1] == 0x0D, bytes[index - 2] == 0x0A, bytes[index - 3] == 0x0D { return index + 1 }
         }
         return nil
+    }
+
+    /// RFC 9112, 2.2 lets a recipient take a line feed alone for a line's end. One that a proxy reads otherwise than this
+    /// server is how requests are smuggled; and waiting for the end of such a head would be waiting for ever.
+    private static func hasBareLineFeed(_ bytes: [UInt8]) -> Bool {
+        bytes.indices.contains { bytes[$0] == 0x0A && ($0 == 0 || bytes[$0 - 1] != 0x0D) }
     }
 
     /// Visible ASCII, spaces, tabs and line ends. Bytes beyond ASCII are "obsolete text" and serve nobody.

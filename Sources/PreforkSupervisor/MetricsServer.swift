@@ -19,12 +19,23 @@ package final class MetricsServer {
     ///   - usage: shared with the control socket.
     package init(
         _ listener: Listener, delegate: any ControlDelegate, usage: ControlUsage = ControlUsage(),
-        limits: ControlLimits = ControlLimits()
+        limits: ControlLimits = MetricsServer.limits
     ) throws(SystemError) {
         sockets = try ControlSockets(listener, limits)
         self.delegate = delegate
         self.usage = usage
     }
+
+    /// A head has five seconds: whoever reaches the port may be anybody.
+    package static var limits: ControlLimits {
+        var limits = ControlLimits()
+        limits.requestTime = .seconds(5)
+        return limits
+    }
+
+    /// The accept queue; a full one makes a monitor's connection wait a second for the next SYN (tcp(7)). The kernel
+    /// cuts it to net.core.somaxconn.
+    package static let backlog: Int32 = 4096
 
     /// The epoll to watch for reading.
     package var descriptor: Int32 { sockets.descriptor }

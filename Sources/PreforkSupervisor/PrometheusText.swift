@@ -120,7 +120,7 @@ struct PrometheusText {
     }
 
     private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some BinaryInteger) {
-        let text = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
+        let text = labels.map { "\($0)=\"\(Escaping.prometheusLabel($1))\"" }.joined(separator: ",")
         line(name, "{\(text)}", "\(value)")
     }
 
@@ -130,20 +130,6 @@ struct PrometheusText {
         bytes.append(UInt8(ascii: " "))
         bytes += value.utf8
         bytes.append(UInt8(ascii: "\n"))
-    }
-
-    /// Backslash, quote and line feed are escaped in a label's value, and nothing else is.
-    static func escaped(_ value: String) -> String {
-        var result = ""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\\": result += "\\\\"
-            case "\"": result += "\\\""
-            case "\n": result += "\\n"
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
     }
 }
 

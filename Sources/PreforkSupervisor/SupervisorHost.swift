@@ -26,7 +26,9 @@ final class SupervisorHost {
             logFile = try settings.logFile.map { path throws(SystemError) in try LogFile(path: path) }
             pidFile = try Self.pidFile(settings.pidFile)
             control = try settings.controlSocket.map { path throws(SystemError) in try ControlServer.bind(path) }
-            metrics = try settings.metrics.map { endpoint throws(SystemError) in try Listener(endpoint) }
+            metrics = try settings.metrics.map { endpoint throws(SystemError) in
+                try Listener(endpoint, backlog: MetricsServer.backlog)
+            }
             environment = ServiceEnvironment.take(keeping: settings.keepsServiceVariables)
             notifier = try environment.notifySocket.map { name throws(SystemError) in try ServiceNotifier(socket: name)
             }

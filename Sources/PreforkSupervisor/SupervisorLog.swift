@@ -22,26 +22,15 @@ public struct LogLine: Hashable, Sendable {
         "\(timestamp) prefork[\(pid)] \(level.rawValue): \(text)\n"
     }
 
-    /// Parts of the text come from others: names of threads and files, errors of hooks. A line end becomes a blank (one
-    /// event, one line), any other control character, which a terminal would obey, `\x1b`.
-    private static func harmless(_ text: String) -> String {
-        // Line ends beyond ASCII begin with the bytes C2 and E2, control characters with C2.
-        guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F || $0 == 0xC2 || $0 == 0xE2 }) else { return text }
-        var harmless = ""
-        for character in text {
-            if character.isNewline {
-                harmless += " "
-            } else {
-                for scalar in character.unicodeScalars { append(scalar, to: &harmless) }
-            }
-        }
-        return harmless
-    }
+    /// Whoever causes a line decides what stands in it, but not how long it is.
+    private static let limit = 8 << 10
 
-    private static func append(_ scalar: Unicode.Scalar, to text: inout String) {
-        guard scalar.properties.generalCategory == .control else { return text.unicodeScalars.append(scalar) }
-        text += scalar.value < 16 ? "\\x0" : "\\x"
-        text += String(scalar.value, radix: 16)
+    /// Parts of the text come from others: names of threads and files, errors of hooks. One event, one line, and nothing
+    /// that a terminal would obey.
+    private static func harmless(_ text: String) -> String {
+        guard text.utf8.count > limit else { return Escaping.log(text) }
+        let beginning = String(decoding: text.utf8.prefix(limit), as: UTF8.self)
+        return Escaping.log(beginning) + " ... (\(text.utf8.count - limit) more bytes)"
     }
 }
 

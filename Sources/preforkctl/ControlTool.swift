@@ -59,7 +59,7 @@ enum ControlTool {
         let isJSON = members.contains { $0.name == "json" }
         let isWaiting = members.contains { $0.name == "wait" }
         func answer() throws -> JSONValue {
-            try ControlClient(socket).ask(.order(name, members.filter { $0.name != "json" }))
+            try connect(socket).ask(.order(name, members.filter { $0.name != "json" }))
         }
         func json(_ key: String) throws -> String { String(decoding: (try answer()[key] ?? .null).text, as: UTF8.self) }
         switch show {
@@ -69,16 +69,29 @@ enum ControlTool {
         case .rows(let key, _) where isJSON: Output.write(try json(key))
         case .rows(let key, let columns):
             Output.write(ControlTable.rows(try answer()[key]?.array ?? [], columns, paint: Output.coloured))
-        case .text(let key): Output.write(try answer()[key]?.string ?? "", end: "")
+        case .text(let key): Output.write(Escaping.terminalPage(try answer()[key]?.string ?? ""), end: "")
         case .upgrade where isWaiting:
-            Output.write(try ControlClient.upgrade(socket, to: members.first { $0.name == "path" }?.value.string))
-        case .message, .upgrade, .watch: Output.write(try answer()["message"]?.string ?? "done")
+                        _ = try connect(socket)
+            Output.write(
+                Escaping.log(
+                    try ControlClient.upgrade(socket, to: members.first { $0.name == "path" }?.value.string)))
+        case .message, .upgrade, .watch: Output.write(Escaping.log(try answer()["message"]?.string ?? "done"))
         }
+    }
+
+    /// Says whose word the answers are, when the socket is neither root's nor the caller's: anybody may make one at a
+    /// path that was guessed or left.
+    private static func connect(_ socket: String) throws -> ControlClient {
+        let client = try ControlClient(socket)
+        if let user = client.stranger {
+            Output.complain("the supervisor at \(Escaping.log(socket)) runs as user \(user), neither as root nor as you")
+        }
+        return client
     }
 
     /// The status; for `top` again and again, until somebody ends it or the supervisor does. Rates need two looks.
     private static func showStatus(_ socket: String, every interval: Duration, times: Int) throws {
-        let client = try ControlClient(socket)
+        let client = try connect(socket)
         var before = JSONValue.null
         for time in 1...times {
             let status = try client.detailedStatus()

@@ -18,10 +18,10 @@ import Testing
         for _ in 0..<2 { try LogFile(path: path).write(LogLine(.info, "a worker")) }
         #expect(texts(path) == ["info: a worker", "info: a worker"])
         let line = LogLine(.error, "two\nlines\r\n").written(at: "2026-11-21T03:00:00.042Z", pid: 7)
-        #expect(line == "2026-11-21T03:00:00.042Z prefork[7] error: two lines \n")
+        #expect(line == "2026-11-21T03:00:00.042Z prefork[7] error: two\\u{A}lines\\u{D}\\u{A}\n")
         // A thread's name, for example, which a worker chooses.
         let name = LogLine(.info, "a\u{1B}[2Jb\u{7}\u{9B}c\u{2028}d \u{E9}\u{20AC}")
-        #expect(name.text == "a\\x1b[2Jb\\x07\\x9bc d \u{E9}\u{20AC}")
+        #expect(name.text == "a\\u{1B}[2Jb\\u{7}\\u{9B}c\\u{2028}d \u{E9}\u{20AC}")
     }
 
     @Test func afterTheFileWasMovedAwayReopenBeginsANewOneUnderTheSameDescriptor() throws {

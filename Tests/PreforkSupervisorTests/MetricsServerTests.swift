@@ -91,6 +91,54 @@ struct MetricsServerTests {
         #expect(answer.hasPrefix("HTTP/1.1 400 ") && answer.hasSuffix("\r\n\r\n"))
     }
 
+    @Test func `Health is told beside ten thousand connections that send no whole request`() async throws {
+        let limit = Int(try raiseDescriptorLimit(to: 40_000))
+        let count = min(10_000, (limit - 2_000) / 3)
+        var crowd: [TurnClient] = []
+        for number in 0..<count {
+            let client = try TurnClient(address)
+            // Half of them send the beginning of a head.
+            if number.isMultiple(of: 2) { _ = try? client.send("GET /healthz HTTP/1.1\r\nHost: a\r\n") }
+            crowd.append(client)
+            server.turn()
+        }
+        #expect(server.clients <= MetricsServer.limits.clients)
+        for _ in 0..<20 {
+            let start = MonotonicInstant.now
+            #expect(try await get("/healthz").hasPrefix("HTTP/1.1 200 "))
+            #expect(try await get("/readyz").hasPrefix("HTTP/1.1 200 "))
+            // 100 ms on a quiet machine; Scripts/storm measures it.
+            #expect(MonotonicInstant.now - start < .seconds(5))
+            crowd.removeFirst(10)
+            for _ in 0..<10 { crowd.append(try TurnClient(address)) }
+        }
+    }
+
+    @Test(arguments: [
+        "GET /healthz HTTP/1.1\nHost: a\n", "GET /healthz HTTP/1.1\r\nHost: a\n", "\n", "GET / HTTP/1.1\r\n\n",
+    ])
+    func `A line feed alone is refused as soon as it is seen`(_ beginning: String) async throws {
+        #expect(try await exchange(beginning).hasPrefix("HTTP/1.1 400 "))
+    }
+
+    @Test func `A head that does not end is given up after its time`() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        var limits = MetricsServer.limits
+        #expect(limits.requestTime == .seconds(5))
+        limits.requestTime = .milliseconds(300)
+        let server = try MetricsServer(listener, delegate: supervisor, limits: limits)
+        let client = try TurnClient(listener.address)
+        try await eventually("connected") { (try? client.send("GET ")) != nil }
+        try await eventually("closed") {
+            server.turn()
+            // Byte by byte does not prolong it.
+            _ = try? client.send("/")
+            client.receive()
+            return client.hasEnded
+        }
+        #expect(client.text.isEmpty)
+    }
+
     @Test func `A connection serves requests that come together, one after the other`() async throws {
         let request = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
         let last = "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

@@ -1,6 +1,7 @@
 // A supervisor that is none: serves the control socket and the metrics of workers that it makes up.
 //
 // control-fixture SOCKET HTTP-PORT WORKERS   serves until it is asked to stop; prints the HTTP port
+// control-fixture impostor SOCKET ANSWER     answers everybody with ANSWER, or by a program of bytes: see Impostor
 // control-fixture measure WORKERS            prints how long a status of so many takes
 
 import PreforkSupervisor
@@ -11,10 +12,17 @@ ignoreBrokenPipes()
 
 if words.count == 3, words[1] == "measure", let workers = Int(words[2]) {
     try measure(workers: workers)
+} else if words.count == 4, words[1] == "impostor" {
+    try Impostor.serve(socket: words[2], answer: words[3])
 } else if words.count == 4, let port = UInt16(words[2]), let workers = Int(words[3]) {
     try serve(socket: words[1], port: port, workers: workers)
 } else {
     CurrentProcess.exit(code: 64)
+}
+
+/// At once: standard output is a pipe to whoever waits for the line.
+func write(line: String) throws {
+    _ = try Array("\(line)\n".utf8).withUnsafeBytes { try writeBytes(to: 1, $0) }
 }
 
 func serve(socket: String, port: UInt16, workers: Int) throws {
@@ -24,10 +32,7 @@ func serve(socket: String, port: UInt16, workers: Int) throws {
     let listener = try Listener(.tcp("127.0.0.1", port))
     supervisor.listener = listener
     let metrics = try MetricsServer(listener, delegate: supervisor, usage: usage)
-    // At once: standard output is a pipe to whoever waits for this line.
-    _ = try "\(listener.address.port ?? 0)\n".utf8.withContiguousStorageIfAvailable {
-        try writeBytes(to: 1, UnsafeRawBufferPointer($0))
-    }
+    try write(line: "\(listener.address.port ?? 0)")
     let epoll = try Epoll()
     var events = EpollEventBuffer(capacity: 4)
     try epoll.add(control.descriptor, .readable, word: 0)

@@ -1,0 +1,36 @@
+// Something at a control socket that is no supervisor: what it answers is made to fool a person or to fill memory.
+
+import PreforkSystem
+
+enum Impostor {
+    /// Answers every client with the same bytes, whatever it asks; prints `ready` first. Ends with its parent.
+    static func serve(socket: String, answer: String) throws -> Never {
+        let listener = try Listener(.unix(socket, mode: 0o666))
+        try write(line: "ready")
+        while true {
+            _ = try Polling.waitUntilReadable([listener.descriptor], until: nil)
+            guard let (number, _) = try Socket.accept(listener.descriptor) else { continue }
+            let client = Descriptor(owning: number)
+            _ = try Polling.waitUntilReadable([client.number], until: nil)
+            switch answer {
+            case "endless": pour([UInt8](repeating: UInt8(ascii: "x"), count: 1 << 16), into: client.number, times: 6400)
+            case "parts": pour(Array(#"{"ok":true,"part":1,"parts":9000000000,"text":"x"}"#.utf8) + [10], into: client.number)
+            case "mixed": pour(Array(#"{"ok":true,"part":2,"parts":3,"text":"x"}"#.utf8) + [10], into: client.number)
+            default: pour(Array(answer.utf8) + [10], into: client.number)
+            }
+        }
+    }
+
+    /// Until the client has had enough.
+    private static func pour(_ bytes: [UInt8], into number: Int32, times: Int = 1) {
+        for _ in 0..<times {
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                guard (try? Polling.waitUntilWritable(number)) != nil,
+                    let sent = rest.withUnsafeBytes({ bytes in try? sendBytes(to: number, bytes) })
+                else { return }
+                rest = rest.dropFirst(sent ?? 0)
+            }
+        }
+    }
+}
