@@ -94,8 +94,8 @@ extension Command {
         }
         let identities = [identity?.user, identity?.group].compactMap { $0 } + (identity?.supplementaryGroups ?? [])
         if identities.contains(.max) { throw SpawnError(command: "user or group \(UInt32.max)") }
-        if let limit = limits.first(where: { $0.resource < 0 || $0.soft > $0.hard }) {
-            throw SpawnError(command: "limit \(limit.resource): \(limit.soft) of at most \(limit.hard)")
+        if let limit = limits.first(where: { $0.resource < 0 }) {
+            throw SpawnError(command: "limit of resource \(limit.resource)")
         }
     }
 }

@@ -211,13 +211,18 @@ import Testing
     @Test func whatItsOwnerClosesIsNotKeptOpenByWhoServesIt() async throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let address = listener.address
-        try await withServer(listener, Self.echo) { _ in
-            let client = try await Connection.connect(to: address)
-            try await client.writer.write("x\n")
-            #expect(text(try await client.reader.read(until: "\n", limit: 10)) == "x\n")
-            client.close()
-            listener.close()
-            await #expect(throws: SystemError.self) { try await Connection.connect(to: address) }
+        do {
+            try await withServer(listener, Self.echo) { _ in
+                let client = try await Connection.connect(to: address)
+                try await client.writer.write("x\n")
+                #expect(text(try await client.reader.read(until: "\n", limit: 10)) == "x\n")
+                client.close()
+                listener.close()
+                await #expect(throws: SystemError.self) { try await Connection.connect(to: address) }
+            }
+        } catch let error as SystemError {
+            // The end of its connection had the server look for another one after the close.
+            #expect([.badDescriptor, .invalidArgument].contains(error.errno))
         }
     }
 

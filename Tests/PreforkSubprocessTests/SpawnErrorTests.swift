@@ -47,8 +47,7 @@ import Testing
         ("user or group 4294967295", { $0.identity = Command.Identity(user: .max) }),
         ("user or group 4294967295", { $0.identity = Command.Identity(user: nil, group: .max) }),
         ("user or group 4294967295", { $0.identity = Command.Identity(user: nil, supplementaryGroups: [.max]) }),
-        ("limit 7: 2 of at most 1", { $0.limits = [Command.Limit(resource: 7, soft: 2, hard: 1)] }),
-        ("limit -1: 1 of at most 1", { $0.limits = [Command.Limit(resource: -1, soft: 1, hard: 1)] }),
+        ("limit of resource -1", { $0.limits = [Command.Limit(resource: -1, soft: 1, hard: 1)] }),
         ("the program has no name", { $0.program = .name("") }),
     ]
 
@@ -128,8 +127,8 @@ import Testing
     }
 
     @Test func textsThatNoProgramCanTakeAreRefused() async throws {
-        try await expectFailure(Command("a\0b"), .command, EINVAL, "a NUL byte in a\0b")
-        try await expectFailure(Command("true", "a\0b"), .command, EINVAL, "a NUL byte in a\0b")
+        try await expectFailure(Command("a\0b"), .command, EINVAL, "a NUL byte in a\\u{0}b")
+        try await expectFailure(Command("true", "a\0b"), .command, EINVAL, "a NUL byte in argument 1")
         try await expectFailure(Command(""), .command, EINVAL, "the program has no name")
         var command = Command("true")
         command.environment["A=B"] = "c"

@@ -37,9 +37,9 @@ private struct Server {
         #expect(try client.get("/slow?ms=5") == (200, "slept 5 ms"))
         #expect(try client.get("/slow?ms=-1").status == 400)
         #expect(try client.get("/nothing").status == 404)
-        try client.send("DELETE / HTTP/1.1\r\n\r\n")
+        try client.send("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(try client.response().status == 405)
-        try client.send("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcdeGET /task HTTP/1.1\r\n\r\n")
+        try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcdeGET /task HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(try client.response().status == 405)
         #expect(try client.response().status == 200, "the body was skipped")
         try await server.stop()
@@ -65,14 +65,14 @@ private struct Server {
     @Test func pipelinedAndSplitRequestsAreAnsweredInOrder() async throws {
         let server = try await Server(["--workers", "1"])
         let client = try Client(port: server.port)
-        try client.send(String(repeating: "GET / HTTP/1.1\r\n\r\nGET /task HTTP/1.1\r\n\r\n", count: 500))
+        try client.send(String(repeating: "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /task HTTP/1.1\r\nHost: a\r\n\r\n", count: 500))
         for _ in 0..<500 {
             #expect(try client.response().body == "Hello World")
             #expect(try client.response().body == "0")
         }
         for byte in "GET / HTTP/1.1\r\nHost: slow\r\n\r\n" { try client.send(String(byte)) }
         #expect(try client.response().body == "Hello World")
-        try client.send("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
         client.finishSending()
         #expect(try client.receiveAll().components("HTTP/1.1 200").count == 3, "nothing after close")
         try await server.stop()
@@ -107,7 +107,7 @@ private struct Server {
     @Test func aGracefulStopFinishesASlowRequest() async throws {
         let server = try await Server(["--workers", "1"])
         let slow = try Client(port: server.port)
-        try slow.send("GET /slow?ms=3000 HTTP/1.1\r\n\r\n")
+        try slow.send("GET /slow?ms=3000 HTTP/1.1\r\nHost: a\r\n\r\n")
         // One worker, one queue: who came later is answered when the slow request is under way.
         let idle = try Client(port: server.port)
         _ = try idle.get("/")

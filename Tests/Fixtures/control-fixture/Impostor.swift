@@ -11,13 +11,25 @@ enum Impostor {
             _ = try Polling.waitUntilReadable([listener.descriptor], until: nil)
             guard let (number, _) = try Socket.accept(listener.descriptor) else { continue }
             let client = Descriptor(owning: number)
-            _ = try Polling.waitUntilReadable([client.number], until: nil)
-            switch answer {
-            case "endless": pour([UInt8](repeating: UInt8(ascii: "x"), count: 1 << 16), into: client.number, times: 6400)
-            case "parts": pour(Array(#"{"ok":true,"part":1,"parts":9000000000,"text":"x"}"#.utf8) + [10], into: client.number)
-            case "mixed": pour(Array(#"{"ok":true,"part":2,"parts":3,"text":"x"}"#.utf8) + [10], into: client.number)
-            default: pour(Array(answer.utf8) + [10], into: client.number)
-            }
+            while hasAsked(client.number) { reply(answer, to: client.number) }
+        }
+    }
+
+    /// - Returns: false when it has gone.
+    private static func hasAsked(_ number: Int32) -> Bool {
+        guard (try? Polling.waitUntilReadable([number], until: nil)) == true else { return false }
+        var request = [UInt8](repeating: 0, count: 65_536)
+        let outcome = request.withUnsafeMutableBytes { bytes in try? readBytes(from: number, into: bytes) }
+        if case .bytes = outcome { return true }
+        return false
+    }
+
+    private static func reply(_ answer: String, to number: Int32) {
+        switch answer {
+        case "endless": pour([UInt8](repeating: UInt8(ascii: "x"), count: 1 << 16), into: number, times: 6400)
+        case "parts": pour(Array(#"{"ok":true,"part":1,"parts":9000000000,"text":"x"}"#.utf8) + [10], into: number)
+        case "mixed": pour(Array(#"{"ok":true,"part":2,"parts":3,"text":"x"}"#.utf8) + [10], into: number)
+        default: pour(Array(answer.utf8) + [10], into: number)
         }
     }
 
