@@ -41,13 +41,14 @@ package enum DescriptorHolders {
     private static let entries = Mutex<[Entry]>([])
 
     static func add(_ holder: any DescriptorHolder) {
-        // Made before the first fork, once for all children.
-        _ = DescriptorTable.rows
         let entry = Entry(holder: holder)
         entries.withLock { entries in
             entries.removeAll { $0.holder == nil }
             entries.append(entry)
         }
+        // What a child will do, once here before the first fork: the types and tables that it needs are then made, which
+        // costs half a millisecond, and not by each child anew.
+        _ = (plan(as: .worker, of: holder), orders, seats)
     }
 
     /// All descriptors of the table that this process has open.
@@ -65,35 +66,48 @@ package enum DescriptorHolders {
     /// - Parameter parent: the child's supervisor; nothing is kept of other holders.
     /// - Returns: the descriptors to close.
     static func leave(as kind: ProcessKind, of parent: any DescriptorHolder) -> [Int32] {
-        let roles = DescriptorTable.roles(keptBy: kind)
-        var kept: [HeldDescriptor] = []
-        var closed = Handover.unclaimed
-        var offered = closed
-        for holder in living {
-            _ = Unmanaged.passRetained(holder as AnyObject)
-            let isParent = holder === parent
-            for held in holder.heldDescriptors {
-                if isParent, roles.contains(held.role) {
-                    kept.append(held)
-                } else {
-                    closed.append(held.number)
-                    if DescriptorTable.offered.contains(held.role) { offered.append(held.number) }
-                }
-            }
-        }
+        for holder in living { _ = Unmanaged.passRetained(holder as AnyObject) }
+        let plan = plan(as: kind, of: parent)
         // A nested supervisor must neither watch these listeners nor leave these numbers to its next image.
-        Handover.forget(offered)
-        Listener.forget(offered)
-        let seat = Seat(kept)
+        Handover.forget(plan.offered)
+        Listener.forget(plan.offered)
+        let seat = Seat(plan.kept)
         _ = Unmanaged.passRetained(seat)
         let entry = Entry(holder: seat)
         entries.withLock { $0 = [entry] }
-        return closed
+        return plan.closed
     }
+
+    private struct Plan {
+        var kept: [HeldDescriptor] = []
+        var closed: [Int32]
+        /// Of those to close, what `Handover` and `Listener` know.
+        var offered: [Int32]
+    }
+
+    private static func plan(as kind: ProcessKind, of parent: any DescriptorHolder) -> Plan {
+        let roles = DescriptorTable.roles(keptBy: kind)
+        let unclaimed = Handover.unclaimed
+        var plan = Plan(closed: unclaimed, offered: unclaimed)
+        for holder in living {
+            let isParent = holder === parent
+            for held in holder.heldDescriptors {
+                if isParent, roles.contains(held.role) {
+                    plan.kept.append(held)
+                } else {
+                    plan.closed.append(held.number)
+                    if DescriptorTable.offered.contains(held.role) { plan.offered.append(held.number) }
+                }
+            }
+        }
+        return plan
+    }
+
+    private static var seats: [Seat] { living.compactMap { $0 as? Seat } }
 
     /// In a new child: what it has opened for its own supervision is nothing for its children.
     static func keep(_ descriptor: HeldDescriptor) {
         guard descriptor.number >= 0 else { return }
-        for case let seat as Seat in living { seat.heldDescriptors.append(descriptor) }
+        for seat in seats { seat.heldDescriptors.append(descriptor) }
     }
 }

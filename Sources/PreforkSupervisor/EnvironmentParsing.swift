@@ -17,7 +17,7 @@ public struct EnvironmentSettingsError: Error, Equatable, Sendable {
 
 extension EnvironmentSettingsError: CustomStringConvertible {
     public var description: String {
-        problems.map { "\($0.name)=\($0.value): must be \($0.expected)" }.joined(separator: "\n")
+        problems.map { "\($0.name)=\(Escaping.log($0.value)): must be \($0.expected)" }.joined(separator: "\n")
     }
 }
 

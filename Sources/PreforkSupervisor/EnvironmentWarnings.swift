@@ -1,4 +1,4 @@
-// What the environment has that nobody understands, in the log.
+// What the environment and the settings have that makes no sense, or not what was meant, in the log.
 
 import PreforkSystem
 
@@ -8,5 +8,20 @@ extension Supervisor {
         for name in EnvironmentSettings.unknownNames(in: ProcessEnvironment.all) {
             log(LogLine(.warning, "\(name) is no setting (see --print-config, or the manual's table)"))
         }
+        for text in host.warnings { log(LogLine(.warning, text)) }
+        if let text = configuration.settings.privileges.warning(user: Credentials.users.effective) {
+            log(LogLine(.warning, text))
+        }
+    }
+}
+
+extension Privileges {
+    /// What is asked for and leaves more rights than whoever asked expects.
+    ///
+    /// - Parameter user: the supervisor's effective user.
+    func warning(user: UInt32) -> String? {
+        let dropsSomething = group != nil || groups != .ofUser
+        guard user == 0, self.user == nil, dropsSomething else { return nil }
+        return "a group is set and no user: workers stay root, with all of its capabilities (see PREFORK_USER)"
     }
 }

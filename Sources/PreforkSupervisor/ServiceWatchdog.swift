@@ -17,13 +17,23 @@ package struct ServiceWatchdog: Hashable, Sendable {
     ///   - now: the first look is due at once.
     /// - Returns: nil when the manager has no watchdog for this process.
     package init?(_ environment: ServiceEnvironment, pid: Int32, minimumReady: Int = 1, now: MonotonicInstant) {
-        guard let text = environment.watchdogMicroseconds, let microseconds = Int64(text), microseconds > 0 else {
-            return nil
-        }
+        guard let text = environment.watchdogMicroseconds, let microseconds = Int64(text),
+            microseconds >= Self.shortest
+        else { return nil }
         if let owner = environment.watchdogPID, Int32(owner) != pid { return nil }
         timeout = .microseconds(microseconds)
         self.minimumReady = minimumReady
         nextLook = now
+    }
+
+    /// In microseconds. A shorter time would have the supervisor do nothing else; systemd's own unit is the second.
+    static let shortest: Int64 = 10_000
+
+    /// What is wrong with a variable that is there; nil: nothing.
+    static func complaint(_ environment: ServiceEnvironment) -> String? {
+        guard let text = environment.watchdogMicroseconds else { return nil }
+        if let microseconds = Int64(text), microseconds >= shortest { return nil }
+        return "WATCHDOG_USEC=\(text) is no time that a watchdog can have (\(shortest) and more): there is none"
     }
 
     /// Whether WATCHDOG=1 is to be sent now; then the next look is half of the timeout away, else an eighth, so that

@@ -11,6 +11,8 @@ final class SupervisorHost {
     let metrics: Listener?
     /// What workers and managed processes give up.
     let rights: ChildRights
+    /// What is in the environment and cannot be used; told once there is a log.
+    let warnings: [String]
     private let environment: ServiceEnvironment
     private let notifier: ServiceNotifier?
     private var watchdog: ServiceWatchdog?
@@ -30,11 +32,21 @@ final class SupervisorHost {
                 try Listener(endpoint, backlog: MetricsServer.backlog)
             }
             environment = ServiceEnvironment.take(keeping: settings.keepsServiceVariables)
-            notifier = try environment.notifySocket.map { name throws(SystemError) in try ServiceNotifier(socket: name)
-            }
         } catch {
             throw SupervisorError(.host("\(error)"))
         }
+        var warnings: [String] = []
+        do throws(SystemError) {
+            notifier = try environment.notifySocket.map { name throws(SystemError) in
+                try ServiceNotifier(socket: name)
+            }
+        } catch {
+            // sd_notify(3) fails, and services go on: nobody hears of this one.
+            notifier = nil
+            warnings.append("NOTIFY_SOCKET cannot be used, the service manager hears nothing: \(error)")
+        }
+        if let complaint = ServiceWatchdog.complaint(environment) { warnings.append(complaint) }
+        self.warnings = warnings
         watchdog = ServiceWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
         // Before titles, which lie where the arguments were.
         _ = ProgramImage.arguments

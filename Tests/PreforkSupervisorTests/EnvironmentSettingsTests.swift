@@ -30,6 +30,38 @@ import Testing
         #expect(try own.applying(["PREFORK_WORKERS": "", "PATH": "/bin"]) == own)
     }
 
+    /// Nothing, zero, negative, huge, text: each value of each variable is taken or refused by its name, and what is taken
+    /// can be planned with.
+    @Test(arguments: EnvironmentSettings.options.map(\.name))
+    func noValueOfAVariableIsSilentlyMisread(name: String) throws {
+        let values = [
+            "", " ", "0", "-0", "-1", "-9223372036854775809", "9223372036854775807", "18446744073709551616", "1e400",
+            "nan", "0x10", "1.5", "%", "-5%", "1000%", "s", "-1s", "99999999999h", "0/0", "-1/1s", "1/-1s",
+            "99999999999/1s", "\u{1B}[2J", "a\nb", "a\u{0}b", ",", ",,", "1-", "-", "5-2", "0-99999999999", "/", "//",
+            "relative/path", String(repeating: "x", count: 100_000), "größe", "yes please", "70000:70000", ":", ":0",
+            "127.0.0.1:65536", "[::1", "unix:", "unix:/" + String(repeating: "x", count: 200),
+        ]
+        for value in values {
+            do {
+                let found = try settings([name: value])
+                // Every duration and count is one that a deadline can be made of.
+                let configuration = try SupervisorConfiguration(found)
+                var pool = Pool(workers: 2, settings: configuration.poolSettings, now: .now, seed: 1)
+                for action in pool.handle(.tick, at: .now) {
+                    guard case .fork(let slot, let spawn) = action else { continue }
+                    _ = pool.handle(.forked(slot: slot, pid: 1, spawn: spawn), at: .now)
+                    _ = pool.handle(.ready(slot: slot, spawn: spawn), at: .now)
+                }
+                _ = (pool.nextDeadline, pool.nextSample)
+                _ = pool.handle(.stop(.graceful), at: .now)
+            } catch let error as EnvironmentSettingsError {
+                #expect(error.problems.map(\.name).contains { $0 == name || $0.hasSuffix("_WORKERS") })
+                #expect("\(error)".contains(name) || name.hasSuffix("_WORKERS"))
+                #expect(!"\(error)".unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\0" })
+            }
+        }
+    }
+
     @Test func eachVariableChangesItsSetting() throws {
         let found = try settings([
             "PREFORK_WORKERS": "4", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "8",

@@ -29,6 +29,19 @@ private let lookup = AccountLookup(
             try privileges.resolve(by: lookup, presentGroup: groups.effective), users: users, groupIDs: groups)
     }
 
+    @Test func aGroupAloneIsWarnedOfWhereItLeavesRoot() {
+        var privileges = Privileges()
+        #expect(privileges.warning(user: 0) == nil)
+        privileges.group = "www"
+        #expect(privileges.warning(user: 0)?.contains("workers stay root") == true)
+        #expect(privileges.warning(user: 1000) == nil)
+        privileges.user = "www"
+        #expect(privileges.warning(user: 0) == nil)
+        privileges = Privileges()
+        privileges.groups = .none
+        #expect(privileges.warning(user: 0) != nil)
+    }
+
     @Test func stepsComeInTheOneOrderThatWorks() throws {
         let all = try steps {
             $0.user = "www"

@@ -131,7 +131,13 @@ private final class Manager {
     }
 
     @Test func thereIsNoneWithoutATimeOrForAnotherProcess() {
-        for text in [nil, "", "0", "-1", "x", "99999999999999999999"] { #expect(made(text) == nil) }
+        for text in [nil, "", "0", "-1", "x", "99999999999999999999", "1", "9999"] { #expect(made(text) == nil) }
+        for text in ["0", "-1", "x", "1", "9999"] {
+            let complaint = ServiceWatchdog.complaint(ServiceEnvironment(["WATCHDOG_USEC": text]))
+            #expect(complaint?.hasPrefix("WATCHDOG_USEC=\(text) is no time that a watchdog can have") == true)
+        }
+        #expect(ServiceWatchdog.complaint(ServiceEnvironment([:])) == nil)
+        #expect(made("10000") != nil)
         #expect(made("1000000", pid: "8") == nil)
         #expect(made("1000000", pid: "x") == nil)
     }
