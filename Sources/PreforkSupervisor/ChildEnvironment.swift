@@ -11,7 +11,8 @@ enum ChildEnvironment {
     /// Numbers of descriptors in the supervisor's table, and whose they are: they mean nothing in a child.
     static let descriptors = InheritedDescriptors.variables + ["FDSTORE", Handover.variable]
 
-    static func filter(keepingService: Bool) {
-        ProcessEnvironment.remove(keepingService ? descriptors : service + descriptors)
-    }
+    private static let all = service + descriptors
+
+    /// What a child removes. Made before the first fork: in a child each array costs pages of its own.
+    static func names(keepingService: Bool) -> [String] { keepingService ? descriptors : all }
 }

@@ -15,17 +15,17 @@ public enum TargetPrivileges: Hashable, Sendable {
 /// The rights of children, looked up before the fork. `giveUp` is the one way on which a child loses them.
 struct ChildRights: Sendable {
     let privileges: PreparedPrivileges
-    let keepsServiceVariables: Bool
+    private let variables: [String]
 
     /// Looks names up; while there still is a database.
     init(_ settings: RuntimeSettings) throws(PrivilegesError) {
         privileges = try settings.privileges.prepare()
-        keepsServiceVariables = settings.keepsServiceVariables
+        variables = ChildEnvironment.names(keepingService: settings.keepsServiceVariables)
     }
 
     /// Runs in the child. When it throws, the process must end.
     func giveUp(_ kind: TargetPrivileges = .workers) throws(PrivilegesError) {
-        ChildEnvironment.filter(keepingService: keepsServiceVariables)
+        ProcessEnvironment.remove(variables)
         if kind == .workers { try privileges.apply() }
     }
 

@@ -46,9 +46,6 @@ package enum DescriptorHolders {
             entries.removeAll { $0.holder == nil }
             entries.append(entry)
         }
-        // What a child will do, once here before the first fork: the types and tables that it needs are then made, which
-        // costs half a millisecond, and not by each child anew.
-        _ = (plan(as: .worker, of: holder), orders, seats)
     }
 
     /// All descriptors of the table that this process has open.
@@ -58,56 +55,65 @@ package enum DescriptorHolders {
 
     private static var living: [any DescriptorHolder] { entries.withLock { $0 }.compactMap(\.holder) }
 
-    static var orders: [SupervisorOrders] { living.compactMap(\.orders) }
-
-    /// In a new child, before any other code: decides what it keeps. From here on no holder of the parent is ever freed
-    /// in this process: the numbers of its descriptors will belong to others.
-    ///
-    /// - Parameter parent: the child's supervisor; nothing is kept of other holders.
-    /// - Returns: the descriptors to close.
-    static func leave(as kind: ProcessKind, of parent: any DescriptorHolder) -> [Int32] {
-        for holder in living { _ = Unmanaged.passRetained(holder as AnyObject) }
-        let plan = plan(as: kind, of: parent)
-        // A nested supervisor must neither watch these listeners nor leave these numbers to its next image.
-        Handover.forget(plan.offered)
-        Listener.forget(plan.offered)
-        let seat = Seat(plan.kept)
-        _ = Unmanaged.passRetained(seat)
-        let entry = Entry(holder: seat)
-        entries.withLock { $0 = [entry] }
-        return plan.closed
-    }
-
-    private struct Plan {
-        var kept: [HeldDescriptor] = []
-        var closed: [Int32]
+    /// What a child does with the descriptors that it inherits, decided before the fork: in the child each object that is
+    /// looked at costs a page of its own.
+    final class Leaving {
+        /// Whose descriptors are closed in the child. None of them is ever freed there: the numbers of their descriptors
+        /// will belong to others.
+        fileprivate let holders: [any DescriptorHolder]
+        /// Words that the child may only read.
+        let orders: [SupervisorOrders]
+        fileprivate(set) var kept: [HeldDescriptor] = []
+        fileprivate(set) var closed: [Int32]
         /// Of those to close, what `Handover` and `Listener` know.
-        var offered: [Int32]
+        fileprivate(set) var offered: [Int32]
+
+        fileprivate init(_ holders: [any DescriptorHolder], unclaimed: [Int32]) {
+            self.holders = holders
+            orders = holders.compactMap(\.orders)
+            closed = unclaimed
+            offered = unclaimed
+        }
     }
 
-    private static func plan(as kind: ProcessKind, of parent: any DescriptorHolder) -> Plan {
-        let roles = DescriptorTable.roles(keptBy: kind)
-        let unclaimed = Handover.unclaimed
-        var plan = Plan(closed: unclaimed, offered: unclaimed)
-        for holder in living {
+    /// - Parameter parent: the child's supervisor; nothing is kept of other holders.
+    static func prepare(_ kind: ProcessKind, of parent: any DescriptorHolder) -> Leaving {
+        let holders = living
+        let leaving = Leaving(holders, unclaimed: Handover.unclaimed)
+        for holder in holders {
             let isParent = holder === parent
             for held in holder.heldDescriptors {
-                if isParent, roles.contains(held.role) {
-                    plan.kept.append(held)
+                if isParent, DescriptorTable.keeps(held.role, kind) {
+                    leaving.kept.append(held)
                 } else {
-                    plan.closed.append(held.number)
-                    if DescriptorTable.offered.contains(held.role) { plan.offered.append(held.number) }
+                    leaving.closed.append(held.number)
+                    if DescriptorTable.isOffered(held.role) { leaving.offered.append(held.number) }
                 }
             }
         }
-        return plan
+        return leaving
     }
 
-    private static var seats: [Seat] { living.compactMap { $0 as? Seat } }
+    /// In a new child, before any other code: this package's own lists are those of the child from here on.
+    ///
+    /// - Returns: the descriptors to close.
+    static func leave(_ leaving: Leaving) -> [Int32] {
+        _ = Unmanaged.passRetained(leaving)
+        if !leaving.offered.isEmpty {
+            // A nested supervisor must neither watch these listeners nor leave these numbers to its next image.
+            Handover.forget(leaving.offered)
+            Listener.forget(leaving.offered)
+        }
+        let seat = Seat(leaving.kept)
+        _ = Unmanaged.passRetained(seat)
+        let entry = Entry(holder: seat)
+        entries.withLock { $0 = [entry] }
+        return leaving.closed
+    }
 
     /// In a new child: what it has opened for its own supervision is nothing for its children.
     static func keep(_ descriptor: HeldDescriptor) {
         guard descriptor.number >= 0 else { return }
-        for seat in seats { seat.heldDescriptors.append(descriptor) }
+        for holder in living { (holder as? Seat)?.heldDescriptors.append(descriptor) }
     }
 }

@@ -30,6 +30,23 @@ package enum DescriptorRole: String, CaseIterable, Sendable {
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, signals, pidfd, programImage, handover
 }
 
+extension ProcessKind {
+    fileprivate var ordinal: Int {
+        switch self {
+        case .worker: 0
+        case .managed: 1
+        case .privileged: 2
+        case .trial: 3
+        case .command: 4
+        }
+    }
+}
+
+extension DescriptorRole {
+    /// Proof: an enumeration of less than 256 cases without values is one byte, the number of the case.
+    fileprivate var ordinal: Int { withUnsafeBytes(of: self) { Int($0[0]) } }
+}
+
 /// One row of the table.
 package struct DescriptorRow: Sendable {
     package enum Access: String, Sendable {
@@ -92,15 +109,18 @@ package enum DescriptorTable {
     ]
 
     package static func keeps(_ role: DescriptorRole, _ kind: ProcessKind) -> Bool {
-        rows.first { $0.role == role }?.keptBy.contains(kind) ?? false
+        masks[kind.ordinal] & 1 << UInt64(role.ordinal) != 0
     }
 
-    package static func roles(keptBy kind: ProcessKind) -> Set<DescriptorRole> {
-        Set(rows.filter { $0.keptBy.contains(kind) }.map(\.role))
+    /// For each kind the roles that it keeps, as bits: asked for each descriptor at each fork.
+    private static let masks: [UInt64] = ProcessKind.allCases.map { kind in
+        rows.reduce(into: 0) { if $1.keptBy.contains(kind) { $0 |= 1 << UInt64($1.role.ordinal) } }
     }
 
     /// The supervisor's own that `Handover` or `Listener` know.
-    static let offered: Set<DescriptorRole> = [.pidFile, .controlSocket, .metricsSocket]
+    static func isOffered(_ role: DescriptorRole) -> Bool {
+        role == .pidFile || role == .controlSocket || role == .metricsSocket
+    }
 
     /// The role of what is left to another image, by `HandoverItem.kind`.
     package static func role(ofHandover kind: String) -> DescriptorRole {

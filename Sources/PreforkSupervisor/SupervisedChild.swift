@@ -8,15 +8,15 @@ enum SupervisedChild {
     ///
     /// - Parameters:
     ///   - name: for the message.
-    ///   - kind: which column of `DescriptorTable` says what it keeps.
-    ///   - parent: whose child it is, process `pid`.
+    ///   - leaving: what it does with the descriptors that it has inherited.
+    ///   - pid: whose child it is.
     /// - Returns: what `Doorbell.ring` takes.
     static func enter(
-        _ name: String, as kind: ProcessKind, of parent: any DescriptorHolder, pid: Int32, bell: Doorbell?
+        _ name: String, _ leaving: DescriptorHolders.Leaving, of pid: Int32, bell: Doorbell?
     ) -> Int32 {
         do throws(SystemError) {
-            for words in DescriptorHolders.orders { try words.becomeReadOnly() }
-            let unneeded = DescriptorHolders.leave(as: kind, of: parent)
+            for words in leaving.orders { try words.becomeReadOnly() }
+            let unneeded = DescriptorHolders.leave(leaving)
             // Closed first: the supervisor may have had no descriptor left.
             let ear = bell?.number
             guard becomeChild(of: pid, closing: unneeded.filter { $0 != ear }) else { exitChild(code: 0) }

@@ -22,6 +22,7 @@ extension Supervisor {
         }
         scoreboard.orders.linesInUse = workers.linesInUse
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
+        let leaving = DescriptorHolders.prepare(.worker, of: self)
         let mask = SignalMask.block(.all)
         do {
             switch try forkProcess() {
@@ -33,7 +34,7 @@ extension Supervisor {
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child:
                 info.pid = CurrentProcess.pid
-                return .child(becomeWorker(info, spawn: spawn, line: line, bell: bell))
+                return .child(becomeWorker(info, spawn: spawn, line: line, bell: bell, leaving))
             }
         } catch {
             SignalMask.restore(mask)
@@ -44,8 +45,10 @@ extension Supervisor {
     }
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
-    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?) -> WorkerSeat {
-        let doorbell = SupervisedChild.enter("worker \(info.taskID)", as: .worker, of: self, pid: pid, bell: bell)
+    private func becomeWorker(
+        _ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?, _ leaving: DescriptorHolders.Leaving
+    ) -> WorkerSeat {
+        let doorbell = SupervisedChild.enter("worker \(info.taskID)", leaving, of: pid, bell: bell)
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)

@@ -27,6 +27,8 @@ extension TargetRunner {
         warnOfRights(of: number)
         if let line = lines[number] { scoreboard.clear(line: line) }
         let bell = bells.add(UInt64(number), by: epoll, word: Source.bell | UInt64(number), at: .now)
+        let isPrivileged = table.targets[number]?.settings.privileges == .supervisor
+        let leaving = DescriptorHolders.prepare(isPrivileged ? .privileged : .managed, of: self)
         let mask = SignalMask.block(.all)
         do {
             switch try forkProcess() {
@@ -35,7 +37,7 @@ extension TargetRunner {
                 children[number] = .watched(child, by: epoll, word: UInt64(number))
                 return .forked(number, pid: child, spawn: spawn)
             case .child:
-                becomeTarget(number, spawn: spawn, generation: generation, rights, signalMask: mask, bell: bell)
+                becomeTarget(number, spawn: spawn, generation: generation, rights, signalMask: mask, bell: bell, leaving)
             }
         } catch {
             SignalMask.restore(mask)
@@ -52,13 +54,13 @@ extension TargetRunner {
     /// Runs in the child, where the parent's calls are still on the stack and never return. Signals stay blocked: only
     /// the body knows when it can take them.
     private func becomeTarget(
-        _ number: Int, spawn: UInt64, generation: Int, _ rights: ChildRights, signalMask: SignalSet, bell: Doorbell?
+        _ number: Int, spawn: UInt64, generation: Int, _ rights: ChildRights, signalMask: SignalSet, bell: Doorbell?,
+        _ leaving: DescriptorHolders.Leaving
     ) -> Never {
         guard let target = table.targets[number], let body = bodies[number], let line = lines[number]
         else { exitChild(code: 70) }
         let privileges = target.settings.privileges
-        let kind: ProcessKind = privileges == .supervisor ? .privileged : .managed
-        let doorbell = SupervisedChild.enter(target.name, as: kind, of: self, pid: pid, bell: bell)
+        let doorbell = SupervisedChild.enter(target.name, leaving, of: pid, bell: bell)
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         do {

@@ -18,7 +18,7 @@ package enum ProcessEnvironment {
 
     /// Removes variables, so that no program started later sees them. Before this process has a second thread: see
     /// setenv(3).
-    package static func remove(_ names: some Sequence<String>) {
+    package static func remove(_ names: [String]) {
         for name in names { unsetenv(name) }
     }
 
