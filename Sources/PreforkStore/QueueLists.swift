@@ -17,11 +17,21 @@ extension QueueTable {
     func examineFreeCells() throws(Failure) {
         let begin = MonotonicInstant.now
         guard begin.nanoseconds > nextExamination.load(ordering: .relaxed) else { return }
-        let before = self[.freeCount]
-        try rebuild()
-        if self[.freeCount] != before { self[.damages] &+= 1 }
+        // Only what does not add up is made anew: lists that are made out of the messages alone have lost the order in
+        // which dead letters died.
+        if Int(truncatingIfNeeded: self[.freeCount]) != Int(cellCount) - cellsInUse {
+            self[.damages] &+= 1
+            try rebuild()
+        }
         let pause = max(.seconds(1), (MonotonicInstant.now - begin) * 50)
         nextExamination.store((begin + pause).nanoseconds, ordering: .relaxed)
+    }
+
+    /// How many cells the messages have, as each of them says.
+    private var cellsInUse: Int {
+        (0..<cellCount).reduce(0) { sum, cell in
+            self[state: cell] == .free ? sum : sum + Self.cells(for: min(Int(self[cell, .length]), messageLimit))
+        }
     }
 
     /// The last message of a list, or no cell. Asked before a commit, so that damage is found before, too.

@@ -16,14 +16,14 @@ package enum ServiceState: Hashable, Sendable {
     /// From now on the service's main process is this one.
     case mainPID(Int32)
 
-    /// The line without its end. A line end inside of a text would begin another assignment; it is escaped.
+    /// The line without its end. A line end inside of a text would begin another assignment; it becomes a blank.
     package var line: String {
         switch self {
         case .ready: "READY=1"
         case .reloading(let now): "RELOADING=1\nMONOTONIC_USEC=\(max(0, now.nanoseconds) / 1_000)"
         case .stopping: "STOPPING=1"
         case .watchdog: "WATCHDOG=1"
-        case .status(let text): "STATUS=" + Escaping.log(text)
+        case .status(let text): "STATUS=" + Escaping.log(String(text.map { $0.isNewline || $0 == "\0" ? " " : $0 }))
         case .mainPID(let pid): "MAINPID=\(pid)"
         }
     }

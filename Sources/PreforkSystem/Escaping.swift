@@ -19,7 +19,11 @@ package enum Escaping {
     package static func terminalPage(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
-            if scalar == "\n" || scalar == "\t" { result.unicodeScalars.append(scalar) } else { append(scalar, to: &result) }
+            if scalar == "\n" || scalar == "\t" {
+                result.unicodeScalars.append(scalar)
+            } else {
+                append(scalar, to: &result)
+            }
         }
         return result
     }
@@ -50,7 +54,7 @@ package enum Escaping {
             case "\t": bytes += "\\t".utf8
             case _ where hides(scalar):
                 for unit in String(scalar).utf16 { bytes += "\\u\(hex(UInt32(unit), digits: 4))".utf8 }
-            default: bytes += UTF8.encode(scalar)!  // every scalar has an encoding
+            default: bytes += String(scalar).utf8
             }
         }
     }

@@ -39,7 +39,8 @@ package struct LineThinning: Sendable {
             return .write(leftOut: 0)
         }
         defer { causes[name] = cause }
-        let periods = max(0, Int(clamping: (now - cause.last).saturatedNanoseconds / max(1, period.saturatedNanoseconds)))
+        let periods = max(
+            0, Int(clamping: (now - cause.last).saturatedNanoseconds / max(1, period.saturatedNanoseconds)))
         cause.credit = min(burst, cause.credit + min(periods, burst))
         guard cause.credit > 0 else {
             cause.leftOut &+= 1

@@ -18,7 +18,7 @@ struct HostileWorkerTests {
         #expect(try await siege.waitForExit(within: .seconds(240)) == 0, "\(siege.output)\n\(siege.errors)")
         let lines = siege.output.split(separator: "\n")
         #expect(lines.contains("seeds 30"), "\(siege.output)\n\(siege.errors)")
-        let faults = lines.filter { $0.contains("FAULT") || $0.hasPrefix("fault") }
+        let faults = lines.filter { $0.contains("FAULT") || $0.hasPrefix("fault ") }
         #expect(faults.isEmpty, "\(faults.joined(separator: "\n"))\n\(siege.errors)")
         #expect(figure("longest status ms", in: lines) < 5_000)
         #expect(figure("answered", in: lines) > 100, "\(siege.output)")
