@@ -16,18 +16,13 @@ package struct ListenQueue: Hashable, Sendable {
     }
 
     /// Asks the kernel by sock_diag(7), which takes no lock of the socket: a process that shares it can hold that for as
-    /// long as it likes, and the supervisor asks, too.
+    /// long as it likes, and the supervisor asks, too. So TCP_INFO, which takes the lock, is no way out.
     ///
     /// - Parameter address: where it is bound. getsockname(2) takes the lock.
+    /// - Throws: ENOENT by a kernel without CONFIG_INET_DIAG or CONFIG_UNIX_DIAG, EPROTONOSUPPORT by one without the
+    ///   protocol.
     package init(of listener: Int32, at address: SocketAddress) throws(SystemError) {
-        do throws(SystemError) {
-            self = try Self.byTables(listener, address)
-        } catch {
-            // ENOENT: a kernel without CONFIG_INET_DIAG. EPROTONOSUPPORT: without netlink's protocol for it.
-            guard [ENOENT, EPROTONOSUPPORT].contains(error.errno.rawValue) else { throw error }
-            if case .unix = address { throw error }
-            self = try Self.byOption(listener)
-        }
+        self = try Self.byTables(listener, address)
     }
 
     private static func byTables(_ listener: Int32, _ address: SocketAddress) throws(SystemError) -> ListenQueue {
@@ -38,16 +33,6 @@ package struct ListenQueue: Hashable, Sendable {
             return cprefork_tcp_listen_queue(listener, address.family, &waiting, &limit)
         }
         return ListenQueue(waiting: Int(waiting), limit: Int(limit))
-    }
-
-    /// TCP_INFO, whose tcpi_unacked and tcpi_sacked are the queue of a listening socket and its limit (net/ipv4/tcp.c).
-    private static func byOption(_ listener: Int32) throws(SystemError) -> ListenQueue {
-        var info = tcp_info()
-        var length = socklen_t(MemoryLayout<tcp_info>.size)
-        try systemCall("getsockopt", on: "TCP_INFO of listener \(listener)") {
-            getsockopt(listener, Int32(IPPROTO_TCP), TCP_INFO, &info, &length)
-        }
-        return ListenQueue(waiting: Int(info.tcpi_unacked), limit: Int(info.tcpi_sacked))
     }
 }
 
