@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "kernel_numbers.h"
@@ -41,4 +42,10 @@ int cprefork_give_name(int directory, const char *from, const char *to) {
     if (syscall(SYS_renameat2, directory, from, directory, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EEXIST) errno = error;
     return -1;
+}
+
+bool cprefork_has_access_list(const char *path) {
+    // A list that says no more than the mode does is not stored (posix_acl_update_mode).
+    if (getxattr(path, "system.posix_acl_access", NULL, 0) >= 0) return true;
+    return errno != ENODATA && errno != ENOTSUP && errno != ENOSYS;
 }

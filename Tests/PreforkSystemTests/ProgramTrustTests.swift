@@ -30,4 +30,29 @@ import Testing
         #expect(part() == directory)
         #expect(ProgramImage.writablePart(of: program, user: geteuid(), groups: []) == program)
     }
+
+    @Test func anAccessListCountsAsLeaveToWrite() throws {
+        let program = try temporaryPath()
+        close(open(program, O_CREAT | O_WRONLY, 0o755))
+        defer { unlink(program) }
+        #expect(ProgramImage.writablePart(of: program, user: 54_321, groups: []) == nil)
+        // linux/posix_acl_xattr.h: version 2; tag, permissions, identity of owner, user 54321, group, mask, others.
+        let nobody = UInt32.max
+        let entries: [(UInt16, UInt16, UInt32)] = [
+            (1, 7, nobody), (2, 7, 54_321), (4, 5, nobody), (0x10, 7, nobody), (0x20, 5, nobody),
+        ]
+        var list: [UInt8] = [2, 0, 0, 0]
+        for (tag, permissions, identity) in entries {
+            withUnsafeBytes(of: tag.littleEndian) { list += $0 }
+            withUnsafeBytes(of: permissions.littleEndian) { list += $0 }
+            withUnsafeBytes(of: identity.littleEndian) { list += $0 }
+        }
+        typealias Call = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeRawPointer, Int, Int32) -> Int32
+        let symbol = try #require(dlsym(nil, "setxattr"))
+        let call = unsafeBitCast(symbol, to: Call.self)
+        // A file system without such lists has nothing to show.
+        guard call(program, "system.posix_acl_access", list, list.count, 0) == 0 else { return }
+        let part = ProgramImage.writablePart(of: program, user: 54_321, groups: [])
+        #expect(part?.hasPrefix(program) == true && part?.contains("access list") == true)
+    }
 }

@@ -28,6 +28,9 @@ int cprefork_give_name(int directory, const char *from, const char *to);
 /// `address` is a struct sockaddr_un.
 int cprefork_bind_unix(int socket, int directory, const void *address, uint32_t length, mode_t mode);
 
+/// Whether the file has an access list (acl(5)) beyond its mode, or the kernel does not tell. Links are followed.
+bool cprefork_has_access_list(const char *path);
+
 /// Whether a socket of this network namespace is bound to the file, listening or not, by sock_diag(7). Returns -1 and
 /// errno where the kernel does not tell.
 int cprefork_is_bound(uint32_t major, uint32_t minor, uint64_t inode);
