@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -77,6 +78,11 @@ int cprefork_close_range(unsigned first, unsigned last) { return (int)syscall(SY
 char **cprefork_environment(void) { return environ; }
 
 void cprefork_flush_stdio(void) { fflush(NULL); }
+
+void cprefork_discard_stdio(void) {
+    __fpurge(stdout);
+    __fpurge(stderr);
+}
 
 void cprefork_reset_signal_actions(void) {
     struct sigaction standard;

@@ -2,6 +2,7 @@
 
 import CPrefork
 import Glibc
+import Synchronization
 
 /// On which side of a fork the caller is.
 package enum ForkSide: Equatable, Sendable {
@@ -21,13 +22,22 @@ package func threadCount() -> Int {
 /// Forks this process. Every signal must be blocked by the caller, who knows when its child can take them
 /// (gunicorn #1910: a signal between fork and the child's handlers is lost).
 ///
-/// Output buffered in stdio is written first, or both sides would write it (redis #439, spdlog #2920).
+/// What stdout and stderr have buffered is the parent's to write, or both sides would (redis #439, spdlog #2920): the
+/// child throws its copy away. Before its first fork a process writes all streams out, so that what a program says when
+/// it starts is seen at once. Later that could wait: children share the pipe, and may have filled it. The streams that a
+/// program has opened itself are its own to flush from then on.
 package func forkProcess() throws(SystemError) -> ForkSide {
-    cprefork_flush_stdio()
+    if !Handover.isLaterImage, lastForker.exchange(ForkCount.current, ordering: .relaxed) != ForkCount.current {
+        cprefork_flush_stdio()
+    }
     cprefork_learn_thread_numbers()
     let pid = try systemCall("fork") { fork() }
+    if pid == 0 { cprefork_discard_stdio() }
     return pid == 0 ? .child : .parent(child: pid)
 }
+
+/// The `ForkCount` of the process that has forked last: a forked child has not forked yet.
+private let lastForker = Atomic<UInt64>(0)
 
 /// What a child does first, before any code of the program's own. All signals are blocked on entry.
 ///

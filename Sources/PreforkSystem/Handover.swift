@@ -39,6 +39,7 @@ package enum Handover {
     private struct State {
         var received: [HandoverItem]?
         var isTrial = false
+        var isLaterImage = false
         var offered: [(id: UInt64, item: HandoverItem)] = []
         var lastID: UInt64 = 0
     }
@@ -50,6 +51,14 @@ package enum Handover {
         state.withLock { state in
             load(&state)
             return state.isTrial
+        }
+    }
+
+    /// This program came by execve(2) after one that left it something, and may have that one's children.
+    static var isLaterImage: Bool {
+        state.withLock { state in
+            load(&state)
+            return state.isLaterImage
         }
     }
 
@@ -137,6 +146,7 @@ package enum Handover {
         let parts = value.split(separator: ":")
         // Another process's, inherited by mistake, is none of ours.
         guard parts.count >= 2, let file = Int32(parts[0]), Int32(parts[1]) == getpid() else { return }
+        state.isLaterImage = true
         state.isTrial = parts.count > 2 && parts[2] == "trial"
         guard let items = try? HandoverManifest.read(file) else { return }
         for descriptor in items.flatMap(\.descriptors) { try? setCloseOnExec(descriptor) }

@@ -24,6 +24,12 @@ import Testing
         try await program.waitForLine("reaped 3")
     }
 
+    @Test func aForkDoesNotWaitForWhoReadsWhatWasPrinted() async throws {
+        let program = try ChildProgram("host-fixture", ["full-stdout"])
+        #expect(try await program.waitForExit() == 0, "\(program.output)\(program.errors)")
+        try await program.waitForLine("printed once")
+    }
+
     @Test func withoutDutiesNobodyIsAdopted() async throws {
         #expect(!InitDuties.areNeeded)
     }

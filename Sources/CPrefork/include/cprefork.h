@@ -69,8 +69,11 @@ int cprefork_close_range(unsigned first, unsigned last);
 /// environ(7), which is NULL after clearenv(3).
 char *_Nullable *_Nullable cprefork_environment(void);
 
-/// fflush(NULL): no stdio buffer is left for a child to print a second time.
+/// fflush(NULL). It waits for whoever reads what the streams write to.
 void cprefork_flush_stdio(void);
+
+/// __fpurge(3) of stdout and stderr: what a child has inherited in their buffers is its parent's to write.
+void cprefork_discard_stdio(void);
 
 /// Resets every signal to its default action, except SIGPIPE, which is ignored. Runs in the child after fork.
 void cprefork_reset_signal_actions(void);

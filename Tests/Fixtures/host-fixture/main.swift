@@ -22,6 +22,7 @@ runScenario(of: [
     "unix-links": unixLinksScenario,
     "log-limit": logLimitScenario,
     "affinity": affinityScenario,
+    "full-stdout": fullStandardOutputScenario,
     "orphans": orphansScenario,
     "orphans-end": orphansEndScenario,
     "hang": hangScenario,
