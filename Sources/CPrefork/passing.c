@@ -11,6 +11,12 @@ int cprefork_packet_pair(int ends[2]) {
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends);
 }
 
+int cprefork_refuse_descriptors(int socket) {
+    const int pass_rights = 83;  // SO_PASSRIGHTS of asm-generic/socket.h, the number of all architectures with Swift
+    const int off = 0;
+    return setsockopt(socket, SOL_SOCKET, pass_rights, &off, sizeof off);
+}
+
 union control {
     struct cmsghdr header;  // for its alignment
     char bytes[CMSG_SPACE(CPREFORK_PASSING_LIMIT * sizeof(int))];

@@ -107,7 +107,8 @@ package enum Handover {
             defer { state.received = [] }
             return state.received ?? []
         }
-        for item in rest { closeDescriptors(item.descriptors) }
+        // Children of the last image have them, too, and may leave first.
+        LastClose.close(rest.flatMap(\.descriptors))
         return rest.map { "\($0.kind) \($0.key)" }
     }
 

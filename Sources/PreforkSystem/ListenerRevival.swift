@@ -25,9 +25,12 @@ extension Listener {
                 // The name of a socket that refuses everybody. It is removed only if it still is that file's.
                 file.remove()
                 let bound = try UnixSocketFile.bind(path, mode: binding.mode, backlog: backlog, isTrial: false)
-                // A Unix listener's last close waits for nothing, whatever its options are.
                 defer { closeDescriptor(bound.socket) }
-                try systemCall("dup3", on: "\(address)") { cprefork_replace(bound.socket, sockets[0]) }
+                // The old socket's queue may hold connections with descriptors in flight.
+                let replaced = try LastClose.elsewhere(sockets) { () throws(SystemError) in
+                    try systemCall("dup3", on: "\(address)") { cprefork_replace(bound.socket, sockets[0]) }
+                }
+                _ = try replaced.get()
                 place.file = bound.file
                 Handover.withdraw(place.offer)
                 place.offer = Handover.offer(Self.item(binding.key, sockets, bound.file))

@@ -23,6 +23,7 @@ package struct NotifySocket: ~Copyable, Sendable {
         guard address.withSockaddr({ _, _ in true }) != nil else { throw SystemError("sendto", .nameTooLong, on: name) }
         let type = Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         descriptor = Descriptor(owning: try systemCall("socket", on: "\(address)") { socket(AF_UNIX, type, 0) })
+        Socket.refuseDescriptors(descriptor.number)
         self.address = address
     }
 

@@ -4,10 +4,21 @@ import CPrefork
 import Glibc
 
 package enum Socket {
-    /// A stream socket of the address's family.
+    /// A stream socket of the address's family; a Unix one takes no descriptors.
     package static func open(for address: SocketAddress) throws(SystemError) -> Int32 {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        return try systemCall("socket", on: "\(address)") { socket(address.family, type, 0) }
+        let number = try systemCall("socket", on: "\(address)") { socket(address.family, type, 0) }
+        if case .unix = address { refuseDescriptors(number) }
+        return number
+    }
+
+    /// Lets no descriptors come with what arrives at a Unix socket, and at the connections that a listener accepts.
+    ///
+    /// Who reads a message with read(2), or closes the socket before, closes the descriptors that came with it, and
+    /// waits where one is a TCP socket with SO_LINGER (socket(7)). Kernels before Linux 6.16 take them all the same. The
+    /// call may wait for the socket's lock, which another process that has the socket can hold.
+    package static func refuseDescriptors(_ fd: Int32) {
+        _ = cprefork_refuse_descriptors(fd)
     }
 
     /// Two Unix stream sockets that are connected to each other.

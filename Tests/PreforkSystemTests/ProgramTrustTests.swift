@@ -47,7 +47,8 @@ import Testing
             withUnsafeBytes(of: permissions.littleEndian) { list += $0 }
             withUnsafeBytes(of: identity.littleEndian) { list += $0 }
         }
-        typealias Call = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeRawPointer, Int, Int32) -> Int32
+        typealias Text = UnsafePointer<CChar>
+        typealias Call = @convention(c) (Text, Text, UnsafeRawPointer, Int, Int32) -> Int32
         let symbol = try #require(dlsym(nil, "setxattr"))
         let call = unsafeBitCast(symbol, to: Call.self)
         // A file system without such lists has nothing to show.

@@ -25,6 +25,17 @@ ssize_t cprefork_send_passing(
 ssize_t cprefork_receive_passing(
     int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated);
 
+/// Takes no descriptors with what arrives at a Unix socket, and at the connections that a listener accepts: SO_PASSRIGHTS
+/// of Linux 6.16, whose senders get EPERM. ENOPROTOOPT before, EOPNOTSUPP of another family.
+int cprefork_refuse_descriptors(int socket);
+
+/// A child that has the `count` descriptors of `sorted`, in rising order, and ends when `release` is closed. It sends no
+/// signal at its end; see cprefork_reap_holder.
+pid_t cprefork_fork_holder(const int *sorted, int count, int *release);
+
+/// Does not wait. Returns 0 while the child has not ended.
+int cprefork_reap_holder(pid_t child);
+
 /// fcntl(F_DUPFD_CLOEXEC).
 int cprefork_duplicate(int fd);
 

@@ -1,0 +1,57 @@
+// Closing sockets that a process with fewer rights had, too, without waiting for what it has put into them.
+
+import CPrefork
+import Glibc
+import Synchronization
+
+/// The last close of a Unix socket throws away what nobody has read, and with it descriptors that were on their way
+/// (SCM_RIGHTS of unix(7)). A TCP socket among them that has SO_LINGER and unsent data makes the closer wait, for as
+/// long as its sender and the peer like; so does one whose lock somebody holds.
+///
+/// A process that ends does not wait for SO_LINGER (PF_EXITING in inet_release), and nobody needs to wait for it. So a
+/// child has the sockets open while this process closes them, and then ends.
+package enum LastClose {
+    /// Holders that had not ended when they were last looked at: the kernel is at work on their descriptors.
+    private static let unreaped = Mutex<[Int32]>([])
+
+    /// Calls `body`, which closes `numbers` in this process or puts other files in their places, and is never the last
+    /// to close them.
+    ///
+    /// - Throws: pipe's or clone's error, and `body` was not called.
+    package static func elsewhere<Value, Failure: Error>(
+        _ numbers: [Int32], _ body: () throws(Failure) -> Value
+    ) throws(SystemError) -> Result<Value, Failure> {
+        unreaped.withLock { $0.removeAll { cprefork_reap_holder($0) != 0 } }
+        let sorted = numbers.sorted()
+        var release: Int32 = -1
+        let child = try systemCall("clone", on: "holder of descriptors") {
+            cprefork_fork_holder(sorted, Int32(sorted.count), &release)
+        }
+        let result = Result<Value, Failure> { () throws(Failure) in try body() }
+        closeDescriptor(release)
+        reap(child)
+        return result
+    }
+
+    /// Closes sockets. Where no child can be had they stay open: better a descriptor too many than a supervisor that
+    /// waits.
+    ///
+    /// - Returns: whether they are closed.
+    @discardableResult
+    package static func close(_ numbers: [Int32]) -> Bool {
+        if numbers.isEmpty { return true }
+        return (try? elsewhere(numbers) { closeDescriptors(numbers) }) != nil
+    }
+
+    /// It ends within a millisecond, unless somebody keeps the kernel from closing what it held. Then a later call
+    /// collects it.
+    private static func reap(_ child: Int32) {
+        let pidfd = cprefork_pidfd_open(child)
+        if pidfd >= 0 {
+            var status = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+            _ = poll(&status, 1, 20)
+            closeDescriptor(pidfd)
+        }
+        if cprefork_reap_holder(child) == 0 { unreaped.withLock { $0.append(child) } }
+    }
+}
