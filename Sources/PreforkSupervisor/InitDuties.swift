@@ -37,10 +37,14 @@ package struct InitDuties: Sendable {
     /// Collects strangers that have ended. After each SIGCHLD, when the supervisor's own children are reaped.
     ///
     /// - Parameter known: workers, and every other child that somebody waits for.
-    /// - Returns: the strangers' process IDs, for the log at debug level: what they returned is nobody's business.
+    /// - Returns: the strangers' process IDs, for the log at debug level: what they returned is nobody's business. As
+    ///   many as `mostStrangers`: there may be more.
     package static func reapStrangers(except known: Set<Int32>) -> [Int32] {
-        Strangers.reap(except: known)
+        Strangers.reap(except: known, atMost: mostStrangers)
     }
+
+    /// Collected in one turn.
+    package static let mostStrangers = 256
 
     /// At the end of PID 1, when the last worker is gone: asks what is left of the container to end, and collects it.
     ///
@@ -51,7 +55,7 @@ package struct InitDuties: Sendable {
         var asked: Set<Int32> = []
         while true {
             // What is collected may bear its number again, as somebody who was not asked.
-            asked.subtract(Strangers.reap(except: known))
+            asked.subtract(reapStrangers(except: known))
             let present = Strangers.children(except: known)
             if present.isEmpty { return }
             Strangers.send(.terminate, except: known.union(asked))

@@ -120,13 +120,30 @@ package final class ChildProcess: Sendable {
         return ProcessExit(status: status, usage: ResourceUsage(result.usage))
     }
 
-    /// A child whose end `epoll` tells with `word`. Where it takes no further descriptor (ENOMEM, the user's limit of
+    /// Whether the kernel says that it has ended, though `reap` may have nothing yet: a process that is traced shows its
+    /// end to the tracer first, and to its parent only when that one has collected it, lets go or ends (ptrace(2)).
+    package var isOver: Bool {
+        if let pidfdNumber { return (try? Polling.waitUntilReadable([pidfdNumber], until: .now)) == true }
+        return (try? SmallFile.read("/proc/\(pid)/stat", limit: 512))?.split(separator: ")").last?.hasPrefix(" Z") == true
+    }
+
+    /// Who traces it; nil: nobody, or it is not known.
+    package var tracer: Int32? {
+        // The kernel escapes line ends in the name, which is the process's own choice.
+        guard let status = try? SmallFile.read("/proc/\(pid)/status", limit: 8192),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("TracerPid:") }),
+            let number = line.split(whereSeparator: { $0 == "\t" || $0 == " " }).last.flatMap({ Int32($0) }), number > 0
+        else { return nil }
+        return number
+    }
+
+    /// A child whose end `epoll` tells with `word`, once: see `isOver`. Where it takes no further descriptor (ENOMEM, the user's limit of
     /// watches), the child has no pidfd, and its end is heard of by SIGCHLD.
     package static func watched(_ pid: Int32, by epoll: borrowing Epoll, word: UInt64) -> ChildProcess {
         let child = ChildProcess(pid: pid)
         guard let number = child.pidfdNumber else { return child }
         do throws(SystemError) {
-            try epoll.add(number, .readable, word: word)
+            try epoll.add(number, .readableOnce, word: word)
             return child
         } catch {
             return ChildProcess(withoutPidfd: pid)

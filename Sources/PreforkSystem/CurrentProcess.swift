@@ -18,9 +18,12 @@ package enum CurrentProcess {
         return [UInt8](UnsafeRawBufferPointer(start: path, count: strlen(path)))
     }
 
-    /// Children that end stay to be collected: with SIGCHLD ignored the kernel would drop their status (wait(2)).
+    /// Children that end stay to be collected: with SIGCHLD ignored the kernel would drop their status (wait(2)). And
+    /// SIGCHLD tells of ends only: a child could have itself stopped and continued without end (SA_NOCLDSTOP).
     package static func keepStatusOfChildren() {
-        _ = signal(SIGCHLD, SIG_DFL)
+        var action = sigaction()
+        action.sa_flags = SA_NOCLDSTOP
+        sigaction(SIGCHLD, &action, nil)
     }
 
     /// Ends this process as exit(3) does: its atexit handlers run.

@@ -9,7 +9,7 @@ public enum ExitStatus: Hashable, Sendable {
     case exited(code: Int32)
     /// A signal ended it; `coreDumped` tells whether the kernel wrote a core file.
     case signaled(Signal, coreDumped: Bool)
-    /// Somebody else reaped it: that it ended is known, how is not.
+    /// Another process has reaped it, or traces it and keeps its end from its parent: how it ended is not known.
     case lost
 
     /// True for exit code 0 only.
@@ -30,7 +30,7 @@ extension ExitStatus: CustomStringConvertible {
         switch self {
         case .exited(let code): "exited with code \(code)"
         case .signaled(let signal, let coreDumped): "killed by \(signal)\(coreDumped ? " (core dumped)" : "")"
-        case .lost: "ended (status lost: somebody else reaped it)"
+        case .lost: "ended (status lost: another process has reaped it, or traces it)"
         }
     }
 }

@@ -76,6 +76,30 @@ package enum SignalMask {
     }
 }
 
+/// A signal and who has sent it.
+package struct ReceivedSignal: Equatable, Sendable {
+    package var signal: Signal
+    /// 0: the kernel, or a process outside of this PID namespace.
+    package var sender: Int32
+    /// The sender's real user ID.
+    package var user: UInt32
+    /// It came by kill(2) (SI_USER): pid and user are the kernel's word. sigqueue(3) lets a sender choose them.
+    package var isByKill: Bool
+
+    package init(signal: Signal, sender: Int32, user: UInt32, isByKill: Bool) {
+        self.signal = signal
+        self.sender = sender
+        self.user = user
+        self.isByKill = isByKill
+    }
+
+    /// Whether root has sent it, or one of `users`, or the runtime outside of the container, whose user may have no
+    /// number inside. SIGCONT may come from any process of the same session (kill(2)).
+    package func isFrom(_ users: IdentityTriple) -> Bool {
+        isByKill && (user == 0 || user == users.real || user == users.effective || sender == 0)
+    }
+}
+
 /// signalfd(2): reads blocked signals as they arrive.
 package struct SignalDescriptor: ~Copyable, Sendable {
     package let descriptor: Descriptor
@@ -87,13 +111,25 @@ package struct SignalDescriptor: ~Copyable, Sendable {
         descriptor = Descriptor(owning: try systemCall("signalfd") { signalfd(-1, &set, flags) })
     }
 
+    /// Hears other signals from now on. Those that are left out stay pending.
+    package func listen(to signals: SignalSet) {
+        var set = signals.set
+        // Fails only for a descriptor that is none, or a wrong size (signalfd(2)).
+        _ = signalfd(descriptor.number, &set, 0)
+    }
+
     /// The next pending signal and the process that sent it (0: the kernel); nil when none is pending.
-    package func next() -> (signal: Signal, sender: Int32)? {
+    package func next() -> (signal: Signal, sender: Int32)? { nextReceived().map { ($0.signal, $0.sender) } }
+
+    /// The next pending signal; nil when none is pending.
+    package func nextReceived() -> ReceivedSignal? {
         var info = signalfd_siginfo()
         while true {
             let count = Glibc.read(descriptor.number, &info, MemoryLayout<signalfd_siginfo>.size)
             if count == MemoryLayout<signalfd_siginfo>.size {
-                return (Signal(rawValue: Int32(info.ssi_signo)), Int32(info.ssi_pid))
+                return ReceivedSignal(
+                    signal: Signal(rawValue: Int32(info.ssi_signo)), sender: Int32(bitPattern: info.ssi_pid),
+                    user: info.ssi_uid, isByKill: info.ssi_code == 0)
             }
             if count < 0, Errno.current == .interrupted { continue }
             return nil

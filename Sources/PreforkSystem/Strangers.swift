@@ -19,22 +19,35 @@ package enum Strangers {
     /// A child that the program's own code has started and waits for later must be known, too: the kernel does not
     /// tell it from an orphan.
     ///
-    /// - Returns: their process IDs, which may be used again from now on.
-    package static func reap(except known: Set<Int32>) -> [Int32] {
+    /// - Parameters:
+    ///   - user: collects only those whose real user ID this is; nil: whosever they are.
+    ///   - limit: whoever may fork without end keeps nobody here.
+    /// - Returns: their process IDs, which may be used again from now on; as many as `limit`: there may be more.
+    package static func reap(except known: Set<Int32>, ofUser user: UInt32? = nil, atMost limit: Int) -> [Int32] {
         var reaped: [Int32] = []
+        var owner: uid_t = 0
         // waitid(P_ALL, WNOWAIT) always shows the same first one. As long as that is a stranger, it is the short way.
-        while case let pid = cprefork_peek_ended_child(), pid > 0 {
-            if known.contains(pid) { return reaped + reapBehind(known) }
-            guard cprefork_collect_child(pid) == pid else { break }
+        while reaped.count < limit, case let pid = cprefork_peek_ended_child(0, &owner), pid > 0 {
+            let isOurs = !known.contains(pid) && (user == nil || owner == user)
+            guard isOurs, cprefork_collect_child(pid) == pid else {
+                return reaped + reapBehind(known, ofUser: user, atMost: limit - reaped.count)
+            }
             reaped.append(pid)
         }
         return reaped
     }
 
-    /// A known child stands in front of the others, and is not ours to collect: each other child is asked by its
-    /// number, which is safe, because nobody else collects it.
-    private static func reapBehind(_ known: Set<Int32>) -> [Int32] {
-        children(except: known).filter { cprefork_collect_child($0) == $0 }
+    /// One that is not ours to collect stands in front of the others: each other child is asked by its number, which is
+    /// safe, because nobody else collects it.
+    private static func reapBehind(_ known: Set<Int32>, ofUser user: UInt32?, atMost limit: Int) -> [Int32] {
+        var reaped: [Int32] = []
+        for pid in children(except: known) {
+            if reaped.count == limit { break }
+            var owner: uid_t = 0
+            if let user, cprefork_peek_ended_child(pid, &owner) != pid || owner != user { continue }
+            if cprefork_collect_child(pid) == pid { reaped.append(pid) }
+        }
+        return reaped
     }
 
     /// The children of this process that are not known, ended or not (CONFIG_PROC_CHILDREN, Linux 4.2).

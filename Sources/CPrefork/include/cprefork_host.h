@@ -51,9 +51,9 @@ int cprefork_set_affinity(const int *processors, int count);
 
 // ---- strangers ------------------------------------------------------------------------------------------------
 
-/// A child that has ended and was not collected, whoever it is; it stays where it is. Returns its process ID, 0 when
-/// there is none, -1 and errno on failure (ECHILD: no child at all).
-pid_t cprefork_peek_ended_child(void);
+/// A child that has ended and was not collected: process `pid`, or any when that is 0; it stays where it is. `user` is
+/// its real user ID. Returns its process ID, 0 when there is none, -1 and errno on failure (ECHILD: no such child).
+pid_t cprefork_peek_ended_child(pid_t pid, uid_t *user);
 
 /// Collects one ended child by its number. Returns as above.
 pid_t cprefork_collect_child(pid_t pid);
