@@ -29,6 +29,12 @@ struct ChildRights: Sendable {
         if kind == .workers { try privileges.apply() }
     }
 
+    /// The user that children become, where that is another one than the supervisor's.
+    var otherUser: UInt32? {
+        for case .setUser(let user) in privileges.steps where user != Credentials.users.real { return user }
+        return nil
+    }
+
     /// The exit code of a child that could not give its rights up, or not get its place (EX_CONFIG of sysexits.h).
     static let failureCode: Int32 = 78
 }

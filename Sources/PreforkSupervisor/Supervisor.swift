@@ -27,7 +27,7 @@ package final class Supervisor {
         // Below: the spawn of the worker whose pidfd is readable.
     }
 
-    private static var signals: [Signal] {
+    static var signals: [Signal] {
         let own: [Signal] = [
             .terminate, .quit, .interrupt, .hangUp, .child, .moreWorkers, .fewerWorkers, .user1, .user2,
         ]
@@ -67,6 +67,10 @@ package final class Supervisor {
     var upgrade: Upgrade?
     var thinning = LogThinning()
     var dumps = StackDumpRequests()
+    var late = LateEnds()
+    var noise = SignalNoise()
+    /// When children that nobody knows are looked for.
+    var strangersLook: MonotonicInstant?
     /// The program that ran here before, until the workers of this one have come up.
     var previousImage: Int32?
     /// The workers of this program did not come up; see `goBack()`.
@@ -207,7 +211,7 @@ package final class Supervisor {
     private func untilNextDeadline() -> Int64 {
         let deadlines = [
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
-            host.nextLook, bells.nextLook,
+            host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
@@ -234,7 +238,7 @@ package final class Supervisor {
         return nil
     }
 
-    private func stopQuickly() -> WorkerSeat? {
+    func stopQuickly() -> WorkerSeat? {
         // The first time they have as long as the workers, the second time none.
         targets?.stopAll(within: quickStops == 0 ? configuration.settings.quickTimeout : .zero)
         quickStops += 1
@@ -257,6 +261,7 @@ package final class Supervisor {
             if let seat { return seat }
         }
         if let seat = lookWithoutRing() { return seat }
+        if let seat = reapLate() { return seat }
         if let sample = pool.nextSample, sample <= .now,
             let seat = handle(.sample(takeSamples(), backlog: waitingConnections()))
         {
@@ -277,68 +282,6 @@ package final class Supervisor {
     private func noteTargetNews() -> WorkerSeat? {
         haveTargetNews = true
         return nil
-    }
-
-    private func readSignals() -> WorkerSeat? {
-        while let (signal, _) = signals.next() {
-            let seat: WorkerSeat? =
-                switch signal {
-                case .interrupt: stopQuickly()
-                case .child: reapWithoutPidfd()
-                case .hangUp: perform(.reload)
-                case .moreWorkers: perform(.scale(.by(1)))
-                case .fewerWorkers: perform(.scale(.by(-1)))
-                case .user1: perform(.reopenLogs)
-                case .user2: perform(.upgrade(path: nil))
-                case _ where InitDuties.disposition(of: signal) == .forward: forward(signal)
-                default: handle(.stop(.graceful))
-                }
-            if let seat { return seat }
-        }
-        return nil
-    }
-
-    /// As PID 1, what the container's runtime sends and has no meaning here is for the workers.
-    private func forward(_ signal: Signal) -> WorkerSeat? {
-        for spawn in workers.entries.keys.sorted() { send(signal, to: spawn) }
-        return nil
-    }
-
-    /// Children are reaped by their pidfds, which say who has ended; SIGCHLD says only that somebody has. It is what
-    /// is left for children that have none.
-    private func reapWithoutPidfd() -> WorkerSeat? {
-        targets?.reapWithoutPidfd()
-        for spawn in workers.withoutPidfd {
-            if let seat = reap(spawn) { return seat }
-        }
-        if InitDuties.areNeeded { _ = InitDuties.reapStrangers(except: knownChildren) }
-        return nil
-    }
-
-    private func reap(_ spawn: UInt64) -> WorkerSeat? {
-        guard let (slot, exit, isReady) = collect(spawn) else { return nil }
-        if isReady, let seat = handle(.ready(slot: slot, spawn: spawn)) { return seat }
-        // Before a successor is forked. Workers whose listener was shut down end with an error.
-        if !exit.status.isSuccess { for text in Listener.reviveAll() { log(LogLine(.warning, text)) } }
-        return handle(.exited(slot: slot, spawn: spawn, exit))
-    }
-
-    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
-    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit, isReady: Bool)? {
-        // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
-        guard let child = workers[spawn]?.child, let exit = child.reapOrLose() else { return nil }
-        if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
-        takeDump(of: spawn)
-        dumps.remove(spawn)
-        guard let entry = workers.remove(spawn) else { return nil }
-        // A doorbell ends with its owner: what it said last is on its line, rung or not.
-        takeControls(of: spawn, line: entry.line)
-        let isReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
-        bells.remove(spawn, from: epoll)
-        if case .signaled = exit.status { scoreboard.orders.countDeath() }
-        lastRequests[child.pid] = scoreboard.requests(line: entry.line)
-        scoreboard.clear(line: entry.line)
-        return (entry.slot, exit, isReady)
     }
 
     /// Tells the pool what happened and does what it wants.

@@ -72,7 +72,7 @@ extension Supervisor {
     var knownChildren: Set<Int32> {
         var known = Set(workers.entries.values.map(\.child.pid))
         if let upgrade { known.insert(upgrade.trial.pid) }
-        return known.union(targets?.livingProcesses ?? [])
+        return known.union(late.processes).union(targets?.knownProcesses ?? [])
     }
 
     func send(_ signal: Signal, to spawn: UInt64) {
@@ -82,6 +82,7 @@ extension Supervisor {
             scoreboard.orders.setLeaving(line: entry.line)
             records.wasAsked(entry.child.pid, at: .now)
         }
+        if signal == .kill { late.wasKilled(spawn, at: .now) }
         do {
             try entry.child.send(signal)
         } catch {

@@ -43,7 +43,7 @@ extension TargetRunner: DescriptorHolder {
         held += scoreboard.orders.descriptors.map { HeldDescriptor(.supervisorWords, $0) }
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         if let signals { held.append(HeldDescriptor(.signals, signals.number)) }
-        held += children.values.compactMap { $0.pidfdNumber.map { HeldDescriptor(.pidfd, $0) } }
+        held += (children.values.compactMap(\.pidfdNumber) + late.pidfds).map { HeldDescriptor(.pidfd, $0) }
         return held
     }
 }

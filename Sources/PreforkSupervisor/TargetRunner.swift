@@ -33,7 +33,10 @@ package final class TargetRunner {
     /// A line for each target, by `lines`; the first is for forks of the program's own (see `ControlInbox`).
     let scoreboard: Scoreboard
     var lines: [Int: Int] = [:]
-    private var lineTable = LineTable()
+    var lineTable = LineTable()
+    var late = LateEnds()
+    /// When children that nobody knows are looked for.
+    var strangersLook: MonotonicInstant?
     var thinning = LogThinning()
     private var hasWarned = false
     var bodies: [Int: Body] = [:]
@@ -162,7 +165,7 @@ package final class TargetRunner {
     package var crashed: String? { table.crashed }
     package var nextDeadline: MonotonicInstant? {
         guard queue.isEmpty else { return .now }
-        return [table.nextDeadline, bells.nextLook].lazy.compactMap { $0 }.min()
+        return [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook].lazy.compactMap { $0 }.min()
     }
 
     // Orders
@@ -255,6 +258,7 @@ package final class TargetRunner {
         }
         for number in bells.due(at: .now, by: epoll) { look(at: Int(number)) }
         if children.values.contains(where: { $0.pidfdNumber == nil }) { reapWithoutPidfd() }
+        reapLate()
         if let deadline = table.nextDeadline, deadline <= .now { handle(.tick) }
         handleQueue()
     }
@@ -264,7 +268,7 @@ package final class TargetRunner {
         func atMost(_ nanoseconds: Int64) {
             timeout = timeout < 0 ? max(0, nanoseconds) : min(timeout, max(0, nanoseconds))
         }
-        for deadline in [table.nextDeadline, bells.nextLook].compactMap({ $0 }) {
+        for deadline in [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook].compactMap({ $0 }) {
             atMost((deadline - .now).saturatedNanoseconds)
         }
         // Nobody else hears of the end of a child without a pidfd: SIGCHLD is the program's own.
@@ -273,7 +277,7 @@ package final class TargetRunner {
     }
 
     /// Looks at what a target has left on its line: that it is ready, orders.
-    private func look(at number: Int) {
+    func look(at number: Int) {
         takeControls(of: number)
         readReadiness(of: number)
     }
@@ -283,35 +287,10 @@ package final class TargetRunner {
         if scoreboard.readySpawn(line: line) == process.spawn { handle(.ready(number, spawn: process.spawn)) }
     }
 
-    var livingProcesses: [Int32] { children.values.map(\.pid) }
-
-    /// SIGCHLD says that somebody has ended: it is what is left for children that have no pidfd.
-    package func reapWithoutPidfd() {
-        for (number, child) in children where child.pidfdNumber == nil { reap(number) }
-    }
-
-    private func reap(_ number: Int) {
-        guard let exit = collect(number) else { return }
-        // It may have become ready, or sent an order, and ended between two looks.
-        look(at: number)
-        bells.remove(UInt64(number), from: epoll)
-        if case .signaled = exit.status { scoreboard.orders.countDeath() }
-        handle(.exited(number, exit))
-    }
-
-    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
-    private func collect(_ number: Int) -> ProcessExit? {
-        // Words of closed pidfds can be left in a batch of events; the target then has no child, or one that lives.
-        guard let child = children[number], let exit = child.reapOrLose() else { return nil }
-        if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
-        children[number] = nil
-        return exit
-    }
-
     // Doing
 
     /// Hooks may give orders; those are carried out when the hook's own order is.
-    private func handle(_ event: TargetEvent) {
+    func handle(_ event: TargetEvent) {
         queue.append(event)
         handleQueue()
     }
@@ -343,6 +322,7 @@ package final class TargetRunner {
 
     private func send(_ signal: Signal, to number: Int) {
         if let line = lines[number] { scoreboard.orders.setLeaving(line: line) }
+        if signal == .kill, children[number] != nil { late.wasKilled(UInt64(number), at: .now) }
         do {
             try children[number]?.send(signal)
         } catch {

@@ -35,9 +35,10 @@ struct WorkerTable {
             slot: slot, line: line, child: child, heartbeatPeriod: heartbeatPeriod, isInherited: isInherited)
     }
 
-    mutating func remove(_ spawn: UInt64) -> Entry? {
+    /// - Parameter keepsLine: until `freeLine`.
+    mutating func remove(_ spawn: UInt64, keepsLine: Bool) -> Entry? {
         guard let entry = entries.removeValue(forKey: spawn) else { return nil }
-        freeLine(entry.line)
+        if !keepsLine { freeLine(entry.line) }
         return entry
     }
 

@@ -1,0 +1,90 @@
+// The ends of workers, and of children that nobody knows.
+
+import PreforkSystem
+
+extension Supervisor {
+    /// How many strangers of the workers' user are collected in one turn.
+    private static let mostStrangers = 64
+    /// Until the next turn where there are more.
+    private static let strangersPause = Duration.milliseconds(5)
+
+    /// Children are reaped by their pidfds, which say who has ended; SIGCHLD says only that somebody has. It is what
+    /// is left for children that have none, and for strangers.
+    func reapAfterSignal() -> WorkerSeat? {
+        targets?.reapWithoutPidfd()
+        for spawn in workers.withoutPidfd {
+            if let seat = reap(spawn) { return seat }
+        }
+        // After the events of this turn, by which the known children are reaped.
+        strangersLook = .now
+        return nil
+    }
+
+    func reap(_ spawn: UInt64) -> WorkerSeat? {
+        guard let (slot, exit, isReady) = collect(spawn) else { return nil }
+        if isReady, let seat = handle(.ready(slot: slot, spawn: spawn)) { return seat }
+        // Before a successor is forked. Workers whose listener was shut down end with an error.
+        if !exit.status.isSuccess { for text in Listener.reviveAll() { log(LogLine(.warning, text)) } }
+        return handle(.exited(slot: slot, spawn: spawn, exit))
+    }
+
+    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit, isReady: Bool)? {
+        // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
+        guard let child = workers[spawn]?.child else { return nil }
+        let collected = child.reapOrLose()
+        if collected == nil {
+            guard late.isToBeGivenUp(spawn, isOver: child.isOver, at: .now) else { return nil }
+            if let leftOut = thinning.admit("late end", at: .now) { log(child.lateLine.adding(leftOut: leftOut)) }
+        }
+        late.remove(spawn)
+        if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
+        takeDump(of: spawn)
+        dumps.remove(spawn)
+        guard let entry = workers.remove(spawn, keepsLine: collected == nil) else { return nil }
+        // A doorbell ends with its owner: what it said last is on its line, rung or not.
+        takeControls(of: spawn, line: entry.line)
+        let isReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
+        bells.remove(spawn, from: epoll)
+        let exit = collected ?? ProcessExit(status: .lost, usage: ResourceUsage())
+        switch exit.status {
+        case .signaled, .lost: scoreboard.orders.countDeath()
+        case .exited: break
+        }
+        lastRequests[child.pid] = scoreboard.requests(line: entry.line)
+        scoreboard.clear(line: entry.line)
+        if collected == nil { late.keep(child, line: entry.line, at: .now) }
+        return (entry.slot, exit, isReady)
+    }
+
+    /// What comes without an event: ends that are late, and strangers.
+    func reapLate() -> WorkerSeat? {
+        noise.hearAgain(by: signals, at: .now)
+        for spawn in late.due(at: .now) {
+            if let seat = reap(spawn) { return seat }
+        }
+        for line in late.collect(at: .now) {
+            scoreboard.clear(line: line)
+            workers.freeLine(line)
+        }
+        if let look = strangersLook, look <= .now { reapStrangers() }
+        return nil
+    }
+
+    /// Orphans, where they come to this process. And what workers leave here: a child that one makes with CLONE_PARENT
+    /// is the supervisor's own, and would stay as a zombie. Children of the program's own code have its user and are
+    /// left alone.
+    private func reapStrangers() {
+        strangersLook = nil
+        let isMore: Bool
+        if InitDuties.areNeeded {
+            isMore = InitDuties.reapStrangers(except: knownChildren).count == InitDuties.mostStrangers
+        } else if let user = host.rights.otherUser {
+            let most = Self.mostStrangers
+            isMore = Strangers.reap(except: knownChildren, ofUser: user, atMost: most).count == most
+        } else {
+            isMore = false
+        }
+        if isMore { strangersLook = .now + Self.strangersPause }
+    }
+}

@@ -1,0 +1,67 @@
+// Signals to the supervisor.
+
+import PreforkSystem
+
+/// The two signals that any child can have sent without end: SIGCHLD by the ends of its children with CLONE_PARENT,
+/// SIGCONT by kill(2), which lets every process of the session do it. When they come too often, they rest for 100 ms at
+/// a time: blocked and pending, they wake nobody.
+struct SignalNoise {
+    static let signals: [Signal] = [.child, .resume]
+
+    private var rate = RingRate()
+    private(set) var restsUntil: MonotonicInstant?
+
+    /// One of them, or several in one turn, was heard.
+    mutating func wasHeard(by descriptor: borrowing SignalDescriptor, at now: MonotonicInstant) {
+        guard rate.ring(at: now) else { return }
+        descriptor.listen(to: SignalSet(Supervisor.signals.filter { !Self.signals.contains($0) }))
+        restsUntil = now + RingRate.pause
+    }
+
+    mutating func hearAgain(by descriptor: borrowing SignalDescriptor, at now: MonotonicInstant) {
+        guard let end = restsUntil, end <= now else { return }
+        restsUntil = nil
+        // Wakes at once for what is pending.
+        descriptor.listen(to: SignalSet(Supervisor.signals))
+    }
+}
+
+extension Supervisor {
+    /// Read in one turn. Others have their turn between.
+    private static let mostSignals = 64
+
+    func readSignals() -> WorkerSeat? {
+        var done: Set<Signal> = []
+        var isNoise = false
+        for _ in 0..<Self.mostSignals {
+            guard let received = signals.nextReceived() else { break }
+            let signal = received.signal
+            isNoise = isNoise || SignalNoise.signals.contains(signal)
+            let isForwarded = InitDuties.disposition(of: signal) == .forward
+            if isForwarded, !received.isFrom(Credentials.users) { continue }
+            guard done.insert(signal).inserted else { continue }
+            if let seat = isForwarded ? forward(signal) : act(on: signal) { return seat }
+        }
+        if isNoise { noise.wasHeard(by: signals, at: .now) }
+        return nil
+    }
+
+    private func act(on signal: Signal) -> WorkerSeat? {
+        switch signal {
+        case .interrupt: stopQuickly()
+        case .child: reapAfterSignal()
+        case .hangUp: perform(.reload)
+        case .moreWorkers: perform(.scale(.by(1)))
+        case .fewerWorkers: perform(.scale(.by(-1)))
+        case .user1: perform(.reopenLogs)
+        case .user2: perform(.upgrade(path: nil))
+        default: handle(.stop(.graceful))
+        }
+    }
+
+    /// As PID 1, what the container's runtime sends and has no meaning here is for the workers.
+    private func forward(_ signal: Signal) -> WorkerSeat? {
+        for spawn in workers.entries.keys.sorted() { send(signal, to: spawn) }
+        return nil
+    }
+}
