@@ -122,6 +122,8 @@ void hostile_attack(const struct hostile_plan *plan) {
     if (chance(&dice, 60)) kinds |= HOSTILE_WORDS;
     if (chance(&dice, 30)) kinds |= HOSTILE_FORKS;
     if (chance(&dice, 80)) kinds |= HOSTILE_DEATH;
+    if (chance(&dice, 20)) kinds |= HOSTILE_TRACED;
+    if (chance(&dice, 20)) kinds |= HOSTILE_CHILDREN;
     kinds &= plan->kinds;
     // The next life of the process under the same order does the same kinds of things, but not the same things.
     dice.state ^= (uint64_t)getpid() << 32;
@@ -132,6 +134,8 @@ void hostile_attack(const struct hostile_plan *plan) {
     // What others show of a process must not reach a terminal or a log as it is.
     if (chance(&dice, 30)) prctl(PR_SET_NAME, chance(&dice, 50) ? "\x1b[2J\nroot: x" : "\r\xff\xc3 } 1\n\x07");
     if (kinds & HOSTILE_FORKS) fork_stayers(plan, kinds, &dice);
+    if (kinds & HOSTILE_CHILDREN) hostile_leave_children(1 + (int)below(&dice, 100));
+    if (kinds & HOSTILE_TRACED) hostile_be_traced(chance(&dice, 50), plan->deadline);
     int64_t length = 5000000 + (int64_t)below(&dice, 300000000);
     int64_t last = now + length < plan->deadline ? now + length : plan->deadline;
     if (kinds & 0x7F) rounds(plan, kinds, &dice, last); else sleep_until(last);

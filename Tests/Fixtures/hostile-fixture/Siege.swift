@@ -16,7 +16,7 @@ func siegeScenario(_ arguments: [String]) throws {
     var siege = Siege(
         user: user, attack: settings.milliseconds("attack") ?? .milliseconds(500),
         recovery: settings.milliseconds("whole") ?? .seconds(5),
-        kinds: UInt32(settings.number("kinds") ?? 0x3FF), isVerbose: settings["verbose"] != nil)
+        kinds: UInt32(settings.number("kinds") ?? 0xFFF), isVerbose: settings["verbose"] != nil)
     let each = settings.number("each") ?? 10
     var seed = first
     let last = first + UInt64(settings.number("seeds") ?? 10)

@@ -5,4 +5,6 @@ import PreforkFixtureSupport
 runScenario(of: [
     "serve": serveScenario,
     "siege": siegeScenario,
+    "ends": endsScenario,
+    "managed-ends": managedEndsScenario,
 ])

@@ -16,7 +16,9 @@ enum hostile_kind {
     HOSTILE_RIGHTS = 1 << 6,     ///< what the kernel must refuse
     HOSTILE_FORKS = 1 << 7,      ///< copies of the process that stay
     HOSTILE_DEATH = 1 << 8,      ///< ends other than SIGKILL at the deadline
-    HOSTILE_ALL = (1 << 9) - 1,
+    // 1 << 9: control codes, which Swift code sends.
+    HOSTILE_TRACED = 1 << 10,    ///< a helper traces the process, whose end its parent then does not see
+    HOSTILE_CHILDREN = 1 << 11,  ///< children made for the supervisor (CLONE_PARENT), which end at once
 };
 
 /// One attack. The strings must outlive it.
@@ -44,3 +46,20 @@ bool hostile_drop_rights(const struct hostile_plan *plan);
 
 /// Ends this process, and all images of it that follow, when the thread that started it ends.
 void hostile_die_with_parent(void);
+
+/// Has a helper of the same user trace this process until the deadline, so that its parent cannot collect it.
+///
+/// `at_exit`: it cannot even end (PTRACE_O_TRACEEXIT). Returns the helper, or -1 when the kernel refuses.
+pid_t hostile_be_traced(bool at_exit, int64_t deadline);
+
+/// Makes children of the parent (CLONE_PARENT) that end at once.
+void hostile_leave_children(int count);
+
+/// Has a helper stop and continue this process without pause until the deadline. Returns the helper.
+pid_t hostile_be_stopped(volatile int64_t *rounds, int64_t deadline);
+
+/// Sends SIGCONT without pause. Returns whether the kernel allowed it.
+bool hostile_continue(pid_t process, volatile int64_t *rounds, int64_t deadline);
+
+/// From now on counts each SIGCONT that this process gets.
+void hostile_count_continues(volatile int64_t *count);
