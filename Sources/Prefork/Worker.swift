@@ -25,6 +25,16 @@ public final class Worker: Sendable {
     /// effect.
     public func ready() {
         seat.markReady()
+        loop.execute { [seat, loop] in Self.repeatReady(seat, on: loop, after: .milliseconds(100)) }
+    }
+
+    /// Says it again until the supervisor has heard it.
+    private static func repeatReady(_ seat: WorkerSeat, on loop: EventLoop, after pause: Duration) {
+        loop.call(after: pause) {
+            guard !seat.isKnownReady else { return }
+            seat.markReady()
+            repeatReady(seat, on: loop, after: min(pause * 2, .seconds(1)))
+        }
     }
 
     /// Becomes true when the supervisor asks this worker to end; a sequence of that one event.

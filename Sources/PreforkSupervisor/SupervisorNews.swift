@@ -14,6 +14,7 @@ extension Supervisor {
         takeControls(of: spawn, line: entry.line)
         takeDump(of: spawn)
         guard isNewlyReady(spawn, slot: entry.slot, line: entry.line) else { return nil }
+        scoreboard.orders.noteReady(line: entry.line)
         return handle(.ready(slot: entry.slot, spawn: spawn))
     }
 

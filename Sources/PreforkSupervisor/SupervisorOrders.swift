@@ -11,7 +11,7 @@ import Synchronization
 /// | 8 ..< 16      | lines in use | no line from this one on is used                                   |
 /// | 16 ..< 24     | deaths       | how many children were ended by a signal so far                    |
 /// | 24 ..< 32     | image        | another number in each image of the program (an upgrade in place)  |
-/// | 64 + 8 × line | leaving      | 1: that line's process was asked to end                            |
+/// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready |
 ///
 /// The memory file has mode 0400. Each child maps it anew through a descriptor that only reads, at the same address,
 /// before it gives up its rights (`becomeReadOnly`). A process of another user can then neither write the words nor open
@@ -106,9 +106,16 @@ package final class SupervisorOrders: Sendable {
 
     var image: UInt64 { word(Word.image).pointee.load(ordering: .relaxed) }
 
-    func isLeaving(line: Int) -> Bool { leaving(line).pointee.load(ordering: .acquiring) != 0 }
+    func isLeaving(line: Int) -> Bool { leaving(line).pointee.load(ordering: .acquiring) == 1 }
 
     func setLeaving(_ isLeaving: Bool = true, line: Int) {
         leaving(line).pointee.store(isLeaving ? 1 : 0, ordering: .releasing)
+    }
+
+    /// Whether the supervisor has heard that the line's process is ready, or has asked it to end.
+    func isHeard(line: Int) -> Bool { leaving(line).pointee.load(ordering: .acquiring) != 0 }
+
+    func noteReady(line: Int) {
+        if leaving(line).pointee.load(ordering: .relaxed) == 0 { leaving(line).pointee.store(2, ordering: .releasing) }
     }
 }

@@ -21,9 +21,8 @@ package struct TargetSeat: Sendable {
     /// What `Doorbell.ring` takes, to wake the supervisor. Negative where no descriptor was left for it.
     package let doorbell: Int32
 
-    /// Tells the supervisor that this process is ready. A second call has no effect.
+    /// Tells the supervisor that this process is ready. A second call has no effect that it sees.
     package func markReady() {
-        guard scoreboard.readySpawn(line: line) != spawn else { return }
         scoreboard.setReadySpawn(spawn, line: line)
         Doorbell.ring(doorbell)
     }

@@ -48,9 +48,13 @@ package struct WorkerSeat: Sendable {
         beat()
     }
 
-    /// Tells the supervisor that this worker can serve. A second call has no effect.
+    /// Whether the supervisor knows that this worker is ready. Until it does, `markReady` is to be called again: siblings
+    /// can write over the word before the supervisor has seen it.
+    package var isKnownReady: Bool { scoreboard.orders.isHeard(line: line) }
+
+    /// Tells the supervisor that this worker can serve. Has no effect when it knows.
     package func markReady() {
-        guard scoreboard.readySpawn(line: line) != spawn else { return }
+        guard !isKnownReady else { return }
         scoreboard.setReadySpawn(spawn, line: line)
         Doorbell.ring(doorbell)
         title?.set("ready")
