@@ -6,7 +6,8 @@ import Testing
 
 @testable import PreforkSystem
 
-@Suite(.timeLimit(.minutes(2))) struct SharedListenerTests {
+/// One at a time: `reviveAll` is for all listeners of the process.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct SharedListenerTests {
     private func canConnect(to address: SocketAddress) -> Bool {
         guard let fd = try? Socket.open(for: address) else { return false }
         defer { close(fd) }
