@@ -31,18 +31,27 @@ extension Supervisor {
     private static let mostSignals = 64
 
     func readSignals() -> WorkerSeat? {
-        var done: Set<Signal> = []
+        // Once in a turn, after all were read: one that comes while the first is acted on must not be passed over.
+        var later: Set<Signal> = []
         var isNoise = false
         for _ in 0..<Self.mostSignals {
             guard let received = signals.nextReceived() else { break }
             let signal = received.signal
-            isNoise = isNoise || SignalNoise.signals.contains(signal)
+            let isNoisy = SignalNoise.signals.contains(signal)
+            isNoise = isNoise || isNoisy
             let isForwarded = InitDuties.disposition(of: signal) == .forward
             if isForwarded, !received.isFrom(Credentials.users) { continue }
-            guard done.insert(signal).inserted else { continue }
-            if let seat = isForwarded ? forward(signal) : act(on: signal) { return seat }
+            if isNoisy {
+                later.insert(signal)
+            } else if let seat = isForwarded ? forward(signal) : act(on: signal) {
+                return seat
+            }
         }
         if isNoise { noise.wasHeard(by: signals, at: .now) }
+        for signal in later {
+            let isForwarded = InitDuties.disposition(of: signal) == .forward
+            if let seat = isForwarded ? forward(signal) : act(on: signal) { return seat }
+        }
         return nil
     }
 
