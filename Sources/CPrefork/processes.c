@@ -2,14 +2,18 @@
 #include "cprefork.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,6 +75,34 @@ void cprefork_reseed(void) {
     }
     srandom(seeds.random);  // rand(3) is the same generator in glibc
     srand48(seeds.drand48);
+}
+
+void cprefork_bind_symbols(void) {
+    // Each call is without effect. The first call of a function through the procedure linkage table looks its name up
+    // and writes its address (ld.so(8), LD_BIND_NOW): in a child that is a copied page more, and again in the next one.
+    struct timespec nothing = {0, 0};
+    struct itimerspec off = {nothing, nothing};
+    struct sigevent silent;
+    memset(&silent, 0, sizeof silent);
+    silent.sigev_notify = SIGEV_NONE;
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &silent, &timer) == 0) {
+        timer_settime(timer, 0, &off, NULL);
+        timer_delete(timer);
+    }
+    int counter = eventfd(0, EFD_CLOEXEC);
+    if (counter >= 0) close(counter);
+    accept4(-1, NULL, NULL, SOCK_CLOEXEC);
+    int on = 1;
+    ioctl(-1, FIONBIO, &on);
+    poll(NULL, 0, 0);
+    char byte;
+    (void)!getrandom(&byte, 0, GRND_NONBLOCK);
+    sigaction(SIGPIPE, NULL, NULL);
+    (void)SIGRTMIN;
+    (void)SIGRTMAX;
+    (void)gettid();
+    (void)getppid();
 }
 
 int cprefork_close_range(unsigned first, unsigned last) { return (int)syscall(SYS_close_range, first, last, 0); }

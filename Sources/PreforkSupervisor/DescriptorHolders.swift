@@ -18,33 +18,43 @@ package struct HeldDescriptor: Hashable, Sendable {
 protocol DescriptorHolder: AnyObject {
     /// All that are open now.
     var heldDescriptors: [HeldDescriptor] { get }
-    /// Words that are mapped for writing, and which no child may write.
-    var orders: SupervisorOrders? { get }
 }
 
 /// Every holder of this process. A child asks all of them, also those of another manager or supervisor in the same
 /// process: what any of them has open and the table does not give to the child is closed, whatever was opened first.
 package enum DescriptorHolders {
-    private struct Entry: @unchecked Sendable {
+    fileprivate struct Entry: @unchecked Sendable {
         // Sendable: holders are asked only around a fork, on the only thread of the process.
         weak var holder: (any DescriptorHolder)?
     }
 
     /// What a child has kept: its own children close it.
-    private final class Seat: DescriptorHolder {
+    fileprivate final class Seat: DescriptorHolder {
         var heldDescriptors: [HeldDescriptor]
-        let orders: SupervisorOrders? = nil
 
         init(_ descriptors: [HeldDescriptor]) { heldDescriptors = descriptors }
     }
 
-    private static let entries = Mutex<[Entry]>([])
+    /// An object, so that a child changes lists by one store.
+    fileprivate final class List: @unchecked Sendable {
+        // Sendable: used only within the lock of `list`.
+        var entries: [Entry]
+        /// Of a child.
+        let seat: Seat?
+
+        init(_ entries: [Entry], seat: Seat? = nil) {
+            self.entries = entries
+            self.seat = seat
+        }
+    }
+
+    private static let list = Mutex(List([]))
 
     static func add(_ holder: any DescriptorHolder) {
         let entry = Entry(holder: holder)
-        entries.withLock { entries in
-            entries.removeAll { $0.holder == nil }
-            entries.append(entry)
+        list.withLock { list in
+            list.entries.removeAll { $0.holder == nil }
+            list.entries.append(entry)
         }
     }
 
@@ -53,67 +63,72 @@ package enum DescriptorHolders {
         living.flatMap(\.heldDescriptors) + Handover.unclaimed.map { HeldDescriptor(.handover, $0) }
     }
 
-    private static var living: [any DescriptorHolder] { entries.withLock { $0 }.compactMap(\.holder) }
+    private static var living: [any DescriptorHolder] { list.withLock { $0.entries }.compactMap(\.holder) }
 
-    /// What a child does with the descriptors that it inherits, decided before the fork: in the child each object that is
-    /// looked at costs a page of its own.
+    /// What a child does with the descriptors that it inherits, decided before the fork: in the child each object that
+    /// is looked at, and each one that is made, costs a page of its own.
     final class Leaving {
         /// Whose descriptors are closed in the child. None of them is ever freed there: the numbers of their descriptors
-        /// will belong to others.
+        /// and the addresses of their mappings will belong to others.
         fileprivate let holders: [any DescriptorHolder]
-        /// Words that the child may only read.
-        let orders: [SupervisorOrders]
-        fileprivate(set) var kept: [HeldDescriptor] = []
-        fileprivate(set) var closed: [Int32]
+        /// What takes the place of the parent's list.
+        fileprivate let list: List
         /// Of those to close, what `Handover` and `Listener` know.
-        fileprivate(set) var offered: [Int32]
+        fileprivate let offered: [Int32]
+        /// All that the child closes, in order.
+        let closed: [ClosedRange<Int32>]
 
-        fileprivate init(_ holders: [any DescriptorHolder], unclaimed: [Int32]) {
+        fileprivate init(_ holders: [any DescriptorHolder], kept: [HeldDescriptor], closed: [Int32], offered: [Int32]) {
             self.holders = holders
-            orders = holders.compactMap(\.orders)
-            closed = unclaimed
-            offered = unclaimed
+            self.offered = offered
+            self.closed = unbrokenRuns(of: closed)
+            let seat = Seat(kept)
+            // For its doorbell.
+            seat.heldDescriptors.reserveCapacity(kept.count + 1)
+            list = List([Entry(holder: seat)], seat: seat)
         }
     }
 
-    /// - Parameter parent: the child's supervisor; nothing is kept of other holders.
-    static func prepare(_ kind: ProcessKind, of parent: any DescriptorHolder) -> Leaving {
+    /// - Parameters:
+    ///   - parent: the child's supervisor; nothing is kept of other holders.
+    ///   - bell: the child's own, which it closes itself.
+    static func prepare(_ kind: ProcessKind, of parent: any DescriptorHolder, bell: Doorbell?) -> Leaving {
         let holders = living
-        let leaving = Leaving(holders, unclaimed: Handover.unclaimed)
+        let unclaimed = Handover.unclaimed
+        let ear = bell?.number
+        var (kept, closed, offered) = ([HeldDescriptor](), unclaimed, unclaimed)
         for holder in holders {
             let isParent = holder === parent
-            for held in holder.heldDescriptors {
+            for held in holder.heldDescriptors where held.number != ear {
                 if isParent, DescriptorTable.keeps(held.role, kind) {
-                    leaving.kept.append(held)
+                    kept.append(held)
                 } else {
-                    leaving.closed.append(held.number)
-                    if DescriptorTable.isOffered(held.role) { leaving.offered.append(held.number) }
+                    closed.append(held.number)
+                    if DescriptorTable.isOffered(held.role) { offered.append(held.number) }
                 }
             }
         }
-        return leaving
+        return Leaving(holders, kept: kept, closed: closed, offered: offered)
     }
 
     /// In a new child, before any other code: this package's own lists are those of the child from here on.
-    ///
-    /// - Returns: the descriptors to close.
-    static func leave(_ leaving: Leaving) -> [Int32] {
+    static func leave(_ leaving: Leaving) {
         _ = Unmanaged.passRetained(leaving)
         if !leaving.offered.isEmpty {
             // A nested supervisor must neither watch these listeners nor leave these numbers to its next image.
             Handover.forget(leaving.offered)
             Listener.forget(leaving.offered)
         }
-        let seat = Seat(leaving.kept)
-        _ = Unmanaged.passRetained(seat)
-        let entry = Entry(holder: seat)
-        entries.withLock { $0 = [entry] }
-        return leaving.closed
+        list.withLock { list in
+            // Freeing it would write to each of its objects.
+            _ = Unmanaged.passRetained(list)
+            list = leaving.list
+        }
     }
 
     /// In a new child: what it has opened for its own supervision is nothing for its children.
     static func keep(_ descriptor: HeldDescriptor) {
         guard descriptor.number >= 0 else { return }
-        for holder in living { (holder as? Seat)?.heldDescriptors.append(descriptor) }
+        list.withLock { $0.seat?.heldDescriptors.append(descriptor) }
     }
 }

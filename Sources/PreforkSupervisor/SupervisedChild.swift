@@ -15,11 +15,9 @@ enum SupervisedChild {
         _ name: String, _ leaving: DescriptorHolders.Leaving, of pid: Int32, bell: Doorbell?
     ) -> Int32 {
         do throws(SystemError) {
-            for words in leaving.orders { try words.becomeReadOnly() }
-            let unneeded = DescriptorHolders.leave(leaving)
+            DescriptorHolders.leave(leaving)
             // Closed first: the supervisor may have had no descriptor left.
-            let ear = bell?.number
-            guard becomeChild(of: pid, closing: unneeded.filter { $0 != ear }) else { exitChild(code: 0) }
+            guard becomeChild(of: pid, closing: leaving.closed) else { exitChild(code: 0) }
             let doorbell = try bell?.attach() ?? -1
             DescriptorHolders.keep(HeldDescriptor(.doorbell, doorbell))
             return doorbell

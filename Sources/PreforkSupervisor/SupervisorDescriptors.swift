@@ -3,8 +3,6 @@
 import PreforkSystem
 
 extension Supervisor: DescriptorHolder {
-    var orders: SupervisorOrders? { scoreboard.orders }
-
     var heldDescriptors: [HeldDescriptor] {
         var held = [
             HeldDescriptor(.epoll, epoll.descriptor.number), HeldDescriptor(.signals, signals.descriptor.number),
@@ -13,7 +11,7 @@ extension Supervisor: DescriptorHolder {
         ]
         if let previousImage { held.append(HeldDescriptor(.programImage, previousImage)) }
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
-        held += scoreboard.orders.descriptors.map { HeldDescriptor(.supervisorWords, $0) }
+        held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         // Doorbells of workers that are not adopted yet.
         held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }

@@ -22,7 +22,7 @@ extension Supervisor {
         }
         scoreboard.orders.linesInUse = workers.linesInUse
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
-        let leaving = DescriptorHolders.prepare(.worker, of: self)
+        let leaving = DescriptorHolders.prepare(.worker, of: self, bell: bell)
         let mask = SignalMask.block(.all)
         do {
             switch try forkProcess() {

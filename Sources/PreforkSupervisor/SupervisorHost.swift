@@ -112,7 +112,6 @@ final class SupervisorHost {
 }
 
 extension SupervisorHost: DescriptorHolder {
-    var orders: SupervisorOrders? { nil }
 
     var heldDescriptors: [HeldDescriptor] {
         var held: [HeldDescriptor] = []

@@ -13,17 +13,19 @@ import Synchronization
 /// | 24 ..< 32     | image        | another number in each image of the program (an upgrade in place)  |
 /// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready |
 ///
-/// The memory file has mode 0400. Each child maps it anew through a descriptor that only reads, at the same address,
-/// before it gives up its rights (`becomeReadOnly`). A process of another user can then neither write the words nor open
-/// the file for writing.
+/// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
+/// through a descriptor that only reads; the one that writes stays behind at each fork (MADV_DONTFORK), so that a child
+/// has to do nothing about it. A process of another user can neither write the words nor open the file for writing.
 package final class SupervisorOrders: Sendable {
     private static let headSize = 64
-    private let mapping: SharedMapping
+    /// The supervisor's alone.
+    private let writing: SharedMapping
+    private let reading: SharedMapping
+    /// Whether children could make their mapping writable.
+    private let isWeak: Bool
     private let lines: Int
     /// Its memory as a file, for the next image of this program.
     let file: MemoryFile
-    /// What children map it through. Nil without /proc: they map the file itself, read-only until they say otherwise.
-    private let readingFile: Descriptor?
 
     private enum Word {
         static let serviceStops = 0
@@ -50,72 +52,76 @@ package final class SupervisorOrders: Sendable {
 
     private init(_ file: consuming MemoryFile, lines: Int) throws(SystemError) {
         self.lines = lines
-        mapping = try SharedMapping(file, byteCount: Self.byteCount(lines: lines))
-        readingFile = try? file.reopenedForReading()
+        let byteCount = Self.byteCount(lines: lines)
+        writing = try SharedMapping(file, byteCount: byteCount)
+        try writing.keepFromChildren()
+        var isWeak = true
+        do throws(SystemError) {
+            let readingFile = try file.reopenedForReading()
+            reading = try SharedMapping(reading: readingFile.number, byteCount: byteCount)
+            isWeak = false
+        } catch {
+            // Without /proc: read-only until the child says otherwise.
+            reading = try SharedMapping(reading: file.descriptor.number, byteCount: byteCount)
+        }
+        self.isWeak = isWeak
         self.file = file
-        word(Word.image).pointee.wrappingAdd(1, ordering: .relaxed)
+        word(Word.image, of: writing).pointee.wrappingAdd(1, ordering: .relaxed)
     }
 
     /// Nil when children cannot make the words writable again.
     var warning: LogLine? {
-        if readingNumber != nil { return nil }
+        if !isWeak { return nil }
         return LogLine(.warning, "without /proc, children could write the words that only the supervisor may write")
     }
 
-    private var readingNumber: Int32? {
-        switch readingFile {
-        case .some(let descriptor): descriptor.number
-        case nil: nil
-        }
-    }
-
     /// What a child must not keep.
-    var descriptors: [Int32] { [file.descriptor.number] + (readingNumber.map { [$0] } ?? []) }
+    var descriptor: Int32 { file.descriptor.number }
 
-    /// In a child, while it has its descriptors and its rights.
-    func becomeReadOnly() throws(SystemError) {
-        try mapping.becomeReadOnly(through: readingNumber ?? file.descriptor.number)
-    }
-
-    /// Proof: every offset is one of the head's words or a line's within the mapping, zeroed by the kernel, eight-byte
-    /// aligned, and only ever used as this atomic word; the mapping lives as long as the object.
-    private func word(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    /// Proof: every offset is one of the head's words or a line's within both mappings, zeroed by the kernel, eight-byte
+    /// aligned, and only ever used as this atomic word; the mappings live as long as the object, of which no child frees
+    /// its copy (`DescriptorHolders.leave`).
+    private func word(_ index: Int, of mapping: borrowing SharedMapping) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (mapping.base + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    private func leaving(_ line: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    private func read(_ index: Int) -> UInt64 { word(index, of: reading).pointee.load(ordering: .acquiring) }
+
+    private func write(_ value: UInt64, to index: Int) {
+        word(index, of: writing).pointee.store(value, ordering: .releasing)
+    }
+
+    private func leaving(_ line: Int) -> Int {
         // Lines are the supervisor's own numbers, or the reader's own line.
         precondition(line >= 0 && line < lines, "line \(line)")
-        return word(Self.headSize / 8 + line)
+        return Self.headSize / 8 + line
     }
 
     package var serviceStops: Bool {
-        get { word(Word.serviceStops).pointee.load(ordering: .acquiring) != 0 }
-        set { word(Word.serviceStops).pointee.store(newValue ? 1 : 0, ordering: .releasing) }
+        get { read(Word.serviceStops) != 0 }
+        set { write(newValue ? 1 : 0, to: Word.serviceStops) }
     }
 
     var linesInUse: Int {
-        get { min(Int(clamping: word(Word.linesInUse).pointee.load(ordering: .relaxed)), lines) }
-        set { word(Word.linesInUse).pointee.store(UInt64(newValue), ordering: .relaxed) }
+        get { min(Int(clamping: read(Word.linesInUse)), lines) }
+        set { write(UInt64(newValue), to: Word.linesInUse) }
     }
 
     /// How many children were ended by a signal: what they held in shared memory may have to be put in order.
-    package var deaths: UInt64 { word(Word.deaths).pointee.load(ordering: .acquiring) }
+    package var deaths: UInt64 { read(Word.deaths) }
 
-    func countDeath() { word(Word.deaths).pointee.wrappingAdd(1, ordering: .releasing) }
+    func countDeath() { word(Word.deaths, of: writing).pointee.wrappingAdd(1, ordering: .releasing) }
 
-    var image: UInt64 { word(Word.image).pointee.load(ordering: .relaxed) }
+    var image: UInt64 { read(Word.image) }
 
-    func isLeaving(line: Int) -> Bool { leaving(line).pointee.load(ordering: .acquiring) == 1 }
+    func isLeaving(line: Int) -> Bool { read(leaving(line)) == 1 }
 
-    func setLeaving(_ isLeaving: Bool = true, line: Int) {
-        leaving(line).pointee.store(isLeaving ? 1 : 0, ordering: .releasing)
-    }
+    func setLeaving(_ isLeaving: Bool = true, line: Int) { write(isLeaving ? 1 : 0, to: leaving(line)) }
 
     /// Whether the supervisor has heard that the line's process is ready, or has asked it to end.
-    func isHeard(line: Int) -> Bool { leaving(line).pointee.load(ordering: .acquiring) != 0 }
+    func isHeard(line: Int) -> Bool { read(leaving(line)) != 0 }
 
     func noteReady(line: Int) {
-        if leaving(line).pointee.load(ordering: .relaxed) == 0 { leaving(line).pointee.store(2, ordering: .releasing) }
+        if read(leaving(line)) == 0 { write(2, to: leaving(line)) }
     }
 }

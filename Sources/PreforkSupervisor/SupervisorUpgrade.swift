@@ -164,7 +164,7 @@ extension Supervisor {
     private func ownItem(back: Int32?) -> HandoverItem {
         let pool = inheritedPool
         let own = [
-            scoreboard.file.descriptor.number, scoreboard.orders.file.descriptor.number, lifeline.number,
+            scoreboard.file.descriptor.number, scoreboard.orders.descriptor, lifeline.number,
             lifelineHold.number,
         ]
         let doorbells = pool.workers.compactMap { bells[$0.spawn]?.number }

@@ -28,7 +28,7 @@ extension TargetRunner {
         if let line = lines[number] { scoreboard.clear(line: line) }
         let bell = bells.add(UInt64(number), by: epoll, word: Source.bell | UInt64(number), at: .now)
         let isPrivileged = table.targets[number]?.settings.privileges == .supervisor
-        let leaving = DescriptorHolders.prepare(isPrivileged ? .privileged : .managed, of: self)
+        let leaving = DescriptorHolders.prepare(isPrivileged ? .privileged : .managed, of: self, bell: bell)
         let mask = SignalMask.block(.all)
         do {
             switch try forkProcess() {

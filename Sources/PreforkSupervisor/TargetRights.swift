@@ -31,8 +31,6 @@ extension TargetRunner {
 }
 
 extension TargetRunner: DescriptorHolder {
-    var orders: SupervisorOrders? { scoreboard.orders }
-
     var heldDescriptors: [HeldDescriptor] {
         var held = [
             HeldDescriptor(.epoll, epoll.descriptor.number),
@@ -40,7 +38,7 @@ extension TargetRunner: DescriptorHolder {
             HeldDescriptor(.lifeline, lifeline.number), HeldDescriptor(.lifelineHold, lifelineHold.number),
             HeldDescriptor(.workerLines, scoreboard.file.descriptor.number),
         ]
-        held += scoreboard.orders.descriptors.map { HeldDescriptor(.supervisorWords, $0) }
+        held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         if let signals { held.append(HeldDescriptor(.signals, signals.number)) }
         held += (children.values.compactMap(\.pidfdNumber) + late.pidfds).map { HeldDescriptor(.pidfd, $0) }

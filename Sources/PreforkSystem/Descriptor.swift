@@ -46,23 +46,28 @@ package func closeForeignDescriptor(_ number: Int32) {
 }
 
 /// Closes every descriptor of `numbers` in this process, with one close_range(2) for each unbroken run of numbers.
-///
-/// Runs in a child between fork and its own code: a supervisor of 1,000 workers holds 1,000 pidfds that its
-/// children must not keep, and a call for each would be a million calls for one start.
 package func closeDescriptors(_ numbers: [Int32]) {
-    var run: ClosedRange<Int32>?
-    for number in numbers.sorted() {
-        if let open = run, number <= open.upperBound + 1 {
-            run = open.lowerBound...max(open.upperBound, number)
-        } else {
-            run.map(closeRun)
-            run = number...number
-        }
-    }
-    run.map(closeRun)
+    for run in unbrokenRuns(of: numbers) { closeDescriptors(run) }
 }
 
-private func closeRun(_ run: ClosedRange<Int32>) {
+/// The numbers in order, as runs without a gap.
+///
+/// A supervisor of 1,000 workers holds 1,000 pidfds that its children must not keep, and a call for each would be a
+/// million calls for one start. The supervisor asks for the runs before the fork.
+package func unbrokenRuns(of numbers: [Int32]) -> [ClosedRange<Int32>] {
+    var runs: [ClosedRange<Int32>] = []
+    for number in numbers.sorted() {
+        if let last = runs.last, number <= last.upperBound + 1 {
+            runs[runs.count - 1] = last.lowerBound...max(last.upperBound, number)
+        } else {
+            runs.append(number...number)
+        }
+    }
+    return runs
+}
+
+/// Closes one run of numbers. Makes and frees nothing: for a child that was just forked.
+package func closeDescriptors(_ run: ClosedRange<Int32>) {
     if cprefork_close_range(UInt32(run.lowerBound), UInt32(run.upperBound)) == 0 { return }
     for number in run { closeDescriptor(number) }
 }

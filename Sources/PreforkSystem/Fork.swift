@@ -43,18 +43,21 @@ private let lastForker = Atomic<UInt64>(0)
 ///
 /// - Parameters:
 ///   - parent: the process that forked.
-///   - unneeded: descriptors of the parent's that the child must not keep.
+///   - unneeded: descriptors of the parent's that the child must not keep (`unbrokenRuns`).
 /// - Returns: false when the parent is gone already: PR_SET_PDEATHSIG is set too late to hear of it, and the
 ///   child must leave at once (prctl(2); contribsys/einhorn checks the same).
-package func becomeChild(of parent: Int32, closing unneeded: [Int32]) -> Bool {
+package func becomeChild(of parent: Int32, closing unneeded: [ClosedRange<Int32>]) -> Bool {
     _ = cprefork_set_parent_death_signal(SIGKILL)
-    closeDescriptors(unneeded)
+    for run in unneeded { closeDescriptors(run) }
     cprefork_reset_signal_actions()
     cprefork_reseed()
     cprefork_renumber_thread(parent)
     LockPatience.allowLongWaits()
     return getppid() == parent
 }
+
+/// In a process that will fork: looks up the functions that its children call first, which are linked lazily.
+package func bindSymbolsOfChildren() { cprefork_bind_symbols() }
 
 /// Writes out stdio and leaves at once: handlers that the parent registered with atexit(3) are the parent's.
 package func exitChild(code: Int32) -> Never {

@@ -33,13 +33,21 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
         self.byteCount = byteCount
     }
 
-    /// The same bytes at the same address, from now on for this process to read only. With a descriptor that is open
-    /// for reading only, no call of this process makes them writable again (mmap(2), VM_MAYWRITE).
-    package func becomeReadOnly(through file: Int32) throws(SystemError) {
-        let pointer = mmap(base, byteCount, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file, 0)
-        guard pointer != MAP_FAILED else {
+    /// The bytes of another open file of that memory, for reading. Where the file is open for reading only, no call of
+    /// this process makes them writable (mmap(2), VM_MAYWRITE).
+    package init(reading file: Int32, byteCount: Int) throws(SystemError) {
+        let pointer = mmap(nil, byteCount, PROT_READ, MAP_SHARED | MAP_NORESERVE, file, 0)
+        guard let pointer, pointer != MAP_FAILED else {
             throw SystemError("mmap", .current, on: "\(byteCount) bytes of descriptor \(file), read-only")
         }
+        base = pointer
+        self.byteCount = byteCount
+    }
+
+    /// No child forked from here on has the mapping (MADV_DONTFORK): to touch it there is SIGSEGV. In such a child the
+    /// value must never be freed, since other memory may be at its address.
+    package func keepFromChildren() throws(SystemError) {
+        try systemCall("madvise", on: "\(byteCount) bytes shared") { madvise(base, byteCount, MADV_DONTFORK) }
     }
 
     deinit {

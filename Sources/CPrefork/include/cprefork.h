@@ -63,6 +63,9 @@ int cprefork_set_parent_death_signal(int signal);
 /// Fresh seeds for random(3) and drand48(3): a forked child otherwise draws the same numbers as its siblings.
 void cprefork_reseed(void);
 
+/// Looks up the functions that children call first, so that no child has to.
+void cprefork_bind_symbols(void);
+
 /// close_range(2), Linux 5.9, both ends included.
 int cprefork_close_range(unsigned first, unsigned last);
 
