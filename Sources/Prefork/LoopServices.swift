@@ -2,6 +2,7 @@
 
 import PreforkEventLoop
 import PreforkServices
+import PreforkStore
 import PreforkSystem
 
 /// The monotonic clock, and the timers of the calling task's loop.
@@ -41,6 +42,8 @@ extension LoopMain {
             let (host, wishes) = serviceHost(on: loop)
             loop.stopRequest.removeObserver(loop.stopRequest.onRequest { wishes.wish(.requested) })
             withExtendedLifetime(host) {}
+            ServiceHost.prepareInstall()
+            StoreRegistry.prepare()
         }
     }
 

@@ -242,7 +242,7 @@ final class Acceptor: @unchecked Sendable {
     private func updateWatch() throws(SystemError) {
         if canAccept {
             guard !isWatching else { return }
-            try loop.add(watch, for: [.readable, .exclusive])
+            try loop.add(watch, for: .readableByOne)
             isWatching = true
         } else {
             stopWatching()

@@ -24,6 +24,9 @@
             _createExecutors(factory: LoopExecutorFactory.self)
         }
 
+        /// Makes the witness tables that `becomeProcessExecutor` asks for, once for all children.
+        static func prepareProcessExecutor() { _ = ProcessLoop.conformances.count }
+
         func runOnMainActor(_ job: UnownedJob) {
             job.runSynchronously(
                 isolatedTo: MainActor.sharedUnownedExecutor, taskExecutor: asUnownedTaskExecutor())
@@ -36,6 +39,10 @@
         nonisolated(unsafe) static var isInstalled = false
         nonisolated(unsafe) static var standard: LoopDefaultExecutor?
         nonisolated(unsafe) static var main: LoopMainExecutor?
+        static let conformances: [Any.Type] = [
+            LoopExecutorFactory.self as any ExecutorFactory.Type, LoopMainExecutor.self as any MainExecutor.Type,
+            LoopDefaultExecutor.self as any TaskExecutor.Type, LoopDefaultExecutor.self as any SchedulingExecutor.Type,
+        ]
     }
 
     private struct LoopExecutorFactory: ExecutorFactory {
@@ -118,6 +125,8 @@
         package static var isProcessExecutorInstalled: Bool { false }
 
         package func becomeProcessExecutor() {}
+
+        static func prepareProcessExecutor() {}
 
         /// Without an own main executor no job is the main actor's.
         func runOnMainActor(_ job: UnownedJob) {

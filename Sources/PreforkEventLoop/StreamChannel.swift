@@ -229,8 +229,7 @@ final class StreamChannel: @unchecked Sendable {
     private func register(forWriting: Bool) throws(StreamError) {
         if isClosed { throw StreamError(.closed) }
         if watch != nil, watchesWriting || !forWriting { return }
-        let interest: EpollEvents =
-            forWriting ? [.readable, .peerFinished, .edge, .writable] : [.readable, .peerFinished, .edge]
+        let interest: EpollEvents = forWriting ? .stream : .streamReading
         do {
             if let watch {
                 try loop.modify(watch, for: interest)

@@ -16,7 +16,9 @@ extension EventLoop {
     package static func warmUp(_ more: (EventLoop) -> Void) {
         guard ThreadLoop.current == nil, let loop = try? EventLoop(), let pair = try? Socket.pair() else { return }
         more(loop)
-        try? loop.run {
+        bindSymbolsOfChildren()
+        prepareProcessExecutor()
+        _ = try? loop.run { () async throws -> Int32 in
             // A preference, not the process executor: that is for the workers to install.
             let connections = ConnectionSet()
             let left = Connection(owning: pair.0, peer: .unix(path: ""), loop: loop, server: connections)
@@ -25,9 +27,11 @@ extension EventLoop {
             let right = Connection(owning: pair.1, peer: .unix(path: ""), loop: loop)
             try await withThrowingDiscardingTaskGroup { group in
                 group.addTask(executorPreference: loop.preference) {
-                    while try await left.reader.waitForMessage() {
-                        _ = try await left.reader.read(until: "\n", limit: 16)
-                        try await left.writer.write("\n")
+                    try await left.channel.ownedByCurrentTask {
+                        while try await left.reader.waitForMessage() {
+                            _ = try await left.reader.read(until: "\n", limit: 16)
+                            try await left.writer.write("\n")
+                        }
                     }
                     left.close()
                 }
@@ -40,6 +44,7 @@ extension EventLoop {
                 right.close()
             }
             connections.remove(left)
+            return 0
         }
     }
 }

@@ -69,7 +69,7 @@ extension EventLoop {
     /// Calls `body` when nobody has the writing end of the pipe open any more. On the loop's thread, or before it runs.
     package func onEnd(of pipe: Int32, _ body: @escaping () -> Void) throws(SystemError) {
         // A hang-up alone: bytes that somebody writes into the pipe are no end.
-        try add(Watch(pipe) { events in if events.isOver { body() } }, for: [.hangUp])
+        try add(Watch(pipe) { events in if events.isOver { body() } }, for: .hangUp)
     }
 
     package func modify(_ watch: Watch, for events: EpollEvents) throws(SystemError) {

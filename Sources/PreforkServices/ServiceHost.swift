@@ -56,6 +56,15 @@ public struct ServiceHost: Sendable {
         hosts.withLock { $0.installed = host }
     }
 
+    /// Makes the metadata that `install` needs, in a process whose children will install a host.
+    package static func prepareInstall() {
+        hosts.withLock { hosts in
+            let before = hosts.installed
+            hosts.installed = ServiceHost()
+            hosts.installed = before
+        }
+    }
+
     /// Calls `make` for the host of each tree that is started where none is installed.
     package static func provide(_ make: @escaping @Sendable () -> ServiceHost) {
         hosts.withLock { $0.provider = make }

@@ -18,13 +18,18 @@ package enum StoreRegistry {
         }
     }
 
+    /// Makes the list, in a process whose children will look at it.
+    package static func prepare() { stores.withLock { _ = $0.count } }
+
     /// Repairs what a killed process has left in any store, and wakes processes that may have missed its last change.
     ///
     /// Waits for no lock. For a process with the rights of a worker, after it has given up all others: it reads and
     /// writes memory that workers write. A supervisor must not call it.
     package static func repairAll() {
-        LockOwner.prepare()
-        for table in stores.withLock({ $0.compactMap(\.table) }) {
+        let tables = stores.withLock { $0.compactMap(\.table) }
+        // A process without a store finds its word at its first lock.
+        if !tables.isEmpty { LockOwner.prepare() }
+        for table in tables {
             table.repair()
             table.wakeAllSleepers()
         }

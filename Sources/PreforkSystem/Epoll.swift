@@ -26,6 +26,12 @@ package struct EpollEvents: OptionSet, Sendable {
 // not specialised on the loop's hot path.
 extension EpollEvents {
     package static let readableOnce = EpollEvents(rawValue: EPOLLIN.rawValue | cprefork_epollet)
+    /// A listener that several processes watch, one of which is woken.
+    package static let readableByOne = EpollEvents(rawValue: EPOLLIN.rawValue | cprefork_epollexclusive)
+    /// Each change of what a stream has to read.
+    package static let streamReading = EpollEvents(rawValue: EPOLLIN.rawValue | EPOLLRDHUP.rawValue | cprefork_epollet)
+    /// Each change of what a stream has to read, and of its room to write.
+    package static let stream = EpollEvents(rawValue: streamReading.rawValue | EPOLLOUT.rawValue)
     package var isReadable: Bool { rawValue & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 }
     package var isWritable: Bool { rawValue & EPOLLOUT.rawValue != 0 }
     package var isPeerFinished: Bool { rawValue & EPOLLRDHUP.rawValue != 0 }

@@ -41,7 +41,7 @@ enum Impostor {
                 guard (try? Polling.waitUntilWritable(number)) != nil,
                     let sent = rest.withUnsafeBytes({ bytes in try? sendBytes(to: number, bytes) })
                 else { return }
-                rest = rest.dropFirst(sent ?? 0)
+                rest = rest.dropFirst(sent)
             }
         }
     }
