@@ -84,7 +84,8 @@ public enum EnvironmentSettings {
             "METRICS", \.metrics, SettingFormat<Endpoint>.endpoint.orOff,
             "Where metrics, health and status page are served."),
         EnvironmentOption(
-            "PID_FILE", \.pidFile, SettingFormat<String>.path.orOff, "A locked file with the supervisor's pid."),
+            "PID_FILE", \.pidFile, SettingFormat<String>.path.orOff,
+            "Holds the supervisor's pid (mode 0644); its lock is this name with `.lock`."),
         EnvironmentOption(
             "LOG_FILE", \.logFile, SettingFormat<String>.path.orOff,
             "The supervisor's log; off: standard error. SIGUSR1 reopens it."),
