@@ -6,6 +6,7 @@ import sys
 import time
 
 import storm_common
+import storm_half_open
 import storm_hostile
 import storm_own
 from storm_watch import Report, table
@@ -19,7 +20,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("parts", nargs="*")
     options = parser.parse_args()
-    own = storm_own.PARTS | storm_hostile.PARTS
+    hostile = storm_half_open.PARTS | storm_hostile.PARTS
+    own = storm_own.PARTS | hostile
     known = [*storm_common.PARTS, *own]
     if options.list:
         print("\n".join(known))
@@ -29,7 +31,7 @@ def main() -> None:
     print(f"scale {options.scale:g}, seed {options.seed}", flush=True)
     reports = []
     # Who names hostile means all that are: clients, and workers.
-    parts = [part for name in options.parts for part in ([name, *storm_hostile.PARTS] if name == "hostile" else [name])]
+    parts = [part for name in options.parts for part in ([name, *hostile] if name == "hostile" else [name])]
     for part in dict.fromkeys(parts or known):
         # Each part by itself can be repeated with the same seed.
         servers = ["prefork"] + (storm_common.PEERS if options.peers and part in storm_common.PARTS else [])
