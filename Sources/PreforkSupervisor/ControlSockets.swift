@@ -152,13 +152,10 @@ final class ControlSockets {
     ///
     /// - Returns: false when all have sent one.
     private func makeRoom(at now: MonotonicInstant) -> Bool {
-        let order = peers.values.compactMap { peer in
-            peer.expendability(at: now, stallTime: limits.stallTime).map { (rank: $0, peer: peer) }
-        }
-        let cheapest = order.sorted { ($0.rank, $0.peer.since) < ($1.rank, $1.peer.since) }
-        for (_, peer) in cheapest.prefix(Self.tries) {
+        for _ in 0..<Self.tries {
+            guard let peer = cheapest(at: now) else { return false }
             if peer.state == .reading {
-                // What has come meanwhile is looked at first.
+                // What has come meanwhile is looked at first: then it stands in line, and does not give way.
                 let before = peer.input.count
                 receive(peer)
                 lineUp(peer)
@@ -168,6 +165,17 @@ final class ControlSockets {
             return true
         }
         return false
+    }
+
+    /// One pass and nothing made: in a flood it is asked for each connection.
+    private func cheapest(at now: MonotonicInstant) -> ControlPeer? {
+        var best: (rank: Int, peer: ControlPeer)?
+        for peer in peers.values {
+            guard let rank = peer.expendability(at: now, stallTime: limits.stallTime) else { continue }
+            if let best, (best.rank, best.peer.since) <= (rank, peer.since) { continue }
+            best = (rank, peer)
+        }
+        return best?.peer
     }
 
     private func serve(_ peer: ControlPeer, _ happened: EpollEvents) {
