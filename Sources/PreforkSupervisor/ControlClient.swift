@@ -11,6 +11,8 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
     case unbelievable(String)
     /// The time that the answer had is over.
     case noAnswerInTime
+    /// The supervisor gave the client's place to another one before it had sent anything. Nothing was carried out.
+    case turnedAway
 
     package var description: String {
         switch self {
@@ -18,6 +20,7 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
         case .unbelievable(let what): "this is no supervisor's answer: \(what)"
         case .closedWithoutAnswer: "the supervisor closed the connection without an answer"
         case .noAnswerInTime: "the supervisor gave no answer in time"
+        case .turnedAway: "the supervisor has too many clients"
         }
     }
 }
@@ -69,12 +72,24 @@ package final class ControlClient {
     /// - Parameter deadline: nil waits for ever. After `.noAnswerInTime` the connection is of no more use.
     package func ask(_ request: JSONValue, until deadline: MonotonicInstant? = nil) throws -> JSONValue {
         // At most a path in it: far less than what an empty socket takes.
-        _ = try (request.text + [UInt8(ascii: "\n")]).withUnsafeBytes { try sendBytes(to: socket.number, $0) }
+        do {
+            _ = try (request.text + [UInt8(ascii: "\n")]).withUnsafeBytes { try sendBytes(to: socket.number, $0) }
+        } catch let error as SystemError where error.errno == .brokenPipe || error.errno == .connectionReset {
+            throw ControlClientError.turnedAway
+        }
         let answer = try answer(until: deadline)
         guard answer["ok"] == .bool(true) else {
             throw ControlClientError.refused(answer["error"]?.string ?? "refused without a reason")
         }
         return answer
+    }
+
+    /// Connects and asks; again, up to ten times in all, when others crowd it out before its request has left.
+    package static func ask(_ request: JSONValue, by connect: () throws -> ControlClient) throws -> JSONValue {
+        for _ in 1..<10 {
+            do { return try connect().ask(request) } catch ControlClientError.turnedAway {}
+        }
+        return try connect().ask(request)
     }
 
     /// One answer, put together where it comes in parts; see `AnswerParts`.

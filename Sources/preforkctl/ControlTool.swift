@@ -59,7 +59,7 @@ enum ControlTool {
         let isJSON = members.contains { $0.name == "json" }
         let isWaiting = members.contains { $0.name == "wait" }
         func answer() throws -> JSONValue {
-            try connect(socket).ask(.order(name, members.filter { $0.name != "json" }))
+            try ControlClient.ask(.order(name, members.filter { $0.name != "json" })) { try connect(socket) }
         }
         func json(_ key: String) throws -> String { String(decoding: (try answer()[key] ?? .null).text, as: UTF8.self) }
         switch show {
@@ -71,7 +71,7 @@ enum ControlTool {
             Output.write(ControlTable.rows(try answer()[key]?.array ?? [], columns, paint: Output.coloured))
         case .text(let key): Output.write(Escaping.terminalPage(try answer()[key]?.string ?? ""), end: "")
         case .upgrade where isWaiting:
-                        _ = try connect(socket)
+            _ = try connect(socket)
             Output.write(
                 Escaping.log(
                     try ControlClient.upgrade(socket, to: members.first { $0.name == "path" }?.value.string)))
