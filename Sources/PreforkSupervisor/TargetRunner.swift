@@ -61,8 +61,6 @@ package final class TargetRunner {
     package var hooks: ProcessHooks
     /// Takes the log's lines; nil: standard error.
     package var log: (@Sendable (LogLine) -> Void)?
-    /// Called for each end before the hooks are.
-    package var onExit: ((TargetExit) -> Void)?
 
     /// - Throws: `.alreadyForked`, `.system`.
     package init(hooks: ProcessHooks) throws(ProcessError) {
@@ -365,7 +363,6 @@ package final class TargetRunner {
     func tell(_ report: TargetReport) {
         logThinned(report)
         if case .exited(let exit) = report {
-            onExit?(exit)
             for hook in hooks.afterExit { runHook(.afterExit, of: exit.name) { try hook(exit.name, exit) } }
         }
         hooksRunning += 1
