@@ -25,6 +25,22 @@ private final class EndsProgram {
         return words.first.flatMap { Int32($0) } ?? -1
     }
 
+    /// - Parameters:
+    ///   - kind: the scenario, and `target` where a managed process beside a pool attacks.
+    ///   - attack: what `EndAttack` is to do.
+    convenience init(_ kind: String, _ attack: [String]) throws {
+        let words = kind.split(separator: " ").map(String.init)
+        try self.init(attack + words.dropFirst().map { "\($0)=1" }, scenario: words[0])
+    }
+
+    /// The process that traces the one which attacks.
+    func tracer() async throws -> Int32 {
+        let words = try await program.waitForLine("tracer ")
+        let tracer = try #require(Int32(words), "\(words)")
+        #expect(tracer > 0)
+        return tracer
+    }
+
     func waitForLog(_ text: String) async throws {
         try await eventually("the log says '\(text)'\n\(program.output)\n\(program.errors)") {
             self.program.errors.contains(text)
@@ -54,12 +70,9 @@ struct EndsTests {
     /// Its end shows to the tracer alone. The supervisor took it for alive for ever, and asked again without a pause.
     @Test(arguments: ["ends", "ends target", "managed-ends"])
     func oneThatEndsWhileItIsTracedGetsASuccessor(_ kind: String) async throws {
-        let words = kind.split(separator: " ").map(String.init)
-        let pool = try EndsProgram(
-            ["attack=traced", "for=6000"] + words.dropFirst().map { "\($0)=1" }, scenario: words[0])
+        let pool = try EndsProgram(kind, ["attack=traced", "for=6000"])
         let traced = try await pool.process(ofLife: 1)
-        let tracer = try await pool.program.waitForLine("tracer ")
-        #expect(Int32(tracer) ?? -1 > 0)
+        let tracer = try await pool.tracer()
         _ = try await pool.process(ofLife: 2)
         try await pool.waitForLog("process \(traced) cannot be collected: it is traced by process \(tracer)")
         #expect(pool.program.errors.contains("(pid \(traced)) ended (status lost"), "\(pool.program.errors)")
@@ -75,12 +88,9 @@ struct EndsTests {
     /// A tracer can keep a process from ending after SIGKILL.
     @Test(arguments: ["ends", "ends target", "managed-ends"])
     func oneThatIsHeldAtItsEndKeepsNoStopWaiting(_ kind: String) async throws {
-        let words = kind.split(separator: " ").map(String.init)
-        let pool = try EndsProgram(
-            ["attack=held", "for=60000"] + words.dropFirst().map { "\($0)=1" }, scenario: words[0])
+        let pool = try EndsProgram(kind, ["attack=held", "for=60000"])
         let held = try await pool.process(ofLife: 1)
-        let tracer = try await pool.program.waitForLine("tracer ")
-        #expect(Int32(tracer) ?? -1 > 0)
+        let tracer = try await pool.tracer()
         if kind == "ends" {
             try await pool.program.waitForLine("all ready ")
             pool.program.send(.hangUp)
@@ -94,9 +104,7 @@ struct EndsTests {
 
     @Test(arguments: ["ends", "ends target", "managed-ends"])
     func childrenThatAWorkerLeavesToItsSupervisorAreCollected(_ kind: String) async throws {
-        let words = kind.split(separator: " ").map(String.init)
-        let pool = try EndsProgram(
-            ["attack=children"] + words.dropFirst().map { "\($0)=1" }, scenario: words[0])
+        let pool = try EndsProgram(kind, ["attack=children"])
         try await pool.program.waitForLine("left 200")
         try await eventually("no zombie is left\n\(pool.program.children)") { pool.zombies == 0 }
         try await pool.end()
