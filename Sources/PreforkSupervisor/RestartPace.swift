@@ -1,4 +1,4 @@
-// How often other processes may have a target restarted.
+// How often other processes may have a target or a worker restarted.
 
 import PreforkSystem
 
@@ -20,5 +20,16 @@ struct RestartPace: Equatable {
         earliest = due + .nanoseconds(-(Self.burst - 1) * Self.period.saturatedNanoseconds)
         paid = due + Self.period
         return true
+    }
+
+    /// For a restart that is made at once or not at all.
+    ///
+    /// - Returns: nil when it is to be made now; else when to ask again.
+    mutating func admitAtOnce(_ now: MonotonicInstant) -> MonotonicInstant? {
+        let due = max(paid, now)
+        let start = due + .nanoseconds(-(Self.burst - 1) * Self.period.saturatedNanoseconds)
+        guard start <= now else { return start }
+        paid = due + Self.period
+        return nil
     }
 }

@@ -11,6 +11,8 @@ struct SlotRecord: Equatable {
     private var forkFailures = 0
     /// All restarts of this slot, for reports.
     private(set) var restarts = 0
+    /// Of recycling for what a worker says of itself or takes.
+    var recyclingPace = RestartPace()
 
     mutating func workerBecameReady() {
         bootFailures = 0

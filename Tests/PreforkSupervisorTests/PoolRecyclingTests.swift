@@ -46,6 +46,36 @@ import Testing
         #expect(driver.pool.slots[1].replacement != nil && driver.pool.recyclingInHand == 1)
     }
 
+    /// Looks at the one worker each 20 ms, and lets every replacement come up at once.
+    ///
+    /// - Returns: how many workers were forked in ten seconds.
+    private func forksInTenSeconds(_ driver: inout PoolDriver, requests: UInt64) -> Int {
+        var count = 0
+        for _ in 0..<500 {
+            count += forks(sample(&driver, after: .milliseconds(20), requests: requests))
+            count += forks(driver.pass(.zero))
+            #expect(driver.pool.nextDeadline.map { $0 > driver.now } ?? true, "the loop would spin")
+            if driver.pool.slots[0].replacement?.worker != nil { driver.replacementReady(0) }
+            driver.leaversEnd()
+        }
+        return count
+    }
+
+    /// A worker counts its requests itself, and was recycled at each look.
+    @Test func oneThatClaimsItsShareAtOnceIsRecycledEightTimesAndThenOnceASecond() {
+        var driver = PoolDriver.ready(workers: 1) { $0.recycling = RecyclingPolicy(requests: 10, jitter: 0) }
+        #expect((16...19).contains(forksInTenSeconds(&driver, requests: 10)))
+        #expect(driver.pool.restarts == 0 && driver.complaints.isEmpty)
+    }
+
+    /// A lifetime is the operator's word.
+    @Test func lifetimesHaveNoSuchLimit() {
+        var driver = PoolDriver.ready(workers: 1) {
+            $0.recycling = RecyclingPolicy(lifetime: .milliseconds(50), jitter: 0)
+        }
+        #expect(forksInTenSeconds(&driver, requests: 0) > 100)
+    }
+
     @Test func jitterSpreadsTheLimitsAndOnlyDownwards() {
         var driver = PoolDriver(workers: 200) {
             $0.recycling = RecyclingPolicy(requests: 1_000, lifetime: .seconds(1_000), jitter: 0.5)
