@@ -109,8 +109,8 @@ struct LoopMain {
     }
 }
 
-/// A line on standard error: the exit code alone says little.
+/// A line on standard error: the exit code alone says little. That of a tree of services has further lines, one for each
+/// service that failed.
 func reportFailure(of name: String, _ error: any Error) {
-    _ = writeToStandardErrorWithoutBlocking(
-        "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] error: \(name) failed: \(error)\n")
+    StandardErrorLines.say("error", "\(name) failed: \(error)", by: "failure", hasMoreLines: error is ServiceError)
 }

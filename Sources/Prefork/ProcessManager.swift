@@ -61,6 +61,7 @@ public final class ProcessManager {
         for name in channels.keys { ControlLines.remove(name) }
         targets.stopAll(within: .zero)
         while targets.isBusy, (try? targets.turn(waitingAtMost: nil)) != nil {}
+        targets.finishLog()
     }
 
     private var isOwner: Bool { owner == (ForkCount.current, currentThreadNumber) }

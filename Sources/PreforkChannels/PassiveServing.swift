@@ -136,7 +136,6 @@ extension PassiveMessages {
 
     private func report(_ error: any Error) {
         if let onError = state.withLock({ $0.onError }) { return onError(error) }
-        _ = writeToStandardErrorWithoutBlocking(
-            "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] error: channel \(name): \(error)\n")
+        StandardErrorLines.say("error", "channel \(name): \(error)", by: "channel \(name)")
     }
 }

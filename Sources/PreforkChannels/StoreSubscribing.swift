@@ -40,8 +40,8 @@ extension SharedStore {
                 } catch is CancellationError {
                     return
                 } catch {
-                    _ = writeToStandardErrorWithoutBlocking(
-                        "prefork: a message of channel \(channel) was skipped: \(error)\n")
+                    StandardErrorLines.say(
+                        "error", "a message of channel \(channel) was skipped: \(error)", by: "message \(channel)")
                 }
             }
         }

@@ -1,7 +1,6 @@
 // Accepting connections and running a handler for each.
 
 public import PreforkSystem
-import Synchronization
 
 /// What a server reports while it serves on.
 public enum ServingEvent: Sendable {
@@ -47,7 +46,10 @@ extension Listener {
             return try await loop.run { _ in try await self.serve(limit: limit, report: report, handler) }
         }
         let acceptor = try Acceptor(self, loop: loop, limit: limit, report: report)
-        defer { acceptor.close() }
+        defer {
+            acceptor.close()
+            StandardErrorLines.tellAllLeftOut()
+        }
         let observer = loop.stopRequest.onReach { loop.execute { acceptor.drain() } }
         defer { loop.stopRequest.removeObserver(observer) }
         try await withThrowingDiscardingTaskGroup { group in
@@ -83,11 +85,13 @@ public func reportToStandardError(_ event: ServingEvent) {
         if let error = error as? StreamError, [.peerClosed, .endOfStream].contains(error.code) { return }
         (kind, level, text) = ("failed \(type(of: error))", "error", "the handler of \(peer) failed: \(error)")
     }
-    let verdict = thinning.withLock { $0.judge(kind, at: .now) }
-    guard case .write(let leftOut) = verdict else { return }
-    let rest = leftOut > 0 ? " (\(leftOut) more of these were left out)" : ""
-    _ = writeToStandardErrorWithoutBlocking(
-        "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(level): \(Escaping.log(text + rest))\n")
+    let pause = StandardErrorLines.say(level, text, by: kind)
+    if let pause, let loop = EventLoop.current, loop.isCurrent { tellLeftOut(after: pause, on: loop) }
 }
 
-private let thinning = Mutex(LineThinning())
+/// Lines that were left out are told when no further line says it.
+private func tellLeftOut(after pause: Duration, on loop: EventLoop) {
+    loop.call(after: pause) {
+        if let next = StandardErrorLines.tellSettled() { tellLeftOut(after: next, on: loop) }
+    }
+}

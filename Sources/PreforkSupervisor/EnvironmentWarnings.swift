@@ -6,11 +6,12 @@ extension Supervisor {
     /// Warns of variables `PREFORK_*` that are no settings: a misspelt one would do nothing, silently.
     package func warnOfUnknownVariables() {
         for name in EnvironmentSettings.unknownNames(in: ProcessEnvironment.all) {
-            log(LogLine(.warning, "\(name) is no setting (see --print-config, or the manual's table)"))
+            let text = "\(name) is no setting (see --print-config, or the manual's table)"
+            logger.say(LogLine(.warning, text), by: .own(.start))
         }
-        for text in host.warnings { log(LogLine(.warning, text)) }
+        for text in host.warnings { logger.say(LogLine(.warning, text), by: .own(.start)) }
         if let text = configuration.settings.privileges.warning(user: Credentials.users.effective) {
-            log(LogLine(.warning, text))
+            logger.say(LogLine(.warning, text), by: .own(.start))
         }
     }
 }

@@ -11,21 +11,16 @@ struct StackDumpRequests {
         var asked: MonotonicInstant
         /// The number of the last dump before the request; nil when the answer was read.
         var known: UInt64?
-        var refused = 0
     }
 
     private var requests: [UInt64: Request] = [:]
 
     /// - Parameter known: `StackDump.number` at this time.
-    /// - Returns: how many requests were refused since the last one; nil: this one is refused, too.
-    mutating func admit(_ spawn: UInt64, known: UInt64, at now: MonotonicInstant) -> Int? {
-        let before = requests[spawn]
-        if let before, now - before.asked < Self.period {
-            requests[spawn]?.refused += 1
-            return nil
-        }
+    /// - Returns: false for a worker that was asked less than a second ago.
+    mutating func admit(_ spawn: UInt64, known: UInt64, at now: MonotonicInstant) -> Bool {
+        if let before = requests[spawn], now - before.asked < Self.period { return false }
         requests[spawn] = Request(asked: now, known: known)
-        return before?.refused ?? 0
+        return true
     }
 
     /// The number that `StackDump.read` needs; nil when no answer is waited for.

@@ -22,7 +22,7 @@ enum SupervisedChild {
             DescriptorHolders.keep(HeldDescriptor(.doorbell, doorbell))
             return doorbell
         } catch {
-            _ = writeToStandardErrorWithoutBlocking("prefork: \(name) cannot start: \(error)\n")
+            StandardErrorLines.say("error", "\(name) cannot start: \(error)", by: "end")
             exitChild(code: 71)
         }
     }

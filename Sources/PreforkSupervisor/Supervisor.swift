@@ -35,7 +35,7 @@ package final class Supervisor {
     }
 
     let configuration: SupervisorConfiguration
-    let standardError = StandardErrorLog()
+    let logger: SupervisorLogger
     let pid = CurrentProcess.pid
     let started: MonotonicInstant
     /// The path of this program, where a newer one may be by now.
@@ -65,7 +65,6 @@ package final class Supervisor {
     /// The managed processes beside the pool.
     let targets: TargetRunner?
     var upgrade: Upgrade?
-    var thinning = LogThinning()
     var dumps = StackDumpRequests()
     var late = LateEnds()
     var noise = SignalNoise()
@@ -100,6 +99,7 @@ package final class Supervisor {
         self.configuration = configuration
         self.targets = targets
         host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
+        logger = SupervisorLogger(Self.output(configuration.log, host.logFile))
         // It has come as far as it is to come: its files, sockets and rights can be had, too.
         if Handover.isTrial { exitChild(code: SupervisorInheritance.trialCode) }
         pool = Pool(
@@ -134,7 +134,7 @@ package final class Supervisor {
         ignoreBrokenPipes()
         let mask = SignalMask.block(SignalSet(Self.signals))
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
-        targets?.host = TargetHost(signalMask: signalMask, rights: host.rights) { [unowned self] in log($0) }
+        targets?.host = TargetHost(signalMask: signalMask, rights: host.rights, logger: logger)
         DescriptorHolders.add(self)
     }
 
@@ -154,13 +154,14 @@ package final class Supervisor {
                 except: knownChildren, within: quickStops > 1 ? .zero : configuration.settings.quickTimeout)
         }
         host.end()
+        finishLog()
         if targets?.crashed != nil { outcome = .targetFailed }
         return .supervisor(SupervisorSummary(outcome: outcome ?? .ended, restarts: pool.restarts))
     }
 
     /// - Returns: in the supervisor nil, when all is over.
     private func supervise() throws(SupervisorError) -> WorkerSeat? {
-        if let warning = scoreboard.orders.warning { log(warning) }
+        if let warning = scoreboard.orders.warning { logger.say(warning, by: .own(.start)) }
         try startTargets()
         if let seat = try begin() { return seat }
         // The first turn can have aborted the upgrade, and no event may follow.
@@ -186,7 +187,9 @@ package final class Supervisor {
         guard let inheritance else { return handle(.tick) }
         adopt(inheritance)
         self.inheritance = nil
-        for name in Handover.closeRest() { log(LogLine(.warning, "nobody took over \(name): closed")) }
+        for name in Handover.closeRest() {
+            logger.say(LogLine(.warning, "nobody took over \(name): closed"), by: .own(.start))
+        }
         // One that came back has its own workers already, unless some were replaced.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
         if previousImage == nil, generations.count == 1 {
@@ -212,6 +215,7 @@ package final class Supervisor {
         let deadlines = [
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
+            logger.nextDeadline,
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
@@ -267,6 +271,7 @@ package final class Supervisor {
         {
             return seat
         }
+        logger.tellLeftOut(at: .now)
         host.look(readyWorkers: pool.slots.count(where: \.isReady), at: .now)
         if let deadline = servers?.nextDeadline, deadline <= .now, let seat = turnServers() { return seat }
         guard let deadline = pool.nextDeadline, deadline <= .now else { return nil }

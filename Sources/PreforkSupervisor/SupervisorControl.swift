@@ -44,7 +44,9 @@ extension Supervisor: ControlDelegate {
     /// Called from within a server's turn, where no fork may happen: what is to be done is done after it.
     package func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         let outcome = begin(command, whenOver: completion)
-        if case .failed(let reason) = outcome { log(LogLine(.warning, "not done: \(reason)")) }
+        if case .failed(let reason) = outcome {
+            logger.say(LogLine(.warning, "not done: \(reason)"), by: .own(.order))
+        }
         return outcome
     }
 
@@ -82,7 +84,7 @@ extension Supervisor: ControlDelegate {
             try configuration.hooks.onReload?(pool.generation + 1)
             return nil
         } catch {
-            log(LogLine(.error, "reload refused, all workers stay: \(error)"))
+            logger.say(LogLine(.error, "reload refused, all workers stay: \(error)"), by: .own(.order))
             return .failed("the program refused the reload: \(error)")
         }
     }
@@ -91,11 +93,11 @@ extension Supervisor: ControlDelegate {
         do {
             try host.logFile?.reopen()
         } catch {
-            log(LogLine(.error, "the log goes on in its old file: \(error)"))
+            logger.say(LogLine(.error, "the log goes on in its old file: \(error)"), by: .own(.order))
             return .failed("\(error)")
         }
         configuration.hooks.onReopenLogs?()
-        log(LogLine(.info, "logs reopened"))
+        logger.say(LogLine(.info, "logs reopened"), by: .own(.order))
         return .done("logs reopened")
     }
 }

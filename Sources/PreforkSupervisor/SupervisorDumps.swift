@@ -7,10 +7,9 @@ extension Supervisor {
     func dumpStack(of spawn: UInt64) {
         guard let entry = workers[spawn] else { return }
         let known = dumpArea(entry.line).map { StackDump.number(in: $0) } ?? 0
-        guard let refused = dumps.admit(spawn, known: known, at: .now) else { return }
-        if refused > 0 { tellDump(entry.slot, "hung \(refused) times more within a second: not looked at") }
+        guard dumps.admit(spawn, known: known, at: .now) else { return }
         if let snapshot = ProcessSnapshot(of: entry.child.pid) {
-            for line in snapshot.logLines(taskID: entry.slot) { log(line) }
+            logger.say(snapshot.logLines(taskID: entry.slot), by: .worker(entry.slot, .snapshot))
         }
         _ = try? StackDump.request(from: entry.child)
     }
@@ -23,14 +22,16 @@ extension Supervisor {
         case .nothing: return
         case .dump(let dump):
             // An inherited worker runs the program before: what is at its addresses here is something else.
-            for line in dump.lines(program: entry.isInherited ? nil : program) { tellDump(entry.slot, line) }
+            tellDump(entry.slot, dump.lines(program: entry.isInherited ? nil : program))
         case .nonsense:
-            tellDump(entry.slot, "what it has written is no stack")
+            tellDump(entry.slot, ["what it has written is no stack"])
         }
         dumps.wasAnswered(spawn)
     }
 
-    private func tellDump(_ slot: Int, _ text: String) { log(LogLine(.warning, "worker \(slot): \(text)")) }
+    private func tellDump(_ slot: Int, _ lines: [String]) {
+        logger.say(lines.map { LogLine(.warning, "worker \(slot): \($0)") }, by: .worker(slot, .stack))
+    }
 
     private func dumpArea(_ line: Int) -> UnsafeMutableRawPointer? {
         let area = scoreboard.dumpArea(line: line)

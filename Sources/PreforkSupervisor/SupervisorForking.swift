@@ -55,7 +55,7 @@ extension Supervisor {
         do {
             try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell)
         } catch {
-            _ = writeToStandardErrorWithoutBlocking("prefork: worker \(info.taskID) cannot serve: \(error)\n")
+            StandardErrorLines.say("error", "worker \(info.taskID) cannot serve: \(error)", by: "end")
             exitChild(code: ChildRights.failureCode)
         }
         configuration.hooks.afterFork?(info)
@@ -86,7 +86,8 @@ extension Supervisor {
         do {
             try entry.child.send(signal)
         } catch {
-            log(LogLine(.error, "worker \(entry.slot) cannot be signalled: \(error)"))
+            let line = LogLine(.error, "worker \(entry.slot) cannot be signalled: \(error)")
+            logger.say(line, by: .worker(entry.slot, .signal))
         }
     }
 }

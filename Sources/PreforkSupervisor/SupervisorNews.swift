@@ -29,9 +29,9 @@ extension Supervisor {
         where !ControlDesk.deliver(word) {
             strays += 1
         }
-        guard strays > 0, let leftOut = thinning.admit("stray control", at: .now) else { return }
-        let text = "\(strays) words on the control line of a worker are no codes, or for no manager: ignored"
-        log(LogLine(.warning, text).adding(leftOut: leftOut))
+        guard strays > 0, let slot = workers[spawn]?.slot else { return }
+        let text = "\(strays) words on the control line of worker \(slot) are no codes, or for no manager: ignored"
+        logger.say(LogLine(.warning, text), by: .worker(slot, .strayCode))
     }
 
     /// Looks at those whose doorbells rest, or who have none.

@@ -24,7 +24,9 @@ extension Supervisor {
         guard let (slot, exit, isReady) = collect(spawn) else { return nil }
         if isReady, let seat = handle(.ready(slot: slot, spawn: spawn)) { return seat }
         // Before a successor is forked. Workers whose listener was shut down end with an error.
-        if !exit.status.isSuccess { for text in Listener.reviveAll() { log(LogLine(.warning, text)) } }
+        if !exit.status.isSuccess {
+            for text in Listener.reviveAll() { logger.say(LogLine(.warning, text), by: .pool(.listener)) }
+        }
         return handle(.exited(slot: slot, spawn: spawn, exit))
     }
 
@@ -35,7 +37,7 @@ extension Supervisor {
         let collected = child.reapOrLose()
         if collected == nil {
             guard late.isToBeGivenUp(spawn, isOver: child.isOver, at: .now) else { return nil }
-            if let leftOut = thinning.admit("late end", at: .now) { log(child.lateLine.adding(leftOut: leftOut)) }
+            if let slot = workers[spawn]?.slot { logger.say(child.lateLine, by: .worker(slot, .lateEnd)) }
         }
         late.remove(spawn)
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }

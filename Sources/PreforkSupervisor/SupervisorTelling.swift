@@ -10,7 +10,7 @@ extension Supervisor {
             report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
         }
         if case .stopping = report { scoreboard.orders.serviceStops = true }
-        log(report.line(limit: configuration.settings.restarts.limit))
+        logger.say(report.line(limit: configuration.settings.restarts.limit), by: report.cause)
         count(report)
         for (body, outcome) in waits.end(report, in: pool) { body(outcome) }
         tellHooks(report)
@@ -87,13 +87,17 @@ extension Supervisor {
         return serviceListeners.reduce(0) { $0 + ($1.queue?.waiting ?? 0) }
     }
 
-    func log(_ line: LogLine) {
-        if let log = configuration.log {
-            log(line)
-        } else if let file = host.logFile {
-            file.write(line)
-        } else {
-            standardError.write(line)
-        }
+    /// What is left to be told at the end of this program.
+    func finishLog() {
+        targets?.finishLog()
+        logger.tellAllLeftOut()
+    }
+
+    /// Where the log's lines go.
+    static func output(_ log: (@Sendable (LogLine) -> Void)?, _ file: LogFile?) -> (LogLine) -> Void {
+        if let log { return log }
+        if let file { return { file.write($0) } }
+        let standardError = StandardErrorLog()
+        return { standardError.write($0) }
     }
 }

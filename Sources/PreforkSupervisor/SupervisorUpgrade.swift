@@ -46,7 +46,8 @@ extension Supervisor {
         } catch {
             return .failed("the new program cannot be tried out: \(error)")
         }
-        log(LogLine(.info, "upgrade: \(target) is tried out (pid \(upgrade?.trial.pid ?? 0))"))
+        let line = LogLine(.info, "upgrade: \(target) is tried out (pid \(upgrade?.trial.pid ?? 0))")
+        logger.say(line, by: .own(.order))
         return .done("the upgrade to \(target) began")
     }
 
@@ -75,7 +76,9 @@ extension Supervisor {
         }
         if let upgrade { commitUpgrade(upgrade) } else { commitWayBack() }
         // Nothing came of it: this image goes on, and so do its managed processes.
-        do { try targets?.startAll() } catch { log(LogLine(.error, "managed processes: \(error)")) }
+        do { try targets?.startAll() } catch {
+            logger.say(LogLine(.error, "managed processes: \(error)"), by: .own(.order))
+        }
     }
 
     private func lookAtTrial(_ current: Upgrade) {
@@ -109,12 +112,13 @@ extension Supervisor {
 
     private func endUpgrade(_ upgrade: Upgrade, _ reason: String) {
         self.upgrade = nil
-        log(LogLine(.error, "upgrade refused, nothing has changed: \(reason)"))
+        logger.say(LogLine(.error, "upgrade refused, nothing has changed: \(reason)"), by: .own(.order))
         upgrade.whenOver?(.failed("nothing has changed: \(reason)"))
     }
 
     private func commitUpgrade(_ upgrade: Upgrade) {
-        log(LogLine(.info, "upgrade: this process becomes \(upgrade.path)"))
+        logger.say(LogLine(.info, "upgrade: this process becomes \(upgrade.path)"), by: .own(.order))
+        finishLog()
         host.prepareForExec()
         let back = try? ProgramImage.open()
         let error = ProgramImage.execute(
@@ -134,12 +138,14 @@ extension Supervisor {
     private func commitWayBack() {
         isGoingBack = false
         guard let back = previousImage else { return }
-        log(LogLine(.error, "upgrade failed: this process becomes the program before again"))
+        logger.say(
+            LogLine(.error, "upgrade failed: this process becomes the program before again"), by: .own(.order))
+        finishLog()
         host.prepareForExec()
         let error = ProgramImage.execute(
             .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
         host.returnFromFailedExec()
-        log(LogLine(.error, "there is no way back, the old workers serve on: \(error)"))
+        logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
         forgetPreviousImage()
     }
 
@@ -184,10 +190,8 @@ extension Supervisor {
         }
         let actions = pool.inherit(inherited, at: .now)
         scoreboard.orders.linesInUse = workers.linesInUse
-        log(
-            LogLine(
-                .info,
-                "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"))
+        let text = "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"
+        logger.say(LogLine(.info, text), by: .own(.start))
         // Signals only: nobody is forked by it.
         _ = carryOut(actions)
     }

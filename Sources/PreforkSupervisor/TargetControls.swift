@@ -24,17 +24,4 @@ extension TargetRunner {
         }
         receive(inbox.ring.take(from: &inboxPosition))
     }
-
-    /// Those that a target can cause without end, by codes, one a second for each kind.
-    func logThinned(_ report: TargetReport) {
-        let cause: String? =
-            switch report {
-            case .ignoredCode(let name, _, _): "code of \(name)"
-            case .strayControlPacket: "stray"
-            case .restartPrevented(let name): "prevented \(name)"
-            default: nil
-            }
-        guard let cause else { return log(report.line) }
-        if let leftOut = thinning.admit(cause, at: .now) { log(report.line.adding(leftOut: leftOut)) }
-    }
 }

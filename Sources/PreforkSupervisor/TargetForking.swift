@@ -8,12 +8,12 @@ final class TargetHost {
     let signalMask: SignalSet
     /// What its workers give up.
     let rights: ChildRights
-    let log: (LogLine) -> Void
+    let logger: SupervisorLogger
 
-    init(signalMask: SignalSet, rights: ChildRights, log: @escaping (LogLine) -> Void) {
+    init(signalMask: SignalSet, rights: ChildRights, logger: SupervisorLogger) {
         self.signalMask = signalMask
         self.rights = rights
-        self.log = log
+        self.logger = logger
     }
 }
 
@@ -66,7 +66,7 @@ extension TargetRunner {
         do {
             try rights.giveUp(privileges)
         } catch {
-            _ = writeToStandardErrorWithoutBlocking("prefork: \(target.name) cannot run: \(error)\n")
+            StandardErrorLines.say("error", "\(target.name) cannot run: \(error)", by: "end")
             exitChild(code: ChildRights.failureCode)
         }
         let seat = TargetSeat(

@@ -33,7 +33,7 @@ extension TargetRunner {
         let collected = child.reapOrLose()
         if collected == nil {
             guard late.isToBeGivenUp(UInt64(number), isOver: child.isOver, at: .now) else { return nil }
-            if let leftOut = thinning.admit("late end", at: .now) { log(child.lateLine.adding(leftOut: leftOut)) }
+            logger.say(child.lateLine, by: .target(table.targets[number]?.name ?? "", .lateEnd))
         }
         late.remove(UInt64(number))
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }

@@ -26,7 +26,8 @@ extension TargetRunner {
         guard let target = table.targets[number], target.settings.privileges == .supervisor,
             Credentials.users.effective == 0, hasWarnedOfRights.insert(number).inserted
         else { return }
-        log(LogLine(.warning, "\(target.name) keeps the supervisor's rights, which are root's"))
+        logger.say(
+            LogLine(.warning, "\(target.name) keeps the supervisor's rights, which are root's"), by: .own(.start))
     }
 }
 

@@ -37,7 +37,6 @@ package final class TargetRunner {
     var late = LateEnds()
     /// When children that nobody knows are looked for.
     var strangersLook: MonotonicInstant?
-    var thinning = LogThinning()
     private var hasWarned = false
     var bodies: [Int: Body] = [:]
     var queue: [TargetEvent] = []
@@ -48,6 +47,9 @@ package final class TargetRunner {
     var signals: ManagerSignals?
     var wasStopped = false
     private let standardError = StandardErrorLog()
+    private lazy var ownLogger = SupervisorLogger { [unowned self] line in
+        if let log { log(line) } else { standardError.write(line) }
+    }
     /// The pool's supervisor, where there is one.
     var host: TargetHost?
     /// What managed processes give up where there is no pool, before the environment has its say.
@@ -59,7 +61,7 @@ package final class TargetRunner {
     var hasWarnedOfRights: Set<Int> = []
 
     package var hooks: ProcessHooks
-    /// Takes the log's lines; nil: standard error.
+    /// Takes the log's lines; nil: the log of the pool's supervisor, or else standard error.
     package var log: (@Sendable (LogLine) -> Void)?
 
     /// - Throws: `.alreadyForked`, `.system`.
@@ -163,7 +165,11 @@ package final class TargetRunner {
     package var crashed: String? { table.crashed }
     package var nextDeadline: MonotonicInstant? {
         guard queue.isEmpty else { return .now }
-        return [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook].lazy.compactMap { $0 }.min()
+        return deadlines.min()
+    }
+
+    private var deadlines: [MonotonicInstant] {
+        [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook, ownLogger.nextDeadline].compactMap { $0 }
     }
 
     // Orders
@@ -197,7 +203,9 @@ package final class TargetRunner {
         let plan = try table.plan()
         if table.isStoppingAll { throw ProcessError(.stopping) }
         try checkThreads()
-        if host == nil, !hasWarned, let warning = scoreboard.orders.warning { log(warning) }
+        if host == nil, !hasWarned, let warning = scoreboard.orders.warning {
+            logger.say(warning, by: .own(.start))
+        }
         hasWarned = true
         _ = try childRights()
         for name in plan.levels.joined() {
@@ -257,6 +265,7 @@ package final class TargetRunner {
         for number in bells.due(at: .now, by: epoll) { look(at: Int(number)) }
         if children.values.contains(where: { $0.pidfdNumber == nil }) { reapWithoutPidfd() }
         reapLate()
+        ownLogger.tellLeftOut(at: .now)
         if let deadline = table.nextDeadline, deadline <= .now { handle(.tick) }
         handleQueue()
     }
@@ -266,9 +275,7 @@ package final class TargetRunner {
         func atMost(_ nanoseconds: Int64) {
             timeout = timeout < 0 ? max(0, nanoseconds) : min(timeout, max(0, nanoseconds))
         }
-        for deadline in [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook].compactMap({ $0 }) {
-            atMost((deadline - .now).saturatedNanoseconds)
-        }
+        for deadline in deadlines { atMost((deadline - .now).saturatedNanoseconds) }
         // Nobody else hears of the end of a child without a pidfd: SIGCHLD is the program's own.
         if host == nil, children.values.contains(where: { $0.pidfdNumber == nil }) { atMost(50_000_000) }
         return timeout
@@ -325,7 +332,7 @@ package final class TargetRunner {
             try children[number]?.send(signal)
         } catch {
             let name = table.targets[number]?.name ?? "a target"
-            log(LogLine(.error, "\(name) cannot be signalled: \(error)"))
+            logger.say(LogLine(.error, "\(name) cannot be signalled: \(error)"), by: .target(name, .signal))
         }
     }
 
@@ -361,7 +368,7 @@ package final class TargetRunner {
     }
 
     func tell(_ report: TargetReport) {
-        logThinned(report)
+        logger.say(report.line, by: report.cause)
         if case .exited(let exit) = report {
             for hook in hooks.afterExit { runHook(.afterExit, of: exit.name) { try hook(exit.name, exit) } }
         }
@@ -370,7 +377,9 @@ package final class TargetRunner {
         hooksRunning -= 1
     }
 
-    func log(_ line: LogLine) {
-        if let log { log(line) } else if let host { host.log(line) } else { standardError.write(line) }
-    }
+    /// Beside a pool its supervisor's, unless the program takes the lines itself.
+    var logger: SupervisorLogger { log == nil ? host?.logger ?? ownLogger : ownLogger }
+
+    /// What is left to be told when nobody turns this runner any more.
+    package func finishLog() { ownLogger.tellAllLeftOut() }
 }

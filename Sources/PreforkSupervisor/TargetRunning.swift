@@ -48,6 +48,7 @@ extension TargetRunner {
         }
         try startAll()
         while isBusy { try turn(waitingAtMost: nil) }
+        finishLog()
         if crashed != nil { return .targetFailed }
         return wasStopped ? .stopped : .ended
     }

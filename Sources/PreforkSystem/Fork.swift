@@ -53,14 +53,17 @@ package func becomeChild(of parent: Int32, closing unneeded: [ClosedRange<Int32>
     cprefork_reseed()
     cprefork_renumber_thread(parent)
     LockPatience.allowLongWaits()
+    StandardErrorLines.forget()
     return getppid() == parent
 }
 
 /// In a process that will fork: looks up the functions that its children call first, which are linked lazily.
 package func bindSymbolsOfChildren() { cprefork_bind_symbols() }
 
-/// Writes out stdio and leaves at once: handlers that the parent registered with atexit(3) are the parent's.
+/// Tells what its log has left out, writes out stdio and leaves at once: handlers that the parent registered with
+/// atexit(3) are the parent's.
 package func exitChild(code: Int32) -> Never {
+    StandardErrorLines.tellAllLeftOut()
     cprefork_flush_stdio()
     _exit(code)
 }

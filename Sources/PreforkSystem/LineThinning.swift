@@ -2,79 +2,118 @@
 
 /// One line a second for each cause; the next one that gets through says how many were left out.
 ///
-/// A worker, a client or a peer that can cause a line can cause a million: 35 MB in five seconds were seen. A value: it
-/// neither writes nor looks at a clock.
-package struct LineThinning: Sendable {
+/// A worker, a client or a peer that can cause a line can cause a million: 35 MB in five seconds were seen. Some causes
+/// may have several lines at once first (`burst`), and one a second from then on. A value: it neither writes nor looks
+/// at a clock.
+package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     package enum Verdict: Equatable, Sendable {
         /// To be written, and so many like it were not since the last one that was.
         case write(leftOut: Int)
         case leaveOut
     }
 
-    private struct Cause {
+    /// What nobody has been told of yet.
+    package struct Rest: Equatable, Sendable {
+        /// nil: of all those that were too many to be told apart.
+        package var cause: Cause?
+        package var leftOut: Int
+    }
+
+    private struct Record {
         /// When the last line was written.
-        var last: MonotonicInstant
+        var written: MonotonicInstant
+        /// When the last line came, written or not.
+        var came: MonotonicInstant
         var leftOut = 0
         /// How many more may be written at once.
         var credit: Int
+        let burst: Int
     }
 
-    private var causes: [String: Cause] = [:]
+    private var records: [Cause: Record] = [:]
+    /// Of all causes that found no room: together they have what one has.
+    private var others: Record?
+    private var swept: MonotonicInstant?
     private let period: Duration
-    private let burst: Int
-    /// Causes may bear names of others: more of them than this, and the ones that were silent longest are forgotten.
-    private let mostCauses = 256
+    private let mostCauses: Int
 
-    /// - Parameters:
-    ///   - burst: so many lines of a cause may come at once, after which one comes back each `period`.
-    package init(burst: Int = 1, period: Duration = .seconds(1)) {
-        self.burst = max(1, burst)
+    /// - Parameter mostCauses: so many are told apart. Causes may bear names of others, so that there is no end of them.
+    package init(mostCauses: Int = 256, period: Duration = .seconds(1)) {
+        self.mostCauses = max(1, mostCauses)
         self.period = period
     }
 
-    package mutating func judge(_ name: String, at now: MonotonicInstant) -> Verdict {
-        guard var cause = causes[name] else {
-            makeRoom(at: now)
-            causes[name] = Cause(last: now, credit: burst - 1)
+    /// Asked for each line before it is made.
+    ///
+    /// - Parameter burst: so many lines of the cause may come at once, after which one comes back each `period`.
+    package mutating func judge(_ cause: Cause, burst: Int = 1, at now: MonotonicInstant) -> Verdict {
+        let isOne = records[cause] != nil || hasRoom(at: now)
+        let burst = isOne ? max(1, burst) : 1
+        guard var record = isOne ? records[cause] : others else {
+            let new = Record(written: now, came: now, credit: burst - 1, burst: burst)
+            if isOne { records[cause] = new } else { others = new }
             return .write(leftOut: 0)
         }
-        defer { causes[name] = cause }
-        let periods = max(
-            0, Int(clamping: (now - cause.last).saturatedNanoseconds / max(1, period.saturatedNanoseconds)))
-        cause.credit = min(burst, cause.credit + min(periods, burst))
-        guard cause.credit > 0 else {
-            cause.leftOut &+= 1
+        defer { if isOne { records[cause] = record } else { others = record } }
+        record.came = now
+        record.credit = min(record.burst, record.credit + periods(from: record.written, to: now))
+        guard record.credit > 0 else {
+            record.leftOut &+= 1
             return .leaveOut
         }
-        cause.credit -= 1
-        cause.last = now
-        defer { cause.leftOut = 0 }
-        return .write(leftOut: cause.leftOut)
+        record.credit -= 1
+        record.written = now
+        defer { record.leftOut = 0 }
+        return .write(leftOut: record.leftOut)
     }
 
-    /// Takes the causes of which lines were left out and none came for a period: what is told of them now is the end of
-    /// the matter.
-    package mutating func takeSettled(at now: MonotonicInstant) -> [(cause: String, leftOut: Int)] {
-        let settled = causes.filter { $0.value.leftOut > 0 && now - $0.value.last >= period }
-        for name in settled.keys {
-            causes[name]?.leftOut = 0
-            causes[name]?.last = now
+    /// Whole ones, and never so many that a sum with them overflows.
+    private func periods(from start: MonotonicInstant, to end: MonotonicInstant) -> Int {
+        let count = (end - start).saturatedNanoseconds / max(1, period.saturatedNanoseconds)
+        return min(max(0, Int(clamping: count)), 1 << 20)
+    }
+
+    /// Takes what is to be told of causes that have been silent for a period: no further line of theirs says it soon.
+    package mutating func takeSettled(at now: MonotonicInstant) -> [Rest] {
+        guard let next = nextDeadline, next <= now else { return [] }
+        let period = period
+        return take { now - $0.came >= period }
+    }
+
+    /// Takes all that is to be told: nobody comes after this to tell it.
+    package mutating func takeAll() -> [Rest] { take { _ in true } }
+
+    private mutating func take(where isDue: (Record) -> Bool) -> [Rest] {
+        var taken: [(rest: Rest, came: MonotonicInstant)] = []
+        for (cause, record) in records where record.leftOut > 0 && isDue(record) {
+            taken.append((Rest(cause: cause, leftOut: record.leftOut), record.came))
+            records[cause]?.leftOut = 0
         }
-        return settled.map { ($0.key, $0.value.leftOut) }.sorted { $0.cause < $1.cause }
+        taken.sort { $0.came < $1.came }
+        if let record = others, record.leftOut > 0, isDue(record) {
+            taken.append((Rest(cause: nil, leftOut: record.leftOut), record.came))
+            others?.leftOut = 0
+        }
+        return taken.map(\.rest)
     }
 
-    /// How many causes it knows at present.
-    package var causeCount: Int { causes.count }
+    /// How many causes it tells apart at present.
+    package var causeCount: Int { records.count }
 
     /// When `takeSettled` has something; nil: nothing was left out.
     package var nextDeadline: MonotonicInstant? {
-        causes.values.lazy.filter { $0.leftOut > 0 }.map { $0.last + period }.min()
+        let own = records.values.lazy.filter { $0.leftOut > 0 }.map { $0.came + period }.min()
+        return [own, others.flatMap { $0.leftOut > 0 ? $0.came + period : nil }].lazy.compactMap { $0 }.min()
     }
 
-    private mutating func makeRoom(at now: MonotonicInstant) {
-        guard causes.count >= mostCauses else { return }
-        causes = causes.filter { now - $0.value.last < period || $0.value.leftOut > 0 }
-        guard causes.count >= mostCauses, let oldest = causes.min(by: { $0.value.last < $1.value.last }) else { return }
-        causes[oldest.key] = nil
+    /// Forgets, at most once in a period, those that have all of their lines again: nobody sees a difference.
+    private mutating func hasRoom(at now: MonotonicInstant) -> Bool {
+        if records.count < mostCauses { return true }
+        guard swept.map({ now - $0 >= period }) ?? true else { return false }
+        swept = now
+        records = records.filter { _, record in
+            record.leftOut > 0 || record.credit + periods(from: record.written, to: now) < record.burst
+        }
+        return records.count < mostCauses
     }
 }

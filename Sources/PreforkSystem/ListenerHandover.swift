@@ -24,7 +24,7 @@ extension Listener {
             try file.changeMode(mode)
         } catch {
             // The program before is gone: its service must not end because of this.
-            _ = writeToStandardErrorWithoutBlocking("prefork: \(path) keeps its mode: \(error)\n")
+            StandardErrorLines.say("warning", "\(path) keeps its mode: \(error)", by: "mode of \(path)")
         }
         return file
     }

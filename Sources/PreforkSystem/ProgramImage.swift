@@ -78,7 +78,7 @@ package enum ProgramImage {
             guard becomeChild(of: parent, closing: []) else { exitChild(code: 1) }
             SignalMask.restore(SignalSet([]))
             let error = execute(source, leaving: items, isTrial: true)
-            _ = writeToStandardErrorWithoutBlocking("prefork: \(error)\n")
+            StandardErrorLines.say("error", "\(error)", by: "end")
             exitChild(code: 127)
         }
     }

@@ -163,16 +163,6 @@ import Testing
         }
     }
 
-    @Test func `One line a second for each cause, with the number of the others`() {
-        var thinning = LogThinning()
-        let start = MonotonicInstant(nanoseconds: 1_000)
-        let times: [(String, Int64)] =
-            [("a", 0)] + (0..<5).map { _ in ("a", 999) } + [("b", 0), ("a", 1_000), ("a", 2_000)]
-        let told = times.map { thinning.admit($0, at: start + .milliseconds($1)) }
-        #expect(told == [0, nil, nil, nil, nil, nil, 0, 5, 0])
-        #expect(LogLine(.info, "x").adding(leftOut: 3).text == "x (and 3 like this left out)")
-    }
-
     @Test func `Restarts by codes are eight at once and then one a second`() throws {
         var pace = RestartPace()
         let start = MonotonicInstant(nanoseconds: 1_000_000_000_000)

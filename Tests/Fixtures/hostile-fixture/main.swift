@@ -6,5 +6,6 @@ runScenario(of: [
     "serve": serveScenario,
     "siege": siegeScenario,
     "ends": endsScenario,
+    "lines": linesScenario,
     "managed-ends": managedEndsScenario,
 ])

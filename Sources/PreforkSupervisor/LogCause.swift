@@ -1,0 +1,76 @@
+// Who can cause a line of the supervisor's log.
+
+/// Asked for with each line. One that is not `.own` can be caused without end by a process that is not trusted, and goes
+/// through `LineThinning` by its cause. No such process can make the number of causes larger: slots and targets are the
+/// program's.
+enum LogCause: Hashable, Sendable {
+    case own(OwnCause)
+    /// Something that comes of the worker in a slot.
+    case worker(Int, LogEvent)
+    /// Something that comes of a managed process, named by its target.
+    case target(String, LogEvent)
+    /// Something of the whole pool, which any child can bring about.
+    case pool(LogEvent)
+}
+
+/// Why no worker, managed process, client or peer can cause a line without end. Each line that is not thinned names one.
+enum OwnCause: Hashable, Sendable {
+    /// At the start, at the takeover from the image before, or at the first start of a target: a fixed number of times in
+    /// the life of this image.
+    case start
+    /// An order of the operator's, or how it came out: one line, or a fixed number, for each order. Who may give orders is
+    /// root or the supervisor's own user: by the control socket, or by a signal.
+    case order
+    /// A change of the pool's life as a whole which comes once, or twice where a quick stop follows a graceful one.
+    case life
+}
+
+/// What the untrusted side can bring about. The raw value stands in the line that says how many others were left out.
+enum LogEvent: String, Hashable, Sendable, CaseIterable {
+    case start = "starts"
+    case refusedStart = "failed starts"
+    case readiness
+    case end = "ends"
+    case kill = "kills"
+    case hang = "hangs"
+    case recovery = "recoveries"
+    case snapshot = "snapshots"
+    case stack = "stacks"
+    case replacement = "replacements"
+    case failedReplacement = "failed replacements"
+    case recycling
+    case scaling
+    case standstill = "standstills"
+    case signal = "refused signals"
+    case lateEnd = "late ends"
+    case strayCode = "stray codes"
+    case ignoredCode = "ignored codes"
+    case order = "orders"
+    case preventedRestart = "prevented restarts"
+    case dependency = "missing dependencies"
+    case hook = "hooks"
+    case listener = "listeners"
+
+    /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are told one by
+    /// one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
+    var burst: Int {
+        switch self {
+        case .start, .refusedStart, .readiness, .end, .kill, .replacement, .recycling, .scaling, .order, .hook, .listener: 8
+        default: 1
+        }
+    }
+}
+
+extension LogCause {
+    /// What the line says that tells of those left out.
+    func line(leftOut count: Int) -> LogLine {
+        let whose =
+            switch self {
+            case .own: "the supervisor"
+            case .worker(let slot, let event): "worker \(slot) (\(event.rawValue))"
+            case .target(let name, let event): "\(name) (\(event.rawValue))"
+            case .pool(let event): "the pool (\(event.rawValue))"
+            }
+        return LogLine(.warning, "\(count) more \(count == 1 ? "line" : "lines") of \(whose) left out")
+    }
+}

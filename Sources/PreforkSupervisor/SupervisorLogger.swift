@@ -1,0 +1,65 @@
+// The one way into the supervisor's log.
+
+import PreforkSystem
+
+/// Writes lines, each with the cause that decides whether it is thinned: what a child, a client or a peer can cause is
+/// written once a second for each cause (see `LogEvent.burst`), with the number of those that were left out. That number
+/// is told by the next line of the cause, else when the cause was silent for a second, else at the end.
+final class SupervisorLogger {
+    /// A pool of the largest size has more slots than this; those that find no room share one cause.
+    private static let mostCauses = 4096
+
+    private var thinning = LineThinning<LogCause>(mostCauses: mostCauses)
+    private let write: (LogLine) -> Void
+
+    init(_ write: @escaping (LogLine) -> Void) {
+        self.write = write
+    }
+
+    func say(_ line: LogLine, by cause: LogCause, at now: @autoclosure () -> MonotonicInstant = .now) {
+        say([line], by: cause, at: now())
+    }
+
+    /// Lines that belong together: all are written, or none.
+    func say(_ lines: [LogLine], by cause: LogCause, at now: @autoclosure () -> MonotonicInstant = .now) {
+        guard let event = cause.event else { return lines.forEach(write) }
+        guard !lines.isEmpty, case .write(let leftOut) = thinning.judge(cause, burst: event.burst, at: now()) else {
+            return
+        }
+        for line in lines.dropLast() { write(line) }
+        write(lines[lines.count - 1].adding(leftOut: leftOut))
+    }
+
+    /// When `tellLeftOut` has something to say; nil: nothing was left out.
+    var nextDeadline: MonotonicInstant? { thinning.nextDeadline }
+
+    /// Tells how many lines were left out of causes that are silent.
+    func tellLeftOut(at now: MonotonicInstant) { tell(thinning.takeSettled(at: now)) }
+
+    /// Tells it of all causes: this process ends, or becomes another program.
+    func tellAllLeftOut() { tell(thinning.takeAll()) }
+
+    private func tell(_ rests: [LineThinning<LogCause>.Rest]) {
+        for rest in rests {
+            let line = rest.cause?.line(leftOut: rest.leftOut)
+            write(line ?? LogLine(.warning, "\(rest.leftOut) more lines of other causes left out"))
+        }
+    }
+}
+
+extension LogCause {
+    /// nil: not thinned.
+    fileprivate var event: LogEvent? {
+        switch self {
+        case .own: nil
+        case .worker(_, let event), .target(_, let event), .pool(let event): event
+        }
+    }
+}
+
+extension LogLine {
+    /// With how many of its kind were left out.
+    func adding(leftOut count: Int) -> LogLine {
+        count == 0 ? self : LogLine(level, "\(text) (and \(count) like this left out)")
+    }
+}

@@ -1,0 +1,80 @@
+// Lines that a process of the pool writes by itself: a worker, a managed process, a subscriber.
+
+import Synchronization
+
+/// The supervisor's log is its own. What a worker has to say goes to standard error, in the same form, and thinned by
+/// cause: its clients and peers can cause many of these lines.
+package enum StandardErrorLines {
+    private struct State {
+        var thinning = LineThinning<String>()
+        /// Somebody is going to call `tellSettled`.
+        var isLookPlanned = false
+    }
+
+    private static let state = Mutex(State())
+
+    /// Writes a line, unless one of its cause was written within the last second. Nothing in `text` ends the line or
+    /// commands a terminal.
+    ///
+    /// - Parameter hasMoreLines: line ends in `text` are meant. What follows one is indented, so that it is nobody's first
+    ///   line.
+    /// - Returns: after how long `tellSettled` is to be called, where nobody was asked to yet and a line was left out.
+    @discardableResult
+    package static func say(_ level: String, _ text: String, by cause: String, hasMoreLines: Bool = false)
+        -> Duration?
+    {
+        let (verdict, pause) = state.withLock { state in
+            let now = MonotonicInstant.now
+            let verdict = state.thinning.judge(cause, at: now)
+            guard verdict == .leaveOut, !state.isLookPlanned else { return (verdict, Duration?.none) }
+            state.isLookPlanned = true
+            return (verdict, state.thinning.nextDeadline.map { $0 - now })
+        }
+        if case .write(let leftOut) = verdict {
+            let text = leftOut > 0 ? "\(text) (and \(leftOut) like this left out)" : text
+            write(level, hasMoreLines ? text.split(separator: "\n").map(String.init) : [text])
+        }
+        return pause
+    }
+
+    /// Tells how many lines were left out of causes that have been silent for a second.
+    ///
+    /// - Returns: after how long it is to be called again; nil: when `say` says so.
+    package static func tellSettled() -> Duration? {
+        let (rests, pause) = state.withLock { state in
+            let now = MonotonicInstant.now
+            let rests = state.thinning.takeSettled(at: now)
+            let pause = state.thinning.nextDeadline.map { $0 - now }
+            state.isLookPlanned = pause != nil
+            return (rests, pause)
+        }
+        tell(rests)
+        return pause
+    }
+
+    /// Tells it of all causes: nothing follows.
+    package static func tellAllLeftOut() {
+        tell(state.withLock { $0.thinning.takeAll() })
+    }
+
+    /// In a forked child: what its parent has left out is the parent's to tell.
+    static func forget() {
+        state.withLock { $0 = State() }
+    }
+
+    private static func tell(_ rests: [LineThinning<String>.Rest]) {
+        for rest in rests {
+            let lines = rest.leftOut == 1 ? "line" : "lines"
+            write("warning", ["\(rest.leftOut) more \(lines) (\(rest.cause ?? "other causes")) left out"])
+        }
+    }
+
+    private static func write(_ level: String, _ lines: [String]) {
+        var text = ""
+        for line in lines.map(Escaping.log) {
+            text += text.isEmpty ? line : (line.hasPrefix(" ") ? "\n" : "\n  ") + line
+        }
+        _ = writeToStandardErrorWithoutBlocking(
+            "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(level): \(text)\n")
+    }
+}
