@@ -63,7 +63,7 @@ extension Command {
         let texts =
             [name, workingDirectory, controlGroup?.path].compactMap { $0 } + stdin.files + stdout.files + stderr.files
         if let bad = texts.first(where: { !$0.isValid }) {
-            throw SpawnError(command: "a NUL byte in \(Escaping.log(bad.description))")
+            throw SpawnError(command: "a NUL byte in \(ForeignText(bad.description).escaped(for: .log))")
         }
         // Arguments may hold secrets: they are named by their numbers.
         if let number = ([argument0 ?? name] + arguments).firstIndex(where: { !$0.isValid }) {
@@ -71,7 +71,8 @@ extension Command {
         }
         if case .name(let name) = program, name.bytes.contains(UInt8(ascii: "/")) {
             // Searched in PATH it would be a path out of each of its directories.
-            throw SpawnError(command: "'\(Escaping.log(name.description))' is a path, not a name: use .path")
+            let name = ForeignText(name.description).escaped(for: .log)
+            throw SpawnError(command: "'\(name)' is a path, not a name: use .path")
         }
         try checkNumbers()
         if let name = environment.invalidName { throw SpawnError(command: "environment variable \(name)") }

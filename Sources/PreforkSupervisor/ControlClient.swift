@@ -5,7 +5,7 @@ package import PreforkSystem
 /// Why there is no answer, besides a failed call.
 package enum ControlClientError: Error, Equatable, CustomStringConvertible {
     /// The supervisor said no, and why.
-    case refused(String)
+    case refused(ForeignText)
     case closedWithoutAnswer
     /// What comes is no answer of a supervisor: a line that has no end, or parts that do not belong together.
     case unbelievable(String)
@@ -16,7 +16,7 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .refused(let reason): Escaping.log(reason)
+        case .refused(let reason): reason.escaped(for: .terminal)
         case .unbelievable(let what): "this is no supervisor's answer: \(what)"
         case .closedWithoutAnswer: "the supervisor closed the connection without an answer"
         case .noAnswerInTime: "the supervisor gave no answer in time"
@@ -103,7 +103,8 @@ package final class ControlClient {
         var part = first
         for number in 1...count {
             if number > 1 { part = try JSONParser.parse(try line(until: deadline), sizeLimit: AnswerParts.lineLimit) }
-            guard part["part"]?.integer == number, part["parts"]?.integer == count, let piece = part["text"]?.string
+            guard part["part"]?.integer == number, part["parts"]?.integer == count,
+                let piece = part["text"]?.string?.unescaped
             else { throw ControlClientError.unbelievable("its parts do not belong together") }
             text += piece.utf8
         }
@@ -142,6 +143,6 @@ package final class ControlClient {
 extension JSONValue {
     /// A request.
     package static func order(_ command: String, _ members: [JSONValue.Member] = []) -> JSONValue {
-        .object([Member("command", .string(command))] + members)
+        .object([Member("command", .string(ForeignText(command)))] + members)
     }
 }

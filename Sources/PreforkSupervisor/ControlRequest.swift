@@ -1,5 +1,7 @@
 // What a line on the control socket asks for.
 
+import PreforkSystem
+
 /// One request, read from its JSON object.
 enum ControlRequest: Equatable {
     /// `detailed` is accepted and changes nothing: tools read proportional sizes by themselves.
@@ -33,7 +35,9 @@ extension ControlRequest {
             throw ControlRequestError("no JSON: \(error)")
         }
         guard case .object(let members) = value else { throw ControlRequestError("a request is a JSON object") }
-        guard let command = value["command"]?.string else { throw ControlRequestError("\"command\" is missing") }
+        guard let command = value["command"]?.string?.unescaped else {
+            throw ControlRequestError("\"command\" is missing")
+        }
         var arguments = Arguments(command: command, rest: members.filter { $0.name != "command" })
         self = try Self.read(command, &arguments)
         try arguments.finish()
@@ -103,7 +107,7 @@ extension ControlRequest {
 
         mutating func path() throws(ControlRequestError) -> String? {
             guard let value = take("path"), value != .null else { return nil }
-            guard let path = value.string, path.hasPrefix("/"), !path.utf8.contains(0) else {
+            guard let path = value.string?.unescaped, path.hasPrefix("/"), !path.utf8.contains(0) else {
                 throw ControlRequestError("\"path\" is an absolute path")
             }
             return path

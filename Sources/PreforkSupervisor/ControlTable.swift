@@ -45,7 +45,7 @@ package struct ControlColumn: Sendable {
 
     private static func plain(_ value: JSONValue?) -> String {
         switch value {
-        case .string(let text): ControlTable.printable(text)
+        case .string(let text): text.escaped(for: .terminal)
         case .integer(let number): "\(number)"
         case .number(let number): "\(ControlTable.tenths(number))"
         default: "-"
@@ -63,15 +63,15 @@ package enum ControlTable {
         _ status: JSONValue, before: JSONValue = .null, paint: (String) -> String = { $0 }
     ) -> String {
         func part(_ name: String) -> String { status[name]?.integer.map(String.init) ?? "-" }
-        let phase = printable(status["phase"]?.string ?? "?")
+        let phase = (status["phase"]?.string ?? "?").escaped(for: .terminal)
         var head = "supervisor \(part("supervisor")), \(paint(phase)), up \(time(status["uptime"])), "
         head += "\(part("ready"))/\(part("target")) ready, generation \(part("generation")), "
         head += "\(part("restarts"))/\(part("restartLimit")) restarts\n"
-        if let reload = status["reload"], let state = reload["state"]?.string.map(printable) {
+        if let reload = status["reload"], let state = reload["state"]?.string?.escaped(for: .terminal) {
             func number(_ name: String) -> Int64 { reload[name]?.integer ?? 0 }
             head += "reload to generation \(number("generation")): \(paint(state)), "
             head += "\(number("replaced"))/\(number("total")) in \(time(reload["duration"]))"
-            head += reload["reason"]?.string.map { ": " + printable($0) } ?? ""
+            head += reload["reason"]?.string.map { ": " + $0.escaped(for: .terminal) } ?? ""
             head += "\n"
         }
         let workers = withRates(status["workers"]?.array ?? [], before["workers"]?.array ?? [])
@@ -115,9 +115,9 @@ package enum ControlTable {
 
     static func end(_ report: JSONValue) -> String {
         guard let status = report["status"]?.string else { return "" }
-        var text = printable(status)
+        var text = status.escaped(for: .terminal)
         if report["outOfMemory"] == .bool(true) { text += ", out of memory" }
-        if let reason = report["killReason"]?.string { text += ", \(printable(reason))" }
+        if let reason = report["killReason"]?.string { text += ", " + reason.escaped(for: .terminal) }
         if report["wasReady"] == .bool(false) { text += ", before it was ready" }
         return text
     }
@@ -141,7 +141,4 @@ package enum ControlTable {
     }
 
     static func tenths(_ number: Double) -> Double { Double(whole(number * 10)) / 10 }
-
-    /// A log line or a path must not move a terminal's cursor.
-    static func printable(_ text: String) -> String { Escaping.log(text) }
 }

@@ -1,6 +1,6 @@
 // An upgrade by the control socket, with its end: the connection does not outlive it, because the program is replaced.
 
-import PreforkSystem
+package import PreforkSystem
 
 extension ControlClient {
     /// Asks the supervisor to become a new program, and waits until that has rolled its workers in, or has not.
@@ -13,12 +13,12 @@ extension ControlClient {
     /// - Throws: `ControlClientError.refused` with the reason when the old program goes on; `SystemError` when no
     ///   supervisor answers.
     package static func upgrade(_ socket: String, to path: String?, within limit: Duration = .seconds(600)) throws
-        -> String
+        -> ForeignText
     {
         let end = MonotonicInstant.now + limit
         let client = try ControlClient(socket)
         let before = try client.ask(.order("status"), until: end)["status"] ?? .null
-        let members = path.map { [JSONValue.Member("path", .string($0))] } ?? []
+        let members = path.map { [JSONValue.Member("path", .string(ForeignText($0)))] } ?? []
         do {
             let answer = try client.ask(.order("upgrade", members + [.init("wait", .bool(true))]), until: end)
             return answer["message"]?.string ?? "done"
@@ -27,7 +27,9 @@ extension ControlClient {
         }
     }
 
-    private static func outcome(_ socket: String, before: JSONValue, until end: MonotonicInstant) throws -> String {
+    private static func outcome(
+        _ socket: String, before: JSONValue, until end: MonotonicInstant
+    ) throws -> ForeignText {
         while MonotonicInstant.now < end {
             _ = try Polling.waitUntilReadable([], until: .now + .milliseconds(100))
             guard let status = try? ControlClient(socket).ask(.order("status"), until: end)["status"] else { continue }
@@ -37,7 +39,7 @@ extension ControlClient {
     }
 
     /// nil: it goes on.
-    package static func outcome(_ status: JSONValue, before: JSONValue) throws -> String? {
+    package static func outcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
         guard status["supervisor"] == before["supervisor"] else {
             throw ControlClientError.refused("the supervisor that was upgraded has ended; another one answers")
         }
@@ -48,8 +50,8 @@ extension ControlClient {
         guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] == .string("done")
         else {
             let reason = status["reload"]?["reason"]?.string ?? "the new program's workers did not come up; see the log"
-            throw ControlClientError.refused("upgrade rolled back: \(reason)")
+            throw ControlClientError.refused(ForeignText("upgrade rolled back: " + reason.unescaped))
         }
-        return "upgraded, generation \(generation)"
+        return ForeignText("upgraded, generation \(generation)")
     }
 }

@@ -17,7 +17,9 @@ public struct EnvironmentSettingsError: Error, Equatable, Sendable {
 
 extension EnvironmentSettingsError: CustomStringConvertible {
     public var description: String {
-        problems.map { "\($0.name)=\(Escaping.log($0.value)): must be \($0.expected)" }.joined(separator: "\n")
+        problems.map { problem in
+            "\(problem.name)=\(ForeignText(problem.value).escaped(for: .log)): must be \(problem.expected)"
+        }.joined(separator: "\n")
     }
 }
 

@@ -1,5 +1,7 @@
 // Reads JSON (RFC 8259) strictly: it comes from whoever can connect.
 
+import PreforkSystem
+
 /// Why a text is no JSON, and where.
 package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     package var offset: Int
@@ -61,7 +63,7 @@ package struct JSONParser {
         switch next {
         case UInt8(ascii: "{"): return try object(depth: depth)
         case UInt8(ascii: "["): return try array(depth: depth)
-        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "\""): return .string(ForeignText(try string()))
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)

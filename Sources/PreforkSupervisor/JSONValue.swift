@@ -1,5 +1,7 @@
 // JSON (RFC 8259) as a value.
 
+package import PreforkSystem
+
 /// A JSON document, or a part of one.
 package enum JSONValue: Equatable, Sendable {
     case null
@@ -7,7 +9,8 @@ package enum JSONValue: Equatable, Sendable {
     case integer(Int64)
     /// Numbers with a fraction or an exponent, and whole ones beyond 64 bits.
     case number(Double)
-    case string(String)
+    /// What a document says is the word of whoever has sent it.
+    case string(ForeignText)
     case array([JSONValue])
     /// Members in the order of the text, each name once.
     case object([Member])
@@ -28,7 +31,7 @@ package enum JSONValue: Equatable, Sendable {
         return members.first { $0.name == name }?.value
     }
 
-    package var string: String? {
+    package var string: ForeignText? {
         if case .string(let text) = self { text } else { nil }
     }
 

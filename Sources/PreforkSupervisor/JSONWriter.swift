@@ -76,7 +76,7 @@ package struct JSONWriter: Sendable {
         case .bool(let flag): self.value(flag)
         case .integer(let number): self.value(number)
         case .number(let number): self.value(number)
-        case .string(let text): self.value(text)
+        case .string(let text): self.value(text.unescaped)
         case .array(let elements): array(elements) { $0.value($1) }
         case .object(let members):
             object { writer in
@@ -112,7 +112,7 @@ package struct JSONWriter: Sendable {
         if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
             bytes += text.utf8
         } else {
-            Escaping.json(text, into: &bytes)
+            bytes += ForeignText(text).escaped(for: .json).utf8
         }
         bytes.append(UInt8(ascii: "\""))
     }

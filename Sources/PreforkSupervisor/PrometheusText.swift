@@ -120,7 +120,7 @@ struct PrometheusText {
     }
 
     private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some BinaryInteger) {
-        let text = labels.map { "\($0)=\"\(Escaping.prometheusLabel($1))\"" }.joined(separator: ",")
+        let text = labels.map { "\($0)=\"\(ForeignText($1).escaped(for: .prometheus))\"" }.joined(separator: ",")
         line(name, "{\(text)}", "\(value)")
     }
 

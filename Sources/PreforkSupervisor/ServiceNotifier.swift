@@ -23,7 +23,8 @@ package enum ServiceState: Hashable, Sendable {
         case .reloading(let now): "RELOADING=1\nMONOTONIC_USEC=\(max(0, now.nanoseconds) / 1_000)"
         case .stopping: "STOPPING=1"
         case .watchdog: "WATCHDOG=1"
-        case .status(let text): "STATUS=" + Escaping.log(String(text.map { $0.isNewline || $0 == "\0" ? " " : $0 }))
+        case .status(let text):
+            "STATUS=" + ForeignText(String(text.map { $0.isNewline || $0 == "\0" ? " " : $0 })).escaped(for: .log)
         case .mainPID(let pid): "MAINPID=\(pid)"
         }
     }

@@ -37,7 +37,9 @@ package struct SourceWatch {
                 _ = try Polling.waitUntilReadable([tree.descriptor], until: deadline)
                 note(Self.changes(of: tree, say), in: &plan, &changed)
             case .build:
-                say("changed: \(changed.min() ?? "")\(changed.count > 1 ? " and \(changed.count - 1) more" : "")")
+                // A name of a file is whoever's who has made it.
+                let first = ForeignText(changed.min() ?? "").escaped(for: .terminal)
+                say("changed: \(first)\(changed.count > 1 ? " and \(changed.count - 1) more" : "")")
                 changed = []
                 let mask = SignalMask.block(SignalSet(Self.endings))
                 let succeeded =
@@ -122,7 +124,7 @@ package struct SourceWatch {
 
     private func upgrade(_ socket: String, _ say: (String) -> Void) {
         do {
-            say(try ControlClient.upgrade(socket, to: nil))
+            say(try ControlClient.upgrade(socket, to: nil).escaped(for: .terminal))
         } catch {
             say("not upgraded: \(error)")
         }

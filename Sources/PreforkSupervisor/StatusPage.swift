@@ -1,4 +1,7 @@
 // The status page: one file that asks for nothing but /status.json.
+//
+// Nothing of others gets into it here, so that there is no escaping for HTML: what /status.json says is JSON, and the
+// page shows it by `textContent` alone, which takes no markup.
 
 enum StatusPage {
     static var response: HttpResponse {

@@ -28,9 +28,9 @@ public struct LogLine: Hashable, Sendable {
     /// Parts of the text come from others: names of threads and files, errors of hooks. One event, one line, and nothing
     /// that a terminal would obey.
     private static func harmless(_ text: String) -> String {
-        guard text.utf8.count > limit else { return Escaping.log(text) }
+        guard text.utf8.count > limit else { return ForeignText(text).escaped(for: .log) }
         let beginning = String(decoding: text.utf8.prefix(limit), as: UTF8.self)
-        return Escaping.log(beginning) + " ... (\(text.utf8.count - limit) more bytes)"
+        return ForeignText(beginning).escaped(for: .log) + " ... (\(text.utf8.count - limit) more bytes)"
     }
 }
 

@@ -4,7 +4,7 @@
 /// the process (ptrace(2)).
 package struct ThreadSnapshot: Equatable, Sendable {
     package var id: Int32
-    package var name: String
+    package var name: ForeignText
     /// `R` running, `S` waiting, `D` waiting and not to be interrupted, `T` stopped, `Z` ended.
     package var state: Character
     /// The kernel's function it waits in.
@@ -50,7 +50,7 @@ package struct ProcessSnapshot: Equatable, Sendable {
         }
         var lines = [first]
         for thread in threads {
-            var line = "thread \(thread.id) (\(thread.name)) is \(Self.meaning(of: thread.state))"
+            var line = "thread \(thread.id) (\(thread.name.escaped(for: .log))) is \(Self.meaning(of: thread.state))"
             if let channel = thread.waitChannel { line += ", waits in \(channel)" }
             lines.append(line)
         }
@@ -67,11 +67,11 @@ package struct ProcessSnapshot: Equatable, Sendable {
     }
 
     /// Name, state, and the sum of fields 14 and 15 of /proc/pid/stat.
-    static func head(_ stat: String) -> (name: String, state: Character, ticks: UInt64)? {
+    static func head(_ stat: String) -> (name: ForeignText, state: Character, ticks: UInt64)? {
         guard let stat = ProcessStat(stat), let state = stat[3]?.first, let user = stat.number(14),
             let system = stat.number(15)
         else { return nil }
-        return (String(stat.name), state, user &+ system)
+        return (stat.name, state, user &+ system)
     }
 
     static func field(_ name: String, in status: String) -> Substring? {

@@ -3,13 +3,14 @@
 /// Fields of /proc/pid/stat by their numbers in proc(5). The command's name, field 2, is in parentheses and may hold
 /// any character, parentheses and blanks as well: what follows begins behind the last one that closes.
 struct ProcessStat {
-    let name: Substring
+    /// The process's own word: any thread can name itself (PR_SET_NAME).
+    let name: ForeignText
     private let fields: [Substring]
 
     /// - Returns: nil when there is no name in it.
     init?(_ line: String) {
         guard let start = line.firstIndex(of: "("), let end = line.lastIndex(of: ")"), start < end else { return nil }
-        name = line[line.index(after: start)..<end]
+        name = ForeignText(line[line.index(after: start)..<end])
         fields = line[line.index(after: end)...].split { $0 == " " || $0 == "\n" }
     }
 

@@ -32,7 +32,7 @@ extension SocketAddress: CustomStringConvertible {
             "[\(ipv6Text)\(scope == 0 ? "" : "%\(scope)")]:\(port)"
         case .unix(let path):
             // A client chooses its own name, and an abstract one may have any byte in it (unix(7)).
-            "unix:\(Escaping.log(path.utf8.first == 0 ? "@" + path.dropFirst() : path))"
+            "unix:" + ForeignText(path.utf8.first == 0 ? "@" + path.dropFirst() : path).escaped(for: .log)
         case .other(let family):
             "address of family \(family)"
         }

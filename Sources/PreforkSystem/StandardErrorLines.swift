@@ -16,8 +16,8 @@ package enum StandardErrorLines {
     /// Writes a line, unless one of its cause was written within the last second. Nothing in `text` ends the line or
     /// commands a terminal.
     ///
-    /// - Parameter hasMoreLines: line ends in `text` are meant. What follows one is indented, so that it is nobody's first
-    ///   line.
+    /// - Parameter hasMoreLines: line ends in `text` are meant. What follows one is indented, so that it is nobody's
+    ///   first line.
     /// - Returns: after how long `tellSettled` is to be called, where nobody was asked to yet and a line was left out.
     @discardableResult
     package static func say(_ level: String, _ text: String, by cause: String, hasMoreLines: Bool = false)
@@ -71,7 +71,7 @@ package enum StandardErrorLines {
 
     private static func write(_ level: String, _ lines: [String]) {
         var text = ""
-        for line in lines.map(Escaping.log) {
+        for line in lines.map({ ForeignText($0).escaped(for: .log) }) {
             text += text.isEmpty ? line : (line.hasPrefix(" ") ? "\n" : "\n  ") + line
         }
         _ = writeToStandardErrorWithoutBlocking(

@@ -1,6 +1,7 @@
 // Every command, in one table: its words, its help, and what becomes of the answer.
 
 import PreforkSupervisor
+import PreforkSystem
 
 struct Command: Sendable {
     enum Show: Sendable {
@@ -30,7 +31,7 @@ struct Command: Sendable {
             return .init(word.hasPrefix("+") || word.hasPrefix("-") ? "by" : "to", .integer(number))
         }
         static let program = Part(synopsis: "[--exec PATH]") { words throws(ToolUsageError) in
-            try words.value("--exec").map { .init("path", .string($0)) }
+            try words.value("--exec").map { .init("path", .string(ForeignText($0))) }
         }
     }
 

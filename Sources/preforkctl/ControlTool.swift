@@ -24,7 +24,7 @@ enum ControlTool {
             Output.complain("\(error.text)\nTry 'preforkctl --help'.")
             return .usage
         } catch ControlClientError.refused(let reason) {
-            Output.complain(reason)
+            Output.complain(reason.escaped(for: .terminal))
             return .failed
         } catch {
             Output.complain("\(error)")
@@ -49,7 +49,7 @@ enum ControlTool {
         guard let socket = given, !socket.isEmpty else {
             throw ToolUsageError("where is the supervisor? Give --socket PATH or set PREFORK_CONTROL")
         }
-        try watch?.run(socket) { Output.write("preforkctl: \($0)") }
+        try watch?.run(socket) { Output.write(ForeignText("preforkctl: \($0)").escaped(for: .terminal)) }
         try ask(socket, name, members, command.show)
     }
 
@@ -69,13 +69,14 @@ enum ControlTool {
         case .rows(let key, _) where isJSON: Output.write(try json(key))
         case .rows(let key, let columns):
             Output.write(ControlTable.rows(try answer()[key]?.array ?? [], columns, paint: Output.coloured))
-        case .text(let key): Output.write(Escaping.terminalPage(try answer()[key]?.string ?? ""), end: "")
+        case .text(let key): Output.write((try answer()[key]?.string ?? "").escaped(for: .terminalPage), end: "")
         case .upgrade where isWaiting:
+            // Says whose word it is; the upgrade has connections of its own.
             _ = try connect(socket)
-            Output.write(
-                Escaping.log(
-                    try ControlClient.upgrade(socket, to: members.first { $0.name == "path" }?.value.string)))
-        case .message, .upgrade, .watch: Output.write(Escaping.log(try answer()["message"]?.string ?? "done"))
+            let path = members.first { $0.name == "path" }?.value.string?.unescaped
+            Output.write(try ControlClient.upgrade(socket, to: path).escaped(for: .terminal))
+        case .message, .upgrade, .watch:
+            Output.write((try answer()["message"]?.string ?? "done").escaped(for: .terminal))
         }
     }
 
@@ -84,7 +85,8 @@ enum ControlTool {
     private static func connect(_ socket: String) throws -> ControlClient {
         let client = try ControlClient(socket)
         if let user = client.stranger {
-            Output.complain("the supervisor at \(Escaping.log(socket)) runs as user \(user), neither as root nor as you")
+            let place = ForeignText(socket).escaped(for: .terminal)
+            Output.complain("the supervisor at \(place) runs as user \(user), neither as root nor as you")
         }
         return client
     }

@@ -21,7 +21,7 @@ enum Output {
 
     static func complain(_ text: String) {
         // There is nowhere else to say it; the exit code stays what it is.
-        try? write("preforkctl: \(Escaping.terminalPage(text))\n", to: 2)
+        try? write("preforkctl: \(ForeignText(text).escaped(for: .terminalPage))\n", to: 2)
     }
 
     private static func write(_ text: String, to number: Int32) throws(SystemError) {

@@ -30,7 +30,7 @@ struct ControlServerTests {
         let config = try await bench.ask(#"{"command":"config"}"#)
         #expect(config["settings"]?.array?.first?["name"] == .string("workers"))
         let metrics = try await bench.ask(#"{"command":"metrics"}"#)
-        #expect(metrics["metrics"]?.string?.contains("prefork_requests_total 14\n") == true)
+        #expect(metrics["metrics"]?.string?.unescaped.contains("prefork_requests_total 14\n") == true)
         let workers = try await bench.ask(#"{"command":"workers"}"#)
         #expect(workers["workers"]?.array?.count == 2)
     }
@@ -104,7 +104,7 @@ struct ControlServerTests {
         let client = try bench.client()
         try client.send("nonsense\n{\"command\":\"config\"}\n\n{\"command\":\"listeners\"}\n{\"comm")
         try client.finish()
-        #expect(try await bench.answer(client)["error"]?.string?.hasPrefix("no JSON") == true)
+        #expect(try await bench.answer(client)["error"]?.string?.unescaped.hasPrefix("no JSON") == true)
         #expect(try await bench.answer(client)["settings"] != nil)
         #expect(try await bench.answer(client)["ok"] == .bool(false))
         #expect(try await bench.answer(client)["listeners"] != nil)

@@ -162,14 +162,16 @@ import Testing
 @Suite struct ControlUpgradeTests {
     private func status(_ generation: Int64, reload: String?, pid: Int64 = 1, phase: String = "running") -> JSONValue {
         let members: [JSONValue.Member] = [
-            .init("supervisor", .integer(pid)), .init("phase", .string(phase)),
+            .init("supervisor", .integer(pid)), .init("phase", .string(ForeignText(phase))),
             .init("generation", .integer(generation)),
         ]
-        let state: JSONValue? = reload.map { JSONValue.object([.init("state", .string($0)), .init("reason", .null)]) }
+        let state: JSONValue? = reload.map {
+            .object([.init("state", .string(ForeignText($0))), .init("reason", .null)])
+        }
         return .object(members + (state.map { [.init("reload", $0)] } ?? []))
     }
 
-    private func outcome(of status: JSONValue) throws -> String? {
+    private func outcome(of status: JSONValue) throws -> ForeignText? {
         try ControlClient.outcome(status, before: self.status(4, reload: nil))
     }
 

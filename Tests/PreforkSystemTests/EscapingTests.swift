@@ -5,33 +5,70 @@ import PreforkTestSupport
 import Testing
 
 @Suite struct EscapingTests {
-    @Test(arguments: [
-        ("plain text, 100 %", "plain text, 100 %"), ("größer · 日本語 👩‍👩‍👧", "größer · 日本語 👩‍👩‍👧"), ("", ""),
-        ("a\nb", "a\\u{A}b"), ("\r\n", "\\u{D}\\u{A}"), ("\u{1B}[31m", "\\u{1B}[31m"), ("\u{9B}2J", "\\u{9B}2J"),
-        ("\u{7F}\u{0}", "\\u{7F}\\u{0}"), ("\u{202E}fdp.exe", "\\u{202E}fdp.exe"), ("a\u{2028}b", "a\\u{2028}b"),
-        ("\u{FEFF}x", "\\u{FEFF}x"), ("a\u{85}b", "a\\u{85}b"), ("C:\\temp", "C:\\temp"),
-    ])
-    func `A log line holds one line, and what is seen is what is there`(_ text: String, _ shown: String) {
-        #expect(Escaping.log(text) == shown)
-        #expect("\(ForeignText(text))" == shown)
-        #expect("\(ForeignText(text).debugDescription)" == "\"\(shown)\"")
-        #expect(String(describing: [ForeignText(text)]) == "[\"\(shown)\"]")
+    /// What somebody may put into a name, and what a line of the log, a terminal's page, a label and JSON make of it.
+    struct Case: CustomTestStringConvertible, Sendable {
+        let text: ForeignText
+        let line: String
+        let page: String
+        let prometheus: String
+        let json: String
+        var testDescription: String { line }
+
+        init(_ text: String, line: String, page: String? = nil, prometheus: String, json: String) {
+            self.text = ForeignText(text)
+            self.line = line
+            self.page = page ?? line
+            self.prometheus = prometheus
+            self.json = json
+        }
     }
 
-    @Test func `A page keeps its lines and tabs`() {
-        #expect(Escaping.terminalPage("a\tb\nc\u{1B}\r\n") == "a\tb\nc\\u{1B}\\u{D}\n")
+    private static func plain(_ text: String) -> Case { Case(text, line: text, prometheus: text, json: text) }
+
+    static let cases = [
+        plain(""), plain("plain text, 100 %"), plain("größer · 日本語 👩‍👩‍👧"), plain("<script>alert('1')</script> &amp;"),
+        Case("a\nb", line: "a\\u{A}b", page: "a\nb", prometheus: "a\\nb", json: "a\\nb"),
+        Case("a\tb", line: "a\\u{9}b", page: "a\tb", prometheus: "a\tb", json: "a\\tb"),
+        Case(
+            "\r\n", line: "\\u{D}\\u{A}", page: "\\u{D}\n", prometheus: "\r\\n", json: "\\r\\n"),
+        Case("\u{1B}[31m", line: "\\u{1B}[31m", prometheus: "\u{1B}[31m", json: "\\u001B[31m"),
+        Case("\u{9B}2J", line: "\\u{9B}2J", prometheus: "\u{9B}2J", json: "\\u009B2J"),
+        Case("\u{7F}\u{0}", line: "\\u{7F}\\u{0}", prometheus: "\u{7F}\u{0}", json: "\\u007F\\u0000"),
+        Case("\u{202E}fdp.exe", line: "\\u{202E}fdp.exe", prometheus: "\u{202E}fdp.exe", json: "\\u202Efdp.exe"),
+        Case("a\u{2028}b", line: "a\\u{2028}b", prometheus: "a\u{2028}b", json: "a\\u2028b"),
+        Case("\u{FEFF}x\u{85}", line: "\\u{FEFF}x\\u{85}", prometheus: "\u{FEFF}x\u{85}", json: "\\uFEFFx\\u0085"),
+        Case("\u{E0001}", line: "\\u{E0001}", prometheus: "\u{E0001}", json: "\\uDB40\\uDC01"),
+        Case(#"C:\temp "x""#, line: #"C:\temp "x""#, prometheus: #"C:\\temp \"x\""#, json: #"C:\\temp \"x\""#),
+        Case("a\"} 1\nup 0\\", line: "a\"} 1\\u{A}up 0\\", page: "a\"} 1\nup 0\\",
+            prometheus: "a\\\"} 1\\nup 0\\\\", json: "a\\\"} 1\\nup 0\\\\"),
+    ]
+
+    @Test(arguments: cases) func `Each reader gets text`(_ each: Case) {
+        #expect(each.text.escaped(for: .log) == each.line)
+        #expect(each.text.escaped(for: .terminal) == each.line)
+        #expect(each.text.escaped(for: .terminalPage) == each.page)
+        #expect(each.text.escaped(for: .prometheus) == each.prometheus)
+        #expect(each.text.escaped(for: .json) == each.json)
     }
 
-    @Test func `A label's value cannot end itself`() {
-        #expect(Escaping.prometheusLabel("a\"} 1\nup 0\\") == "a\\\"} 1\\nup 0\\\\")
+    @Test func `Bytes that are no UTF-8 are replaced, and no byte after them is swallowed`() {
+        let text = ForeignText(decoding: [0x61, 0xFF, 0xC3, 0x28, 0xE2, 0x80, 0x0A, 0xED, 0xA0, 0x80, 0x62])
+        #expect(text.escaped(for: .log).hasPrefix("a\u{FFFD}\u{FFFD}(\u{FFFD}\\u{A}\u{FFFD}"))
+        #expect(text.escaped(for: .log).hasSuffix("b"))
+        #expect(text.escaped(for: .json).contains("\\n"))
     }
 
-    @Test func `A string in JSON has no raw control`() {
-        var bytes: [UInt8] = []
-        Escaping.json("a\"\\\n\r\t\u{0}\u{1B}\u{7F}\u{9B}é\u{202E}\u{E0001}", into: &bytes)
-        #expect(
-            String(decoding: bytes, as: UTF8.self)
-                == #"a\"\\\n\r\t\u0000\u001B\u007F\u009Bé\u202E\uDB40\uDC01"#)
+    /// The compiler refuses `"\(text)"`, `text.description` and so on. What asks as the program runs gets this.
+    @Test func `Whoever shows it without a word for whom shows a line`() {
+        let text = ForeignText("a\n\u{1B}[31m")
+        let line = "a\\u{A}\\u{1B}[31m"
+        #expect(String(describing: text) == line)
+        #expect(String(describing: [text]) == "[\"\(line)\"]")
+        #expect(String(describing: Optional(text)) == "Optional(\"\(line)\")")
+        var printed = ""
+        print(text, to: &printed)
+        dump(text, to: &printed)
+        #expect(!printed.dropLast().contains("\u{1B}"), "\(printed)")
     }
 
     /// Whatever the text, nothing is left that a reader would obey.
@@ -44,11 +81,18 @@ import Testing
                     text.unicodeScalars.append(scalar)
                 }
             }
-            #expect(!Escaping.log(text).unicodeScalars.contains(where: Escaping.hides))
-            var bytes: [UInt8] = []
-            Escaping.json(text, into: &bytes)
-            #expect(!bytes.contains { $0 < 0x20 || $0 == 0x7F })
+            for reader in [ForeignText.Reader.log, .terminal, .json] {
+                #expect(!ForeignText(text).escaped(for: reader).unicodeScalars.contains(where: Escaping.hides))
+            }
+            let page = ForeignText(text).escaped(for: .terminalPage).unicodeScalars
+            #expect(page.allSatisfy { !Escaping.hides($0) || $0 == "\n" || $0 == "\t" })
+            #expect(!ForeignText(text).escaped(for: .prometheus).contains("\n"))
         }
+    }
+
+    /// A line that is escaped as a whole may have parts that were escaped before.
+    @Test(arguments: cases) func `Twice is as once for a line`(_ each: Case) {
+        #expect(ForeignText(each.line).escaped(for: .log) == each.line)
     }
 
     @Test func `A client's own name forges no line`() {

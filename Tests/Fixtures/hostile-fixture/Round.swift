@@ -124,7 +124,8 @@ struct Round {
                 siblingsReplaced += 1
                 continue
             }
-            faults.append("a sibling died: \(report["killReason"]?.string ?? report["status"]?.string ?? "?")")
+            let end = report["killReason"]?.string ?? report["status"]?.string ?? "?"
+            faults.append("a sibling died: " + end.escaped(for: .terminal))
         }
     }
 }

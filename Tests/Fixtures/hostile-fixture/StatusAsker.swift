@@ -52,9 +52,9 @@ struct PoolView {
 
     init(_ answer: JSONValue) {
         let status = answer["status"]
-        phase = status?["phase"]?.string ?? ""
+        phase = status?["phase"]?.string?.unescaped ?? ""
         generation = Int(status?["generation"]?.integer ?? 0)
-        reload = status?["reload"]?["state"]?.string
+        reload = status?["reload"]?["state"]?.string?.unescaped
         for worker in status?["workers"]?.array ?? [] {
             if worker["beside"]?.bool == true {
                 beside += 1
