@@ -109,8 +109,8 @@ struct LoopMain {
     }
 }
 
-/// A line on standard error: the exit code alone says little. That of a tree of services has further lines, one for each
-/// service that failed.
+/// A line on standard error: the exit code alone says little. That of a tree of services has further lines, one for
+/// each service that failed.
 func reportFailure(of name: String, _ error: any Error) {
     StandardErrorLines.say("error", "\(name) failed: \(error)", by: "failure", hasMoreLines: error is ServiceError)
 }

@@ -1,8 +1,8 @@
 // Who can cause a line of the supervisor's log.
 
-/// Asked for with each line. One that is not `.own` can be caused without end by a process that is not trusted, and goes
-/// through `LineThinning` by its cause. No such process can make the number of causes larger: slots and targets are the
-/// program's.
+/// Asked for with each line. One that is not `.own` can be caused without end by a process that is not trusted, and
+/// goes through `LineThinning` by its cause. No such process can make the number of causes larger: slots and targets
+/// are the program's.
 enum LogCause: Hashable, Sendable {
     case own(OwnCause)
     /// Something that comes of the worker in a slot.
@@ -13,14 +13,17 @@ enum LogCause: Hashable, Sendable {
     case pool(LogEvent)
 }
 
-/// Why no worker, managed process, client or peer can cause a line without end. Each line that is not thinned names one.
+/// Why no worker, managed process, client or peer can cause a line without end. Each line that is not thinned names
+/// one.
 enum OwnCause: Hashable, Sendable {
-    /// At the start, at the takeover from the image before, or at the first start of a target: a fixed number of times in
-    /// the life of this image.
+    /// At the start, at the takeover from the image before, or at the first start of a target: a fixed number of times
+    /// in the life of this image.
     case start
-    /// An order of the operator's, or how it came out: one line, or a fixed number, for each order. Who may give orders is
-    /// root or the supervisor's own user: by the control socket, or by a signal.
+    /// An order of the operator's, what it does to each slot, or how it came out: a fixed number of lines for each. Who
+    /// may give orders is root or the supervisor's own user: by the control socket, or by a signal.
     case order
+    /// A worker has lived for as long as the operator's settings let one live.
+    case lifetime
     /// A change of the pool's life as a whole which comes once, or twice where a quick stop follows a graceful one.
     case life
 }
@@ -51,11 +54,13 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case hook = "hooks"
     case listener = "listeners"
 
-    /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are told one by
-    /// one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
+    /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are told one
+    /// by one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
     var burst: Int {
         switch self {
-        case .start, .refusedStart, .readiness, .end, .kill, .replacement, .recycling, .scaling, .order, .hook, .listener: 8
+        case .start, .refusedStart, .readiness, .end, .kill, .replacement, .recycling, .scaling, .order, .hook,
+            .listener:
+            8
         default: 1
         }
     }

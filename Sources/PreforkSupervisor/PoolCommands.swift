@@ -53,7 +53,7 @@ extension Pool {
             return .failed("\(count) is not within \(range), the bounds of automatic scaling")
         }
         let before = target
-        scale(to: count, "asked for", now, &actions)
+        scale(to: count, .asked, now, &actions)
         return .done("\(count) workers instead of \(before)")
     }
 

@@ -58,7 +58,7 @@ enum PoolReport: Equatable {
     case reloadStarted(generation: Int, workers: Int)
     case reloadFinished(generation: Int, after: Duration)
     case reloadAborted(generation: Int, replaced: Int, total: Int, reason: String)
-    case scaled(from: Int, to: Int, String)
+    case scaled(from: Int, to: Int, ScalingCause)
     case recycling(taskID: Int, pid: Int32, RecyclingReason)
     case hung(taskID: Int, pid: Int32, silent: Duration)
     case recovered(taskID: Int, pid: Int32)

@@ -66,10 +66,18 @@ struct ScalerState: Equatable {
     }
 }
 
+/// Why a pool has another number of workers.
+enum ScalingCause: Equatable {
+    /// An operator asked for it.
+    case asked
+    /// How busy the workers were, in percent, and how many connections waited.
+    case load(busy: Int, waiting: Int)
+}
+
 extension Pool {
     /// Makes the pool larger or smaller. Its highest task IDs go first.
     mutating func scale(
-        to count: Int, _ cause: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+        to count: Int, _ cause: ScalingCause, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
         let before = target
         if count == before { return }

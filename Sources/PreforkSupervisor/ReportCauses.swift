@@ -12,18 +12,34 @@ extension PoolReport {
         case .killing(let slot, _, _): .worker(slot, .kill)
         case .hung(let slot, _, _): .worker(slot, .hang)
         case .recovered(let slot, _): .worker(slot, .recovery)
-        case .forkedBeside(let slot, _, _), .replaced(let slot, _, _, _), .replacementDropped(let slot, _):
-            .worker(slot, .replacement)
-        case .replacementFailed(let slot, _, _): .worker(slot, .failedReplacement)
-        case .recycling(let slot, _, _): .worker(slot, .recycling)
-        // By an operator, or by how busy workers are and how many clients wait.
-        case .scaled: .pool(.scaling)
+        case .forkedBeside(let slot, _, let cause), .replaced(let slot, _, _, let cause):
+            cause.logCause(slot, .replacement)
+        // An order fails once. Recycling is tried again, for whatever reason it began.
+        case .replacementFailed(_, _, .reload), .replacementFailed(_, _, .asked): .own(.order)
+        case .replacementFailed(let slot, _, .recycling): .worker(slot, .failedReplacement)
+        // Only an operator's is told of.
+        case .replacementDropped: .own(.order)
+        case .recycling(let slot, _, let reason): ReplacementCause.recycling(reason).logCause(slot, .recycling)
+        case .scaled(_, _, .asked): .own(.order)
+        // How busy workers are, and how many clients wait.
+        case .scaled(_, _, .load): .pool(.scaling)
         // Children can keep the processors busy.
         case .stoodStill: .pool(.standstill)
         // `Pool` reports each of these once, the stop once for each kind.
         case .allReady, .stopping: .own(.life)
         // A reload is an operator's, and ends once.
         case .reloadStarted, .reloadFinished, .reloadAborted: .own(.order)
+        }
+    }
+}
+
+extension ReplacementCause {
+    fileprivate func logCause(_ slot: Int, _ event: LogEvent) -> LogCause {
+        switch self {
+        case .reload, .asked: .own(.order)
+        case .recycling(.lifetime): .own(.lifetime)
+        // What a worker says of itself, or takes.
+        case .recycling(.requests), .recycling(.memory): .worker(slot, event)
         }
     }
 }

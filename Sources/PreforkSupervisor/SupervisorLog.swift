@@ -78,8 +78,10 @@ extension PoolReport {
             LogLine(.warning, "worker \(taskID) (pid \(pid)) goes on")
         case .stoodStill(let duration):
             LogLine(.warning, "nothing ran here for \(duration.short): no worker counts as hung for it")
-        case .scaled(let before, let count, let cause):
-            LogLine(.info, "\(count) workers instead of \(before): \(cause)")
+        case .scaled(let before, let count, .asked):
+            LogLine(.info, "\(count) workers instead of \(before): asked for")
+        case .scaled(let before, let count, .load(let busy, let waiting)):
+            LogLine(.info, "\(count) workers instead of \(before): \(busy) % busy, \(waiting) connections wait")
         default:
             replacementLine
         }

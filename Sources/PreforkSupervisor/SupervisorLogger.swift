@@ -3,8 +3,8 @@
 import PreforkSystem
 
 /// Writes lines, each with the cause that decides whether it is thinned: what a child, a client or a peer can cause is
-/// written once a second for each cause (see `LogEvent.burst`), with the number of those that were left out. That number
-/// is told by the next line of the cause, else when the cause was silent for a second, else at the end.
+/// written once a second for each cause (see `LogEvent.burst`), with the number of those that were left out. That
+/// number is told by the next line of the cause, else when the cause was silent for a second, else at the end.
 final class SupervisorLogger {
     /// A pool of the largest size has more slots than this; those that find no room share one cause.
     private static let mostCauses = 4096

@@ -116,6 +116,6 @@ extension Pool {
         let busy = processorTime.seconds / elapsed.seconds / Double(workers)
         let wanted = scaler.decide(
             settings.scaling, within: range, workers: target, busy: busy, backlog: backlog, at: now)
-        scale(to: wanted, "\(Int(busy * 100)) % busy, \(backlog) connections wait", now, &actions)
+        scale(to: wanted, .load(busy: Int(busy * 100), waiting: backlog), now, &actions)
     }
 }

@@ -37,7 +37,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     private let period: Duration
     private let mostCauses: Int
 
-    /// - Parameter mostCauses: so many are told apart. Causes may bear names of others, so that there is no end of them.
+    /// - Parameter mostCauses: so many are told apart. Causes may bear names of others: there is no end of them.
     package init(mostCauses: Int = 256, period: Duration = .seconds(1)) {
         self.mostCauses = max(1, mostCauses)
         self.period = period

@@ -19,8 +19,8 @@ private final class LinesProgram {
     /// How many lines say `text`.
     func written(_ text: String) -> Int { lines.count { $0.contains(text) } }
 
-    /// How many more there would have been: what lines of the same kind say, and what the line says that is written when
-    /// no other follows.
+    /// How many more there would have been: what lines of the same kind say, and what the line says that is written
+    /// when no other follows.
     func leftOut(_ text: String, _ rest: String) -> Int {
         lines.reduce(0) { sum, line in
             guard line.hasSuffix("left out") || line.hasSuffix("left out)") else { return sum }
