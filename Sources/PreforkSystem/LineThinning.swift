@@ -34,6 +34,8 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     /// Of all causes that found no room: together they have what one has.
     private var others: Record?
     private var swept: MonotonicInstant?
+    /// Of how many causes there is something to be told: most of the time of none, and nobody looks through them.
+    private var untold = 0
     private let period: Duration
     private let mostCauses: Int
 
@@ -58,11 +60,13 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
         record.came = now
         record.credit = min(record.burst, record.credit + periods(from: record.written, to: now))
         guard record.credit > 0 else {
+            if record.leftOut == 0 { untold += 1 }
             record.leftOut &+= 1
             return .leaveOut
         }
         record.credit -= 1
         record.written = now
+        if record.leftOut > 0 { untold -= 1 }
         defer { record.leftOut = 0 }
         return .write(leftOut: record.leftOut)
     }
@@ -94,6 +98,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
             taken.append((Rest(cause: nil, leftOut: record.leftOut), record.came))
             others?.leftOut = 0
         }
+        untold -= taken.count
         return taken.map(\.rest)
     }
 
@@ -102,6 +107,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
 
     /// When `takeSettled` has something; nil: nothing was left out.
     package var nextDeadline: MonotonicInstant? {
+        if untold == 0 { return nil }
         let own = records.values.lazy.filter { $0.leftOut > 0 }.map { $0.came + period }.min()
         return [own, others.flatMap { $0.leftOut > 0 ? $0.came + period : nil }].lazy.compactMap { $0 }.min()
     }

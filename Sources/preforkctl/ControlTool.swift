@@ -21,7 +21,7 @@ enum ControlTool {
             try perform(arguments)
             return .done
         } catch let error as ToolUsageError {
-            Output.complain("\(error.text)\nTry 'preforkctl --help'.")
+            Output.complain(error.text, "Try 'preforkctl --help'.")
             return .usage
         } catch ControlClientError.refused(let reason) {
             Output.complain(reason.escaped(for: .terminal))

@@ -19,9 +19,11 @@ enum Output {
         }
     }
 
-    static func complain(_ text: String) {
+    /// - Parameter lines: each may have text of others in it.
+    static func complain(_ lines: String...) {
+        let text = lines.map { ForeignText($0).escaped(for: .terminal) }.joined(separator: "\n")
         // There is nowhere else to say it; the exit code stays what it is.
-        try? write("preforkctl: \(ForeignText(text).escaped(for: .terminalPage))\n", to: 2)
+        try? write("preforkctl: \(text)\n", to: 2)
     }
 
     private static func write(_ text: String, to number: Int32) throws(SystemError) {
