@@ -35,6 +35,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case readiness
     case end = "ends"
     case kill = "kills"
+    case crash = "crashes that end everything"
     case hang = "hangs"
     case recovery = "recoveries"
     case snapshot = "snapshots"

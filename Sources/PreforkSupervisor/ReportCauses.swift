@@ -61,8 +61,8 @@ extension TargetReport {
         // The program's hooks, which a process has run by its end, or by a code.
         case .hookFailed(let name, _, _), .hookWasSlow(let name, _, _): .target(name, .hook)
         case .restartPrevented(let name): .target(name, .preventedRestart)
-        // Once until the program starts all again.
-        case .treeCrashed: .own(.life)
+        // Once until it is started again, which a code of another process can do.
+        case .treeCrashed(let name): .target(name, .crash)
         }
     }
 }

@@ -14,23 +14,14 @@ public struct LogLine: Hashable, Sendable {
 
     package init(_ level: Level, _ text: String) {
         self.level = level
-        self.text = Self.harmless(text)
+        // Parts of it come from others: names of threads and files, errors of hooks. One event, one line, and nothing
+        // that a terminal would obey.
+        self.text = ForeignText(text).escaped(for: .log, atMost: ForeignText.lineLimit)
     }
 
     /// The line as it is written, with its end: `2026-11-21T03:00:00.042Z prefork[4711] info: worker 0 started`.
     package func written(at timestamp: String, pid: Int32) -> String {
         "\(timestamp) prefork[\(pid)] \(level.rawValue): \(text)\n"
-    }
-
-    /// Whoever causes a line decides what stands in it, but not how long it is.
-    private static let limit = 8 << 10
-
-    /// Parts of the text come from others: names of threads and files, errors of hooks. One event, one line, and nothing
-    /// that a terminal would obey.
-    private static func harmless(_ text: String) -> String {
-        guard text.utf8.count > limit else { return ForeignText(text).escaped(for: .log) }
-        let beginning = String(decoding: text.utf8.prefix(limit), as: UTF8.self)
-        return ForeignText(beginning).escaped(for: .log) + " ... (\(text.utf8.count - limit) more bytes)"
     }
 }
 

@@ -41,6 +41,18 @@ package struct ForeignText: Hashable, Sendable {
         case .json: Escaping.json(unescaped)
         }
     }
+
+    /// For whoever bounds what it writes: whoever causes a line decides what stands in it, but not how long it is.
+    ///
+    /// - Parameter limit: so many bytes, before they are escaped, are shown; of the rest the number.
+    package func escaped(for reader: Reader, atMost limit: Int) -> String {
+        let rest = unescaped.utf8.count - limit
+        if rest <= 0 { return escaped(for: reader) }
+        return ForeignText(decoding: unescaped.utf8.prefix(limit)).escaped(for: reader) + " ... (\(rest) more bytes)"
+    }
+
+    /// The limit of a line, in the log and of a worker's own.
+    package static let lineLimit = 8 << 10
 }
 
 extension ForeignText: ExpressibleByStringLiteral {

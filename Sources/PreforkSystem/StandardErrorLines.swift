@@ -71,7 +71,7 @@ package enum StandardErrorLines {
 
     private static func write(_ level: String, _ lines: [String]) {
         var text = ""
-        for line in lines.map({ ForeignText($0).escaped(for: .log) }) {
+        for line in lines.map({ ForeignText($0).escaped(for: .log, atMost: ForeignText.lineLimit) }) {
             text += text.isEmpty ? line : (line.hasPrefix(" ") ? "\n" : "\n  ") + line
         }
         _ = writeToStandardErrorWithoutBlocking(

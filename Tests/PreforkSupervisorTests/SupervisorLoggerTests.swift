@@ -39,6 +39,7 @@ import Testing
         .dependencyFailed(name: "helper", dependency: "other"), .ignoredCode(name: "helper", code: 9, count: 1),
         .strayControlPacket(bytes: 8), .hookFailed(name: "helper", .afterExit, error: "no"),
         .hookWasSlow(name: "helper", .afterExit, took: .seconds(2)), .restartPrevented(name: "helper"),
+        .treeCrashed(name: "helper"),
     ]
 
     private static let thinned: [(LogLine, LogCause)] =

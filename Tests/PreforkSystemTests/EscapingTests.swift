@@ -58,6 +58,14 @@ import Testing
         #expect(text.escaped(for: .json).contains("\\n"))
     }
 
+    @Test func `A limit cuts what is shown, and says how much it was`() {
+        let text = ForeignText(String(repeating: "\u{1B}", count: 10) + "é")
+        #expect(text.escaped(for: .log, atMost: 12) == text.escaped(for: .log))
+        #expect(text.escaped(for: .log, atMost: 2) == "\\u{1B}\\u{1B} ... (10 more bytes)")
+        // Within a character.
+        #expect(text.escaped(for: .log, atMost: 11).hasSuffix("\\u{1B}\u{FFFD} ... (1 more bytes)"))
+    }
+
     /// The compiler refuses `"\(text)"`, `text.description` and so on. What asks as the program runs gets this.
     @Test func `Whoever shows it without a word for whom shows a line`() {
         let text = ForeignText("a\n\u{1B}[31m")
