@@ -9,6 +9,9 @@ extension Supervisor {
             let text = "\(name) is no setting (see --print-config, or the manual's table)"
             logger.say(LogLine(.warning, text), by: .own(.start))
         }
+        if let text = InheritedDescriptors.warning(ProcessEnvironment.all, pid: pid) {
+            logger.say(LogLine(.warning, text), by: .own(.start))
+        }
         for text in host.warnings { logger.say(LogLine(.warning, text), by: .own(.start)) }
         if let text = configuration.settings.privileges.warning(user: Credentials.users.effective) {
             logger.say(LogLine(.warning, text), by: .own(.start))

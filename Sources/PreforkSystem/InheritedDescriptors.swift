@@ -82,6 +82,16 @@ package enum InheritedDescriptors {
         return names.enumerated().map { InheritedDescriptor(number: first + Int32($0.offset), name: $0.element) }
     }
 
+    /// What the variables announce to somebody else, as a warning; nil: nothing. With a shell or a container's init
+    /// (tini, dumb-init) between manager and server, the server would open addresses of its own, without a word, and
+    /// clients of the manager's sockets would wait for ever.
+    package static func warning(_ environment: [String: String], pid: Int32) -> String? {
+        guard let owner = environment["LISTEN_PID"], environment["LISTEN_FDS"] != nil, Int32(owner) != pid
+        else { return nil }
+        return "LISTEN_PID is \(owner) and this is process \(pid): the manager's sockets are not used (a shell or an "
+            + "init in between must exec the server)"
+    }
+
     /// More than any manager passes; a number beyond it must not become an allocation.
     private static let largestCount: Int32 = 65_536
 }

@@ -32,6 +32,14 @@ import Testing
         #expect(try parse("garbage", pid: "8").isEmpty)
     }
 
+    @Test func socketsForAnotherProcessAreToldOf() {
+        func warning(_ environment: [String: String]) -> String? { InheritedDescriptors.warning(environment, pid: 7) }
+        #expect(warning(["LISTEN_FDS": "1", "LISTEN_PID": "1"])?.contains("LISTEN_PID is 1 and this is process 7") == true)
+        #expect(warning(["LISTEN_FDS": "1", "LISTEN_PID": "7"]) == nil)
+        #expect(warning(["LISTEN_PID": "1"]) == nil)
+        #expect(warning(["LISTEN_FDS": "1"]) == nil)
+    }
+
     @Test(arguments: ["", "0", "-1", "1x", " 1", "99999999999999999999", "2147483647", "65537", "\u{0661}"])
     func aBadNumberIsAnErrorWithItsValue(text: String) {
         #expect(throws: InheritedListenerError(.badVariable(name: "LISTEN_FDS", value: text))) { try parse(text) }

@@ -55,9 +55,11 @@ private struct Server {
             "hello-server", ["--port", "0"], environment: ["PREFORK_DRAIN_TIMEOUT": "soon"])
         #expect(try await refusing.waitForExit() == 64)
         let misspelt = try ChildProgram(
-            "hello-server", ["--port", "0", "--workers", "1"], environment: ["PREFORK_WORKRES": "3"])
+            "hello-server", ["--port", "0", "--workers", "1"],
+            environment: ["PREFORK_WORKRES": "3", "LISTEN_FDS": "1", "LISTEN_PID": "1"])
         try await misspelt.waitForLine("listening on")
         #expect(misspelt.errors.contains("warning: PREFORK_WORKRES is no setting"))
+        #expect(misspelt.errors.contains("warning: LISTEN_PID is 1 and this is process \(misspelt.pid)"))
         misspelt.send(.terminate)
         #expect(try await misspelt.waitForExit() == 0)
     }
