@@ -2,7 +2,9 @@
 #include "cprefork_host.h"
 
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 // The functions of glibc and not the raw calls: they change every thread of the process (nptl(7)).
@@ -25,6 +27,14 @@ int cprefork_chroot(const char *path) { return chroot(path); }
 int cprefork_set_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 int cprefork_set_dumpable(int dumpable) { return prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0); }
+
+int cprefork_join_new_session_keyring(void) {
+    return (int)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
+}
+
+int cprefork_session_keyring(void) {
+    return (int)syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0, 0, 0);
+}
 
 int cprefork_dumpable(void) { return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0); }
 

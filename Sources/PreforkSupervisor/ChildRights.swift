@@ -26,7 +26,23 @@ struct ChildRights: Sendable {
     /// Runs in the child. When it throws, the process must end.
     func giveUp(_ kind: TargetPrivileges = .workers) throws(PrivilegesError) {
         ProcessEnvironment.remove(variables)
-        if kind == .workers { try privileges.apply() }
+        guard kind == .workers else { return }
+        if otherUser != nil {
+            do throws(SystemError) { try leaveSession() } catch { throw PrivilegesError(.system(error)) }
+        }
+        try privileges.apply()
+    }
+
+    /// A process of another user must not be in the supervisor's process group or session. The kernel signals whole
+    /// groups with rights of its own, and a member can bring that about: SIGHUP, when a group with a stopped process
+    /// loses its last parent in the session (setpgid(2), credentials(7)); SIGTTIN and SIGTTOU, when one reads from the
+    /// terminal or sets it in the background (tty_ioctl(4)). To a supervisor they are orders. And who has its terminal
+    /// can type into it (TIOCSTI, until Linux 6.2 without any right). Keys of the session keyring can be read by whoever
+    /// inherits it, whatever user that becomes (keyrings(7): possession).
+    private func leaveSession() throws(SystemError) {
+        try Credentials.leaveSession()
+        // Before the user changes, whose quota of keys may be used up.
+        try Credentials.leaveSessionKeyring()
     }
 
     /// The user that children become, where that is another one than the supervisor's.

@@ -74,6 +74,27 @@ package enum Credentials {
     @discardableResult
     package static func setFileMask(_ mask: UInt32) -> UInt32 { umask(mask & 0o777) }
 
+    /// Makes this process the only one of a new session and process group (setsid(2)); it has no terminal any more.
+    ///
+    /// - Throws: EPERM when it leads a group already, which a forked child does not.
+    package static func leaveSession() throws(SystemError) {
+        try systemCall("setsid") { setsid() }
+    }
+
+    /// A new session keyring for this process and those that it forks (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING). Has no
+    /// effect where the kernel has no keys, or a seccomp filter keeps everybody from them.
+    package static func leaveSessionKeyring() throws(SystemError) {
+        do throws(SystemError) {
+            try systemCall("keyctl", on: "KEYCTL_JOIN_SESSION_KEYRING") { cprefork_join_new_session_keyring() }
+        } catch where [.noSystemCall, .notPermitted].contains(error.errno) {}
+    }
+
+    /// The session keyring's number, for who looks what came of it; nil where the kernel tells of none.
+    package static var sessionKeyring: Int32? {
+        let number = cprefork_session_keyring()
+        return number > 0 ? number : nil
+    }
+
     /// For ever: execve(2) gives no more rights than there are (PR_SET_NO_NEW_PRIVS).
     package static func setNoNewPrivileges() throws(SystemError) {
         try systemCall("prctl", on: "PR_SET_NO_NEW_PRIVS") { cprefork_set_no_new_privileges() }

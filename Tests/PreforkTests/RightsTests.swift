@@ -158,8 +158,9 @@ private final class RightsProgram {
         #expect(rights("privileged").hasSuffix("dies true variables []"))
         if geteuid() == 0 {
             #expect(rights("managed").hasPrefix("uid 65534,65534,65534,65534 gid 65534,65534,65534,65534"))
-            #expect(rights("managed").contains("caps 0000000000000000"))
-            #expect(rights("privileged").hasPrefix("uid 0,0,0,0"))
+            // A session and a session keyring of its own.
+            #expect(rights("managed").contains("caps 0000000000000000 apart true"))
+            #expect(rights("privileged").hasPrefix("uid 0,0,0,0") && rights("privileged").contains("apart false"))
             #expect(
                 program.log.split(separator: "\n").count {
                     $0.contains("warning: privileged keeps the supervisor's rights, which are root's")
@@ -178,7 +179,7 @@ private final class RightsProgram {
         let managed = lines.first { $0.hasPrefix("rights managed") } ?? ""
         #expect(managed.contains("umask 0077 dies true variables []"), "\(program.output)")
         if geteuid() == 0 {
-            #expect(managed.contains("uid 65534,65534,65534,65534"))
+            #expect(managed.contains("uid 65534,65534,65534,65534") && managed.contains("apart true"))
             #expect(lines.contains { $0.hasPrefix("rights privileged") && $0.contains("uid 0,0,0,0") })
             #expect(lines.contains("log privileged keeps the supervisor's rights, which are root's"))
         }

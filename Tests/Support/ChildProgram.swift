@@ -17,9 +17,10 @@ public final class ChildProgram: @unchecked Sendable {
     ///   - preparation: shell commands to run before the program in its process, for what posix_spawn cannot set:
     ///     `ulimit -n 30`, or joining a control group.
     ///   - brokenErrorPipe: standard error is a pipe that nobody reads any more.
+    ///   - ownSession: it leads a session, as a service of systemd does.
     public init(
         _ product: String, _ arguments: [String] = [], environment: [String: String] = [:], preparation: String? = nil,
-        brokenErrorPipe: Bool = false
+        brokenErrorPipe: Bool = false, ownSession: Bool = false
     ) throws {
         var arguments = arguments
         var path = product.hasPrefix("/") ? product : Self.path(of: product)
@@ -58,8 +59,9 @@ public final class ChildProgram: @unchecked Sendable {
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        // POSIX_SPAWN_SETSID, which Glibc's module map does not show everywhere.
+        let place = ownSession ? 0x80 : POSIX_SPAWN_SETPGROUP
+        posix_spawnattr_setflags(&attributes, Int16(place | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let variables = Self.inheritedEnvironment().filter { !$0.hasPrefix("PREFORK_") }
         var argv = ([path] + arguments).map { strdup($0) } + [nil]
         var envp = (variables + environment.map { "\($0)=\($1)" }).map { strdup($0) } + [nil]

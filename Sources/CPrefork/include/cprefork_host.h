@@ -21,6 +21,10 @@ int cprefork_group_list(const char *user, gid_t primary, gid_t *groups, int *cou
 int cprefork_chroot(const char *path);
 int cprefork_set_no_new_privileges(void);
 int cprefork_set_dumpable(int dumpable);
+/// KEYCTL_JOIN_SESSION_KEYRING of keyctl(2), with a new anonymous keyring.
+int cprefork_join_new_session_keyring(void);
+/// The number of the calling process's session keyring; -1 and errno when there is none.
+int cprefork_session_keyring(void);
 int cprefork_dumpable(void);
 int cprefork_parent_death_signal(int *signal);
 int cprefork_set_child_subreaper(int on);

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,6 +84,29 @@ bool hostile_continue(pid_t process, volatile int64_t *rounds, int64_t deadline)
         *rounds += 1;
     }
     return was_sent;
+}
+
+int hostile_orphan_group(pid_t group, int rounds) {
+    int joined = 0;
+    for (int round = 0; round < rounds; round++) {
+        pid_t parent = fork();
+        if (parent == 0) {
+            setpgid(0, 0);
+            pid_t member = fork();
+            if (member == 0) {
+                if (setpgid(0, group) != 0) _exit(1);
+                kill(getpid(), SIGSTOP);
+                _exit(0);
+            }
+            int status = 0;
+            waitpid(member, &status, WUNTRACED);
+            _exit(WIFSTOPPED(status) ? 0 : 1);
+        }
+        int status = 1;
+        if (parent > 0) waitpid(parent, &status, 0);
+        joined += status == 0;
+    }
+    return joined;
 }
 
 static volatile int64_t *continues;

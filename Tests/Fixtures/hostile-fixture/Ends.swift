@@ -53,6 +53,7 @@ func managedEndsScenario(_ arguments: [String]) throws {
 /// | held         | is traced, and held at its end                                              |
 /// | children     | leaves 200 children to the supervisor                                       |
 /// | stops        | is stopped and continued without pause                                      |
+/// | orphans      | has the kernel send SIGHUP to the supervisor's process group, 20 times      |
 /// | continues    | sends SIGCONT to the supervisor without pause; worker 1 counts what it gets |
 private struct EndAttack: Sendable {
     private let name: String
@@ -103,6 +104,8 @@ private struct EndAttack: Sendable {
         case "children":
             hostile_leave_children(200)
             say("left 200")
+        case "orphans":
+            say("joined \(hostile_orphan_group(getpgid(supervisor), 20))")
         case "stops":
             _ = hostile_be_stopped(counters.base, deadline)
             try? startThread {

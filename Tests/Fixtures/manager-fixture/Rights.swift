@@ -29,6 +29,7 @@ func rightsScenario(_ arguments: [String]) throws {
         tell("privileged")
         sleepForEver()
     }
+    _ = supervisorKeyring
     tellHeld()
     tellOwn()
     runtime.hooks.beforeFork = { _ in tellHeld() }
@@ -45,6 +46,7 @@ func rightsScenario(_ arguments: [String]) throws {
 /// A manager that is all its program does.
 func plainRightsScenario(_ arguments: [String]) throws {
     let manager = ProcessManager(log: { say("log \($0.text)") })
+    _ = supervisorKeyring
     try manager.addTarget("managed") { child in
         tell("managed")
         return 0
@@ -57,6 +59,12 @@ func plainRightsScenario(_ arguments: [String]) throws {
     say("outcome")
 }
 
+/// A session keyring that children inherit, made when it is first asked for: before the first fork.
+private let supervisorKeyring: Int32? = {
+    try? Credentials.leaveSessionKeyring()
+    return Credentials.sessionKeyring
+}()
+
 private func tell(_ kind: String) {
     tellDescriptors(kind)
     let status = (try? SmallFile.read("/proc/self/status", limit: 16_384)) ?? ""
@@ -67,9 +75,10 @@ private func tell(_ kind: String) {
     let kept: [String] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "PREFORK_HANDOVER"].filter {
         ProcessEnvironment.all[$0] != nil
     }
+    let isApart = getsid(0) == getpid() && (supervisorKeyring == nil || Credentials.sessionKeyring != supervisorKeyring)
     say(
         "rights \(kind) \(getpid()) uid \(field("Uid")) gid \(field("Gid")) groups \(field("Groups")) "
-            + "caps \(field("CapEff")) nnp \(field("NoNewPrivs")) umask \(field("Umask")) "
+            + "caps \(field("CapEff")) apart \(isApart) nnp \(field("NoNewPrivs")) umask \(field("Umask")) "
             + "dies \(Credentials.parentDeathSignal == .kill) variables \(kept)")
 }
 

@@ -61,5 +61,9 @@ pid_t hostile_be_stopped(volatile int64_t *rounds, int64_t deadline);
 /// Sends SIGCONT without pause. Returns whether the kernel allowed it.
 bool hostile_continue(pid_t process, volatile int64_t *rounds, int64_t deadline);
 
+/// Has the kernel send SIGHUP and SIGCONT to a whole process group, `rounds` times: a process joins it, stops, and
+/// loses its parent, which was the group's last one in the session. Returns how often that could join.
+int hostile_orphan_group(pid_t group, int rounds);
+
 /// From now on counts each SIGCONT that this process gets.
 void hostile_count_continues(volatile int64_t *count);
