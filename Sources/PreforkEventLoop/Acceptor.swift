@@ -242,7 +242,8 @@ final class Acceptor: @unchecked Sendable {
     private func updateWatch() throws(SystemError) {
         if canAccept {
             guard !isWatching else { return }
-            try loop.add(watch, for: .readableByOne)
+            // A listener is never writable. One that another process has connected to somebody is.
+            try loop.add(watch, for: .listener)
             isWatching = true
         } else {
             stopWatching()

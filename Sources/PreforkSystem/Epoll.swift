@@ -27,7 +27,8 @@ package struct EpollEvents: OptionSet, Sendable {
 extension EpollEvents {
     package static let readableOnce = EpollEvents(rawValue: EPOLLIN.rawValue | cprefork_epollet)
     /// A listener that several processes watch, one of which is woken.
-    package static let readableByOne = EpollEvents(rawValue: EPOLLIN.rawValue | cprefork_epollexclusive)
+    package static let listener = EpollEvents(
+        rawValue: EPOLLIN.rawValue | EPOLLOUT.rawValue | cprefork_epollexclusive)
     /// Each change of what a stream has to read.
     package static let streamReading = EpollEvents(rawValue: EPOLLIN.rawValue | EPOLLRDHUP.rawValue | cprefork_epollet)
     /// Each change of what a stream has to read, and of its room to write.

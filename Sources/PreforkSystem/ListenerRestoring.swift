@@ -17,7 +17,8 @@ extension Listener {
     private func restore() {
         for socket in sockets {
             try? setNonBlocking(socket)
-            // A shut down TCP socket listens again, and a backlog of 0 gets its length back.
+            _ = listenAgain(socket)
+            // A backlog of 0 gets its length back.
             try? Socket.listen(socket, backlog: backlog, on: address)
             var linger = Glibc.linger()
             _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))

@@ -37,6 +37,15 @@ package enum Socket {
         try withAddress("connect", address) { Glibc.connect(fd, $0, $1) }
     }
 
+    /// Takes a TCP socket back to one that is neither connected nor listening; its explicit port stays its own. Waits for
+    /// nobody but who holds the socket's lock: an address of no family ends a connection by a reset (connect(2)).
+    package static func disconnect(_ fd: Int32) throws(SystemError) {
+        var none = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        try systemCall("connect", on: "socket \(fd), to nobody") {
+            Glibc.connect(fd, &none, socklen_t(MemoryLayout<sockaddr>.size))
+        }
+    }
+
     package static func listen(_ fd: Int32, backlog: Int32, on address: SocketAddress) throws(SystemError) {
         try systemCall("listen", on: "\(address)") { Glibc.listen(fd, backlog) }
     }
@@ -85,9 +94,9 @@ package enum Socket {
     }
 
     /// Whether accepting would bring a connection or an error: an accept4(2) that finds nothing costs eight times as
-    /// much, because it makes the new file first.
+    /// much, because it makes the new file first. A socket that can be written to is no listener any more.
     package static func hasConnection(_ fd: Int32) -> Bool {
-        var status = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+        var status = pollfd(fd: fd, events: Int16(POLLIN | POLLOUT), revents: 0)
         return poll(&status, 1, 0) != 0
     }
 

@@ -51,4 +51,14 @@ import Testing
     @Test func aListenerThatWasShutDownIsServedOn() async throws {
         try await serve { _ = shutdown($0, Int32(SHUT_RD)) }
     }
+
+    /// A TCP socket that was connected says EINVAL to listen(2) for ever, also when its peer is gone.
+    @Test func aListenerThatWasConnectedToSomebodyIsServedOn() async throws {
+        let other = try Listener(.tcp("127.0.0.1", 0))
+        try await serve { number in
+            shutdown(number, Int32(SHUT_RDWR))
+            try? Socket.connect(number, to: other.address)
+        }
+        other.close()
+    }
 }

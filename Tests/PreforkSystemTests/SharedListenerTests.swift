@@ -48,6 +48,23 @@ import Testing
         #expect(canConnect(to: other.address))
     }
 
+    /// A TCP socket that was connected says EINVAL to listen(2) for ever, also when its peer is gone.
+    @Test func aListenerThatWasConnectedToSomebodyListensAgain() throws {
+        let other = try Listener(.tcp("127.0.0.1", 0))
+        // The port is explicit, as a service's.
+        var listener = try Listener(.tcp("127.0.0.1", 0))
+        guard case .ipv4(_, let port) = listener.address else { return }
+        listener.close()
+        listener = try Listener(.tcp("127.0.0.1", port))
+        shutdown(listener.descriptor, Int32(SHUT_RDWR))
+        try? Socket.connect(listener.descriptor, to: other.address)
+        other.close()
+        #expect(!canConnect(to: listener.address))
+        Listener.restoreAll()
+        #expect(canConnect(to: listener.address))
+        listener.close()
+    }
+
     @Test func optionsThatConnectionsInheritAreRestored() throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let fd = listener.descriptor
