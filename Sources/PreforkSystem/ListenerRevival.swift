@@ -20,8 +20,9 @@ extension Listener {
     private func revive() -> String? {
         guard let binding, case .unix(let path) = address, isShutDownForGood else { return nil }
         do throws(SystemError) {
-            try place.withLock { place throws(SystemError) in
-                guard place.isOpen, let file = place.file else { return }
+            let isRevived = try place.withLock { place throws(SystemError) in
+                guard place.isOpen else { return false }
+                guard let file = place.file else { return try bindNameAnew() }
                 // The name of a socket that refuses everybody. It is removed only if it still is that file's.
                 file.remove()
                 let bound = try UnixSocketFile.bind(path, mode: binding.mode, backlog: backlog, isTrial: false)
@@ -34,11 +35,28 @@ extension Listener {
                 place.file = bound.file
                 Handover.withdraw(place.offer)
                 place.offer = Handover.offer(Self.item(binding.key, sockets, bound.file))
+                return true
             }
-            return "another process has shut \(address) down: it is bound anew"
+            return !isRevived ? nil : "another process has shut \(address) down: it is bound anew"
         } catch {
             return "another process has shut \(address) down, and it cannot be bound anew: \(error)"
         }
+    }
+
+    /// An abstract name is free only when the last process has closed the old socket. Until then the descriptor is a
+    /// socket without a name, which workers find shut down, too: the next bad end brings the next attempt.
+    ///
+    /// - Throws: EADDRINUSE while a worker has the old one.
+    private func bindNameAnew() throws(SystemError) -> Bool {
+        guard case .unix(let path) = address, path.utf8.first == 0 else { return false }
+        let new = Descriptor(owning: try Socket.open(for: address))
+        let replaced = try LastClose.elsewhere(sockets) { () throws(SystemError) in
+            try systemCall("dup3", on: "\(address)") { cprefork_replace(new.number, sockets[0]) }
+        }
+        _ = try replaced.get()
+        try Socket.bind(sockets[0], to: address)
+        try Socket.listen(sockets[0], backlog: backlog, on: address)
+        return true
     }
 
     /// Whether another process has shut this Unix listener down. Such a one is readable for ever, and accept4(2) without

@@ -35,6 +35,22 @@ import Testing
         #expect(access(path, F_OK) != 0)
     }
 
+    /// The name is in use for as long as any process has the old socket.
+    @Test func anAbstractListenerThatWasShutDownIsBoundAnewWhenNobodyHasTheOldOne() throws {
+        let name = "prefork-shared-\(getpid())"
+        let listener = try Listener(.unix("\0\(name)"))
+        let number = listener.descriptor
+        let other = dup(number)
+        shutdown(number, Int32(SHUT_RDWR))
+        #expect(Listener.reviveAll().contains { $0.contains(name) && $0.contains("cannot be bound anew") })
+        #expect(listener.isShutDownForGood && !canConnect(to: listener.address))
+        close(other)
+        #expect(Listener.reviveAll().contains { $0.contains(name) && $0.hasSuffix("is bound anew") })
+        #expect(!listener.isShutDownForGood && canConnect(to: listener.address) && listener.descriptor == number)
+        #expect(!Listener.reviveAll().contains { $0.contains(name) })
+        listener.close()
+    }
+
     /// It is somebody else's name by then.
     @Test func aNameThatWasTakenMeanwhileIsLeftAlone() throws {
         let path = try temporaryPath()
