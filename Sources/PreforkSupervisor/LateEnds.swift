@@ -70,9 +70,10 @@ struct LateEnds {
 
     mutating func remove(_ key: UInt64) { waits[key] = nil }
 
-    /// Looks for its end from time to time.
+    /// Looks for its end from time to time. By its number, which it keeps until it is collected: who makes many of them
+    /// must not take the supervisor's descriptors.
     mutating func keep(_ child: ChildProcess, line: Int?, at now: MonotonicInstant) {
-        givenUp.append(GivenUp(child: child, line: line, next: now + Self.shortPause))
+        givenUp.append(GivenUp(child: ChildProcess(withoutPidfd: child.pid), line: line, next: now + Self.shortPause))
     }
 
     var nextLook: MonotonicInstant? {
@@ -104,7 +105,6 @@ struct LateEnds {
 
     /// Of those given up.
     var processes: [Int32] { givenUp.map(\.child.pid) }
-    var pidfds: [Int32] { givenUp.compactMap(\.child.pidfdNumber) }
 }
 
 extension ChildProcess {

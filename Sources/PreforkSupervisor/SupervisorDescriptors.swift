@@ -15,7 +15,7 @@ extension Supervisor: DescriptorHolder {
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         // Doorbells of workers that are not adopted yet.
         held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }
-        held += (workers.pidfds + late.pidfds).map { HeldDescriptor(.pidfd, $0) }
+        held += workers.pidfds.map { HeldDescriptor(.pidfd, $0) }
         held += servers?.heldDescriptors ?? []
         return held
     }

@@ -42,7 +42,7 @@ extension TargetRunner: DescriptorHolder {
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         if let signals { held.append(HeldDescriptor(.signals, signals.number)) }
-        held += (children.values.compactMap(\.pidfdNumber) + late.pidfds).map { HeldDescriptor(.pidfd, $0) }
+        held += children.values.compactMap(\.pidfdNumber).map { HeldDescriptor(.pidfd, $0) }
         return held
     }
 }
