@@ -7,10 +7,13 @@ package struct InheritedDescriptor: Hashable, Sendable {
     package var number: Int32
     /// FileDescriptorName= of the socket unit; `unknown` where the manager gives no names.
     package var name: String
+    /// The image before had it from the manager, and workers have it.
+    package var isHandedOver: Bool
 
-    package init(number: Int32, name: String) {
+    package init(number: Int32, name: String, isHandedOver: Bool = false) {
         self.number = number
         self.name = name
+        self.isHandedOver = isHandedOver
     }
 }
 

@@ -24,7 +24,7 @@ private struct InheritedTable {
         ProcessEnvironment.remove(InheritedDescriptors.variables)
         let handedOver = Handover.takeAll(InheritedDescriptors.handoverKind)
         left = announced + handedOver.compactMap { item in
-            item.descriptors.first.map { InheritedDescriptor(number: $0, name: item.key) }
+            item.descriptors.first.map { InheritedDescriptor(number: $0, name: item.key, isHandedOver: true) }
         }
         isRead = true
     }
@@ -66,7 +66,7 @@ extension Listener {
             var listeners: [Listener] = []
             for descriptor in wanted {
                 do throws(SystemError) {
-                    listeners.append(try Listener(adopting: descriptor.number, offeringAs: descriptor.name))
+                    listeners.append(try Listener(descriptor))
                 } catch {
                     throw InheritedListenerError(.system(error))
                 }
@@ -76,12 +76,14 @@ extension Listener {
         }
     }
 
-    private static func checkListens(_ descriptor: InheritedDescriptor) throws(InheritedListenerError) {
+    /// A worker may have shut down what is handed over, at any instant of an upgrade. New workers restore it; a program
+    /// that refused it would end the service.
+    static func checkListens(_ descriptor: InheritedDescriptor) throws(InheritedListenerError) {
         let (number, name) = (descriptor.number, descriptor.name)
         do throws(SystemError) {
             let listens = try Socket.option(number, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")
             let type = try Socket.option(number, level: SOL_SOCKET, SO_TYPE, name: "SO_TYPE")
-            if listens != 0, type == Int32(SOCK_STREAM.rawValue) { return }
+            if listens != 0 || descriptor.isHandedOver, type == Int32(SOCK_STREAM.rawValue) { return }
         } catch {
             if error.errno == .badDescriptor { throw InheritedListenerError(.notOpen(descriptor: number, name: name)) }
             if error.errno != .notSocket { throw InheritedListenerError(.system(error)) }

@@ -99,15 +99,20 @@ public final class Listener: Sendable {
     ///
     /// It becomes non-blocking and close-on-exec. A Unix path of it is left alone at close.
     public convenience init(adopting descriptor: Int32) throws(SystemError) {
-        try self.init(adopting: descriptor, offeringAs: nil)
-    }
-
-    /// - Parameter name: under which the next image of this program is left the socket; nil: it stays with this one.
-    init(adopting descriptor: Int32, offeringAs name: String?) throws(SystemError) {
         let listening = try Socket.option(descriptor, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")
         guard listening != 0 else {
             throw SystemError("accept4", .invalidArgument, on: "descriptor \(descriptor), which does not listen")
         }
+        try self.init(adopting: descriptor, offeringAs: nil)
+    }
+
+    /// A service manager's socket, which is left to the next image of this program, too.
+    convenience init(_ inherited: InheritedDescriptor) throws(SystemError) {
+        try self.init(adopting: inherited.number, offeringAs: inherited.name)
+    }
+
+    /// - Parameter name: under which the next image of this program is left the socket; nil: it stays with this one.
+    private init(adopting descriptor: Int32, offeringAs name: String?) throws(SystemError) {
         try setNonBlocking(descriptor)
         try setCloseOnExec(descriptor)
         address = try Socket.localAddress(descriptor)

@@ -1,5 +1,6 @@
 // Socket activation: what LISTEN_FDS may say, and what becomes of the sockets.
 
+import Glibc
 import PreforkTestSupport
 import Testing
 
@@ -80,6 +81,20 @@ import Testing
             try await program.waitForLine("refused: ")
                 == "descriptor 5 (dns) of LISTEN_FDS is not a listening stream socket")
         #expect(try await program.waitForLine("flags ") == "cloexec cloexec cloexec")
+    }
+
+    /// After an upgrade in place nobody is left who could refuse it: the supervisor would end.
+    @Test func aHandedOverSocketThatAWorkerHasShutDownIsTaken() throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let number = dup(listener.descriptor)
+        listener.close()
+        shutdown(number, Int32(SHUT_RDWR))
+        #expect(throws: InheritedListenerError(.notListening(descriptor: number, name: "app"))) {
+            try Listener.checkListens(InheritedDescriptor(number: number, name: "app"))
+        }
+        let handedOver = InheritedDescriptor(number: number, name: "app", isHandedOver: true)
+        try Listener.checkListens(handedOver)
+        try Listener(handedOver).close()
     }
 
     @Test func aDescriptorThatIsNotOpenIsRefusedByNumber() async throws {
