@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -40,7 +41,9 @@ int cprefork_waitid(int pidfd, pid_t pid, int options, struct cprefork_exit *res
     do {
         answer = (int)syscall(SYS_waitid, type, target, &info, WEXITED | WNOHANG | options, &result->usage);
     } while (answer < 0 && errno == EINTR);
-    result->pid = info.si_pid;
+    // A child can have its parent trace it (PTRACE_TRACEME), and its stops are then told to who asks for ends.
+    bool is_end = info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+    result->pid = is_end ? info.si_pid : 0;
     result->code = info.si_code;
     result->status = info.si_status;
     return answer;

@@ -5,16 +5,30 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static pid_t wait_for(idtype_t type, id_t id, int options, uid_t *user) {
-    siginfo_t info;
-    memset(&info, 0, sizeof info);  // waitid(2) leaves si_pid alone when nobody has ended
+static int wait_once(idtype_t type, id_t id, int options, siginfo_t *info) {
+    memset(info, 0, sizeof *info);  // waitid(2) leaves si_pid alone when nobody has ended
     int answer;
     do {
         // __WALL (Linux 4.7 for waitid): also children that were cloned with another exit signal.
-        answer = waitid(type, id, &info, WEXITED | WNOHANG | __WALL | options);
+        answer = waitid(type, id, info, WNOHANG | __WALL | options);
     } while (answer < 0 && errno == EINTR);
-    if (user != NULL) *user = info.si_uid;
-    return answer < 0 ? -1 : info.si_pid;
+    return answer;
+}
+
+static pid_t wait_for(idtype_t type, id_t id, int options, uid_t *user) {
+    // A child can have its parent trace it (PTRACE_TRACEME), and its stops are then told to who asks for ends. They are
+    // taken away, for they would stand in front of the ends of others; each process has one, which nobody continues.
+    const int most_stops = 64;
+    siginfo_t info;
+    for (int stops = 0; stops < most_stops; stops++) {
+        if (wait_once(type, id, WEXITED | options, &info) < 0) return -1;
+        if (user != NULL) *user = info.si_uid;
+        if (info.si_pid == 0 || info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED)
+            return info.si_pid;
+        siginfo_t stop;
+        if (options & WNOWAIT) wait_once(P_PID, (id_t)info.si_pid, WSTOPPED, &stop);
+    }
+    return 0;
 }
 
 pid_t cprefork_peek_ended_child(pid_t pid, uid_t *user) {

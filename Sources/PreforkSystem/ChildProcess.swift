@@ -101,7 +101,7 @@ package final class ChildProcess: Sendable {
     /// Collects the process if it has ended: waitid(2) on this child and never on another one (gunicorn #1584, #3220:
     /// a supervisor that waits for any child steals those of its program).
     ///
-    /// - Returns: nil while it lives. A child that somebody else reaped has the status `.lost`.
+    /// - Returns: nil while it lives, also where it has itself traced by this process. A child that somebody else reaped has the status `.lost`.
     package func reap() throws(SystemError) -> ProcessExit? {
         var result = cprefork_exit()
         do throws(SystemError) {

@@ -55,6 +55,11 @@ pid_t hostile_be_traced(bool at_exit, int64_t deadline) {
     return is_traced ? helper : -1;
 }
 
+void hostile_be_trapped(void) {
+    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+    raise(SIGUSR1);
+}
+
 void hostile_leave_children(int count) {
     for (int number = 0; number < count; number++) {
         // The supervisor's child, as this process is.

@@ -47,6 +47,13 @@ func managedEndsScenario(_ arguments: [String]) throws {
     say("outcome \(try manager.run())")
 }
 
+/// One process alone, which has its parent trace it and stops.
+func trappedScenario(_ arguments: [String]) throws {
+    hostile_die_with_parent()
+    say("stops")
+    hostile_be_trapped()
+}
+
 /// | attack       | does                                                                        |
 /// |--------------|-----------------------------------------------------------------------------|
 /// | traced       | is traced and ends                                                          |

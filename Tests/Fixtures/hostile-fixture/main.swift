@@ -5,6 +5,7 @@ import PreforkFixtureSupport
 runScenario(of: [
     "serve": serveScenario,
     "siege": siegeScenario,
+    "trapped": trappedScenario,
     "ends": endsScenario,
     "lines": linesScenario,
     "managed-ends": managedEndsScenario,

@@ -52,6 +52,9 @@ void hostile_die_with_parent(void);
 /// `at_exit`: it cannot even end (PTRACE_O_TRACEEXIT). Returns the helper, or -1 when the kernel refuses.
 pid_t hostile_be_traced(bool at_exit, int64_t deadline);
 
+/// Has the parent trace this process, and stops it for ever: nobody continues it.
+void hostile_be_trapped(void);
+
 /// Makes children of the parent (CLONE_PARENT) that end at once.
 void hostile_leave_children(int count);
 
