@@ -70,6 +70,8 @@ package final class Supervisor {
     var noise = SignalNoise()
     /// When children that nobody knows are looked for.
     var strangersLook: MonotonicInstant?
+    /// Not before.
+    var strangersRest = MonotonicInstant(nanoseconds: .min)
     /// The program that ran here before, until the workers of this one have come up.
     var previousImage: Int32?
     /// The workers of this program did not come up; see `goBack()`.
