@@ -43,6 +43,8 @@ struct ChildRights: Sendable {
         try Credentials.leaveSession()
         // Before the user changes, whose quota of keys may be used up.
         try Credentials.leaveSessionKeyring()
+        // What only root can put right of what another worker did.
+        Listener.restoreOptions()
     }
 
     /// The user that children become, where that is another one than the supervisor's.

@@ -93,6 +93,7 @@ package enum DescriptorHolders {
     ///   - parent: the child's supervisor; nothing is kept of other holders.
     ///   - bell: the child's own, which it closes itself.
     static func prepare(_ kind: ProcessKind, of parent: any DescriptorHolder, bell: Doorbell?) -> Leaving {
+        Listener.prepareForSharing()
         let holders = living
         let unclaimed = Handover.unclaimed
         let ear = bell?.number

@@ -7,13 +7,13 @@ package struct InheritedDescriptor: Hashable, Sendable {
     package var number: Int32
     /// FileDescriptorName= of the socket unit; `unknown` where the manager gives no names.
     package var name: String
-    /// The image before had it from the manager, and workers have it.
-    package var isHandedOver: Bool
+    /// The image before had it from the manager, and workers have it: what that image says of it.
+    package var left: String?
 
-    package init(number: Int32, name: String, isHandedOver: Bool = false) {
+    package init(number: Int32, name: String, left: String? = nil) {
         self.number = number
         self.name = name
-        self.isHandedOver = isHandedOver
+        self.left = left
     }
 }
 

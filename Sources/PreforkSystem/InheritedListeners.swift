@@ -24,7 +24,7 @@ private struct InheritedTable {
         ProcessEnvironment.remove(InheritedDescriptors.variables)
         let handedOver = Handover.takeAll(InheritedDescriptors.handoverKind)
         left = announced + handedOver.compactMap { item in
-            item.descriptors.first.map { InheritedDescriptor(number: $0, name: item.key, isHandedOver: true) }
+            item.descriptors.first.map { InheritedDescriptor(number: $0, name: item.key, left: item.text) }
         }
         isRead = true
     }
@@ -83,7 +83,7 @@ extension Listener {
         do throws(SystemError) {
             let listens = try Socket.option(number, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")
             let type = try Socket.option(number, level: SOL_SOCKET, SO_TYPE, name: "SO_TYPE")
-            if listens != 0 || descriptor.isHandedOver, type == Int32(SOCK_STREAM.rawValue) { return }
+            if listens != 0 || descriptor.left != nil, type == Int32(SOCK_STREAM.rawValue) { return }
         } catch {
             if error.errno == .badDescriptor { throw InheritedListenerError(.notOpen(descriptor: number, name: name)) }
             if error.errno != .notSocket { throw InheritedListenerError(.system(error)) }

@@ -42,9 +42,22 @@ public final class Listener: Sendable {
     struct Place {
         /// The path to remove.
         var file: UnixSocketFile?
-        /// Names it among what the next image of this program is left.
+        /// What the next image of this program is left, and its name there; nil: nothing.
+        var item: HandoverItem?
         var offer: UInt64
         var isOpen = true
+        /// Other processes may have the socket: nothing that takes its lock is for this one any more.
+        var isShared: Bool
+        /// As they were before that. Of TCP listeners.
+        var options: ListenerOptions?
+
+        init(_ item: HandoverItem?, file: UnixSocketFile? = nil, left: String? = nil) {
+            self.item = item
+            self.file = file
+            offer = item.map { Handover.offer($0) } ?? 0
+            isShared = left != nil
+            options = left.flatMap { ListenerOptions(text: $0) }
+        }
     }
 
     /// Binds and listens.
@@ -73,7 +86,7 @@ public final class Listener: Sendable {
                 address = try Socket.localAddress(left.descriptors.first ?? -1)
                 file = nil
             }
-            place = Mutex(Place(file: file, offer: Handover.offer(Self.item(key, sockets, file))))
+            place = Mutex(Place(Self.item(key, sockets, file, text: left.text), file: file, left: left.text))
             ListenerRegistry.add(self)
             return
         }
@@ -91,7 +104,7 @@ public final class Listener: Sendable {
             file = bound.file
             self.address = address
         }
-        place = Mutex(Place(file: file, offer: Handover.offer(Self.item(key, sockets, file))))
+        place = Mutex(Place(Self.item(key, sockets, file), file: file))
         ListenerRegistry.add(self)
     }
 
@@ -103,16 +116,18 @@ public final class Listener: Sendable {
         guard listening != 0 else {
             throw SystemError("accept4", .invalidArgument, on: "descriptor \(descriptor), which does not listen")
         }
-        try self.init(adopting: descriptor, offeringAs: nil)
+        try self.init(adopting: descriptor, offeringAs: nil, left: nil)
     }
 
     /// A service manager's socket, which is left to the next image of this program, too.
     convenience init(_ inherited: InheritedDescriptor) throws(SystemError) {
-        try self.init(adopting: inherited.number, offeringAs: inherited.name)
+        try self.init(adopting: inherited.number, offeringAs: inherited.name, left: inherited.left)
     }
 
-    /// - Parameter name: under which the next image of this program is left the socket; nil: it stays with this one.
-    private init(adopting descriptor: Int32, offeringAs name: String?) throws(SystemError) {
+    /// - Parameters:
+    ///   - name: under which the next image of this program is left the socket; nil: it stays with this one.
+    ///   - left: the text of the image before; nil: this is the first one.
+    private init(adopting descriptor: Int32, offeringAs name: String?, left: String?) throws(SystemError) {
         try setNonBlocking(descriptor)
         try setCloseOnExec(descriptor)
         address = try Socket.localAddress(descriptor)
@@ -121,9 +136,10 @@ public final class Listener: Sendable {
         backlog = Int32.max
         binding = nil
         let item = name.map {
-            HandoverItem(kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor])
+            HandoverItem(
+                kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor], text: left ?? "")
         }
-        place = Mutex(Place(file: nil, offer: item.map { Handover.offer($0) } ?? 0))
+        place = Mutex(Place(item, left: left))
         ListenerRegistry.add(self)
     }
 
@@ -209,13 +225,7 @@ private func openListeningTCP(_ address: SocketAddress, backlog: Int32, shared: 
     let fd = descriptor.number
     // A restart must not wait for the old connections' TIME_WAIT (tcp(7)).
     try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEADDR, name: "SO_REUSEADDR", to: 1)
-    if shared {
-        try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEPORT, name: "SO_REUSEPORT", to: 1)
-    } else {
-        // A worker that was taken over could attach a filter that lets no connection in, and lock it, so that nobody
-        // gets it off again. Of a group of sockets the filter may be wanted: it chooses the socket.
-        try Socket.setOption(fd, level: SOL_SOCKET, SO_LOCK_FILTER, name: "SO_LOCK_FILTER", to: 1)
-    }
+    if shared { try Socket.setOption(fd, level: SOL_SOCKET, SO_REUSEPORT, name: "SO_REUSEPORT", to: 1) }
     if case .ipv6(0, 0, _, _) = address {
         try Socket.setOption(fd, level: Int32(IPPROTO_IPV6), IPV6_V6ONLY, name: "IPV6_V6ONLY", to: 0)
     }

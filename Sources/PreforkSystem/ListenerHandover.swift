@@ -12,8 +12,11 @@ extension Listener {
         return Handover.take(handoverKind) { $0.hasPrefix(beginning) }
     }
 
-    static func item(_ key: String, _ sockets: [Int32], _ file: UnixSocketFile?) -> HandoverItem {
-        HandoverItem(kind: handoverKind, key: key, descriptors: sockets, text: file?.handoverText ?? "")
+    /// - Parameter text: of the image before, where there is no file to tell of.
+    static func item(
+        _ key: String, _ sockets: [Int32], _ file: UnixSocketFile?, text: String = ""
+    ) -> HandoverItem {
+        HandoverItem(kind: handoverKind, key: key, descriptors: sockets, text: file?.handoverText ?? text)
     }
 
     /// - Parameter mode: what the file gets; nil leaves it as it is.

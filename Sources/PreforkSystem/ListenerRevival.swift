@@ -34,7 +34,9 @@ extension Listener {
                 _ = try replaced.get()
                 place.file = bound.file
                 Handover.withdraw(place.offer)
-                place.offer = Handover.offer(Self.item(binding.key, sockets, bound.file))
+                let item = Self.item(binding.key, sockets, bound.file)
+                place.item = item
+                place.offer = Handover.offer(item)
                 return true
             }
             return !isRevived ? nil : "another process has shut \(address) down: it is bound anew"

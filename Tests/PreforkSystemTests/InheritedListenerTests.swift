@@ -92,7 +92,7 @@ import Testing
         #expect(throws: InheritedListenerError(.notListening(descriptor: number, name: "app"))) {
             try Listener.checkListens(InheritedDescriptor(number: number, name: "app"))
         }
-        let handedOver = InheritedDescriptor(number: number, name: "app", isHandedOver: true)
+        let handedOver = InheritedDescriptor(number: number, name: "app", left: "")
         try Listener.checkListens(handedOver)
         try Listener(handedOver).close()
     }

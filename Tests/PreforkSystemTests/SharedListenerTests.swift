@@ -81,6 +81,60 @@ import Testing
         listener.close()
     }
 
+    /// Also of a group of sockets, whose filters may be the program's until then.
+    @Test(arguments: [AcceptSharing.sharedQueue, .reusePort(queues: 2)])
+    func nobodyAttachesAFilterWhenTheFirstChildHasBeenForked(_ sharing: AcceptSharing) throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0), sharing: sharing)
+        Listener.prepareForSharing()
+        for socket in listener.sockets {
+            #expect(try Socket.option(socket, level: SOL_SOCKET, SO_LOCK_FILTER, name: "SO_LOCK_FILTER") == 1)
+        }
+        listener.close()
+    }
+
+    /// The value that a worker sets, by level and number; each of them by itself would outlive the worker.
+    @Test func optionsAreWhatTheyWereBeforeTheFirstFork() throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let socket = listener.descriptor
+        let tcp = Int32(IPPROTO_TCP)
+        let ip = Int32(IPPROTO_IP)
+        try Socket.setOption(socket, level: ip, IP_TOS, name: "IP_TOS", to: 0x10)
+        Listener.prepareForSharing()
+        let before = ListenerOptions(of: socket)
+        #expect(ListenerOptions(text: before.text) == before && ListenerOptions(text: "1 2") == nil)
+        let changes: [(Int32, Int32, Int32)] = [
+            (SOL_SOCKET, SO_DONTROUTE, 1), (SOL_SOCKET, SO_MAX_PACING_RATE, 1), (SOL_SOCKET, SO_SNDBUF, 1),
+            (SOL_SOCKET, SO_RCVBUF, 1), (SOL_SOCKET, SO_KEEPALIVE, 1), (ip, IP_TTL, 1), (ip, IP_MINTTL, 255),
+            (ip, IP_TOS, 0), (tcp, TCP_CORK, 1), (tcp, TCP_USER_TIMEOUT, 1), (tcp, TCP_MAXSEG, 88),
+        ]
+        for (level, option, value) in changes {
+            try Socket.setOption(socket, level: level, option, name: "option", to: value)
+        }
+        #expect(ListenerOptions(of: socket) != before)
+        Listener.restoreOptions()
+        #expect(ListenerOptions(of: socket) == before, "\(ListenerOptions(of: socket).text) \(before.text)")
+        // A later note, such as the next fork's, must not take over what a worker has set.
+        try Socket.setOption(socket, level: ip, IP_TTL, name: "IP_TTL", to: 1)
+        Listener.prepareForSharing()
+        Listener.restoreOptions()
+        #expect(try Socket.option(socket, level: ip, IP_TTL, name: "IP_TTL") > 1)
+        listener.close()
+    }
+
+    /// Without this no client of another machine would reach it, for as long as the service runs.
+    @Test(.enabled(if: geteuid() == 0, "needs CAP_NET_RAW"))
+    func aListenerThatWasBoundToADeviceIsFreedByRoot() throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        Listener.prepareForSharing()
+        let bindToInterface: Int32 = 62
+        try Socket.setOption(
+            listener.descriptor, level: SOL_SOCKET, bindToInterface, name: "SO_BINDTOIFINDEX", to: 1)
+        Listener.restoreOptions()
+        #expect(
+            try Socket.option(listener.descriptor, level: SOL_SOCKET, bindToInterface, name: "SO_BINDTOIFINDEX") == 0)
+        listener.close()
+    }
+
     @Test func optionsThatConnectionsInheritAreRestored() throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let fd = listener.descriptor

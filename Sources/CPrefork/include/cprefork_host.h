@@ -71,5 +71,16 @@ int cprefork_replace(int source, int target);
 /// are. EOPNOTSUPP where the file or the kernel cannot do that (pipes: Linux 6.4).
 ssize_t cprefork_write_now(int fd, const void *bytes, size_t count);
 
+// ---- listeners ------------------------------------------------------------------------------------------------
+
+enum { CPREFORK_LISTENER_OPTIONS = 31 };
+
+/// The values of a TCP listener's options that any process with the socket can change, `CPREFORK_LISTENER_OPTIONS` of
+/// them; INT_MIN for what the kernel does not have.
+void cprefork_note_listener_options(int fd, int32_t *values);
+
+/// Puts right those that are other ones now. A device that the socket was bound to is left alone without CAP_NET_RAW.
+void cprefork_restore_listener_options(int fd, const int32_t *values);
+
 #pragma clang assume_nonnull end
 #endif

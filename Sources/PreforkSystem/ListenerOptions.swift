@@ -1,0 +1,74 @@
+// The options of a listener as they were before any other process had it.
+
+import CPrefork
+import Glibc
+import Synchronization
+
+/// Option values, as numbers that no code but C looks at.
+struct ListenerOptions: Equatable, Sendable {
+    private static let count = Int(CPREFORK_LISTENER_OPTIONS)
+    private let values: [Int32]
+
+    init(of socket: Int32) {
+        values = [Int32](unsafeUninitializedCapacity: Self.count) { buffer, count in
+            // The buffer has a base address: its capacity is not 0.
+            cprefork_note_listener_options(socket, buffer.baseAddress!)
+            count = Self.count
+        }
+    }
+
+    /// - Parameter text: of the image before; nil: it left none, or one of another length.
+    init?(text: String) {
+        values = text.split(separator: " ").compactMap { Int32($0) }
+        if values.count != Self.count { return nil }
+    }
+
+    var text: String { values.map(String.init).joined(separator: " ") }
+
+    func restore(_ socket: Int32) { cprefork_restore_listener_options(socket, values) }
+}
+
+extension Listener {
+    /// Before each fork: makes the listeners ready for processes that are not trusted. Each of them once, while nobody
+    /// else has it: these calls take the socket's lock. For TCP:
+    ///
+    /// - Filters are locked (SO_LOCK_FILTER): a worker could attach one that lets no connection in, and lock it, so that
+    ///   nobody gets it off again. The program's own, which for a group of sockets may choose the socket, are there by
+    ///   now.
+    /// - The options are noted, for `restoreAll`, and for the next image of this program.
+    package static func prepareForSharing() {
+        for listener in all { listener.prepareForSharing() }
+    }
+
+    private func prepareForSharing() {
+        place.withLock { place in
+            guard place.isOpen, !place.isShared else { return }
+            place.isShared = true
+            if case .unix = address { return }
+            if let first = sockets.first { note(first, in: &place) }
+        }
+    }
+
+    private func note(_ first: Int32, in place: inout Place) {
+        for socket in sockets {
+            try? Socket.setOption(socket, level: SOL_SOCKET, SO_LOCK_FILTER, name: "SO_LOCK_FILTER", to: 1)
+        }
+        let options = ListenerOptions(of: first)
+        place.options = options
+        guard var item = place.item else { return }
+        item.text = options.text
+        Handover.withdraw(place.offer)
+        place.item = item
+        place.offer = Handover.offer(item)
+    }
+
+    /// Puts the noted options right, as far as this process has the rights: in a child, never in the supervisor, because
+    /// the calls take the socket's lock. A device that somebody has bound a listener to (SO_BINDTODEVICE) only root takes
+    /// away (CAP_NET_RAW): so it is called before rights are given up, too.
+    package static func restoreOptions() {
+        for listener in all {
+            guard let options = listener.place.withLock({ $0.options }) else { continue }
+            for socket in listener.sockets { options.restore(socket) }
+        }
+    }
+}
