@@ -32,7 +32,7 @@ public final class ProcessManager {
     private var targets: TargetRunner?
     private var storedHooks: ProcessHooks
     /// What holds the channels: their registry does not.
-    private var channels: [String: (owner: any Sendable, sockets: [Int32])] = [:]
+    private var channels: [String: any Sendable] = [:]
     var isWarm = false
     private let log: (@Sendable (LogLine) -> Void)?
     /// What managed processes give up; beside a worker pool what its settings say.
@@ -107,7 +107,7 @@ public final class ProcessManager {
         settings.privileges = options.privileges
         let line = try targets.add(settings) { seat in body(seat, pair) }
         ControlLines.add(line, for: name)
-        channels[name] = (pair, pair.sockets)
+        channels[name] = pair
     }
 
     /// Forgets a target and its channels.
@@ -116,11 +116,7 @@ public final class ProcessManager {
     public func removeTarget(_ name: String) throws(ProcessError) {
         try used().remove(name)
         ControlLines.remove(name)
-        // Its processes may have left descriptors in the channels' sockets.
-        let sockets = channels[name]?.sockets ?? []
-        let freed: Void? = try? LastClose.elsewhere(sockets) { channels[name] = nil }.get()
-        // No process was to be had: the name is free all the same.
-        if freed == nil { channels[name] = nil }
+        channels[name] = nil
     }
 
     /// Where targets are watched; made at first use.

@@ -27,9 +27,6 @@ public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
         passive = try Channel(name: "\(process)-passive", options)
     }
 
-    /// The channels' sockets, by which descriptors travel.
-    package var sockets: [Int32] { active.core.memory.sockets + passive.core.memory.sockets }
-
     /// As `enter`, and takes this process's ends at once, so that what comes from now on is for it, and its death is
     /// heard of. An end that another process has keeps it: whoever uses it here is told.
     package func enterAndAttach() {

@@ -75,10 +75,6 @@ final class ChannelMemory: Sendable {
         }
     }
 
-    var sockets: [Int32] {
-        [Lane.messages, .replies].flatMap { [socket($0, of: .creator), socket($0, of: .peer)] }
-    }
-
     func bell(of side: EndSide) -> Int32 {
         side == .creator ? creatorBell.descriptor.number : peerBell.descriptor.number
     }

@@ -4,16 +4,28 @@ import CPrefork
 import Glibc
 
 /// Two Unix sockets that are connected to each other and keep packets whole (SOCK_SEQPACKET).
+///
+/// A process that has forked others does not wait for what they have left in the sockets: see `LastClose`.
 package struct PacketPair: ~Copyable, Sendable {
-    package let first: Descriptor
-    package let second: Descriptor
+    /// The pair owns its descriptor.
+    package struct End: Sendable {
+        package let number: Int32
+    }
+
+    package let first: End
+    package let second: End
 
     /// Both are non-blocking and close-on-exec.
     package init() throws(SystemError) {
         var ends: [Int32] = [-1, -1]
         try systemCall("socketpair", on: "SOCK_SEQPACKET") { cprefork_packet_pair(&ends) }
-        first = Descriptor(owning: ends[0])
-        second = Descriptor(owning: ends[1])
+        first = End(number: ends[0])
+        second = End(number: ends[1])
+    }
+
+    deinit {
+        let numbers = [first.number, second.number]
+        if hasForkedChildren { LastClose.close(numbers) } else { closeDescriptors(numbers) }
     }
 }
 

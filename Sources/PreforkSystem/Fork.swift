@@ -36,6 +36,11 @@ package func forkProcess() throws(SystemError) -> ForkSide {
     return pid == 0 ? .child : .parent(child: pid)
 }
 
+/// Whether children of this process, or of the image before it, may have the sockets that it closes.
+var hasForkedChildren: Bool {
+    lastForker.load(ordering: .relaxed) == ForkCount.current || Handover.isLaterImage && ForkCount.isFirst
+}
+
 /// The `ForkCount` of the process that has forked last: a forked child has not forked yet.
 private let lastForker = Atomic<UInt64>(0)
 

@@ -8,4 +8,7 @@ package enum ForkCount {
     /// Never 0.
     @inline(__always)
     package static var current: UInt64 { cprefork_fork_count() }
+
+    /// This process was not forked since its program began.
+    static var isFirst: Bool { current == 1 }
 }

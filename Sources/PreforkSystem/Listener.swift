@@ -165,7 +165,13 @@ public final class Listener: Sendable {
 
     /// Closes the socket in this process; the last process that has it open ends it. The process that bound a Unix
     /// path removes it. Closing twice has no effect.
+    ///
+    /// A supervisor does not wait for what a worker has left in the queue of a Unix socket: see `LastClose`.
     public func close() {
+        close(isShared: hasForkedChildren)
+    }
+
+    func close(isShared: Bool) {
         let last = place.withLock { place in
             defer { place.isOpen = false }
             return place
@@ -174,7 +180,7 @@ public final class Listener: Sendable {
         Handover.withdraw(last.offer)
         // Before the socket is closed: nobody takes a name with a listener for a dead one.
         last.file?.remove()
-        sockets.forEach(closeDescriptor)
+        if case .unix = address, isShared { LastClose.close(sockets) } else { closeDescriptors(sockets) }
     }
 
     private static func bindTCP(

@@ -86,6 +86,22 @@ extension SharedListenerTests {
             close(peer)
         }
 
+        /// The program closes its listener at the end of the service, which must not wait for 20 s.
+        @Test func aListenerIsClosedWithoutWaitingForDescriptorsInItsQueue() throws {
+            let listener = try Listener(.unix(try temporaryPath()))
+            try? Socket.setOption(listener.descriptor, level: SOL_SOCKET, Self.passRights, name: "SO_PASSRIGHTS", to: 1)
+            let (socket, peer) = try lingering()
+            do {
+                let client = try client(of: listener)
+                #expect(send(socket, by: client.number) == nil)
+            }
+            close(socket)
+            let start = MonotonicInstant.now
+            listener.close(isShared: true)
+            #expect(MonotonicInstant.now < start + .seconds(10))
+            close(peer)
+        }
+
         @Test func socketsAreClosedWithoutWaitingForDescriptorsInThem() throws {
             var pair: [Int32] = [-1, -1]
             #expect(cprefork_packet_pair(&pair) == 0)

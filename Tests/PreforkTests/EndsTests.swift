@@ -111,6 +111,17 @@ struct EndsTests {
         try await pool.end()
     }
 
+    /// The supervisor is the last to close a channel's sockets, and waited for what was in them at the end of its program.
+    @Test func aStopDoesNotWaitForSocketsThatAWorkerHasLeftInAChannel() async throws {
+        let pool = try EndsProgram(["attack=lingers"])
+        _ = try await pool.process(ofLife: 1)
+        let keeper = Int32(try await pool.program.waitForLine("keeper ")) ?? -1
+        defer { if keeper > 0 { kill(keeper, SIGKILL) } }
+        #expect(keeper > 0)
+        try await pool.program.waitForLine("all ready ")
+        try await pool.end()
+    }
+
     /// SIGCHLD for each stop and each continuation would wake the supervisor some ten thousand times a second.
     @Test func stopsOfAWorkerDoNotWakeTheSupervisor() async throws {
         let pool = try EndsProgram(["attack=stops", "for=2000"])

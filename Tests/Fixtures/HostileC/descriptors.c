@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -117,7 +118,7 @@ void push_and_pull(const struct descriptors *all, struct dice *dice) {
 }
 
 /// A connected TCP socket whose closing waits: unsent bytes, SO_LINGER, a peer that does not read.
-static int lingering_socket(void) {
+static int lingering_socket(int seconds, int *peer) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -127,18 +128,16 @@ static int lingering_socket(void) {
         && listen(listener, 1) == 0 && getsockname(listener, (void *)&address, &size) == 0
         && (connect(client, (void *)&address, sizeof address) == 0 || errno == EINPROGRESS)) {
         // The accepted end stays open, and goes with the process.
-        accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        *peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         for (int round = 0; round < 64 && send(client, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) > 0; round++) {}
-        struct linger linger = {1, 5};
+        struct linger linger = {1, seconds};
         setsockopt(client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     }
     close(listener);
     return client;
 }
 
-void pass_sockets(const struct descriptors *all, struct dice *dice) {
-    int passed = lingering_socket();
-    if (passed < 0) return;
+static void pass(const struct descriptors *all, struct dice *dice, int passed) {
     for (int index = 0; index < all->count; index++) {
         if (!is_kind(all->numbers[index], S_IFSOCK)) continue;
         unsigned char bytes[16];
@@ -159,7 +158,39 @@ void pass_sockets(const struct descriptors *all, struct dice *dice) {
             if (sendmsg(all->numbers[index], &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) break;
         }
     }
+}
+
+void pass_sockets(const struct descriptors *all, struct dice *dice) {
+    int peer;
+    int passed = lingering_socket(5, &peer);
+    if (passed < 0) return;
+    pass(all, dice, passed);
     // The receivers must have the last reference: whoever closes that one waits. Where nobody took one this process
     // waits itself, until `end_late`.
     if (chance(dice, 80)) close(passed);
+}
+
+pid_t hostile_leave_lingering(int seconds) {
+    struct descriptors all;
+    find_descriptors(&all);
+    int peer = -1;
+    int passed = lingering_socket(seconds, &peer);
+    if (passed < 0 || peer < 0) return -1;
+    pid_t keeper = fork();
+    if (keeper == 0) {
+        for (int number = 0; number < 1024; number++) {
+            if (number != peer) close(number);
+        }
+        signal(SIGALRM, SIG_DFL);
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        alarm((unsigned)seconds);
+        while (1) pause();
+    }
+    close(peer);
+    struct dice dice = {1};
+    pass(&all, &dice, passed);
+    close(passed);
+    return keeper;
 }

@@ -24,11 +24,15 @@ func endsScenario(_ arguments: [String]) throws {
         }
     }
     runtime.hooks.onAllReady = { say("all ready \(getpid())") }
+    var wire: Channel<String>? = try Channel(name: "wire")
     let summary = try runtime.run { worker in
         if worker.taskID == 1 { attack.countContinues() }
         if worker.taskID == 0, !isTarget { attack.live() }
         try await worker.stopRequested.wait()
     }
+    // A program that ends closes what it has made.
+    withExtendedLifetime(wire) {}
+    wire = nil
     say("outcome \(summary.outcome)")
     exit(summary.outcome.exitCode)
 }
@@ -60,6 +64,7 @@ func trappedScenario(_ arguments: [String]) throws {
 /// | held         | is traced, and held at its end                                              |
 /// | children     | leaves 200 children to the supervisor                                       |
 /// | stops        | is stopped and continued without pause                                      |
+/// | lingers      | leaves sockets in a channel whose last close waits for 300 s                |
 /// | orphans      | has the kernel send SIGHUP to the supervisor's process group, 20 times      |
 /// | continues    | sends SIGCONT to the supervisor without pause; worker 1 counts what it gets |
 private struct EndAttack: Sendable {
@@ -111,6 +116,8 @@ private struct EndAttack: Sendable {
         case "children":
             hostile_leave_children(200)
             say("left 200")
+        case "lingers":
+            say("keeper \(hostile_leave_lingering(300))")
         case "orphans":
             say("joined \(hostile_orphan_group(getpgid(supervisor), 20))")
         case "stops":

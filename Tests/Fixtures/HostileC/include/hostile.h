@@ -64,6 +64,10 @@ pid_t hostile_be_stopped(volatile int64_t *rounds, int64_t deadline);
 /// Sends SIGCONT without pause. Returns whether the kernel allowed it.
 bool hostile_continue(pid_t process, volatile int64_t *rounds, int64_t deadline);
 
+/// Leaves TCP sockets in every Unix socket that this process has: whoever closes them last waits for `seconds`. Returns
+/// the process that has their other end, so long; -1 when that cannot be done.
+pid_t hostile_leave_lingering(int seconds);
+
 /// Has the kernel send SIGHUP and SIGCONT to a whole process group, `rounds` times: a process joins it, stops, and
 /// loses its parent, which was the group's last one in the session. Returns how often that could join.
 int hostile_orphan_group(pid_t group, int rounds);
