@@ -30,7 +30,7 @@ public final class PassedDescriptor: Sendable {
 
     /// Closes it now. A second call has no effect.
     public func close() {
-        if let number = take() { closeDescriptor(number) }
+        if let number = take() { closeForeignDescriptor(number) }
     }
 }
 
