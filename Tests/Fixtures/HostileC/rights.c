@@ -92,6 +92,17 @@ static void try_paths(const struct hostile_plan *plan) {
     if (client >= 0) close(client);
 }
 
+/// What the kernel does to a whole process group or session comes to the supervisor, too, if it is in it.
+static void try_session(const struct hostile_plan *plan) {
+    if (getsid(0) == getsid(plan->supervisor)) tell(plan, "it is in the supervisor's session");
+    int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (terminal >= 0) {
+        tell(plan, "it has a terminal");
+        close(terminal);
+    }
+    if (hostile_orphan_group(getpgid(plan->supervisor), 1) > 0) tell(plan, "the supervisor's process group was joined");
+}
+
 void try_rights(const struct hostile_plan *plan, struct dice *dice) {
     if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0 || setgroups(0, NULL) == 0) tell(plan, "it became root again");
     try_signals(plan, plan->supervisor, "the supervisor", dice);
@@ -99,6 +110,7 @@ void try_rights(const struct hostile_plan *plan, struct dice *dice) {
     try_memory(plan);
     try_paths(plan);
     try_read_only_memory(plan);
+    try_session(plan);
 }
 
 bool hostile_drop_rights(const struct hostile_plan *plan) {

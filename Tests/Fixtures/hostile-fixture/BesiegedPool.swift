@@ -9,7 +9,7 @@ final class BesiegedPool {
     let metricsPort: UInt16
     let pid: Int32
     let asker: StatusAsker
-    private let output: Int32
+    private let output: PoolOutput
     private let logsToFile: Bool
     private var unread: [UInt8] = []
     private(set) var tail: [String] = []
@@ -54,8 +54,7 @@ final class BesiegedPool {
         require(pipe(&ends) == 0, "pipe: errno \(errno)")
         // The judge has one thread at this moment.
         for number in ends { _ = fcntl(number, F_SETFD, FD_CLOEXEC) }
-        output = ends[0]
-        _ = fcntl(output, F_SETFL, O_NONBLOCK)
+        output = PoolOutput(ends[0])
         var environment = [
             "PATH=/usr/bin:/bin", "PREFORK_CONTROL=\(folder)/control", "PREFORK_PID_FILE=\(folder)/pid",
             "PREFORK_USER=\(user.name)", "PREFORK_NO_NEW_PRIVILEGES=1", "SWIFT_BACKTRACE=enable=no",
@@ -67,12 +66,12 @@ final class BesiegedPool {
         ]
         pid = try spawnSession(program, arguments, environment, output: ends[1])
         close(ends[1])
+        try output.begin()
     }
 
     deinit {
         killLeftovers()
         if end == nil { waitpid(pid, nil, 0) }
-        close(output)
         for name in DirectoryListing.names("\(folder)/tell") { unlink("\(folder)/tell/\(name)") }
         for name in DirectoryListing.names(folder) where unlink("\(folder)/\(name)") != 0 { rmdir("\(folder)/\(name)") }
         rmdir(folder)
@@ -87,10 +86,10 @@ final class BesiegedPool {
         return end
     }
 
-    /// Takes what the pool has written since, so that no pipe of its is full for longer.
+    /// Takes what the pool has written since.
     func drain() {
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while case let count = read(output, &chunk, chunk.count), count > 0 { unread += chunk[..<count] }
+        unread += output.take()
         if logsToFile { readLogFile(&chunk) }
         guard !logsToFile else { return unread.removeAll() }
         while let end = unread.firstIndex(of: UInt8(ascii: "\n")) {
