@@ -77,17 +77,25 @@ extension Listener {
     }
 
     /// A worker may have shut down what is handed over, at any instant of an upgrade. New workers restore it; a program
-    /// that refused it would end the service.
+    /// that refused it would end the service. And a worker of a service that has ended may have shut down what its
+    /// manager keeps for the next one.
     static func checkListens(_ descriptor: InheritedDescriptor) throws(InheritedListenerError) {
         let (number, name) = (descriptor.number, descriptor.name)
         do throws(SystemError) {
             let listens = try Socket.option(number, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")
             let type = try Socket.option(number, level: SOL_SOCKET, SO_TYPE, name: "SO_TYPE")
-            if listens != 0 || descriptor.left != nil, type == Int32(SOCK_STREAM.rawValue) { return }
+            guard type == Int32(SOCK_STREAM.rawValue) else { throw SystemError("accept4", .notSocket) }
+            if listens != 0 || descriptor.left != nil || listenAgain(number) { return }
         } catch {
             if error.errno == .badDescriptor { throw InheritedListenerError(.notOpen(descriptor: number, name: name)) }
             if error.errno != .notSocket { throw InheritedListenerError(.system(error)) }
         }
         throw InheritedListenerError(.notListening(descriptor: number, name: name))
+    }
+
+    /// A socket that still has its port. One that is connected to somebody says EINVAL.
+    private static func listenAgain(_ number: Int32) -> Bool {
+        guard let address = try? Socket.localAddress(number), address.port ?? 0 != 0 else { return false }
+        return (try? Socket.listen(number, backlog: .max, on: address)) != nil
     }
 }

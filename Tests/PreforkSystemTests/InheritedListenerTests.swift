@@ -97,6 +97,21 @@ import Testing
         try Listener(handedOver).close()
     }
 
+    /// Or no start of the service would succeed until its socket unit is started again.
+    @Test func aManagersSocketThatAWorkerHasShutDownListensAgain() throws {
+        var listener = try Listener(.tcp("127.0.0.1", 0))
+        let port = try #require(listener.address.port)
+        listener.close()
+        // Explicit, and so not given back by shutdown(2).
+        listener = try Listener(.tcp("127.0.0.1", port))
+        let socket = listener.descriptor
+        shutdown(socket, Int32(SHUT_RDWR))
+        #expect(try Socket.option(socket, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN") == 0)
+        try Listener.checkListens(InheritedDescriptor(number: socket, name: "app"))
+        #expect(try Socket.option(socket, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN") == 1)
+        listener.close()
+    }
+
     @Test func aDescriptorThatIsNotOpenIsRefusedByNumber() async throws {
         let program = try ChildProgram("host-fixture", ["activate", "", "40"])
         #expect(try await program.waitForExit() == 0)
