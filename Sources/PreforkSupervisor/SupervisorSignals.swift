@@ -40,6 +40,8 @@ extension Supervisor {
             let isNoisy = SignalNoise.signals.contains(signal)
             isNoise = isNoise || isNoisy
             let isForwarded = InitDuties.disposition(of: signal) == .forward
+            // Nobody's order: a process of the group has read from its terminal, or set it, in the background.
+            if received.isByKernel, signal == .moreWorkers || signal == .fewerWorkers { continue }
             if isForwarded, !received.isFrom(Credentials.users) { continue }
             if isNoisy {
                 later.insert(signal)

@@ -85,12 +85,16 @@ package struct ReceivedSignal: Equatable, Sendable {
     package var user: UInt32
     /// It came by kill(2) (SI_USER): pid and user are the kernel's word. sigqueue(3) lets a sender choose them.
     package var isByKill: Bool
+    /// The kernel's own (SI_KERNEL), as SIGTTIN to a whole process group when one of it reads from its terminal in the
+    /// background.
+    package var isByKernel: Bool
 
-    package init(signal: Signal, sender: Int32, user: UInt32, isByKill: Bool) {
+    package init(signal: Signal, sender: Int32, user: UInt32, isByKill: Bool, isByKernel: Bool = false) {
         self.signal = signal
         self.sender = sender
         self.user = user
         self.isByKill = isByKill
+        self.isByKernel = isByKernel
     }
 
     /// Whether root has sent it, or one of `users`, or the runtime outside of the container, whose user may have no
@@ -129,7 +133,7 @@ package struct SignalDescriptor: ~Copyable, Sendable {
             if count == MemoryLayout<signalfd_siginfo>.size {
                 return ReceivedSignal(
                     signal: Signal(rawValue: Int32(info.ssi_signo)), sender: Int32(bitPattern: info.ssi_pid),
-                    user: info.ssi_uid, isByKill: info.ssi_code == 0)
+                    user: info.ssi_uid, isByKill: info.ssi_code == 0, isByKernel: info.ssi_code == 0x80)
             }
             if count < 0, Errno.current == .interrupted { continue }
             return nil
