@@ -93,9 +93,12 @@ extension Listener {
         throw InheritedListenerError(.notListening(descriptor: number, name: name))
     }
 
-    /// A socket that still has its port. One that is connected to somebody says EINVAL.
+    /// A socket that had a port. One that is connected to somebody says EINVAL.
     private static func listenAgain(_ number: Int32) -> Bool {
         guard let address = try? Socket.localAddress(number), address.port ?? 0 != 0 else { return false }
+        // A port that the kernel has chosen was given back. EINVAL: the socket has its port still.
+        try? Socket.bind(number, to: address)
         return (try? Socket.listen(number, backlog: .max, on: address)) != nil
+            && (try? Socket.localAddress(number)) == address
     }
 }

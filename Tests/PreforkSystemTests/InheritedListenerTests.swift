@@ -84,17 +84,20 @@ import Testing
     }
 
     /// After an upgrade in place nobody is left who could refuse it: the supervisor would end.
-    @Test func aHandedOverSocketThatAWorkerHasShutDownIsTaken() throws {
+    @Test func aHandedOverSocketThatAWorkerHasConnectedIsTaken() throws {
+        let other = try Listener(.tcp("127.0.0.1", 0))
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let number = dup(listener.descriptor)
         listener.close()
         shutdown(number, Int32(SHUT_RDWR))
+        try? Socket.connect(number, to: other.address)
         #expect(throws: InheritedListenerError(.notListening(descriptor: number, name: "app"))) {
             try Listener.checkListens(InheritedDescriptor(number: number, name: "app"))
         }
         let handedOver = InheritedDescriptor(number: number, name: "app", left: "")
         try Listener.checkListens(handedOver)
         try Listener(handedOver).close()
+        other.close()
     }
 
     /// Or no start of the service would succeed until its socket unit is started again.
