@@ -83,7 +83,7 @@ public final class Listener: Sendable {
                 address = .unix(path: name)
                 file = Handover.isTrial ? nil : Self.adopt(name, left, mode: left.key == key ? nil : mode)
             } else {
-                address = try Socket.localAddress(left.descriptors.first ?? -1)
+                address = try SocketAddress(of: left.descriptors.first ?? -1, left: left.text)
                 file = nil
             }
             place = Mutex(Place(Self.item(key, sockets, file, text: left.text), file: file, left: left.text))
@@ -104,7 +104,7 @@ public final class Listener: Sendable {
             file = bound.file
             self.address = address
         }
-        place = Mutex(Place(Self.item(key, sockets, file), file: file))
+        place = Mutex(Place(Self.item(key, sockets, file, text: address.handoverText ?? ""), file: file))
         ListenerRegistry.add(self)
     }
 
@@ -130,14 +130,15 @@ public final class Listener: Sendable {
     private init(adopting descriptor: Int32, offeringAs name: String?, left: String?) throws(SystemError) {
         try setNonBlocking(descriptor)
         try setCloseOnExec(descriptor)
-        address = try Socket.localAddress(descriptor)
+        address = try SocketAddress(of: descriptor, left: left)
         sockets = [descriptor]
         // Whoever has bound it has chosen one; the kernel cuts it to net.core.somaxconn.
         backlog = Int32.max
         binding = nil
+        let text = left ?? address.handoverText ?? ""
         let item = name.map {
             HandoverItem(
-                kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor], text: left ?? "")
+                kind: InheritedDescriptors.handoverKind, key: $0, descriptors: [descriptor], text: text)
         }
         place = Mutex(Place(item, left: left))
         ListenerRegistry.add(self)

@@ -32,3 +32,45 @@ extension Listener {
         return file
     }
 }
+
+extension SocketAddress {
+    /// For the next image of this program, without spaces; nil for what getsockname(2) tells without the socket's lock.
+    ///
+    /// A worker can hold that lock for as long as it likes, and has changed what is told when it has connected or shut
+    /// down the socket.
+    var handoverText: String? {
+        switch self {
+        case .ipv4(let address, let port): "4,\(address),\(port)"
+        case .ipv6(let high, let low, let port, let scope): "6,\(high),\(low),\(port),\(scope)"
+        case .unix, .other: nil
+        }
+    }
+
+    /// - Parameter text: of a listener of the image before: its address, if it has one, and then other things.
+    init?(handoverText text: String) {
+        let words = text.prefix { $0 != " " }.split(separator: ",").map { UInt64($0) }
+        switch (words.first, words.count) {
+        case (4, 3):
+            guard let address = words[1].flatMap({ UInt32(exactly: $0) }),
+                let port = words[2].flatMap({ UInt16(exactly: $0) })
+            else { return nil }
+            self = .ipv4(address, port: port)
+        case (6, 5):
+            guard let high = words[1], let low = words[2], let port = words[3].flatMap({ UInt16(exactly: $0) }),
+                let scope = words[4].flatMap({ UInt32(exactly: $0) })
+            else { return nil }
+            self = .ipv6(high, low, port: port, scope: scope)
+        default:
+            return nil
+        }
+    }
+
+    /// Where a socket of the image before is bound.
+    init(of socket: Int32, left text: String?) throws(SystemError) {
+        if let text, let address = SocketAddress(handoverText: text) {
+            self = address
+        } else {
+            self = try Socket.localAddress(socket)
+        }
+    }
+}

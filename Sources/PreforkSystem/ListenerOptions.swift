@@ -17,12 +17,13 @@ struct ListenerOptions: Equatable, Sendable {
         }
     }
 
-    /// - Parameter text: of the image before; nil: it left none, or one of another length.
+    /// - Parameter text: of the image before, an address and the numbers; nil: it left none, or others.
     init?(text: String) {
-        values = text.split(separator: " ").compactMap { Int32($0) }
+        values = text.split(separator: " ").dropFirst().compactMap { Int32($0) }
         if values.count != Self.count { return nil }
     }
 
+    /// The numbers alone.
     var text: String { values.map(String.init).joined(separator: " ") }
 
     func restore(_ socket: Int32) { cprefork_restore_listener_options(socket, values) }
@@ -56,19 +57,22 @@ extension Listener {
         let options = ListenerOptions(of: first)
         place.options = options
         guard var item = place.item else { return }
-        item.text = options.text
+        item.text = "\(address.handoverText ?? "-") \(options.text)"
         Handover.withdraw(place.offer)
         place.item = item
         place.offer = Handover.offer(item)
     }
 
-    /// Puts the noted options right, as far as this process has the rights: in a child, never in the supervisor, because
-    /// the calls take the socket's lock. A device that somebody has bound a listener to (SO_BINDTODEVICE) only root takes
-    /// away (CAP_NET_RAW): so it is called before rights are given up, too.
+    /// Has TCP listeners listen again, and puts the noted options right, as far as this process has the rights: in a
+    /// child, never in the supervisor, because the calls take the socket's lock. A device that somebody has bound a
+    /// listener to (SO_BINDTODEVICE) only root takes away (CAP_NET_RAW): so it is called before rights are given up, too.
     package static func restoreOptions() {
         for listener in all {
-            guard let options = listener.place.withLock({ $0.options }) else { continue }
-            for socket in listener.sockets { options.restore(socket) }
+            let options = listener.place.withLock { $0.options }
+            for socket in listener.sockets {
+                _ = listener.listenAgain(socket)
+                options?.restore(socket)
+            }
         }
     }
 }

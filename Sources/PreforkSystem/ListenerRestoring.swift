@@ -18,7 +18,6 @@ extension Listener {
     private func restore() {
         for socket in sockets {
             try? setNonBlocking(socket)
-            _ = listenAgain(socket)
             // A backlog of 0 gets its length back.
             try? Socket.listen(socket, backlog: backlog, on: address)
             var linger = Glibc.linger()

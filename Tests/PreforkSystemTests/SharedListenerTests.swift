@@ -76,9 +76,21 @@ import Testing
         try? Socket.connect(listener.descriptor, to: other.address)
         other.close()
         #expect(!canConnect(to: listener.address))
-        Listener.restoreAll()
+        Listener.restoreOptions()
         #expect(canConnect(to: listener.address))
         listener.close()
+    }
+
+    @Test func addressesGoToTheNextImageAsText() {
+        let addresses: [SocketAddress] = [
+            .ipv4(0x7F00_0001, port: 8080), .ipv4(.max, port: .max), .ipv6(0, 1, port: 1, scope: 0),
+            .ipv6(.max, .max, port: .max, scope: .max),
+        ]
+        for address in addresses { #expect(address.handoverText.flatMap { SocketAddress(handoverText: $0) } == address) }
+        #expect(SocketAddress.unix(path: "/x").handoverText == nil)
+        for text in ["", "-", "4", "4,1", "4,1,65536", "4,4294967296,1", "6,1,2,3", "5,1,2", "4,x,1", "-1,1,1"] {
+            #expect(SocketAddress(handoverText: text) == nil)
+        }
     }
 
     /// Also of a group of sockets, whose filters may be the program's until then.
@@ -101,7 +113,9 @@ import Testing
         try Socket.setOption(socket, level: ip, IP_TOS, name: "IP_TOS", to: 0x10)
         Listener.prepareForSharing()
         let before = ListenerOptions(of: socket)
-        #expect(ListenerOptions(text: before.text) == before && ListenerOptions(text: "1 2") == nil)
+        let left = "\(listener.address.handoverText ?? "-") \(before.text)"
+        #expect(ListenerOptions(text: left) == before && ListenerOptions(text: "- 2") == nil)
+        #expect(SocketAddress(handoverText: left) == listener.address)
         let changes: [(Int32, Int32, Int32)] = [
             (SOL_SOCKET, SO_DONTROUTE, 1), (SOL_SOCKET, SO_MAX_PACING_RATE, 1), (SOL_SOCKET, SO_SNDBUF, 1),
             (SOL_SOCKET, SO_RCVBUF, 1), (SOL_SOCKET, SO_KEEPALIVE, 1), (ip, IP_TTL, 1), (ip, IP_MINTTL, 255),
