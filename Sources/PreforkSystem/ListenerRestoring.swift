@@ -9,7 +9,8 @@ extension Listener {
     ///
     /// A listening socket is one open file of all workers, and accepted sockets inherit its options (tcp(7), socket(7)):
     /// SO_LINGER makes close(2) of a connection wait, SO_RCVLOWAT keeps short requests from being seen, a small buffer
-    /// makes every connection slow, SO_PASSRIGHTS lets clients send descriptors. The options of a worker that was taken over would outlive it.
+    /// makes every connection slow, SO_PASSRIGHTS lets clients send descriptors. The options of a worker that was taken
+    /// over would outlive it.
     package static func restoreAll() {
         restoreOptions()
         for listener in all { listener.restore() }
