@@ -25,7 +25,7 @@ package struct PacketPair: ~Copyable, Sendable {
 
     deinit {
         let numbers = [first.number, second.number]
-        if hasForkedChildren { LastClose.close(numbers) } else { closeDescriptors(numbers) }
+        if hasForkedChildren { LastClose.closeShared(numbers) } else { closeDescriptors(numbers) }
     }
 }
 

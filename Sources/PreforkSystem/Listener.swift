@@ -181,7 +181,7 @@ public final class Listener: Sendable {
         Handover.withdraw(last.offer)
         // Before the socket is closed: nobody takes a name with a listener for a dead one.
         last.file?.remove()
-        if case .unix = address, isShared { LastClose.close(sockets) } else { closeDescriptors(sockets) }
+        if case .unix = address, isShared { LastClose.closeShared(sockets) } else { closeDescriptors(sockets) }
     }
 
     private static func bindTCP(
