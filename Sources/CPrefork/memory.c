@@ -2,8 +2,15 @@
 #include "cprefork.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
 
 const void *cprefork_find(const void *bytes, size_t count, const void *sequence, size_t length) {
     return memmem(bytes, count, sequence, length);
@@ -18,4 +25,26 @@ int cprefork_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F
 int cprefork_is_size_sealed(int fd) {
     int seals = fcntl(fd, F_GET_SEALS);
     return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+}
+
+void cprefork_keep_whole(int fd, int on) {
+    int flags;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0) return;
+    int wanted = on ? flags | FS_APPEND_FL : flags & ~FS_APPEND_FL;
+    if (wanted != flags) (void)ioctl(fd, FS_IOC_SETFLAGS, &wanted);
+}
+
+static void *map(size_t count, int flags, int fd) {
+    return mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+}
+
+void *cprefork_shared_memory(size_t count) {
+    int fd = cprefork_memory_file("prefork-shared");
+    if (fd < 0) return map(count, MAP_ANONYMOUS, -1);
+    void *memory = ftruncate(fd, (off_t)count) == 0 ? map(count, 0, fd) : MAP_FAILED;
+    // Linux 5.1. What is mapped by now stays writable, here and in children; no hole can be made any more.
+    int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+    if (memory != MAP_FAILED && fcntl(fd, F_ADD_SEALS, seals) < 0) cprefork_seal_size(fd);
+    close(fd);
+    return memory != MAP_FAILED ? memory : map(count, MAP_ANONYMOUS, -1);
 }

@@ -72,9 +72,16 @@ package final class Scoreboard: Sendable {
     private init(_ file: consuming MemoryFile, orders: SupervisorOrders, lines: Int) throws(SystemError) {
         self.lines = lines
         self.orders = orders
+        // The image before may have been one that did not allow it again.
+        file.keepWhole(false)
         mapping = try SharedMapping(file, byteCount: Self.byteCount(lines: lines))
         self.file = file
+        keepWhole(true)
     }
+
+    /// No child can make holes in the memory and so have the supervisor wait for each word. Before another image maps it,
+    /// which may be of a version that does not know this, it is allowed again.
+    func keepWhole(_ on: Bool) { file.keepWhole(on) }
 
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
     /// ever used as this atomic word; the mapping lives as long as the object.

@@ -121,8 +121,10 @@ extension Supervisor {
         finishLog()
         host.prepareForExec()
         let back = try? ProgramImage.open()
+        scoreboard.keepWhole(false)
         let error = ProgramImage.execute(
             .path(upgrade.path), leaving: Handover.offers + [ownItem(back: back)], isTrial: false)
+        scoreboard.keepWhole(true)
         host.returnFromFailedExec()
         if let back { closeDescriptor(back) }
         endUpgrade(upgrade, "\(error)")
@@ -142,8 +144,10 @@ extension Supervisor {
             LogLine(.error, "upgrade failed: this process becomes the program before again"), by: .own(.order))
         finishLog()
         host.prepareForExec()
+        scoreboard.keepWhole(false)
         let error = ProgramImage.execute(
             .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
+        scoreboard.keepWhole(true)
         host.returnFromFailedExec()
         logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
         forgetPreviousImage()

@@ -36,6 +36,13 @@ package struct MemoryFile: ~Copyable, Sendable {
         return Descriptor(owning: try systemCall("open", on: path) { cprefork_open(path, O_RDONLY | O_CLOEXEC, 0) })
     }
 
+    /// Has nobody make holes in it, or allows that again, as far as this process has the rights: CAP_LINUX_IMMUTABLE,
+    /// Linux 6.6. Meanwhile nobody can map it for writing; what is mapped stays so.
+    ///
+    /// Whoever touches a page while a hole is made there waits in the kernel (shmem_fault), and any process that has the
+    /// memory mapped for writing can make holes all the time (MADV_REMOVE of madvise(2)).
+    package func keepWhole(_ on: Bool) { cprefork_keep_whole(descriptor.number, on ? 1 : 0) }
+
     /// How large it is, provided that it cannot shrink any more.
     ///
     /// - Throws: EPERM for a file that is not sealed: what somebody else may cut off is not safe to map.

@@ -9,12 +9,15 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
     package let base: UnsafeMutableRawPointer
     package let byteCount: Int
 
-    /// Memory without a descriptor (MAP_SHARED | MAP_ANONYMOUS): for a process and its children.
+    /// Memory without a descriptor: for a process and its children, none of which can make holes in it and so have the
+    /// others wait (see `MemoryFile.keepWhole`).
     ///
     /// - Parameter byteCount: rounded up to whole pages by the kernel; must be above zero.
     package init(byteCount: Int) throws(SystemError) {
-        try self.init(
-            byteCount: byteCount, flags: MAP_SHARED | MAP_ANONYMOUS, file: -1, object: "\(byteCount) bytes shared")
+        let pointer = cprefork_shared_memory(byteCount)
+        guard pointer != MAP_FAILED else { throw SystemError("mmap", .current, on: "\(byteCount) bytes shared") }
+        base = pointer
+        self.byteCount = byteCount
     }
 
     /// The first `byteCount` bytes of a file in memory.

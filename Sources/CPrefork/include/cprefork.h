@@ -193,6 +193,15 @@ int cprefork_seal_size(int fd);
 /// 1 when it cannot shrink any more (F_SEAL_SHRINK); 0 when it can or is no file in memory.
 int cprefork_is_size_sealed(int fd);
 
+/// Lets nobody make holes in a memory file, or allows it again: FS_APPEND_FL of ioctl_iflags(2), which memory files have
+/// since Linux 6.6, and which only CAP_LINUX_IMMUTABLE sets. Nobody can map the file for writing meanwhile; what is
+/// mapped stays writable. Has no effect where that cannot be had.
+void cprefork_keep_whole(int fd, int on);
+
+/// Zeroed memory that is shared with children, without a descriptor, and in which nobody can make holes (Linux 5.1).
+/// MAP_FAILED and errno on failure.
+void *_Nonnull cprefork_shared_memory(size_t count);
+
 // ---- names ----------------------------------------------------------------------------------------------------
 
 /// `EADDRINUSE`, or NULL for a number that is none (strerrorname_np(3), glibc 2.32).
