@@ -20,7 +20,8 @@ package struct UserAccount: Hashable, Sendable {
 package enum Accounts {
     /// - Returns: nil when there is no such user.
     package static func user(named name: String) throws(SystemError) -> UserAccount? {
-        try lookUpUser("getpwnam_r", on: name) { getpwnam_r(name, $0, $1, $2, $3) }
+        guard canBeName(name) else { return nil }
+        return try lookUpUser("getpwnam_r", on: name) { getpwnam_r(name, $0, $1, $2, $3) }
     }
 
     package static func user(withID uid: UInt32) throws(SystemError) -> UserAccount? {
@@ -29,12 +30,19 @@ package enum Accounts {
 
     /// - Returns: the group's ID; nil when there is no such group.
     package static func group(named name: String) throws(SystemError) -> UInt32? {
-        try grow("getgrnam_r", on: name) { buffer, count, code in
+        guard canBeName(name) else { return nil }
+        return try grow("getgrnam_r", on: name) { buffer, count, code in
             var entry = Glibc.group()
             var found: UnsafeMutablePointer<Glibc.group>?
             code = getgrnam_r(name, &entry, buffer, count, &found)
             return found == nil ? nil : entry.gr_gid
         }
+    }
+
+    /// C reads a name up to its first NUL byte: a database would find root for `root\0x`. No name has 1 KiB (useradd(8)
+    /// allows 32 characters).
+    private static func canBeName(_ name: String) -> Bool {
+        !name.utf8.contains(0) && name.utf8.count <= 1024
     }
 
     /// Every group of a user: what initgroups(3) would set.

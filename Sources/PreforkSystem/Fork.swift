@@ -67,8 +67,11 @@ package func bindSymbolsOfChildren() { cprefork_bind_symbols() }
 
 /// Tells what was left out of its lines, writes out stdio and leaves at once: handlers that the parent registered with
 /// atexit(3) are the parent's.
+///
+/// - Parameter code: 0...255; another one ends it with 255. The kernel keeps the low eight bits (wait(2)): 256 would
+///   look like success.
 package func exitChild(code: Int32) -> Never {
     StandardErrorLines.tellAllLeftOut()
     cprefork_flush_stdio()
-    _exit(code)
+    _exit((0...255).contains(code) ? code : 255)
 }

@@ -6,10 +6,15 @@ import Glibc
 ///
 /// Blocks while the name is looked up: for start-up, not for a worker's hot path. An empty host and `*` mean every
 /// address of this machine: `::` for both families where there is IPv6, else `0.0.0.0`.
+///
+/// - Throws: `SystemError`: EINVAL if the host contains a NUL byte, which would end it for C; ENAMETOOLONG if it has
+///   more than 1,024 bytes (NI_MAXHOST); EADDRNOTAVAIL if it is not found.
 package func resolveAddresses(host: String, port: UInt16) throws(SystemError) -> [SocketAddress] {
     if host.isEmpty || host == "*" {
         return [.ipv6(0, 0, port: port, scope: 0), .ipv4(0, port: port)]
     }
+    if host.utf8.contains(0) { throw SystemError("getaddrinfo", .invalidArgument, on: host) }
+    if host.utf8.count > 1024 { throw SystemError("getaddrinfo", .nameTooLong, on: host) }
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     hints.ai_flags = AI_PASSIVE
@@ -18,7 +23,8 @@ package func resolveAddresses(host: String, port: UInt16) throws(SystemError) ->
     guard code == 0 else {
         // Resolver codes are no errno: the text names the cause, the errno says what that means for the caller.
         let errno = code == EAI_SYSTEM ? Errno.current : .addressNotAvailable
-        throw SystemError("getaddrinfo", errno, on: "\(host): \(String(cString: gai_strerror(code)))")
+        let cause = String(cString: gai_strerror(code))
+        throw SystemError("getaddrinfo", errno, on: "\(Escaping.brief(host)): \(cause)")
     }
     defer { freeaddrinfo(list) }
     var addresses: [SocketAddress] = []
@@ -31,6 +37,8 @@ package func resolveAddresses(host: String, port: UInt16) throws(SystemError) ->
 
 /// The address that a numeric host is; nil for a name, which would have to be looked up. Never blocks.
 package func numericAddress(host: String, port: UInt16) -> SocketAddress? {
+    // C reads a host up to its first NUL byte.
+    if host.utf8.contains(0) { return nil }
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     hints.ai_flags = AI_NUMERICHOST

@@ -42,7 +42,7 @@ public struct InheritedListenerError: Error, Hashable, Sendable {
 extension InheritedListenerError: CustomStringConvertible {
     public var description: String {
         switch code {
-        case .badVariable(let name, let value): "\(name)=\(value) makes no sense"
+        case .badVariable(let name, let value): "\(name)=\(Escaping.brief(value)) makes no sense"
         case .namesDoNotMatch(let names, let descriptors):
             "LISTEN_FDNAMES has \(names) names for the \(descriptors) descriptors of LISTEN_FDS"
         case .notOpen(let number, let name): "descriptor \(number) (\(name)) of LISTEN_FDS is not open"

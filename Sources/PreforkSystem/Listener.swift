@@ -9,7 +9,8 @@ public enum Endpoint: Hashable, Sendable {
     /// the empty host accept IPv4 and IPv6 alike. A name that stands for several addresses is bound to the first that
     /// can be.
     case tcp(String, UInt16)
-    /// A Unix socket in the file system, with the permission bits of its path.
+    /// A Unix socket in the file system, with the permission bits of its path, 0...0o777. A path has at most 107 bytes
+    /// (unix(7)).
     case unix(String, mode: UInt32 = 0o600)
 }
 
@@ -65,12 +66,15 @@ public final class Listener: Sendable {
     /// - Parameters:
     ///   - endpoint: the address. A Unix path that exists is taken over only if it is a socket that nobody listens on.
     ///     The socket is bound under another name in the same directory first, which getsockname(2) goes on to tell.
-    ///   - backlog: connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn.
+    ///   - backlog: connections that may wait to be accepted, not below zero; the kernel cuts it to net.core.somaxconn,
+    ///     and lets one wait where it is zero.
     ///   - sharing: see `AcceptSharing`.
-    /// - Throws: `SystemError` naming the call (`bind`, `listen`, `getaddrinfo`, ...), errno and the address.
+    /// - Throws: `SystemError` naming the call (`bind`, `listen`, `getaddrinfo`, ...), errno and the address; EINVAL,
+    ///   with the value, for a backlog, a mode or a number of queues that makes no sense.
     public init(
         _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {
+        try Self.check(endpoint, backlog: backlog)
         fillStandardDescriptors()
         self.backlog = backlog
         let key = "\(endpoint) \(sharing)"
@@ -106,6 +110,16 @@ public final class Listener: Sendable {
         }
         place = Mutex(Place(Self.item(key, sockets, file, text: address.handoverText ?? ""), file: file))
         ListenerRegistry.add(self)
+    }
+
+    /// Refuses what would be taken for something else: a negative backlog for the greatest (listen(2)), bits of a mode
+    /// beyond the permissions for none.
+    private static func check(_ endpoint: Endpoint, backlog: Int32) throws(SystemError) {
+        if backlog < 0 { throw SystemError("listen", .invalidArgument, on: "a backlog of \(backlog)") }
+        if case .unix(let path, let mode) = endpoint, mode > 0o777 {
+            let octal = String(mode, radix: 8)
+            throw SystemError("bind", .invalidArgument, on: "\(SocketAddress.unix(path: path)): mode 0o\(octal)")
+        }
     }
 
     /// Adopts an inherited listening socket, for example one of systemd's LISTEN_FDS.

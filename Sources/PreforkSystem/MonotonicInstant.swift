@@ -38,6 +38,9 @@ package struct MonotonicInstant: Comparable, Hashable, Sendable {
 extension Duration {
     /// Whole nanoseconds, at most Int64's range (292 years).
     package var saturatedNanoseconds: Int64 {
+        // `components` traps where the seconds do not fit into an Int64: a `Duration` has room for more of them.
+        if self > Self.longest { return .max }
+        if self < Duration.zero - Self.longest { return .min }
         let (seconds, attoseconds) = components
         let (product, tooLarge) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, overflow) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
@@ -49,8 +52,12 @@ extension Duration {
     /// witness tables for a tenth of a millisecond, which every new worker would do on its way to its first answer.
     package func part(of count: Int64) -> Duration { .nanoseconds(saturatedNanoseconds / count) }
 
-    /// Seconds as a floating-point number, for people to read.
+    /// What an Int64 of nanoseconds can still count. By whole components: the other ways to make one are generic.
+    private static var longest: Duration { Duration(secondsComponent: 9_223_372_036, attosecondsComponent: 0) }
+
+    /// Seconds as a floating-point number, for people to read; at most 292 years.
     package var seconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) / 1e18
+        if self > Self.longest || self < Duration.zero - Self.longest { return Double(saturatedNanoseconds) / 1e9 }
+        return Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }

@@ -109,7 +109,7 @@ package enum Socket {
         do {
             let how = Int32(half == .reading ? SHUT_RD : SHUT_WR)
             try systemCall("shutdown", on: "socket \(fd)") { shutdown(fd, how) }
-        } catch where error.errno == .notConnected {
+        } catch  where error.errno == .notConnected {
             return
         }
     }
@@ -158,7 +158,12 @@ package enum Socket {
     ) throws(SystemError) {
         try systemCall(call, on: "\(address)") { () -> Int32 in
             guard let result = address.withSockaddr(body) else {
-                errno = ENAMETOOLONG
+                // A path with a NUL byte is not too long, and an address of an unknown family has no form.
+                if case .unix(let path) = address, path.utf8.count >= 108 {
+                    errno = ENAMETOOLONG
+                } else {
+                    errno = EINVAL
+                }
                 return -1
             }
             return result

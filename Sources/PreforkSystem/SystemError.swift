@@ -9,7 +9,8 @@ public struct SystemError: Error, Hashable, Sendable {
     public let call: String
     /// Why it failed.
     public let errno: Errno
-    /// What it was called on, for example `0.0.0.0:80` or `/run/app.sock`. Empty where the call has no object.
+    /// What it was called on, for example `0.0.0.0:80` or `/run/app.sock`. Empty where the call has no object. As it
+    /// is: `description` has it escaped and cut short.
     public let object: String
 
     package init(_ call: String, _ errno: Errno, on object: String = "") {
@@ -21,6 +22,6 @@ public struct SystemError: Error, Hashable, Sendable {
 
 extension SystemError: CustomStringConvertible {
     public var description: String {
-        object.isEmpty ? "\(call): \(errno)" : "\(call)(\(object)): \(errno)"
+        object.isEmpty ? "\(call): \(errno)" : "\(call)(\(Escaping.brief(object))): \(errno)"
     }
 }

@@ -30,6 +30,7 @@ struct UnixSocketFile: Sendable {
             try Socket.listen(descriptor.number, backlog: backlog, on: address)
             return (descriptor.release(), nil)
         }
+        if path.utf8.contains(0) { throw SystemError("bind", .invalidArgument, on: "\(address)") }
         // Clients must be able to name it.
         guard address.withSockaddr({ _, _ in true }) != nil else {
             throw SystemError("bind", .nameTooLong, on: "\(address)")

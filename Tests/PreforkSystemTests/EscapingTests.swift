@@ -108,4 +108,20 @@ import Testing
         #expect("\(address)" == "unix:@x\\u{A}2026-01-01T00:00:00.000Z prefork[1] info: all is well\\u{1B}[0m")
         #expect("\(SystemError("connect", .connectionRefused, on: "\(address)"))".contains("\n") == false)
     }
+
+    @Test func `A huge name takes little room in a line, and says how much is left out`() {
+        #expect(Escaping.brief("short\n") == "short\\u{A}")
+        #expect(Escaping.brief(String(repeating: "x", count: 200)).utf8.count == 200)
+        let brief = Escaping.brief(String(repeating: "\u{1B}", count: 1_000))
+        #expect(brief == String(repeating: "\\u{1B}", count: 200) + " ... (800 more bytes)")
+    }
+
+    @Test(arguments: [
+        ("", ""), ("one line", "one line"), ("a\n  b\n  c", "a\n  b\n  c"), ("a\n\nb\n", "a\n\n  b\n"),
+        ("x\n2026-01-01T00:00:00Z prefork[1] info: forged", "x\n  2026-01-01T00:00:00Z prefork[1] info: forged"),
+        ("\u{1B}[2J\n\tb", "\\u{1B}[2J\n  \\u{9}b"), ("a\r\nb", "a\\u{D}\\u{A}b"),
+    ])
+    func `No line of an error can be taken for one of the log`(_ text: String, _ shown: String) {
+        #expect(Escaping.logLines(text) == shown)
+    }
 }
