@@ -146,7 +146,7 @@ public final class ByteReader: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - delimiter: one byte or more.
-    ///   - limit: how many bytes the result may have, delimiter included.
+    ///   - limit: how many bytes the result may have, delimiter included; nothing fits into zero and less.
     /// - Throws: `.limitExceeded` when no delimiter is among the first `limit` bytes; `.endOfStream` when the stream
     ///   ends first. What has come stays readable in both cases. `.badArgument` for an empty delimiter.
     public func read(until delimiter: String, limit: Int) async throws -> [UInt8] {
@@ -173,7 +173,7 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads everything until the stream ends.
     ///
-    /// - Parameter limit: how many bytes that may be.
+    /// - Parameter limit: how many bytes that may be; zero takes an empty stream, and nothing fits into less.
     /// - Throws: `.limitExceeded` when more comes; the first `limit` bytes and what came with them stay readable.
     public func readToEnd(limit: Int) async throws -> [UInt8] {
         try await exclusively { reader in

@@ -44,8 +44,8 @@ public final class Connection: Sendable {
     /// a reset, which can destroy an answer on its way (RFC 9112, 9.6; nginx's lingering_close).
     ///
     /// - Parameters:
-    ///   - limit: bytes to throw away at most.
-    ///   - timeout: how long to wait for the other side's end.
+    ///   - limit: bytes to throw away at most; zero and less: none are read.
+    ///   - timeout: how long to wait for the other side's end; zero and less: not at all.
     public func closeGently(limit: Int = 1 << 20, timeout: Duration = .seconds(2)) async throws {
         defer { close() }
         try await writer.finish()

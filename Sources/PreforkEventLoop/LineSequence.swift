@@ -5,7 +5,7 @@ extension ByteReader {
     /// without an end counts. Lines may have up to 1 MiB; see `lines(limit:)`.
     public var lines: LineSequence { lines(limit: 1 << 20) }
 
-    /// As `lines`, with a limit for the bytes of one line, its end included.
+    /// As `lines`, with a limit for the bytes of one line, its end included. No line fits into zero and less.
     ///
     /// A longer line throws `.limitExceeded` and stays readable. Lines are split ahead in blocks of what has arrived;
     /// those that were not asked for are readable again as soon as the iteration ends, by `break` for example. An

@@ -10,7 +10,7 @@ extension ByteReader {
     ///
     /// - Parameters:
     ///   - regex: searched again from the start whenever more has arrived, so keep `limit` in proportion.
-    ///   - limit: how many bytes the result may have.
+    ///   - limit: how many bytes the result may have; nothing fits into zero and less.
     /// - Throws: `.limitExceeded` when no match ends within the first `limit` bytes; `.endOfStream` when the stream
     ///   ends first. What has come stays readable in both cases.
     public func read<Output>(until regex: Regex<Output>, limit: Int) async throws -> [UInt8] {
@@ -26,7 +26,7 @@ extension ByteReader {
     }
 
     private func endOfMatch<Output>(of regex: Regex<Output>, within limit: Int) -> Int? {
-        let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes.prefix(limit))
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes.prefix(max(0, limit)))
         // A character that has arrived in part is not invalid yet.
         let whole = UnsafeRawBufferPointer(rebasing: bytes.dropLast(Self.unfinishedCharacter(at: bytes)))
         if let text = String(validating: whole, as: UTF8.self) {
