@@ -44,7 +44,8 @@ public final class SharedStore: Sendable {
     ///   - whenFull: what happens to a new entry that finds no room.
     ///   - codec: for values whose type does not travel by itself. All processes must use the same.
     ///   - lockTimeout: how long one call waits at most for locks, all of them together, for example for one that a
-    ///     stopped process holds. In a process that is no worker, for example the supervisor, at most 100 ms.
+    ///     stopped process holds. In a process that is no worker, for example the supervisor, at most 100 ms. Zero and
+    ///     less: no lock is waited for.
     /// - Throws: `.badArgument` for a capacity that makes no sense; `.system` when there is no memory or descriptor.
     public init(
         capacity: StoreCapacity = StoreCapacity(), whenFull: WhenFull = .refuse, codec: any ValueCodec = CBORCodec(),

@@ -87,6 +87,6 @@ extension StoreError: CustomStringConvertible {
             case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
             case .system(let error): "\(error)"
             }
-        return key.isEmpty ? text : "\(key): \(text)"
+        return key.isEmpty ? text : "\(Escaping.brief(key)): \(text)"
     }
 }
