@@ -42,6 +42,7 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
 
     /// Makes a channel. Before the fork, or the other process has no way to it.
     ///
+    /// - Parameter name: any text that is not empty. It is escaped where it is shown.
     /// - Throws: `ChannelError`: `.duplicateName`; `.badArgument`; `.system` when memory or descriptors are not to be
     ///   had.
     public convenience init(name: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {

@@ -20,8 +20,10 @@ public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
     /// The child receives by `onReceive`.
     public let passive: Channel<Message>
 
+    /// - Parameter process: any text that is not empty.
     /// - Throws: as `Channel.init`; nothing was made then.
     public init(process: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {
+        if process.isEmpty { throw ChannelError(.badArgument("a process without a name"), channel: process) }
         self.process = process
         active = try Channel(name: "\(process)-active", options)
         passive = try Channel(name: "\(process)-passive", options)

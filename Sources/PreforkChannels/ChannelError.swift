@@ -39,7 +39,7 @@ public struct ChannelError: Error, Equatable, Sendable {
         /// The lock of the channel's header was not to be had within a second (100 ms in a process that is no worker):
         /// its owner is stopped. Try again.
         case busy
-        /// An option that makes no sense.
+        /// A name or an option that makes no sense.
         case badArgument(String)
         /// A system call failed, for example because this process has no descriptor left (EMFILE).
         case system(SystemError)
@@ -56,7 +56,7 @@ public struct ChannelError: Error, Equatable, Sendable {
 }
 
 extension ChannelError: CustomStringConvertible {
-    public var description: String { "\(channel): \(text)" }
+    public var description: String { "\(Escaping.brief(channel)): \(text)" }
 
     private var text: String {
         switch code {
@@ -72,7 +72,7 @@ extension ChannelError: CustomStringConvertible {
         case .timedOut: "not within the given time"
         case .corrupt(let what): "the shared memory is corrupt: \(what)"
         case .decode(let reason): "a message that cannot be read: \(reason)"
-        case .callFailed(let reason): "the call failed: \(reason)"
+        case .callFailed(let reason): "the call failed: \(Escaping.brief(reason))"
         case .onEventLoop: "a blocking call on an event loop's thread"
         case .busy: "the lock of its header was not to be had in time"
         case .badArgument(let reason): reason

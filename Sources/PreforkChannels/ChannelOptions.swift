@@ -15,7 +15,8 @@ public struct ChannelOptions: Sendable {
     /// Room for messages on their way, in bytes, for each direction; rounded up to a power of two, at least 4 KiB, at
     /// most 1 GiB. Each message takes its own bytes and 24 to 31 more. Memory counts when it is first used.
     public var ringBytes = 256 * 1024
-    /// The largest message, in bytes. What is larger than a quarter of the ring travels in a memory file beside it.
+    /// The largest message, in bytes; at least one, less than 4 GiB. What is larger than a quarter of the ring travels
+    /// in a memory file beside it.
     public var messageLimit = 64 * 1024 * 1024
     public var undelivered = Undelivered.keep
     /// For message types that are no `SharedValue`.

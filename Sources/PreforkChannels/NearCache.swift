@@ -60,11 +60,15 @@ public final class NearCache: StoreBackend {
     ///   - prefix: of the copies in `local`.
     ///   - channel: on which near caches of one `remote` tell each other what has changed.
     ///   - staleness: how old a copy gets at most; above zero.
-    /// - Throws: what `remote` throws when it cannot be subscribed to.
+    /// - Throws: `StoreError` `.badArgument` for a staleness that is not above zero, with which no copy would ever be
+    ///   kept; what `remote` throws when it cannot be subscribed to.
     public init<Remote: StoreBackend & PubSubBackend>(
         local: any StoreBackend, remote: Remote, prefix: String = "near:", channel: String = "near-cache",
         staleness: Duration = .seconds(60)
     ) async throws {
+        guard staleness > .zero else {
+            throw StoreError(.badArgument("a staleness of \(staleness) is not above zero"))
+        }
         let events = try await remote.subscribe(channel)
         let copies = LocalCopies(in: local, prefix: prefix, staleness: staleness)
         // Copies of an earlier process: what has changed since it ended is not known.

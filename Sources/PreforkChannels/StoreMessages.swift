@@ -22,7 +22,8 @@ public enum SubscriptionStart: Hashable, Sendable {
     /// With what is published after the subscription was made.
     case now
     /// After the last message that a subscription under this name was given, if there was one; else now. A message is
-    /// noted as given before it is handled: one that kills its subscriber does not come again. 256 names per store.
+    /// noted as given before it is handled: one that kills its subscriber does not come again. 256 names per store, any
+    /// text that is not empty.
     case resuming(as: String)
 }
 
@@ -36,6 +37,9 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
     private let source: StoreSource<Element>
 
     init(_ store: SharedStore, _ channel: String, from start: SubscriptionStart) throws {
+        if case .resuming(let name) = start, name.isEmpty {
+            throw StoreError(.badArgument("a subscription that resumes without a name"), key: channel)
+        }
         let name = SubscriptionNames.cursor(for: channel, start)
         let reader: PublishLogReader
         do throws(StoreError) {

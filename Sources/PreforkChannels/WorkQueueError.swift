@@ -66,6 +66,6 @@ extension WorkQueueError: CustomStringConvertible {
             case .badArgument(let reason): reason
             case .system(let error): "\(error)"
             }
-        return "work queue \(queue): \(text)"
+        return "work queue \(Escaping.brief(queue)): \(text)"
     }
 }
