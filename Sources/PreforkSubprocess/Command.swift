@@ -49,7 +49,8 @@ public struct Command: Hashable, Sendable {
     /// by the thread of the event loop, which lives as long as the loop (the kernel watches that thread).
     public var dieWithParent: Signal?
 
-    /// How long the command may run; then `stopPlan` ends it and the exit's reason is `.timedOut`.
+    /// How long the command may run; then `stopPlan` ends it and the exit's reason is `.timedOut`. Zero and less: it is
+    /// stopped as soon as it runs, as when a deadline is over. nil: no bound.
     public var timeout: Duration?
     public var stopPlan = StopPlan.standard
     public var lingering = Lingering.afterExit(.milliseconds(200))

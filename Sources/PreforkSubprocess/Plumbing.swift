@@ -119,7 +119,7 @@ struct Plumbing {
                 childSide.add(try openFile(path.bytes, for: appending ? .appending : .writing)))
         case .stream: try outputPipe(number, [.stream])
         case .collect(let limit, let overflow):
-            try outputPipe(number, [.collect(limit: max(0, limit), overflow: overflow)])
+            try outputPipe(number, [.collect(limit: limit, overflow: overflow)])
         case .tee(let outputs): try connectTee(outputs, number)
         case .terminal: try connectTerminal(number, command)
         case .stdout: throw SystemError("command", .invalidArgument, on: "standard output goes into itself")
@@ -185,7 +185,7 @@ struct Plumbing {
                 targets.append(.write(file, isPipe(file) ? .pipe : .other))
             case .collect(let limit, let overflow):
                 if targets.contains(where: \.isCollect) { throw badTee("two collected copies") }
-                targets.append(.collect(limit: max(0, limit), overflow: overflow))
+                targets.append(.collect(limit: limit, overflow: overflow))
             case .stream:
                 if streamReading != nil { throw badTee("two streams") }
                 let pipe = try makePipe()

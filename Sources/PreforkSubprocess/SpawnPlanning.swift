@@ -75,6 +75,10 @@ extension Command {
             throw SpawnError(command: "'\(name)' is a path, not a name: use .path")
         }
         try checkNumbers()
+        try stopPlan.check()
+        if let limit = (stdout.limits + stderr.limits).first(where: { $0 < 0 }) {
+            throw SpawnError(command: "output that is collected up to a limit of \(limit) bytes")
+        }
         if let name = environment.invalidName { throw SpawnError(command: "environment variable \(name)") }
         if let number = descriptors.keys.first(where: { $0 < 0 || $0 > 1 << 20 }) {
             throw SpawnError(command: "descriptor \(number) for the program")

@@ -32,7 +32,7 @@ extension Command {
         case inherit
         /// A pipe; `Subprocess.stdout` or `.stderr` reads from it.
         case stream
-        /// Kept in memory, up to a limit in bytes; see `Subprocess.output()`.
+        /// Kept in memory, up to a limit in bytes, not below zero; see `Subprocess.output()`.
         case collect(limit: Int, overflow: Overflow = .stop)
         /// A file, opened before the start; a relative path is relative to this process's directory.
         case file(RawText, appending: Bool = false)
@@ -60,7 +60,7 @@ extension Command {
 
     /// How long streams outlive the command while somebody else, a grandchild in the background, holds their other end.
     public enum Lingering: Hashable, Sendable {
-        /// What has been written so long after the exit is still read, then the streams end.
+        /// What has been written so long after the exit is still read, then the streams end. Less than zero is zero.
         case afterExit(Duration)
         /// The streams end when nobody can write to them any more, however long that takes.
         case untilEnd

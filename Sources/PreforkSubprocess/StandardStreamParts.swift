@@ -16,6 +16,8 @@ extension Command.Output {
     }
     var files: [RawText] { parts.compactMap { if case .file(let path, _) = $0 { path } else { nil } } }
     var descriptors: [Int32] { parts.compactMap { if case .descriptor(let number) = $0 { number } else { nil } } }
+    /// How much is collected.
+    var limits: [Int] { parts.compactMap { if case .collect(let limit, _) = $0 { limit } else { nil } } }
     /// Whether somebody must read it through `Subprocess.stdout` or `.stderr`.
     var needsUser: Bool { parts.contains { $0 == .stream || $0 == .terminal } }
 }

@@ -16,8 +16,9 @@ public enum SignalTarget: Hashable, Sendable {
 /// A ladder of signals, each with the time to end in peace, and SIGKILL at its end.
 public struct StopPlan: Hashable, Sendable {
     public struct Step: Hashable, Sendable {
+        /// A signal that exists, 1 to 64. A command whose plan has another one is not started.
         public var signal: Signal
-        /// How long to wait for the end before the next step.
+        /// How long to wait for the end before the next step; zero and less: not at all.
         public var grace: Duration
 
         public init(_ signal: Signal, grace: Duration) {
@@ -45,6 +46,16 @@ public struct StopPlan: Hashable, Sendable {
     /// SIGTERM, `grace`, SIGKILL, to the group.
     public static func terminate(grace: Duration) -> StopPlan {
         StopPlan([Step(.terminate, grace: grace)])
+    }
+}
+
+extension StopPlan {
+    /// Refuses signals that do not exist before the command starts: a stop would find out too late. Signal 0 only tests
+    /// whether the process exists (kill(2)).
+    func check() throws(SpawnError) {
+        if let step = steps.first(where: { !(1...64).contains($0.signal.rawValue) }) {
+            throw SpawnError(command: "a stop plan with signal \(step.signal.rawValue)")
+        }
     }
 }
 
