@@ -39,7 +39,7 @@ public final class ProcessManager {
     private var privileges: Privileges
 
     /// - Parameters:
-    ///   - grace: from SIGTERM to SIGKILL, where a target does not say otherwise.
+    ///   - grace: from SIGTERM to SIGKILL, where a target does not say otherwise. Zero and less: killed at once.
     ///   - privileges: what managed processes give up after the fork, unless their options say `.supervisor`. The
     ///     environment wins, as for workers: `PREFORK_USER`, `_GROUP`, `_GROUPS`, `_UMASK`, `_CHROOT`,
     ///     `_NO_NEW_PRIVILEGES`, `_DUMPABLE`, `_KEEP_SERVICE_VARIABLES`. The manager of a `ForkRuntime` has the
@@ -93,6 +93,7 @@ public final class ProcessManager {
         let targets = try used()
         if channels[name] != nil { throw ProcessError(.duplicate(name)) }
         if name.isEmpty { throw ProcessError(.badName(name)) }
+        try options.check(name)
         let pair: ChannelDeliver<Message>
         do throws(ChannelError) {
             pair = try ChannelDeliver(process: name, options.channels)

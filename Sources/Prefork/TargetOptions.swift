@@ -2,15 +2,16 @@
 
 public import PreforkChannels
 public import PreforkSupervisor
+import PreforkSystem
 
 /// What a target needs beside its name and its body.
 public struct TargetOptions: Sendable {
     /// Targets that must be ready, or have ended with exit code 0, before this one is started. They may be added later.
     public var dependencies: [String]
-    /// What follows when it crashes.
+    /// What follows when it crashes. A restart policy has the same bounds as `RuntimeSettings.restarts`.
     public var onFailure: TargetFailureAction
     public var readiness: TargetReadiness
-    /// How long it may take to become ready before it is killed, which counts as a crash; nil: for ever.
+    /// How long it may take to become ready before it is killed, which counts as a crash; above zero. nil: for ever.
     public var startTimeout: Duration?
     /// From SIGTERM to SIGKILL; nil: as the manager's. Zero and less: it is killed at once.
     public var grace: Duration?
@@ -33,6 +34,21 @@ public struct TargetOptions: Sendable {
         self.grace = grace
         self.channels = channels ?? .newForEachGeneration
         self.privileges = privileges
+    }
+}
+
+extension TargetOptions {
+    /// Refuses options that make no sense when the target is added. A later crash has no caller to report them to.
+    ///
+    /// - Throws: `.badSettings` with the target and each option.
+    func check(_ name: String) throws(ProcessError) {
+        var problems = onFailure.policy?.problems(of: "onFailure") ?? []
+        if let startTimeout, startTimeout <= .zero {
+            problems.append(.init(name: "startTimeout", value: "\(startTimeout)", expected: "above zero"))
+        }
+        if problems.isEmpty { return }
+        throw ProcessError(
+            .badSettings("target \"\(Escaping.brief(name))\": \(EnvironmentSettingsError(problems: problems))"))
     }
 }
 

@@ -44,6 +44,8 @@ public final class Worker: Sendable {
 
     /// Counts requests that this worker has served: for recycling by `RecyclingPolicy.requests`, the metrics and
     /// `preforkctl`. One addition in shared memory; from any thread.
+    ///
+    /// - Parameter count: zero and less count nothing.
     public func countRequest(_ count: Int = 1) {
         if count > 0 { seat.countRequests(UInt64(count)) }
     }
@@ -55,7 +57,7 @@ public final class Worker: Sendable {
     /// into shared memory.
     ///
     /// - Parameter extend: from now; the latest call counts. The supervisor believes a day at most, from the last sign of
-    ///   life.
+    ///   life. Zero and less end an extension.
     public func heartbeat(extend: Duration? = nil) {
         guard let extend else { return seat.beat() }
         seat.extendHeartbeat(until: .now + max(.zero, extend))
@@ -64,6 +66,9 @@ public final class Worker: Sendable {
     /// Ends this worker at once with an exit code; buffered stdio is written, connections are dropped.
     ///
     /// Any code but 0 makes the supervisor start another worker.
+    ///
+    /// - Parameter code: 0...255. Another one ends it with 255: the kernel keeps the low eight bits (wait(2)), and 256
+    ///   would look like success.
     public func exit(code: Int32) -> Never {
         exitChild(code: code)
     }

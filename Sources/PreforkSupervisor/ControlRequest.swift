@@ -85,7 +85,7 @@ extension ControlRequest {
         mutating func integer(_ name: String) throws(ControlRequestError) -> Int? {
             guard let value = take(name) else { return nil }
             guard let number = value.integer, let small = Int32(exactly: number) else {
-                throw ControlRequestError("\"\(name)\" is a whole number")
+                throw ControlRequestError("\"\(name)\" is a whole number of at most \(Int32.max)")
             }
             return Int(small)
         }

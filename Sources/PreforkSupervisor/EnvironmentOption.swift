@@ -13,6 +13,8 @@ public struct EnvironmentOption: Sendable {
     /// nil for what is no value of it.
     let set: @Sendable (String, inout RuntimeSettings) -> Bool
     let show: @Sendable (RuntimeSettings) -> String
+    /// Reports a value that the program has set and the variable would not accept; nil if it is accepted.
+    let problem: @Sendable (RuntimeSettings) -> EnvironmentSettingsError.Problem?
 
     init<Value>(
         _ name: String, _ setting: any WritableKeyPath<RuntimeSettings, Value> & Sendable,
@@ -23,13 +25,26 @@ public struct EnvironmentOption: Sendable {
         self.meaning = meaning
         shape = format.shape
         set = { text, settings in
-            guard let value = format.parse(text) else { return false }
+            guard let value = format.parse(text), format.accepts(value) else { return false }
             settings[keyPath: setting] = value
             return true
         }
         show = { format.show($0[keyPath: setting]) }
+        problem = { [shape] settings in
+            let value = settings[keyPath: setting]
+            if format.accepts(value) { return nil }
+            let shown = format.show(value)
+            // `show` rounds: a negative nanosecond would read as 0s, which is accepted.
+            let text = format.parse(shown) == nil ? shown : "\(value)"
+            return .init(name: "\(setting)".withoutBackslash, value: text, expected: shape)
+        }
     }
 
     /// What it is where nobody has set it.
     public var standard: String { show(RuntimeSettings()) }
+}
+
+extension String {
+    /// A key path shows itself as `\RuntimeSettings.bootTimeout`.
+    fileprivate var withoutBackslash: String { first == "\\" ? String(dropFirst()) : self }
 }

@@ -2,24 +2,33 @@
 
 import PreforkSystem
 
-/// Variables whose values make no sense: all of them at once, so that one look mends them all.
+/// Names every variable, or every setting of the program, whose value makes no sense. All of them are reported at once,
+/// so that one look mends them all.
 public struct EnvironmentSettingsError: Error, Equatable, Sendable {
     public struct Problem: Equatable, Sendable {
-        /// The variable.
+        /// The variable, `PREFORK_BOOT_TIMEOUT`, or what the program has set, `RuntimeSettings.bootTimeout`.
         public var name: String
         public var value: String
         /// What it takes.
         public var expected: String
+
+        package init(name: String, value: String, expected: String) {
+            self.name = name
+            self.value = value
+            self.expected = expected
+        }
     }
 
     public let problems: [Problem]
+
+    package init(problems: [Problem]) {
+        self.problems = problems
+    }
 }
 
 extension EnvironmentSettingsError: CustomStringConvertible {
     public var description: String {
-        problems.map { problem in
-            "\(problem.name)=\(ForeignText(problem.value).escaped(for: .log)): must be \(problem.expected)"
-        }.joined(separator: "\n")
+        problems.map { "\($0.name)=\(Escaping.brief($0.value)): must be \($0.expected)" }.joined(separator: "\n")
     }
 }
 
@@ -27,7 +36,9 @@ extension RuntimeSettings {
     /// Settings after the environment had its say: `self` with what the variables change. An empty variable is unset.
     ///
     /// - Parameter environment: all variables; those of other names are passed over.
-    /// - Throws: `EnvironmentSettingsError` with every variable that makes no sense.
+    /// - Throws: `EnvironmentSettingsError`, which names every variable whose value makes no sense. If all variables
+    ///   are valid, it names every setting of `self` that its variable would not accept. The number of workers is
+    ///   checked later: see `SupervisorError.Code.badWorkerCount`.
     public func applying(_ environment: [String: String]) throws(EnvironmentSettingsError) -> RuntimeSettings {
         var settings = self
         var problems: [EnvironmentSettingsError.Problem] = []
@@ -35,7 +46,7 @@ extension RuntimeSettings {
             guard let value = environment[option.name], !value.isEmpty, !option.set(value, &settings) else { continue }
             problems.append(.init(name: option.name, value: value, expected: option.shape))
         }
-        if problems.isEmpty { problems = settings.contradictions }
+        if problems.isEmpty { problems = settings.nonsense + settings.contradictions }
         guard problems.isEmpty else { throw EnvironmentSettingsError(problems: problems) }
         return settings
     }
@@ -43,6 +54,12 @@ extension RuntimeSettings {
     /// As `applying`, with this process's environment.
     public func applyingEnvironment() throws(EnvironmentSettingsError) -> RuntimeSettings {
         try applying(ProcessEnvironment.all)
+    }
+
+    /// Values that no variable could set.
+    private var nonsense: [EnvironmentSettingsError.Problem] {
+        EnvironmentSettings.options.filter { $0.name != "PREFORK_WORKERS" }.compactMap { $0.problem(self) }
+            + restarts.backoff.problems(of: "RuntimeSettings.restarts.backoff")
     }
 
     /// Values that make sense one by one and not together.

@@ -21,10 +21,10 @@ import PreforkSystem
 ///
 /// - Parameters:
 ///   - count: how many workers; nil or not above zero: one per core, or PREFORK_WORKERS.
-///   - maxRestarts: how many restarts in the whole life of the pool.
+///   - maxRestarts: how many restarts in the whole life of the pool; not below zero.
 /// - Returns: the task ID, 0 ..< count.
 /// - Throws: `.alreadyForked` in a worker, `.multithreaded` when this process has more than one thread,
-///   `.badWorkerCount`, `.system`.
+///   `.badWorkerCount`, `.badSettings`, `.system`.
 public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(SupervisorError) -> Int {
     if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
     var settings = RuntimeSettings()

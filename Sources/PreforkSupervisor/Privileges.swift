@@ -66,10 +66,10 @@ public struct PrivilegesError: Error, Hashable, Sendable {
 extension PrivilegesError: CustomStringConvertible {
     public var description: String {
         switch code {
-        case .unknownUser(let name): "there is no user '\(name)'"
-        case .unknownGroup(let name): "there is no group '\(name)'"
-        case .noGroup(let user): "user \(user) is not in the database: name a group, too"
-        case .relativePath(let path): "the root directory must be an absolute path, not '\(path)'"
+        case .unknownUser(let name): "there is no user '\(Escaping.brief(name))'"
+        case .unknownGroup(let name): "there is no group '\(Escaping.brief(name))'"
+        case .noGroup(let user): "user \(Escaping.brief(user)) is not in the database: name a group, too"
+        case .relativePath(let path): "the root directory must be an absolute path, not '\(Escaping.brief(path))'"
         case .rootRegained(let call): "root could be had back by \(call)"
         case .notChanged(let what): "\(what) did not change as asked"
         case .supervisorGone: "the supervisor ended meanwhile"

@@ -38,7 +38,8 @@ public struct ProcessError: Error, Hashable, Sendable {
         case channels(String)
         /// A code was not sent: the supervisor has not read those before.
         case controlQueueFull(String)
-        /// The variables `PREFORK_*`, or the user or group that processes are to run as, make no sense.
+        /// An option of the target, the variables `PREFORK_*`, or the user or group that processes are to run as, make
+        /// no sense; the text says which.
         case badSettings(String)
         /// The kernel refused a process.
         case fork
@@ -67,27 +68,34 @@ extension ProcessError: CustomStringConvertible {
     public var description: String {
         switch code {
         case .unknown(let name):
-            path.count > 1 ? "no target \"\(name)\": \(pathText)" : "no target \"\(name)\""
-        case .duplicate(let name): "a target \"\(name)\" exists"
-        case .badName(let name): "\"\(name)\" cannot be a target's name"
-        case .alreadyRunning(let name): "target \"\(name)\" is running"
-        case .inUse(let name): "target \"\(name)\" is in use"
+            path.count > 1 ? "no target \(quoted(name)): \(pathText)" : "no target \(quoted(name))"
+        case .duplicate(let name): "a target \(quoted(name)) exists"
+        case .badName(let name): "\(quoted(name)) cannot be a target's name"
+        case .alreadyRunning(let name): "target \(quoted(name)) is running"
+        case .inUse(let name): "target \(quoted(name)) is in use"
         case .cycle: "targets depend on each other: \(pathText)"
         case .stopping: "everything is being stopped"
-        case .dependencyFailed(let name): "a dependency of \"\(name)\" cannot become ready: \(pathText)"
-        case .startFailed(let name): "target \"\(name)\" ended before it was ready"
-        case .notReady(let names): "not ready in time: \(names.joined(separator: ", "))"
+        case .dependencyFailed(let name): "a dependency of \(quoted(name)) cannot become ready: \(pathText)"
+        case .startFailed(let name): "target \(quoted(name)) ended before it was ready"
+        case .notReady(let names): "not ready in time: \(names.map(Escaping.brief).joined(separator: ", "))"
         case .multithreaded(let threads): "\(SupervisorError(.multithreaded(threads: threads)))"
         case .alreadyForked: "cannot manage processes in a worker"
         case .wrongOwner: "a process manager works only in the process, and on the thread, that has made it"
         case .calledByHook: "a hook must not wait for what waits for it"
         case .channels(let reason): "no channels: \(reason)"
-        case .controlQueueFull(let name): "the code for \"\(name)\" was not sent: too many are waiting"
+        case .controlQueueFull(let name): "the code for \(quoted(name)) was not sent: too many are waiting"
         case .badSettings(let reason): reason
         case .fork: underlying.map { "no process: \($0)" } ?? "no process"
         case .system: underlying.map { "cannot manage processes: \($0)" } ?? "cannot manage processes"
         }
     }
 
-    private var pathText: String { path.joined(separator: " -> ") }
+    /// Of a long path both ends: ten thousand targets may depend on each other.
+    private var pathText: String {
+        let names = path.count > 20 ? path.prefix(10) + ["..."] + path.suffix(10) : path[...]
+        return names.map(Escaping.brief).joined(separator: " -> ")
+    }
+
+    /// Names are any text.
+    private func quoted(_ name: String) -> String { "\"\(Escaping.brief(name))\"" }
 }

@@ -12,25 +12,25 @@ public enum RecyclingReason: String, Hashable, Sendable {
 /// The replacement is ready first, and never more than `atOnce` slots are being recycled, however their limits fall
 /// together (gunicorn #3427: jitter alone does not keep workers from going all at once).
 public struct RecyclingPolicy: Equatable, Sendable {
-    /// Requests, as counted by `Worker.countRequest`.
+    /// Requests, as counted by `Worker.countRequest`; at least one.
     public var requests: Int?
-    /// From being ready.
+    /// From being ready; at least a millisecond.
     public var lifetime: Duration?
-    /// Bytes of resident memory.
+    /// Bytes of resident memory; at least one.
     public var memory: Int?
     /// Each limit is drawn anew for each worker between itself and so much of itself less, 0 ... 1.
     public var jitter: Double
-    /// How many slots at a time.
+    /// How many slots at a time; at least one.
     public var atOnce: Int
 
     public init(
         requests: Int? = nil, lifetime: Duration? = nil, memory: Int? = nil, jitter: Double = 0.1, atOnce: Int = 1
     ) {
-        self.requests = requests.map { max(1, $0) }
-        self.lifetime = lifetime.map { max(.milliseconds(1), $0) }
-        self.memory = memory.map { max(1, $0) }
-        self.jitter = min(max(jitter, 0), 1)
-        self.atOnce = max(1, atOnce)
+        self.requests = requests
+        self.lifetime = lifetime
+        self.memory = memory
+        self.jitter = jitter
+        self.atOnce = atOnce
     }
 
     /// Nobody is ever recycled.

@@ -42,14 +42,15 @@ public struct RestartPolicy: Equatable, Sendable {
 /// The first restarts are immediate, because most deaths are single ones; a worker that goes on dying waits longer and
 /// longer, by a random share of the delay, so that slots which died together do not come back together.
 public struct Backoff: Equatable, Sendable {
-    /// So many restarts within `immediatePeriod` do not wait.
+    /// So many restarts within `immediatePeriod` do not wait. Not below zero.
     public var immediate: Int
+    /// Above zero.
     public var immediatePeriod: Duration
-    /// The first delay; each further one doubles it.
+    /// The first delay, above zero; each further one doubles it.
     public var base: Duration
-    /// No delay is longer. Zero turns delays off: every restart is immediate.
+    /// No delay is longer. Zero turns delays off: every restart is immediate. Not below zero.
     public var maximum: Duration
-    /// A worker that was ready for so long clears its slot's record.
+    /// A worker that was ready for so long clears its slot's record. Above zero.
     public var resetAfter: Duration
 
     public init(
@@ -65,9 +66,44 @@ public struct Backoff: Equatable, Sendable {
 
     /// The longest delay of step `step` (0 is the first): base × 2^step, at most `maximum`.
     func ceiling(step: Int) -> Duration {
+        if base <= .zero || maximum <= .zero { return .zero }
         // 2^40 times any base above a nanosecond is beyond every maximum that makes sense.
         let factor = 1 << min(max(0, step), 40)
         let (product, overflow) = base.saturatedNanoseconds.multipliedReportingOverflow(by: Int64(factor))
         return overflow ? maximum : min(maximum, .nanoseconds(product))
+    }
+}
+
+// What makes no sense in a policy, by the names of its parts.
+extension RestartPolicy {
+    /// - Parameter name: of the policy itself, for example `onFailure`.
+    package func problems(of name: String) -> [EnvironmentSettingsError.Problem] {
+        var problems = backoff.problems(of: "\(name).backoff")
+        for (part, value) in [("limit", limit), ("bootLimit", bootLimit)] where value < 0 {
+            problems.append(.init(name: "\(name).\(part)", value: "\(value)", expected: "a number from 0"))
+        }
+        if let window, window.count < 1 || window.period < .milliseconds(1) {
+            let value = "\(window.count) in \(window.period)"
+            problems.append(
+                .init(name: "\(name).window", value: value, expected: "a number from 1 and a time of at least 1 ms"))
+        }
+        return problems
+    }
+}
+
+extension Backoff {
+    func problems(of name: String) -> [EnvironmentSettingsError.Problem] {
+        var problems: [EnvironmentSettingsError.Problem] = []
+        if immediate < 0 {
+            problems.append(.init(name: "\(name).immediate", value: "\(immediate)", expected: "a number from 0"))
+        }
+        for (part, time) in [("immediatePeriod", immediatePeriod), ("base", base), ("resetAfter", resetAfter)]
+        where time <= .zero {
+            problems.append(.init(name: "\(name).\(part)", value: "\(time)", expected: "above zero"))
+        }
+        if maximum < .zero {
+            problems.append(.init(name: "\(name).maximum", value: "\(maximum)", expected: "zero or above"))
+        }
+        return problems
     }
 }

@@ -5,7 +5,8 @@ public import PreforkSystem
 /// The settings of a pool and of the process that runs it. What the program sets is the default; the environment wins
 /// (`apply`), so that an operator changes a service without a build.
 ///
-/// Each field is documented once, with its variable: `EnvironmentSettings.options`, and `--print-config`.
+/// Each field is documented once, with its variable: `EnvironmentSettings.options`, and `--print-config`. A program may
+/// set what the variable may set: another value ends the start with a typed error that names the field (`applying`).
 public struct RuntimeSettings: Sendable, Equatable {
     public var workers = WorkerCount.perCore
     public var scaling = ScalingPolicy()

@@ -9,6 +9,19 @@ struct SettingFormat<Value>: Sendable {
     /// nil for what is no such value.
     let parse: @Sendable (String) -> Value?
     let show: @Sendable (Value) -> String
+    /// Whether the setting may have this value. The environment and the program have the same bounds.
+    let accepts: @Sendable (Value) -> Bool
+
+    /// - Parameter accepts: If nil, a value is accepted when `parse` can read what `show` writes.
+    init(
+        shape: String, parse: @escaping @Sendable (String) -> Value?, show: @escaping @Sendable (Value) -> String,
+        accepts: (@Sendable (Value) -> Bool)? = nil
+    ) {
+        self.shape = shape
+        self.parse = parse
+        self.show = show
+        self.accepts = accepts ?? { parse(show($0)) != nil }
+    }
 }
 
 extension SettingFormat {
@@ -16,7 +29,7 @@ extension SettingFormat {
     var orOff: SettingFormat<Value?> {
         SettingFormat<Value?>(
             shape: "\(shape); or off", parse: { text in text == "off" ? .some(nil) : parse(text).map { .some($0) } },
-            show: { $0.map(show) ?? "off" })
+            show: { $0.map(show) ?? "off" }, accepts: { $0.map(accepts) ?? true })
     }
 }
 
@@ -30,7 +43,8 @@ extension SettingFormat<Int> {
         Self(
             shape: range.upperBound == .max
                 ? "a number from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)",
-            parse: { $0.wholeNumber.flatMap { range.contains($0) ? $0 : nil } }, show: { "\($0)" })
+            parse: { $0.wholeNumber.flatMap { range.contains($0) ? $0 : nil } }, show: { "\($0)" },
+            accepts: { range.contains($0) })
     }
 
     /// Bytes, with the binary K, M, G, T.
@@ -51,7 +65,8 @@ extension SettingFormat<Int> {
                 for (unit, shift) in [("T", 40), ("G", 30), ("M", 20), ("K", 10)]
                 where bytes > 0 && bytes % (1 << shift) == 0 { return "\(bytes >> shift)\(unit)" }
                 return "\(bytes)"
-            })
+            },
+            accepts: { $0 > 0 })
     }
 }
 
@@ -59,7 +74,7 @@ extension SettingFormat<Duration> {
     /// - Parameter minimum: what is shorter is refused.
     static func duration(atLeast minimum: Duration) -> Self {
         Self(
-            shape: "seconds, or 500ms, 30s, 5m, 2h",
+            shape: "seconds, or 500ms, 30s, 5m, 2h" + (minimum > .zero ? "; at least \(minimum.shown)" : ""),
             parse: { text in
                 let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)]
                 let unit = units.first { text.hasSuffix($0.suffix) }
@@ -72,12 +87,17 @@ extension SettingFormat<Duration> {
                 let duration = Duration.milliseconds(Int64(milliseconds))
                 return duration >= minimum ? duration : nil
             },
-            show: { duration in
-                let milliseconds = duration.saturatedNanoseconds / 1_000_000
-                for (unit, size) in [("h", Int64(3_600_000)), ("m", 60_000), ("s", 1_000)]
-                where milliseconds > 0 && milliseconds % size == 0 { return "\(milliseconds / size)\(unit)" }
-                return milliseconds == 0 ? "0s" : "\(milliseconds)ms"
-            })
+            show: { $0.shown }, accepts: { $0 >= minimum })
+    }
+}
+
+extension Duration {
+    /// In the largest unit of which it is a whole number, at least milliseconds.
+    fileprivate var shown: String {
+        let milliseconds = saturatedNanoseconds / 1_000_000
+        for (unit, size) in [("h", Int64(3_600_000)), ("m", 60_000), ("s", 1_000)]
+        where milliseconds > 0 && milliseconds % size == 0 { return "\(milliseconds / size)\(unit)" }
+        return milliseconds == 0 ? "0s" : "\(milliseconds)ms"
     }
 }
 
@@ -96,7 +116,10 @@ extension SettingFormat<Bool> {
 }
 
 extension SettingFormat<String> {
-    static var text: Self { Self(shape: "text", parse: { $0.contains("\0") ? nil : $0 }, show: { $0 }) }
+    static var text: Self {
+        // An empty variable is unset; an empty name is nobody's.
+        Self(shape: "text", parse: { $0.isEmpty || $0.contains("\0") ? nil : $0 }, show: { $0 })
+    }
 
     /// A process changes its directory: a relative path would be another one then.
     static var path: Self {
@@ -115,7 +138,7 @@ extension SettingFormat<Double> {
                 else { return nil }
                 return number
             },
-            show: { $0 == $0.rounded() && $0 < 1e15 ? "\(Int($0))" : "\($0)" })
+            show: { abs($0) < 1e15 && $0 == $0.rounded() ? "\(Int($0))" : "\($0)" }, accepts: { $0 > 0 && $0 <= 1e15 })
     }
 
     static var percent: Self {
@@ -127,6 +150,6 @@ extension SettingFormat<Double> {
                 }
                 return Double(number) / 100
             },
-            show: { "\(Int(($0 * 100).rounded()))%" })
+            show: { abs($0) < 1e9 ? "\(Int(($0 * 100).rounded()))%" : "\($0)" }, accepts: { 0...1 ~= $0 })
     }
 }

@@ -17,7 +17,7 @@ public struct SupervisorError: Error, Equatable, Sendable {
         case targets(ProcessError)
         /// What the settings ask of the host cannot be had: the pid file, a socket, a user; the text says what and why.
         case host(String)
-        /// A variable of the environment makes no sense; the text says which.
+        /// A variable of the environment, or a setting of the program, makes no sense; the text says which.
         case badSettings(String)
         /// A system call failed.
         case system

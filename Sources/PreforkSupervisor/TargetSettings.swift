@@ -14,7 +14,7 @@ public enum TargetFailureAction: Equatable, Sendable {
     /// Everything that the manager runs is stopped gracefully; beside a worker pool the pool, too. Exit code 70.
     case crashTree
 
-    var policy: RestartPolicy? {
+    package var policy: RestartPolicy? {
         switch self {
         case .restart(let policy), .restartThenCrashTree(let policy): policy
         case .ignore, .crashTree: nil

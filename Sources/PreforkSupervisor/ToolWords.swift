@@ -1,5 +1,7 @@
 // Words of a tool's command line; those that were understood are taken out.
 
+import PreforkSystem
+
 /// Wrong usage, as the user is told.
 package struct ToolUsageError: Error, Equatable {
     package var text: String
@@ -46,7 +48,7 @@ package struct ToolWords {
 
     /// - Throws: for a word that nobody has asked for.
     package func finish() throws(ToolUsageError) {
-        if let word = rest.first { throw ToolUsageError("'\(word)' is not understood here") }
+        if let word = rest.first { throw ToolUsageError("'\(Escaping.brief(word))' is not understood here") }
     }
 }
 

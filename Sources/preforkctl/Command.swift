@@ -23,11 +23,11 @@ struct Command: Sendable {
         static let slot = Part(synopsis: "SLOT") { words throws(ToolUsageError) in
             let word = try words.next("SLOT")
             if let number = Int64(word), number >= 0 { return .init("slot", .integer(number)) }
-            throw ToolUsageError("SLOT is a number, not '\(word)'")
+            throw ToolUsageError("SLOT is a number, not '\(Escaping.brief(word))'")
         }
         static let count = Part(synopsis: "N|+N|-N") { words throws(ToolUsageError) in
             let word = try words.next("N, +N or -N")
-            guard let number = Int64(word) else { throw ToolUsageError("'\(word)' is not N, +N or -N") }
+            guard let number = Int64(word) else { throw ToolUsageError("'\(Escaping.brief(word))' is not N, +N or -N") }
             return .init(word.hasPrefix("+") || word.hasPrefix("-") ? "by" : "to", .integer(number))
         }
         static let program = Part(synopsis: "[--exec PATH]") { words throws(ToolUsageError) in

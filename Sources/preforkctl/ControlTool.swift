@@ -39,7 +39,7 @@ enum ControlTool {
         let name = try words.next("a command")
         if name == "completion" { return Output.write(try Completion.script(try words.next("bash, zsh or fish"))) }
         guard let command = (Command.watching + Command.controlling).first(where: { $0.name == name }) else {
-            throw ToolUsageError("unknown command '\(name)'")
+            throw ToolUsageError("unknown command '\(Escaping.brief(name))'")
         }
         var watch: SourceWatch?
         if case .watch = command.show { watch = try SourceWatch(&words) }

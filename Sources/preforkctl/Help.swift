@@ -1,6 +1,7 @@
 // What the tool says of itself.
 
 import PreforkSupervisor
+import PreforkSystem
 
 enum Help {
     static var text: String {
@@ -78,7 +79,7 @@ enum Completion {
             complete -c preforkctl -n __fish_use_subcommand -a "\(names)"
             complete -c preforkctl -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"
             """
-        default: throw ToolUsageError("there is no completion for '\(shell)'")
+        default: throw ToolUsageError("there is no completion for '\(Escaping.brief(shell))'")
         }
     }
 }

@@ -149,7 +149,8 @@ struct PoolDriver {
             }
             if case .forking = slot.replacement?.stage { list.append("slot \(index): a fork without an answer") }
         }
-        if pool.recyclingInHand > pool.settings.recycling.atOnce { list.append("too many are recycled at once") }
+        let most = max(0, pool.settings.recycling.atOnce)
+        if pool.recyclingInHand > most { list.append("too many are recycled at once") }
         return list
     }
 

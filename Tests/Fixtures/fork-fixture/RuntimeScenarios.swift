@@ -197,3 +197,21 @@ func subprocessScenario(_ arguments: [String]) throws {
                 + (threads == 1 ? "one thread" : "more threads"))
     }
 }
+
+/// A worker's own functions with numbers and times that make no sense; then one worker for each exit code.
+func workerParametersScenario(_ arguments: [String]) throws {
+    for code in [0, 255, 256, -1, Int32.min, Int32.max] {
+        var runtime = ForkRuntime(workers: .count(1))
+        runtime.readiness = .manual
+        runtime.restarts.limit = 0
+        runtime.hooks.onExit = { say("exit code \(code): \($0.status)") }
+        try runtime.run { worker in
+            for count in [0, -1, Int.min, Int.max, Int.max, Int.max] { worker.countRequest(count) }
+            for time in [Duration.zero, .seconds(-1), .seconds(Int64.min), .seconds(Int64.max)] {
+                worker.heartbeat(extend: time)
+            }
+            worker.ready()
+            worker.exit(code: code)
+        }
+    }
+}

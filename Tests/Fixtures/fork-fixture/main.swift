@@ -33,4 +33,5 @@ runScenario(of: [
     "out-of-memory": outOfMemoryScenario,
     "orders": ordersScenario,
     "storming-bells": stormingBellsScenario,
+    "worker-parameters": workerParametersScenario,
 ])
