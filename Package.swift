@@ -138,7 +138,7 @@ let package = Package(
                 "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "host-fixture",
                 "preforkctl",
             ]),
-        tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit"]),
+        tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit", "PreforkTestSupport"]),
         tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
         tests(
             "PreforkChannelsTests",

@@ -30,6 +30,6 @@ public struct SystemServiceClock: ServiceClock {
     public var now: Duration { Self.origin.duration(to: .now) }
 
     public func sleep(until deadline: Duration) async throws {
-        try await ContinuousClock().sleep(until: Self.origin + deadline)
+        try await ContinuousClock().sleep(until: Self.origin + deadline.bounded)
     }
 }

@@ -22,6 +22,8 @@ public final class ManualClock: ServiceClock {
     }
 
     private let state = Mutex(State())
+    /// No later moment comes: times can still be added to it. 292 thousand million years.
+    private static let latest = Duration.seconds(Int64.max)
 
     /// - Parameter fraction: what the chance in a backoff always is; 0: no jitter.
     public init(fraction: Double = 0) { state.withLock { $0.fraction = fraction } }
@@ -34,13 +36,13 @@ public final class ManualClock: ServiceClock {
 
     /// Lets time pass and wakes those whose time has come. Below zero counts as zero.
     public func advance(by duration: Duration) {
-        advance(to: now + duration)
+        advance(to: now + min(duration, Self.latest))
     }
 
     /// As `advance(by:)`, to an instant; the past has no effect.
     public func advance(to instant: Duration) {
         let woken = state.withLock { state in
-            state.now = max(state.now, instant)
+            state.now = max(state.now, min(instant, Self.latest))
             let due = state.sleepers.filter { $0.value.deadline <= state.now }
             for id in due.keys { state.sleepers[id] = nil }
             return due.values.sorted { $0.deadline < $1.deadline }
@@ -57,8 +59,8 @@ public final class ManualClock: ServiceClock {
             await withUnsafeContinuation { (waiter: UnsafeContinuation<Bool, Never>) in
                 let known = state.withLock { state -> Bool? in
                     if state.cancelled.remove(id) != nil { return false }
-                    if deadline <= state.now { return true }
-                    state.sleepers[id] = Sleeper(deadline: deadline, waiter: waiter)
+                    if min(deadline, Self.latest) <= state.now { return true }
+                    state.sleepers[id] = Sleeper(deadline: min(deadline, Self.latest), waiter: waiter)
                     return nil
                 }
                 if let known { waiter.resume(returning: known) }
