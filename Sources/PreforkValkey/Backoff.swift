@@ -7,9 +7,10 @@
         private let range: ClosedRange<Duration>
         private var next: Duration
 
+        /// - Parameter range: nothing beyond a day counts, so that it can be doubled and shortened by a fraction.
         package init(_ range: ClosedRange<Duration>) {
-            self.range = range
-            next = range.lowerBound
+            self.range = range.clamped(to: .zero ... .seconds(86_400))
+            next = self.range.lowerBound
         }
 
         /// - Parameter chance: 0 up to 1.

@@ -60,7 +60,7 @@
         /// Whether another attempt may fare better.
         fileprivate var mayPass: Bool {
             switch code {
-            case .notAuthenticated, .badReply, .tlsUnavailable, .foreignValue: false
+            case .notAuthenticated, .badReply, .tlsUnavailable, .foreignValue, .badSettings: false
             case .connectionLost, .timedOut, .overloaded, .closed, .refused, .unreachable, .tlsHandshakeFailed: true
             }
         }

@@ -74,6 +74,7 @@
             try parts.withLock { parts in
                 if parts.isClosed { throw ValkeyError(.closed) }
                 if let link = parts.commands { return link }
+                try settings.check()
                 let link = Link(loop: try chosenLoop(parts), settings: settings)
                 parts.commands = link
                 return link
@@ -84,6 +85,7 @@
             try parts.withLock { parts in
                 if parts.isClosed { throw ValkeyError(.closed) }
                 if let hub = parts.subscriptions { return hub }
+                try settings.check()
                 let hub = SubscriptionHub(loop: try chosenLoop(parts), settings: settings)
                 parts.subscriptions = hub
                 return hub

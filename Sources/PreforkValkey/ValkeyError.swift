@@ -17,6 +17,8 @@
             case timedOut
             /// As many commands are under way as may be (`ValkeySettings.maximumCommands`). Nothing was sent.
             case overloaded(limit: Int)
+            /// A setting that makes no sense; the text names each. Nothing was sent.
+            case badSettings(String)
             /// The backend was closed. A command that was under way may have happened.
             case closed
             /// The server does not accept the user and password, or wants some; `reason` is its error's first word.
@@ -69,6 +71,7 @@
                 case .connectionLost: "the connection was lost while the command was under way"
                 case .timedOut: "no answer in time"
                 case .overloaded(let limit): "more than \(limit) commands under way"
+                case .badSettings(let text): text
                 case .closed: "the backend is closed"
                 case .notAuthenticated(let reason): "user and password were not accepted (\(reason))"
                 case .badReply(let reason): "not an answer of a Valkey or Redis server: \(reason)"
@@ -78,7 +81,7 @@
                 case .tlsUnavailable(let reason): "no TLS: \(reason)"
                 case .tlsHandshakeFailed: "no TLS handshake: a certificate was not accepted, or the server hung up"
                 }
-            return object.isEmpty ? text : "\(object): \(text)"
+            return object.isEmpty ? text : "\(Escaping.brief(object)): \(text)"
         }
     }
 #endif

@@ -21,12 +21,14 @@
 
         /// At least 1, at most what the server can add to its clock.
         func milliseconds(_ duration: Duration, _ key: String) throws(StoreError) -> Int64 {
-            guard duration > .zero else { throw StoreError(.badArgument("an expiry must be above zero"), key: key) }
-            let (seconds, attoseconds) = duration.components
-            let longest: Int64 = 1_000_000_000_000  // seconds: 31,000 years
+            guard duration > .zero else {
+                throw StoreError(.badArgument("an expiry of \(duration) is not above zero"), key: key)
+            }
+            let longest = Duration.seconds(1_000_000_000_000)  // 31,000 years
+            let (seconds, attoseconds) = min(duration, longest).components
             // Rounded up: what lives for less than a millisecond must not come to be dead.
             let fraction = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-            return min(seconds, longest) * 1_000 + fraction
+            return seconds * 1_000 + fraction
         }
 
         func value(in reply: Reply, of key: String) throws -> StoredValue? {

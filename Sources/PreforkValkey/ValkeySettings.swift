@@ -1,7 +1,11 @@
 // Where the server is and how to talk to it.
 
 #if Valkey
+    import PreforkSystem
+
     /// Where a Valkey or Redis server is, who we are there, and how long to wait for it.
+    ///
+    /// A value that makes no sense makes a backend's first operation throw `.badSettings`, which names it.
     public struct ValkeySettings: Sendable {
         /// Where a server listens.
         public enum Address: Hashable, Sendable, CustomStringConvertible {
@@ -12,8 +16,9 @@
 
             public var description: String {
                 switch self {
-                case .unix(let path): "unix:\(path)"
-                case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+                case .unix(let path): "unix:\(Escaping.brief(path))"
+                case .tcp(let host, let port):
+                    host.contains(":") ? "[\(Escaping.brief(host))]:\(port)" : "\(Escaping.brief(host)):\(port)"
                 }
             }
         }
@@ -23,7 +28,7 @@
         public var user: String?
         /// Sent with AUTH on every new connection. Never part of a text that this package writes.
         public var password: ValkeyPassword?
-        /// The numbered database of the server (SELECT).
+        /// The numbered database of the server (SELECT), from 0.
         public var database = 0
         /// Put in front of every key and channel on the server, so that several programs share one.
         public var prefix = ""
@@ -33,14 +38,15 @@
         public var connectTimeout: Duration = .seconds(5)
         /// From issuing a command to its answer, the wait for a lost connection included; above zero.
         public var commandTimeout: Duration = .seconds(5)
-        /// Commands that wait for a connection or for their answer; one more throws `.overloaded`.
+        /// Commands that wait for a connection or for their answer, above zero; one more throws `.overloaded`.
         public var maximumCommands = 10_000
         /// How long to wait before connecting again: the first value after the first failure, twice as long after each
-        /// further one, up to the second, less up to half of it by chance.
+        /// further one, up to the second, less up to half of it by chance. Above zero, a day at most.
         public var reconnectDelay: ClosedRange<Duration> = .milliseconds(50) ... .seconds(5)
-        /// Messages that wait for one slow subscriber. The oldest go first, and `.lagged` tells how many.
+        /// Messages that wait for one slow subscriber, above zero. The oldest go first, and `.lagged` tells how many.
         public var subscriberBuffer = 1_024
-        /// How often a connection for subscriptions on which nothing comes asks the server whether it is still there.
+        /// How often a connection for subscriptions on which nothing comes asks the server whether it is still there;
+        /// above zero.
         public var heartbeat: Duration = .seconds(15)
 
         public init(_ address: Address, user: String? = nil, password: ValkeyPassword? = nil, prefix: String = "") {
@@ -86,5 +92,29 @@
         public var serverName: String?
 
         public init() {}
+    }
+
+    extension ValkeySettings {
+        /// - Throws: `.badSettings` with everything that makes no sense.
+        func check() throws(ValkeyError) {
+            var problems: [String] = []
+            let counts = [("maximumCommands", maximumCommands), ("subscriberBuffer", subscriberBuffer)]
+            for (name, count) in counts where count < 1 { problems.append("\(name)=\(count): must be above zero") }
+            if database < 0 { problems.append("database=\(database): must be a number from 0") }
+            let times = [
+                ("connectTimeout", connectTimeout), ("commandTimeout", commandTimeout), ("heartbeat", heartbeat),
+                ("reconnectDelay", reconnectDelay.lowerBound),
+            ]
+            for (name, time) in times where time <= .zero { problems.append("\(name)=\(time): must be above zero") }
+            switch address {
+            case .unix(let path) where path.isEmpty || path.utf8.dropFirst().contains(0):
+                problems.append("path=\(Escaping.brief(path)): must be the path of a socket")
+            // An empty host and `*` are all addresses of this machine, to which nobody can connect who means one.
+            case .tcp(let host, _) where host.isEmpty || host == "*" || host.utf8.contains(0):
+                problems.append("host=\(Escaping.brief(host)): must be an address or a name")
+            default: break
+            }
+            if !problems.isEmpty { throw ValkeyError(.badSettings(problems.joined(separator: "\n"))) }
+        }
     }
 #endif
