@@ -13,14 +13,6 @@ package enum Escaping {
         return result
     }
 
-    /// Like `line`, for an error whose text has several lines. All lines after the first are indented, so that a reader
-    /// cannot mistake them for lines of the log.
-    package static func logLines(_ text: String) -> String {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line(String($0)) }
-        let rest = lines.dropFirst().map { $0.isEmpty || $0.hasPrefix("  ") ? $0 : "  \($0)" }
-        return (lines.prefix(1) + rest).joined(separator: "\n")
-    }
-
     /// Like `line`, for a name or path inside an error. The text may be huge: it is cut after 200 bytes, and the result
     /// says how many bytes are missing.
     package static func brief(_ text: String) -> String {

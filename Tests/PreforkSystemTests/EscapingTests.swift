@@ -115,13 +115,4 @@ import Testing
         let brief = Escaping.brief(String(repeating: "\u{1B}", count: 1_000))
         #expect(brief == String(repeating: "\\u{1B}", count: 200) + " ... (800 more bytes)")
     }
-
-    @Test(arguments: [
-        ("", ""), ("one line", "one line"), ("a\n  b\n  c", "a\n  b\n  c"), ("a\n\nb\n", "a\n\n  b\n"),
-        ("x\n2026-01-01T00:00:00Z prefork[1] info: forged", "x\n  2026-01-01T00:00:00Z prefork[1] info: forged"),
-        ("\u{1B}[2J\n\tb", "\\u{1B}[2J\n  \\u{9}b"), ("a\r\nb", "a\\u{D}\\u{A}b"),
-    ])
-    func `No line of an error can be taken for one of the log`(_ text: String, _ shown: String) {
-        #expect(Escaping.logLines(text) == shown)
-    }
 }
