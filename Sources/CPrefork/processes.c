@@ -117,6 +117,9 @@ void cprefork_flush_stdio(void) { fflush(NULL); }
 void cprefork_discard_stdio(void) {
     __fpurge(stdout);
     __fpurge(stderr);
+    // Whole lines, and at once: into a pipe or a file stdout has a buffer of 4 KiB otherwise, which is written without
+    // regard to lines, among the lines of siblings, and lost at a crash (setvbuf(3)).
+    setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
 void cprefork_reset_signal_actions(void) {

@@ -20,8 +20,8 @@ import PreforkSystem
 public struct ForkRuntime: Sendable {
     /// When a worker counts as ready.
     public enum Readiness: Sendable {
-        /// When its body first waits: for a connection, a timer, anything. One that runs a tree of services by then is
-        /// ready when the tree is up.
+        /// When `serve` begins to accept, before its first handler runs; else when its body first waits for anything.
+        /// One that runs a tree of services by then is ready when the tree is up.
         case automatic
         /// When it calls `Worker.ready()`.
         case manual

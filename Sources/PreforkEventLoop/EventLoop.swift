@@ -31,6 +31,14 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     var acceptedConnections = 0
     /// Called once, before the loop waits for the first time with nothing left to run.
     package var onFirstWait: (() -> Void)?
+
+    /// Calls `onFirstWait` now: who accepts connections is ready, and must be known to be so before the first of them
+    /// can end the process.
+    package func beginsToAccept() {
+        guard let callback = onFirstWait else { return }
+        onFirstWait = nil
+        callback()
+    }
     /// True where this loop runs every task of the process: `Task {}`, `Task.sleep`, actors and the main actor.
     public internal(set) var isProcessExecutor = false
     let epoll: Epoll

@@ -46,6 +46,7 @@ extension Listener {
             return try await loop.run { _ in try await self.serve(limit: limit, report: report, handler) }
         }
         let acceptor = try Acceptor(self, loop: loop, limit: limit, report: report)
+        loop.beginsToAccept()
         defer {
             acceptor.close()
             StandardErrorLines.tellAllLeftOut()

@@ -46,6 +46,7 @@ extension JSONWriter {
             object.member("maximum", status.range?.upperBound)
             object.member("restarts", status.restarts)
             object.member("restartLimit", status.restartLimit)
+            object.member("requestCrashes", status.requestCrashes)
             object.name("reload")
             if let reload = status.reload { object.reload(reload) } else { object.null() }
             object.name("workers")
@@ -110,6 +111,7 @@ extension JSONWriter {
             object.member("status", "\(report.status)")
             object.member("returnCode", report.status.returnCode)
             object.member("wasReady", report.wasReady)
+            object.member("kind", report.kind.rawValue)
             object.member("killReason", report.killReason.map { "\($0)" })
             object.member("outOfMemory", report.outOfMemory)
             object.member("cpu", report.usage.userTime + report.usage.systemTime)

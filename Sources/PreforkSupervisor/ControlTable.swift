@@ -66,7 +66,9 @@ package enum ControlTable {
         let phase = (status["phase"]?.string ?? "?").escaped(for: .terminal)
         var head = "supervisor \(part("supervisor")), \(paint(phase)), up \(time(status["uptime"])), "
         head += "\(part("ready"))/\(part("target")) ready, generation \(part("generation")), "
-        head += "\(part("restarts"))/\(part("restartLimit")) restarts\n"
+        head += "\(part("restarts"))/\(part("restartLimit")) restarts"
+        if let crashes = status["requestCrashes"]?.integer, crashes > 0 { head += ", \(crashes) crashes in a request" }
+        head += "\n"
         if let reload = status["reload"], let state = reload["state"]?.string?.escaped(for: .terminal) {
             func number(_ name: String) -> Int64 { reload[name]?.integer ?? 0 }
             head += "reload to generation \(number("generation")): \(paint(state)), "

@@ -46,8 +46,8 @@ public enum EnvironmentSettings {
 
     private static let lives: [EnvironmentOption] = [
         EnvironmentOption(
-            "MAX_RESTARTS", \.restarts.limit, .integer(0...Int.max),
-            "Restarts in the pool's life; one more ends it (70)."),
+            "MAX_RESTARTS", \.restarts.limitThatWasSet, SettingFormat<Int>.integer(0...Int.max).or("auto"),
+            "Restarts in the pool's life; one more ends it (70). auto: 100, without crashes in a request."),
         EnvironmentOption(
             "RESTART_WINDOW", \.restarts.window, SettingFormat<RestartPolicy.Window>.window.orOff,
             "More restarts of one worker within a time end the pool (70)."),

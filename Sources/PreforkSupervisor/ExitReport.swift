@@ -19,10 +19,27 @@ public struct ExitReport: Equatable, Sendable {
     /// The kernel's out-of-memory killer was at work in this control group when it died by SIGKILL: the verdict is
     /// the counter in memory.events, not a guess from the signal.
     public internal(set) var outOfMemory = false
+    /// It ended abnormally with a connection open, and was not killed by the supervisor.
+    public internal(set) var hadRequest = false
+    /// Whether the restart counts for `RestartPolicy.limit`, where it is a restart of a worker that had been ready.
+    public internal(set) var isCounted = true
     /// Processor time and peak memory.
     public var usage: ResourceUsage
     /// What follows from it.
     public var consequence: ExitConsequence
+}
+
+extension ExitReport {
+    /// The kinds of abnormal ends that the restart policy tells apart.
+    public enum Kind: String, CaseIterable, Hashable, Sendable {
+        /// Before the worker was ready, and without a request.
+        case boot
+        /// With a request in hand.
+        case request
+        case other
+    }
+
+    public var kind: Kind { hadRequest ? .request : wasReady ? .other : .boot }
 }
 
 /// What a worker's end leads to.

@@ -43,6 +43,8 @@ struct Pool: Equatable {
     var phase = Phase.running
     /// Restarts of workers that had been ready, in the pool's whole life.
     private(set) var restarts = 0
+    /// Restarts after a crash in a request that do not count.
+    private(set) var requestCrashes = 0
     /// Of the workers that the next reload replaces.
     var generation = 1
     var reload: Reload?
@@ -79,6 +81,8 @@ struct Pool: Equatable {
         case .forked(let slot, let pid, let spawn): forked(slot, pid, spawn, now, &actions)
         case .forkFailed(let slot, let spawn, let reason): forkFailed(slot, spawn, reason, now, &actions)
         case .ready(let slot, let spawn): becameReady(slot, spawn, now, &actions)
+        case .endedInRequest(let slot, let spawn):
+            if slots.indices.contains(slot) { slots[slot].endedInRequest = spawn }
         case .exited(let slot, let spawn, let exit): exited(slot, spawn, exit, now, &actions)
         case .stop(let kind): stop(kind, now, &actions)
         case .sample(let samples, let backlog): look(at: samples, backlog: backlog, now, &actions)
@@ -229,15 +233,15 @@ struct Pool: Equatable {
 
     private func report(
         _ exit: ProcessExit, of worker: WorkerProcess, _ index: Int, wasReady: Bool, _ killReason: KillReason?,
-        _ now: MonotonicInstant, consequence: ExitConsequence = .none, _ actions: inout [PoolAction]
+        _ now: MonotonicInstant, consequence: ExitConsequence = .none, isCounted: Bool = true,
+        _ actions: inout [PoolAction]
     ) {
-        actions.append(
-            .report(
-                .exited(
-                    ExitReport(
-                        taskID: index, pid: worker.pid, generation: worker.generation, uptime: now - worker.started,
-                        status: exit.status, wasReady: wasReady, killReason: killReason, usage: exit.usage,
-                        consequence: consequence))))
+        var report = ExitReport(
+            taskID: index, pid: worker.pid, generation: worker.generation, uptime: now - worker.started,
+            status: exit.status, wasReady: wasReady, killReason: killReason, usage: exit.usage, consequence: consequence)
+        report.hadRequest = killReason == nil && slots[index].endedInRequest == worker.spawn
+        report.isCounted = isCounted
+        actions.append(.report(.exited(report)))
     }
 
     private mutating func presentExited(
@@ -248,13 +252,23 @@ struct Pool: Equatable {
         if case .killed(_, let reason, _) = slots[index].state { killReason = reason }
         let wasReady = slots[index].wasReady
         let uptime = now - worker.started
-        let consequence = consequence(of: exit, slot: index, wasReady: wasReady, uptime: uptime, now)
-        report(exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence, &actions)
+        let hadRequest = killReason == nil && slots[index].endedInRequest == worker.spawn
+        let isCounted = !hadRequest || settings.restarts.countsRequestCrashes
+        let consequence: ExitConsequence
+        if isCounted || phase != .running || exit.status.isSuccess {
+            // With a request in hand it had begun to serve, whatever it said of itself.
+            consequence = self.consequence(of: exit, slot: index, wasReady: wasReady || hadRequest, uptime: uptime, now)
+        } else {
+            consequence = .restart(in: delayAfterRequestCrash(index, now), number: restarts)
+        }
+        report(
+            exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence,
+            isCounted: isCounted, &actions)
         switch consequence {
         case .restart(let delay, _):
             if succeed(index, now, &actions) { return }
             slots[index].state = .backingOff(until: now + delay)
-            presentFailedInReload(index, worker, wasReady: wasReady, "its process \(exit.status)", now, &actions)
+            presentFailedInReload(index, worker, wasReady: wasReady || hadRequest, "its process \(exit.status)", now, &actions)
             // At once means now: not after another turn of the loop.
             if delay == .zero { tick(now, &actions) }
         case .none:
@@ -268,6 +282,14 @@ struct Pool: Equatable {
             askAllToStop(.terminate, deadline: now + settings.drainTimeout, &actions)
             abortReload("the pool stops", now, &actions)
         }
+    }
+
+    /// A service that has no other worker ready waits for nothing.
+    private mutating func delayAfterRequestCrash(_ index: Int, _ now: MonotonicInstant) -> Duration {
+        requestCrashes += 1
+        let delay = slots[index].record.nextRequestDelay(at: now, using: &random)
+        let isAlone = !slots.contains { $0.taskID != slots[index].taskID && $0.isReady }
+        return isAlone || settings.restarts.backoff.maximum == .zero ? .zero : delay
     }
 
     private mutating func consequence(

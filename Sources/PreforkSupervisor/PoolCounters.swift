@@ -7,6 +7,8 @@ public struct PoolCounters: Equatable, Sendable {
     /// Ends of workers that a successor followed, by cause: `exit`, `signal`, `out_of_memory`, `lost`, or why the
     /// supervisor killed the worker.
     public private(set) var restarts: [String: UInt64] = [:]
+    /// The same ends by kind: `boot`, `request`, `other`.
+    public private(set) var restartKinds: [ExitReport.Kind: UInt64] = [:]
     /// From fork to readiness.
     public private(set) var boots = DurationHistogram()
     /// From the request to finish to the end.
@@ -34,7 +36,9 @@ public struct PoolCounters: Equatable, Sendable {
     /// - Parameter requests: how many it had answered.
     package mutating func recordExit(_ report: ExitReport, requests: UInt64) {
         retiredRequests &+= requests
-        if case .restart = report.consequence { restarts[Self.cause(of: report), default: 0] &+= 1 }
+        guard case .restart = report.consequence else { return }
+        restarts[Self.cause(of: report), default: 0] &+= 1
+        restartKinds[report.kind, default: 0] &+= 1
     }
 
     package mutating func recordFailedFork() {

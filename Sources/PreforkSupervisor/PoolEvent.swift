@@ -12,6 +12,8 @@ enum PoolEvent: Equatable {
     case forkFailed(slot: Int, spawn: UInt64, reason: String)
     /// The worker says that it can serve.
     case ready(slot: Int, spawn: UInt64)
+    /// The worker has ended abnormally with a connection open. Comes before its end.
+    case endedInRequest(slot: Int, spawn: UInt64)
     /// The worker was reaped.
     case exited(slot: Int, spawn: UInt64, ProcessExit)
     /// A look at the ready workers, and at how many connections wait to be accepted.

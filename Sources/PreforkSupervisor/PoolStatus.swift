@@ -36,6 +36,8 @@ public struct PoolStatus: Equatable, Sendable {
     /// Restarts of workers that had been ready, and how many are allowed.
     public var restarts: Int
     public var restartLimit: Int
+    /// Restarts after a crash in a request that do not count, of this image of the program.
+    public var requestCrashes: Int
     /// The last reload; nil when there was none.
     public var reload: Reload?
     /// Every worker that lives, and every slot without one, in the order of slots, present workers first.

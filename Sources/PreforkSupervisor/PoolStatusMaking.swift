@@ -6,7 +6,7 @@ extension PoolStatus {
     package init(
         supervisor: Int32, workers: [WorkerStatus], target: Int, generation: Int = 1, phase: Phase = .running,
         uptime: Duration = .seconds(1), range: ClosedRange<Int>? = nil, restarts: Int = 0, restartLimit: Int = 100,
-        reload: Reload? = nil
+        requestCrashes: Int = 0, reload: Reload? = nil
     ) {
         self.supervisor = supervisor
         self.uptime = uptime
@@ -16,6 +16,7 @@ extension PoolStatus {
         self.range = range
         self.restarts = restarts
         self.restartLimit = restartLimit
+        self.requestCrashes = requestCrashes
         self.reload = reload
         self.workers = workers
     }

@@ -38,6 +38,10 @@ struct PrometheusText {
         for (cause, count) in counters.restarts.sorted(by: { $0.key < $1.key }) {
             sample("prefork_restarts_total", [("cause", cause)], count)
         }
+        family("prefork_restart_kinds_total", "counter", "The same by kind: while booting, in a request, other")
+        for kind in ExitReport.Kind.allCases {
+            sample("prefork_restart_kinds_total", [("kind", kind.rawValue)], counters.restartKinds[kind] ?? 0)
+        }
         gauge("prefork_restarts_counted", "Restarts that count against the limit", status.restarts)
         gauge("prefork_restarts_limit", "Restarts after which the pool ends", status.restartLimit)
         counter("prefork_failed_forks_total", "Forks that the kernel refused", counters.failedForks)

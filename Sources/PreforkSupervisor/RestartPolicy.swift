@@ -20,7 +20,23 @@ public struct RestartPolicy: Equatable, Sendable {
 
     /// How many restarts the pool may need in its whole life. One more, and all workers are stopped: the supervisor
     /// ends with exit code 70. Tornado's `max_restarts`.
-    public var limit: Int
+    ///
+    /// While nobody has set it (100), crashes in a request do not count: one bad request, repeated, must not end a
+    /// service. Whoever sets it, by this property or `PREFORK_MAX_RESTARTS`, has every abnormal end count.
+    public var limit: Int {
+        didSet { countsRequestCrashes = true }
+    }
+    /// Whether a crash with a request in hand counts as any other end does. If it does not, the worker is replaced
+    /// within 100 ms (`SlotRecord.nextRequestDelay`), however often.
+    public private(set) var countsRequestCrashes: Bool
+    /// nil: nobody has set `limit`.
+    var limitThatWasSet: Int? {
+        get { countsRequestCrashes ? limit : nil }
+        set {
+            limit = newValue ?? Self.standardLimit
+            countsRequestCrashes = newValue != nil
+        }
+    }
     /// A second bound, per slot and time; nil for none.
     public var window: Window?
     /// How many times in a row one slot's worker may die before it was ready; these do not count for `limit`. One
@@ -29,8 +45,12 @@ public struct RestartPolicy: Equatable, Sendable {
     /// How long a restart waits.
     public var backoff: Backoff
 
-    public init(limit: Int = 100, window: Window? = nil, bootLimit: Int = 10, backoff: Backoff = Backoff()) {
-        self.limit = limit
+    private static let standardLimit = 100
+
+    /// - Parameter limit: nil: 100, and crashes in a request do not count.
+    public init(limit: Int? = nil, window: Window? = nil, bootLimit: Int = 10, backoff: Backoff = Backoff()) {
+        self.limit = limit ?? Self.standardLimit
+        countsRequestCrashes = limit != nil
         self.window = window
         self.bootLimit = bootLimit
         self.backoff = backoff

@@ -26,10 +26,13 @@ struct SettingFormat<Value>: Sendable {
 
 extension SettingFormat {
     /// Also `off`, which is nil.
-    var orOff: SettingFormat<Value?> {
+    var orOff: SettingFormat<Value?> { or("off") }
+
+    /// Also a word, which is nil.
+    func or(_ word: String) -> SettingFormat<Value?> {
         SettingFormat<Value?>(
-            shape: "\(shape); or off", parse: { text in text == "off" ? .some(nil) : parse(text).map { .some($0) } },
-            show: { $0.map(show) ?? "off" }, accepts: { $0.map(accepts) ?? true })
+            shape: "\(shape); or \(word)", parse: { text in text == word ? .some(nil) : parse(text).map { .some($0) } },
+            show: { $0.map(show) ?? word }, accepts: { $0.map(accepts) ?? true })
     }
 }
 

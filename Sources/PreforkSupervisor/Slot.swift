@@ -61,6 +61,8 @@ struct Slot: Equatable {
     /// The pool was made smaller: this slot goes when its workers have.
     var isRetired = false
     var record = SlotRecord()
+    /// The worker whose end, reported next, came with a request in hand.
+    var endedInRequest: UInt64?
 
     init(taskID: Int, state: SlotState, generation: Int = 1) {
         self.taskID = taskID

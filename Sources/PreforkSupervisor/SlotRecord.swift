@@ -8,6 +8,8 @@ struct SlotRecord: Equatable {
     private var recent: [MonotonicInstant] = []
     private var backoffStep = 0
     private(set) var bootFailures = 0
+    /// Crashes in a request within the last second.
+    private var requestCrashes: [MonotonicInstant] = []
     private var forkFailures = 0
     /// All restarts of this slot, for reports.
     private(set) var restarts = 0
@@ -49,6 +51,23 @@ struct SlotRecord: Equatable {
         let ceiling = backoff.ceiling(step: backoffStep)
         backoffStep += 1
         return .nanoseconds(Int64.random(in: 0...ceiling.saturatedNanoseconds, using: &random))
+    }
+
+    /// How long to wait after a crash in a request that does not count: not at all for the first three within a second,
+    /// then a random time of up to 100 ms. A poisoned request that comes in again and again costs its worker each time,
+    /// and the machine no more than some twenty forks a second for each slot.
+    mutating func nextRequestDelay(
+        at now: MonotonicInstant, using random: inout some RandomNumberGenerator
+    ) -> Duration {
+        restarts += 1
+        requestCrashes.removeAll { now - $0 > .seconds(1) }
+        if requestCrashes.count < 3 {
+            requestCrashes.append(now)
+            return .zero
+        }
+        requestCrashes[0] = now
+        requestCrashes.sort()
+        return .nanoseconds(Int64.random(in: 0...100_000_000, using: &random))
     }
 
     /// How long to wait after the kernel refused a fork: at least half of a growing delay, whatever the policy says,

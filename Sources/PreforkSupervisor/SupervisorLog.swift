@@ -82,6 +82,7 @@ extension PoolReport {
 extension ExitReport {
     fileprivate func line(limit: Int) -> LogLine {
         var text = "worker \(taskID) (pid \(pid)) \(status) after \(uptime.short)"
+        if hadRequest { text += ", with a request in hand" }
         if !wasReady { text += ", before it was ready" }
         if outOfMemory { text += ", out of memory: the kernel's OOM killer was at work (memory.events)" }
         text += " [cpu \((usage.userTime + usage.systemTime).short), peak \(usage.peakMemory >> 20) MiB]"
@@ -90,7 +91,7 @@ extension ExitReport {
             break
         case .restart(let delay, let number):
             text += "; restart \(delay == .zero ? "at once" : "in \(delay.short)")"
-            if wasReady { text += ", \(number) of \(limit)" }
+            if isCounted, wasReady { text += ", \(number) of \(limit)" }
         case .giveUp:
             text += "; no further restart"
         }

@@ -21,17 +21,20 @@ extension Supervisor {
     }
 
     func reap(_ spawn: UInt64) -> WorkerSeat? {
-        guard let (slot, exit, isReady) = collect(spawn) else { return nil }
+        guard let (slot, exit, isReady, hadRequest) = collect(spawn) else { return nil }
         if isReady, let seat = handle(.ready(slot: slot, spawn: spawn)) { return seat }
         // Before a successor is forked. Workers whose listener was shut down end with an error.
         if !exit.status.isSuccess {
             for text in Listener.reviveAll() { logger.say(LogLine(.warning, text), by: .pool(.listener)) }
         }
+        if hadRequest, !exit.status.isSuccess, let seat = handle(.endedInRequest(slot: slot, spawn: spawn)) {
+            return seat
+        }
         return handle(.exited(slot: slot, spawn: spawn, exit))
     }
 
     /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
-    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit, isReady: Bool)? {
+    private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit, isReady: Bool, hadRequest: Bool)? {
         // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
         guard let child = workers[spawn]?.child else { return nil }
         let collected = child.reapOrLose()
@@ -54,9 +57,10 @@ extension Supervisor {
         case .exited: break
         }
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
+        let hadRequest = scoreboard.connections(line: entry.line) > 0
         scoreboard.clear(line: entry.line)
         if collected == nil { late.keep(child, line: entry.line, at: .now) }
-        return (entry.slot, exit, isReady)
+        return (entry.slot, exit, isReady, hadRequest)
     }
 
     /// What comes without an event: ends that are late, and strangers.

@@ -14,7 +14,7 @@ extension Supervisor {
         return PoolStatus(
             supervisor: pid, uptime: now - started, phase: phase, generation: pool.generation, target: pool.target,
             range: configuration.settings.scaling.workers, restarts: pool.restarts,
-            restartLimit: configuration.settings.restarts.limit,
+            restartLimit: configuration.settings.restarts.limit, requestCrashes: pool.requestCrashes,
             reload: (pool.reload ?? pool.lastReload)?.status(at: now), workers: pool.slots.flatMap { rows(of: $0, now) }
         )
     }

@@ -33,7 +33,8 @@ struct Arguments: Equatable {
           --port PORT        TCP port, 0 for a free one (8080)
           --unix PATH        listen on a Unix socket instead
           --workers N        how many workers (one per core, or PREFORK_WORKERS)
-          --max-restarts N   give up after so many restarts (100, and 10 in a row before a worker is ready)
+          --max-restarts N   give up after so many restarts (100 without crashes in a request; and 10 in a row
+                             before a worker is ready)
           --backoff-max MS   longest delay before a restart; 0: restart at once, always (30000)
           --reuse-port       an accept queue for each worker (SO_REUSEPORT) instead of a shared one
           --body-only        Swift's own thread pool for all tasks but the worker's body

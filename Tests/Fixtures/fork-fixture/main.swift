@@ -34,4 +34,6 @@ runScenario(of: [
     "orders": ordersScenario,
     "storming-bells": stormingBellsScenario,
     "worker-parameters": workerParametersScenario,
+    "poison": poisonScenario,
+    "prints": printsScenario,
 ])

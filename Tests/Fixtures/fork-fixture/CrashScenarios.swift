@@ -1,0 +1,72 @@
+// Requests that end their worker, and what a worker prints before it ends.
+
+import Prefork
+import PreforkFixtureSupport
+import PreforkSystem
+
+/// `poison [workers=N] [waiting=N] [limit=N] [form=tornado]`: so many poisoned connections wait before the first worker
+/// is forked. A worker answers any other line with `ok`.
+func poisonScenario(_ arguments: [String]) throws {
+    let settings = Settings(arguments)
+    let workers = settings.number("workers") ?? 2
+    let listener = try Listener(.tcp("127.0.0.1", 0))
+    guard case .ipv4(_, let port) = listener.address else { fail(SystemError("bind", .invalidArgument, on: "127.0.0.1")) }
+    for _ in 0..<(settings.number("waiting") ?? 0) {
+        // Closed with the process.
+        let client = try Socket.open(for: listener.address)
+        do throws(SystemError) {
+            try Socket.connect(client, to: listener.address)
+        } catch {
+            guard error.errno == .inProgress else { throw error }
+            try Polling.waitUntilWritable(client)
+        }
+        _ = try Array("poison\n".utf8).withUnsafeBytes { try sendBytes(to: client, $0) }
+    }
+    say("port \(port)")
+    if settings["form"] == "tornado" {
+        _ = try forkProcesses(workers, maxRestarts: settings.number("limit") ?? 100)
+        try blockingWorker(listener)
+    }
+    var runtime = ForkRuntime(workers: .count(workers))
+    if let limit = settings.number("limit") { runtime.restarts.limit = limit }
+    let summary = try runtime.run { worker in
+        try await listener.serve { connection in
+            while try await connection.reader.waitForMessage() {
+                if try await connection.reader.read(until: "\n", limit: 100) == Array("poison\n".utf8) { trap() }
+                try await connection.writer.write("ok \(worker.taskID)\n")
+            }
+        }
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}
+
+private func blockingWorker(_ listener: Listener) throws -> Never {
+    while true {
+        _ = try Polling.waitUntilReadable([listener.descriptor], until: nil)
+        guard let (socket, _) = try Socket.accept(listener.descriptor) else { continue }
+        closeDescriptor(socket)
+        trap()
+    }
+}
+
+/// As an index that is out of range does.
+@inline(never)
+private func trap() {
+    let none: [Int] = []
+    say("\(none[CommandLine.argc == 0 ? 0 : none.count])")
+}
+
+/// `prints LINES WORKERS`: each worker prints so many lines by `print` and is killed.
+func printsScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(arguments.number(1, default: 2)))
+    runtime.restarts.limit = 0
+    runtime.restarts.bootLimit = 0
+    let summary = try runtime.run { worker in
+        for number in 0..<arguments.number(0, default: 100) {
+            print("worker \(worker.taskID) line \(number)", String(repeating: "x", count: number % 300), "end")
+        }
+        raise(SIGKILL)
+    }
+    exit(summary.outcome.exitCode)
+}
