@@ -21,6 +21,8 @@
 
 #include "kernel_numbers.h"
 
+int64_t cprefork_microseconds(struct timeval time) { return (int64_t)time.tv_sec * 1000000 + time.tv_usec; }
+
 int cprefork_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int cprefork_pidfd_send_signal(int pidfd, int signal) {

@@ -48,8 +48,9 @@ public struct ResourceUsage: Hashable, Sendable {
     public var peakMemory: Int
 
     init(_ usage: rusage) {
-        userTime = Duration(usage.ru_utime)
-        systemTime = Duration(usage.ru_stime)
+        // In C: where the members of timeval are declared depends on what else is compiled (Swift 6.3.1).
+        userTime = .microseconds(cprefork_microseconds(usage.ru_utime))
+        systemTime = .microseconds(cprefork_microseconds(usage.ru_stime))
         peakMemory = Int(usage.ru_maxrss) * 1024  // in KiB on Linux
     }
 
@@ -57,12 +58,6 @@ public struct ResourceUsage: Hashable, Sendable {
         self.userTime = userTime
         self.systemTime = systemTime
         self.peakMemory = peakMemory
-    }
-}
-
-extension Duration {
-    init(_ time: timeval) {
-        self = .seconds(Int64(time.tv_sec)) + .microseconds(Int64(time.tv_usec))
     }
 }
 

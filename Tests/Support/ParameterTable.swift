@@ -1,6 +1,6 @@
 // Tables of parameters: what becomes of nothing, zero, a negative number, a huge one, and text.
 
-public import PreforkSystem
+import PreforkSystem
 public import Testing
 
 /// What a value must lead to. There is no third possibility: a trap, a hang, or a value that is silently taken for

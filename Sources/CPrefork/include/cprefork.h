@@ -24,6 +24,9 @@ struct cprefork_exit {
     struct rusage usage;
 };
 
+/// A time of struct rusage. A process cannot use so much that it overflows.
+int64_t cprefork_microseconds(struct timeval time);
+
 /// pidfd_open(2), Linux 5.3. The descriptor is close-on-exec by definition.
 int cprefork_pidfd_open(pid_t pid);
 
