@@ -16,10 +16,11 @@ public struct EnvironmentOption: Sendable {
     /// Reports a value that the program has set and the variable would not accept; nil if it is accepted.
     let problem: @Sendable (RuntimeSettings) -> EnvironmentSettingsError.Problem?
 
+    /// - Parameter property: as a program knows it, where the key path is one of ours.
     init<Value>(
         _ name: String, _ setting: any WritableKeyPath<RuntimeSettings, Value> & Sendable,
         _ format: SettingFormat<Value>,
-        _ meaning: String
+        _ meaning: String, property: String? = nil
     ) {
         self.name = "PREFORK_\(name)"
         self.meaning = meaning
@@ -36,7 +37,7 @@ public struct EnvironmentOption: Sendable {
             let shown = format.show(value)
             // `show` rounds: a negative nanosecond would read as 0s, which is accepted.
             let text = format.parse(shown) == nil ? shown : "\(value)"
-            return .init(name: "\(setting)".withoutBackslash, value: text, expected: shape)
+            return .init(name: property ?? "\(setting)".withoutBackslash, value: text, expected: shape)
         }
     }
 

@@ -47,7 +47,8 @@ public enum EnvironmentSettings {
     private static let lives: [EnvironmentOption] = [
         EnvironmentOption(
             "MAX_RESTARTS", \.restarts.limitThatWasSet, SettingFormat<Int>.integer(0...Int.max).or("auto"),
-            "Restarts in the pool's life; one more ends it (70). auto: 100, without crashes in a request."),
+            "Restarts in the pool's life; one more ends it (70). auto: 100, without crashes in a request.",
+            property: "RuntimeSettings.restarts.limit"),
         EnvironmentOption(
             "RESTART_WINDOW", \.restarts.window, SettingFormat<RestartPolicy.Window>.window.orOff,
             "More restarts of one worker within a time end the pool (70)."),

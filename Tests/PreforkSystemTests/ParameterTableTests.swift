@@ -138,12 +138,6 @@ import Testing
             huge: .means("a number without a name")
         ) { (number: Int32) in #expect("\(Signal(rawValue: number))" == "signal \(number)") }
         + Parameter.text(
-            "ForeignText.init.stringLiteral", empty: .means("no text"), huge: .means("text"),
-            other: .means("escaped text")
-        ) { text in
-            #expect(ForeignText(stringLiteral: text).escaped(for: .log).unicodeScalars.allSatisfy { !Escaping.hides($0) })
-        }
-        + Parameter.text(
             "Listener.inherited.named", empty: .means("none has it"), huge: .means("none has it"),
             other: .means("none has it")
         ) { name in

@@ -6,7 +6,8 @@ import PreforkTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct ParameterTableTests {
-    @Test(arguments: table) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
+    /// One at a time: names of channels are those of the process.
+    @Test(.serialized, arguments: table) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
         await row.check()
     }
 
