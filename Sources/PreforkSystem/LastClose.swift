@@ -17,9 +17,11 @@ package enum LastClose {
     /// Calls `body`, which closes `numbers` in this process or puts other files in their places, and is never the last
     /// to close them.
     ///
+    /// - Parameter patience: how long the holder's end is waited for, in milliseconds. It ends within one, unless the
+    ///   machine is busy or somebody keeps the kernel from closing what it held.
     /// - Throws: pipe's or clone's error, and `body` was not called.
     package static func elsewhere<Value, Failure: Error>(
-        _ numbers: [Int32], _ body: () throws(Failure) -> Value
+        _ numbers: [Int32], patience: Int32 = 20, _ body: () throws(Failure) -> Value
     ) throws(SystemError) -> Result<Value, Failure> {
         unreaped.withLock { $0.removeAll { cprefork_reap_holder($0) != 0 } }
         let sorted = numbers.sorted()
@@ -29,18 +31,19 @@ package enum LastClose {
         }
         let result = Result<Value, Failure> { () throws(Failure) in try body() }
         closeDescriptor(release)
-        reap(child)
+        reap(child, patience)
         return result
     }
 
-    /// Closes sockets. Where no child can be had they stay open: better a descriptor too many than a supervisor that
+    /// Closes sockets, mostly at the end of a program: it waits longer for the holder, so that nobody is left when the
+    /// program has ended. Where no child can be had they stay open: better a descriptor too many than a supervisor that
     /// waits.
     ///
     /// - Returns: whether they are closed.
     @discardableResult
     package static func close(_ numbers: [Int32]) -> Bool {
         if numbers.isEmpty { return true }
-        return (try? elsewhere(numbers) { closeDescriptors(numbers) }) != nil
+        return (try? elsewhere(numbers, patience: 200) { closeDescriptors(numbers) }) != nil
     }
 
     /// Closes Unix sockets of this process that children of it may have had.
@@ -53,13 +56,12 @@ package enum LastClose {
         if poll(&looks, nfds_t(looks.count), 0) == 0 { closeDescriptors(numbers) } else { close(numbers) }
     }
 
-    /// It ends within a millisecond, unless somebody keeps the kernel from closing what it held. Then a later call
-    /// collects it.
-    private static func reap(_ child: Int32) {
+    /// One that has not ended by then is collected by a later call.
+    private static func reap(_ child: Int32, _ patience: Int32) {
         let pidfd = cprefork_pidfd_open(child)
         if pidfd >= 0 {
             var status = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
-            _ = poll(&status, 1, 20)
+            _ = poll(&status, 1, patience)
             closeDescriptor(pidfd)
         }
         if cprefork_reap_holder(child) == 0 { unreaped.withLock { $0.append(child) } }
