@@ -1,5 +1,6 @@
 // Starting the pool's program in a session of its own, on a port that was free.
 
+import HostileC  // its headers make it the home of C types here (MemberImportVisibility)
 import PreforkFixtureSupport
 import PreforkSystem
 
