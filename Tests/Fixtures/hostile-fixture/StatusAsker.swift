@@ -49,6 +49,8 @@ struct PoolView {
     /// Slots with a present worker that is ready.
     var ready: Set<Int> = []
     var beside = 0
+    /// Slot, state and process of those that are not ready.
+    var others: [String] = []
 
     init(_ answer: JSONValue) {
         let status = answer["status"]
@@ -60,6 +62,9 @@ struct PoolView {
                 beside += 1
             } else if worker["state"]?.string == "ready" {
                 ready.insert(Int(worker["slot"]?.integer ?? -1))
+            } else {
+                let state = worker["state"]?.string?.unescaped ?? "?"
+                others.append("\(worker["slot"]?.integer ?? -1) \(state) \(worker["pid"]?.integer ?? 0)")
             }
         }
     }
