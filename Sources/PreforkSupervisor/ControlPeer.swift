@@ -44,14 +44,16 @@ final class ControlPeer {
 
     /// In which order clients give way to one who comes: first those that have their last answer, then those that have
     /// never sent anything, those that have sent a part of a request, those that are silent after an answer, and last
-    /// those that do not take theirs.
+    /// those that do not take theirs. One that has just come (`ControlLimits.freshTime`) and has sent nothing stands with
+    /// those that have sent a part: in a crowd of these it would otherwise always be the first to go, before it could
+    /// send.
     ///
     /// - Returns: nil for one that does not give way: it has sent a request, or may have.
-    func expendability(at now: MonotonicInstant, stallTime: Duration) -> Int? {
+    func expendability(at now: MonotonicInstant, _ limits: ControlLimits) -> Int? {
         switch state {
         case .lingering: 0
-        case .reading: isInLine ? nil : !input.isEmpty ? 2 : hasAsked ? 3 : 1
-        case .writing: now - since > stallTime ? 4 : nil
+        case .reading: isInLine ? nil : !input.isEmpty ? 2 : hasAsked ? 3 : now - since < limits.freshTime ? 2 : 1
+        case .writing: now - since > limits.stallTime ? 4 : nil
         case .waiting: nil
         }
     }

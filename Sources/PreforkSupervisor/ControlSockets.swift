@@ -32,6 +32,8 @@ package struct ControlLimits: Sendable {
     package var requestTime: Duration = .seconds(60)
     /// A client that has not taken a byte of its answer for so long gives way to another one.
     package var stallTime: Duration = .seconds(1)
+    /// Who came so lately may have its request on the way.
+    package var freshTime: Duration = .milliseconds(100)
     /// How long no connection is accepted after the process ran out of descriptors.
     package var acceptPause: Duration = .seconds(1)
     /// After so much time in one turn the rest of the requests waits for the next one.
@@ -171,7 +173,7 @@ final class ControlSockets {
     private func cheapest(at now: MonotonicInstant) -> ControlPeer? {
         var best: (rank: Int, peer: ControlPeer)?
         for peer in peers.values {
-            guard let rank = peer.expendability(at: now, stallTime: limits.stallTime) else { continue }
+            guard let rank = peer.expendability(at: now, limits) else { continue }
             if let best, (best.rank, best.peer.since) <= (rank, peer.since) { continue }
             best = (rank, peer)
         }

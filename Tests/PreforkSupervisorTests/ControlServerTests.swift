@@ -188,7 +188,10 @@ struct ControlServerTests {
     }
 
     @Test func `Clients give way by what they have sent, the oldest first`() async throws {
-        let bench = try ControlBench { $0.clients = 4 }
+        let bench = try ControlBench {
+            $0.clients = 4
+            $0.freshTime = .zero
+        }
         let regular = try bench.client()
         try regular.send("{\"command\":\"config\"}\n")
         _ = try await bench.answer(regular)
@@ -215,6 +218,25 @@ struct ControlServerTests {
         }
         for completion in bench.supervisor.completions { completion(.done("")) }
         for client in guests + [waiting] { #expect(try await bench.answer(client)["ok"] == .bool(true)) }
+    }
+
+    @Test func `In a crowd of half requests one that has just come has time to send its own`() async throws {
+        let bench = try ControlBench {
+            $0.clients = 4
+            $0.freshTime = .seconds(3_600)
+        }
+        let crowd = try (0..<3).map { _ in try bench.client() }
+        for client in crowd { try client.send("{") }
+        bench.server.turn()
+        let slow = try bench.client()
+        bench.server.turn()
+        #expect(bench.server.clients == 4)
+        let next = try (0..<3).map { _ in try bench.client() }
+        for client in next { try client.send("{") }
+        for leaving in crowd { try await bench.turnUntilClosed(leaving) }
+        try slow.send("{\"command\":\"config\"}\n")
+        #expect(try await bench.answer(slow)["ok"] == .bool(true))
+        #expect(next.allSatisfy { !$0.hasEnded })
     }
 
     @Test func `A request that has arrived is read before its client would give way`() async throws {
