@@ -268,7 +268,8 @@ struct Pool: Equatable {
         case .restart(let delay, _):
             if succeed(index, now, &actions) { return }
             slots[index].state = .backingOff(until: now + delay)
-            presentFailedInReload(index, worker, wasReady: wasReady || hadRequest, "its process \(exit.status)", now, &actions)
+            presentFailedInReload(
+                index, worker, wasReady: wasReady || hadRequest, "its process \(exit.status)", now, &actions)
             // At once means now: not after another turn of the loop.
             if delay == .zero { tick(now, &actions) }
         case .none:
@@ -284,12 +285,11 @@ struct Pool: Equatable {
         }
     }
 
-    /// A service that has no other worker ready waits for nothing.
     private mutating func delayAfterRequestCrash(_ index: Int, _ now: MonotonicInstant) -> Duration {
         requestCrashes += 1
-        let delay = slots[index].record.nextRequestDelay(at: now, using: &random)
         let isAlone = !slots.contains { $0.taskID != slots[index].taskID && $0.isReady }
-        return isAlone || settings.restarts.backoff.maximum == .zero ? .zero : delay
+        let delay = slots[index].record.nextRequestDelay(at: now, isAlone: isAlone, using: &random)
+        return settings.restarts.backoff.maximum == .zero ? .zero : delay
     }
 
     private mutating func consequence(

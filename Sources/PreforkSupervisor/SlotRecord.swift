@@ -54,10 +54,12 @@ struct SlotRecord: Equatable {
     }
 
     /// How long to wait after a crash in a request that does not count: not at all for the first three within a second,
-    /// then a random time of up to 100 ms. A poisoned request that comes in again and again costs its worker each time,
-    /// and the machine no more than some twenty forks a second for each slot.
+    /// then a random time of up to 100 ms, or 10 ms while no other worker serves. A poisoned request that comes in again
+    /// and again costs its worker each time, and the machine a bounded number of forks: workers can kill each other, and
+    /// the word that says that a connection is open is theirs, so that a process that was taken over could have the
+    /// supervisor fork without a pause.
     mutating func nextRequestDelay(
-        at now: MonotonicInstant, using random: inout some RandomNumberGenerator
+        at now: MonotonicInstant, isAlone: Bool, using random: inout some RandomNumberGenerator
     ) -> Duration {
         restarts += 1
         requestCrashes.removeAll { now - $0 > .seconds(1) }
@@ -67,7 +69,7 @@ struct SlotRecord: Equatable {
         }
         requestCrashes[0] = now
         requestCrashes.sort()
-        return .nanoseconds(Int64.random(in: 0...100_000_000, using: &random))
+        return .nanoseconds(Int64.random(in: 0...(isAlone ? 10_000_000 : 100_000_000), using: &random))
     }
 
     /// How long to wait after the kernel refused a fork: at least half of a growing delay, whatever the policy says,

@@ -68,4 +68,23 @@ import Testing
         #expect(forks(driver.pass(.seconds(60))) == 0)
         #expect(driver.pool.slots[0].state == .stopped)
     }
+
+    @Test(arguments: [(true, 10), (false, 100)])
+    func `Crashes in a request are replaced soon, and never without end at once`(isAlone: Bool, most: Int) {
+        var record = SlotRecord()
+        var random = SplitMix64(seed: 1)
+        var now = MonotonicInstant(nanoseconds: 1_000_000_000)
+        var delays: [Duration] = []
+        for _ in 0..<1_000 {
+            let delay = record.nextRequestDelay(at: now, isAlone: isAlone, using: &random)
+            delays.append(delay)
+            now = now + delay
+        }
+        #expect(delays.prefix(3).allSatisfy { $0 == .zero })
+        #expect(delays.allSatisfy { $0 <= .milliseconds(most) })
+        // On average half of the longest pause.
+        let whole = delays.reduce(Duration.zero, +)
+        #expect(whole > .milliseconds(400 * most) && whole < .milliseconds(600 * most))
+        #expect(record.restarts == 1_000)
+    }
 }
