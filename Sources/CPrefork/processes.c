@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "cprefork.h"
+#include "cprefork_crash.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -129,7 +130,11 @@ void cprefork_reset_signal_actions(void) {
     memset(&standard, 0, sizeof standard);
     standard.sa_handler = SIG_DFL;
     // SIGKILL, SIGSTOP and the two signals that glibc keeps for itself refuse; there is nothing to do about them.
-    for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
+    for (int number = 1; number < NSIG; number++) {
+        if (!cprefork_is_crash_signal(number)) sigaction(number, &standard, NULL);
+    }
+    // The runtime's backtracer works in a worker as in a plain program.
+    cprefork_take_crash_signals();
     // A server writes to sockets whose peer is gone: that is EPIPE as a value, never a death (signal(7)).
     signal(SIGPIPE, SIG_IGN);
 }

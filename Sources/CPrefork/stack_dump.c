@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,6 +61,46 @@ int cprefork_install_stack_dump(int signal, uint64_t *words, int bell) {
     return sigaction(signal, &ours, NULL);
 }
 
+/// The notes of one segment: each is a head of three words, a name and a content, both padded to four bytes (elf(5)).
+static bool find_build_id(const ElfW(Phdr) *segment, uintptr_t base, struct cprefork_symbol *symbol) {
+    const unsigned char *at = (const unsigned char *)(base + segment->p_vaddr);
+    const unsigned char *end = at + segment->p_memsz;
+    while ((size_t)(end - at) >= sizeof(ElfW(Nhdr))) {
+        ElfW(Nhdr) head;
+        memcpy(&head, at, sizeof head);
+        at += sizeof head;
+        size_t name = ((size_t)head.n_namesz + 3) & ~(size_t)3;
+        size_t content = ((size_t)head.n_descsz + 3) & ~(size_t)3;
+        if (name > (size_t)(end - at) || content > (size_t)(end - at) - name) return false;
+        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(at, "GNU", 4) == 0) {
+            symbol->build_id = at + name;
+            symbol->build_id_length = head.n_descsz;
+            return true;
+        }
+        at += name + content;
+    }
+    return false;
+}
+
+static int visit_object(struct dl_phdr_info *object, size_t size, void *context) {
+    (void)size;
+    struct cprefork_symbol *symbol = context;
+    if (object->dlpi_addr != symbol->base) return 0;
+    for (int index = 0; index < object->dlpi_phnum; index++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[index];
+        if (segment->p_type == PT_NOTE && find_build_id(segment, symbol->base, symbol)) return 1;
+    }
+    return 1;
+}
+
+/// The Swift runtime's, where it can be had: a C program has none, and a static one may not export it.
+extern char *swift_demangle(const char *name, size_t length, char *buffer, size_t *capacity, uint32_t flags)
+    __attribute__((weak));
+
+char *cprefork_demangle(const char *name) {
+    return swift_demangle == NULL ? NULL : swift_demangle(name, strlen(name), NULL, NULL, 0);
+}
+
 int cprefork_find_symbol(uintptr_t address, struct cprefork_symbol *symbol) {
     Dl_info info;
     struct link_map *map = NULL;
@@ -67,7 +108,11 @@ int cprefork_find_symbol(uintptr_t address, struct cprefork_symbol *symbol) {
     if (dladdr1((void *)address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL) return 0;
     symbol->module = map->l_name;
     symbol->name = info.dli_sname;
+    symbol->base = map->l_addr;
     symbol->offset = address - (info.dli_sname != NULL ? (uintptr_t)info.dli_saddr : map->l_addr);
+    symbol->build_id = NULL;
+    symbol->build_id_length = 0;
+    dl_iterate_phdr(visit_object, symbol);
     return 1;
 }
 

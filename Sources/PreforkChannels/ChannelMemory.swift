@@ -21,6 +21,7 @@ final class ChannelMemory: Sendable {
     let options: ChannelOptions
     private let mapping: SharedMapping
     let lock: SharedLock
+    private let notedLocks: NotedLocks
     private let creatorBell: Bell
     private let peerBell: Bell
     private let messagePackets: PacketPair
@@ -50,6 +51,7 @@ final class ChannelMemory: Sendable {
         do throws(SystemError) {
             mapping = try SharedMapping(byteCount: 4096 + 2 * capacities.messages + 2 * capacities.replies)
             lock = SharedLock(at: mapping.base + 64)
+            notedLocks = NotedLocks(at: mapping.base + 64)
             creatorBell = try Bell()
             peerBell = try Bell()
             messagePackets = try PacketPair()

@@ -38,6 +38,7 @@ package final class QueueTable: @unchecked Sendable {
 
     private let mapping: SharedMapping
     let lock: QuickLock
+    private let notedLocks: NotedLocks
     private let header: UnsafeMutablePointer<Atomic<UInt64>>
     private let owners: UnsafeMutablePointer<Atomic<UInt64>>
     private let cells: UnsafeMutableRawPointer
@@ -69,6 +70,7 @@ package final class QueueTable: @unchecked Sendable {
         sendersBell = try Bell()
         lock = QuickLock(
             SharedWords(base: base + QueueHeader.lockOffset), own: SharedWords(base: LockOwner.currentWord))
+        notedLocks = NotedLocks(at: base + QueueHeader.lockOffset)
         // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
         try? rebuild()
     }

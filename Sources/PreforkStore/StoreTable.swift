@@ -30,6 +30,8 @@ package final class StoreTable: Sendable {
     private let blocks: SharedWords
     /// What this process writes into a lock that it takes.
     let ownWord = SharedWords(base: LockOwner.currentWord)
+    /// All locks of the store: the stripes', and that of the publish log.
+    private let notedLocks: [NotedLocks]
 
     /// A new store, empty.
     package init(_ capacity: StoreCapacity, evicts: Bool, lockTimeout: Int64) throws(StoreError) {
@@ -43,11 +45,18 @@ package final class StoreTable: Sendable {
             mapping = try SharedMapping(file, byteCount: layout.byteCount)
             memory = SharedWords(base: mapping.base)
             blocks = SharedWords(base: mapping.base + layout.slabsOffset)
+            notedLocks = Self.note(mapping.base, layout)
         } catch {
             throw StoreError(error)
         }
         secrets = .random
         writeHeader()
+    }
+
+    private static func note(_ base: UnsafeMutableRawPointer, _ layout: StoreLayout) -> [NotedLocks] {
+        let stripes = NotedLocks(
+            at: base + layout.stripesOffset, count: layout.stripes, stride: StoreLayout.stripeBytes)
+        return layout.capacity.publishLog > 0 ? [stripes, NotedLocks(at: base + layout.logOffset)] : [stripes]
     }
 
     private func writeHeader() {
@@ -92,6 +101,7 @@ package final class StoreTable: Sendable {
         self.lockTimeout = lockTimeout
         memory = SharedWords(base: mapping.base)
         blocks = SharedWords(base: mapping.base + layout.slabsOffset)
+        notedLocks = Self.note(mapping.base, layout)
     }
 
     // The map. Arguments are in range by the layout; numbers out of shared memory are checked where they are read.

@@ -87,7 +87,7 @@ package enum DescriptorTable {
         row(.workQueue, "work queues", "memory and bells of each", .both, children),
         row(.channel, "channels", "memory, bells and packet sockets of each", .both, children),
         row(.lifeline, "lifeline, reading end", "its end says that the supervisor is gone", .reading, children),
-        row(.doorbell, "doorbell of this process", "has the supervisor look at its line", .both, children),
+        row(.doorbell, "doorbells of this process", "have the supervisor look at its line; tell of a crash", .both, children),
     ]
 
     private static let supervisorsOwn: [DescriptorRow] = [

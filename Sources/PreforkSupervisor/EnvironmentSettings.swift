@@ -56,6 +56,12 @@ public enum EnvironmentSettings {
             "MAX_BOOT_FAILURES", \.restarts.bootLimit, .integer(0...Int.max),
             "Deaths in a row of one worker before it is ready; one more ends the pool (75 or 70)."),
         EnvironmentOption(
+            "CRASH_TIMEOUT", \.crashes.timeout, .duration(atLeast: .milliseconds(1)),
+            "Time for a worker that has crashed to end, with its backtrace; its successor is there by then."),
+        EnvironmentOption(
+            "CRASH_AT_ONCE", \.crashes.backtracersAtOnce, .integer(0...WorkerCount.maximum),
+            "Crashed workers at a time that may have a backtracer; one more is killed at its crash."),
+        EnvironmentOption(
             "RECYCLE_REQUESTS", \.recycling.requests, SettingFormat<Int>.integer(1...Int.max).orOff,
             "A worker is replaced after so many requests."),
         EnvironmentOption(

@@ -19,6 +19,8 @@ public struct ExitReport: Equatable, Sendable {
     /// The kernel's out-of-memory killer was at work in this control group when it died by SIGKILL: the verdict is
     /// the counter in memory.events, not a guess from the signal.
     public internal(set) var outOfMemory = false
+    /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL.
+    public internal(set) var crash: CrashReport?
     /// It ended abnormally with a connection open, and was not killed by the supervisor.
     public internal(set) var hadRequest = false
     /// Whether the restart counts for `RestartPolicy.limit`, where it is a restart of a worker that had been ready.

@@ -36,6 +36,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case end = "ends"
     case kill = "kills"
     case crash = "crashes that end everything"
+    case trap = "crashes"
     case hang = "hangs"
     case recovery = "recoveries"
     case snapshot = "snapshots"
@@ -59,7 +60,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     /// by one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
     var burst: Int {
         switch self {
-        case .start, .refusedStart, .readiness, .end, .kill, .replacement, .recycling, .scaling, .order, .hook,
+        case .start, .refusedStart, .readiness, .end, .trap, .kill, .replacement, .recycling, .scaling, .order, .hook,
             .listener:
             8
         default: 1

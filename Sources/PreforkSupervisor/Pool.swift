@@ -19,6 +19,7 @@ import PreforkSystem
 struct Pool: Equatable {
     struct Settings: Equatable {
         var restarts = RestartPolicy()
+        var crashes = CrashPolicy()
         var bootTimeout: Duration = .seconds(60)
         var drainTimeout: Duration = .seconds(30)
         var quickTimeout: Duration = .seconds(2)
@@ -83,6 +84,7 @@ struct Pool: Equatable {
         case .ready(let slot, let spawn): becameReady(slot, spawn, now, &actions)
         case .endedInRequest(let slot, let spawn):
             if slots.indices.contains(slot) { slots[slot].endedInRequest = spawn }
+        case .crashed(let slot, let spawn, let sign): crashed(slot, spawn, sign, now, &actions)
         case .exited(let slot, let spawn, let exit): exited(slot, spawn, exit, now, &actions)
         case .stop(let kind): stop(kind, now, &actions)
         case .sample(let samples, let backlog): look(at: samples, backlog: backlog, now, &actions)
@@ -106,7 +108,7 @@ struct Pool: Equatable {
             switch slots[index].state {
             case .backingOff where slots[index].askedFork != nil:
                 break
-            case .backingOff where slots[index].waitsForLeaving && !slots[index].leaving.isEmpty:
+            case .backingOff where slots[index].waitsForLeaving && slots[index].hasOldWorkers:
                 break
             case .backingOff(let until) where until <= now && forks < Self.forksPerTick:
                 forks += 1
@@ -226,20 +228,24 @@ struct Pool: Equatable {
             replacementFailed(index, "its process \(exit.status)", now, &actions)
         } else if let position = slots[index].leaving.firstIndex(where: { $0.worker.spawn == spawn }) {
             let gone = slots[index].leaving.remove(at: position)
-            report(exit, of: gone.worker, index, wasReady: gone.wasReady, gone.killReason, now, &actions)
-            if slots[index].waitsForLeaving, slots[index].leaving.isEmpty { tick(now, &actions) }
+            report(
+                exit, of: gone.worker, index, wasReady: gone.wasReady, gone.killReason, now,
+                consequence: gone.ended?.consequence ?? .none, isCounted: gone.ended?.isCounted ?? true,
+                hadRequest: gone.ended?.sign.hadRequest, &actions)
+            if slots[index].waitsForLeaving, !slots[index].hasOldWorkers { tick(now, &actions) }
         }
     }
 
+    /// - Parameter hadRequest: nil: as was said just before its end.
     private func report(
         _ exit: ProcessExit, of worker: WorkerProcess, _ index: Int, wasReady: Bool, _ killReason: KillReason?,
         _ now: MonotonicInstant, consequence: ExitConsequence = .none, isCounted: Bool = true,
-        _ actions: inout [PoolAction]
+        hadRequest: Bool? = nil, _ actions: inout [PoolAction]
     ) {
         var report = ExitReport(
             taskID: index, pid: worker.pid, generation: worker.generation, uptime: now - worker.started,
             status: exit.status, wasReady: wasReady, killReason: killReason, usage: exit.usage, consequence: consequence)
-        report.hadRequest = killReason == nil && slots[index].endedInRequest == worker.spawn
+        report.hadRequest = hadRequest ?? (killReason == nil && slots[index].endedInRequest == worker.spawn)
         report.isCounted = isCounted
         actions.append(.report(.exited(report)))
     }
@@ -251,25 +257,43 @@ struct Pool: Equatable {
         var killReason: KillReason?
         if case .killed(_, let reason, _) = slots[index].state { killReason = reason }
         let wasReady = slots[index].wasReady
-        let uptime = now - worker.started
         let hadRequest = killReason == nil && slots[index].endedInRequest == worker.spawn
-        let isCounted = !hadRequest || settings.restarts.countsRequestCrashes
-        let consequence: ExitConsequence
-        if isCounted || phase != .running || exit.status.isSuccess {
-            // With a request in hand it had begun to serve, whatever it said of itself.
-            consequence = self.consequence(of: exit, slot: index, wasReady: wasReady || hadRequest, uptime: uptime, now)
-        } else {
-            consequence = .restart(in: delayAfterRequestCrash(index, now), number: restarts)
-        }
+        let (consequence, isCounted) = decide(
+            index, worker, isSuccess: exit.status.isSuccess, wasReady: wasReady, hadRequest: hadRequest, now)
         report(
             exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence,
             isCounted: isCounted, &actions)
+        follow(
+            consequence, index, worker, wasReady: wasReady || hadRequest, "its process \(exit.status)", now, &actions)
+    }
+
+    /// What a present worker's end leads to, and whether it counts for the limits.
+    mutating func decide(
+        _ index: Int, _ worker: WorkerProcess, isSuccess: Bool, wasReady: Bool, hadRequest: Bool,
+        _ now: MonotonicInstant
+    ) -> (ExitConsequence, isCounted: Bool) {
+        let isCounted = !hadRequest || settings.restarts.countsRequestCrashes
+        if isCounted || phase != .running || isSuccess {
+            // With a request in hand it had begun to serve, whatever it said of itself.
+            let uptime = now - worker.started
+            return (
+                consequence(isSuccess: isSuccess, slot: index, wasReady: wasReady || hadRequest, uptime: uptime, now),
+                isCounted
+            )
+        }
+        return (.restart(in: delayAfterRequestCrash(index, now), number: restarts), isCounted)
+    }
+
+    /// Does with the slot what the end of its present worker leads to.
+    mutating func follow(
+        _ consequence: ExitConsequence, _ index: Int, _ worker: WorkerProcess, wasReady: Bool, _ end: String,
+        _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
         switch consequence {
         case .restart(let delay, _):
             if succeed(index, now, &actions) { return }
             slots[index].state = .backingOff(until: now + delay)
-            presentFailedInReload(
-                index, worker, wasReady: wasReady || hadRequest, "its process \(exit.status)", now, &actions)
+            presentFailedInReload(index, worker, wasReady: wasReady, end, now, &actions)
             // At once means now: not after another turn of the loop.
             if delay == .zero { tick(now, &actions) }
         case .none:
@@ -293,9 +317,9 @@ struct Pool: Equatable {
     }
 
     private mutating func consequence(
-        of exit: ProcessExit, slot index: Int, wasReady: Bool, uptime: Duration, _ now: MonotonicInstant
+        isSuccess: Bool, slot index: Int, wasReady: Bool, uptime: Duration, _ now: MonotonicInstant
     ) -> ExitConsequence {
-        guard phase == .running, !exit.status.isSuccess else { return .none }
+        guard phase == .running, !isSuccess else { return .none }
         let policy = settings.restarts
         slots[index].record.countDeath(wasReady: wasReady, uptime: uptime, at: now, policy: policy)
         if wasReady {

@@ -14,6 +14,8 @@ enum PoolEvent: Equatable {
     case ready(slot: Int, spawn: UInt64)
     /// The worker has ended abnormally with a connection open. Comes before its end.
     case endedInRequest(slot: Int, spawn: UInt64)
+    /// The worker has said that it crashes; its process has not ended yet.
+    case crashed(slot: Int, spawn: UInt64, CrashSign)
     /// The worker was reaped.
     case exited(slot: Int, spawn: UInt64, ProcessExit)
     /// A look at the ready workers, and at how many connections wait to be accepted.
@@ -48,6 +50,8 @@ enum PoolReport: Equatable {
     case forkFailed(taskID: Int, reason: String, retryIn: Duration)
     case ready(taskID: Int, pid: Int32, generation: Int, after: Duration)
     case allReady(workers: Int)
+    /// A worker has crashed, and its process is still there.
+    case crashed(taskID: Int, pid: Int32, CrashSign)
     case exited(ExitReport)
     case stopping(PoolStopReason)
     case killing(taskID: Int, pid: Int32, KillReason)

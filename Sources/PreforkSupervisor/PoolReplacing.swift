@@ -115,7 +115,9 @@ extension Pool {
         for position in slots[index].leaving.indices {
             let worker = slots[index].leaving[position]
             if worker.killReason == nil, worker.deadline <= now {
-                killLeaving(index, position, worker.isTooOld ? .oldGeneration : .drainTimeout, &actions)
+                let reason: KillReason =
+                    worker.ended != nil ? .crashed : worker.isTooOld ? .oldGeneration : .drainTimeout
+                killLeaving(index, position, reason, &actions)
             }
         }
     }

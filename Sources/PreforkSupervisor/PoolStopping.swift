@@ -37,7 +37,9 @@ extension Pool {
             for position in slots[index].leaving.indices where slots[index].leaving[position].killReason == nil {
                 let worker = slots[index].leaving[position]
                 // It was asked before, but for itself alone: now nobody is left for what waits in the accept queue.
-                actions.append(.signal(slot: index, spawn: worker.worker.spawn, signal))
+                if worker.ended == nil {
+                    actions.append(.signal(slot: index, spawn: worker.worker.spawn, signal))
+                }
                 slots[index].leaving[position].deadline = min(worker.deadline, deadline)
             }
             sendAwayReplacement(index, signal, until: deadline, &actions)

@@ -52,4 +52,6 @@ struct LeavingWorker: Equatable {
     var killReason: KillReason?
     /// It is of a generation too many: a reload waits for its end, and it has less time.
     var isTooOld = false
+    /// It has said that it crashes: all that comes of it is its end.
+    var ended: EndedWorker?
 }

@@ -8,6 +8,7 @@ extension PoolReport {
         // The kernel refuses for want of processes or memory, which children can use up.
         case .forkFailed(let slot, _, _): .worker(slot, .refusedStart)
         case .ready(let slot, _, _, _): .worker(slot, .readiness)
+        case .crashed(let slot, _, _): .worker(slot, .trap)
         case .exited(let report): .worker(report.taskID, .end)
         case .killing(let slot, _, _): .worker(slot, .kill)
         case .hung(let slot, _, _): .worker(slot, .hang)

@@ -14,6 +14,7 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var drainTimeout: Duration = .seconds(30)
     public var quickTimeout: Duration = .seconds(2)
     public var restarts = RestartPolicy()
+    public var crashes = CrashPolicy()
     public var reload = ReloadPolicy()
     public var recycling = RecyclingPolicy()
     /// nil: hung workers are not looked for.

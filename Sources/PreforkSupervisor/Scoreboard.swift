@@ -10,7 +10,8 @@ import Synchronization
 /// |----------|--------------------|---------------------------------------------------------------|
 /// | lines    | 64                 | the words below                                               |
 /// | controls | 192                | a `ControlRing`: orders for managed processes                 |
-/// | dumps    | 1,024              | where the line's process leaves its stack when it is asked to |
+/// | dumps    | 1,024              | where the line's process leaves its stack when it is asked    |
+/// |          |                    | (`StackDump`), and what it knows of its crash (`CrashRecord`) |
 ///
 /// | word        | meaning                                                      |
 /// |-------------|--------------------------------------------------------------|
@@ -116,6 +117,12 @@ package final class Scoreboard: Sendable {
         return UnsafeMutableRawBufferPointer(start: start, count: Self.dumpSize)
     }
 
+    /// Where the line's process writes what it knows of its crash; nil if there were no room for it.
+    package func crashArea(line: Int) -> UnsafeMutableRawPointer? {
+        guard StackDump.byteCount + CrashMark.byteCount <= Self.dumpSize else { return nil }
+        return dumpArea(line: line).baseAddress.map { $0 + StackDump.byteCount }
+    }
+
     func readySpawn(line: Int) -> UInt64 { word(line, Word.readySpawn).pointee.load(ordering: .acquiring) }
 
     func setReadySpawn(_ spawn: UInt64, line: Int) {
@@ -153,6 +160,7 @@ package final class Scoreboard: Sendable {
         for index in 1..<Word.count { store(line, index, 0) }
         setReadySpawn(0, line: line)
         controls(line: line).clear()
+        if let area = crashArea(line: line) { CrashRecord.clear(area) }
         orders.setLeaving(false, line: line)
     }
 

@@ -42,6 +42,8 @@ public enum KillReason: Hashable, Sendable {
     case asked
     /// Too many generations lived at once, and this was of the oldest.
     case oldGeneration
+    /// It had crashed, and not ended in time, or too many others were being traced; see `CrashPolicy`.
+    case crashed
 }
 
 struct Slot: Equatable {
@@ -87,6 +89,9 @@ struct Slot: Equatable {
 
     var isReady: Bool { if case .ready = state { true } else { false } }
 
+    /// Old workers that the slot's next one may have to wait for. One that has crashed does nothing any more.
+    var hasOldWorkers: Bool { leaving.contains { $0.ended == nil } }
+
     /// Nothing is left and nothing will come.
     var isFinal: Bool { (state == .stopped || state == .failed) && replacement == nil && leaving.isEmpty }
 
@@ -114,7 +119,7 @@ struct Slot: Equatable {
     var deadline: MonotonicInstant? {
         let own: MonotonicInstant? =
             switch state {
-            case .backingOff(let until): waitsForLeaving && !leaving.isEmpty ? nil : until
+            case .backingOff(let until): waitsForLeaving && hasOldWorkers ? nil : until
             case .booting(_, let deadline), .draining(_, let deadline, _): deadline
             case .ready, .killed, .stopped, .failed: nil
             }

@@ -10,17 +10,21 @@ enum SupervisedChild {
     ///   - name: for the message.
     ///   - leaving: what it does with the descriptors that it has inherited.
     ///   - pid: whose child it is.
+    ///   - crashes: where it writes what it knows of its crash.
     /// - Returns: what `Doorbell.ring` takes.
     static func enter(
-        _ name: String, _ leaving: DescriptorHolders.Leaving, of pid: Int32, bell: Doorbell?
+        _ name: String, _ leaving: DescriptorHolders.Leaving, of pid: Int32, bell: Doorbell?,
+        crashes: UnsafeMutableRawPointer?
     ) -> Int32 {
         do throws(SystemError) {
             DescriptorHolders.leave(leaving)
             // Closed first: the supervisor may have had no descriptor left.
             guard becomeChild(of: pid, closing: leaving.closed) else { exitChild(code: 0) }
-            let doorbell = try bell?.attach() ?? -1
-            DescriptorHolders.keep(HeldDescriptor(.doorbell, doorbell))
-            return doorbell
+            let buttons = try bell?.attach() ?? Doorbell.Buttons()
+            DescriptorHolders.keep(HeldDescriptor(.doorbell, buttons.news))
+            DescriptorHolders.keep(HeldDescriptor(.doorbell, buttons.crash))
+            CrashMark.arm(crashes, button: buttons.crash)
+            return buttons.news
         } catch {
             StandardErrorLines.say("error", "\(name) cannot start: \(error)", by: "end")
             exitChild(code: 71)

@@ -55,6 +55,8 @@ package final class Supervisor {
     var usageReader = ProcessUsageReader()
     /// What workers had served when they were reaped, until their ends are told.
     var lastRequests: [Int32: UInt64] = [:]
+    /// What crashed workers have said, by process, until their ends are told.
+    var crashNotes: [Int32: CrashNote] = [:]
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?

@@ -20,7 +20,8 @@ package struct SupervisorConfiguration: Sendable {
 
     var poolSettings: Pool.Settings {
         Pool.Settings(
-            restarts: settings.restarts, bootTimeout: settings.bootTimeout, drainTimeout: settings.drainTimeout,
+            restarts: settings.restarts, crashes: settings.crashes, bootTimeout: settings.bootTimeout,
+            drainTimeout: settings.drainTimeout,
             quickTimeout: settings.quickTimeout, reload: settings.reload, recycling: settings.recycling,
             hangs: settings.hangs, scaling: settings.scaling)
     }

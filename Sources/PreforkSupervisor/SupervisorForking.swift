@@ -48,7 +48,8 @@ extension Supervisor {
     private func becomeWorker(
         _ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?, _ leaving: DescriptorHolders.Leaving
     ) -> WorkerSeat {
-        let doorbell = SupervisedChild.enter("worker \(info.taskID)", leaving, of: pid, bell: bell)
+        let doorbell = SupervisedChild.enter(
+            "worker \(info.taskID)", leaving, of: pid, bell: bell, crashes: scoreboard.crashArea(line: line))
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)

@@ -57,6 +57,11 @@ extension PoolReport {
             )
         case .allReady(let workers):
             LogLine(.info, workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
+        case .crashed(let taskID, let pid, let sign):
+            LogLine(
+                .warning,
+                "worker \(taskID) (pid \(pid)) has crashed (\(sign.signal))"
+                    + (sign.hasBacktracer ? ": its stack is being read" : ""))
         case .exited(let report):
             report.line(limit: limit)
         case .stopping(let reason):
@@ -82,6 +87,7 @@ extension PoolReport {
 extension ExitReport {
     fileprivate func line(limit: Int) -> LogLine {
         var text = "worker \(taskID) (pid \(pid)) \(status) after \(uptime.short)"
+        if let crash { text += crash.cause }
         if hadRequest { text += ", with a request in hand" }
         if !wasReady { text += ", before it was ready" }
         if outOfMemory { text += ", out of memory: the kernel's OOM killer was at work (memory.events)" }
@@ -122,6 +128,7 @@ extension KillReason {
         case .hung: "hung"
         case .asked: "an operator asked for it"
         case .oldGeneration: "too many generations live at once"
+        case .crashed: "crashed, and its stack was being read for too long, or too many others' stacks"
         }
     }
 }

@@ -13,6 +13,7 @@ extension Supervisor {
         guard let entry = workers[spawn] else { return nil }
         takeControls(of: spawn, line: entry.line)
         takeDump(of: spawn)
+        if bells[spawn]?.hasCrashed == true { return noteCrash(of: spawn) }
         guard isNewlyReady(spawn, slot: entry.slot, line: entry.line) else { return nil }
         scoreboard.orders.noteReady(line: entry.line)
         return handle(.ready(slot: entry.slot, spawn: spawn))

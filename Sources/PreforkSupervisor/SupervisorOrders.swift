@@ -11,6 +11,7 @@ import Synchronization
 /// | 8 ..< 16      | lines in use | no line from this one on is used                                   |
 /// | 16 ..< 24     | deaths       | how many children were ended by a signal so far                    |
 /// | 24 ..< 32     | image        | another number in each image of the program (an upgrade in place)  |
+/// | 32 ..< 64     | crashed      | processes that have crashed and not ended (`CrashedProcesses`)     |
 /// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready |
 ///
 /// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
@@ -32,6 +33,7 @@ package final class SupervisorOrders: Sendable {
         static let linesInUse = 1
         static let deaths = 2
         static let image = 3
+        static let crashed = 4
     }
 
     private static func byteCount(lines: Int) -> Int { headSize + 8 * lines }
@@ -67,6 +69,11 @@ package final class SupervisorOrders: Sendable {
         self.isWeak = isWeak
         self.file = file
         word(Word.image, of: writing).pointee.wrappingAdd(1, ordering: .relaxed)
+        CrashedProcesses.watch(word(Word.crashed, of: reading))
+    }
+
+    deinit {
+        CrashedProcesses.forget(word(Word.crashed, of: reading))
     }
 
     /// Nil when children cannot make the words writable again.
@@ -111,6 +118,20 @@ package final class SupervisorOrders: Sendable {
     package var deaths: UInt64 { read(Word.deaths) }
 
     func countDeath() { word(Word.deaths, of: writing).pointee.wrappingAdd(1, ordering: .releasing) }
+
+    /// Names a process that has crashed, if there is a word left for it.
+    func noteCrash(of pid: Int32) {
+        for index in 0..<CrashedProcesses.wordCount where read(Word.crashed + index) == 0 {
+            return write(UInt64(pid), to: Word.crashed + index)
+        }
+    }
+
+    /// That process has ended.
+    func forgetCrash(of pid: Int32) {
+        for index in 0..<CrashedProcesses.wordCount where read(Word.crashed + index) == UInt64(pid) {
+            write(0, to: Word.crashed + index)
+        }
+    }
 
     var image: UInt64 { read(Word.image) }
 

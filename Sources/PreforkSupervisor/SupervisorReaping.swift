@@ -42,6 +42,7 @@ extension Supervisor {
             guard late.isToBeGivenUp(spawn, isOver: child.isOver, at: .now) else { return nil }
             if let slot = workers[spawn]?.slot { logger.say(child.lateLine, by: .worker(slot, .lateEnd)) }
         }
+        scoreboard.orders.forgetCrash(of: child.pid)
         late.remove(spawn)
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         takeDump(of: spawn)
@@ -57,6 +58,7 @@ extension Supervisor {
         case .exited: break
         }
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
+        noteCrashAtEnd(of: entry, exit.status)
         let hadRequest = scoreboard.connections(line: entry.line) > 0
         scoreboard.clear(line: entry.line)
         if collected == nil { late.keep(child, line: entry.line, at: .now) }

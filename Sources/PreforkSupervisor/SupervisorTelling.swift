@@ -7,10 +7,14 @@ extension Supervisor {
         var report = report
         if case .exited(let exit) = report {
             // Asked here and not before the fork of the successor: it takes three system calls.
-            report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
+            var judged = exit
+            judged.crash = crashNotes.removeValue(forKey: exit.pid)?.report(program: program)
+            judged = records.judge(judged, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now)
+            report = .exited(judged)
         }
         if case .stopping = report { scoreboard.orders.serviceStops = true }
         logger.say(report.line(limit: configuration.settings.restarts.limit), by: report.cause)
+        if case .exited(let exit) = report { tellStack(of: exit) }
         count(report)
         for (body, outcome) in waits.end(report, in: pool) { body(outcome) }
         tellHooks(report)

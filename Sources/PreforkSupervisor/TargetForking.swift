@@ -60,7 +60,8 @@ extension TargetRunner {
         guard let target = table.targets[number], let body = bodies[number], let line = lines[number]
         else { exitChild(code: 70) }
         let privileges = target.settings.privileges
-        let doorbell = SupervisedChild.enter(target.name, leaving, of: pid, bell: bell)
+        let doorbell = SupervisedChild.enter(
+            target.name, leaving, of: pid, bell: bell, crashes: scoreboard.crashArea(line: line))
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         do {

@@ -11,6 +11,10 @@ import Glibc
 /// (userfaultfd(2), FUSE), and the last close of a file locks every epoll that watches it. And a doorbell that was
 /// emptied or filled is the trouble of the process alone that did it.
 ///
+/// The child has two eventfds in it. One says that there is something on its line, of which the supervisor believes
+/// nothing that others could not have written there; the other one that it has crashed, and only its own process can
+/// have rung that.
+///
 /// Epoll wakes the outer instance at each write, whether or not the inner one has been looked at (ep_poll_callback in
 /// fs/eventpoll.c), so that one wait tells of each change.
 package final class Doorbell: Sendable {
@@ -28,15 +32,40 @@ package final class Doorbell: Sendable {
     /// What the supervisor watches, for `EpollEvents.readableOnce`.
     package var number: Int32 { ear.descriptor.number }
 
-    /// In the child, while it still has the inherited number, before any code of the program's own: makes its button
+    /// What a child rings.
+    package struct Buttons: Sendable {
+        /// What `ring` takes. Negative: there is none, and nothing happens.
+        package var news: Int32 = -1
+        /// What `CrashMark.arm` takes.
+        package var crash: Int32 = -1
+
+        package init() {}
+    }
+
+    private static let newsWord: UInt64 = 0
+    private static let crashWord: UInt64 = 1
+
+    /// In the child, while it still has the inherited number, before any code of the program's own: makes its buttons
     /// and gives up the ear.
     ///
-    /// - Returns: what `ring` takes. The caller owns it.
-    package func attach() throws(SystemError) -> Int32 {
-        let button = try EventCounter()
-        try ear.add(button.descriptor.number, .readable, word: 0)
+    /// - Returns: descriptors that the caller owns.
+    package func attach() throws(SystemError) -> Buttons {
+        let news = try EventCounter()
+        try ear.add(news.descriptor.number, .readable, word: Self.newsWord)
+        let crash = try EventCounter()
+        try ear.add(crash.descriptor.number, .readable, word: Self.crashWord)
         closeDescriptor(number)
-        return button.release()
+        var buttons = Buttons()
+        buttons.news = news.release()
+        buttons.crash = crash.release()
+        return buttons
+    }
+
+    /// Whether the child has said that it has crashed. One epoll_wait(2), which asks eventfds and reads none.
+    package var hasCrashed: Bool {
+        var events = EpollEventBuffer(capacity: 2)
+        guard (try? events.wait(ear, timeout: 0)) != nil else { return false }
+        return (0..<events.count).contains { events[$0].word == Self.crashWord }
     }
 
     /// Wakes the supervisor. Async-signal-safe: one write(2).

@@ -63,7 +63,10 @@ package func becomeChild(of parent: Int32, closing unneeded: [ClosedRange<Int32>
 }
 
 /// In a process that will fork: looks up the functions that its children call first, which are linked lazily.
-package func bindSymbolsOfChildren() { cprefork_bind_symbols() }
+package func bindSymbolsOfChildren() {
+    cprefork_bind_symbols()
+    CrashMark.prepare()
+}
 
 /// Tells what was left out of its lines, writes out stdio and leaves at once: handlers that the parent registered with
 /// atexit(3) are the parent's.

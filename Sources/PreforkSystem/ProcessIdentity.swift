@@ -28,11 +28,13 @@ package struct ProcessIdentity: Hashable, Sendable {
         return ProcessIdentity(pid: pid, startTime: startTime(of: pid) ?? 0)
     }
 
-    /// Whether that very process lives. A zombie does not: it will never do anything again.
+    /// Whether that very process lives. A zombie does not, nor does one that has crashed (`CrashedProcesses`): they will
+    /// never do anything again.
     ///
     /// When /proc does not answer, because no descriptor is left or it is not mounted, a process of this number is
     /// taken for the one: to take a living process for dead would give its messages and its place to another.
     package var isAlive: Bool {
+        if CrashedProcesses.contains(pid) { return false }
         do throws(SystemError) {
             guard let fields = Self.fields(try SmallFile.read("/proc/\(pid)/stat", limit: 1024)) else { return exists }
             if fields.state == "Z" || fields.state == "X" { return false }

@@ -15,6 +15,8 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let interrupt = Signal(rawValue: SIGINT)
     public static let quit = Signal(rawValue: SIGQUIT)
     public static let abort = Signal(rawValue: SIGABRT)
+    public static let busError = Signal(rawValue: SIGBUS)
+    public static let segmentationFault = Signal(rawValue: SIGSEGV)
     public static let kill = Signal(rawValue: SIGKILL)
     public static let terminate = Signal(rawValue: SIGTERM)
     public static let child = Signal(rawValue: SIGCHLD)

@@ -108,13 +108,8 @@ extension StackDump {
 
     private static func text(of frame: UInt64, program: String?) -> String {
         let address = "[0x\(String(frame, radix: 16))]"
-        var symbol = cprefork_symbol()
-        guard let program, cprefork_find_symbol(UInt(frame), &symbol) == 1 else { return address }
-        let path = symbol.module.map { String(cString: $0) } ?? ""
-        // The linker knows the program by argv[0] only, which lies where titles are written.
-        let module = path.isEmpty ? program : path
-        // A mangled name of Swift can be as long as a page.
-        let name = symbol.name.map { String(String(cString: $0).prefix(200)) } ?? ""
-        return "\(module)(\(name)+0x\(String(symbol.offset, radix: 16))) \(address)"
+        guard let program, let place = CodePlace(of: frame) else { return address }
+        let name = place.symbol.map(CodePlace.readable) ?? ""
+        return "\(place.module ?? program)(\(name)+0x\(String(place.offset, radix: 16))) \(address)"
     }
 }

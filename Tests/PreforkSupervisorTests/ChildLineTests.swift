@@ -183,7 +183,7 @@ import Testing
 extension Doorbell {
     /// Puts a button into the ear of which this is a copy.
     fileprivate func attachCopy() throws -> Int32 {
-        let button = try attach()
+        let button = try attach().news
         // `attach` has closed the copy, and this object would once more: its number may be another file's by then.
         _ = Unmanaged.passRetained(self)
         return button

@@ -70,7 +70,8 @@ import Testing
             "PREFORK_BOOT_TIMEOUT": "5m",
             "PREFORK_DRAIN_TIMEOUT": "0", "PREFORK_QUICK_TIMEOUT": "250ms", "PREFORK_RELOAD": "+3",
             "PREFORK_MAX_GENERATIONS": "5", "PREFORK_MAX_RESTARTS": "0", "PREFORK_RESTART_WINDOW": "5/10s",
-            "PREFORK_MAX_BOOT_FAILURES": "1", "PREFORK_RECYCLE_REQUESTS": "10000", "PREFORK_RECYCLE_LIFETIME": "1.5h",
+            "PREFORK_MAX_BOOT_FAILURES": "1", "PREFORK_CRASH_TIMEOUT": "4s", "PREFORK_CRASH_AT_ONCE": "0",
+            "PREFORK_RECYCLE_REQUESTS": "10000", "PREFORK_RECYCLE_LIFETIME": "1.5h",
             "PREFORK_RECYCLE_MEMORY": "300M", "PREFORK_RECYCLE_JITTER": "25%", "PREFORK_RECYCLE_AT_ONCE": "2",
             "PREFORK_HEARTBEAT": "30", "PREFORK_HEARTBEAT_GRACE": "5s", "PREFORK_CONTROL": "/run/app/control",
             "PREFORK_METRICS": ":9100", "PREFORK_PID_FILE": "/run/app.pid", "PREFORK_LOG_FILE": "/var/log/app.log",
@@ -89,6 +90,7 @@ import Testing
         #expect(found.reload == ReloadPolicy(width: .surge(3), generations: 5))
         #expect(found.restarts.limit == 0 && found.restarts.bootLimit == 1)
         #expect(found.restarts.window == RestartPolicy.Window(count: 5, per: .seconds(10)))
+        #expect(found.crashes == CrashPolicy(timeout: .seconds(4), backtracersAtOnce: 0))
         #expect(found.recycling.requests == 10_000 && found.recycling.lifetime == .seconds(5_400))
         #expect(found.recycling.memory == 300 << 20 && found.recycling.jitter == 0.25 && found.recycling.atOnce == 2)
         #expect(found.heartbeat == .seconds(30) && found.heartbeatGrace == .seconds(5))

@@ -40,7 +40,7 @@ import Testing
         let slot = Int.random(in: 0..<max(1, driver.pool.slots.count), using: &random)
         let booting = driver.pool.slots.flatMap { slot in slot.bootingWorkers.map { (slot.taskID, $0.spawn) } }
         driver.refusesForks = Int.random(in: 0..<20, using: &random) == 0
-        switch Int.random(in: 0..<24, using: &random) {
+        switch Int.random(in: 0..<26, using: &random) {
         case 0...5:
             if let (slot, spawn) = booting.randomElement(using: &random) {
                 driver.handle(.ready(slot: slot, spawn: spawn))
@@ -65,6 +65,13 @@ import Testing
         case 20: driver.perform(.restart(slot: slot))
         case 21: driver.perform(.drain(slot: slot))
         case 22: if Bool.random(using: &random) { driver.perform(.kill(slot: slot)) }
+        case 23, 24:
+            // Whoever lives can say that it crashes, at any time and more than once.
+            if let (spawn, slot) = driver.living.sorted(by: { $0.key < $1.key }).randomElement(using: &random) {
+                let sign = CrashSign(
+                    signal: .abort, hadRequest: Bool.random(using: &random), hasBacktracer: Bool.random(using: &random))
+                driver.handle(.crashed(slot: slot, spawn: spawn, sign))
+            }
         default:
             let strange = UInt64.random(in: 0...500, using: &random)
             if driver.living[strange] == nil { driver.handle(.exited(slot: slot, spawn: strange, .killed)) }

@@ -2,6 +2,7 @@
 #ifndef CPREFORK_STACK_H
 #define CPREFORK_STACK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #pragma clang assume_nonnull begin
@@ -30,10 +31,16 @@ struct cprefork_symbol {
     const char *_Nullable module;         ///< its path; empty for the program itself
     const char *_Nullable name; ///< the exported function that the address is in, mangled
     uintptr_t offset;           ///< from the function, or from where the module is loaded
+    uintptr_t base;             ///< where the module is loaded
+    const unsigned char *_Nullable build_id; ///< of the module (PT_NOTE, NT_GNU_BUILD_ID); NULL: it has none
+    size_t build_id_length;
 };
 
-/// dladdr1(3) in this process. Returns 0 for an address that is in no loaded object; any address may be asked for.
+/// dladdr1(3) and dl_iterate_phdr(3) in this process. Returns 0 for an address that is in no loaded object; any address may be asked for.
 int cprefork_find_symbol(uintptr_t address, struct cprefork_symbol *symbol);
+
+/// The function's name as in the source, of a mangled name of Swift; the caller frees it. NULL for any other name.
+char *_Nullable cprefork_demangle(const char *name);
 
 #pragma clang assume_nonnull end
 #endif

@@ -70,3 +70,22 @@ func printsScenario(_ arguments: [String]) throws {
     }
     exit(summary.outcome.exitCode)
 }
+
+/// `crashes [workers=N]`: a worker that reads `index`, `fatal` or another name of a `CrashKind` crashes that way, and
+/// answers any other line with `ok`. Settings come by the environment.
+func crashesScenario(_ arguments: [String]) throws {
+    let listener = try Listener(.tcp("127.0.0.1", 0))
+    guard case .ipv4(_, let port) = listener.address else { fail(SystemError("bind", .invalidArgument, on: "127.0.0.1")) }
+    say("port \(port)")
+    let runtime = ForkRuntime(workers: .count(Settings(arguments).number("workers") ?? 2))
+    let summary = try runtime.run { worker in
+        try await listener.serve { connection in
+            for try await line in connection.reader.lines(limit: 100) {
+                if let kind = CrashKind(rawValue: line) { kind.crash(Int(getpid())) }
+                try await connection.writer.write("ok \(worker.taskID) \(getpid())\n")
+            }
+        }
+    }
+    say("outcome \(summary.outcome)")
+    exit(summary.outcome.exitCode)
+}

@@ -34,6 +34,7 @@ runScenario(of: [
     "orders": ordersScenario,
     "storming-bells": stormingBellsScenario,
     "worker-parameters": workerParametersScenario,
+    "crashes": crashesScenario,
     "poison": poisonScenario,
     "prints": printsScenario,
 ])

@@ -1,0 +1,50 @@
+// Workers that crash: their successors come first, what they have to say later.
+
+import PreforkSystem
+
+extension Supervisor {
+    /// The worker's own bell has said that it has crashed. Its successor does not wait for the end of its process.
+    ///
+    /// Believed once for each worker. Only the process itself can ring that bell, and it harms itself alone.
+    func noteCrash(of spawn: UInt64) -> WorkerSeat? {
+        guard let entry = workers[spawn], crashNotes[entry.child.pid] == nil, let record = crashRecord(of: entry)
+        else { return nil }
+        crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
+        // For its siblings it is gone: no share of connections, no channel end, no delivery is kept for it.
+        scoreboard.orders.setLeaving(line: entry.line)
+        scoreboard.orders.noteCrash(of: entry.child.pid)
+        scoreboard.orders.countDeath()
+        let wasReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
+        if wasReady, let seat = handle(.ready(slot: entry.slot, spawn: spawn)) { return seat }
+        for text in Listener.reviveAll() { logger.say(LogLine(.warning, text), by: .pool(.listener)) }
+        let sign = CrashSign(
+            signal: record.signal, hadRequest: scoreboard.connections(line: entry.line) > 0,
+            hasBacktracer: record.hasBacktracer)
+        return handle(.crashed(slot: entry.slot, spawn: spawn, sign))
+    }
+
+    /// What a worker wrote whose end came before its bell was heard. The memory is shared, and another worker may have
+    /// written it: for the report only, and only where it agrees with the kernel.
+    func noteCrashAtEnd(of entry: WorkerTable.Entry, _ status: ExitStatus) {
+        guard crashNotes[entry.child.pid] == nil, case .signaled(let signal, _) = status,
+            let record = crashRecord(of: entry), record.signal == signal
+        else { return }
+        crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
+    }
+
+    private func crashRecord(of entry: WorkerTable.Entry) -> CrashRecord? {
+        scoreboard.crashArea(line: entry.line).flatMap { CrashRecord(in: $0) }
+    }
+
+    private static let framesInLog = 16
+
+    /// The stack in the log, after the line of the end.
+    func tellStack(of report: ExitReport) {
+        guard let crash = report.crash, !crash.frames.isEmpty else { return }
+        let head = "worker \(report.taskID): stack of thread \(crash.thread), \(crash.signal):"
+        var lines = [head] + crash.frames.prefix(Self.framesInLog).map { "worker \(report.taskID):   \($0.text)" }
+        let rest = crash.frames.count - Self.framesInLog
+        if rest > 0 { lines.append("worker \(report.taskID):   \(rest) more: preforkctl crashes") }
+        logger.say(lines.map { LogLine(.warning, $0) }, by: .worker(report.taskID, .stack))
+    }
+}

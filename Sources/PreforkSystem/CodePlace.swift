@@ -1,0 +1,37 @@
+// Where an address of this process's code is.
+
+import CPrefork
+import Glibc
+
+/// The object that an address lies in, and the function as far as the linker knows it. Any address may be asked for.
+package struct CodePlace: Equatable, Sendable {
+    /// The object's path; nil: the program itself, which the linker knows by argv[0] only, and that lies where titles are
+    /// written.
+    package let module: String?
+    package let base: UInt64
+    /// At most 64 bytes.
+    package let buildID: [UInt8]
+    /// Exported functions only (`-Xlinker --export-dynamic` gives more), mangled.
+    package let symbol: String?
+    /// From the function's beginning, or from the object's.
+    package let offset: UInt64
+
+    /// - Returns: nil for an address that is in no loaded object.
+    package init?(of address: UInt64) {
+        var found = cprefork_symbol()
+        guard cprefork_find_symbol(UInt(address), &found) == 1 else { return nil }
+        let path = found.module.map { String(cString: $0) } ?? ""
+        module = path.isEmpty ? nil : path
+        base = UInt64(found.base)
+        buildID = found.build_id.map { Array(UnsafeBufferPointer(start: $0, count: min(found.build_id_length, 64))) } ?? []
+        symbol = found.name.map { String(cString: $0) }
+        offset = UInt64(found.offset)
+    }
+
+    /// A name as in the source. A mangled name of Swift can be as long as a page.
+    package static func readable(_ symbol: String) -> String {
+        guard let text = cprefork_demangle(symbol) else { return String(symbol.prefix(200)) }
+        defer { free(text) }
+        return String(String(cString: text).prefix(200))
+    }
+}

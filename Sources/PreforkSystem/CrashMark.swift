@@ -1,0 +1,85 @@
+// What a process says of its own crash, before it has ended.
+
+import CPrefork
+import Synchronization
+
+/// A handler of a worker's crash signals (SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV) that writes what it knows
+/// into memory shared with the supervisor, rings and lets the Swift runtime's backtracer, where there is one, do its
+/// work: a supervisor has the successor ready long before that is done.
+///
+/// Limits: a thread without an alternate signal stack, which is any but the one that was forked, cannot tell that its
+/// stack has overflowed; its end says by which signal it died. A process that was taken over can tell of a crash that
+/// there was none of, of its own only: see `Doorbell.hasCrashed`. What it writes are numbers, which are shown and never
+/// followed.
+package enum CrashMark {
+    /// How much memory a record takes.
+    package static let byteCount = Int(CPREFORK_CRASH_WORDS) * 8
+    package static let frameLimit = Int(CPREFORK_CRASH_FRAMES)
+
+    /// In a process that will fork, on the thread that does.
+    package static func prepare() { cprefork_prepare_crash_mark() }
+
+    /// In a new child, before any code of the program's own: from now on its crash is told.
+    ///
+    /// - Parameters:
+    ///   - area: `byteCount` bytes, aligned to eight, shared with the supervisor and mapped as long as the process lives.
+    ///   - button: what tells the supervisor; -1: none.
+    package static func arm(_ area: UnsafeMutableRawPointer?, button: Int32) {
+        cprefork_arm_crash_mark(area?.assumingMemoryBound(to: UInt64.self), button)
+    }
+}
+
+/// What a process has written of its crash.
+package struct CrashRecord: Equatable, Sendable {
+    package var signal: Signal
+    /// si_code of sigaction(2).
+    package var code: Int32
+    /// What was touched (SIGSEGV, SIGBUS), or the instruction; of a signal that a process sent (a code of zero or less)
+    /// the sender's process ID.
+    package var address: UInt64
+    package var thread: Int32
+    /// Another handler, such as the Swift runtime's backtracer, follows: the end may take its time.
+    package var hasBacktracer: Bool
+    /// The program counter, then return addresses, innermost first.
+    package var frames: [UInt64]
+
+    /// Reads each word once: the process may write at any time.
+    ///
+    /// - Returns: nil when nothing is written there, or no record.
+    package init?(in area: UnsafeMutableRawPointer) {
+        func load(_ index: Int) -> UInt64 {
+            // Proof: `area` has `CrashMark.byteCount` bytes, is aligned to eight, and is only ever used as atomic words,
+            // here and by the handler in C.
+            (area + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .relaxed)
+        }
+        let number = (area + Int(CPREFORK_CRASH_SIGNAL) * 8).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
+            .load(ordering: .acquiring)
+        let (thread, count) = (load(Int(CPREFORK_CRASH_THREAD)), load(Int(CPREFORK_CRASH_COUNT)))
+        guard number < 64, cprefork_is_crash_signal(Int32(number)) == 1, (1...1 << 22).contains(thread),
+            count <= UInt64(CrashMark.frameLimit)
+        else { return nil }
+        signal = Signal(rawValue: Int32(number))
+        code = Int32(truncatingIfNeeded: load(Int(CPREFORK_CRASH_CODE)))
+        address = load(Int(CPREFORK_CRASH_ADDRESS))
+        self.thread = Int32(thread)
+        hasBacktracer = load(Int(CPREFORK_CRASH_LATER)) != 0
+        frames = (0..<Int(count)).map { load(Int(CPREFORK_CRASH_FIRST_FRAME) + $0) }
+    }
+
+    package init(
+        signal: Signal, code: Int32, address: UInt64, thread: Int32, hasBacktracer: Bool, frames: [UInt64]
+    ) {
+        self.signal = signal
+        self.code = code
+        self.address = address
+        self.thread = thread
+        self.hasBacktracer = hasBacktracer
+        self.frames = frames
+    }
+
+    /// Makes an area ready for the next process.
+    package static func clear(_ area: UnsafeMutableRawPointer) {
+        (area + Int(CPREFORK_CRASH_SIGNAL) * 8).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
+            .store(0, ordering: .relaxed)
+    }
+}

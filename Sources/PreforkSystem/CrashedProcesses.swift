@@ -1,0 +1,38 @@
+// Processes that have crashed and have not ended yet.
+
+import Glibc
+package import Synchronization
+
+/// Words in which supervisors name children that have crashed: the Swift runtime's backtracer, or a core file, can keep
+/// such a process for seconds in which it does nothing of its own any more. For who asks `ProcessIdentity.isAlive`, the
+/// owners of channel ends, deliveries and leases, it is gone; not for locks, because nothing says what it has torn.
+package enum CrashedProcesses {
+    /// How many a supervisor can name. Of more than that, the others are alive until they end.
+    package static let wordCount = 4
+
+    private struct Table: @unchecked Sendable {
+        // Sendable: atomic words, mapped as long as the table is in the list.
+        let words: UnsafeMutablePointer<Atomic<UInt64>>
+    }
+
+    private static let tables = Mutex<[Table]>([])
+
+    /// From now on the words are looked at.
+    ///
+    /// - Parameter words: `wordCount` of them, each a process ID or 0, mapped until `forget`.
+    package static func watch(_ words: UnsafeMutablePointer<Atomic<UInt64>>) {
+        tables.withLock { $0.append(Table(words: words)) }
+    }
+
+    package static func forget(_ words: UnsafeMutablePointer<Atomic<UInt64>>) {
+        tables.withLock { $0.removeAll { $0.words == words } }
+    }
+
+    static func contains(_ pid: Int32) -> Bool {
+        tables.withLock { tables in
+            tables.contains { table in
+                (0..<wordCount).contains { table.words[$0].load(ordering: .relaxed) == UInt64(pid) }
+            }
+        }
+    }
+}
