@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -138,6 +139,24 @@ static int walk(const struct registers *at, uint64_t *frames, int most) {
     return count;
 }
 
+/// The stack by the unwinder's tables, where frame pointers led nowhere, as in abort(3): after the bell, because the heap
+/// and the tables of a process that crashes may be in any state, and a second crash here must cost nothing but this.
+static void walk_by_tables(uintptr_t counter, uint64_t *words) {
+    void *frames[CPREFORK_CRASH_FRAMES + 4];
+    int count = backtrace(frames, CPREFORK_CRASH_FRAMES + 4);
+    int first = 0;
+    // Before it: this function, the handler and the kernel's trampoline.
+    while (first < count && (uintptr_t)frames[first] != counter) first++;
+    uint64_t known = words[CPREFORK_CRASH_COUNT];
+    int more = count - first;
+    if (more > CPREFORK_CRASH_FRAMES) more = CPREFORK_CRASH_FRAMES;
+    if (more <= (int)known) return;
+    for (int index = 0; index < more; index++) {
+        put(words + CPREFORK_CRASH_FIRST_FRAME + index, (uint64_t)(uintptr_t)frames[first + index]);
+    }
+    put(words + CPREFORK_CRASH_COUNT, (uint64_t)more);
+}
+
 static void tell(int number, const siginfo_t *info, const void *context, bool later) {
     uint64_t *words = atomic_load(&area);
     if (words != NULL) {
@@ -154,6 +173,7 @@ static void tell(int number, const siginfo_t *info, const void *context, bool la
     uint64_t one = 1;
     int bell = atomic_load(&button);
     if (bell >= 0 && write(bell, &one, sizeof one) < 0) { /* full: it has rung */ }
+    if (words != NULL && words[CPREFORK_CRASH_COUNT] < 4) walk_by_tables(registers(context).counter, words);
 }
 
 /// Clients see the end now and file locks are free, whatever the handlers below still do. The bell stays: closed, it
@@ -238,6 +258,9 @@ void cprefork_prepare_crash_mark(void) {
     if (runtimes_handler == NULL && sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_sigaction != on_crash &&
         is_runtimes(&now))
         runtimes_handler = now.sa_sigaction;
+    // The first call allocates and loads a library.
+    void *frames[4];
+    backtrace(frames, 4);
     // For a handler, a backtracer's start and the kernel's registers, 11 KiB of them with AMX. Untouched it takes nothing.
     static char stack[64 * 1024] __attribute__((aligned(64)));
     stack_t present;

@@ -117,8 +117,36 @@ extension JSONWriter {
             object.member("cpu", report.usage.userTime + report.usage.systemTime)
             object.member("peakMemory", report.usage.peakMemory)
             object.member("consequence", report.consequence.word)
+            object.name("crash")
+            if let crash = report.crash { object.crash(crash) } else { object.null() }
         }
     }
+
+    private mutating func crash(_ crash: CrashReport) {
+        object { object in
+            object.member("signal", "\(crash.signal)")
+            object.member("code", crash.code)
+            object.member("address", Self.hexadecimal(crash.address))
+            object.member("thread", crash.thread)
+            object.name("frames")
+            object.array(crash.frames) { writer, frame in writer.frame(frame) }
+        }
+    }
+
+    private mutating func frame(_ frame: StackFrame) {
+        object { object in
+            object.member("address", Self.hexadecimal(frame.address))
+            guard let module = frame.module else { return }
+            object.member("module", module)
+            object.member("base", Self.hexadecimal(frame.base))
+            object.member("buildID", frame.buildID.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined())
+            object.member("symbol", frame.symbol.map(CodePlace.readable))
+            object.member("offset", Self.hexadecimal(frame.offset))
+        }
+    }
+
+    /// As text: JSON's readers keep 53 bits of a number.
+    private static func hexadecimal(_ number: UInt64) -> String { "0x" + String(number, radix: 16) }
 }
 
 extension PoolStatus {

@@ -27,6 +27,8 @@ struct LateEnds {
         let child: ChildProcess
         /// No other process has it, as long as this one may write there.
         let line: Int?
+        /// When it gets SIGKILL; nil: it has had it, or is not to.
+        var killed: MonotonicInstant?
         var pause = LateEnds.shortPause
         var next: MonotonicInstant
     }
@@ -72,8 +74,14 @@ struct LateEnds {
 
     /// Looks for its end from time to time. By its number, which it keeps until it is collected: who makes many of them
     /// must not take the supervisor's descriptors.
-    mutating func keep(_ child: ChildProcess, line: Int?, at now: MonotonicInstant) {
-        givenUp.append(GivenUp(child: ChildProcess(withoutPidfd: child.pid), line: line, next: now + Self.shortPause))
+    ///
+    /// - Parameter deadline: when it is killed, if it has not ended by then; nil: it is not.
+    mutating func keep(
+        _ child: ChildProcess, line: Int?, at now: MonotonicInstant, killingAt deadline: MonotonicInstant? = nil
+    ) {
+        givenUp.append(
+            GivenUp(
+                child: ChildProcess(withoutPidfd: child.pid), line: line, killed: deadline, next: now + Self.shortPause))
     }
 
     var nextLook: MonotonicInstant? {
@@ -88,19 +96,25 @@ struct LateEnds {
 
     /// Collects those given up that can be by now.
     ///
-    /// - Returns: the lines that are free.
-    mutating func collect(at now: MonotonicInstant) -> [Int] {
+    /// - Returns: who has ended, and the lines that are free.
+    mutating func collect(at now: MonotonicInstant) -> [(process: Int32, line: Int?)] {
         if givenUp.isEmpty { return [] }
-        var lines: [Int] = []
+        var ended: [(process: Int32, line: Int?)] = []
         for index in givenUp.indices.reversed() where givenUp[index].next <= now {
             if givenUp[index].child.reapOrLose() != nil {
-                if let line = givenUp.remove(at: index).line { lines.append(line) }
+                let gone = givenUp.remove(at: index)
+                ended.append((gone.child.pid, gone.line))
             } else {
+                if let deadline = givenUp[index].killed, deadline <= now {
+                    // Its number is its own until it is collected.
+                    try? givenUp[index].child.send(.kill)
+                    givenUp[index].killed = nil
+                }
                 givenUp[index].pause = min(givenUp[index].pause * 2, Self.longPause)
                 givenUp[index].next = now + givenUp[index].pause
             }
         }
-        return lines
+        return ended
     }
 
     /// Of those given up.

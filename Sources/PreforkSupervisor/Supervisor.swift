@@ -138,7 +138,7 @@ package final class Supervisor {
         ignoreBrokenPipes()
         let mask = SignalMask.block(SignalSet(Self.signals))
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
-        targets?.host = TargetHost(signalMask: signalMask, rights: host.rights, logger: logger)
+        targets?.host = TargetHost(signalMask: signalMask, rights: host.rights, logger: logger, crashes: configuration.settings.crashes)
         DescriptorHolders.add(self)
     }
 

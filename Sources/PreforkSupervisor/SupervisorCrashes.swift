@@ -26,9 +26,13 @@ extension Supervisor {
     /// What a worker wrote whose end came before its bell was heard. The memory is shared, and another worker may have
     /// written it: for the report only, and only where it agrees with the kernel.
     func noteCrashAtEnd(of entry: WorkerTable.Entry, _ status: ExitStatus) {
-        guard crashNotes[entry.child.pid] == nil, case .signaled(let signal, _) = status,
-            let record = crashRecord(of: entry), record.signal == signal
-        else { return }
+        guard let record = crashRecord(of: entry) else { return }
+        if let known = crashNotes[entry.child.pid] {
+            // It has found more of its stack meanwhile.
+            guard record.signal == known.record.signal, record.thread == known.record.thread else { return }
+        } else {
+            guard case .signaled(let signal, _) = status, record.signal == signal else { return }
+        }
         crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
     }
 
@@ -36,15 +40,22 @@ extension Supervisor {
         scoreboard.crashArea(line: entry.line).flatMap { CrashRecord(in: $0) }
     }
 
-    private static let framesInLog = 16
-
     /// The stack in the log, after the line of the end.
     func tellStack(of report: ExitReport) {
         guard let crash = report.crash, !crash.frames.isEmpty else { return }
-        let head = "worker \(report.taskID): stack of thread \(crash.thread), \(crash.signal):"
-        var lines = [head] + crash.frames.prefix(Self.framesInLog).map { "worker \(report.taskID):   \($0.text)" }
-        let rest = crash.frames.count - Self.framesInLog
-        if rest > 0 { lines.append("worker \(report.taskID):   \(rest) more: preforkctl crashes") }
-        logger.say(lines.map { LogLine(.warning, $0) }, by: .worker(report.taskID, .stack))
+        logger.say(crash.logLines(of: "worker \(report.taskID)"), by: .worker(report.taskID, .stack))
+    }
+}
+
+extension CrashReport {
+    private static let framesInLog = 16
+
+    /// The stack for the log.
+    func logLines(of name: String) -> [LogLine] {
+        var lines = ["\(name): stack of thread \(thread), \(signal)\(cause):"]
+        lines += frames.prefix(Self.framesInLog).map { "\(name):   \($0.text)" }
+        let rest = frames.count - Self.framesInLog
+        if rest > 0 { lines.append("\(name):   \(rest) frames more: preforkctl crashes") }
+        return lines.map { LogLine(.warning, $0) }
     }
 }

@@ -71,7 +71,7 @@ extension Supervisor {
         for spawn in late.due(at: .now) {
             if let seat = reap(spawn) { return seat }
         }
-        for line in late.collect(at: .now) {
+        for case let line? in late.collect(at: .now).map(\.line) {
             scoreboard.clear(line: line)
             workers.freeLine(line)
         }

@@ -9,8 +9,10 @@ final class TargetHost {
     /// What its workers give up.
     let rights: ChildRights
     let logger: SupervisorLogger
+    let crashes: CrashPolicy
 
-    init(signalMask: SignalSet, rights: ChildRights, logger: SupervisorLogger) {
+    init(signalMask: SignalSet, rights: ChildRights, logger: SupervisorLogger, crashes: CrashPolicy) {
+        self.crashes = crashes
         self.signalMask = signalMask
         self.rights = rights
         self.logger = logger

@@ -16,7 +16,8 @@ extension TargetRunner {
     func reap(_ number: Int) {
         guard let (exit, givenUp) = collect(number) else { return }
         // It may have become ready, or sent an order, and ended between two looks.
-        look(at: number)
+        takeControls(of: number)
+        readReadiness(of: number)
         bells.remove(UInt64(number), from: epoll)
         if let givenUp { keep(givenUp, of: number) }
         switch exit.status {
@@ -44,20 +45,43 @@ extension TargetRunner {
 
     /// Its line stays its own, the target gets another one. Where none is left, they share it: the line holds nothing
     /// that a process could not write of any other one.
-    private func keep(_ child: ChildProcess, of number: Int) {
+    private func keep(_ child: ChildProcess, of number: Int, killingAt deadline: MonotonicInstant? = nil) {
         var kept: Int?
         if let line = lines[number], let other = lineTable.take(of: scoreboard.lines) {
             scoreboard.clear(line: other)
             lines[number] = other
             kept = line
         }
-        late.keep(child, line: kept, at: .now)
+        late.keep(child, line: kept, at: .now, killingAt: deadline)
+    }
+
+    /// A process's own bell has said that it has crashed: for its target this is the end, by the signal that it names.
+    /// What is left of the process, while its stack is being read, is collected later, and its usage never told.
+    func noteCrash(of number: Int) {
+        guard let child = children[number], let line = lines[number], let target = table.targets[number],
+            let record = scoreboard.crashArea(line: line).flatMap({ CrashRecord(in: $0) })
+        else { return }
+        readReadiness(of: number)
+        bells.remove(UInt64(number), from: epoll)
+        if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
+        children[number] = nil
+        late.remove(UInt64(number))
+        scoreboard.orders.noteCrash(of: child.pid)
+        scoreboard.orders.countDeath()
+        keep(child, of: number, killingAt: .now + (host?.crashes ?? CrashPolicy()).timeout)
+        let crash = CrashNote(record: record, isInherited: false).report(program: (try? ProgramImage.path()) ?? "")
+        logger.say(crash.logLines(of: "\(target.name) (pid \(child.pid))"), by: .target(target.name, .stack))
+        let status = ExitStatus.signaled(record.signal, coreDumped: false)
+        handle(.exited(number, ProcessExit(status: status, usage: ResourceUsage())))
     }
 
     /// What comes without an event.
     func reapLate() {
         for number in late.due(at: .now) { reap(Int(number)) }
-        for line in late.collect(at: .now) { lineTable.free(line) }
+        for (process, line) in late.collect(at: .now) {
+            scoreboard.orders.forgetCrash(of: process)
+            if let line { lineTable.free(line) }
+        }
         reapStrangers()
     }
 

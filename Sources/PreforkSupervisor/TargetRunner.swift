@@ -285,9 +285,10 @@ package final class TargetRunner {
     func look(at number: Int) {
         takeControls(of: number)
         readReadiness(of: number)
+        if bells[UInt64(number)]?.hasCrashed == true { noteCrash(of: number) }
     }
 
-    private func readReadiness(of number: Int) {
+    func readReadiness(of number: Int) {
         guard case .starting(let process, _) = table.targets[number]?.state, let line = lines[number] else { return }
         if scoreboard.readySpawn(line: line) == process.spawn { handle(.ready(number, spawn: process.spawn)) }
     }

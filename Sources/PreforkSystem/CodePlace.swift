@@ -28,6 +28,13 @@ package struct CodePlace: Equatable, Sendable {
         offset = UInt64(found.offset)
     }
 
+    /// The build ID of a file; empty where it has none, or cannot be read.
+    package static func buildID(ofFile path: String) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = bytes.withUnsafeMutableBufferPointer { cprefork_build_id_of_file(path, $0.baseAddress!, 64) }
+        return Array(bytes.prefix(Int(count)))
+    }
+
     /// A name as in the source. A mangled name of Swift can be as long as a page.
     package static func readable(_ symbol: String) -> String {
         guard let text = cprefork_demangle(symbol) else { return String(symbol.prefix(200)) }

@@ -67,6 +67,12 @@ enum ControlTool {
         case .status where !isJSON: try showStatus(socket, every: .milliseconds(300), times: 2)
         case .status: Output.write(try json("status"))
         case .rows(let key, _) where isJSON: Output.write(try json(key))
+        case .rows("crashes", let columns):
+            let reports = try answer()["crashes"]?.array ?? []
+            Output.write(ControlTable.rows(reports, columns, paint: Output.coloured))
+            for report in reports {
+                for line in CrashNames.stack(of: report) { Output.write("    " + line) }
+            }
         case .rows(let key, let columns):
             Output.write(ControlTable.rows(try answer()[key]?.array ?? [], columns, paint: Output.coloured))
         case .text(let key): Output.write((try answer()[key]?.string ?? "").escaped(for: .terminalPage), end: "")

@@ -39,6 +39,9 @@ struct cprefork_symbol {
 /// dladdr1(3) and dl_iterate_phdr(3) in this process. Returns 0 for an address that is in no loaded object; any address may be asked for.
 int cprefork_find_symbol(uintptr_t address, struct cprefork_symbol *symbol);
 
+/// The build ID of an ELF file, at most `room` bytes of it. Returns its length; 0: the file has none, or cannot be read.
+int cprefork_build_id_of_file(const char *path, unsigned char *buffer, int room);
+
 /// The function's name as in the source, of a mangled name of Swift; the caller frees it. NULL for any other name.
 char *_Nullable cprefork_demangle(const char *name);
 

@@ -12,7 +12,7 @@ enum CrashKind: String, CaseIterable {
         switch self {
         case .index: crashByIndex([number], number + 3)
         case .absent: crashByAbsence(number < 0 ? "" : nil)
-        case .overflow: crashByOverflow(Int8(truncatingIfNeeded: number) | 127)
+        case .overflow: crashByOverflow(number < 0 ? 0 : 127)
         case .fatal: crashByFatalError(number)
         case .recursion: keep(crashByRecursion(number))
         case .memory: crashByMemory(UInt(bitPattern: number) % 8 + 16)
