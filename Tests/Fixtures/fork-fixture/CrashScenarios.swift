@@ -71,16 +71,33 @@ func printsScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
-/// `crashes [workers=N]`: a worker that reads `index`, `fatal` or another name of a `CrashKind` crashes that way, and
-/// answers any other line with `ok`. Settings come by the environment.
+/// `crashes [workers=N]`: a worker that reads `index`, `fatal` or another name of a `CrashKind` crashes that way, one that
+/// reads `locked` while it holds a lock that others wait for, and any other line is answered with `ok`. Beside the workers
+/// is a managed process that crashes when a worker reads `managed`. Settings come by the environment.
 func crashesScenario(_ arguments: [String]) throws {
     let listener = try Listener(.tcp("127.0.0.1", 0))
     guard case .ipv4(_, let port) = listener.address else { fail(SystemError("bind", .invalidArgument, on: "127.0.0.1")) }
     say("port \(port)")
     let runtime = ForkRuntime(workers: .count(Settings(arguments).number("workers") ?? 2))
+    let memory = try SharedMapping(byteCount: SharedLock.byteCount)
+    let lock = SharedLock(at: memory.base)
+    let noted = NotedLocks(at: memory.base)
+    defer { withExtendedLifetime(noted) {} }
+    try runtime.manager.addTarget("managed", TargetOptions(onFailure: .restart(RestartPolicy()))) { child in
+        say("managed \(getpid())")
+        _ = try child.active.receiveBlocking()
+        CrashKind.fatal.crash(1)
+        return 0
+    }
     let summary = try runtime.run { worker in
         try await listener.serve { connection in
             for try await line in connection.reader.lines(limit: 100) {
+                if line == "managed" { try await ChannelDeliver<String>.facing("managed").active.send("end") }
+                if line == "locked" {
+                    _ = LockOwner.current
+                    _ = lock.tryLock()
+                    CrashKind.memory.crash(1)
+                }
                 if let kind = CrashKind(rawValue: line) { kind.crash(Int(getpid())) }
                 try await connection.writer.write("ok \(worker.taskID) \(getpid())\n")
             }

@@ -1,0 +1,142 @@
+// Workers that crash: what their supervisor does before they have ended, and what it knows of it after.
+
+import Glibc
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct CrashMarkTests {
+    /// A pool that crashes on demand, with its control socket.
+    private final class CrashingPool {
+        let program: ChildProgram
+        let port: UInt16
+        let control: String
+        private let folder: String
+
+        /// - Parameter backtracer: nil: none; a script that takes the place of the runtime's otherwise.
+        init(backtracer: String? = nil, environment: [String: String] = [:]) async throws {
+            folder = try temporaryPath()
+            mkdir(folder, 0o700)
+            control = folder + "/control"
+            var environment = environment
+            environment["PREFORK_CONTROL"] = control
+            environment["SWIFT_BACKTRACE"] = "enable=no"
+            if let backtracer {
+                let path = folder + "/backtracer"
+                let script = Array("#!/bin/sh\n\(backtracer)\n".utf8)
+                let file = open(path, O_CREAT | O_WRONLY, 0o755)
+                _ = write(file, script, script.count)
+                close(file)
+                environment["SWIFT_BACKTRACE"] = "enable=yes,swift-backtrace=\(path)"
+            }
+            program = try ChildProgram("fork-fixture", ["crashes", "workers=2"], environment: environment)
+            port = try #require(UInt16(try await program.waitForLine("port ")))
+            let errors = program
+            try await eventually("all ready") { errors.errors.contains("all 2 workers are ready") }
+        }
+
+        deinit {
+            // The backtracer, too, which is in the program's process group.
+            kill(-program.pid, SIGKILL)
+            for name in ["control", "backtracer"] { unlink("\(folder)/\(name)") }
+            rmdir(folder)
+        }
+
+        /// Sends a line and waits for the end of the connection.
+        ///
+        /// - Returns: whether it came without a byte.
+        func send(_ line: String) async throws -> Bool {
+            let client = try Client(port: port)
+            try client.send(line + "\n")
+            try await eventually("the end of the connection\n\(program.errors)") { client.hasInput }
+            return (try? client.receive())?.isEmpty ?? true
+        }
+
+        func crashes() async throws -> String {
+            let tool = try ChildProgram("preforkctl", ["--socket", control, "crashes"])
+            #expect(try await tool.waitForExit() == 0, "\(tool.errors)")
+            return tool.output
+        }
+
+        func stop() async throws {
+            program.send(.terminate)
+            #expect(try await program.waitForExit() == 0, "\(program.errors)")
+        }
+    }
+
+    private static let functions = [
+        "index": "crashByIndex", "absent": "crashByAbsence", "overflow": "crashByOverflow", "fatal": "crashByFatalError",
+        "recursion": "crashByRecursion", "memory": "crashByMemory", "abort": "crashByAbort",
+    ]
+
+    @Test(arguments: functions.keys.sorted())
+    func `The report of a crash names its function, and the line where it is`(_ kind: String) async throws {
+        let pool = try await CrashingPool()
+        _ = try await pool.send(kind)
+        try await eventually("the end is told") { pool.program.errors.contains("killed by") }
+        let text = try await pool.crashes()
+        let function = try #require(Self.functions[kind])
+        #expect(text.contains("\(function)(") && text.contains("CrashKinds.swift:"), "\(text)")
+        #expect(pool.program.errors.contains("stack of thread"))
+        try await pool.stop()
+    }
+
+    @Test func `A backtracer that takes its time costs neither a worker nor a client`() async throws {
+        let pool = try await CrashingPool(backtracer: "exec sleep 600", environment: ["PREFORK_CRASH_TIMEOUT": "2s"])
+        // The end of the connection comes at the crash, and so does the successor.
+        #expect(try await pool.send("fatal"))
+        try await eventually("a successor\n\(pool.program.errors)") { pool.program.errors.contains("restart 1 of it") }
+        #expect(!pool.program.errors.contains("killed by"))
+        #expect(pool.program.errors.contains("its stack is being read"))
+        try await eventually("the end\n\(pool.program.errors)") { pool.program.errors.contains("killed by SIGKILL") }
+        #expect(pool.program.errors.contains("gets SIGKILL: crashed"))
+        // Told once, counted once, replaced once.
+        #expect(!pool.program.errors.contains("restart 2 of it"))
+        #expect(try await pool.crashes().contains("crashByFatalError("))
+        try await pool.stop()
+    }
+
+    @Test func `No more backtracers at once than are allowed`() async throws {
+        let pool = try await CrashingPool(backtracer: "exec sleep 600", environment: ["PREFORK_CRASH_AT_ONCE": "1"])
+        _ = try await pool.send("fatal")
+        try await eventually("the first") { pool.program.errors.contains("its stack is being read") }
+        _ = try await pool.send("index")
+        try await eventually("the second ends\n\(pool.program.errors)") {
+            pool.program.errors.contains("killed by SIGKILL")
+        }
+        kill(-pool.program.pid, SIGKILL)
+    }
+
+    @Test func `Who holds a lock that others wait for gets no backtracer`() async throws {
+        let pool = try await CrashingPool(backtracer: "exec sleep 600")
+        _ = try await pool.send("locked")
+        try await eventually("its end\n\(pool.program.errors)") { pool.program.errors.contains("killed by SIGSEGV") }
+        #expect(!pool.program.errors.contains("its stack is being read"))
+        try await pool.stop()
+    }
+
+    @Test func `The runtime's backtrace is printed as in a plain program`() async throws {
+        let pool = try await CrashingPool(backtracer: "echo the backtracer was here; exit 0")
+        _ = try await pool.send("fatal")
+        try await eventually("its text\n\(pool.program.errors)") {
+            (pool.program.output + pool.program.errors).contains("the backtracer was here")
+        }
+        try await eventually("the end\n\(pool.program.errors)") { pool.program.errors.contains("killed by SIGILL") }
+        try await pool.stop()
+    }
+
+    @Test func `A managed process that crashes has a successor at once`() async throws {
+        let pool = try await CrashingPool(backtracer: "exec sleep 600", environment: ["PREFORK_CRASH_TIMEOUT": "2s"])
+        let first = try await pool.program.waitForLine("managed ")
+        let client = try Client(port: pool.port)
+        try client.send("managed\n")
+        try await eventually("another one\n\(pool.program.errors)") {
+            pool.program.output.split(separator: "\n").contains { $0.hasPrefix("managed ") && !$0.hasSuffix(first) }
+        }
+        #expect(pool.program.errors.contains("stack of thread"))
+        // What is left of the first one goes when its time is over.
+        let process = try #require(Int32(first))
+        try await eventually("it is collected") { kill(process, 0) != 0 }
+        try await pool.stop()
+    }
+}
