@@ -53,6 +53,9 @@ enum CommandWait: Equatable {
         case (.reload(let wanted), .reloadFinished(let generation, let after)) where wanted <= generation:
             .done("generation \(generation) serves, after \(after.short)")
         case (.reload(let wanted), .reloadAborted(let generation, let replaced, let total, let reason))
+        where wanted <= generation && replaced == total:
+            .failed("the new workers serve, but \(reason)")
+        case (.reload(let wanted), .reloadAborted(let generation, let replaced, let total, let reason))
         where wanted <= generation:
             .failed("\(total - replaced) of \(total) old workers stay: \(reason)")
         case (.replacement(let slot), .replaced(let place, let old, let new, _)) where place == slot:

@@ -119,6 +119,8 @@ extension JSONWriter {
             object.member("consequence", report.consequence.word)
             object.name("crash")
             if let crash = report.crash { object.crash(crash) } else { object.null() }
+            object.name("hangStack")
+            object.array(report.hangStack) { writer, frame in writer.frame(frame) }
         }
     }
 

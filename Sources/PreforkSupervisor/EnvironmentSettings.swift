@@ -40,6 +40,9 @@ public enum EnvironmentSettings {
             "RELOAD", \.reload.width, .reloadWidth,
             "How many workers a rolling reload replaces at a time; auto: a tenth."),
         EnvironmentOption(
+            "PROBATION", \.reload.probation, .duration(atLeast: .zero),
+            "How long new workers must hold before a reload is over and an upgrade's way back is closed."),
+        EnvironmentOption(
             "MAX_GENERATIONS", \.reload.generations, .integer(1...100),
             "Generations of workers that live at once; older ones are killed."),
     ]

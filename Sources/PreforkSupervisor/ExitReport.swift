@@ -21,6 +21,9 @@ public struct ExitReport: Equatable, Sendable {
     public internal(set) var outOfMemory = false
     /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL.
     public internal(set) var crash: CrashReport?
+    /// Where it stood when it was found to hang, at the last such time, innermost first; empty where it never was, or did
+    /// not answer.
+    public internal(set) var hangStack: [StackFrame] = []
     /// It ended abnormally with a connection open, and was not killed by the supervisor.
     public internal(set) var hadRequest = false
     /// Whether the restart counts for `RestartPolicy.limit`, where it is a restart of a worker that had been ready.

@@ -69,7 +69,8 @@ struct Pool: Equatable {
     /// When `tick` is due without another event; nil: never.
     var nextDeadline: MonotonicInstant? {
         let lifetime = phase == .running ? nextLifetimeEnd : nil
-        return [slots.lazy.compactMap(\.deadline).min(), lifetime].lazy.compactMap { $0 }.min()
+        let probation = phase == .running ? reload?.probationEnd : nil
+        return [slots.lazy.compactMap(\.deadline).min(), lifetime, probation].lazy.compactMap { $0 }.min()
     }
 
     /// How many workers there are to be.
@@ -264,7 +265,8 @@ struct Pool: Equatable {
             exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence,
             isCounted: isCounted, &actions)
         follow(
-            consequence, index, worker, wasReady: wasReady || hadRequest, "its process \(exit.status)", now, &actions)
+            consequence, index, worker, wasReady: wasReady, hadRequest: hadRequest || killReason == .asked,
+            "its process \(exit.status)", now, &actions)
     }
 
     /// What a present worker's end leads to, and whether it counts for the limits.
@@ -286,11 +288,14 @@ struct Pool: Equatable {
 
     /// Does with the slot what the end of its present worker leads to.
     mutating func follow(
-        _ consequence: ExitConsequence, _ index: Int, _ worker: WorkerProcess, wasReady: Bool, _ end: String,
-        _ now: MonotonicInstant, _ actions: inout [PoolAction]
+        _ consequence: ExitConsequence, _ index: Int, _ worker: WorkerProcess, wasReady: Bool, hadRequest: Bool,
+        _ end: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
+        // With a request in hand it had begun to serve, whatever it said of itself.
+        let wasReady = wasReady || hadRequest
         switch consequence {
         case .restart(let delay, _):
+            if !hadRequest { failProbation(index, worker, end, now, &actions) }
             if succeed(index, now, &actions) { return }
             slots[index].state = .backingOff(until: now + delay)
             presentFailedInReload(index, worker, wasReady: wasReady, end, now, &actions)

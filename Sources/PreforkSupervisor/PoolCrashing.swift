@@ -56,7 +56,7 @@ extension Pool {
             slots[index].leaving.append(leaving)
             actions.append(.report(.crashed(taskID: index, pid: worker.pid, sign)))
             follow(
-                consequence, index, worker, wasReady: wasReady || sign.hadRequest,
+                consequence, index, worker, wasReady: wasReady, hadRequest: sign.hadRequest,
                 "its process crashed (\(sign.signal))", now, &actions)
         } else if let replacement = slots[index].replacement, case .booting(let worker, _) = replacement.stage,
             worker.spawn == spawn

@@ -62,6 +62,8 @@ enum PoolReport: Equatable {
     /// An operator's replacement is not needed any more.
     case replacementDropped(taskID: Int, reason: String)
     case reloadStarted(generation: Int, workers: Int)
+    /// All workers are replaced, and must hold for a while.
+    case reloadOnProbation(generation: Int, after: Duration, for: Duration)
     case reloadFinished(generation: Int, after: Duration)
     case reloadAborted(generation: Int, replaced: Int, total: Int, reason: String)
     case scaled(from: Int, to: Int, ScalingCause)

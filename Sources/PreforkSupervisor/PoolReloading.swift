@@ -20,9 +20,18 @@ public struct ReloadPolicy: Equatable, Sendable {
     /// oldest, which are killed after six seconds, or the drain timeout if that is shorter.
     public var generations: Int
 
-    public init(width: Width = .automatic, generations: Int = 3) {
+    /// How long new workers must hold after the last of them is ready, before the reload is over, and with it the way
+    /// back of an upgrade. One that ends by itself meanwhile, and not of a request, is what the reload has come to. Zero:
+    /// a reload is over when the last worker is ready.
+    public var probation: Duration
+
+    /// - Parameters:
+    ///   - generations: at least two.
+    ///   - probation: not below zero.
+    public init(width: Width = .automatic, generations: Int = 3, probation: Duration = .seconds(5)) {
         self.width = width
         self.generations = generations
+        self.probation = probation
     }
 
     func slotsAtOnce(of workers: Int) -> Int {
@@ -47,6 +56,8 @@ struct Reload: Equatable {
     let total: Int
     /// Another one was asked for meanwhile.
     var isWantedAgain = false
+    /// All are replaced; the new ones must hold until then.
+    var probationEnd: MonotonicInstant?
     /// Set when it is over.
     var duration: Duration?
     var abortReason: String?
@@ -55,6 +66,8 @@ struct Reload: Equatable {
 extension Pool {
     /// Begins a reload; during another one, that it be followed by one more.
     mutating func beginReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        // Whoever asks for the next one is content with this one.
+        if reload?.probationEnd != nil { finishReload(now, &actions) }
         if reload != nil {
             reload?.isWantedAgain = true
             return
@@ -69,6 +82,10 @@ extension Pool {
     /// Goes on with a reload: counts who is ready, begins the next slots, ends it.
     mutating func advanceReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard phase == .running, var current = reload else { return }
+        if let end = current.probationEnd {
+            if end <= now { finishReload(now, &actions) }
+            return
+        }
         current.active.removeAll { index in
             // A slot that the pool has lost meanwhile keeps nobody waiting.
             guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else {
@@ -98,17 +115,42 @@ extension Pool {
         }
         if current.active.isEmpty, current.waiting.isEmpty {
             current.duration = now - current.started
-            reload = nil
-            lastReload = current
-            actions.append(.report(.reloadFinished(generation: current.generation, after: now - current.started)))
-            if current.isWantedAgain {
-                beginReload(now, &actions)
-                advanceReload(now, &actions)
+            reload = current
+            let probation = settings.reload.probation
+            // Of what was asked for again nothing is to be waited for.
+            if probation <= .zero || current.isWantedAgain || current.total == 0 {
+                return finishReload(now, &actions)
             }
+            reload?.probationEnd = now + probation
+            actions.append(
+                .report(
+                    .reloadOnProbation(
+                        generation: current.generation, after: now - current.started, for: probation)))
             return
         }
         reload = current
         if begun { tick(now, &actions) }
+    }
+
+    /// The new workers have held.
+    private mutating func finishReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard let current = reload else { return }
+        reload = nil
+        lastReload = current
+        let duration = current.duration ?? now - current.started
+        actions.append(.report(.reloadFinished(generation: current.generation, after: duration)))
+        if current.isWantedAgain {
+            beginReload(now, &actions)
+            advanceReload(now, &actions)
+        }
+    }
+
+    /// A worker has ended abnormally, and not of a request: in its probation that is what its reload has come to.
+    mutating func failProbation(
+        _ index: Int, _ worker: WorkerProcess, _ end: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        guard let reload, reload.probationEnd != nil, worker.generation == reload.generation else { return }
+        abortReload("worker \(index) did not hold: \(end) within its probation", now, &actions)
     }
 
     private mutating func renew(
@@ -151,6 +193,7 @@ extension Pool {
             sendAwayReplacement(index, .terminate, until: now + settings.quickTimeout, &actions)
         }
         current.duration = now - current.started
+        current.probationEnd = nil
         current.abortReason = reason
         lastReload = current
         actions.append(

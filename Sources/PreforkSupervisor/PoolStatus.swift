@@ -9,7 +9,10 @@ public struct PoolStatus: Equatable, Sendable {
     /// How far a reload is, or how the last one ended.
     public struct Reload: Equatable, Sendable {
         public enum State: String, Hashable, Sendable {
-            case running, done, aborted
+            case running
+            /// All workers are replaced; the new ones must hold for `ReloadPolicy.probation`.
+            case probation
+            case done, aborted
         }
 
         public var state: State

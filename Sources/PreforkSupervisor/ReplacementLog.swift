@@ -18,8 +18,14 @@ extension PoolReport {
             LogLine(.info, "worker \(taskID) (pid \(pid)) is recycled: its share of \(reason.rawValue) is used up")
         case .reloadStarted(let generation, let workers):
             LogLine(.info, "reload: \(workers) workers are replaced by generation \(generation)")
+        case .reloadOnProbation(let generation, let after, let probation):
+            LogLine(
+                .info,
+                "reload: generation \(generation) serves, after \(after.short), and is on probation for \(probation.short)")
         case .reloadFinished(let generation, let after):
             LogLine(.info, "reload: generation \(generation) serves, after \(after.short)")
+        case .reloadAborted(let generation, let replaced, let total, let reason) where replaced == total:
+            LogLine(.error, "reload: generation \(generation) serves, but \(reason)")
         case .reloadAborted(let generation, let replaced, let total, let reason):
             LogLine(
                 .error,

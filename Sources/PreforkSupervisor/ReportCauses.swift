@@ -29,7 +29,7 @@ extension PoolReport {
         // `Pool` reports each of these once, the stop once for each kind.
         case .allReady, .stopping: .own(.life)
         // A reload is an operator's, and ends once.
-        case .reloadStarted, .reloadFinished, .reloadAborted: .own(.order)
+        case .reloadStarted, .reloadOnProbation, .reloadFinished, .reloadAborted: .own(.order)
         }
     }
 }

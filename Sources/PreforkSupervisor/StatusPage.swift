@@ -151,7 +151,7 @@ enum StatusPage {
             fact(status.restarts + " / " + status.restartLimit, "restarts"),
             fact(time(status.uptime), "uptime, pid " + status.supervisor)];
           if (status.reload) {
-            const reload = status.reload, state = { done: "good", running: "warn", aborted: "bad" }[reload.state];
+            const reload = status.reload, state = { done: "good", running: "warn", probation: "warn", aborted: "bad" }[reload.state];
             facts.push(fact(reload.replaced + " / " + reload.total,
               "reload " + reload.state + (reload.reason ? ": " + reload.reason : ""), state));
           }

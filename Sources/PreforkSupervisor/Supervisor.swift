@@ -57,6 +57,8 @@ package final class Supervisor {
     var lastRequests: [Int32: UInt64] = [:]
     /// What crashed workers have said, by process, until their ends are told.
     var crashNotes: [Int32: CrashNote] = [:]
+    /// Where workers that live have hung, by process.
+    var hangStacks: [Int32: [StackFrame]] = [:]
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?
@@ -194,9 +196,10 @@ package final class Supervisor {
         for name in Handover.closeRest() {
             logger.say(LogLine(.warning, "nobody took over \(name): closed"), by: .own(.start))
         }
-        // One that came back has its own workers already, unless some were replaced.
+        // One that came back has its own workers already, unless some were replaced: those are of the generation that the
+        // program in between has begun.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
-        if previousImage == nil, generations.count == 1 {
+        if previousImage == nil, generations.count == 1, generations.first.map({ $0 < pool.generation }) == true {
             host.notify(.ready, .status("serving with the program before"))
             host.setTitle("serving", workers: pool.target)
             return handle(.tick)

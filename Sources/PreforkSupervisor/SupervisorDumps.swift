@@ -22,6 +22,9 @@ extension Supervisor {
         case .nothing: return
         case .dump(let dump):
             // An inherited worker runs the program before: what is at its addresses here is something else.
+            hangStacks[entry.child.pid] = dump.frames.map { frame in
+                entry.isInherited ? StackFrame(unknown: frame) : StackFrame(at: frame, program: program)
+            }
             tellDump(entry.slot, dump.lines(program: entry.isInherited ? nil : program))
         case .nonsense:
             tellDump(entry.slot, ["what it has written is no stack"])

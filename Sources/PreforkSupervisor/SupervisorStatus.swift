@@ -72,7 +72,8 @@ extension SlotState {
 extension Reload {
     func status(at now: MonotonicInstant) -> PoolStatus.Reload {
         PoolStatus.Reload(
-            state: abortReason != nil ? .aborted : duration != nil ? .done : .running, generation: generation,
+            state: abortReason != nil ? .aborted : probationEnd != nil ? .probation : duration != nil ? .done : .running,
+            generation: generation,
             replaced: replaced, total: total, reason: abortReason, duration: duration ?? now - started)
     }
 }

@@ -9,6 +9,7 @@ extension Supervisor {
             // Asked here and not before the fork of the successor: it takes three system calls.
             var judged = exit
             judged.crash = crashNotes.removeValue(forKey: exit.pid)?.report(program: program)
+            judged.hangStack = hangStacks.removeValue(forKey: exit.pid) ?? []
             judged = records.judge(judged, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now)
             report = .exited(judged)
         }
@@ -55,6 +56,7 @@ extension Supervisor {
         case .allReady(let workers): host.notify(.ready, .status("\(workers) workers serve"))
         case .reloadStarted(let generation, _):
             host.notify(.reloading(at: .now), .status("reloading to generation \(generation)"))
+        case .reloadOnProbation: host.notify(.ready, .status("\(pool.target) workers serve, on probation"))
         case .reloadFinished: host.notify(.ready, .status("\(pool.target) workers serve"))
         case .reloadAborted(_, _, _, let reason): host.notify(.ready, .status("reload aborted: \(reason)"))
         case .scaled(_, let count, _): host.notify(.status("\(count) workers serve"))

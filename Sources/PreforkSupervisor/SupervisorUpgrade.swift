@@ -28,7 +28,11 @@ extension Supervisor {
     ) -> ControlOutcome {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
         guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
-        guard pool.reload == nil else { return .failed("a reload is under way") }
+        if let reload = pool.reload {
+            return .failed(
+                reload.probationEnd.map { "the last reload is on probation for another \(($0 - .now).short)" }
+                    ?? "a reload is under way")
+        }
         let target = path ?? program
         if let reason = host.rights.privileges.distrust(of: target) { return .failed(reason) }
         do {

@@ -41,10 +41,11 @@ enum CrashNames {
         return result.count == frames.count ? result : frames.map { _ in [] }
     }
 
-    /// The stack of a report in `crashes`, a line for each function, innermost first: the program's own code before all,
+    /// The stack of a report in `crashes`, of its crash or of where it hung, a line for each function, innermost first: the program's own code before all,
     /// what is the runtime's or the system's only when `isWhole`.
     static func stack(of report: JSONValue, isWhole: Bool = false) -> [String] {
-        guard let frames = report["crash"]?["frames"]?.array, !frames.isEmpty else { return [] }
+        let hang = report["hangStack"]?.array ?? []
+        guard let frames = hang.isEmpty ? report["crash"]?["frames"]?.array : hang, !frames.isEmpty else { return [] }
         var lines: [String] = []
         for (frame, names) in zip(frames, names(of: frames)) {
             let isTheirs = isLibrary(frame)

@@ -69,7 +69,7 @@ import Testing
             "PREFORK_SHRINK_AFTER": "1m",
             "PREFORK_BOOT_TIMEOUT": "5m",
             "PREFORK_DRAIN_TIMEOUT": "0", "PREFORK_QUICK_TIMEOUT": "250ms", "PREFORK_RELOAD": "+3",
-            "PREFORK_MAX_GENERATIONS": "5", "PREFORK_MAX_RESTARTS": "0", "PREFORK_RESTART_WINDOW": "5/10s",
+            "PREFORK_PROBATION": "7s", "PREFORK_MAX_GENERATIONS": "5", "PREFORK_MAX_RESTARTS": "0", "PREFORK_RESTART_WINDOW": "5/10s",
             "PREFORK_MAX_BOOT_FAILURES": "1", "PREFORK_CRASH_TIMEOUT": "4s", "PREFORK_CRASH_AT_ONCE": "0",
             "PREFORK_RECYCLE_REQUESTS": "10000", "PREFORK_RECYCLE_LIFETIME": "1.5h",
             "PREFORK_RECYCLE_MEMORY": "300M", "PREFORK_RECYCLE_JITTER": "25%", "PREFORK_RECYCLE_AT_ONCE": "2",
@@ -87,7 +87,7 @@ import Testing
         #expect(
             found.bootTimeout == .seconds(300) && found.drainTimeout == .zero
                 && found.quickTimeout == .milliseconds(250))
-        #expect(found.reload == ReloadPolicy(width: .surge(3), generations: 5))
+        #expect(found.reload == ReloadPolicy(width: .surge(3), generations: 5, probation: .seconds(7)))
         #expect(found.restarts.limit == 0 && found.restarts.bootLimit == 1)
         #expect(found.restarts.window == RestartPolicy.Window(count: 5, per: .seconds(10)))
         #expect(found.crashes == CrashPolicy(timeout: .seconds(4), backtracersAtOnce: 0))

@@ -19,6 +19,7 @@ import Testing
                 "ControlOutcome": "the answer to a command",
                 "EnvironmentSettingsError.Problem": "what is wrong with a variable",
                 "ExitConsequence": "what follows from an end", "ExitReport": "how a worker ended",
+                "CrashReport": "what a crashed worker told", "StackFrame": "where it was",
                 "ListenerStatus": "what a listener tells", "LogLine": "what the log tells",
                 "PoolStatus": "what the pool tells", "SupervisorSummary": "how the pool ended",
                 "TargetConsequence": "what follows from an end", "TargetExit": "how a process ended",
@@ -86,6 +87,9 @@ import Testing
             $0.restarts.window = RestartPolicy.Window(count: $1, per: .seconds(1))
         }
         + count("ReloadPolicy.init.generations", "reload.generations") { $0.reload = ReloadPolicy(generations: $1) }
+        + count("CrashPolicy.init.backtracersAtOnce", "crashes.backtracersAtOnce", zero: .means("no backtracer")) {
+            $0.crashes = CrashPolicy(backtracersAtOnce: $1)
+        }
         + count("ReloadPolicy.Width.surge.0", "reload.width") { $0.reload.width = .surge($1) }
         + count("ReloadPolicy.Width.unavailable.0", "reload.width") { $0.reload.width = .unavailable($1) }
         + count("RuntimeSettings.watchdogMinimum", "watchdogMinimum", zero: .means("none need be ready")) {
@@ -115,6 +119,10 @@ import Testing
         time("RuntimeSettings.bootTimeout", "bootTimeout") { $0.bootTimeout = $1 }
         + time("RuntimeSettings.drainTimeout", "drainTimeout", zero: .means("killed at once")) { $0.drainTimeout = $1 }
         + time("RuntimeSettings.quickTimeout", "quickTimeout", zero: .means("killed at once")) { $0.quickTimeout = $1 }
+        + time("CrashPolicy.init.timeout", "crashes.timeout") { $0.crashes = CrashPolicy(timeout: $1) }
+        + time("ReloadPolicy.init.probation", "reload.probation", zero: .means("no probation")) {
+            $0.reload = ReloadPolicy(probation: $1)
+        }
         + time("RuntimeSettings.heartbeat", "heartbeat") { $0.heartbeat = $1 }
         + time("RuntimeSettings.heartbeatGrace", "heartbeatGrace") { $0.heartbeatGrace = $1 }
         + time("RestartPolicy.Window.init.per", "restarts.window") { $0.restarts.window = .init(count: 1, per: $1) }

@@ -28,6 +28,7 @@ struct PoolDriver {
 
     init(workers: Int = 1, seed: UInt64 = 1, _ change: (inout Pool.Settings) -> Void = { _ in }) {
         var settings = Pool.Settings()
+        settings.reload.probation = .zero
         change(&settings)
         pool = Pool(workers: workers, settings: settings, now: .poolStart, seed: seed)
     }

@@ -412,3 +412,78 @@ import Testing
         }
     }
 }
+
+@Suite struct PoolProbationTests {
+    private func reloaded(_ probation: Duration = .seconds(5)) -> (driver: PoolDriver, actions: [PoolAction]) {
+        var driver = PoolDriver(workers: 2) { $0.reload.probation = probation }
+        _ = driver.readyPool()
+        driver.perform(.reload)
+        var actions: [PoolAction] = []
+        for slot in 0..<2 {
+            guard let worker = driver.pool.slots[slot].replacement?.worker else { continue }
+            actions += driver.handle(.ready(slot: slot, spawn: worker.spawn))
+        }
+        return (driver, actions)
+    }
+
+    private func hasFinished(_ actions: [PoolAction]) -> Bool {
+        actions.contains { if case .report(.reloadFinished) = $0 { true } else { false } }
+    }
+
+    private func failure(_ actions: [PoolAction]) -> String? {
+        actions.lazy.compactMap {
+            if case .report(.reloadAborted(_, 2, 2, let reason)) = $0 { reason } else { nil }
+        }.first
+    }
+
+    @Test func `A reload is over when its workers have held`() {
+        var (driver, actions) = reloaded()
+        #expect(!hasFinished(actions))
+        #expect(actions.contains { if case .report(.reloadOnProbation(2, _, .seconds(5))) = $0 { true } else { false } })
+        #expect(!hasFinished(driver.pass(.milliseconds(4_999))))
+        #expect(driver.pool.nextDeadline.map { $0 <= driver.now + .milliseconds(1) } == true)
+        #expect(hasFinished(driver.pass(.milliseconds(1))))
+        #expect(driver.pool.reload == nil && driver.pool.lastReload?.abortReason == nil)
+    }
+
+    @Test func `Without a probation it is over when the last one is ready`() {
+        #expect(hasFinished(reloaded(.zero).actions))
+    }
+
+    @Test func `A crash that is not of a request fails it, and old workers do not come back`() {
+        var (driver, _) = reloaded()
+        let actions = driver.exit(1, .failure)
+        #expect(failure(actions)?.contains("worker 1 did not hold") == true)
+        #expect(driver.pool.reload == nil && driver.pool.slots[1].worker?.generation == 2)
+    }
+
+    @Test func `So does one that is told before its process has ended`() {
+        var (driver, _) = reloaded()
+        let sign = CrashSign(signal: .abort, hadRequest: false, hasBacktracer: true)
+        let spawn = driver.pool.slots[0].worker!.spawn
+        #expect(failure(driver.handle(.crashed(slot: 0, spawn: spawn, sign))) != nil)
+    }
+
+    @Test func `Crashes of requests, of old workers, and what operators kill do not`() {
+        var (driver, _) = reloaded()
+        let spawn = driver.pool.slots[0].worker!.spawn
+        driver.handle(.endedInRequest(slot: 0, spawn: spawn))
+        #expect(failure(driver.handle(.exited(slot: 0, spawn: spawn, .killed))) == nil)
+        let old = driver.pool.slots[1].leaving[0].worker
+        #expect(failure(driver.handle(.exited(slot: 1, spawn: old.spawn, .failure))) == nil)
+        driver.perform(.kill(slot: 1))
+        #expect(failure(driver.exit(1, .killed)) == nil)
+        #expect(driver.pool.reload?.probationEnd != nil)
+        #expect(hasFinished(driver.pass(.seconds(5))))
+    }
+
+    @Test func `The next reload waits for none, and a stop ends it`() {
+        var (driver, _) = reloaded()
+        let (_, actions) = driver.perform(.reload)
+        #expect(hasFinished(actions))
+        #expect(driver.pool.reload?.generation == 3 && driver.pool.reload?.probationEnd == nil)
+        var (other, _) = reloaded()
+        other.handle(.stop(.graceful))
+        #expect(other.pool.reload == nil)
+    }
+}

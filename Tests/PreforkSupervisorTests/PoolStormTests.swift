@@ -21,6 +21,7 @@ import Testing
             $0.reload.width = [.automatic, .surge(2), .unavailable(1), .surge(20), .unavailable(3)][Int(seed % 5)]
             $0.reload.generations = [3, 1, 2][Int(seed % 3)]
             $0.largest = 40
+            $0.reload.probation = seed.isMultiple(of: 2) ? .zero : .seconds(3)
         }
         driver.handle(.tick)
         for step in 0..<500 {

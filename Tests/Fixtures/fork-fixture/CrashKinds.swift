@@ -35,10 +35,10 @@ nonisolated(unsafe) private var kept = 0
 @inline(never) private func crashByFatalError(_ number: Int) { fatalError("order \(number) cannot be") }
 
 @inline(never) private func crashByRecursion(_ number: Int) -> Int {
-    // Not a tail call: the frame is needed after it.
-    var room = (number, number &+ 1, number &+ 2, number &+ 3)
-    withUnsafeMutableBytes(of: &room) { bytes in bytes[0] &+= 1 }
-    return crashByRecursion(room.0 &+ 1) &+ room.3
+    // No loop can be made of it: each call has something to do when the next one has returned.
+    let deeper = crashByRecursion(number &+ 1)
+    keep(deeper ^ number)
+    return kept
 }
 
 @inline(never) private func crashByMemory(_ address: UInt) {
