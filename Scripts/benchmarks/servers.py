@@ -13,6 +13,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HELLO = ROOT / ".build-static/release/hello-server"
 BIN = pathlib.Path(sys.executable).parent
+# A reload is over when its last worker is ready: what follows it is measured, and stormed, at once.
+os.environ.setdefault("PREFORK_PROBATION", "0")
 
 TORNADO = """
 import sys, os, tornado.httpserver, tornado.ioloop, tornado.netutil, tornado.process, tornado.web, asyncio

@@ -27,6 +27,28 @@ import Testing
         #expect(try await server.end())
     }
 
+    @Test func `A program that does not hold after it was ready is left again, and new workers of the old one serve`()
+        async throws
+    {
+        let server = try await OperatedProgram(
+            ["workers=2"], environment: ["PREFORK_PROBATION": "20s", "SWIFT_BACKTRACE": "enable=no"])
+        let load = try await ConstantLoad(on: server.port, keep: 2, once: 1)
+        server.turnOn("crash-later")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "did not hold")
+        server.turnOff("crash-later")
+        try await server.waitForLog(containing: "becomes the program before again")
+        // All workers were the new program's by then: the old one makes its own.
+        try await server.waitForLog(containing: "reload: generation 3 serves, after")
+        let result = try await load.stop()
+        // What a crashed worker had in hand is lost.
+        #expect(result.answers > 10, "\(result)")
+        try await eventually("its own workers serve") { server.workers.count == 2 }
+        let body = try get("/", port: server.port).body
+        #expect(body.hasSuffix(" 3"), "\(body)")
+        #expect(try await server.end())
+    }
+
     /// The trial and the new image know what the store is. They do not ask memory that workers write.
     @Test func aWorkerThatWritesOverTheStoresHeaderDoesNotStopAnUpgrade() async throws {
         let server = try await OperatedProgram(["workers=2"])

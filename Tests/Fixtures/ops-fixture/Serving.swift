@@ -7,7 +7,8 @@ import PreforkSystem
 struct Refusal: Error {}
 
 /// Serves until it is stopped. Switches (files in the folder `switches`): `crash-start` and `hang-start` for the
-/// program itself, `crash-worker` and `hang-worker` for workers before they are ready, `refuse` for `onReload`.
+/// program itself, `crash-worker` and `hang-worker` for workers before they are ready, `crash-later`
+/// for workers 0.3 s after that, `refuse` for `onReload`.
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let switches = Switches(folder: settings["switches"] ?? "/nonexistent")
@@ -44,6 +45,12 @@ func serveScenario(_ arguments: [String]) throws {
         if switches.isOn("crash-worker") { worker.exit(code: 9) }
         switches.wait(while: "hang-worker")
         worker.ready()
+        if switches.isOn("crash-later") {
+            try startThread {
+                usleep(300_000)
+                fatalError("ready, and not what it looked like")
+            }
+        }
         try await listener.serve { connection in
             while try await connection.reader.waitForMessage() {
                 let head = try await connection.reader.read(until: "\r\n\r\n", limit: 8192)
