@@ -21,9 +21,10 @@ public func serve(
         address: try .inet(ip4: "127.0.0.1", port: 0), timeout: Double(timeout.components.seconds), pool: pool,
         logger: .disabled, handler: announcing)
     try await withThrowingTaskGroup(of: Void.self) { group in
+        // Before the first request can be read: one that crashes this worker must not look like a worker that cannot boot.
+        worker.ready()
         group.addTask { try await server.run() }
         try await server.waitUntilListening()
-        worker.ready()
         try await worker.stopRequested.wait()
         pool.stopAccepting()
         try await announcing.waitForQuiet(worker.stopRequested.reach == .worker ? linger : .milliseconds(100))

@@ -56,6 +56,8 @@ public final class InheritedServer: Sendable {
     /// For the application's `onServerRunning`: accepts from the listener, and says that the worker is ready.
     @Sendable
     public func accept(for server: any NIOCore.Channel) async {
+        // Before the first request can be read: one that crashes this worker must not look like a worker that cannot boot.
+        worker.ready()
         do {
             let channel = try await ServerBootstrap(group: group)
                 .serverChannelInitializer { channel in
@@ -65,7 +67,6 @@ public final class InheritedServer: Sendable {
                 }
                 .withBoundSocket(listener.duplicate()).get()
             accepting.withLock { $0 = channel }
-            worker.ready()
         } catch {
             reportToStandardError(.handlerFailed(error, peer: listener.address))
             worker.exit(code: 1)

@@ -40,9 +40,9 @@ let summary = try runtime.run { worker in
         listeningSocketDescriptor: Int(try listener.duplicate()), transportSecurity: .plaintext, eventLoopGroup: group)
     let server = GRPCServer(transport: transport, services: [Answers()])
     try await withThrowingDiscardingTaskGroup { tasks in
-        tasks.addTask { try await server.serve() }
-        _ = try await transport.listeningAddress
+        // Before the first request can be read: one that crashes this worker must not look like a worker that cannot boot.
         worker.ready()
+        tasks.addTask { try await server.serve() }
         try await worker.stopRequested.wait()
         server.beginGracefulShutdown()   // accepts no more, says GOAWAY, and ends with the last call
     }

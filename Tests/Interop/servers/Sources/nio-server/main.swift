@@ -17,6 +17,8 @@ runtime.readiness = .manual
 let summary = try runtime.run { worker in
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let quiescing = ServerQuiescingHelper(group: group)
+    // Before the first request can be read: one that crashes this worker must not look like a worker that cannot boot.
+    worker.ready()
     _ = try await ServerBootstrap(group: group)
         .serverChannelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
@@ -34,7 +36,6 @@ let summary = try runtime.run { worker in
             }
         }
         .withBoundSocket(listener.duplicate()).get()
-    worker.ready()
 
     try await worker.stopRequested.wait()
     // Closes the duplicate first, then tells each connection, and is done when the last one has ended.
