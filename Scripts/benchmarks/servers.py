@@ -35,6 +35,7 @@ asyncio.run(serve())
 GUNICORN = """
 import os
 def app(environ, start):
+    if environ["PATH_INFO"] == "/crash/fatal": os.abort()
     body = str(os.getpid()).encode() if environ["PATH_INFO"] == "/pid" else b"Hello World"
     start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
@@ -53,7 +54,8 @@ http { access_log off; keepalive_requests 100000000; client_body_temp_path %s/b;
 
 PUMA = """
 body = { "Content-Type" => "text/plain" }
-run ->(env) { [200, body.dup, [env["PATH_INFO"] == "/pid" ? Process.pid.to_s : "Hello World"]] }
+run ->(env) { Process.kill(:ABRT, Process.pid) && sleep if env["PATH_INFO"] == "/crash/fatal"
+  [200, body.dup, [env["PATH_INFO"] == "/pid" ? Process.pid.to_s : "Hello World"]] }
 """
 
 
@@ -91,6 +93,8 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
         extra = ["--reuse-port"] if name == "reuse-port" else []
         return [str(HELLO), "--port", str(port), "--workers", str(workers), "--backoff-max", "0",
                 "--max-restarts", "1000000", *extra]
+    if name == "ops-fixture":
+        return [str(HELLO.parent / name), "serve", f"port={port}", f"workers={workers}"]
     if name == "nginx":
         f = str(folder)
         (folder / "nginx.conf").write_text(NGINX % (workers, f, f, f, f, f, f, f, port))

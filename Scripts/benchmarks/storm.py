@@ -6,6 +6,7 @@ import sys
 import time
 
 import storm_common
+import storm_crashes
 import storm_half_open
 import storm_hostile
 import storm_own
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*")
     options = parser.parse_args()
     hostile = storm_half_open.PARTS | storm_hostile.PARTS
-    own = storm_own.PARTS | hostile
+    own = storm_own.PARTS | storm_crashes.PARTS | hostile
     known = [*storm_common.PARTS, *own]
     if options.list:
         print("\n".join(known))

@@ -66,6 +66,9 @@ enum ControlTool {
         case .top: try showStatus(socket, every: .seconds(1), times: .max)
         case .status where !isJSON: try showStatus(socket, every: .milliseconds(300), times: 2)
         case .status: Output.write(try json("status"))
+        case .rows("crashes", _) where isJSON:
+            let reports = JSONValue.array(try (answer()["crashes"]?.array ?? []).map { CrashNames.adding(to: $0) })
+            Output.write(String(decoding: reports.text, as: UTF8.self))
         case .rows(let key, _) where isJSON: Output.write(try json(key))
         case .rows("crashes", let columns):
             let reports = try answer()["crashes"]?.array ?? []

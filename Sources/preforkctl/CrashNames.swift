@@ -60,6 +60,13 @@ enum CrashNames {
         return folded(lines).map { ForeignText($0).escaped(for: .terminal) }
     }
 
+    /// The report with its stack as text, in a member of its own.
+    static func adding(to report: JSONValue) -> JSONValue {
+        guard case .object(let members) = report else { return report }
+        let lines = stack(of: report, isWhole: true).map { JSONValue.string(ForeignText($0)) }
+        return .object(members + [.init("stack", .array(lines))])
+    }
+
     /// A recursion as one line.
     private static func folded(_ lines: [String]) -> [String] {
         var result: [(text: String, count: Int)] = []

@@ -61,7 +61,7 @@ func serveScenario(_ arguments: [String]) throws {
                 let end = connection.isDraining ? "Connection: close\r\n" : ""
                 try await connection.writer.write(
                     "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(end)\r\n\(body)")
-                if connection.isDraining { return }
+                if connection.isDraining || String(decoding: head, as: UTF8.self).contains("Connection: close") { return }
             }
         }
     }
@@ -78,6 +78,7 @@ private struct Answer {
     /// | /              |                                                              | task ID, pid, generation |
     /// | /scribble      | writes over what the store's header says of the store        | `done`                   |
     /// | /count         | adds one in the store                                        | the sum                  |
+    /// | /crash/KIND    | crashes, as a `CrashKind` says                               |                          |
     /// | /block/MS      | blocks the loop                                              | `done`                   |
     /// | /extend/MS/FOR | says that no sign of life will come for FOR, then blocks     | `done`                   |
     /// | /slow/MS       | waits without blocking                                       | `done`                   |
@@ -93,6 +94,7 @@ private struct Answer {
             }
             return "done"
         case "count": return "\(try store.increment("count"))"
+        case "crash": path.dropFirst().first.flatMap { CrashKind(rawValue: $0) }?.crash(Int(getpid()))
         case "block":
             block(for: .milliseconds(amount))
         case "extend":

@@ -3,12 +3,12 @@
 import Glibc
 
 /// A kind of crash, as a client asks for it by its name.
-enum CrashKind: String, CaseIterable {
+public enum CrashKind: String, CaseIterable {
     case index, absent, overflow, fatal, recursion, memory, abort
 
     /// Does not return.
     @inline(never)
-    func crash(_ number: Int) {
+    public func crash(_ number: Int) {
         switch self {
         case .index: crashByIndex([number], number + 3)
         case .absent: crashByAbsence(number < 0 ? "" : nil)
