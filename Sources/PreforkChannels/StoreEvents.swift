@@ -9,7 +9,7 @@ final class StoreEvents: PublishedEvents {
 
     init(_ store: SharedStore, _ channel: String) throws {
         var reader = try PublishLogReader(store.table, channel: Array(channel.utf8), resumingAs: nil)
-        source = StoreSource(store.table, on: try EventLoop.chosen(), bit: reader.sleeperBit) {
+        source = StoreSource(store.table, on: try EventLoop.chosen(), wish: reader.sleepWish) {
             switch reader.next() {
             case nil: .nothing(within: nil)
             case .lagged(let count): .element(.lagged(count))

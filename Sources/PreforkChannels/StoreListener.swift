@@ -54,14 +54,15 @@ final class StoreListener: @unchecked Sendable {
     /// Suspends the calling task until somebody has rung, unless there is news already. On the loop's thread only.
     ///
     /// - Parameters:
-    ///   - bit: what is waited for.
+    ///   - wish: what is waited for.
     ///   - limit: at most so long; nil without end.
     ///   - hasNews: asked after the wish to be woken was noted, so that nothing is missed.
-    func sleep(for bit: UInt64, atMost limit: Duration?, in slot: WaitSlot, unless hasNews: () -> Bool) async
+    func sleep(for wish: SleepWish, atMost limit: Duration?, in slot: WaitSlot, unless hasNews: () -> Bool) async
         -> WaitOutcome
     {
-        table.prepareToSleep(bit)
+        let isSure = table.prepareToSleep(wish)
         if hasNews() { return .ready }
+        let limit = isSure ? limit : min(limit ?? SleepWish.doubtfulSleep, SleepWish.doubtfulSleep)
         let timer = limit.map { limit in loop.call(after: limit) { slot.resume(.ready) } }
         waiters.append(slot)
         let outcome = await slot.wait()

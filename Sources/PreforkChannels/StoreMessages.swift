@@ -51,7 +51,7 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
         }
         let coding = ValueCoding<Value>(codec: store.codec)
         var place = reader
-        source = StoreSource(store.table, on: try EventLoop.chosen(), bit: reader.sleeperBit) {
+        source = StoreSource(store.table, on: try EventLoop.chosen(), wish: reader.sleepWish) {
             switch place.next() {
             case nil: .nothing(within: nil)
             case .lagged(let count): .element(.lagged(count))

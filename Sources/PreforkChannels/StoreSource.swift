@@ -11,7 +11,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
     // Sendable: everything but `loop` is touched on the loop's thread only, or before anybody else has the object.
     let loop: EventLoop
     private let table: StoreTable
-    private let bit: UInt64
+    private let wish: SleepWish
     /// The next element if there is one now, and else when to look again unasked.
     private let poll: () throws -> Poll
     private var listener: StoreListener?
@@ -24,10 +24,10 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
         case nothing(within: Duration?)
     }
 
-    init(_ table: StoreTable, on loop: EventLoop, bit: UInt64, poll: @escaping () throws -> Poll) {
+    init(_ table: StoreTable, on loop: EventLoop, wish: SleepWish, poll: @escaping () throws -> Poll) {
         self.table = table
         self.loop = loop
-        self.bit = bit
+        self.wish = wish
         self.poll = poll
         slot = WaitSlot(loop: loop)
     }
@@ -49,7 +49,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
                 guard !slot.isWaiting else { throw PublishedEventsError.alreadyWaiting }
                 let listener = try listening()
                 var early: Result<Element, any Error>?
-                let outcome = await listener.sleep(for: bit, atMost: limit, in: slot) {
+                let outcome = await listener.sleep(for: wish, atMost: limit, in: slot) {
                     do {
                         if case .element(let element) = try poll() { early = .success(element) }
                     } catch {

@@ -19,7 +19,7 @@ public final class StoreValues<Value: Codable & Sendable>: AsyncSequence, Sendab
         let bytes = Array(key.utf8)
         let coding = ValueCoding<Value>(codec: store.codec)
         var last: StoreObservation?
-        source = StoreSource(table, on: try EventLoop.chosen(), bit: table.sleeperBit(bytes)) {
+        source = StoreSource(table, on: try EventLoop.chosen(), wish: table.sleepWish(forKey: bytes)) {
             let seen = table.observe(bytes)
             if let last, last.isSame(as: seen) { return .nothing(within: seen.remainingLife) }
             last = seen

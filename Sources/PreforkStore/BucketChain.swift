@@ -26,6 +26,8 @@ extension StoreTable {
         let fingerprint = hash.fingerprint
         var free: Int?
         var bucket = homeBucket(hash)
+        let preferred = bucket &+ hash.preferredPlace
+        if EntryReference(bits: memory[preferred]).isEmpty, !isTaken(preferred) { free = preferred }
         for _ in 0...layout.overflowBuckets {
             for index in 0..<StoreLayout.slotsPerBucket {
                 let slot = bucket &+ index &* 8

@@ -34,22 +34,35 @@ private func areOddRunsEqual(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count
 /// Copies a run of bytes; the two do not overlap.
 @inline(__always)
 func copyBytes(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int) {
-    if count > 64 || count < 8 {
-        copyOddRun(source, target, count)
-    } else if count >= 32 {
+    if !copyShortRun(from: source, to: target, count: count) { copyOddRun(source, target, count) }
+}
+
+/// Copies a run of 8 to 64 bytes; the two do not overlap.
+///
+/// - Returns: false when it is shorter or longer: nothing was copied.
+@inline(__always)
+func copyShortRun(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int) -> Bool {
+    if UInt(bitPattern: count &- 32) <= 32 {
         copyPair(source, target, 0)
         copyPair(source, target, 16)
         copyPair(source, target, count &- 32)
         copyPair(source, target, count &- 16)
-    } else if count >= 16 {
+    } else if UInt(bitPattern: count &- 16) < 16 {
         copyPair(source, target, 0)
         copyPair(source, target, count &- 16)
-    } else {
+    } else if UInt(bitPattern: count &- 8) < 8 {
         let end = word(source, count &- 8)
         target.storeBytes(of: word(source, 0), as: UInt64.self)
         target.storeBytes(of: end, toByteOffset: count &- 8, as: UInt64.self)
+    } else {
+        return false
     }
+    return true
 }
+
+/// Whether it is a count for `copyShortRun`.
+@inline(__always)
+func isShortRun(_ count: Int) -> Bool { UInt(bitPattern: count &- 8) <= 56 }
 
 @inline(never)
 private func copyOddRun(_ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _ count: Int) {

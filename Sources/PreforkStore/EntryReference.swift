@@ -40,6 +40,14 @@ struct EntryReference: Equatable {
         return EntryReference(bits: fingerprint << 56 | version << 28 | UInt64(truncatingIfNeeded: block))
     }
 
+    /// As `successor`, for the fingerprint that this reference has. It must be settled.
+    @inline(__always)
+    func successor(sameKeyIn block: Int) -> EntryReference {
+        // A version that overflows runs into the pending bit, which no reference of a single key has.
+        let next = ((bits & ~0xFFF_FFFF) &+ (1 << 28)) & ~Self.pendingBit
+        return EntryReference(bits: next | UInt64(truncatingIfNeeded: block))
+    }
+
     /// What follows when the entry goes.
     @inline(__always)
     var emptied: EntryReference { successor(block: 0, fingerprint: 0) }

@@ -19,6 +19,12 @@ struct KeyHash {
         self.init(low, high, seed: secrets.a, count, secrets)
     }
 
+    /// The hash of a key of 8 to 15 bytes, by its first and its last eight; the same as that of its bytes.
+    @inline(__always)
+    init(first: UInt64, last: UInt64, count: Int, _ secrets: Secrets) {
+        self.init(first << 32 | first >> 32, last, seed: secrets.a, count, secrets)
+    }
+
     @inline(__always)
     private init(_ low: UInt64, _ high: UInt64, seed: UInt64, _ count: Int, _ secrets: Secrets) {
         bits = Self.mix(
@@ -60,6 +66,15 @@ struct KeyHash {
     /// Eight bits that tell most different keys apart without a look at them.
     @inline(__always)
     var fingerprint: UInt64 { (bits >> 48) & 0xFF }
+
+    /// The offset in its home bucket where an entry goes if that place is free, and is looked for first.
+    ///
+    /// A look that begins at the first place takes as many turns as the bucket has entries before this one, and the
+    /// processor cannot foresee how many those are.
+    @inline(__always)
+    var preferredPlace: Int {
+        Int(truncatingIfNeeded: (fingerprint &* UInt64(StoreLayout.slotsPerBucket)) >> 8) &* 8
+    }
 
     /// One of the 64 bits by which sleepers say what they wait for.
     @inline(__always)

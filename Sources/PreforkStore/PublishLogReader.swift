@@ -60,7 +60,7 @@ package struct PublishLogReader: Sendable {
     }
 
     /// What a process that waits for this channel tells the store.
-    package var sleeperBit: UInt64 { hash.sleeperBit }
+    package var sleepWish: SleepWish { SleepWish(bit: hash.sleeperBit, stripe: nil) }
 
     /// The next message or loss; nil when there is none now.
     package mutating func next() -> News? {

@@ -2,45 +2,88 @@
 
 import Synchronization
 
-/// An entry of the plainest kind: in its home bucket, no step under way, without expiry, in one piece.
+/// An entry of the plainest kind: no step under way, without expiry, in one piece.
 struct PlainEntry {
-    var slot: Int
-    var reference: EntryReference
-    var bytes: UnsafeMutableRawPointer
-    var valueBytes: Int
-    var kindBits: UInt8
-    /// Where the value begins.
-    var start: Int
+    /// Where its reference is.
+    let slot: SharedWords
+    let reference: EntryReference
+    let bytes: UnsafeMutableRawPointer
+    /// As `EntryView.lengths` has them.
+    let lengths: UInt64
+
+    @inline(__always)
+    var valueBytes: Int { Int(truncatingIfNeeded: lengths >> 32) }
+
+    @inline(__always)
+    var kindBits: UInt8 { UInt8(truncatingIfNeeded: lengths >> 16) }
 }
 
 /// An operation costs about as much as its instructions: the cache lines of one come while the processor is at work on
 /// the last one, if that was short. So these do what is nearly always to be done, and leave the rest to the whole
 /// operation, which looks anew.
+///
+/// Each has two forms. That for a `ShortKey` is inlined and calls nothing on its way: registers that a call may use
+/// have to be saved for it. That for other lengths is a call itself.
 extension StoreTable {
     /// The entry of a key, if it is plain; nil says nothing. To a reader its lengths are a claim until `isStill`.
+    ///
+    /// - Parameter hasKey: whether an address has the key.
     @inline(__always)
-    func plainEntry(_ key: UnsafeRawBufferPointer, _ hash: KeyHash) -> PlainEntry? {
-        var slot = homeBucket(hash)
-        let end = slot &+ StoreLayout.slotsPerBucket &* 8
-        let fingerprint = hash.fingerprint
-        while slot != end {
-            let seen = EntryReference(bits: memory.acquire(slot))
-            guard seen.isSettled(fingerprint), isInRange(seen) else {
-                slot &+= 8
-                continue
+    func plainEntry(
+        _ hash: KeyHash, _ keyBytes: Int, _ hasKey: (UnsafeMutableRawPointer) -> Bool
+    ) -> PlainEntry? {
+        var (slot, reference) = likelySlot(hash)
+        guard isInRange(reference) else { return nil }
+        var bytes = map.bytes(reference.block)
+        if SharedWords(base: bytes)[0] != hash.bits {
+            guard let found = searchSlot(hash) else { return nil }
+            slot = SharedWords(base: found)
+            reference = EntryReference(bits: slot.acquire(0))
+            guard isInRange(reference) else { return nil }
+            bytes = map.bytes(reference.block)
+            guard SharedWords(base: bytes)[0] == hash.bits else { return nil }
+        }
+        let words = SharedWords(base: bytes)
+        let lengths = words[8]
+        guard !reference.isPending, words[16] == 0, Int(truncatingIfNeeded: lengths & 0xFFFF) == keyBytes,
+            hasKey(bytes + EntryShape.headerBytes)
+        else { return nil }
+        return PlainEntry(slot: slot, reference: reference, bytes: bytes, lengths: lengths)
+    }
+
+    /// The first place of the home bucket with the fingerprint of `hash`, which may be another key's; the last place,
+    /// if none has it.
+    @inline(__always)
+    private func likelySlot(_ hash: KeyHash) -> (SharedWords, EntryReference) {
+        let bucket = map.bucket(hash)
+        var slot = SharedWords(base: bucket.base + hash.preferredPlace)
+        var reference = EntryReference(bits: slot.acquire(0))
+        if reference.isSettled(hash.fingerprint) { return (slot, reference) }
+        let last = bucket.base + (StoreLayout.slotsPerBucket &- 1) &* 8
+        slot = bucket
+        while true {
+            reference = EntryReference(bits: slot.acquire(0))
+            if reference.isSettled(hash.fingerprint) || slot.base == last { return (slot, reference) }
+            slot = SharedWords(base: slot.base + 8)
+        }
+    }
+
+    /// Where an entry of this very hash is, in its whole chain; nil when it is nowhere.
+    @inline(never)
+    private func searchSlot(_ hash: KeyHash) -> UnsafeMutableRawPointer? {
+        var bucket = homeBucket(hash)
+        for _ in 0...layout.overflowBuckets {
+            for index in 0..<StoreLayout.slotsPerBucket {
+                let slot = bucket &+ index &* 8
+                let reference = EntryReference(bits: memory.acquire(slot))
+                if reference.isSettled(hash.fingerprint), isInRange(reference),
+                    SharedWords(base: map.bytes(reference.block))[0] == hash.bits
+                {
+                    return memory.base + slot
+                }
             }
-            let bytes = blockBytes(seen.block)
-            let words = SharedWords(base: bytes)
-            let lengths = words[8]
-            let valueBytes = Int(truncatingIfNeeded: lengths >> 32)
-            let start = EntryShape.headerBytes &+ key.count
-            guard words[0] == hash.bits, words[16] == 0, Int(truncatingIfNeeded: lengths & 0xFFFF) == key.count,
-                start &+ valueBytes <= EntryShape.largestBlock, let keyStart = key.baseAddress,
-                areEqual(bytes + EntryShape.headerBytes, keyStart, count: key.count)
-            else { return nil }
-            return PlainEntry(
-                slot: slot, reference: seen, bytes: bytes, valueBytes: valueBytes,
-                kindBits: UInt8(truncatingIfNeeded: lengths >> 16), start: start)
+            guard let next = linkedBucket(bucket, stripe: map.stripe(hash)) else { return nil }
+            bucket = next
         }
         return nil
     }
@@ -51,20 +94,40 @@ extension StoreTable {
         UInt(bitPattern: key.count &- 1) < UInt(EntryShape.maximumKeyBytes)
     }
 
+    /// Copies the value of a plain entry, if it has 8 to 64 bytes.
+    ///
+    /// - Returns: the entry as it was copied, whole; nil when the form for all lengths has to look.
+    @inline(__always)
+    func quickCopy(_ key: ShortKey, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
+        let hash = key.hash(secrets)
+        guard let entry = plainEntry(hash, key.count, { key.isAt($0) }), entry.valueBytes <= room else { return nil }
+        let source = entry.bytes + (EntryShape.headerBytes &+ key.count)
+        guard copyShortRun(from: source, to: target, count: entry.valueBytes), isStill(entry, hash) else { return nil }
+        return entry
+    }
+
     /// Copies the value of a plain entry.
     ///
     /// - Returns: the entry as it was copied, whole; nil when `read` has to look, also for a key that is missing or
     ///   refused.
-    @inline(__always)
-    func quickCopy(
-        _ key: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, room: Int
-    ) -> PlainEntry? {
-        guard isKey(key) else { return nil }
+    @inline(never)
+    func quickCopy(_ key: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
+        guard isKey(key), let keyStart = key.baseAddress else { return nil }
         let hash = hash(key)
-        guard let entry = plainEntry(key, hash), entry.valueBytes <= room else { return nil }
-        copyBytes(from: entry.bytes + entry.start, to: target, count: entry.valueBytes)
-        guard isStill(entry.reference, entry.reference, entry.slot) else { return nil }
-        if layout.evicts { touch(entry.slot, hash.stripe(of: layout.stripes)) }
-        return entry
+        let start = EntryShape.headerBytes &+ key.count
+        guard let entry = plainEntry(hash, key.count, { areEqual($0, keyStart, count: key.count) }),
+            entry.valueBytes <= min(room, EntryShape.largestBlock &- start)
+        else { return nil }
+        copyBytes(from: entry.bytes + start, to: target, count: entry.valueBytes)
+        return isStill(entry, hash) ? entry : nil
+    }
+
+    /// Whether what was copied since the entry was found is its value. Then it was used, for the eviction.
+    @inline(__always)
+    private func isStill(_ entry: PlainEntry, _ hash: KeyHash) -> Bool {
+        atomicMemoryFence(ordering: .acquiring)
+        guard entry.slot[0] == entry.reference.bits else { return false }
+        if layout.evicts { touch(entry, hash) }
+        return true
     }
 }

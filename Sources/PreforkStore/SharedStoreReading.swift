@@ -75,19 +75,31 @@ extension SharedStore {
     ///
     /// - Returns: how many bytes the value has; nil when the key is not there or has expired.
     /// - Throws: `.valueTooLarge` when the buffer is too small.
+    @inlinable
     public func get(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
+        if let start = buffer.baseAddress {
+            let count = getQuickly(key, start, buffer.count)
+            if count >= 0 { return count }
+        }
+        return try getSlowly(key, into: buffer)
+    }
+
+    /// What nearly every `get` is; -1 when nothing was found.
+    @usableFromInline
+    func getQuickly(_ key: String, _ target: UnsafeMutableRawPointer, _ room: Int) -> Int {
+        guard let key = ShortKey(key) else { return -1 }
+        return table.quickCopy(key, to: target, room: room)?.valueBytes ?? -1
+    }
+
+    @usableFromInline
+    func getSlowly(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
         if let start = buffer.baseAddress {
             let copied = key.utf8.withContiguousStorageIfAvailable {
                 table.quickCopy(UnsafeRawBufferPointer($0), to: start, room: buffer.count)
             }
             if let copied, let copied { return copied.valueBytes }
         }
-        return try getSlowly(key, into: buffer)
-    }
-
-    @inline(never)
-    private func getSlowly(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
-        try withKey(key) { (raw) throws(StoreError) in
+        return try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
             let count: Int? = table.read(raw, table.hash(raw)) { view, _ in
                 guard let start = buffer.baseAddress, view.valueBytes <= buffer.count else { return view.valueBytes }

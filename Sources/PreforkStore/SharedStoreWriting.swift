@@ -68,9 +68,19 @@ extension SharedStore {
     }
 
     /// What nearly every `set` is; false when nothing was done.
+    ///
+    /// Its caller has the arguments for what comes then: to keep them here would take registers that the work needs.
     @usableFromInline
     func putQuickly(_ key: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        key.utf8.withContiguousStorageIfAvailable { table.quickPut(UnsafeRawBufferPointer($0), kind, bytes) } ?? false
+        guard let key = ShortKey(key) else { return false }
+        return table.quickPut(key, kind, bytes)
+    }
+
+    /// As `putQuickly`, for the lengths that it does not try.
+    private func putLessQuickly(_ key: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        if isShortRun(bytes.count), ShortKey(key) != nil { return false }
+        return key.utf8.withContiguousStorageIfAvailable { table.quickPut(UnsafeRawBufferPointer($0), kind, bytes) }
+            ?? false
     }
 
     /// The part of `set` that knows the type; in the caller, where it is the few instructions that lend the bytes.
@@ -90,6 +100,7 @@ extension SharedStore {
         _ key: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, _ expires: Duration?,
         _ condition: PutCondition, _ failure: inout StoreError?
     ) -> Bool {
+        if expires == nil, condition == .always, putLessQuickly(key, kind, bytes) { return true }
         do throws(StoreError) {
             let expiry = try expiryWord(after: expires)
             return try withKey(key) { (raw) throws(StoreError) in
@@ -116,18 +127,29 @@ extension SharedStore {
     ///
     /// - Returns: the sum.
     /// - Throws: `.mismatch` when the value is no integer, `.overflow`; the value is then as it was.
+    @inlinable
     @discardableResult
     public func increment(_ key: String, by amount: Int64 = 1) throws(StoreError) -> Int64 {
-        let sum = key.utf8.withContiguousStorageIfAvailable {
-            table.quickIncrement(UnsafeRawBufferPointer($0), by: amount)
-        }
-        if let sum, let sum { return sum }
+        if let sum = incrementQuickly(key, by: amount) { return sum }
         return try incrementSlowly(key, by: amount)
     }
 
-    @inline(never)
-    private func incrementSlowly(_ key: String, by amount: Int64) throws(StoreError) -> Int64 {
-        try withKey(key) { (raw) throws(StoreError) in try table.increment(raw, by: amount) }
+    /// What nearly every `increment` is; nil when nothing was done.
+    @usableFromInline
+    func incrementQuickly(_ key: String, by amount: Int64) -> Int64? {
+        guard let key = ShortKey(key) else { return nil }
+        return table.quickIncrement(key, by: amount)
+    }
+
+    @usableFromInline
+    func incrementSlowly(_ key: String, by amount: Int64) throws(StoreError) -> Int64 {
+        if ShortKey(key) == nil {
+            let sum = key.utf8.withContiguousStorageIfAvailable {
+                table.quickIncrement(UnsafeRawBufferPointer($0), by: amount)
+            }
+            if let sum, let sum { return sum }
+        }
+        return try withKey(key) { (raw) throws(StoreError) in try table.increment(raw, by: amount) }
     }
 
     /// Replaces the value if it is `expected` (nil: if the key is not there) by `new` (nil: removes it).

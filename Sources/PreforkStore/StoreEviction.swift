@@ -13,6 +13,12 @@ extension StoreTable {
         if age.pointee.load(ordering: .relaxed) != clock { age.pointee.store(clock, ordering: .relaxed) }
     }
 
+    /// As `touch`, for the short paths: seldom a store that evicts.
+    @inline(never)
+    func touch(_ entry: PlainEntry, _ hash: KeyHash) {
+        touch(entry.slot.base - memory.base, map.stripe(hash))
+    }
+
     private func ageWord(_ slot: Int, _ stripe: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {
         let number = stripe &* slotsPerStripe &+ number(ofSlot: slot, stripe)
         return (memory.base + (layout.agesOffset &+ number &* 4)).assumingMemoryBound(to: Atomic<UInt32>.self)

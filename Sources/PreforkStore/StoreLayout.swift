@@ -20,7 +20,8 @@ package struct StoreLayout: Equatable, Sendable {
     static let slabBytes = 4096
     static let unitBytes = 1 << unitShift
     static let unitShift = 6
-    static let unitsPerSlab = 64
+    static let unitsPerSlab = 1 << slabUnitShift
+    static let slabUnitShift = 6
     static let slotsPerBucket = 7
     static let bucketBytes = 64
     static let stripeBytes = 512

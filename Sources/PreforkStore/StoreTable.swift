@@ -24,10 +24,9 @@ package final class StoreTable: Sendable {
     /// When this process last looked for damage after a refusal, see `examine`.
     let lastExamination = Atomic<Int64>(0)
 
-    // What every look-up needs of the layout, computed once.
+    /// What every look-up needs of the layout, computed once.
+    let map: StoreMap
     private let bucketsPerStripe: Int
-    private let unitSpan: UInt
-    private let blocks: SharedWords
     /// What this process writes into a lock that it takes.
     let ownWord = SharedWords(base: LockOwner.currentWord)
     /// All locks of the store: the stripes', and that of the publish log.
@@ -37,15 +36,14 @@ package final class StoreTable: Sendable {
     package init(_ capacity: StoreCapacity, evicts: Bool, lockTimeout: Int64) throws(StoreError) {
         layout = try StoreLayout(capacity, evicts: evicts)
         bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
-        unitSpan = UInt((layout.slabs - 1) * StoreLayout.unitsPerSlab)
         self.lockTimeout = lockTimeout
         do {
             file = try MemoryFile(name: "prefork-store", byteCount: layout.byteCount)
             bell = try Bell()
             mapping = try SharedMapping(file, byteCount: layout.byteCount)
             memory = SharedWords(base: mapping.base)
-            blocks = SharedWords(base: mapping.base + layout.slabsOffset)
             notedLocks = Self.note(mapping.base, layout)
+            map = StoreMap(layout, at: mapping.base)
         } catch {
             throw StoreError(error)
         }
@@ -90,7 +88,6 @@ package final class StoreTable: Sendable {
         secrets = known.secrets
         guard layout.byteCount == size else { throw StoreError(.notAStore("\(size) bytes, not \(layout.byteCount)")) }
         bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
-        unitSpan = UInt((layout.slabs - 1) * StoreLayout.unitsPerSlab)
         do throws(SystemError) {
             mapping = try SharedMapping(file, byteCount: size)
         } catch {
@@ -100,8 +97,8 @@ package final class StoreTable: Sendable {
         self.bell = bell
         self.lockTimeout = lockTimeout
         memory = SharedWords(base: mapping.base)
-        blocks = SharedWords(base: mapping.base + layout.slabsOffset)
         notedLocks = Self.note(mapping.base, layout)
+        map = StoreMap(layout, at: mapping.base)
     }
 
     // The map. Arguments are in range by the layout; numbers out of shared memory are checked where they are read.
@@ -133,22 +130,13 @@ package final class StoreTable: Sendable {
 
     /// Where a block's bytes are.
     @inline(__always)
-    func blockBytes(_ block: Int) -> UnsafeMutableRawPointer {
-        blocks.base + block &* StoreLayout.unitBytes
-    }
+    func blockBytes(_ block: Int) -> UnsafeMutableRawPointer { map.bytes(block) }
 
     @inline(__always)
-    func slabBytes(_ slab: Int) -> UnsafeMutableRawPointer {
-        blocks.base + slab &* StoreLayout.slabBytes
-    }
+    func slabBytes(_ slab: Int) -> UnsafeMutableRawPointer { map.bytes(slab &* StoreLayout.unitsPerSlab) }
 
-    /// Whether a reference can be one: its block begins inside the slabs. From there on, the guard after the last slab
-    /// keeps every read inside the mapping.
     @inline(__always)
-    func isInRange(_ reference: EntryReference) -> Bool {
-        // One comparison: what is below the first wraps around.
-        UInt(bitPattern: reference.block &- StoreLayout.unitsPerSlab) < unitSpan
-    }
+    func isInRange(_ reference: EntryReference) -> Bool { map.isInRange(reference) }
 
     @inline(__always)
     func hash(_ key: UnsafeRawBufferPointer) -> KeyHash { KeyHash(key, secrets) }

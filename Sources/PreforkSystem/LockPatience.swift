@@ -51,6 +51,9 @@ package struct LockPatience: Sendable {
         return left > 0 ? min(left, Self.longestSlice) : nil
     }
 
+    /// Tells the processor that it spins.
+    package static func pause() { cprefork_pause() }
+
     /// Whether the time is over. Begins it if it has not begun.
     package mutating func isOver() -> Bool { nextSlice() == nil }
 }
