@@ -8,6 +8,8 @@ enum CommandWait: Equatable {
     case reload(generation: Int)
     /// The worker of a slot was replaced, or could not be.
     case replacement(slot: Int)
+    /// The new worker of a slot whose last one had ended is ready, or has failed.
+    case start(slot: Int)
     /// A worker that was asked to finish ends.
     case end(slot: Int, pid: Int32)
     /// All workers that there are to be are ready, and those that are too many have ended.
@@ -20,7 +22,8 @@ enum CommandWait: Equatable {
             // One that waits for the present reload to end is of the generation after it.
             self = .reload(generation: pool.reload?.isWantedAgain == true ? pool.generation + 1 : pool.generation)
         case .restart(let slot):
-            self = .replacement(slot: slot)
+            let isReplaced = pool.slots.indices.contains(slot) && pool.slots[slot].replacement != nil
+            self = isReplaced ? .replacement(slot: slot) : .start(slot: slot)
         case .drain(let slot):
             guard pool.slots.indices.contains(slot), let worker = pool.slots[slot].leaving.last?.worker else {
                 return nil
@@ -38,7 +41,7 @@ enum CommandWait: Equatable {
         guard case .size = self else { return nil }
         // A place whose worker has ended for good gets no other one.
         let isSettled = pool.slots.allSatisfy { slot in
-            slot.isRetired ? slot.isFinal : slot.isReady || slot.state == .stopped
+            slot.isRetired ? slot.isFinal : slot.isReady || slot.state == .ended
         }
         return isSettled ? .done("\(pool.slots.count(where: \.isReady)) workers serve") : nil
     }
@@ -64,6 +67,12 @@ enum CommandWait: Equatable {
             .failed("worker \(slot) stays, its replacement failed: \(reason)")
         case (.replacement(let slot), .replacementDropped(let place, let reason)) where place == slot:
             .failed("worker \(slot) is not replaced as asked: \(reason)")
+        case (.start(let slot), .ready(let place, let pid, _, _)) where place == slot:
+            .done("worker \(slot): pid \(pid) serves")
+        case (.start(let slot), .exited(let exit)) where exit.taskID == slot && !exit.wasReady:
+            .failed("worker \(slot) (pid \(exit.pid)) \(exit.status) before it was ready")
+        case (.start(let slot), .forkFailed(let place, let reason, let delay)) where place == slot:
+            .failed("worker \(slot) could not be forked, which is tried again in \(delay.short): \(reason)")
         case (.end(let slot, let pid), .exited(let exit)) where exit.pid == pid:
             exit.killReason.map { .failed("worker \(slot) (pid \(pid)) \(exit.status): \($0)") }
                 ?? .done("worker \(slot) (pid \(pid)) \(exit.status)")

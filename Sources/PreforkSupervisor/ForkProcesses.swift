@@ -13,7 +13,8 @@ import PreforkSystem
 /// except SIGPIPE, which is ignored: a worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`.
 ///
 /// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop.
-/// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade.
+/// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade. A reload and an
+/// upgrade begin every task ID anew, those that are done among them, as long as one worker is left.
 ///
 /// Follows tornado.process.fork_processes, but counts CPUs by affinity and cgroup quota, stops the siblings when it
 /// gives up (tornado #2993), leaves no orphan when it dies (tornado #1912), and waits before a slot's fourth quick

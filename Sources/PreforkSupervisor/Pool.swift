@@ -6,12 +6,12 @@ import PreforkSystem
 ///
 /// | slot state  | leaves it by                                                            |
 /// |-------------|-------------------------------------------------------------------------|
-/// | backingOff  | its time (fork, then booting), a stop (stopped)                         |
+/// | backingOff  | its time (fork, then booting), a stop (ended)                           |
 /// | booting     | ready, its exit, the boot timeout (killed), a stop (draining)           |
 /// | ready       | its exit, a stop (draining), a replacement that is ready (it is leaving)|
 /// | draining    | its exit, the drain timeout or a second quick stop (killed)             |
 /// | killed      | its exit                                                                |
-/// | stopped     | -                                                                       |
+/// | ended       | a reload or `restart` of an operator (fork, then booting)               |
 /// | failed      | -                                                                       |
 ///
 /// Beside its present worker a slot can have a replacement that boots, and old workers that are leaving. Reloads,
@@ -212,7 +212,7 @@ struct Pool: Equatable {
     /// Places without a worker for good, and those that go, keep nobody waiting.
     private mutating func noteCompletion(_ actions: inout [PoolAction]) {
         guard !hasBeenComplete, phase == .running, slots.contains(where: \.wasReady) else { return }
-        guard slots.allSatisfy({ $0.wasReady || $0.isRetired || $0.state == .stopped }) else { return }
+        guard slots.allSatisfy({ $0.wasReady || $0.isRetired || $0.state == .ended }) else { return }
         hasBeenComplete = true
         actions.append(.report(.allReady(workers: slots.count(where: \.wasReady))))
     }
@@ -302,7 +302,12 @@ struct Pool: Equatable {
             // At once means now: not after another turn of the loop.
             if delay == .zero { tick(now, &actions) }
         case .none:
-            slots[index].state = .stopped
+            if phase == .running, slots[index].replacement?.isOrdered == true {
+                // The order came before the end.
+                if !succeed(index, now, &actions) { refill(index, now, &actions) }
+                return
+            }
+            slots[index].state = .ended
             sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
         case .giveUp(let reason):
             slots[index].state = .failed

@@ -31,6 +31,11 @@ extension Pool {
             guard slots.indices.contains(slot), !slots[slot].isRetired else {
                 return .failed("there is no worker \(slot)")
             }
+            if case .restart = command, slots[slot].state == .ended {
+                slots[slot].generation = generation
+                refill(slot, now, &actions)
+                return .done("worker \(slot), which had ended, is started again")
+            }
             guard let worker = slots[slot].worker else { return .failed("worker \(slot) is not running") }
             return perform(command, on: slot, worker, now, &actions)
         case .stop, .upgrade, .reopenLogs:

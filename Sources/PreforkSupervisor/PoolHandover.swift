@@ -56,8 +56,8 @@ struct InheritedPool: Equatable {
     var signalMask: [Int32]
     /// How many there are to be: an operator may have scaled the pool.
     var slots: Int
-    /// Task IDs whose workers have ended for good.
-    var stopped: [Int]
+    /// Task IDs whose workers have ended with exit code 0. The reload of the next image fills them.
+    var ended: [Int]
     var workers: [InheritedWorker]
 
     private static let tooMany = 1 << 60
@@ -70,16 +70,16 @@ struct InheritedPool: Equatable {
     var text: String {
         var words = [
             Self.version, "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", "\(slots)",
-            "\(signalMask.count)", "\(stopped.count)",
+            "\(signalMask.count)", "\(ended.count)",
         ]
-        words += signalMask.map(String.init) + stopped.map(String.init)
+        words += signalMask.map(String.init) + ended.map(String.init)
         for worker in workers { words += worker.words }
         return words.joined(separator: " ")
     }
 
     init(
         generation: Int, spawns: UInt64, restarts: Int, supervisorStarted: Int64, signalMask: [Int32],
-        slots: Int, stopped: [Int], workers: [InheritedWorker]
+        slots: Int, ended: [Int], workers: [InheritedWorker]
     ) {
         self.generation = generation
         self.spawns = spawns
@@ -87,7 +87,7 @@ struct InheritedPool: Equatable {
         self.supervisorStarted = supervisorStarted
         self.signalMask = signalMask
         self.slots = slots
-        self.stopped = stopped
+        self.ended = ended
         self.workers = workers
     }
 
@@ -98,9 +98,9 @@ struct InheritedPool: Equatable {
         let words = parts.dropFirst().map { Int64($0) }
         guard words.count >= Self.headWords, words.allSatisfy({ $0 != nil && $0! >= 0 }) else { return nil }
         let numbers = words.map { $0 ?? 0 }
-        let (signals, ended) = (Int(numbers[5]), Int(numbers[6]))
-        guard signals <= 64, ended <= WorkerCount.maximum else { return nil }
-        let (stoppedBegin, workersBegin) = (Self.headWords + signals, Self.headWords + signals + ended)
+        let (signals, endedCount) = (Int(numbers[5]), Int(numbers[6]))
+        guard signals <= 64, endedCount <= WorkerCount.maximum else { return nil }
+        let (endedBegin, workersBegin) = (Self.headWords + signals, Self.headWords + signals + endedCount)
         guard numbers.count >= workersBegin, (numbers.count - workersBegin) % InheritedWorker.wordCount == 0
         else { return nil }
         generation = Int(numbers[0])
@@ -108,13 +108,13 @@ struct InheritedPool: Equatable {
         restarts = Int(numbers[2])
         supervisorStarted = numbers[3]
         slots = Int(numbers[4])
-        signalMask = numbers[Self.headWords..<stoppedBegin].map { Int32(clamping: $0) }
-        stopped = numbers[stoppedBegin..<workersBegin].map { Int($0) }
+        signalMask = numbers[Self.headWords..<endedBegin].map { Int32(clamping: $0) }
+        ended = numbers[endedBegin..<workersBegin].map { Int($0) }
         let size = InheritedWorker.wordCount
         workers = stride(from: workersBegin, to: numbers.count, by: size).map { InheritedWorker(numbers[$0..<$0 + size]) }
         // No sum of these can overflow, and lines are those of a scoreboard.
         guard [generation, restarts, Int(clamping: spawns)].allSatisfy({ $0 < Self.tooMany }),
-            (1...WorkerCount.maximum).contains(slots), stopped.allSatisfy({ $0 < slots }),
+            (1...WorkerCount.maximum).contains(slots), ended.allSatisfy({ $0 < slots }),
             workers.allSatisfy({ worker in
                 (0..<WorkerCount.maximum).contains(worker.slot) && worker.pid > 0 && worker.generation < Self.tooMany
                     && worker.line < WorkerCount.maximum * 4 && worker.spawn < Self.tooMany
@@ -124,8 +124,8 @@ struct InheritedPool: Equatable {
 }
 
 extension Pool {
-    /// Slots whose workers have ended for good, and stay empty.
-    var stoppedSlots: [Int] { slots.filter { !$0.isRetired && $0.state == .stopped }.map(\.taskID) }
+    /// Slots whose workers have ended with exit code 0.
+    var endedSlots: [Int] { slots.filter { !$0.isRetired && $0.state == .ended }.map(\.taskID) }
 
     /// The workers that live, with their lines by spawn.
     func inheritance(lines: [UInt64: Int]) -> [InheritedWorker] {
@@ -153,10 +153,10 @@ extension Pool {
         generation = inherited.generation
         resume(spawns: inherited.spawns, restarts: inherited.restarts)
         slots = (0..<inherited.slots).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
-        for taskID in inherited.stopped { slots[taskID].state = .stopped }
+        for taskID in inherited.ended { slots[taskID].state = .ended }
         for worker in inherited.workers {
             while slots.count <= worker.slot {
-                slots.append(Slot(taskID: slots.count, state: .stopped, generation: generation))
+                slots.append(Slot(taskID: slots.count, state: .ended, generation: generation))
                 slots[slots.count - 1].isRetired = true
             }
             let process = WorkerProcess(

@@ -73,7 +73,7 @@ extension Pool {
             return
         }
         generation += 1
-        let places = slots.indices.filter { !slots[$0].isRetired && slots[$0].state != .stopped }
+        let places = slots.indices.filter { !slots[$0].isRetired }
         reload = Reload(generation: generation, started: now, waiting: places, total: places.count)
         hurryOldGenerations(now)
         actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
@@ -87,8 +87,8 @@ extension Pool {
             return
         }
         current.active.removeAll { index in
-            // A slot that the pool has lost meanwhile keeps nobody waiting.
-            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else {
+            // A slot that the pool has lost meanwhile, or whose new worker is done, keeps nobody waiting.
+            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .ended else {
                 return true
             }
             guard slots[index].isReady, slots[index].worker?.generation == current.generation else { return false }
@@ -106,9 +106,7 @@ extension Pool {
         var begun = false
         while current.active.count < width, !current.waiting.isEmpty {
             let index = current.waiting.removeFirst()
-            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .stopped else {
-                continue
-            }
+            guard slots.indices.contains(index), !slots[index].isRetired else { continue }
             current.active.append(index)
             renew(index, current.generation, now, &actions)
             begun = true
@@ -170,7 +168,11 @@ extension Pool {
         case .backingOff, .killed, .draining:
             // Its next worker is one of the new generation.
             slots[index].generation = generation
-        case .stopped, .failed:
+        case .ended:
+            // Its worker was done, or was taken over and left without a successor: an operator orders a new one.
+            slots[index].state = .backingOff(until: now)
+            slots[index].generation = generation
+        case .failed:
             break
         }
     }

@@ -86,6 +86,12 @@ extension Pool {
         return false
     }
 
+    /// Gives a slot without a worker the next one, now.
+    mutating func refill(_ index: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        slots[index].state = .backingOff(until: now)
+        tick(now, &actions)
+    }
+
     private mutating func drop(
         _ replacement: Replacement, _ index: Int, _ reason: String, _ actions: inout [PoolAction]
     ) {

@@ -105,7 +105,7 @@ extension Pool {
         let deadline = now + settings.drainTimeout
         sendAwayReplacement(index, .terminate, until: deadline, &actions)
         sendAway(index, .terminate, until: deadline, &actions)
-        slots[index].state = .stopped
+        slots[index].state = .ended
         slots[index].waitsForLeaving = false
         slots[index].askedFork = nil
         slots[index].isRetired = true

@@ -51,8 +51,9 @@ public struct PoolStatus: Equatable, Sendable {
 public struct WorkerStatus: Equatable, Sendable {
     public enum State: String, CaseIterable, Hashable, Sendable {
         case booting, ready, draining, killed
-        /// Without a worker.
-        case backingOff, stopped, failed
+        /// Without a worker: it waits for the next one; its last one ended with exit code 0, or as it was asked to; the
+        /// policy allows no further one.
+        case backingOff, ended, failed
     }
 
     /// The slot, which is the worker's task ID.
@@ -79,7 +80,7 @@ public struct WorkerStatus: Equatable, Sendable {
 public enum ControlCommand: Equatable, Sendable {
     case reload
     case scale(ScaleChange)
-    /// Replaces one slot's worker, the new one ready first.
+    /// Replaces one slot's worker, the new one ready first. Gives a slot whose worker ended with exit code 0 a new one.
     case restart(slot: Int)
     /// SIGKILL to a slot's worker, which is then restarted as after any death.
     case kill(slot: Int)

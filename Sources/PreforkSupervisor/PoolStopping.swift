@@ -27,11 +27,11 @@ extension Pool {
         for index in slots.indices {
             switch slots[index].state {
             case .backingOff:
-                slots[index].state = .stopped
+                slots[index].state = .ended
             case .booting(let worker, _), .ready(let worker), .draining(let worker, _, _):
                 slots[index].state = .draining(worker, deadline: deadline, wasReady: slots[index].wasReady)
                 actions.append(.signal(slot: index, spawn: worker.spawn, signal))
-            case .killed, .stopped, .failed:
+            case .killed, .ended, .failed:
                 break
             }
             for position in slots[index].leaving.indices where slots[index].leaving[position].killReason == nil {

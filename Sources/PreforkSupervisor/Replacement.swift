@@ -32,6 +32,9 @@ struct Replacement: Equatable {
         }
     }
 
+    /// Whether an operator ordered it, by a reload or for itself.
+    var isOrdered: Bool { if case .recycling = cause { false } else { true } }
+
     var killReason: KillReason? { if case .killed(_, let reason) = stage { reason } else { nil } }
 
     var deadline: MonotonicInstant? {

@@ -5,7 +5,8 @@ import PreforkSystem
 /// What happens after workers die.
 ///
 /// Only an abnormal end (a signal, a non-zero exit code) is followed by a restart; exit code 0 means that the worker's
-/// work is done, as in tornado.
+/// work is done, as in tornado. Its slot stays empty, and is `ended` in `preforkctl status`, until an operator orders new
+/// workers: a reload, an upgrade, or `preforkctl restart SLOT`.
 public struct RestartPolicy: Equatable, Sendable {
     /// So many restarts per slot within a period are too many.
     public struct Window: Equatable, Sendable {

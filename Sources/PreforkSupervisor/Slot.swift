@@ -22,8 +22,8 @@ enum SlotState: Equatable {
     case draining(WorkerProcess, deadline: MonotonicInstant, wasReady: Bool)
     /// SIGKILL was sent; its end is all that can come.
     case killed(WorkerProcess, KillReason, wasReady: Bool)
-    /// Final: its worker ended normally, or as it was asked to.
-    case stopped
+    /// Its worker ended with exit code 0, or as it was asked to. Only an operator's order fills it again.
+    case ended
     /// Final: the policy allows no further worker.
     case failed
 }
@@ -75,7 +75,7 @@ struct Slot: Equatable {
     var worker: WorkerProcess? {
         switch state {
         case .booting(let worker, _), .ready(let worker), .draining(let worker, _, _), .killed(let worker, _, _): worker
-        case .backingOff, .stopped, .failed: nil
+        case .backingOff, .ended, .failed: nil
         }
     }
 
@@ -83,7 +83,7 @@ struct Slot: Equatable {
         switch state {
         case .ready: true
         case .draining(_, _, let wasReady), .killed(_, _, let wasReady): wasReady
-        case .booting, .backingOff, .stopped, .failed: false
+        case .booting, .backingOff, .ended, .failed: false
         }
     }
 
@@ -92,8 +92,8 @@ struct Slot: Equatable {
     /// Old workers that the slot's next one may have to wait for. One that has crashed does nothing any more.
     var hasOldWorkers: Bool { leaving.contains { $0.ended == nil } }
 
-    /// Nothing is left and nothing will come.
-    var isFinal: Bool { (state == .stopped || state == .failed) && replacement == nil && leaving.isEmpty }
+    /// Nothing is left, and nothing will come by itself.
+    var isFinal: Bool { (state == .ended || state == .failed) && replacement == nil && leaving.isEmpty }
 
     /// All its workers, the present one first.
     var workers: [WorkerProcess] {
@@ -121,7 +121,7 @@ struct Slot: Equatable {
             switch state {
             case .backingOff(let until): waitsForLeaving && hasOldWorkers ? nil : until
             case .booting(_, let deadline), .draining(_, let deadline, _): deadline
-            case .ready, .killed, .stopped, .failed: nil
+            case .ready, .killed, .ended, .failed: nil
             }
         let others = leaving.lazy.compactMap { $0.killReason == nil ? $0.deadline : nil }.min()
         return [own, replacement?.deadline, others].lazy.compactMap { $0 }.min()

@@ -63,7 +63,7 @@ extension SlotState {
         case .ready: .ready
         case .draining: .draining
         case .killed: .killed
-        case .stopped: .stopped
+        case .ended: .ended
         case .failed: .failed
         }
     }

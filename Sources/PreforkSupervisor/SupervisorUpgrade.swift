@@ -166,7 +166,7 @@ extension Supervisor {
         InheritedPool(
             generation: pool.generation, spawns: pool.lastSpawn, restarts: pool.restarts,
             supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers,
-            slots: pool.target, stopped: pool.stoppedSlots,
+            slots: pool.target, ended: pool.endedSlots,
             workers: pool.inheritance(lines: workers.linesBySpawn).map { worker in
                 var worker = worker
                 worker.heartbeatPeriod = workers[worker.spawn]?.heartbeatPeriod

@@ -257,25 +257,6 @@ import Testing
         #expect(driver.pool.reload == nil)
     }
 
-    @Test func slotsThatAreDoneAreLeftAlone() {
-        var driver = PoolDriver.ready(workers: 3)
-        driver.exit(1, .success)
-        driver.perform(.reload)
-        #expect(driver.pool.reload?.total == 2)
-        driver.settle()
-        #expect(driver.pool.slots[1].state == .stopped)
-        #expect(driver.generations() == [2, 0, 2])
-    }
-
-    @Test func aPresentThatIsDoneDuringItsReplacementTakesItAlong() {
-        var driver = PoolDriver.ready(workers: 2)
-        driver.perform(.reload)
-        let new = driver.pool.slots[0].replacement!.worker!.spawn
-        driver.exit(0, .success)
-        #expect(driver.received[new] == [.terminate])
-        #expect(finishedReloads(driver.settle()) == [2], "its slot keeps nobody waiting")
-        #expect(driver.complaints.isEmpty)
-    }
 
     @Test func aSlotThatBacksOffIsNotHurried() {
         var driver = PoolDriver.ready(workers: 2) { $0.restarts.backoff = Backoff(immediate: 0, base: .seconds(20)) }

@@ -23,7 +23,7 @@ private enum EventKind: CaseIterable {
             _ = driver.ready(0)
             driver.handle(.stop(.graceful))
         case .killed: _ = driver.pass(.seconds(60))
-        case .stopped: _ = driver.exit(0, .success)
+        case .ended: _ = driver.exit(0, .success)
         case .failed:
             driver = PoolDriver(workers: 2) { $0.restarts.limit = 0 }
             _ = driver.readyPool()
@@ -50,18 +50,18 @@ private enum EventKind: CaseIterable {
     /// What becomes of slot 0, for every state and every event.
     private func expected(_ state: WorkerStatus.State, _ event: EventKind) -> WorkerStatus.State {
         switch (state, event) {
-        case (.stopped, _), (.failed, _): state
+        case (.ended, _), (.failed, _): state
         // One that nobody has asked for, `.forked`, changes nothing.
         case (.backingOff, .late): .booting
-        case (.backingOff, .stopGracefully), (.backingOff, .stopQuickly): .stopped
+        case (.backingOff, .stopGracefully), (.backingOff, .stopQuickly): .ended
         case (.backingOff, _): .backingOff
         case (.booting, .ready): .ready
         case (.booting, .late): .killed
         case (.booting, .stopGracefully), (.booting, .stopQuickly): .draining
         case (.ready, .stopGracefully), (.ready, .stopQuickly): .draining
         case (.draining, .late): .killed
-        case (.draining, .exitedWell), (.draining, .exitedBadly): .stopped
-        case (.booting, .exitedWell), (.ready, .exitedWell), (.killed, .exitedWell): .stopped
+        case (.draining, .exitedWell), (.draining, .exitedBadly): .ended
+        case (.booting, .exitedWell), (.ready, .exitedWell), (.killed, .exitedWell): .ended
         case (.booting, .exitedBadly), (.ready, .exitedBadly), (.killed, .exitedBadly): .backingOff
         default: state
         }
@@ -105,7 +105,7 @@ private enum EventKind: CaseIterable {
         #expect(forks(driver.handle(.tick)) == 16)
         driver.handle(.stop(.graceful))
         #expect(forks(driver.handle(.tick)) == 0)
-        #expect(driver.pool.slots[39].state == .stopped)
+        #expect(driver.pool.slots[39].state == .ended)
     }
 
     @Test func exitCodeZeroIsFinalAndTheLastOneEndsThePool() {

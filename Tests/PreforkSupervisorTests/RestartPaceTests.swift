@@ -66,7 +66,7 @@ import Testing
         var driver = PoolDriver.ready(workers: 2)
         #expect(forks(driver.exit(0, .success)) == 0)
         #expect(forks(driver.pass(.seconds(60))) == 0)
-        #expect(driver.pool.slots[0].state == .stopped)
+        #expect(driver.pool.slots[0].state == .ended)
     }
 
     @Test(arguments: [(true, 10), (false, 100)])

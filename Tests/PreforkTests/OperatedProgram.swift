@@ -14,13 +14,14 @@ final class OperatedProgram {
 
     /// - Parameter ownCopy: runs a copy of the fixture at a path of its own.
     init(
-        _ arguments: [String] = [], ownCopy: Bool = false, environment: [String: String] = [:]
+        _ arguments: [String] = [], environment: [String: String] = [:], ownCopy: Bool = false
     ) async throws {
         folder = try temporaryPath()
         mkdir(folder, 0o700)
         copy = ownCopy ? folder + "/program" : nil
         if let copy { try Self.copyFixture(to: copy) }
-        program = try ChildProgram(copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments, environment: environment)
+        program = try ChildProgram(
+            copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments, environment: environment)
         let line = try await program.waitForLine("port ")
         port = UInt16(line.split(separator: " ").first?.split(separator: ":").last ?? "") ?? 0
         try await waitForLog("all workers are ready") {

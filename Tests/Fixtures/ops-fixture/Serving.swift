@@ -76,6 +76,7 @@ private struct Answer {
     /// | path           | does                                                         | answers                  |
     /// |----------------|--------------------------------------------------------------|--------------------------|
     /// | /              |                                                              | task ID, pid, generation |
+    /// | /leave         | ends its process with exit code 0, as one that was taken over  |                          |
     /// | /scribble      | writes over what the store's header says of the store        | `done`                   |
     /// | /count         | adds one in the store                                        | the sum                  |
     /// | /crash/KIND    | crashes, as a `CrashKind` says                               |                          |
@@ -86,6 +87,7 @@ private struct Answer {
     func body(_ path: [String]) async throws -> String {
         let amount = path.dropFirst().first.flatMap { Int($0) } ?? 0
         switch path.first {
+        case "leave": _exit(0)
         case "scribble":
             let memory = MemoryFile(owning: Descriptor(owning: try duplicate(store.descriptors.memory)))
             let header = try SharedMapping(memory, byteCount: 4096)
