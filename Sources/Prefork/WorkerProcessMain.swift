@@ -36,9 +36,10 @@ struct WorkerProcessMain {
 }
 
 extension WorkerSeat {
-    /// Gives signs of life for as long as the loop turns.
+    /// Gives signs of life for as long as the loop turns, and looks after what only this process can put right.
     fileprivate func beat(on loop: EventLoop, every period: Duration) {
         beat()
+        StoreRegistry.disownAll()
         loop.call(after: period) { beat(on: loop, every: period) }
     }
 }

@@ -31,7 +31,7 @@ package struct StoreLayout: Equatable, Sendable {
 
     let capacity: StoreCapacity
     let evicts: Bool
-    let stripes: Int
+    package let stripes: Int
     /// Home buckets of a stripe, a power of two.
     let homeBuckets: Int
     /// Further buckets of a stripe, linked to home buckets that are full.

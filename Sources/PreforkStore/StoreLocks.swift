@@ -1,6 +1,6 @@
 // The lock of a stripe: its holder may change the stripe's part of the store.
 
-import PreforkSystem
+package import PreforkSystem
 
 extension StoreTable {
     @inline(__always)
@@ -8,7 +8,7 @@ extension StoreTable {
         QuickLock(SharedWords(base: memory.base + stripeOffset(stripe)), own: ownWord)
     }
 
-    func sharedLock(_ stripe: Int) -> SharedLock { quickLock(stripe).shared }
+    package func sharedLock(_ stripe: Int) -> SharedLock { quickLock(stripe).shared }
 
     /// What a call of this store may wait, all its locks together.
     var patience: LockPatience { LockPatience(limit: lockTimeout) }
@@ -76,5 +76,11 @@ extension StoreTable {
             if lockWithoutWaiting(stripe) { unlock(stripe) }
         }
         if ringBytes > 0, !logLock.shared.isFree, (try? lockLog(.none)) != nil { unlockLog() }
+    }
+
+    /// Frees the locks whose words name this process, which holds none: another process wrote over them.
+    func disownLocks() {
+        for stripe in 0..<layout.stripes where sharedLock(stripe).disown() { memory.count(Header.damages) }
+        if ringBytes > 0, logLock.shared.disown() { memory.count(Header.damages) }
     }
 }

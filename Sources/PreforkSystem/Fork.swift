@@ -19,6 +19,12 @@ package func threadCount() -> Int {
     return max(1, Int(status.st_nlink) - 2)
 }
 
+/// Whether the calling thread is the only one of its process. False where that cannot be known: without /proc.
+var isOnlyThread: Bool {
+    var status = stat()
+    return stat("/proc/self/task", &status) == 0 && status.st_nlink == 3
+}
+
 /// Forks this process. Every signal must be blocked by the caller, who knows when its child can take them
 /// (gunicorn #1910: a signal between fork and the child's handlers is lost).
 ///

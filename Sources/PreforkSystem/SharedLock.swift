@@ -13,6 +13,10 @@ package import Synchronization
 /// compare-and-exchange. An owner that is stopped keeps its lock. A word that is nonsense is replaced after the waiter's
 /// whole time limit, because a living owner may be inside.
 ///
+/// A word can be written over so that it names a living process that does not hold the lock. Another process cannot
+/// know that: it finds the lock busy. The named one can, and puts the word right when it comes to the lock, or looks
+/// after its locks (`disown`).
+///
 /// Not recursive, and not to be held across a suspension. A thread that ends while it holds a lock, of a process that
 /// lives on, keeps it.
 package struct SharedLock: @unchecked Sendable {
@@ -79,6 +83,20 @@ package struct SharedLock: @unchecked Sendable {
     /// Tells the next owner to repair, whoever has the lock now.
     package func demandRepair() {
         word.pointee.bitwiseOr(LockOwner.needsRepair, ordering: .acquiringAndReleasing)
+    }
+
+    /// Frees the lock if its word names this process. To be called where the process holds no lock, which only a process
+    /// with one thread can know of itself; in others, nothing happens.
+    ///
+    /// - Returns: whether it was so: the word was written over, and the next owner repairs.
+    package func disown() -> Bool {
+        let seen = word.pointee.load(ordering: .relaxed)
+        guard !LockOwner(word: seen).isNobody, LockOwner(word: seen) == .current, isOnlyThread else { return false }
+        let freed = LockOwner.needsRepair | seen & LockOwner.waiting
+        guard word.pointee.compareExchange(expected: seen, desired: freed, ordering: .relaxed).exchanged
+        else { return false }
+        if seen & LockOwner.waiting != 0 { cprefork_futex_wake(word) }
+        return true
     }
 
     /// Who has it, as the word says.

@@ -7,33 +7,38 @@ extension SharedLock {
     /// Takes the lock, and waits for it as long as `patience` allows.
     ///
     /// Bounded on any contents of the word, also on contents that another process changes all the time.
+    ///
+    /// A word that names this very process is damage where it has no other thread: the caller waits for the lock, and so
+    /// does not have it. It is replaced as nonsense is, after the caller's whole time. A call that may meet a lock which
+    /// its caller holds must have a short patience (`LockPatience.isLong`) or none.
     @inline(never)
     package func lock(_ patience: inout LockPatience) throws(Failure) -> Acquisition {
         let own = LockOwner.current.word
         if word.pointee.compareExchange(expected: 0, desired: own, ordering: .acquiring).exchanged { return .clean }
         if !patience.neverWaits, spin(own) { return .clean }
         var wanted = own
-        var firstNonsense: UInt64?
+        var firstSuspect: UInt64?
         // Each turn takes the lock, sleeps, or loses a race. Only `patience.none` counts them.
         var turns = 0
         while true {
             let seen = word.pointee.load(ordering: .relaxed)
             let owner = LockOwner(word: seen)
             let isNonsense = owner.isNonsense
+            let isSuspect = isNonsense || owner.word == own
             if owner.isNobody || (!isNonsense && owner.isGone) {
                 if take(seen, wanted) {
                     return owner.isNobody && seen & LockOwner.needsRepair == 0 ? .clean : .mustRepair
                 }
-            } else if firstNonsense == nil || !isNonsense {
-                firstNonsense = isNonsense ? owner.word : nil
+            } else if firstSuspect == nil || !isSuspect {
+                firstSuspect = isSuspect ? owner.word : nil
             }
             turns += 1
             guard let slice = patience.nextSlice() else {
                 if patience.neverWaits, turns < 4, !isNonsense, word.pointee.load(ordering: .relaxed) != seen {
                     continue
                 }
-                guard isNonsense, patience.isLong else { throw .busy }
-                throw giveUp(seen, since: firstNonsense)
+                guard isSuspect, patience.isLong, isNonsense || isOnlyThread else { throw .busy }
+                throw giveUp(seen, since: firstSuspect)
             }
             if owner.isNobody { continue }
             // Waits on a word that says so: its owner wakes one waiter. One that was woken says so for the others.
@@ -65,7 +70,7 @@ extension SharedLock {
         exchange(seen, wanted | seen & LockOwner.waiting, .acquiring)
     }
 
-    /// The word was nonsense for the caller's whole time, or became it just now.
+    /// The word was not what an owner writes for the caller's whole time, or became that just now.
     private func giveUp(_ seen: UInt64, since first: UInt64?) -> Failure {
         guard first == LockOwner(word: seen).word else { return .busy }
         return exchange(seen, LockOwner.needsRepair | seen & LockOwner.waiting, .relaxed) ? .damaged : .busy

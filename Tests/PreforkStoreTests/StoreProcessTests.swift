@@ -35,6 +35,15 @@ struct StoreProcessTests {
             ])
     }
 
+    /// The damager has ended, and the locks that it wrote over name a process that lives on.
+    @Test func `Locks that name a living process are put right by that process`() async throws {
+        #expect(
+            try await lines("named-owner") == [
+                "another process: 1 busy", "the named one: 1 corrupt", "its next try: 1 written",
+                "another process, later: 200 written", "damages in each stripe true contradictions []",
+            ])
+    }
+
     @Test func aProgramStartedByExecOpensTheStore() async throws {
         #expect(try await lines("exec") == ["found hello", "child 0", "answer from another program"])
     }

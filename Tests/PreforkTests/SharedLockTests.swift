@@ -35,6 +35,15 @@ import Testing
             ])
     }
 
+    /// The others cannot know that it does not have it. It can.
+    @Test func `A process that a lock names by damage puts it right`() async throws {
+        #expect(
+            try await output("lock-names-its-caller") == [
+                "without waiting: busy", "sibling: busy", "named: damaged", "then: mustRepair", "disowned: true",
+                "then: mustRepair", "two threads: busy false",
+            ])
+    }
+
     @Test func aForkedChildIsAnotherOwner() async throws {
         #expect(
             try await output("lock-forked-child") == [

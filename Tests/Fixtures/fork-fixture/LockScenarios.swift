@@ -2,6 +2,7 @@
 
 import PreforkFixtureSupport
 import PreforkSystem
+import Synchronization
 
 private let second: Int64 = 1_000_000_000
 
@@ -70,6 +71,27 @@ func lockOwnerStoppedScenario(_ arguments: [String]) throws {
     say("after its end: \(acquisition(lock, within: 20 * second))")
     lock.unlock()
     waitForEnd(child)
+}
+
+/// Another process writes that this one has the lock.
+func lockNamesItsCallerScenario(_ arguments: [String]) throws {
+    LockPatience.allowLongWaits()
+    let lock = SharedLock(at: try sharedBytes(4096))
+    lock.word.pointee.store(LockOwner.current.word | LockOwner.waiting, ordering: .relaxed)
+    say("without waiting: \(acquisition(lock, within: 0))")
+    let sibling = try child { say("sibling: \(acquisition(lock, within: 20_000_000))") }
+    waitForEnd(sibling)
+    say("named: \(acquisition(lock, within: 20_000_000))")
+    say("then: \(acquisition(lock, within: 0))")
+    lock.unlock()
+    lock.word.pointee.store(LockOwner.current.word, ordering: .relaxed)
+    say("disowned: \(lock.disown())")
+    say("then: \(acquisition(lock, within: 0))")
+    lock.unlock()
+    // With a second thread, which might have it, it stays.
+    try startThread { while true { pause() } }
+    lock.word.pointee.store(LockOwner.current.word, ordering: .relaxed)
+    say("two threads: \(acquisition(lock, within: 20_000_000)) \(lock.disown())")
 }
 
 func lockForkedChildScenario(_ arguments: [String]) throws {

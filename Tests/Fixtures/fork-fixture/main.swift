@@ -29,6 +29,7 @@ runScenario(of: [
     "lock-exec": lockExecScenario,
     "lock-no-worker": lockNoWorkerScenario,
     "lock-owner-stopped": lockOwnerStoppedScenario,
+    "lock-names-its-caller": lockNamesItsCallerScenario,
     "contend": contendScenario,
     "out-of-memory": outOfMemoryScenario,
     "orders": ordersScenario,

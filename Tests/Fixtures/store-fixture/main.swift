@@ -10,6 +10,7 @@ runScenario(of: [
     "kill-storm": killStormScenario,
     "kill-everywhere": killEverywhereScenario,
     "stopped-writer": stoppedWriterScenario,
+    "named-owner": namedOwnerScenario,
     "history": historyScenario,
     "exec": execScenario,
     "adopt": adoptScenario,
