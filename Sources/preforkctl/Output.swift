@@ -45,6 +45,7 @@ enum Output {
     static func coloured(_ word: String) -> String {
         let colours = [
             "ready": 32, "running": 32, "done": 32, "booting": 33, "draining": 33, "reloading": 33, "stopping": 33,
+            "ended": 33,
             "backingOff": 31, "failed": 31, "killed": 31, "aborted": 31,
         ]
         guard hasColours, let colour = colours[word] else { return word }

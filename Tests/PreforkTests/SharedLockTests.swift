@@ -44,6 +44,18 @@ import Testing
             ])
     }
 
+    /// Also where nothing has it come to the lock: it looks with each sign of life.
+    @Test func `A worker with a heartbeat frees the locks that name it`() async throws {
+        let server = try await OperatedProgram(["workers=1", "soft=300", "grace=30000"])
+        let owner = try get("/owner", port: server.port).body
+        #expect(try get("/name/\(owner)", port: server.port).body == "done")
+        try await eventually("no lock names the worker") {
+            try get("/named/\(owner)", port: server.port).body == "0"
+        }
+        #expect(try get("/count", port: server.port).body == "1")
+        #expect(try await server.end())
+    }
+
     @Test func aForkedChildIsAnotherOwner() async throws {
         #expect(
             try await output("lock-forked-child") == [

@@ -99,7 +99,8 @@ static void end(const struct hostile_plan *plan, uint32_t kinds, struct dice *di
             raise(SIGSEGV);
             break;
         case 3: abort();
-        case 4: _exit((int)below(dice, 256));
+        // A worker says with code 0 that it is done, and its slot stays empty. A managed process would be gone for good.
+        case 4: _exit(plan->is_worker && chance(dice, 25) ? 0 : 1 + (int)below(dice, 255));
         case 5: stop_self(plan); break;
         case 6: // Deaf until it is killed.
             signal(SIGTERM, SIG_IGN);

@@ -16,6 +16,8 @@ final class BesiegedPool {
     private(set) var log = LogCount()
     private var end: Int32?
     var stoppedForGood = 0
+    /// Orders for new workers where one ended with exit code 0.
+    var refills = 0
     /// Honest workers whose ends were counted.
     var knownDeaths: Set<Int64> = []
 

@@ -63,6 +63,7 @@ struct Siege {
         verdict.statusCount += pool.asker.count
         if !isLost { finish(pool, before) }
         verdict.stoppedForGood += pool.stoppedForGood
+        verdict.refills += pool.refills
         verdict.mostLogLines = max(verdict.mostLogLines, pool.log.mostInASecond)
     }
 
@@ -195,6 +196,11 @@ func becomesWhole(_ pool: BesiegedPool, within limit: Duration) throws(Siege.Los
     while MonotonicInstant.now < end {
         if MonotonicInstant.now > patience { pool.stoppedForGood += pool.killStopped() }
         let seen = try view(pool)
+        // As an operator does who finds one.
+        for slot in seen.ended {
+            _ = try? pool.asker.ask(.order("restart", [.init("slot", .integer(Int64(slot)))]))
+            pool.refills += 1
+        }
         if !seen.isWhole {
             missing = "workers not ready: \(seen)"
         } else {

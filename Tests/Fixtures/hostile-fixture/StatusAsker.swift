@@ -49,6 +49,8 @@ struct PoolView {
     /// Slots with a present worker that is ready.
     var ready: Set<Int> = []
     var beside = 0
+    /// Slots whose worker ended with exit code 0, which stay empty until an operator orders a new one.
+    var ended: [Int] = []
     /// Slot, state and process of those that are not ready.
     var others: [String] = []
 
@@ -63,6 +65,7 @@ struct PoolView {
             } else if worker["state"]?.string == "ready" {
                 ready.insert(Int(worker["slot"]?.integer ?? -1))
             } else {
+                if worker["state"]?.string == "ended" { ended.append(Int(worker["slot"]?.integer ?? -1)) }
                 let state = worker["state"]?.string?.unescaped ?? "?"
                 others.append("\(worker["slot"]?.integer ?? -1) \(state) \(worker["pid"]?.integer ?? 0)")
             }

@@ -14,6 +14,7 @@ struct Verdict {
     var mostLogLines = 0
     var mostProcessorTime = 0
     var stoppedForGood = 0
+    var refills = 0
     var siblingsReplaced = 0
     var damages = 0
     var recoveries = 0
@@ -38,6 +39,7 @@ struct Verdict {
         say("most log lines in a second \(mostLogLines)")
         say("most processor time of the supervisor in an attack ms \(mostProcessorTime)")
         say("stopped processes that the judge ended \(stoppedForGood)")
+        say("slots that ended with exit code 0 and were filled by an order \(refills)")
         say("siblings that ended in order \(siblingsReplaced)")
         say("answered \(tally.answered)")
         list("lost", tally.lost)

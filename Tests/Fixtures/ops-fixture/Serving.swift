@@ -2,7 +2,9 @@
 
 import Prefork
 import PreforkFixtureSupport
+import PreforkStore
 import PreforkSystem
+import Synchronization
 
 struct Refusal: Error {}
 
@@ -76,6 +78,9 @@ private struct Answer {
     /// | path           | does                                                         | answers                  |
     /// |----------------|--------------------------------------------------------------|--------------------------|
     /// | /              |                                                              | task ID, pid, generation |
+    /// | /owner         |                                                              | its word as a lock's owner |
+    /// | /name/WORD     | writes that word into each lock of a stripe                  | `done`                   |
+    /// | /named/WORD    |                                                              | how many locks have it   |
     /// | /leave         | ends its process with exit code 0, as one that was taken over  |                          |
     /// | /scribble      | writes over what the store's header says of the store        | `done`                   |
     /// | /count         | adds one in the store                                        | the sum                  |
@@ -87,6 +92,10 @@ private struct Answer {
     func body(_ path: [String]) async throws -> String {
         let amount = path.dropFirst().first.flatMap { Int($0) } ?? 0
         switch path.first {
+        case "owner": return "\(LockOwner.current.word)"
+        case "name":
+            for lock in stripeLocks { lock.word.pointee.store(word(path), ordering: .relaxed) }
+        case "named": return "\(stripeLocks.count { $0.owner.word == word(path) })"
         case "leave": _exit(0)
         case "scribble":
             let memory = MemoryFile(owning: Descriptor(owning: try duplicate(store.descriptors.memory)))
@@ -111,6 +120,12 @@ private struct Answer {
         }
         return "done"
     }
+}
+
+extension Answer {
+    private var stripeLocks: [SharedLock] { (0..<store.table.layout.stripes).map { store.table.sharedLock($0) } }
+
+    private func word(_ path: [String]) -> UInt64 { path.dropFirst().first.flatMap { UInt64($0) } ?? 0 }
 }
 
 /// Keeps the thread from everything else; the request for a stack, a signal, ends no more than one of the sleeps.
