@@ -78,6 +78,9 @@ public final class SharedStore: Sendable {
 
     /// Opens a store that another process has made, by the descriptors that came from there.
     ///
+    /// A process that is no descendant of the supervisor whose workers have the store must run as the workers' user: a
+    /// lock that one of another user keeps for `lockTimeout` counts as damaged, and is taken from it.
+    ///
     /// - Parameter descriptors: owned by the store from now on, also when this throws.
     /// - Throws: `.notAStore` when they are something else or of another version of this package; `.system`.
     public init(

@@ -168,6 +168,9 @@ package final class Supervisor {
     /// - Returns: in the supervisor nil, when all is over.
     private func supervise() throws(SupervisorError) -> WorkerSeat? {
         if let warning = scoreboard.orders.warning { logger.say(warning, by: .own(.start)) }
+        let orders = scoreboard.orders
+        orders.ownsLocks = false
+        LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
         try startTargets()
         if let seat = try begin() { return seat }
         // The first turn can have aborted the upgrade, and no event may follow.
@@ -214,6 +217,7 @@ package final class Supervisor {
     }
 
     private func returnSignals() {
+        LockFamily.end()
         targets?.host = nil
         SignalMask.restore(signalMask)
     }

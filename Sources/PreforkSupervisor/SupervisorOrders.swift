@@ -11,7 +11,8 @@ import Synchronization
 /// | 8 ..< 16      | lines in use | no line from this one on is used                                   |
 /// | 16 ..< 24     | deaths       | how many children were ended by a signal so far                    |
 /// | 24 ..< 32     | image        | another number in each image of the program (an upgrade in place)  |
-/// | 32 ..< 64     | crashed      | processes that have crashed and not ended (`CrashedProcesses`)     |
+/// | 32 ..< 56     | crashed      | processes that have crashed and not ended (`CrashedProcesses`)     |
+/// | 56 ..< 64     | owns locks   | 1: the supervisor itself may own locks of stores, queues, channels |
 /// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready |
 ///
 /// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
@@ -34,6 +35,7 @@ package final class SupervisorOrders: Sendable {
         static let deaths = 2
         static let image = 3
         static let crashed = 4
+        static let ownsLocks = 7
     }
 
     private static func byteCount(lines: Int) -> Int { headSize + 8 * lines }
@@ -131,6 +133,12 @@ package final class SupervisorOrders: Sendable {
         for index in 0..<CrashedProcesses.wordCount where read(Word.crashed + index) == UInt64(pid) {
             write(0, to: Word.crashed + index)
         }
+    }
+
+    /// Whether the supervisor's program has called a store, a queue or a channel since supervision began.
+    var ownsLocks: Bool {
+        get { read(Word.ownsLocks) != 0 }
+        set { write(newValue ? 1 : 0, to: Word.ownsLocks) }
     }
 
     var image: UInt64 { read(Word.image) }

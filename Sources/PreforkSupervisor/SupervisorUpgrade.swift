@@ -125,7 +125,7 @@ extension Supervisor {
         finishLog()
         host.prepareForExec()
         let back = try? ProgramImage.open()
-        scoreboard.keepWhole(false)
+        leaveMemory()
         let error = ProgramImage.execute(
             .path(upgrade.path), leaving: Handover.offers + [ownItem(back: back)], isTrial: false)
         scoreboard.keepWhole(true)
@@ -148,13 +148,19 @@ extension Supervisor {
             LogLine(.error, "upgrade failed: this process becomes the program before again"), by: .own(.order))
         finishLog()
         host.prepareForExec()
-        scoreboard.keepWhole(false)
+        leaveMemory()
         let error = ProgramImage.execute(
             .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
         scoreboard.keepWhole(true)
         host.returnFromFailedExec()
         logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
         forgetPreviousImage()
+    }
+
+    /// Before another image has this one's memory, and until it supervises: its program may call the store before.
+    private func leaveMemory() {
+        scoreboard.keepWhole(false)
+        scoreboard.orders.ownsLocks = true
     }
 
     func forgetPreviousImage() {

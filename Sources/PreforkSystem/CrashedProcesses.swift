@@ -8,7 +8,7 @@ package import Synchronization
 /// owners of channel ends, deliveries and leases, it is gone; not for locks, because nothing says what it has torn.
 package enum CrashedProcesses {
     /// How many a supervisor can name. Of more than that, the others are alive until they end.
-    package static let wordCount = 4
+    package static let wordCount = 3
 
     private struct Table: @unchecked Sendable {
         // Sendable: atomic words, mapped as long as the table is in the list.

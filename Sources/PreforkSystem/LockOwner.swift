@@ -40,7 +40,7 @@ package struct LockOwner: Equatable, Sendable {
         word = UInt64(pid) & Self.pidMask | image << 26 & Self.imageMask | birth.rawValue << 24 | number << 40
     }
 
-    private var pid: Int32 { Int32(truncatingIfNeeded: word & Self.pidMask) }
+    var pid: Int32 { Int32(truncatingIfNeeded: word & Self.pidMask) }
     private var birth: Birth? { Birth(rawValue: word >> 24 & 3) }
 
     /// Whether it names no process, which a free lock does not either.
@@ -60,6 +60,7 @@ package struct LockOwner: Equatable, Sendable {
         if known != 0 { return LockOwner(word: known) }
         // Several threads may come here at once, and find the same.
         let owner = make()
+        LockFamily.noteOwner()
         cprefork_set_lock_token(owner.word)
         return owner
     }

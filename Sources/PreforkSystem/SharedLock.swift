@@ -13,9 +13,9 @@ package import Synchronization
 /// compare-and-exchange. An owner that is stopped keeps its lock. A word that is nonsense is replaced after the waiter's
 /// whole time limit, because a living owner may be inside.
 ///
-/// A word can be written over so that it names a living process that does not hold the lock. Another process cannot
-/// know that: it finds the lock busy. The named one can, and puts the word right when it comes to the lock, or looks
-/// after its locks (`disown`).
+/// A word can be written over so that it names a living process that does not hold the lock. If that process cannot hold
+/// it (`LockFamily`), the word is replaced as nonsense is. Of others a waiter cannot know it, and finds the lock busy. The
+/// named one can: it puts the word right when it comes to the lock, or looks after its locks (`disown`).
 ///
 /// Not recursive, and not to be held across a suspension. A thread that ends while it holds a lock, of a process that
 /// lives on, keeps it.

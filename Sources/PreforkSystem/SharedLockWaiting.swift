@@ -9,8 +9,9 @@ extension SharedLock {
     /// Bounded on any contents of the word, also on contents that another process changes all the time.
     ///
     /// A word that names this very process is damage where it has no other thread: the caller waits for the lock, and so
-    /// does not have it. It is replaced as nonsense is, after the caller's whole time. A call that may meet a lock which
-    /// its caller holds must have a short patience (`LockPatience.isLong`) or none.
+    /// does not have it. So is one that names a process which cannot have the lock (`LockFamily`). It is replaced as
+    /// nonsense is, after the caller's whole time. A call that may meet a lock which its caller holds must have a short
+    /// patience (`LockPatience.isLong`) or none.
     @inline(never)
     package func lock(_ patience: inout LockPatience) throws(Failure) -> Acquisition {
         let own = LockOwner.current.word
@@ -24,7 +25,7 @@ extension SharedLock {
             let seen = word.pointee.load(ordering: .relaxed)
             let owner = LockOwner(word: seen)
             let isNonsense = owner.isNonsense
-            let isSuspect = isNonsense || owner.word == own
+            let isSuspect = isNonsense || owner.word == own || LockFamily.isKnown
             if owner.isNobody || (!isNonsense && owner.isGone) {
                 if take(seen, wanted) {
                     return owner.isNobody && seen & LockOwner.needsRepair == 0 ? .clean : .mustRepair
@@ -37,7 +38,7 @@ extension SharedLock {
                 if patience.neverWaits, turns < 4, !isNonsense, word.pointee.load(ordering: .relaxed) != seen {
                     continue
                 }
-                guard isSuspect, patience.isLong, isNonsense || isOnlyThread else { throw .busy }
+                guard isSuspect, patience.isLong, isNonsense || isMisnamed(owner) else { throw .busy }
                 throw giveUp(seen, since: firstSuspect)
             }
             if owner.isNobody { continue }
@@ -68,6 +69,11 @@ extension SharedLock {
 
     private func take(_ seen: UInt64, _ wanted: UInt64) -> Bool {
         exchange(seen, wanted | seen & LockOwner.waiting, .acquiring)
+    }
+
+    /// Whether the living process that a word names does not have the lock.
+    private func isMisnamed(_ owner: LockOwner) -> Bool {
+        owner == .current ? isOnlyThread : LockFamily.excludes(owner.pid)
     }
 
     /// The word was not what an owner writes for the caller's whole time, or became that just now.

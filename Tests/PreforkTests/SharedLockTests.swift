@@ -44,6 +44,28 @@ import Testing
             ])
     }
 
+    @Test(.enabled(if: getuid() == 0, "needs root: another user meets the lock"))
+    func `A process that cannot have a lock is not waited for again`() async throws {
+        #expect(
+            try await output("lock-names-strangers") == [
+                "process 1, without a supervisor: busy, busy", "process 1: damaged, mustRepair",
+                "a sibling of another user: busy, busy", "a child of one: busy, busy",
+                "the supervisor: damaged, mustRepair", "the supervisor that calls stores: busy, busy",
+            ])
+    }
+
+    /// A real supervisor's, whose program called the store before the first fork only.
+    @Test(.enabled(if: getuid() == 0, "needs root: workers have another user"))
+    func `Locks that name the supervisor are usable after one call each`() async throws {
+        let server = try await OperatedProgram(["workers=2"], environment: ["PREFORK_USER": "nobody"])
+        let start = try #require(ProcessIdentity(of: server.program.pid)).startTime
+        let word = UInt64(server.program.pid) | 2 << 24 | start << 40
+        #expect(try get("/count", port: server.port).body == "1")
+        #expect(try get("/name/\(word)", port: server.port).body == "done")
+        try await eventually("the counter's lock is usable") { (try? get("/count", port: server.port).body) == "2" }
+        #expect(try await server.end())
+    }
+
     /// Also where nothing has it come to the lock: it looks with each sign of life.
     @Test func `A worker with a heartbeat frees the locks that name it`() async throws {
         let server = try await OperatedProgram(["workers=1", "soft=300", "grace=30000"])

@@ -162,3 +162,38 @@ func lockNoWorkerScenario(_ arguments: [String]) throws {
     say("\(found), within a second \(MonotonicInstant.now - start < .seconds(30))")
     killAndReap(owner)
 }
+
+/// Locks that name living processes which cannot have them. Run as root: the one who meets them has another user.
+func lockNamesStrangersScenario(_ arguments: [String]) throws {
+    LockPatience.allowLongWaits()
+    let lock = SharedLock(at: try sharedBytes(4096))
+    let words = try SharedWords()
+    let supervisor = getpid()
+    func meet(_ who: String, _ pid: Int32) throws {
+        let start = ProcessIdentity(of: pid)?.startTime ?? 0
+        lock.word.pointee.store(UInt64(pid) | 2 << 24 | start << 40, ordering: .relaxed)
+        let worker = try child {
+            require(setuid(65_534) == 0, "setuid")
+            let first = acquisition(lock, within: 20_000_000)
+            say("\(who): \(first), \(acquisition(lock, within: 0))")
+        }
+        waitForEnd(worker)
+    }
+    try meet("process 1, without a supervisor", 1)
+    _ = LockOwner.current
+    LockFamily.found(isOwner: { words[0] == 1 }, becomesOwner: { words[0] = 1 })
+    let sibling = try child { while true { pause() } }
+    let grandchild = try child {
+        words[1] = Int(try child { while true { pause() } })
+        while true { pause() }
+    }
+    until { words[1] > 0 }
+    try meet("process 1", 1)
+    try meet("a sibling of another user", sibling)
+    try meet("a child of one", Int32(words[1]))
+    try meet("the supervisor", supervisor)
+    _ = LockOwner.current
+    try meet("the supervisor that calls stores", supervisor)
+    kill(Int32(words[1]), SIGKILL)
+    for process in [sibling, grandchild] { killAndReap(process) }
+}

@@ -30,6 +30,7 @@ runScenario(of: [
     "lock-no-worker": lockNoWorkerScenario,
     "lock-owner-stopped": lockOwnerStoppedScenario,
     "lock-names-its-caller": lockNamesItsCallerScenario,
+    "lock-names-strangers": lockNamesStrangersScenario,
     "contend": contendScenario,
     "out-of-memory": outOfMemoryScenario,
     "orders": ordersScenario,
