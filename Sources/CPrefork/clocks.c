@@ -10,6 +10,12 @@ int64_t cprefork_monotonic_nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t cprefork_coarse_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int64_t cprefork_wall_clock_milliseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);

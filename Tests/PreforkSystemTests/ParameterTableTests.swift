@@ -137,6 +137,15 @@ import Testing
             negative: .means("a number without a name"),
             huge: .means("a number without a name")
         ) { (number: Int32) in #expect("\(Signal(rawValue: number))" == "signal \(number)") }
+        + ["TraceID.init.high", "TraceID.init.low"].flatMap { parameter in
+            Parameter.unsigned(parameter, zero: .means("a number"), huge: .means("a number")) { (number: UInt64) in
+                let trace = TraceID(high: number, low: number)
+                #expect(number == 0 || TraceID("\(trace)") == trace)
+            }
+        }
+        + Parameter.text(
+            "TraceID.init.text", empty: .means("nil"), huge: .means("nil"), other: .means("nil")
+        ) { text in #expect(TraceID(text) == nil) }
         + Parameter.text(
             "Listener.inherited.named", empty: .means("none has it"), huge: .means("none has it"),
             other: .means("none has it")

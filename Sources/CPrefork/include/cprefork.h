@@ -173,6 +173,9 @@ int cprefork_tcp_listen_queue(int listener, int family, uint32_t *waiting, uint3
 /// CLOCK_MONOTONIC in nanoseconds.
 int64_t cprefork_monotonic_nanoseconds(void);
 
+/// CLOCK_MONOTONIC_COARSE in nanoseconds: that of the kernel's last tick.
+int64_t cprefork_coarse_nanoseconds(void);
+
 /// CLOCK_REALTIME in milliseconds since 1970.
 int64_t cprefork_wall_clock_milliseconds(void);
 
