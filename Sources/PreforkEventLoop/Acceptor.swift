@@ -74,6 +74,7 @@ final class Acceptor: @unchecked Sendable {
     }
 
     func ended(_ connection: Connection) {
+        connection.channel.mark?.end()
         connection.channel.close()
         let wasFull = connections.count >= limit
         connections.remove(connection)
@@ -175,6 +176,7 @@ final class Acceptor: @unchecked Sendable {
     private func welcome(_ socket: Int32, _ peer: SocketAddress) -> Connection {
         stopWatching()
         let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
+        connection.channel.mark = loop.requests.map { ConnectionMark(in: $0, peer: peer) }
         connections.insert(connection)
         countConnection(+1)
         if !connections.isDraining, loop.balance?.isAboveAverage() == true { standBack(for: .microseconds(200)) }

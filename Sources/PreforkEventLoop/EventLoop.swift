@@ -25,6 +25,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     public let stopRequest = StopRequest()
     /// Set where several processes accept from one queue.
     package var balance: ConnectionBalance?
+    /// Set in a worker: where it marks the requests that it has in hand.
+    package private(set) var requests: RequestRing?
     /// How long servers that drain because this process alone ends wait for one more message of idle connections.
     package var idleLinger = Duration.zero
     /// Connections that were accepted on this loop and are open.
@@ -49,6 +51,13 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         epoll = try Epoll()
         inbox = try Inbox()
         try epoll.add(inbox.wakeUp.descriptor.number, .readableOnce, word: WatchTable.wakeUpWord)
+    }
+
+    /// Marks on this loop go to `ring` from now on, and the ring says which task runs. On the loop's thread or before
+    /// it runs.
+    package func mark(in ring: RequestRing) {
+        ring.becomeRing(ofLoop: Unmanaged.passUnretained(self).toOpaque())
+        requests = ring
     }
 
     /// The loop that runs on this thread.
@@ -117,7 +126,10 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
             }
             if inbox.prepareToSleep() { timeout = untilNextTimer() }
         }
+        // Not at each job's end: the next one says who runs then.
+        requests?.runs(0)
         try events.wait(epoll, timeout: timeout)
+        requests?.beginTurn()
         inbox.awake()
         for index in 0..<events.count {
             let (word, happened) = events[index]

@@ -1,5 +1,7 @@
 // The loop as Swift's executor: how jobs come in and how they run.
 
+import PreforkSystem
+
 extension EventLoop {
     /// Takes a job from the runtime, on any thread.
     public func enqueue(_ job: consuming ExecutorJob) {
@@ -39,6 +41,9 @@ extension EventLoop {
     /// is resumed before it suspends then costs 33 ns instead of 172, and a call to a default actor 37 ns without an
     /// enqueue. The main actor's jobs alone need the main executor's identity.
     func run(_ entry: JobQueue.Entry) {
+        // A task's job is the task itself (AsyncTask is a Job in the runtime's Task.h), so this number is the same
+        // whenever the task goes on. It is compared and never followed.
+        if let requests { requests.runs(UInt64(UInt(bitPattern: unsafeBitCast(entry.job, to: Int.self)))) }
         if entry.isMainActor {
             runOnMainActor(entry.job)
         } else {

@@ -57,6 +57,7 @@ extension Listener {
             while let connection = try await acceptor.next() {
                 group.addTask(executorPreference: loop.preference) {
                     do {
+                        connection.channel.mark?.begin()
                         try await connection.channel.ownedByCurrentTask { try await handler(connection) }
                     } catch {
                         acceptor.handlerFailed(error, connection)

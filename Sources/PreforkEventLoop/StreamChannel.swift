@@ -28,6 +28,8 @@ final class StreamChannel: @unchecked Sendable {
     private var watchesWriting = false
     /// The task that serves this connection and whose cancellation `cancelOwner` tells; see `ownedByCurrentTask`.
     private var owner: TaskOwnership?
+    /// Of a connection that a worker serves: tells its supervisor while a message is in hand.
+    var mark: ConnectionMark?
     private var closeObservers: [() -> Void] = []
 
     /// Takes over `fd`, which must be non-blocking.
@@ -67,7 +69,10 @@ final class StreamChannel: @unchecked Sendable {
             default:
                 break
             }
-            if case .bytes(let count) = outcome { movedThisTurn &+= count }
+            if case .bytes(let count) = outcome {
+                movedThisTurn &+= count
+                mark?.noteRead(count)
+            }
             return outcome
         } catch {
             if kind == .terminal, error.errno == .inputOutput { return .end }
@@ -138,7 +143,11 @@ final class StreamChannel: @unchecked Sendable {
         guard !mayRead else { return }
         movedThisTurn = 0
         isIdle = true
-        defer { isIdle = false }
+        mark?.end()
+        defer {
+            isIdle = false
+            mark?.begin()
+        }
         try check(await readers.wait(owner: owner))
     }
 
