@@ -10,8 +10,14 @@ public final class Worker: Sendable {
     /// The worker's event loop.
     public let loop: EventLoop
 
+    /// See `request`.
+    let requests: RequestRing
+    let quarantine: QuarantineList
+
     init(seat: WorkerSeat, loop: EventLoop) {
         self.seat = seat
+        requests = RequestRing(memory: seat.requestMemory)
+        quarantine = seat.quarantine
         self.loop = loop
     }
 
@@ -43,7 +49,8 @@ public final class Worker: Sendable {
     public var stopRequested: StopRequest { loop.stopRequest }
 
     /// Counts requests that this worker has served: for recycling by `RecyclingPolicy.requests`, the metrics and
-    /// `preforkctl`. One addition in shared memory; from any thread.
+    /// `preforkctl`. One addition in shared memory; from any thread. Nothing else counts: `request` marks what is in
+    /// hand, and the program calls this when it has answered.
     ///
     /// - Parameter count: zero and less count nothing.
     public func countRequest(_ count: Int = 1) {

@@ -24,6 +24,10 @@ struct WorkerProcessMain {
                 publish: { [seat] in seat.publish(connections: $0) },
                 isAboveAverage: { [seat] in seat.hasMoreConnectionsThanAverage })
             let worker = Worker(seat: seat, loop: loop)
+            // Without marks for `Scripts/bench request`, which compares both.
+            #if !PREFORK_WITHOUT_MARKS
+                loop.mark(in: worker.requests)
+            #endif
             // On the loop: it does not run yet, and calls are scheduled on its own thread only.
             if let period = seat.heartbeatPeriod { loop.execute { [seat] in seat.beat(on: loop, every: period) } }
             if runtime.readiness == .automatic { loop.onFirstWait = { worker.ready() } }

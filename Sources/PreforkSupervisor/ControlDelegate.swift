@@ -11,6 +11,10 @@ package protocol ControlDelegate: AnyObject {
     /// The last exit reports, oldest first.
     func crashes() -> [ExitReport]
     func listeners() -> [ListenerStatus]
+    /// What every worker does now.
+    func requests() -> RequestList
+    /// Labels of requests that are refused.
+    func quarantined() -> [QuarantineStatus]
     /// Every setting as it is in force.
     func settings() -> [(name: String, value: String)]
 

@@ -72,6 +72,41 @@ extension JSONWriter {
         }
     }
 
+    /// Two members of an answer.
+    mutating func requests(_ list: RequestList) {
+        name("requests")
+        array(list.rows) { writer, row in
+            writer.object { object in
+                object.member("slot", row.slot)
+                object.member("pid", row.pid)
+                object.request(row.request)
+            }
+        }
+        member("leftOut", list.leftOut)
+    }
+
+    /// A member of an answer.
+    mutating func quarantine(_ list: [QuarantineStatus]) {
+        name("quarantine")
+        array(list) { writer, entry in
+            writer.object { object in
+                object.member("label", entry.label.unescaped)
+                object.member("remaining", entry.remaining)
+                object.member("crashes", entry.crashes)
+            }
+        }
+    }
+
+    /// The members of a request.
+    private mutating func request(_ request: RequestReport) {
+        member("label", request.text?.unescaped)
+        member("age", request.age)
+        member("executing", request.isExecuting)
+        member("trace", request.trace.map { "\($0)" })
+        member("peer", request.peer.map { "\($0)" })
+        member("bytesRead", request.bytesRead)
+    }
+
     private mutating func reload(_ reload: PoolStatus.Reload) {
         object { object in
             object.member("state", reload.state.rawValue)
@@ -114,6 +149,9 @@ extension JSONWriter {
             object.member("kind", report.kind.rawValue)
             object.member("killReason", report.killReason.map { "\($0)" })
             object.member("outOfMemory", report.outOfMemory)
+            object.name("requests")
+            object.array(report.requests) { writer, request in writer.object { $0.request(request) } }
+            object.member("requestCount", report.requestCount)
             object.member("cpu", report.usage.userTime + report.usage.systemTime)
             object.member("peakMemory", report.usage.peakMemory)
             object.member("consequence", report.consequence.word)

@@ -8,6 +8,8 @@ enum ControlRequest: Equatable {
     case status(detailed: Bool)
     case workers
     case listeners
+    case requests
+    case quarantine
     case config
     case crashes
     case metrics
@@ -50,6 +52,8 @@ extension ControlRequest {
         case "status": .status(detailed: try arguments.flag("detailed"))
         case "workers": .workers
         case "listeners": .listeners
+        case "requests": .requests
+        case "quarantine": try arguments.quarantine()
         case "config": .config
         case "crashes": .crashes
         case "metrics": .metrics
@@ -111,6 +115,20 @@ extension ControlRequest {
                 throw ControlRequestError("\"path\" is an absolute path")
             }
             return path
+        }
+
+        /// `action` is `list`, or `add` or `remove` with a `label`.
+        mutating func quarantine() throws(ControlRequestError) -> ControlRequest {
+            let action = take("action")?.string?.unescaped ?? "list"
+            if action == "list" { return .quarantine }
+            guard let label = take("label")?.string?.unescaped, !label.isEmpty else {
+                throw ControlRequestError("\"label\" is missing or empty")
+            }
+            switch action {
+            case "add": return .perform(.quarantine(label: label), wait: false)
+            case "remove": return .perform(.release(label: label), wait: false)
+            default: throw ControlRequestError("\"action\" is list, add or remove")
+            }
         }
 
         func finish() throws(ControlRequestError) {

@@ -90,6 +90,8 @@ extension ControlServer: ControlConversation {
                 writer.name("crashes")
                 writer.reports(crashes)
             }
+            case .requests: JSONWriter.line { [list = delegate.requests()] writer in writer.requests(list) }
+            case .quarantine: JSONWriter.line { [list = delegate.quarantined()] in $0.quarantine(list) }
             case .config: config(delegate.settings())
             case .metrics: metrics(delegate)
             case .perform(let command, let wait):

@@ -15,7 +15,23 @@ package struct ControlColumn: Sendable {
         ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
         ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) },
         ControlColumn(name: "PEAK") { ControlTable.size($0["peakMemory"]) },
+        ControlColumn(name: "REQUEST", isText: true) { ControlTable.requests(of: $0) },
         ControlColumn(name: "END", isText: true) { ControlTable.end($0) },
+    ]
+    package static let quarantine = [
+        ControlColumn(name: "CRASHES") { plain($0["crashes"]) },
+        ControlColumn(name: "REMAINING") { ControlTable.time($0["remaining"]) },
+        ControlColumn(name: "LABEL", isText: true) { plain($0["label"]) },
+    ]
+    package static let requests = [
+        ControlColumn(name: "AGE") { ControlTable.time($0["age"]) },
+        ControlColumn(name: "SLOT") { plain($0["slot"]) },
+        ControlColumn(name: "PID") { plain($0["pid"]) },
+        ControlColumn(name: "STATE", isText: true) { $0["executing"] == .bool(true) ? "executing" : "waiting" },
+        ControlColumn(name: "TRACE", isText: true) { plain($0["trace"]) },
+        ControlColumn(name: "PEER", isText: true) { plain($0["peer"]) },
+        ControlColumn(name: "READ") { ControlTable.size($0["bytesRead"]) },
+        ControlColumn(name: "LABEL", isText: true) { plain($0["label"]) },
     ]
     package static let listeners = [
         ControlColumn(name: "ADDRESS", isText: true) { plain($0["address"]) },
@@ -122,6 +138,17 @@ package enum ControlTable {
         if let reason = report["killReason"]?.string { text += ", " + reason.escaped(for: .terminal) }
         if report["wasReady"] == .bool(false) { text += ", before it was ready" }
         return text
+    }
+
+    /// What a worker had in hand when it ended: what was executing, or else the oldest, and how many others.
+    static func requests(of report: JSONValue) -> String {
+        let requests = report["requests"]?.array ?? []
+        let count = max(report["requestCount"]?.integer ?? 0, Int64(requests.count))
+        guard let first = requests.first else { return count > 0 ? "\(count) in flight" : "-" }
+        let label = first["label"]?.string ?? first["peer"]?.string ?? "?"
+        let state = first["executing"] == .bool(true) ? "" : ", waiting"
+        let others = count > 1 ? " and \(count - 1) more" : ""
+        return "\(label.escaped(for: .terminal)) (\(time(first["age"]))\(state))\(others)"
     }
 
     static func size(_ value: JSONValue?) -> String {

@@ -85,6 +85,12 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "HEARTBEAT_GRACE", \.heartbeatGrace, .duration(atLeast: .milliseconds(1)),
             "From the report of a hung worker to SIGKILL."),
+        EnvironmentOption(
+            "SLOW_REQUEST", \.slowRequest, SettingFormat<Duration>.duration(atLeast: .milliseconds(1)).orOff,
+            "A request that takes longer is logged once, with the stack where it hangs."),
+        EnvironmentOption(
+            "QUARANTINE", \.quarantine, SettingFormat<QuarantinePolicy>.quarantine.orOff,
+            "Requests of a label that crash workers so often within a time are refused for that time."),
     ]
 
     private static let host: [EnvironmentOption] = [

@@ -24,8 +24,14 @@ public struct ExitReport: Equatable, Sendable {
     /// Where it stood when it was found to hang, at the last such time, innermost first; empty where it never was, or did
     /// not answer.
     public internal(set) var hangStack: [StackFrame] = []
-    /// It ended abnormally with a connection open, and was not killed by the supervisor.
+    /// It ended abnormally with a request or a message of a connection in hand, and was not killed by the supervisor. A
+    /// connection that was open and idle is no request.
     public internal(set) var hadRequest = false
+    /// What it had in hand when it ended abnormally, at most `RequestReport.most`: what was executing first, then the
+    /// others, oldest first.
+    public internal(set) var requests: [RequestReport] = []
+    /// How many it had in hand, `requests` included. The worker's own word.
+    public internal(set) var requestCount = 0
     /// Whether the restart counts for `RestartPolicy.limit`, where it is a restart of a worker that had been ready.
     public internal(set) var isCounted = true
     /// Processor time and peak memory.

@@ -38,6 +38,7 @@ public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(Supervis
     }
     // Whatever loop the program has, it gives no signs of life that anybody would see.
     settings.heartbeat = nil
+    settings.slowRequest = nil
     let supervisor = try Supervisor(SupervisorConfiguration(settings))
     supervisor.warnOfUnknownVariables()
     switch try supervisor.run() {

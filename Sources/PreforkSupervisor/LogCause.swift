@@ -55,13 +55,15 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case dependency = "missing dependencies"
     case hook = "hooks"
     case listener = "listeners"
+    case quarantine
+    case slowRequest = "slow requests"
 
     /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are told one
     /// by one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
     var burst: Int {
         switch self {
-        case .start, .refusedStart, .readiness, .end, .trap, .kill, .replacement, .recycling, .scaling, .order, .hook,
-            .listener:
+        case .start, .refusedStart, .readiness, .end, .trap, .kill, .replacement, .recycling, .scaling, .order,
+            .hook, .listener, .quarantine, .slowRequest:
             8
         default: 1
         }

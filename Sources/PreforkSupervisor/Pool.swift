@@ -26,6 +26,7 @@ struct Pool: Equatable {
         var reload = ReloadPolicy()
         var recycling = RecyclingPolicy()
         var hangs: HangPolicy?
+        var slowRequest: Duration?
         var scaling = ScalingPolicy()
         var largest = WorkerCount.maximum
     }

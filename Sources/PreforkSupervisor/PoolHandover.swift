@@ -64,7 +64,7 @@ struct InheritedPool: Equatable {
     private static let headWords = 7
     /// Another one whenever the text, the descriptors beside it or the memory behind them are other ones: an image that
     /// knows another version refuses in its trial.
-    private static let version = "v2"
+    private static let version = "v3"
 
     /// As words separated by spaces: the version, seven of the pool, and ten for each worker.
     var text: String {

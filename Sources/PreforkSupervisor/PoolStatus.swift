@@ -89,6 +89,10 @@ public enum ControlCommand: Equatable, Sendable {
     /// Re-executes the program, another one if `path` says so.
     case upgrade(path: String?)
     case reopenLogs
+    /// Refuses requests of a label, in all workers, until it is released.
+    case quarantine(label: String)
+    /// Serves requests of a label again.
+    case release(label: String)
     case stop(quick: Bool)
 }
 

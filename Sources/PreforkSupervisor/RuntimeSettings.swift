@@ -20,6 +20,10 @@ public struct RuntimeSettings: Sendable, Equatable {
     /// nil: hung workers are not looked for.
     public var heartbeat: Duration?
     public var heartbeatGrace: Duration = .seconds(2)
+    /// Requests that take longer are told, once each; nil: none is looked for.
+    public var slowRequest: Duration?
+    /// When requests of a label are refused because they crash workers; nil: never, unless an operator says so.
+    public var quarantine: QuarantinePolicy?
     /// The control socket's path; nil: none.
     public var controlSocket: String?
     /// Where metrics, health and the status page are served; nil: nowhere.

@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// Shared words of a supervisor and its children, in three regions of one memory file. Pages that nobody touches take
+/// Shared words of a supervisor and its children, in four regions of one memory file. Pages that nobody touches take
 /// no memory.
 ///
 /// | region   | bytes of each line | what                                                          |
@@ -12,6 +12,9 @@ import Synchronization
 /// | controls | 192                | a `ControlRing`: orders for managed processes                 |
 /// | dumps    | 1,024              | where the line's process leaves its stack when it is asked    |
 /// |          |                    | (`StackDump`), and what it knows of its crash (`CrashRecord`) |
+/// | requests | 13,504             | what the line's process does: a ring, see `RequestRingLayout` |
+///
+/// Lines beyond the first 4,096 have no ring: their processes' requests are not seen.
 ///
 /// | word        | meaning                                                      |
 /// |-------------|--------------------------------------------------------------|
@@ -31,6 +34,8 @@ import Synchronization
 package final class Scoreboard: Sendable {
     private static let lineSize = 64
     private static let dumpSize = 1_024
+    /// With a ring for each of 40,000 lines every process would have half a gigabyte more of addresses.
+    private static let mostRings = 4_096
     private let mapping: SharedMapping
     let lines: Int
     package let orders: SupervisorOrders
@@ -53,7 +58,11 @@ package final class Scoreboard: Sendable {
         (controlsStart(lines) + lines * ControlRing.byteCount + 4_095) & ~4_095
     }
 
-    private static func byteCount(lines: Int) -> Int { dumpsStart(lines) + lines * dumpSize }
+    private static func ringsStart(_ lines: Int) -> Int { (dumpsStart(lines) + lines * dumpSize + 4_095) & ~4_095 }
+
+    private static func byteCount(lines: Int) -> Int {
+        ringsStart(lines) + min(lines, mostRings) * RequestRingLayout.byteCount
+    }
 
     convenience init(lines: Int) throws(SystemError) {
         let file = try MemoryFile(name: "prefork-scoreboard", byteCount: Self.byteCount(lines: lines))
@@ -123,6 +132,13 @@ package final class Scoreboard: Sendable {
         return dumpArea(line: line).baseAddress.map { $0 + StackDump.byteCount }
     }
 
+    /// Where the line's process marks its requests, as untrusted as everything here; nil: the line has no place for it.
+    func requestRing(line: Int) -> UnsafeMutableRawPointer? {
+        check(line)
+        if line >= Self.mostRings { return nil }
+        return mapping.base + Self.ringsStart(lines) + line * RequestRingLayout.byteCount
+    }
+
     func readySpawn(line: Int) -> UInt64 { word(line, Word.readySpawn).pointee.load(ordering: .acquiring) }
 
     func setReadySpawn(_ spawn: UInt64, line: Int) {
@@ -161,6 +177,7 @@ package final class Scoreboard: Sendable {
         setReadySpawn(0, line: line)
         controls(line: line).clear()
         if let area = crashArea(line: line) { CrashRecord.clear(area) }
+        if let ring = requestRing(line: line) { RequestRingReading.clear(ring) }
         orders.setLeaving(false, line: line)
     }
 

@@ -59,6 +59,8 @@ package final class Supervisor {
     var crashNotes: [Int32: CrashNote] = [:]
     /// Where workers that live have hung, by process.
     var hangStacks: [Int32: [StackFrame]] = [:]
+    /// What they had in hand then.
+    var lastHands: [Int32: RequestsInHand] = [:]
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?
@@ -70,6 +72,8 @@ package final class Supervisor {
     let targets: TargetRunner?
     var upgrade: Upgrade?
     var dumps = StackDumpRequests()
+    var slowRequests = SlowRequests()
+    var quarantine: Quarantine
     var late = LateEnds()
     var noise = SignalNoise()
     /// When children that nobody knows are looked for.
@@ -104,6 +108,7 @@ package final class Supervisor {
         }
         self.configuration = configuration
         self.targets = targets
+        quarantine = Quarantine(configuration.settings.quarantine)
         host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
         logger = SupervisorLogger(Self.output(configuration.log, host.logFile))
         // It has come as far as it is to come: its files, sockets and rights can be had, too.
@@ -226,7 +231,7 @@ package final class Supervisor {
         let deadlines = [
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
-            logger.nextDeadline,
+            logger.nextDeadline, quarantine.nextDeadline,
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
@@ -277,10 +282,10 @@ package final class Supervisor {
         }
         if let seat = lookWithoutRing() { return seat }
         if let seat = reapLate() { return seat }
-        if let sample = pool.nextSample, sample <= .now,
-            let seat = handle(.sample(takeSamples(), backlog: waitingConnections()))
-        {
-            return seat
+        turnQuarantine()
+        if let sample = pool.nextSample, sample <= .now {
+            tellSlowRequests()
+            if let seat = handle(.sample(takeSamples(), backlog: waitingConnections())) { return seat }
         }
         logger.tellLeftOut(at: .now)
         host.look(readyWorkers: pool.slots.count(where: \.isReady), at: .now)

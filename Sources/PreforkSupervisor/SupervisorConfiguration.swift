@@ -23,6 +23,6 @@ package struct SupervisorConfiguration: Sendable {
             restarts: settings.restarts, crashes: settings.crashes, bootTimeout: settings.bootTimeout,
             drainTimeout: settings.drainTimeout,
             quickTimeout: settings.quickTimeout, reload: settings.reload, recycling: settings.recycling,
-            hangs: settings.hangs, scaling: settings.scaling)
+            hangs: settings.hangs, slowRequest: settings.slowRequest, scaling: settings.scaling)
     }
 }

@@ -57,6 +57,8 @@ extension Supervisor: ControlDelegate {
         switch command {
         case .upgrade(let path): return beginUpgrade(to: path, whenOver: whenOver)
         case .reopenLogs: return finish(reopenLogs(), whenOver)
+        case .quarantine(let label): return finish(quarantine(label), whenOver)
+        case .release(let label): return finish(release(label), whenOver)
         case .reload:
             // The image that this process becomes rolls its workers in by a reload of its own.
             if upgrade != nil || isGoingBack { return .failed("an upgrade is under way") }

@@ -17,9 +17,10 @@ extension Supervisor {
         let wasReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
         if wasReady, let seat = handle(.ready(slot: entry.slot, spawn: spawn)) { return seat }
         for text in Listener.reviveAll() { logger.say(LogLine(.warning, text), by: .pool(.listener)) }
-        let sign = CrashSign(
-            signal: record.signal, hadRequest: scoreboard.connections(line: entry.line) > 0,
-            hasBacktracer: record.hasBacktracer)
+        let hand = requestsInHand(line: entry.line)
+        lastHands[entry.child.pid] = hand
+        noteCrash(hand, slot: entry.slot)
+        let sign = CrashSign(signal: record.signal, hadRequest: hand.count > 0, hasBacktracer: record.hasBacktracer)
         return handle(.crashed(slot: entry.slot, spawn: spawn, sign))
     }
 

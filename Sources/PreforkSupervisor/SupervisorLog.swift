@@ -88,7 +88,8 @@ extension ExitReport {
     fileprivate func line(limit: Int) -> LogLine {
         var text = "worker \(taskID) (pid \(pid)) \(status) after \(uptime.short)"
         if let crash { text += crash.cause }
-        if hadRequest { text += ", with a request in hand" }
+        let hand = RequestsInHand(of: self).sentence
+        if hadRequest { text += ", with a request in hand" + (hand.isEmpty ? "" : ": \(hand)") }
         if !wasReady { text += ", before it was ready" }
         if outOfMemory { text += ", out of memory: the kernel's OOM killer was at work (memory.events)" }
         text += " [cpu \((usage.userTime + usage.systemTime).short), peak \(usage.peakMemory >> 20) MiB]"
@@ -101,6 +102,7 @@ extension ExitReport {
         case .giveUp:
             text += "; no further restart"
         }
+        if !hadRequest, !hand.isEmpty { text += "; it had in hand: \(hand)" }
         let isQuiet = consequence == .none && (status.isSuccess || killReason == nil)
         return LogLine(isQuiet ? .info : .warning, text)
     }

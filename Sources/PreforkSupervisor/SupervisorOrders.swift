@@ -1,6 +1,6 @@
 // What a supervisor tells its children through shared memory that only it can write.
 
-import PreforkSystem
+package import PreforkSystem
 import Synchronization
 
 /// Words of the supervisor that its children read.
@@ -14,6 +14,7 @@ import Synchronization
 /// | 32 ..< 56     | crashed      | processes that have crashed and not ended (`CrashedProcesses`)     |
 /// | 56 ..< 64     | owns locks   | 1: the supervisor itself may own locks of stores, queues, channels |
 /// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready |
+/// | behind those  | quarantine   | labels of requests that are refused: a `QuarantineList`            |
 ///
 /// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
 /// through a descriptor that only reads; the one that writes stays behind at each fork (MADV_DONTFORK), so that a child
@@ -38,7 +39,9 @@ package final class SupervisorOrders: Sendable {
         static let ownsLocks = 7
     }
 
-    private static func byteCount(lines: Int) -> Int { headSize + 8 * lines }
+    private static func quarantineStart(lines: Int) -> Int { headSize + 8 * lines }
+
+    private static func byteCount(lines: Int) -> Int { quarantineStart(lines: lines) + QuarantineList.byteCount }
 
     convenience init(lines: Int) throws(SystemError) {
         let file = try MemoryFile(name: "prefork-orders", byteCount: Self.byteCount(lines: lines), mode: 0o400)
@@ -72,11 +75,19 @@ package final class SupervisorOrders: Sendable {
         self.file = file
         word(Word.image, of: writing).pointee.wrappingAdd(1, ordering: .relaxed)
         CrashedProcesses.watch(word(Word.crashed, of: reading))
+        // An upgrade ends the quarantine: the new program may have mended what crashed.
+        quarantineForWriting.set([])
     }
 
     deinit {
         CrashedProcesses.forget(word(Word.crashed, of: reading))
     }
+
+    /// The labels that are refused, for the processes that ask. Valid for the life of a child.
+    package var quarantine: QuarantineList { QuarantineList(at: reading.base + Self.quarantineStart(lines: lines)) }
+
+    /// In the supervisor only.
+    var quarantineForWriting: QuarantineList { QuarantineList(at: writing.base + Self.quarantineStart(lines: lines)) }
 
     /// Nil when children cannot make the words writable again.
     var warning: LogLine? {

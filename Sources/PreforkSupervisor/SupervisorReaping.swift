@@ -59,10 +59,13 @@ extension Supervisor {
         }
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         noteCrashAtEnd(of: entry, exit.status)
-        let hadRequest = scoreboard.connections(line: entry.line) > 0
+        // One that has told of its crash had it noted then.
+        let hand = lastHands[child.pid] ?? (exit.status.isSuccess ? RequestsInHand() : requestsInHand(line: entry.line))
+        if lastHands[child.pid] == nil, exit.status.isCrash { noteCrash(hand, slot: entry.slot) }
+        lastHands[child.pid] = hand
         scoreboard.clear(line: entry.line)
         if collected == nil { late.keep(child, line: entry.line, at: .now) }
-        return (entry.slot, exit, isReady, hadRequest)
+        return (entry.slot, exit, isReady, hand.count > 0)
     }
 
     /// What comes without an event: ends that are late, and strangers.

@@ -5,7 +5,8 @@ import PreforkSystem
 extension Supervisor {
     func tell(_ report: PoolReport) {
         var report = report
-        if case .exited(let exit) = report {
+        if case .exited(var exit) = report {
+            exit.had(lastHands.removeValue(forKey: exit.pid) ?? RequestsInHand())
             // Asked here and not before the fork of the successor: it takes three system calls.
             var judged = exit
             judged.crash = crashNotes.removeValue(forKey: exit.pid)?.report(program: program)
@@ -14,7 +15,8 @@ extension Supervisor {
             report = .exited(judged)
         }
         if case .stopping = report { scoreboard.orders.serviceStops = true }
-        logger.say(report.line(limit: configuration.settings.restarts.limit), by: report.cause)
+        let line = report.line(limit: configuration.settings.restarts.limit)
+        logger.say([line] + requestLines(of: report), by: report.cause)
         if case .exited(let exit) = report { tellStack(of: exit) }
         count(report)
         for (body, outcome) in waits.end(report, in: pool) { body(outcome) }

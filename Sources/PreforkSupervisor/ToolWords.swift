@@ -46,6 +46,9 @@ package struct ToolWords {
         return rest.removeFirst()
     }
 
+    /// Whether no word is left.
+    package var isEmpty: Bool { rest.isEmpty }
+
     /// - Throws: for a word that nobody has asked for.
     package func finish() throws(ToolUsageError) {
         if let word = rest.first { throw ToolUsageError("'\(Escaping.brief(word))' is not understood here") }

@@ -48,6 +48,7 @@ extension Pool {
         var period: Duration?
         func atMost(_ other: Duration) { period = min(period ?? other, other) }
         if let hangs = settings.hangs { atMost(max(.milliseconds(20), min(hangs.soft, hangs.grace) / 4)) }
+        if let limit = settings.slowRequest { atMost(max(.milliseconds(20), limit.part(of: 4))) }
         if settings.recycling.needsSamples { atMost(.seconds(1)) }
         if settings.scaling.workers != nil {
             atMost(max(.milliseconds(100), min(settings.scaling.growAfter / 3, .seconds(1))))

@@ -37,6 +37,12 @@ package struct WorkerSeat: Sendable {
         scoreboard.hasMoreConnectionsThanAverage(line: line)
     }
 
+    /// Where this worker marks its requests; nil: nobody can see them.
+    package var requestMemory: UnsafeMutableRawPointer? { scoreboard.requestRing(line: line) }
+
+    /// Requests that are refused.
+    package var quarantine: QuarantineList { scoreboard.orders.quarantine }
+
     package func countRequests(_ count: UInt64) { scoreboard.countRequests(count, line: line) }
 
     /// Gives a sign of life.

@@ -8,7 +8,7 @@ struct Command: Sendable {
         case message
         case text(String)
         case rows(String, [ControlColumn])
-        case status, top, upgrade, watch
+        case status, top, upgrade, watch, quarantine
     }
 
     /// What may follow the command's name, and the members of a request that it becomes.
@@ -30,6 +30,17 @@ struct Command: Sendable {
             guard let number = Int64(word) else { throw ToolUsageError("'\(Escaping.brief(word))' is not N, +N or -N") }
             return .init(word.hasPrefix("+") || word.hasPrefix("-") ? "by" : "to", .integer(number))
         }
+        static let action = Part(synopsis: "list|add LABEL|remove LABEL") { words throws(ToolUsageError) in
+            let word = try words.next("list, add or remove")
+            guard ["list", "add", "remove"].contains(word) else {
+                throw ToolUsageError("'\(Escaping.brief(word))' is not list, add or remove")
+            }
+            return .init("action", .string(ForeignText(word)))
+        }
+        /// After `add` and `remove`.
+        static let label = Part(synopsis: "") { words throws(ToolUsageError) in
+            words.isEmpty ? nil : .init("label", .string(ForeignText(try words.next("LABEL"))))
+        }
         static let program = Part(synopsis: "[--exec PATH]") { words throws(ToolUsageError) in
             try words.value("--exec").map { .init("path", .string(ForeignText($0))) }
         }
@@ -46,6 +57,7 @@ struct Command: Sendable {
         list("workers", .rows("workers", ControlColumn.workers), "each worker"),
         list("listeners", .rows("listeners", ControlColumn.listeners), "where connections come in, and how many wait"),
         list("config", .rows("settings", ControlColumn.settings), "every setting in force"),
+        list("requests", .rows("requests", ControlColumn.requests), "what every worker does now, oldest first"),
         list("crashes", .rows("crashes", ControlColumn.crashes), "the last 100 ends of workers, oldest first"),
         Command(name: "metrics", show: .text("metrics"), meaning: "Prometheus text"),
     ]
@@ -58,6 +70,9 @@ struct Command: Sendable {
         Command(
             name: "upgrade", parts: [.flag("wait"), .program], show: .upgrade,
             meaning: "runs the program's new version, or another program, under the same PID"),
+        Command(
+            name: "quarantine", parts: [.flag("json"), .action, .label], show: .quarantine,
+            meaning: "labels of requests that are refused because they crash workers"),
         order("reopen-logs", meaning: "after log files were moved"),
         order("stop", .flag("quick"), meaning: "ends the pool: requests are finished, or dropped with --quick"),
         Command(name: "watch", show: .watch, meaning: "developer mode: builds on change, and upgrades; see below"),

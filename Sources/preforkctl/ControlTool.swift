@@ -77,13 +77,22 @@ enum ControlTool {
                 for line in CrashNames.stack(of: report) { Output.write("    " + line) }
             }
         case .rows(let key, let columns):
-            Output.write(ControlTable.rows(try answer()[key]?.array ?? [], columns, paint: Output.coloured))
+            let answer = try answer()
+            Output.write(ControlTable.rows(answer[key]?.array ?? [], columns, paint: Output.coloured))
+            if let count = answer["leftOut"]?.integer, count > 0 { Output.write("... and \(count) more") }
         case .text(let key): Output.write((try answer()[key]?.string ?? "").escaped(for: .terminalPage), end: "")
         case .upgrade where isWaiting:
             // Says whose word it is; the upgrade has connections of its own.
             _ = try connect(socket)
             let path = members.first { $0.name == "path" }?.value.string?.unescaped
             Output.write(try ControlClient.upgrade(socket, to: path).escaped(for: .terminal))
+        case .quarantine:
+            let answer = try answer()
+            if isJSON { return Output.write(String(decoding: (answer["quarantine"] ?? answer).text, as: UTF8.self)) }
+            guard let list = answer["quarantine"]?.array else {
+                return Output.write((answer["message"]?.string ?? "done").escaped(for: .terminal))
+            }
+            Output.write(ControlTable.rows(list, ControlColumn.quarantine, paint: Output.coloured))
         case .message, .upgrade, .watch:
             Output.write((try answer()["message"]?.string ?? "done").escaped(for: .terminal))
         }

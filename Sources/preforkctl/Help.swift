@@ -32,7 +32,7 @@ enum Help {
     private static func lines(_ commands: [Command]) -> String {
         commands.map { command in
             // What must be given comes first.
-            let parts = command.parts.map(\.synopsis).sorted { !$0.hasPrefix("[") && $1.hasPrefix("[") }
+            let parts = command.parts.map(\.synopsis).filter { !$0.isEmpty }.sorted { !$0.hasPrefix("[") && $1.hasPrefix("[") }
             let head = "  " + ([command.name] + parts).joined(separator: " ")
             // A long head has its line for itself.
             let gap =

@@ -12,6 +12,7 @@ final class FakeSupervisor: ControlDelegate {
     var pool: PoolStatus
     var counted = PoolCounters()
     var reports: [ExitReport] = []
+    var requestList = RequestList()
     var outcome = ControlOutcome.done("done")
     var asked: [ControlCommand] = []
     var completions: [(ControlOutcome) -> Void] = []
@@ -27,6 +28,8 @@ final class FakeSupervisor: ControlDelegate {
     func counters() -> PoolCounters { counted }
     func crashes() -> [ExitReport] { reports }
     func listeners() -> [ListenerStatus] { [ListenerStatus(address: "127.0.0.1:80", waiting: 3, limit: 1024)] }
+    func quarantined() -> [QuarantineStatus] { [] }
+    func requests() -> RequestList { requestList }
     func settings() -> [(name: String, value: String)] { [("workers", "2")] }
 
     func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {

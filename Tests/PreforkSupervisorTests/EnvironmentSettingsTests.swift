@@ -73,7 +73,8 @@ import Testing
             "PREFORK_MAX_BOOT_FAILURES": "1", "PREFORK_CRASH_TIMEOUT": "4s", "PREFORK_CRASH_AT_ONCE": "0",
             "PREFORK_RECYCLE_REQUESTS": "10000", "PREFORK_RECYCLE_LIFETIME": "1.5h",
             "PREFORK_RECYCLE_MEMORY": "300M", "PREFORK_RECYCLE_JITTER": "25%", "PREFORK_RECYCLE_AT_ONCE": "2",
-            "PREFORK_HEARTBEAT": "30", "PREFORK_HEARTBEAT_GRACE": "5s", "PREFORK_CONTROL": "/run/app/control",
+            "PREFORK_HEARTBEAT": "30", "PREFORK_HEARTBEAT_GRACE": "5s",
+            "PREFORK_SLOW_REQUEST": "2s", "PREFORK_QUARANTINE": "3/60s", "PREFORK_CONTROL": "/run/app/control",
             "PREFORK_METRICS": ":9100", "PREFORK_PID_FILE": "/run/app.pid", "PREFORK_LOG_FILE": "/var/log/app.log",
             "PREFORK_USER": "www-data", "PREFORK_GROUP": "1000", "PREFORK_GROUPS": "logs,70", "PREFORK_UMASK": "027",
             "PREFORK_CHROOT": "/srv/app", "PREFORK_NO_NEW_PRIVILEGES": "yes", "PREFORK_DUMPABLE": "off",
@@ -94,6 +95,7 @@ import Testing
         #expect(found.recycling.requests == 10_000 && found.recycling.lifetime == .seconds(5_400))
         #expect(found.recycling.memory == 300 << 20 && found.recycling.jitter == 0.25 && found.recycling.atOnce == 2)
         #expect(found.heartbeat == .seconds(30) && found.heartbeatGrace == .seconds(5))
+        #expect(found.slowRequest == .seconds(2) && found.quarantine == QuarantinePolicy(crashes: 3, per: .seconds(60)))
         #expect(found.controlSocket == "/run/app/control" && found.metrics == .tcp("127.0.0.1", 9_100))
         #expect(found.pidFile == "/run/app.pid" && found.logFile == "/var/log/app.log")
         #expect(found.privileges.user == "www-data" && found.privileges.group == "1000")

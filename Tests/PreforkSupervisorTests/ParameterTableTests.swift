@@ -20,6 +20,7 @@ import Testing
                 "EnvironmentSettingsError.Problem": "what is wrong with a variable",
                 "ExitConsequence": "what follows from an end", "ExitReport": "how a worker ended",
                 "CrashReport": "what a crashed worker told", "StackFrame": "where it was",
+                "RequestReport": "what a worker had in hand",
                 "ListenerStatus": "what a listener tells", "LogLine": "what the log tells",
                 "PoolStatus": "what the pool tells", "SupervisorSummary": "how the pool ended",
                 "TargetConsequence": "what follows from an end", "TargetExit": "how a process ended",
@@ -28,6 +29,8 @@ import Testing
                 "RuntimeSettings.applying.environment": "has a table of its own, EnvironmentSettingsTests",
                 "EnvironmentSettings.unknownNames.in": "names that begin with PREFORK_, whatever follows",
                 "ControlCode.init.rawValue": "any code; one without a meaning is counted and ignored: TargetTableTests",
+                "ControlCommand.quarantine.label": "any text: 128 bytes of it count, as of a request's label",
+                "ControlCommand.release.label": "any text: one that is not in quarantine is refused, QuarantineTests",
                 "ControlCommand.upgrade.path": "an absolute path or a refusal: ControlRequestTests",
             ])
     }
@@ -86,6 +89,9 @@ import Testing
         + count("RestartPolicy.Window.init.count", "restarts.window", huge: .means("no limit")) {
             $0.restarts.window = RestartPolicy.Window(count: $1, per: .seconds(1))
         }
+        + count("QuarantinePolicy.init.crashes", "quarantine") {
+            $0.quarantine = QuarantinePolicy(crashes: $1, per: .seconds(1))
+        }
         + count("ReloadPolicy.init.generations", "reload.generations") { $0.reload = ReloadPolicy(generations: $1) }
         + count("CrashPolicy.init.backtracersAtOnce", "crashes.backtracersAtOnce", zero: .means("no backtracer")) {
             $0.crashes = CrashPolicy(backtracersAtOnce: $1)
@@ -125,6 +131,12 @@ import Testing
         }
         + time("RuntimeSettings.heartbeat", "heartbeat") { $0.heartbeat = $1 }
         + time("RuntimeSettings.heartbeatGrace", "heartbeatGrace") { $0.heartbeatGrace = $1 }
+        + time("RuntimeSettings.slowRequest", "slowRequest") { $0.slowRequest = $1 }
+        + time("QuarantinePolicy.init.per", "quarantine") { $0.quarantine = QuarantinePolicy(crashes: 1, per: $1) }
+        + time("QuarantinePolicy.period", "quarantine") {
+            $0.quarantine = QuarantinePolicy(crashes: 1, per: .seconds(1))
+            $0.quarantine?.period = $1
+        }
         + time("RestartPolicy.Window.init.per", "restarts.window") { $0.restarts.window = .init(count: 1, per: $1) }
         + time("RestartPolicy.Window.period", "restarts.window") {
             $0.restarts.window = .init(count: 1, per: .seconds(1))

@@ -134,7 +134,7 @@ import Testing
         "1 2 3 4 1 0 99999999999999999999", "1 2 3 4 1 0 0 0 5 1 1 9223372036854775807 0 0 1 0 0",
         "9223372036854775807 2 3 4 1 0 0", "1 2 3 4 1 0 0 0 5 1 1 7 0 0 1 0 0 0 6 2 1 7 0 0 1 0 0"])
     func whatIsNoPoolIsRefused(text: String) {
-        #expect(InheritedPool(text: "v2 " + text) == nil)
+        #expect(InheritedPool(text: "v3 " + text) == nil)
     }
 
     @Test func whatTheSupervisorKnowsOfAWorkerTravelsAlong() throws {
@@ -146,8 +146,8 @@ import Testing
     }
 
     @Test func aTextOfAnotherVersionIsRefused() {
-        #expect(InheritedPool(text: "v2 1 2 3 4 1 0 0")?.workers == [])
-        for other in ["1 2 3 4 1 0 0", "2 1 2 3 4 1 0 0", "v1 1 2 3 4 1 0 0", "v3 1 2 3 4 1 0 0", "v2"] {
+        #expect(InheritedPool(text: "v3 1 2 3 4 1 0 0")?.workers == [])
+        for other in ["1 2 3 4 1 0 0", "2 1 2 3 4 1 0 0", "v2 1 2 3 4 1 0 0", "v4 1 2 3 4 1 0 0", "v3"] {
             #expect(InheritedPool(text: other) == nil)
         }
     }

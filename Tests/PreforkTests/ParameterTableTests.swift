@@ -32,7 +32,14 @@ import Testing
             ])
     }
 
-    private static let table: [ParameterRow] = names + options + waits
+    private static let table: [ParameterRow] = names + options + waits + marks
+
+    private static let marks: [ParameterRow] = Parameter.number(
+        "RequestOptions.init.rawValue", zero: .means("none"), negative: .means("bits without a meaning"),
+        huge: .means("bits without a meaning")
+    ) { (bits: Int) in
+        #expect(RequestOptions(rawValue: bits).contains(.includesQuery) == !bits.isMultiple(of: 2))
+    }
 
     /// A manager with one target, `target`.
     private static func manager(_ options: TargetOptions = TargetOptions()) throws -> ProcessManager {

@@ -41,7 +41,11 @@ struct HelloHandler {
     private mutating func answer(_ request: Request) async throws -> Bool {
         connection.reader.consume(request.headLength)
         guard try await skipBody(request.bodyLength) else { return false }
-        let (status, body) = try await route(request)
+        #if PREFORK_WITHOUT_MARKS
+            let (status, body) = try await route(request)
+        #else
+            let (status, body) = try await marked(request)
+        #endif
         worker.countRequest()
         // Asked after the work: a stop may have come meanwhile.
         let keepAlive = request.keepAlive && !connection.isDraining
@@ -52,6 +56,15 @@ struct HelloHandler {
             if connection.reader.bufferedCount > 0 { try await connection.closeGently() }
         }
         return keepAlive
+    }
+
+    /// Reports of crashes and hangs name the request by its path.
+    private mutating func marked(_ request: Request) async throws -> (Status, String) {
+        do {
+            return try await worker.request(request.target) { try await route(request) }
+        } catch let error as RequestError {
+            return (.unavailable, "\(error)\n")
+        }
     }
 
     private mutating func route(_ request: Request) async throws -> (Status, String) {

@@ -11,6 +11,8 @@ enum Status: String, Error {
     case bodyTooLarge = "413 Content Too Large"
     case headTooLarge = "431 Request Header Fields Too Large"
     case notImplemented = "501 Not Implemented"
+    /// Requests of this path have crashed workers: the client may try again, not at once.
+    case unavailable = "503 Service Unavailable\r\nRetry-After: 60"
 }
 
 /// Collects answers until they are written, so that pipelined requests cost one write.

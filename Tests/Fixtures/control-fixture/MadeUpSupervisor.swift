@@ -54,6 +54,8 @@ final class MadeUpSupervisor: ControlDelegate {
 
     func counters() -> PoolCounters { PoolCounters() }
     func crashes() -> [ExitReport] { workers.compactMap(\.lastExit) }
+    func quarantined() -> [QuarantineStatus] { [] }
+    func requests() -> RequestList { RequestList() }
     func listeners() -> [ListenerStatus] { listener.map { [ListenerStatus(of: $0)] } ?? [] }
     func settings() -> [(name: String, value: String)] { [("workers", "\(workers.count)")] }
 

@@ -52,7 +52,7 @@ private func blockingWorker(_ listener: Listener) throws -> Never {
 
 /// As an index that is out of range does.
 @inline(never)
-private func trap() {
+func trap() {
     let none: [Int] = []
     say("\(none[CommandLine.argc == 0 ? 0 : none.count])")
 }

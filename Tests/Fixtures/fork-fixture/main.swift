@@ -39,4 +39,5 @@ runScenario(of: [
     "crashes": crashesScenario,
     "poison": poisonScenario,
     "prints": printsScenario,
+    "marks": marksScenario,
 ])
