@@ -124,6 +124,9 @@ let package = Package(
         .executableTarget(
             name: "service-measurement", dependencies: ["PreforkServices"],
             path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
+        .executableTarget(
+            name: "request-measurement", dependencies: ["Prefork"],
+            path: "Scripts/benchmarks/request-measurement", swiftSettings: settings),
         .target(
             name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
         .target(

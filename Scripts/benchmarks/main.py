@@ -12,6 +12,7 @@ import channel_rows
 import hummingbird_rows
 import operations_rows
 import publish_rows
+import request_rows
 import rows
 import service_rows
 import store_rows
@@ -34,6 +35,7 @@ TABLES = [
     Table(store_rows.PEER_ROWS, store_rows.COLUMNS, "C", store_rows.prepare_peers),
     Table(channel_rows.CHANNEL_ROWS, channel_rows.COLUMNS, "C", channel_rows.prepare),
     Table(service_rows.SERVICE_ROWS, ["prefork"], "C", service_rows.prepare),
+    Table(request_rows.REQUEST_ROWS, request_rows.COLUMNS, "without", request_rows.prepare),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
     Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]

@@ -114,16 +114,18 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
 
 
 @contextlib.contextmanager
-def server(name: str, workers: int, **options):
+def server(name: str, workers: int, program: pathlib.Path | None = None, **options):
     """Starts `name` and yields it when it answers; ends its whole process group afterwards, whatever happens.
 
-    `options` are Popen's: an environment, or what is to be done in the process before the program begins.
+    `program` is run instead of the server's own one, with the same arguments. `options` are Popen's: an environment, or what is to be done in the process before the program begins.
     """
     with tempfile.TemporaryDirectory(prefix="prefork-bench-") as text:
         folder, port = pathlib.Path(text), free_port()
-        log = folder / "log"
+        log, words = folder / "log", command(name, workers, port, folder)
+        if program:
+            words[0] = str(program)
         with log.open("wb") as output:
-            process = subprocess.Popen(command(name, workers, port, folder), stdout=output, stderr=output,
+            process = subprocess.Popen(words, stdout=output, stderr=output,
                                        start_new_session=True, **options)
         running = Server(name, port, process, log)
         try:
