@@ -11,9 +11,12 @@ private struct Server {
     let program: ChildProgram
     let port: UInt16
 
-    init(_ arguments: [String], preparation: String? = nil) async throws {
+    init(
+        _ arguments: [String], environment: [String: String] = [:], preparation: String? = nil
+    ) async throws {
         let arguments = ["--port", "0"] + arguments
-        program = try ChildProgram("hello-server", arguments, preparation: preparation)
+        program = try ChildProgram(
+            "hello-server", arguments, environment: environment, preparation: preparation)
         let place = try await program.waitForLine("listening on http://127.0.0.1:")
         port = try #require(UInt16(place.prefix { $0.isNumber }))
     }
@@ -42,6 +45,21 @@ private struct Server {
         try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcdeGET /task HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(try client.response().status == 405)
         #expect(try client.response().status == 200, "the body was skipped")
+        try await server.stop()
+    }
+
+    @Test func `A path in quarantine gets 503 and a time to wait, and the others their answers`() async throws {
+        let path = try temporaryPath()
+        defer { unlink(path) }
+        let server = try await Server(["--workers", "2"], environment: ["PREFORK_CONTROL": path])
+        let client = try Client(port: server.port)
+        let tool = try ChildProgram("preforkctl", ["--socket", path, "quarantine", "add", "/pid"])
+        #expect(try await tool.waitForExit() == 0, "\(tool.errors)")
+        #expect(try client.get("/pid").status == 503)
+        #expect(try client.get("/pid?x").status == 503)
+        #expect(try client.get("/").status == 200)
+        try client.send("GET /pid HTTP/1.0\r\n\r\n")
+        #expect(try client.receiveAll().contains("\r\nRetry-After: 60\r\n"))
         try await server.stop()
     }
 

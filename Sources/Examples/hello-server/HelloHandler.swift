@@ -41,15 +41,16 @@ struct HelloHandler {
     private mutating func answer(_ request: Request) async throws -> Bool {
         connection.reader.consume(request.headLength)
         guard try await skipBody(request.bodyLength) else { return false }
-        #if PREFORK_WITHOUT_MARKS
-            let (status, body) = try await route(request)
-        #else
-            let (status, body) = try await marked(request)
-        #endif
+        // Not by `worker.request`: this function is asynchronous already, and each further one costs as much as the mark.
+        let mark = begin(request)
+        defer { try? mark.get()?.end() }
+        var (status, body) = (Status.unavailable, "requests of this path are refused for a while\n")
+        if case .success = mark { (status, body) = try await route(request) }
         worker.countRequest()
         // Asked after the work: a stop may have come meanwhile.
         let keepAlive = request.keepAlive && !connection.isDraining
-        responses.append(status, body, withBody: request.method != .head, keepAlive: keepAlive)
+        responses.append(
+            status, body, retryAfter: mark.retryAfter, withBody: request.method != .head, keepAlive: keepAlive)
         if responses.bytes.count > 64 * 1024 { try await flush() }
         if !keepAlive {
             try await flush()
@@ -58,13 +59,13 @@ struct HelloHandler {
         return keepAlive
     }
 
-    /// Reports of crashes and hangs name the request by its path.
-    private mutating func marked(_ request: Request) async throws -> (Status, String) {
-        do {
-            return try await worker.request(request.target) { try await route(request) }
-        } catch let error as RequestError {
-            return (.unavailable, "\(error)\n")
-        }
+    /// Reports of crashes and hangs name the request by its path. One in quarantine is not begun.
+    private func begin(_ request: Request) -> Result<RequestMark?, RequestError> {
+        #if PREFORK_WITHOUT_MARKS
+            .success(nil)
+        #else
+            Result { () throws(RequestError) in try worker.beginRequest(request.target) }
+        #endif
     }
 
     private mutating func route(_ request: Request) async throws -> (Status, String) {
@@ -121,5 +122,14 @@ struct HelloHandler {
         guard !responses.bytes.isEmpty else { return }
         try await connection.writer.write(responses.bytes)
         responses.removeAll()
+    }
+}
+
+extension Result<RequestMark?, RequestError> {
+    /// In seconds; nil: the request was begun.
+    fileprivate var retryAfter: Int? {
+        guard case .failure(let error) = self else { return nil }
+        // What an operator refuses has no end: a minute is a guess.
+        return error.retryAfter.map { Int(clamping: $0.components.seconds &+ 1) } ?? 60
     }
 }

@@ -11,8 +11,7 @@ enum Status: String, Error {
     case bodyTooLarge = "413 Content Too Large"
     case headTooLarge = "431 Request Header Fields Too Large"
     case notImplemented = "501 Not Implemented"
-    /// Requests of this path have crashed workers: the client may try again, not at once.
-    case unavailable = "503 Service Unavailable\r\nRetry-After: 60"
+    case unavailable = "503 Service Unavailable"
 }
 
 /// Collects answers until they are written, so that pipelined requests cost one write.
@@ -20,15 +19,19 @@ struct ResponseBuffer {
     private(set) var bytes: [UInt8] = []
 
     /// - Parameters:
+    ///   - retryAfter: in seconds.
     ///   - withBody: false for HEAD, which gets the fields alone.
     ///   - keepAlive: false tells the client that the connection ends with this answer.
-    mutating func append(_ status: Status, _ body: String, withBody: Bool = true, keepAlive: Bool) {
+    mutating func append(
+        _ status: Status, _ body: String, retryAfter: Int? = nil, withBody: Bool = true, keepAlive: Bool
+    ) {
         if status == .ok {
             bytes.append(contentsOf: ResponseHead.now())
         } else {
             bytes.append(contentsOf: ResponseHead.bytes(status, time(nil)))
         }
         append(String(body.utf8.count))
+        if let retryAfter { append("\r\nRetry-After: \(retryAfter)") }
         append(keepAlive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n")
         if withBody { append(body) }
     }
