@@ -62,7 +62,7 @@ package struct RequestRing: @unchecked Sendable {
         _ label: UnsafeRawBufferPointer, _ includesQuery: Bool, _ trace: TraceID?, _ executes: Bool
     ) -> RequestMark {
         var slot = own.pointee.freeOnLoop.trailingZeroBitCount
-        if slot == UInt64.bitWidth { slot = own.pointee.reclaim() ?? takeSpare(RequestRingLayout.loopSpare) }
+        if slot == UInt64.bitWidth { slot = reclaim() ?? takeSpare(RequestRingLayout.loopSpare) }
         own.pointee.freeOnLoop &= own.pointee.freeOnLoop &- 1
         own.pointee.sequence &+= 2
         let sequence = own.pointee.sequence
@@ -71,6 +71,18 @@ package struct RequestRing: @unchecked Sendable {
         write(slot, own.pointee.turn, own.pointee.task, label, includesQuery, trace, executes)
         publish(slot, sequence)
         return RequestMark(own: own, slot: slot, sequence: sequence)
+    }
+
+    /// Looks for slots of the loop whose marks another thread has ended.
+    ///
+    /// - Returns: the first of them.
+    @inline(never)
+    private func reclaim() -> Int? {
+        for slot in 0..<RequestRingLayout.loopSpare
+        where own.pointee.owners[slot].load(ordering: .acquiring) == 0 {
+            own.pointee.freeOnLoop |= 1 << UInt64(slot)
+        }
+        return own.pointee.freeOnLoop == 0 ? nil : own.pointee.freeOnLoop.trailingZeroBitCount
     }
 
     @inline(never)

@@ -13,8 +13,10 @@ struct RequestRingState: ~Copyable {
     /// Which mark is in a slot; 0: none. What `end` believes, instead of the shared words.
     let owners: UnsafeMutablePointer<Atomic<UInt64>>
 
-    // On the loop's thread only.
+    /// Set before the process has a second thread.
     var loop: UnsafeMutableRawPointer?
+
+    // On the loop's thread only. No function changes the struct as a whole: other threads read beside it.
     /// When this turn of the loop began, in nanoseconds.
     var turn: UInt64 = 0
     /// The task that runs on the loop.
@@ -41,16 +43,6 @@ struct RequestRingState: ~Copyable {
 
     @inline(__always)
     var isOnLoop: Bool { loop != nil && ThreadLoop.current == loop }
-
-    /// Looks for slots whose marks another thread has ended.
-    ///
-    /// - Returns: one of them, the first.
-    mutating func reclaim() -> Int? {
-        for slot in 0..<RequestRingLayout.loopSpare where owners[slot].load(ordering: .acquiring) == 0 {
-            freeOnLoop |= 1 << UInt64(slot)
-        }
-        return freeOnLoop == 0 ? nil : freeOnLoop.trailingZeroBitCount
-    }
 
     func nextElsewhere() -> UInt64 { sequenceElsewhere.wrappingAdd(2, ordering: .relaxed).newValue }
 
