@@ -30,7 +30,7 @@ package struct ControlColumn: Sendable {
         ControlColumn(name: "STATE", isText: true) { $0["executing"] == .bool(true) ? "executing" : "waiting" },
         ControlColumn(name: "TRACE", isText: true) { plain($0["trace"]) },
         ControlColumn(name: "PEER", isText: true) { plain($0["peer"]) },
-        ControlColumn(name: "READ") { ControlTable.size($0["bytesRead"]) },
+        ControlColumn(name: "READ") { plain($0["bytesRead"]) },
         ControlColumn(name: "LABEL", isText: true) { plain($0["label"]) },
     ]
     package static let listeners = [
