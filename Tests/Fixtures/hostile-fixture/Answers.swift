@@ -37,6 +37,9 @@ final class Answers: Sendable {
         while try await connection.reader.waitForMessage() {
             let head = try await connection.reader.read(until: "\r\n\r\n", limit: 8192)
             let target = String(decoding: head, as: UTF8.self).split(separator: " ").dropFirst().first ?? "/"
+            // A label that the hostile worker has had refused is answered all the same.
+            let mark = try? worker.beginRequest(target)
+            defer { mark?.end() }
             let body = target == "/check" ? await check() : await work()
             worker.countRequest()
             let end = connection.isDraining ? "Connection: close\r\n" : ""

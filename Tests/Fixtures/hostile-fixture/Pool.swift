@@ -25,6 +25,9 @@ func serveScenario(_ arguments: [String]) throws {
     runtime.drainTimeout = .seconds(1)
     // Longer than a call of a store may wait for a lock: a sibling that waits is not hung.
     runtime.hangs = HangPolicy(soft: .seconds(2), grace: .milliseconds(500))
+    // The hostile worker writes over the requests of all: the supervisor looks at them by itself, too.
+    runtime.settings.slowRequest = .milliseconds(200)
+    runtime.settings.quarantine = QuarantinePolicy(crashes: 2, per: .seconds(1))
     try runtime.manager.addTarget(
         "hostile", TargetOptions(onFailure: .restart(Pool.restarts), grace: .milliseconds(500))
     ) { (child: borrowing ChildContext<String>) in

@@ -158,6 +158,8 @@ func view(_ pool: BesiegedPool, isMeasured: Bool = true) throws(Siege.Lost) -> P
         throw Siege.Lost(why: "supervisor ended: \(end < 0 ? "signal \(-end)" : "code \(end)")")
     }
     do throws(StatusAsker.Failure) {
+        // Reads what the hostile worker has written over the requests of all.
+        _ = try pool.asker.ask(.order("requests"), isMeasured: isMeasured)
         return PoolView(try pool.asker.ask(isMeasured: isMeasured))
     } catch {
         if let end = pool.checkEnd() {
