@@ -35,8 +35,11 @@ package func isWriterGone(_ number: Int32) -> Bool {
     return poll(&status, 1, 0) == 1 && status.revents & Int16(POLLHUP) != 0
 }
 
-/// F_SETPIPE_SZ, as far as the user's limits allow.
-package func setPipeCapacity(_ number: Int32, _ bytes: Int32) {
+/// F_SETPIPE_SZ.
+///
+/// - Returns: false where the user's limits do not allow it; the pipe stays as it is.
+@discardableResult
+package func setPipeCapacity(_ number: Int32, _ bytes: Int32) -> Bool {
     let setPipeSize: Int32 = 1031  // F_SETPIPE_SZ, hidden without _GNU_SOURCE
-    _ = cprefork_fcntl(number, setPipeSize, bytes)
+    return cprefork_fcntl(number, setPipeSize, bytes) >= 0
 }
