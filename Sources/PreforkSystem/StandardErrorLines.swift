@@ -69,12 +69,18 @@ package enum StandardErrorLines {
         }
     }
 
+    /// With the worker in front, where the text does not begin with it.
+    private static func named(_ text: String) -> String {
+        guard let worker = TaskIdentity.current?.taskID, !text.hasPrefix("worker \(worker) ") else { return text }
+        return "worker \(worker): \(text)"
+    }
+
     private static func write(_ level: String, _ lines: [String]) {
         var text = ""
         for line in lines.map({ ForeignText($0).escaped(for: .log, atMost: ForeignText.lineLimit) }) {
             text += text.isEmpty ? line : (line.hasPrefix(" ") ? "\n" : "\n  ") + line
         }
         _ = writeToStandardErrorWithoutBlocking(
-            "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(level): \(text)\n")
+            "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(level): \(named(text))\n")
     }
 }
