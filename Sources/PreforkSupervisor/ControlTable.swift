@@ -8,16 +8,6 @@ package struct ControlColumn: Sendable {
     var isText = false
     var value: @Sendable (JSONValue) -> String
 
-    package static let crashes = [
-        ControlColumn(name: "SLOT") { plain($0["slot"]) },
-        ControlColumn(name: "PID") { plain($0["pid"]) },
-        ControlColumn(name: "GEN") { plain($0["generation"]) },
-        ControlColumn(name: "UPTIME") { ControlTable.time($0["uptime"]) },
-        ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) },
-        ControlColumn(name: "PEAK") { ControlTable.size($0["peakMemory"]) },
-        ControlColumn(name: "REQUEST", isText: true) { ControlTable.requests(of: $0) },
-        ControlColumn(name: "END", isText: true) { ControlTable.end($0) },
-    ]
     package static let quarantine = [
         ControlColumn(name: "CRASHES") { plain($0["crashes"]) },
         ControlColumn(name: "REMAINING") { ControlTable.time($0["remaining"]) },

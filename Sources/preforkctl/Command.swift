@@ -8,7 +8,7 @@ struct Command: Sendable {
         case message
         case text(String)
         case rows(String, [ControlColumn])
-        case status, top, upgrade, watch, quarantine
+        case status, top, crashes, upgrade, watch, quarantine
     }
 
     /// What may follow the command's name, and the members of a request that it becomes.
@@ -58,7 +58,7 @@ struct Command: Sendable {
         list("listeners", .rows("listeners", ControlColumn.listeners), "where connections come in, and how many wait"),
         list("config", .rows("settings", ControlColumn.settings), "every setting in force"),
         list("requests", .rows("requests", ControlColumn.requests), "what every worker does now, oldest first"),
-        list("crashes", .rows("crashes", ControlColumn.crashes), "the last 100 ends of workers, oldest first"),
+        list("crashes", .crashes, "the last 100 ends of workers, the latest last, with what each said"),
         Command(name: "metrics", show: .text("metrics"), meaning: "Prometheus text"),
     ]
     static let controlling = [

@@ -65,17 +65,12 @@ enum ControlTool {
         switch show {
         case .top: try showStatus(socket, every: .seconds(1), times: .max)
         case .status where !isJSON: try showStatus(socket, every: .milliseconds(300), times: 2)
+        case .crashes:
+            let reports = (try answer()["crashes"]?.array ?? []).map { CrashNames.adding(to: $0) }
+            let json = String(decoding: JSONValue.array(reports).text, as: UTF8.self)
+            Output.write(isJSON ? json : CrashPage.text(reports, paint: Output.coloured))
         case .status: Output.write(try json("status"))
-        case .rows("crashes", _) where isJSON:
-            let reports = JSONValue.array(try (answer()["crashes"]?.array ?? []).map { CrashNames.adding(to: $0) })
-            Output.write(String(decoding: reports.text, as: UTF8.self))
         case .rows(let key, _) where isJSON: Output.write(try json(key))
-        case .rows("crashes", let columns):
-            let reports = try answer()["crashes"]?.array ?? []
-            Output.write(ControlTable.rows(reports, columns, paint: Output.coloured))
-            for report in reports {
-                for line in CrashNames.stack(of: report) { Output.write("    " + line) }
-            }
         case .rows(let key, let columns):
             let answer = try answer()
             Output.write(ControlTable.rows(answer[key]?.array ?? [], columns, paint: Output.coloured))

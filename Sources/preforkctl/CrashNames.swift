@@ -57,14 +57,18 @@ enum CrashNames {
                 lines.append((name.function ?? "?") + source + (name.isInlined ? " (inlined)" : ""))
             }
         }
-        return folded(lines).map { ForeignText($0).escaped(for: .terminal) }
+        return folded(lines)
     }
 
-    /// The report with its stack as text, in a member of its own.
+    /// The report with its stack as text: all of it as `stack`, what is the program's own code as `ownStack`.
     static func adding(to report: JSONValue) -> JSONValue {
         guard case .object(let members) = report else { return report }
-        let lines = stack(of: report, isWhole: true).map { JSONValue.string(ForeignText($0)) }
-        return .object(members + [.init("stack", .array(lines))])
+        func text(_ lines: [String]) -> JSONValue { .array(lines.map { .string(ForeignText($0)) }) }
+        let named = [
+            JSONValue.Member("stack", text(stack(of: report, isWhole: true))),
+            .init("ownStack", text(stack(of: report))),
+        ]
+        return .object(members + named)
     }
 
     /// A recursion as one line.

@@ -47,6 +47,7 @@ enum Output {
             "ready": 32, "running": 32, "done": 32, "booting": 33, "draining": 33, "reloading": 33, "stopping": 33,
             "ended": 33,
             "backingOff": 31, "failed": 31, "killed": 31, "aborted": 31,
+            "crashed": 31,
         ]
         guard hasColours, let colour = colours[word] else { return word }
         return "\u{1B}[\(colour)m\(word)\u{1B}[0m"
