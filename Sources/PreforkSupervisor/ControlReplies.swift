@@ -59,7 +59,7 @@ extension JSONWriter {
     }
 
     mutating func reports(_ reports: [ExitReport]) {
-        array(reports) { $0.report($1) }
+        array(reports) { $0.report($1, withWords: true) }
     }
 
     mutating func listeners(_ listeners: [ListenerStatus]) {
@@ -133,11 +133,12 @@ extension JSONWriter {
             object.member("rss", usage?.resident)
             object.member("cpu", usage?.processorTime)
             object.name("lastExit")
-            if let report = worker.lastExit { object.report(report) } else { object.null() }
+            if let report = worker.lastExit { object.report(report, withWords: false) } else { object.null() }
         }
     }
 
-    private mutating func report(_ report: ExitReport) {
+    /// - Parameter withWords: what it said last, too: some KiB, and a status has a report for each worker.
+    private mutating func report(_ report: ExitReport, withWords: Bool) {
         object { object in
             object.member("slot", report.taskID)
             object.member("pid", report.pid)
@@ -159,6 +160,19 @@ extension JSONWriter {
             if let crash = report.crash { object.crash(crash) } else { object.null() }
             object.name("hangStack")
             object.array(report.hangStack) { writer, frame in writer.frame(frame) }
+            object.member("crashed", report.isCrash)
+            object.member("time", report.time)
+            if !withWords { return }
+            object.name("lastWords")
+            if let words = report.lastWords { object.lastWords(words) } else { object.null() }
+        }
+    }
+
+    private mutating func lastWords(_ words: LastWords) {
+        object { object in
+            object.member("message", words.message)
+            object.name("lines")
+            object.array(words.lines) { $0.value($1) }
         }
     }
 

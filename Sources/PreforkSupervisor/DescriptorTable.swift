@@ -26,7 +26,7 @@ package enum ProcessKind: String, CaseIterable, Sendable {
 /// What a descriptor is for.
 package enum DescriptorRole: String, CaseIterable, Sendable {
     case standardStream, program, listener, store, workQueue, channel, lifeline, doorbell
-    case lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
+    case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, signals, pidfd, programImage, handover
 }
 
@@ -80,7 +80,10 @@ package enum DescriptorTable {
     package static let rows: [DescriptorRow] = kept + supervisorsOwn
 
     private static let kept: [DescriptorRow] = [
-        row(.standardStream, "0, 1, 2", "standard streams, as the supervisor has them", .both, children + [.trial]),
+        row(
+            .standardStream, "0, 1, 2",
+            "standard streams: the supervisor's, but for the captured output (`PREFORK_CAPTURE_OUTPUT`)", .both,
+            children + [.trial]),
         row(.program, "the program's own", "what the program opened before the fork", .both, children),
         row(.listener, "listeners", "accept connections", .both, children + [.trial]),
         row(.store, "stores", "memory and bell of each", .both, children + [.trial]),
@@ -92,6 +95,7 @@ package enum DescriptorTable {
 
     private static let supervisorsOwn: [DescriptorRow] = [
         row(.lifelineHold, "lifeline, writing end", "open for as long as the supervisor lives", .writing),
+        row(.capturedOutput, "output of children, reading ends", "what they say goes to the log", .reading),
         row(.otherDoorbell, "doorbells of other processes", "watched by the supervisor", .both),
         row(.workerLines, "memory of the workers' lines", "children keep the mapping", .both),
         row(.supervisorWords, "memory of the supervisor's words", "children map it for reading only", .both),

@@ -106,6 +106,11 @@ public enum EnvironmentSettings {
             "LOG_FILE", \.logFile, SettingFormat<String>.path.orOff,
             "The supervisor's log; off: standard error. SIGUSR1 reopens it."),
         EnvironmentOption(
+            "LOG_FORMAT", \.logFormat, .logFormat, "Lines of the supervisor's log: text, or a JSON object each."),
+        EnvironmentOption(
+            "CAPTURE_OUTPUT", \.captureOutput, .outputCapture,
+            "Output of workers that goes to the supervisor's log: standard error; on: standard output, too."),
+        EnvironmentOption(
             "USER", \.privileges.user, SettingFormat<String>.text.orOff, "The workers' user, by name or number."),
         EnvironmentOption(
             "GROUP", \.privileges.group, SettingFormat<String>.text.orOff,

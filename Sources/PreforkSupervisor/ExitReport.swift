@@ -34,6 +34,10 @@ public struct ExitReport: Equatable, Sendable {
     public internal(set) var requestCount = 0
     /// Whether the restart counts for `RestartPolicy.limit`, where it is a restart of a worker that had been ready.
     public internal(set) var isCounted = true
+    /// When its end was reported, in UTC, as in the log: `2026-11-21T03:00:00.042Z`. Empty before.
+    public internal(set) var time = ""
+    /// What it wrote last; nil: its output was not captured (`PREFORK_CAPTURE_OUTPUT=off`, or no descriptor was left).
+    public internal(set) var lastWords: LastWords?
     /// Processor time and peak memory.
     public var usage: ResourceUsage
     /// What follows from it.
@@ -49,6 +53,9 @@ extension ExitReport {
         case request
         case other
     }
+
+    /// Whether it ended abnormally by itself: by a signal or a non-zero exit code, and not killed by the supervisor.
+    public var isCrash: Bool { !status.isSuccess && killReason == nil }
 
     public var kind: Kind { hadRequest ? .request : wasReady ? .other : .boot }
 }

@@ -26,6 +26,9 @@ enum OwnCause: Hashable, Sendable {
     case lifetime
     /// A change of the pool's life as a whole which comes once, or twice where a quick stop follows a graceful one.
     case life
+    /// A line of what a child has written, or how much of that was thrown away: `OutputAllowance` bounds the bytes of
+    /// all children together before they come here.
+    case output
 }
 
 /// What the untrusted side can bring about. The raw value stands in the line that says how many others were left out.
@@ -57,6 +60,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case listener = "listeners"
     case quarantine
     case slowRequest = "slow requests"
+    case output
 
     /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are told one
     /// by one, because each has its own exit status. A pool can have several listeners, and a target several hooks.

@@ -8,6 +8,7 @@ package import PreforkSystem
 /// which only the beginning got through is counted as lost, and the next one begins on a line of its own.
 package final class LogFile {
     private let file: AppendFile
+    private let format: LogFormat
     /// Lines that were lost since the last one that was written.
     package private(set) var lost = 0
     private var reason: Errno?
@@ -16,7 +17,9 @@ package final class LogFile {
     /// - Parameters:
     ///   - path: absolute, if it is to be reopened after a change of directory. Appended to; made when not there.
     ///   - mode: of a new file, less the umask.
-    package init(path: String, mode: UInt32 = 0o640) throws(SystemError) {
+    ///   - format: of all lines.
+    package init(path: String, mode: UInt32 = 0o640, format: LogFormat = .text) throws(SystemError) {
+        self.format = format
         file = try AppendFile(path: path, mode: mode)
     }
 
@@ -30,9 +33,9 @@ package final class LogFile {
         var text = isTorn ? "\n" : ""
         if lost > 0 {
             let why = reason.map { ": \($0)" } ?? ""
-            text += LogLine(.warning, "\(lost) log lines were lost\(why)").written(at: timestamp, pid: pid)
+            text += LogLine(.warning, "\(lost) log lines were lost\(why)").written(format, at: timestamp, pid: pid)
         }
-        text += line.written(at: timestamp, pid: pid)
+        text += line.written(format, at: timestamp, pid: pid)
         switch text.withUTF8({ file.append(UnsafeRawBufferPointer($0)) }) {
         case .whole:
             lost = 0

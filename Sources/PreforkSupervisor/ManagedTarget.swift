@@ -13,6 +13,8 @@ struct ManagedTarget: Equatable {
     private(set) var generation = 0
     private(set) var ignoredCodes = 0
     private(set) var lastExit: TargetExit?
+    /// Of the process whose end is told next.
+    var lastWords: LastWords?
     /// It ended with exit code 0 since it was last started: who depends on it may start.
     private(set) var isCompleted = false
     private(set) var missingDependency: String?
@@ -186,7 +188,9 @@ struct ManagedTarget: Equatable {
         if case .killed(_, let reason, _, _) = before { killReason = reason }
         let report = TargetExit(
             name: name, pid: process.pid, generation: process.generation, status: exit.status, uptime: uptime,
-            wasReady: before.wasReady, killReason: killReason, usage: exit.usage, consequence: consequence)
+            wasReady: before.wasReady, killReason: killReason, lastWords: lastWords, usage: exit.usage,
+            consequence: consequence)
+        lastWords = nil
         lastExit = report
         actions.append(.report(.exited(report)))
         switch consequence {

@@ -18,19 +18,21 @@ struct InheritedWorker: Equatable {
     var heartbeatPeriod: Duration?
     /// One of the descriptors that come with the text is its doorbell.
     var hasDoorbell = false
+    /// Another one reads its output; nil: its output is not captured.
+    var output: OutputPipe.Kind?
 
-    fileprivate static let wordCount = 10
+    fileprivate static let wordCount = 11
 
     var words: [String] {
         let identity = [Int64(slot), Int64(pid), Int64(clamping: spawn), Int64(generation), Int64(line), started]
         let period = heartbeatPeriod.map { max(1, $0.saturatedNanoseconds) } ?? 0
         let flags = [isLeaving, wasReady, hasDoorbell].map { $0 ? "1" : "0" }
-        return identity.map(String.init) + flags + ["\(period)"]
+        return identity.map(String.init) + flags + ["\(period)", "\(output?.rawValue ?? 0)"]
     }
 }
 
 extension InheritedWorker {
-    /// - Parameter words: ten, none below zero.
+    /// - Parameter words: eleven, none below zero.
     init(_ words: ArraySlice<Int64>) {
         let words = Array(words)
         slot = Int(words[0])
@@ -43,6 +45,7 @@ extension InheritedWorker {
         wasReady = words[7] == 1
         hasDoorbell = words[8] == 1
         heartbeatPeriod = words[9] == 0 ? nil : .nanoseconds(words[9])
+        output = OutputPipe.Kind(rawValue: Int(words[10]))
     }
 }
 
@@ -66,7 +69,7 @@ struct InheritedPool: Equatable {
     /// knows another version refuses in its trial.
     private static let version = "v3"
 
-    /// As words separated by spaces: the version, seven of the pool, and ten for each worker.
+    /// As words separated by spaces: the version, seven of the pool, and eleven for each worker.
     var text: String {
         var words = [
             Self.version, "\(generation)", "\(spawns)", "\(restarts)", "\(supervisorStarted)", "\(slots)",

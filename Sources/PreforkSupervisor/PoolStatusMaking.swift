@@ -46,9 +46,12 @@ extension ExitReport {
     package init(
         slot: Int, pid: Int32, status: ExitStatus, generation: Int = 1, uptime: Duration = .seconds(1),
         wasReady: Bool = true, killReason: KillReason? = nil, outOfMemory: Bool = false,
-        usage: ResourceUsage = ResourceUsage(), consequence: ExitConsequence = .none
+        lastWords: LastWords? = nil, hadRequest: Bool = false, usage: ResourceUsage = ResourceUsage(),
+        consequence: ExitConsequence = .none
     ) {
         taskID = slot
+        self.lastWords = lastWords
+        self.hadRequest = hadRequest
         self.pid = pid
         self.generation = generation
         self.uptime = uptime

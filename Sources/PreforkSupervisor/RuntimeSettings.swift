@@ -31,6 +31,9 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var pidFile: String?
     /// nil: standard error.
     public var logFile: String?
+    /// Which output of workers and managed processes is read, kept for reports, and written to the log.
+    public var captureOutput = OutputCapture.errors
+    public var logFormat = LogFormat.text
     public var privileges = Privileges()
     public var affinity = CPUAffinity.none
     /// The service's name in process titles; nil: none.

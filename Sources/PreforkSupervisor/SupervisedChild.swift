@@ -10,13 +10,15 @@ enum SupervisedChild {
     ///   - name: for the message.
     ///   - leaving: what it does with the descriptors that it has inherited.
     ///   - pid: whose child it is.
+    ///   - output: where it writes from here on; nil: where its parent does.
     ///   - crashes: where it writes what it knows of its crash.
     /// - Returns: what `Doorbell.ring` takes.
     static func enter(
         _ name: String, _ leaving: DescriptorHolders.Leaving, of pid: Int32, bell: Doorbell?,
-        crashes: UnsafeMutableRawPointer?
+        output: CapturedOutput.Writing?, crashes: UnsafeMutableRawPointer?
     ) -> Int32 {
         do throws(SystemError) {
+            try output?.redirect()
             DescriptorHolders.leave(leaving)
             // Closed first: the supervisor may have had no descriptor left.
             guard becomeChild(of: pid, closing: leaving.closed) else { exitChild(code: 0) }

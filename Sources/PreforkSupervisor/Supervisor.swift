@@ -22,6 +22,7 @@ package final class Supervisor {
         static let targets: UInt64 = 3 << 32
         static let trial: UInt64 = 4 << 32
         static let servers: UInt64 = 5 << 32
+        static let output: UInt64 = 6 << 32
         /// With the spawn of the worker that has rung.
         static let bell: UInt64 = 1 << 63
         // Below: the spawn of the worker whose pidfd is readable.
@@ -44,6 +45,8 @@ package final class Supervisor {
     private var events = EpollEventBuffer(capacity: 64)
     let signals: SignalDescriptor
     var bells = Doorbells()
+    /// What workers write; nil: `PREFORK_CAPTURE_OUTPUT=off`.
+    let output: CapturedOutput?
     /// A pipe that nobody writes to: its reading end, which workers keep, tells them when the writing end is gone.
     let lifeline: Descriptor
     let lifelineHold: Descriptor
@@ -61,6 +64,8 @@ package final class Supervisor {
     var hangStacks: [Int32: [StackFrame]] = [:]
     /// What they had in hand then.
     var lastHands: [Int32: RequestsInHand] = [:]
+    /// What those wrote last, likewise.
+    var lastWords: [Int32: LastWords] = [:]
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?
@@ -110,16 +115,16 @@ package final class Supervisor {
         self.targets = targets
         quarantine = Quarantine(configuration.settings.quarantine)
         host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
-        logger = SupervisorLogger(Self.output(configuration.log, host.logFile))
+        logger = Self.logger(configuration.log, host.logFile, configuration.settings.logFormat)
         // It has come as far as it is to come: its files, sockets and rights can be had, too.
         if Handover.isTrial { exitChild(code: SupervisorInheritance.trialCode) }
         pool = Pool(
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
-            // Each worker has a pidfd and a doorbell; beside a reload there are more workers than slots.
+            // Each worker has a pidfd, a doorbell and its output; beside a reload there are more workers than slots.
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
-            try raiseDescriptorLimit(to: UInt64(most) * 4 + 256 + (targets?.descriptorNeed ?? 0))
+            try raiseDescriptorLimit(to: UInt64(most) * 6 + 256 + (targets?.descriptorNeed ?? 0))
             program = try ProgramImage.path()
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()
@@ -137,6 +142,9 @@ package final class Supervisor {
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
             if let targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
+            let mode = configuration.settings.captureOutput
+            output = try mode == .off ? nil : CapturedOutput(mode, at: .now) { [logger] in logger.say($0, by: $1) }
+            if let output { try epoll.add(output.epollNumber, .readable, word: Source.output) }
         } catch {
             throw SupervisorError(error)
         }
@@ -145,7 +153,9 @@ package final class Supervisor {
         ignoreBrokenPipes()
         let mask = SignalMask.block(SignalSet(Self.signals))
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
-        targets?.host = TargetHost(signalMask: signalMask, rights: host.rights, logger: logger, crashes: configuration.settings.crashes)
+        targets?.host = TargetHost(
+            signalMask: signalMask, rights: host.rights, logger: logger, crashes: configuration.settings.crashes,
+            capture: configuration.settings.captureOutput)
         DescriptorHolders.add(self)
     }
 
@@ -231,7 +241,7 @@ package final class Supervisor {
         let deadlines = [
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
-            logger.nextDeadline, quarantine.nextDeadline,
+            logger.nextDeadline, quarantine.nextDeadline, output?.nextLook,
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
@@ -274,12 +284,15 @@ package final class Supervisor {
                 case Source.targets: noteTargetNews()
                 // `turnUpgrade` follows every batch of events.
                 case Source.trial: nil
+                // Likewise.
+                case Source.output: nil
                 case Source.servers: turnServers()
                 case _ where word & Source.bell != 0: hear(word & ~Source.bell)
                 default: reap(word)
                 }
             if let seat { return seat }
         }
+        output?.turn(at: .now)
         if let seat = lookWithoutRing() { return seat }
         if let seat = reapLate() { return seat }
         turnQuarantine()

@@ -15,6 +15,7 @@ extension Supervisor: DescriptorHolder {
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         // Doorbells of workers that are not adopted yet.
         held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }
+        held += (inheritance?.outputs ?? []).map { HeldDescriptor(.capturedOutput, $0) }
         held += workers.pidfds.map { HeldDescriptor(.pidfd, $0) }
         held += servers?.heldDescriptors ?? []
         return held

@@ -22,34 +22,40 @@ extension Supervisor {
         }
         scoreboard.orders.linesInUse = workers.linesInUse
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
+        let isWalled = host.rights.otherUser != nil
+        let writing = output?.add(spawn, of: .worker(slot), isWalled ? .socket : .pipe, at: .now)
         let leaving = DescriptorHolders.prepare(.worker, of: self, bell: bell)
         let mask = SignalMask.block(.all)
         do {
             switch try forkProcess() {
             case .parent(let child):
                 SignalMask.restore(mask)
+                output?.began(spawn, pid: child, writing)
                 workers.insert(
                     .watched(child, by: epoll, word: spawn), spawn: spawn, slot: slot, line: line,
                     heartbeatPeriod: heartbeatPeriod)
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child:
                 info.pid = CurrentProcess.pid
-                return .child(becomeWorker(info, spawn: spawn, line: line, bell: bell, leaving))
+                return .child(becomeWorker(info, spawn: spawn, line: line, bell: bell, output: writing, leaving))
             }
         } catch {
             SignalMask.restore(mask)
             workers.freeLine(line)
             bells.remove(spawn, from: epoll)
+            output?.cancel(spawn, writing)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
         }
     }
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
     private func becomeWorker(
-        _ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?, _ leaving: DescriptorHolders.Leaving
+        _ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?, output: CapturedOutput.Writing?,
+        _ leaving: DescriptorHolders.Leaving
     ) -> WorkerSeat {
         let doorbell = SupervisedChild.enter(
-            "worker \(info.taskID)", leaving, of: pid, bell: bell, crashes: scoreboard.crashArea(line: line))
+            "worker \(info.taskID)", leaving, of: pid, bell: bell, output: output,
+            crashes: scoreboard.crashArea(line: line))
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)

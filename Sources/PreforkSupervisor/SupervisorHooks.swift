@@ -23,6 +23,10 @@ public struct SupervisorHooks: Sendable {
     public var onAllReady: (@Sendable () -> Void)?
     /// A worker has ended and was reaped.
     public var onExit: (@Sendable (ExitReport) -> Void)?
+    /// A worker has ended abnormally by itself (`ExitReport.isCrash`): by a signal, or with a non-zero exit code. A worker
+    /// that the supervisor has killed is not among them. Called after `onExit`, with the same report: the place to tell
+    /// an error tracker what the worker said last.
+    public var onCrash: (@Sendable (ExitReport) -> Void)?
     /// A reload is about to begin, to this generation: the place to read a configuration anew, which the workers that
     /// follow inherit. What it throws refuses the reload, and all workers stay.
     public var onReload: (@Sendable (Int) throws -> Void)?

@@ -25,7 +25,9 @@ final class SupervisorHost {
         fillStandardDescriptors()
         do {
             rights = try ChildRights(settings)
-            logFile = try settings.logFile.map { path throws(SystemError) in try LogFile(path: path) }
+            logFile = try settings.logFile.map { path throws(SystemError) in
+                try LogFile(path: path, format: settings.logFormat)
+            }
             pidFile = try Self.pidFile(settings.pidFile)
             control = try settings.controlSocket.map { path throws(SystemError) in try ControlServer.bind(path) }
             metrics = try settings.metrics.map { endpoint throws(SystemError) in

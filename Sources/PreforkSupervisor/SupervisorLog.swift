@@ -4,16 +4,21 @@ import PreforkSystem
 
 /// One line of the supervisor's log.
 public struct LogLine: Hashable, Sendable {
-    public enum Level: String, Hashable, Sendable {
+    public enum Level: String, Hashable, Sendable, CaseIterable {
         case info, warning, error
+        /// What a worker or managed process has written itself.
+        case notice
     }
 
     public var level: Level
     /// Without time, process ID, line end or other control characters.
     public var text: String
+    /// What the line is about.
+    public var fields: LogFields
 
-    package init(_ level: Level, _ text: String) {
+    package init(_ level: Level, _ text: String, _ fields: LogFields = LogFields()) {
         self.level = level
+        self.fields = fields
         // Parts of it come from others: names of threads and files, errors of hooks. One event, one line, and nothing
         // that a terminal would obey.
         self.text = ForeignText(text).escaped(for: .log, atMost: ForeignText.lineLimit)
@@ -25,36 +30,21 @@ public struct LogLine: Hashable, Sendable {
     }
 }
 
-/// Writes lines to standard error, and never waits for whoever reads them.
-///
-/// Lines that a full pipe does not take are dropped and counted; the next line that gets through says how many.
-final class StandardErrorLog {
-    private var lost = 0
-
-    func write(_ line: LogLine) {
-        let (timestamp, pid) = (WallClock.timestamp, CurrentProcess.pid)
-        var text = line.written(at: timestamp, pid: pid)
-        if lost > 0 {
-            let note = LogLine(line.level, "\(lost) log lines were lost: standard error was full")
-            text = note.written(at: timestamp, pid: pid) + text
-        }
-        if writeToStandardErrorWithoutBlocking(text) { lost = 0 } else { lost += 1 }
-    }
-}
-
 extension PoolReport {
     /// The event as a sentence for the operator.
     func line(limit: Int) -> LogLine {
         switch self {
         case .forked(let taskID, let pid, let restart):
-            LogLine(.info, "worker \(taskID) started (pid \(pid)\(restart > 0 ? ", restart \(restart) of it" : ""))")
+            LogLine(
+                .info, "worker \(taskID) started (pid \(pid)\(restart > 0 ? ", restart \(restart) of it" : ""))",
+                LogFields(pid: pid))
         case .forkFailed(let taskID, let reason, let delay):
             LogLine(.error, "worker \(taskID) not started: \(reason); next try in \(delay.short)")
         case .ready(let taskID, let pid, let generation, let after):
             LogLine(
                 .info,
-                "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)"
-            )
+                "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)",
+                LogFields(pid: pid, generation: generation))
         case .allReady(let workers):
             LogLine(.info, workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
         case .crashed(let taskID, let pid, let sign):
@@ -67,11 +57,13 @@ extension PoolReport {
         case .stopping(let reason):
             LogLine(reason.level, reason.text)
         case .killing(let taskID, let pid, let reason):
-            LogLine(.warning, "worker \(taskID) (pid \(pid)) gets SIGKILL: \(reason.text)")
+            LogLine(.warning, "worker \(taskID) (pid \(pid)) gets SIGKILL: \(reason.text)", LogFields(pid: pid))
         case .hung(let taskID, let pid, let silent):
-            LogLine(.error, "worker \(taskID) (pid \(pid)) is hung: no sign of life for \(silent.short)")
+            LogLine(
+                .error, "worker \(taskID) (pid \(pid)) is hung: no sign of life for \(silent.short)",
+                LogFields(pid: pid))
         case .recovered(let taskID, let pid):
-            LogLine(.warning, "worker \(taskID) (pid \(pid)) goes on")
+            LogLine(.warning, "worker \(taskID) (pid \(pid)) goes on", LogFields(pid: pid))
         case .stoodStill(let duration):
             LogLine(.warning, "nothing ran here for \(duration.short): no worker counts as hung for it")
         case .scaled(let before, let count, .asked):
@@ -103,8 +95,17 @@ extension ExitReport {
             text += "; no further restart"
         }
         if !hadRequest, !hand.isEmpty { text += "; it had in hand: \(hand)" }
-        let isQuiet = consequence == .none && (status.isSuccess || killReason == nil)
-        return LogLine(isQuiet ? .info : .warning, text)
+        if !isQuiet || isCrash { text += spokenLast }
+        return LogLine(
+            isQuiet ? .info : .warning, text, LogFields(pid: pid, generation: generation, status))
+    }
+
+    private var isQuiet: Bool { consequence == .none && (status.isSuccess || killReason == nil) }
+
+    /// What the worker itself said of its end.
+    private var spokenLast: String {
+        guard let lastWords else { return isCrash ? "; its last words were not captured" : "" }
+        return lastWords.spoken
     }
 }
 

@@ -11,9 +11,13 @@ final class SupervisorLogger {
 
     private var thinning = LineThinning<LogCause>(mostCauses: mostCauses)
     private let write: (LogLine) -> Void
+    /// Where lines may wait for a reader.
+    private let standardError: StandardErrorLog?
 
-    init(_ write: @escaping (LogLine) -> Void) {
+    /// - Parameter standardError: what `write` uses, if it does.
+    init(beside standardError: StandardErrorLog? = nil, _ write: @escaping (LogLine) -> Void) {
         self.write = write
+        self.standardError = standardError
     }
 
     func say(_ line: LogLine, by cause: LogCause, at now: @autoclosure () -> MonotonicInstant = .now) {
@@ -22,6 +26,8 @@ final class SupervisorLogger {
 
     /// Lines that belong together: all are written, or none.
     func say(_ lines: [LogLine], by cause: LogCause, at now: @autoclosure () -> MonotonicInstant = .now) {
+        var lines = lines
+        for index in lines.indices { lines[index].fields.add(cause) }
         guard let event = cause.event else { return lines.forEach(write) }
         guard !lines.isEmpty, case .write(let leftOut) = thinning.judge(cause, burst: event.burst, at: now()) else {
             return
@@ -30,14 +36,22 @@ final class SupervisorLogger {
         write(lines[lines.count - 1].adding(leftOut: leftOut))
     }
 
-    /// When `tellLeftOut` has something to say; nil: nothing was left out.
-    var nextDeadline: MonotonicInstant? { thinning.nextDeadline }
+    /// When `tellLeftOut` has something to do; nil: nothing was left out, and no line waits.
+    var nextDeadline: MonotonicInstant? {
+        [thinning.nextDeadline, standardError?.nextTry].lazy.compactMap { $0 }.min()
+    }
 
-    /// Tells how many lines were left out of causes that are silent.
-    func tellLeftOut(at now: MonotonicInstant) { tell(thinning.takeSettled(at: now)) }
+    /// Tells how many lines were left out of causes that are silent, and tries lines again that wait for a reader.
+    func tellLeftOut(at now: MonotonicInstant) {
+        tell(thinning.takeSettled(at: now))
+        standardError?.retry(at: now)
+    }
 
     /// Tells it of all causes: this process ends, or becomes another program.
-    func tellAllLeftOut() { tell(thinning.takeAll()) }
+    func tellAllLeftOut() {
+        tell(thinning.takeAll())
+        standardError?.finish()
+    }
 
     private func tell(_ rests: [LineThinning<LogCause>.Rest]) {
         for rest in rests {
@@ -60,6 +74,6 @@ extension LogCause {
 extension LogLine {
     /// With how many of its kind were left out.
     func adding(leftOut count: Int) -> LogLine {
-        count == 0 ? self : LogLine(level, "\(text) (and \(count) like this left out)")
+        count == 0 ? self : LogLine(level, "\(text) (and \(count) like this left out)", fields)
     }
 }

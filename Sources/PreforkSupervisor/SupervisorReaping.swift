@@ -57,6 +57,8 @@ extension Supervisor {
         case .signaled, .lost: scoreboard.orders.countDeath()
         case .exited: break
         }
+        // Also what it says on its way out.
+        lastWords[child.pid] = output?.end(spawn, at: .now)
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         noteCrashAtEnd(of: entry, exit.status)
         // One that has told of its crash had it noted then.

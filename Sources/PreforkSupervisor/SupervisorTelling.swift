@@ -8,11 +8,11 @@ extension Supervisor {
         if case .exited(var exit) = report {
             exit.had(lastHands.removeValue(forKey: exit.pid) ?? RequestsInHand())
             // Asked here and not before the fork of the successor: it takes three system calls.
-            var judged = exit
-            judged.crash = crashNotes.removeValue(forKey: exit.pid)?.report(program: program)
-            judged.hangStack = hangStacks.removeValue(forKey: exit.pid) ?? []
-            judged = records.judge(judged, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now)
-            report = .exited(judged)
+            exit.crash = crashNotes.removeValue(forKey: exit.pid)?.report(program: program)
+            exit.hangStack = hangStacks.removeValue(forKey: exit.pid) ?? []
+            exit.time = WallClock.timestamp
+            exit.lastWords = lastWords.removeValue(forKey: exit.pid)
+            report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
         }
         if case .stopping = report { scoreboard.orders.serviceStops = true }
         let line = report.line(limit: configuration.settings.restarts.limit)
@@ -45,7 +45,9 @@ extension Supervisor {
         case .ready(let taskID, let pid, let generation, _):
             hooks.onReady?(WorkerInfo(taskID: taskID, generation: generation, pid: pid))
         case .allReady: hooks.onAllReady?()
-        case .exited(let exit): hooks.onExit?(exit)
+        case .exited(let exit):
+            hooks.onExit?(exit)
+            if exit.isCrash { hooks.onCrash?(exit) }
         case .stopping(let reason): hooks.onStop?(reason)
         case .hung(let taskID, let pid, _):
             hooks.onHang?(WorkerInfo(taskID: taskID, generation: pool.slots[taskID].generation, pid: pid))
@@ -98,14 +100,17 @@ extension Supervisor {
     /// What is left to be told at the end of this program.
     func finishLog() {
         targets?.finishLog()
+        output?.finish(at: .now)
         logger.tellAllLeftOut()
     }
 
     /// Where the log's lines go.
-    static func output(_ log: (@Sendable (LogLine) -> Void)?, _ file: LogFile?) -> (LogLine) -> Void {
-        if let log { return log }
-        if let file { return { file.write($0) } }
-        let standardError = StandardErrorLog()
-        return { standardError.write($0) }
+    static func logger(
+        _ log: (@Sendable (LogLine) -> Void)?, _ file: LogFile?, _ format: LogFormat
+    ) -> SupervisorLogger {
+        if let log { return SupervisorLogger(log) }
+        if let file { return SupervisorLogger { file.write($0) } }
+        let standardError = StandardErrorLog(format)
+        return SupervisorLogger(beside: standardError) { standardError.write($0) }
     }
 }

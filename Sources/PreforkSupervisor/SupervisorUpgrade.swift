@@ -16,7 +16,8 @@ struct Upgrade {
 }
 
 /// What one image leaves to the next besides listeners and stores. Descriptors: scoreboard, orders, both ends of the
-/// lifeline, the doorbells of those workers that have one, in the order of the text, and the program that ran before,
+/// lifeline, the doorbells of those workers that have one and what reads their output, each in the order of the text,
+/// and the program that ran before,
 /// where it can be gone back to.
 extension Supervisor {
     static let handoverKind = "supervisor"
@@ -177,6 +178,7 @@ extension Supervisor {
                 var worker = worker
                 worker.heartbeatPeriod = workers[worker.spawn]?.heartbeatPeriod
                 worker.hasDoorbell = bells[worker.spawn] != nil
+                worker.output = output?.pipe(of: worker.spawn)?.kind
                 return worker
             })
     }
@@ -188,8 +190,9 @@ extension Supervisor {
             lifelineHold.number,
         ]
         let doorbells = pool.workers.compactMap { bells[$0.spawn]?.number }
+        let outputs = pool.workers.compactMap { output?.pipe(of: $0.spawn)?.number }
         return HandoverItem(
-            kind: Self.handoverKind, key: "", descriptors: own + doorbells + (back.map { [$0] } ?? []),
+            kind: Self.handoverKind, key: "", descriptors: own + doorbells + outputs + (back.map { [$0] } ?? []),
             text: pool.text)
     }
 
@@ -197,9 +200,15 @@ extension Supervisor {
     func adopt(_ inheritance: SupervisorInheritance) {
         let inherited = inheritance.pool
         var doorbells = inheritance.doorbells[...]
+        var outputs = inheritance.outputs[...]
         for worker in inherited.workers {
             workers.inherit(.watched(worker.pid, by: epoll, word: worker.spawn), worker)
             let bell = worker.hasDoorbell ? doorbells.popFirst() : nil
+            if let kind = worker.output, let number = outputs.popFirst() {
+                let pipe = OutputPipe(owning: number, kind: kind)
+                // Where this image captures nothing, the pipe is closed, and what the worker still says is lost.
+                output?.inherit(worker.spawn, of: .worker(worker.slot), pid: worker.pid, pipe, at: .now)
+            }
             bells.inherit(worker.spawn, number: bell, by: epoll, word: Source.bell | worker.spawn, at: .now)
         }
         let actions = pool.inherit(inherited, at: .now)
@@ -219,6 +228,8 @@ struct SupervisorInheritance {
     let lifeline: Int32
     let lifelineHold: Int32
     let doorbells: [Int32]
+    /// Reading ends of workers' output.
+    let outputs: [Int32]
     let previousImage: Int32?
 
     private static let ownDescriptors = 4
@@ -236,12 +247,15 @@ struct SupervisorInheritance {
         else { return nil }
         let numbers = item.descriptors
         let doorbells = numbers.dropFirst(ownDescriptors).prefix(pool.workers.count(where: \.hasDoorbell))
-        let rest = numbers.dropFirst(ownDescriptors + doorbells.count)
+        let outputs = numbers.dropFirst(ownDescriptors + doorbells.count)
+            .prefix(pool.workers.count { $0.output != nil })
+        let rest = numbers.dropFirst(ownDescriptors + doorbells.count + outputs.count)
         guard numbers.count >= ownDescriptors, doorbells.count == pool.workers.count(where: \.hasDoorbell),
+            outputs.count == pool.workers.count(where: { $0.output != nil }),
             rest.count <= 1, Set(numbers).count == numbers.count
         else { return nil }
         return SupervisorInheritance(
             pool: pool, scoreboard: numbers[0], orders: numbers[1], lifeline: numbers[2], lifelineHold: numbers[3],
-            doorbells: Array(doorbells), previousImage: rest.first)
+            doorbells: Array(doorbells), outputs: Array(outputs), previousImage: rest.first)
     }
 }

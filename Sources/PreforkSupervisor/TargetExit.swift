@@ -16,6 +16,8 @@ public struct TargetExit: Equatable, Sendable {
     public var wasReady: Bool
     /// Why the supervisor killed it (SIGKILL); nil when it did not have to.
     public var killReason: TargetKillReason?
+    /// What it wrote last; nil: its output was not captured. Without a pool, that is so outside `ProcessManager.run`.
+    public internal(set) var lastWords: LastWords?
     /// Processor time and peak memory.
     public var usage: ResourceUsage
     /// What follows from it.

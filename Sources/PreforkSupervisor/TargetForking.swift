@@ -10,12 +10,17 @@ final class TargetHost {
     let rights: ChildRights
     let logger: SupervisorLogger
     let crashes: CrashPolicy
+    let capture: OutputCapture
 
-    init(signalMask: SignalSet, rights: ChildRights, logger: SupervisorLogger, crashes: CrashPolicy) {
+    init(
+        signalMask: SignalSet, rights: ChildRights, logger: SupervisorLogger, crashes: CrashPolicy,
+        capture: OutputCapture
+    ) {
         self.crashes = crashes
         self.signalMask = signalMask
         self.rights = rights
         self.logger = logger
+        self.capture = capture
     }
 }
 
@@ -30,20 +35,28 @@ extension TargetRunner {
         if let line = lines[number] { scoreboard.clear(line: line) }
         let bell = bells.add(UInt64(number), by: epoll, word: Source.bell | UInt64(number), at: .now)
         let isPrivileged = table.targets[number]?.settings.privileges == .supervisor
+        let output = capturedOutput()
+        let isWalled = rights.otherUser != nil && !isPrivileged
+        let owner = OutputOwner.target(table.targets[number]?.name ?? "")
+        let writing = output?.add(spawn, of: owner, isWalled ? .socket : .pipe, at: .now)
         let leaving = DescriptorHolders.prepare(isPrivileged ? .privileged : .managed, of: self, bell: bell)
         let mask = SignalMask.block(.all)
         do {
             switch try forkProcess() {
             case .parent(let child):
                 SignalMask.restore(mask)
+                output?.began(spawn, pid: child, writing)
                 children[number] = .watched(child, by: epoll, word: UInt64(number))
                 return .forked(number, pid: child, spawn: spawn)
             case .child:
-                becomeTarget(number, spawn: spawn, generation: generation, rights, signalMask: mask, bell: bell, leaving)
+                becomeTarget(
+                    number, spawn: spawn, generation: generation, rights, signalMask: mask, bell: bell, output: writing,
+                    leaving)
             }
         } catch {
             SignalMask.restore(mask)
             bells.remove(UInt64(number), from: epoll)
+            output?.cancel(spawn, writing)
             return refused(number, ProcessError(.fork, error))
         }
     }
@@ -57,13 +70,13 @@ extension TargetRunner {
     /// the body knows when it can take them.
     private func becomeTarget(
         _ number: Int, spawn: UInt64, generation: Int, _ rights: ChildRights, signalMask: SignalSet, bell: Doorbell?,
-        _ leaving: DescriptorHolders.Leaving
+        output: CapturedOutput.Writing?, _ leaving: DescriptorHolders.Leaving
     ) -> Never {
         guard let target = table.targets[number], let body = bodies[number], let line = lines[number]
         else { exitChild(code: 70) }
         let privileges = target.settings.privileges
         let doorbell = SupervisedChild.enter(
-            target.name, leaving, of: pid, bell: bell, crashes: scoreboard.crashArea(line: line))
+            target.name, leaving, of: pid, bell: bell, output: output, crashes: scoreboard.crashArea(line: line))
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         do {

@@ -49,6 +49,7 @@ extension TargetExit {
         case .failed: text += "; no further restart"
         }
         let isQuiet = consequence == .none && killReason == nil
-        return LogLine(isQuiet ? .info : .warning, text)
+        if !isQuiet, let lastWords { text += lastWords.spoken }
+        return LogLine(isQuiet ? .info : .warning, text, LogFields(pid: pid, generation: generation, status))
     }
 }

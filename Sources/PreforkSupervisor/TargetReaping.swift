@@ -19,6 +19,7 @@ extension TargetRunner {
         takeControls(of: number)
         readReadiness(of: number)
         bells.remove(UInt64(number), from: epoll)
+        endOutput(of: number)
         if let givenUp { keep(givenUp, of: number) }
         switch exit.status {
         case .signaled, .lost: scoreboard.orders.countDeath()

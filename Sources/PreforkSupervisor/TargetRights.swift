@@ -13,7 +13,9 @@ extension TargetRunner {
         var settings = RuntimeSettings()
         settings.privileges = privileges
         do {
-            let rights = try ChildRights(try settings.applyingEnvironment())
+            settings = try settings.applyingEnvironment()
+            let rights = try ChildRights(settings)
+            ownCapture = settings.captureOutput
             ownRights = rights
             return rights
         } catch {

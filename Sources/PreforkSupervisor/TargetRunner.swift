@@ -10,6 +10,7 @@ package final class TargetRunner {
     enum Source {
         static let inbox: UInt64 = 2 << 32
         static let signals: UInt64 = 3 << 32
+        static let output: UInt64 = 4 << 32
         /// With the number of the target that has rung.
         static let bell: UInt64 = 1 << 63
         // Below: the number of the target whose pidfd is readable.
@@ -23,6 +24,10 @@ package final class TargetRunner {
     let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
     var bells = Doorbells()
+    /// What children write; nil: nothing is captured, or nothing was yet.
+    var output: CapturedOutput?
+    /// Where there is no pool: from the environment.
+    var ownCapture = OutputCapture.off
     let inbox: ControlInbox
     var inboxPosition: UInt64?
     /// A pipe that nobody writes to: its reading end, which targets keep, tells them when the writing end is gone.
@@ -47,7 +52,7 @@ package final class TargetRunner {
     var signals: ManagerSignals?
     var wasStopped = false
     private let standardError = StandardErrorLog()
-    private lazy var ownLogger = SupervisorLogger { [unowned self] line in
+    private lazy var ownLogger = SupervisorLogger(beside: standardError) { [unowned self] line in
         if let log { log(line) } else { standardError.write(line) }
     }
     /// The pool's supervisor, where there is one.
@@ -169,7 +174,8 @@ package final class TargetRunner {
     }
 
     private var deadlines: [MonotonicInstant] {
-        [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook, ownLogger.nextDeadline].compactMap { $0 }
+        [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook, ownLogger.nextDeadline, output?.nextLook]
+            .compactMap { $0 }
     }
 
     // Orders
@@ -256,12 +262,15 @@ package final class TargetRunner {
             switch word {
             case Source.inbox: readInbox()
             case Source.signals: readSignals()
+            // Below, with every batch.
+            case Source.output: break
             case _ where word & Source.bell != 0:
                 bells.rang(word & ~Source.bell, by: epoll, at: .now)
                 look(at: Int(word & ~Source.bell))
             default: reap(Int(word))
             }
         }
+        output?.turn(at: .now)
         for number in bells.due(at: .now, by: epoll) { look(at: Int(number)) }
         if children.values.contains(where: { $0.pidfdNumber == nil }) { reapWithoutPidfd() }
         reapLate()
@@ -382,5 +391,8 @@ package final class TargetRunner {
     var logger: SupervisorLogger { log == nil ? host?.logger ?? ownLogger : ownLogger }
 
     /// What is left to be told when nobody turns this runner any more.
-    package func finishLog() { ownLogger.tellAllLeftOut() }
+    package func finishLog() {
+        output?.finish(at: .now)
+        ownLogger.tellAllLeftOut()
+    }
 }

@@ -144,6 +144,9 @@ struct TargetTable: Equatable {
         }
     }
 
+    /// What the process whose end comes next wrote last.
+    mutating func note(_ words: LastWords?, of number: Int) { targets[number]?.lastWords = words }
+
     private mutating func exited(
         _ number: Int, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [TargetAction]
     ) {

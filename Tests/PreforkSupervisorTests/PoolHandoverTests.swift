@@ -130,9 +130,9 @@ import Testing
 
     @Test(arguments: ["", "1", "1 2 3 4 1 0", "1 2 3 4 1 65 0", "1 2 3 4 1 1 0", "1 2 3 4 1 0 0 0",
         "-1 2 3 4 1 0 0", "x 2 3 4 1 0 0", "1 2 3 4 0 0 0", "1 2 3 4 10001 0 0", "1 2 3 4 1 0 1 1",
-        "1 2 3 4 1 0 0 10000 5 1 1 0 0 0 1 0 0", "1 2 3 4 1 0 0 0 0 1 1 0 0 0 1 0 0",
-        "1 2 3 4 1 0 99999999999999999999", "1 2 3 4 1 0 0 0 5 1 1 9223372036854775807 0 0 1 0 0",
-        "9223372036854775807 2 3 4 1 0 0", "1 2 3 4 1 0 0 0 5 1 1 7 0 0 1 0 0 0 6 2 1 7 0 0 1 0 0"])
+        "1 2 3 4 1 0 0 10000 5 1 1 0 0 0 1 0 0 0", "1 2 3 4 1 0 0 0 0 1 1 0 0 0 1 0 0 0",
+        "1 2 3 4 1 0 99999999999999999999", "1 2 3 4 1 0 0 0 5 1 1 9223372036854775807 0 0 1 0 0 0",
+        "9223372036854775807 2 3 4 1 0 0", "1 2 3 4 1 0 0 0 5 1 1 7 0 0 1 0 0 0 0 6 2 1 7 0 0 1 0 0 0"])
     func whatIsNoPoolIsRefused(text: String) {
         #expect(InheritedPool(text: "v3 " + text) == nil)
     }
@@ -140,6 +140,8 @@ import Testing
     @Test func whatTheSupervisorKnowsOfAWorkerTravelsAlong() throws {
         var pool = inheritance(PoolDriver.ready(workers: 3))
         pool.workers[1].hasDoorbell = true
+        pool.workers[0].output = .pipe
+        pool.workers[2].output = .socket
         pool.workers[1].heartbeatPeriod = .milliseconds(250)
         pool.workers[2].heartbeatPeriod = .nanoseconds(Int64.max)
         #expect(InheritedPool(text: pool.text) == pool)
@@ -147,7 +149,8 @@ import Testing
 
     @Test func aTextOfAnotherVersionIsRefused() {
         #expect(InheritedPool(text: "v3 1 2 3 4 1 0 0")?.workers == [])
-        for other in ["1 2 3 4 1 0 0", "2 1 2 3 4 1 0 0", "v2 1 2 3 4 1 0 0", "v4 1 2 3 4 1 0 0", "v3"] {
+        let versions = ["", "2 ", "v1 ", "v2 ", "v4 "]
+        for other in versions.map({ $0 + "1 2 3 4 1 0 0" }) + ["v3"] {
             #expect(InheritedPool(text: other) == nil)
         }
     }

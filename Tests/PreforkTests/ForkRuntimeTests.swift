@@ -181,6 +181,6 @@ import Testing
         let program = try ChildProgram("fork-fixture", ["body-fails"])
         #expect(try await program.waitForExit() == 70)
         #expect(program.output.contains("exit exited with code 1 ready true"))
-        #expect(program.errors.contains("worker 0 failed: BodyError()"))
+        #expect(program.errors.contains(" error: worker 0 (pid ") && program.errors.contains("): failed: BodyError()"))
     }
 }

@@ -40,4 +40,9 @@ runScenario(of: [
     "poison": poisonScenario,
     "prints": printsScenario,
     "marks": marksScenario,
+    "lines": linesScenario,
+    "flood": floodScenario,
+    "last-words": lastWordsScenario,
+    "talking": talkingScenario,
+    "outliving": outlivingScenario,
 ])

@@ -24,6 +24,9 @@ final class BesiegedPool {
     struct LogCount {
         var lines = 0
         var mostInASecond = 0
+        /// Of what children wrote themselves, which the supervisor bounds in bytes.
+        var mostCapturedInASecond = 0
+        var capturedInSecond = 0
         /// Lines of the log's file that are none.
         var strange = 0
         var strangest = ""
@@ -132,13 +135,19 @@ final class BesiegedPool {
 
     private func count(_ line: String) {
         if MonotonicInstant.now - log.second > .seconds(1) {
-            (log.second, log.inSecond) = (.now, 0)
+            (log.second, log.inSecond, log.capturedInSecond) = (.now, 0, 0)
         }
         let isPlain = line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && $0.value != 0xFFFD }
         tail.append(isPlain ? line : String(line.map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" }))
         if tail.count > 400 { tail.removeFirst(200) }
         // Standard error is the hostile processes', too, and what they write there is nobody's log.
         guard line.contains(" prefork[\(pid)]") else { return }
+        // A line of a child's: `worker 3 (pid 12): text`.
+        if line.contains("): "), line.contains(" (pid ") {
+            log.capturedInSecond += line.utf8.count
+            log.mostCapturedInASecond = max(log.mostCapturedInASecond, log.capturedInSecond)
+            return
+        }
         log.lines += 1
         log.inSecond += 1
         log.mostInASecond = max(log.mostInASecond, log.inSecond)

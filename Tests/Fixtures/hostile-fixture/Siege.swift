@@ -34,6 +34,9 @@ struct Siege {
 
     /// Each restart is worth some lines, and there are some twenty a second. A cause that is not thinned has thousands.
     private static let mostLogLines = 400
+    /// 4 MiB a second of all children, twice where a second of this program's has two of the supervisor's; escaping makes
+    /// up to eight characters of one byte.
+    private static let mostCaptured = 64 << 20
 
     /// Ends the pool's siege.
     struct Lost: Error { let why: String }
@@ -108,6 +111,9 @@ struct Siege {
         pool.drain()
         if pool.log.mostInASecond > Self.mostLogLines {
             faults.append("log: \(pool.log.mostInASecond) lines in a second")
+        }
+        if pool.log.mostCapturedInASecond > Self.mostCaptured {
+            faults.append("log: \(pool.log.mostCapturedInASecond) bytes of children in a second")
         }
         if !pool.isCanaryUntouched() { faults.append("a file of root's was changed") }
         // Replaced workers are reaped a moment after they are replaced.

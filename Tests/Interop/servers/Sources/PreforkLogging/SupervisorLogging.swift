@@ -16,6 +16,7 @@ extension LogLine.Level {
     fileprivate var forLogger: Logger.Level {
         switch self {
         case .info: .info
+        case .notice: .notice
         case .warning: .warning
         case .error: .error
         }

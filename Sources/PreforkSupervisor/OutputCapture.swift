@@ -1,0 +1,31 @@
+// Which output of its children a supervisor takes into its log.
+
+/// What of a child's output the supervisor reads and writes to its log (`PREFORK_CAPTURE_OUTPUT`).
+public enum OutputCapture: String, Hashable, Sendable, CaseIterable {
+    /// Nothing: children keep the supervisor's standard output and error.
+    case off
+    /// Standard error.
+    case errors
+    /// Standard error and standard output, as one stream.
+    case on
+}
+
+extension SettingFormat<OutputCapture> {
+    static var outputCapture: Self {
+        Self(shape: "errors, on or off", parse: { OutputCapture(rawValue: $0) }, show: { $0.rawValue })
+    }
+}
+
+/// How the lines of the supervisor's log are written (`PREFORK_LOG_FORMAT`).
+public enum LogFormat: String, Hashable, Sendable, CaseIterable {
+    /// Time, process, level and message, for people.
+    case text
+    /// A JSON object for each line.
+    case json
+}
+
+extension SettingFormat<LogFormat> {
+    static var logFormat: Self {
+        Self(shape: "text or json", parse: { LogFormat(rawValue: $0) }, show: { $0.rawValue })
+    }
+}

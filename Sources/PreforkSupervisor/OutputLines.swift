@@ -1,0 +1,119 @@
+// From the bytes of a child's output to lines.
+
+import PreforkSystem
+
+/// What one child writes, cut into lines: as many as the allowances permit. The rest is counted.
+///
+/// A value: it reads nothing and writes nothing. Whatever the child writes, it keeps at most `longestLine` bytes of an
+/// unfinished line and `LastWords.memory` bytes of the end.
+struct OutputLines {
+    /// A longer line is written in pieces of this size.
+    static let longestLine = 8000
+
+    /// What was thrown away for want of allowance.
+    struct Lost: Equatable {
+        var bytes = 0
+    }
+
+    private var partial: [UInt8] = []
+    /// The beginning of this line was thrown away, and its end follows it.
+    private var skipsToLineEnd = false
+    private(set) var lost = Lost()
+    /// Bytes of lines that were said.
+    private var said = 0
+    private(set) var words = LastWordsKeeper()
+
+    /// Cuts what was read.
+    ///
+    /// - Parameter say: called for each line that the allowances permit.
+    mutating func take(
+        _ bytes: UnsafeRawBufferPointer, own: inout OutputAllowance, all: inout OutputAllowance,
+        say: (UnsafeRawBufferPointer) -> Void
+    ) {
+        words.note(bytes)
+        var start = 0
+        if skipsToLineEnd {
+            guard let end = bytes.firstOffset(of: UInt8(ascii: "\n")) else {
+                lost.bytes += bytes.count
+                return
+            }
+            lost.bytes += end + 1
+            start = end + 1
+            skipsToLineEnd = false
+        }
+        while start < bytes.count {
+            let end = bytes.firstOffset(of: UInt8(ascii: "\n"), from: start)
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<(end ?? bytes.count)])
+            let (unfinished, saidBefore) = (partial.count, said)
+            let isTaken = add(piece, endsLine: end != nil, &own, &all, say)
+            guard isTaken else {
+                // All that was read with it: to look for each line's end would cost more than a flood is worth.
+                words.findMessage(in: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+                lost.bytes += unfinished + bytes.count - start - (said - saidBefore)
+                partial.removeAll(keepingCapacity: true)
+                skipsToLineEnd = bytes[bytes.count - 1] != UInt8(ascii: "\n")
+                return
+            }
+            start = (end ?? bytes.count) + 1
+        }
+    }
+
+    /// - Returns: false when an allowance is used up.
+    private mutating func add(
+        _ piece: UnsafeRawBufferPointer, endsLine: Bool, _ own: inout OutputAllowance, _ all: inout OutputAllowance,
+        _ say: (UnsafeRawBufferPointer) -> Void
+    ) -> Bool {
+        if endsLine, partial.isEmpty, piece.count <= Self.longestLine {
+            return finish(piece, &own, &all, say)
+        }
+        var rest = piece
+        while partial.count + rest.count > Self.longestLine {
+            let room = Self.longestLine - partial.count
+            partial.append(contentsOf: rest.prefix(room))
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(room))
+            guard finishPartial(&own, &all, say) else { return false }
+        }
+        partial.append(contentsOf: rest)
+        return endsLine ? finishPartial(&own, &all, say) : true
+    }
+
+    private mutating func finishPartial(
+        _ own: inout OutputAllowance, _ all: inout OutputAllowance, _ say: (UnsafeRawBufferPointer) -> Void
+    ) -> Bool {
+        let line = partial
+        let isTaken = line.withUnsafeBytes { finish($0, &own, &all, say) }
+        if isTaken { partial.removeAll(keepingCapacity: partial.capacity <= 1024) }
+        return isTaken
+    }
+
+    private mutating func finish(
+        _ line: UnsafeRawBufferPointer, _ own: inout OutputAllowance, _ all: inout OutputAllowance,
+        _ say: (UnsafeRawBufferPointer) -> Void
+    ) -> Bool {
+        let cost = line.count + OutputAllowance.lineCost
+        guard own.has(cost), all.has(cost) else { return false }
+        own.use(cost)
+        all.use(cost)
+        said += line.count
+        words.findMessage(in: line)
+        // An empty line says nothing, and is not worth a head.
+        if !line.isEmpty { say(line) }
+        return true
+    }
+
+    /// Nothing follows: the line that has begun is whole.
+    mutating func end(
+        own: inout OutputAllowance, all: inout OutputAllowance, say: (UnsafeRawBufferPointer) -> Void
+    ) {
+        if partial.isEmpty { return }
+        if !finishPartial(&own, &all, say) { lost.bytes += partial.count }
+        partial.removeAll()
+    }
+
+    /// What was thrown away since the last call.
+    mutating func takeLost() -> Lost? {
+        if lost == Lost() { return nil }
+        defer { lost = Lost() }
+        return lost
+    }
+}
