@@ -56,6 +56,8 @@ final class CapturedOutput: DescriptorHolder {
     private(set) var orphans: [UInt64] = []
     private var lastStream: UInt64 = 0
     private var pacedLook: MonotonicInstant?
+    /// When `turn` has something to do without an event.
+    private(set) var nextLook: MonotonicInstant?
     private var all: OutputAllowance
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: readLimit, alignment: 16)
     let say: (LogLine, LogCause) -> Void
@@ -103,6 +105,7 @@ final class CapturedOutput: DescriptorHolder {
         streams[stream]?.pid = pid
         // What was written during the change of images is no news to this epoll.
         streams[stream]?.mayHaveMore = true
+        plan(at: now)
     }
 
     private func insert(_ key: UInt64, _ owner: OutputOwner, _ pipe: OutputPipe, at now: MonotonicInstant) -> Bool {
@@ -136,6 +139,7 @@ final class CapturedOutput: DescriptorHolder {
     /// - Returns: nil when its output was not captured.
     func end(_ key: UInt64, at now: MonotonicInstant) -> LastWords? {
         guard let number = current.removeValue(forKey: key) else { return nil }
+        defer { plan(at: now) }
         readRest(of: number, at: now)
         let words = streams[number].map { $0.lines.words.lastWords(pid: $0.pid, name: $0.owner.name) }
         if streams[number]?.pipe == nil {
@@ -153,6 +157,7 @@ final class CapturedOutput: DescriptorHolder {
     func finish(at now: MonotonicInstant) {
         for number in orphans { forget(number, at: now) }
         for number in streams.keys.sorted() { readRest(of: number, at: now) }
+        plan(at: now)
     }
 
     /// At most what fits into the pipe, so that a process which outlives the child cannot keep it here.
@@ -182,15 +187,26 @@ final class CapturedOutput: DescriptorHolder {
 
     // Turns
 
-    /// When `turn` has something to do without an event.
-    var nextLook: MonotonicInstant? {
-        if streams.values.contains(where: { $0.mayHaveMore && !$0.isPaced }) { return .now }
-        return ([pacedLook] + streams.values.map(\.lostDue)).lazy.compactMap { $0 }.min()
+    /// Kept, because it is asked for at each turn of the owner's, and there may be thousands of streams.
+    private func plan(at now: MonotonicInstant) {
+        var next = pacedLook
+        for stream in streams.values {
+            if stream.mayHaveMore, !stream.isPaced {
+                nextLook = now
+                return
+            }
+            if let due = stream.lostDue { next = min(next ?? due, due) }
+        }
+        nextLook = next
     }
 
     /// Reads and says what has come.
-    func turn(at now: MonotonicInstant) {
-        hear(at: now)
+    ///
+    /// - Parameter hasNews: `epollNumber` was readable.
+    func turn(hasNews: Bool, at now: MonotonicInstant) {
+        guard hasNews || nextLook.map({ $0 <= now }) == true else { return }
+        defer { plan(at: now) }
+        if hasNews { hear(at: now) }
         if let look = pacedLook, look <= now {
             pacedLook = nil
             for (number, stream) in streams where stream.isPaced { streams[number]?.mayHaveMore = true }

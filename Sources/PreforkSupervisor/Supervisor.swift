@@ -92,6 +92,7 @@ package final class Supervisor {
     /// Until `begin`, after the first managed processes.
     private(set) var inheritance: SupervisorInheritance?
     private var haveTargetNews = false
+    private var hasOutput = false
     private var quickStops = 0
 
     /// Takes over the process's signals until `run` returns.
@@ -284,15 +285,15 @@ package final class Supervisor {
                 case Source.targets: noteTargetNews()
                 // `turnUpgrade` follows every batch of events.
                 case Source.trial: nil
-                // Likewise.
-                case Source.output: nil
+                case Source.output: noteOutput()
                 case Source.servers: turnServers()
                 case _ where word & Source.bell != 0: hear(word & ~Source.bell)
                 default: reap(word)
                 }
             if let seat { return seat }
         }
-        output?.turn(at: .now)
+        output?.turn(hasNews: hasOutput, at: .now)
+        hasOutput = false
         if let seat = lookWithoutRing() { return seat }
         if let seat = reapLate() { return seat }
         turnQuarantine()
@@ -315,6 +316,11 @@ package final class Supervisor {
 
     private func noteTargetNews() -> WorkerSeat? {
         haveTargetNews = true
+        return nil
+    }
+
+    private func noteOutput() -> WorkerSeat? {
+        hasOutput = true
         return nil
     }
 

@@ -257,20 +257,20 @@ package final class TargetRunner {
         } catch {
             throw ProcessError(error)
         }
+        var hasOutput = false
         for index in 0..<events.count {
             let word = events[index].word
             switch word {
             case Source.inbox: readInbox()
             case Source.signals: readSignals()
-            // Below, with every batch.
-            case Source.output: break
+            case Source.output: hasOutput = true
             case _ where word & Source.bell != 0:
                 bells.rang(word & ~Source.bell, by: epoll, at: .now)
                 look(at: Int(word & ~Source.bell))
             default: reap(Int(word))
             }
         }
-        output?.turn(at: .now)
+        output?.turn(hasNews: hasOutput, at: .now)
         for number in bells.due(at: .now, by: epoll) { look(at: Int(number)) }
         if children.values.contains(where: { $0.pidfdNumber == nil }) { reapWithoutPidfd() }
         reapLate()

@@ -43,11 +43,15 @@ import Testing
         _ environment: [String: String]
     ) async throws {
         let program = try await ended(["flood", "rate=10", "seconds=2"], environment, code: 0)
-        #expect(program.errors.contains(" of its output thrown away: at most 1 MiB a second is kept"))
-        // The allowance of the first moment and of the seconds after it, on a machine that may be slow.
-        #expect(program.errors.utf8.count < 12 << 20)
-        let longest = program.output.split(separator: "\n").first { $0.hasPrefix("written ") }?.split(separator: " ")
-        #expect(Int(try #require(longest)[3]).map { $0 < 20_000 } == true, "\(program.output)")
+        let words = program.output.split(separator: "\n").first { $0.hasPrefix("written ") }?.split(separator: " ")
+        let figures = try #require(words).compactMap { Int($0) }
+        // The allowance of the first moment, and of the time since; a machine that is slow may need no more.
+        let most = (2 + figures[1] / 1000) << 20
+        #expect(program.errors.utf8.count < 2 * most)
+        if figures[0] > most {
+            #expect(program.errors.contains(" of its output thrown away: at most 1 MiB a second is kept"))
+        }
+        #expect(figures[2] < 20_000, "\(program.output)")
     }
 
     @Test(arguments: [
@@ -93,7 +97,7 @@ import Testing
 
     @Test func `Switched off, workers write where their supervisor does, and reports say so`() async throws {
         let program = try await ended(["last-words", "end=fatal"], ["PREFORK_CAPTURE_OUTPUT": "off"], code: 70)
-        #expect(program.errors.contains("\nbefore the end 1\n"))
+        #expect(program.errors.split(separator: "\n").contains("before the end 1"))
         #expect(program.errors.contains("its last words were not captured"))
         #expect(program.output.contains("crash 0 lines -1"))
     }

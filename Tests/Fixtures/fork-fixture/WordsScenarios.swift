@@ -26,7 +26,8 @@ func linesScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
-/// `flood [rate=MIB] [seconds=N]`: a worker writes at a rate, and says how long its longest write took.
+/// `flood [rate=MIB] [seconds=N]`: a worker writes so many MiB at that rate, where the machine lets it, and says how long
+/// all and its longest write took.
 func floodScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let rate = (settings.number("rate") ?? 10) << 20
@@ -34,10 +35,9 @@ func floodScenario(_ arguments: [String]) throws {
     let block = Array((0..<128).map { _ in bytes }.joined())
     let summary = try pool(settings).run { worker in
         let start = MonotonicInstant.now
-        let end = start + .seconds(settings.number("seconds") ?? 2)
         var written = 0
         var longest = Duration.zero
-        while .now < end {
+        while written < rate * (settings.number("seconds") ?? 2) {
             let before = MonotonicInstant.now
             _ = write(STDERR_FILENO, block, block.count)
             let after = MonotonicInstant.now
@@ -46,7 +46,8 @@ func floodScenario(_ arguments: [String]) throws {
             let due = start + .nanoseconds(Int64(written) * 1_000_000_000 / Int64(rate))
             if due > after { usleep(UInt32((due - after).components.attoseconds / 1_000_000_000_000)) }
         }
-        say("written \(written) longest \(Int(longest / .milliseconds(1))) ms")
+        let took = MonotonicInstant.now - start
+        say("written \(written) in \(Int(took / .milliseconds(1))) ms longest \(Int(longest / .milliseconds(1))) ms")
     }
     say("outcome \(summary.outcome)")
     exit(summary.outcome.exitCode)
