@@ -133,7 +133,7 @@ let package = Package(
             name: "PreforkBackendSuite",
             dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
             path: "Tests/BackendSuite", swiftSettings: settings),
-        tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "host-fixture"]),
+        tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "HostileC", "host-fixture"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
         tests(
             "PreforkSupervisorTests",

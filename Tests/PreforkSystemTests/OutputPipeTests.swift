@@ -2,7 +2,9 @@
 
 import CPrefork
 import Glibc
+import HostileC
 import PreforkTestSupport
+import Synchronization
 import Testing
 
 @testable import PreforkSystem
@@ -57,6 +59,42 @@ import Testing
         withExtendedLifetime(pipe) {}
         pipe = nil
         #expect(write("x", to: writing) == -1 && errno == EPIPE)
+    }
+
+    /// What the choice between the kinds is for. A pipe's reader waits for the writer's memory, O_NONBLOCK or not.
+    @Test(arguments: OutputPipe.Kind.allCases)
+    func `Slow memory of a writer makes only the reader of a pipe wait`(_ kind: OutputPipe.Kind) throws {
+        let (pipe, writing) = try OutputPipe.make(kind)
+        var number: Int32 = -1
+        // Not every user and kernel has it.
+        guard let page = hostile_slow_memory(&number) else {
+            close(writing)
+            return
+        }
+        // Sendable: an address, which only the kernel follows, and a number.
+        nonisolated(unsafe) let memory = page
+        let faults = number
+        _ = write("before\n", to: writing)
+        try startThread {
+            _ = Glibc.write(writing, memory, 100)
+            close(writing)
+        }
+        try #require(try Polling.waitUntilReadable([faults], until: .now + .seconds(20)))
+        let isGiven = Flag()
+        if kind == .pipe {
+            try startThread {
+                usleep(300_000)
+                isGiven.value.store(true, ordering: .releasing)
+                hostile_give_memory(memory, faults)
+            }
+        }
+        let text = try read(pipe).1
+        #expect(text.hasPrefix("before\n") && isGiven.value.load(ordering: .acquiring) == (kind == .pipe))
+        if kind == .socket { hostile_give_memory(memory, faults) }
+    }
+
+    private final class Flag: Sendable {
+        let value = Atomic<Bool>(false)
     }
 
     /// SO_PASSRIGHTS, which Linux has since 6.16.

@@ -26,8 +26,8 @@ func linesScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
-/// `flood [rate=MIB] [seconds=N]`: a worker writes so many MiB at that rate, where the machine lets it, and says how long
-/// all and its longest write took.
+/// `flood [rate=MIB] [seconds=N]`: a worker writes so many MiB at that rate, where the machine lets it. It says how long
+/// it took, and its longest write.
 func floodScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let rate = (settings.number("rate") ?? 10) << 20

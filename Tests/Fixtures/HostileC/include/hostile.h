@@ -74,3 +74,10 @@ int hostile_orphan_group(pid_t group, int rounds);
 
 /// From now on counts each SIGCONT that this process gets.
 void hostile_count_continues(volatile int64_t *count);
+
+/// A page whose first touch waits for `hostile_give_memory`, in the kernel as well; `faults` is readable when one does.
+/// NULL where this process may not have one.
+void *hostile_slow_memory(int *faults);
+
+/// Lets those go on that wait for the page.
+void hostile_give_memory(void *memory, int faults);
