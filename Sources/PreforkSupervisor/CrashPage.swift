@@ -11,7 +11,8 @@ package enum CrashPage {
     package static func text(_ reports: [JSONValue], paint: (String) -> String = { $0 }) -> String {
         if reports.isEmpty { return "No worker has ended." }
         let crashes = reports.count { $0["crashed"] == .bool(true) }
-        let head = "\(reports.count) \(reports.count == 1 ? "end" : "ends") of workers, \(crashes) of them crashes"
+        let ends = reports.count == 1 ? "1 end" : "\(reports.count) ends"
+        let head = "\(ends) of workers, \(crashes == 1 ? "1 of them a crash" : "\(crashes) of them crashes")"
         var text = head
         var wasParagraph = true
         for report in reports {

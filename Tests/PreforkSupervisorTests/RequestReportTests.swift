@@ -47,7 +47,7 @@ import Testing
         writer.reports([report])
         #expect(writer.bytes.allSatisfy { $0 >= 0x20 })
         let rows = try #require(try JSONParser.parse(writer.bytes).array)
-        let table = ControlTable.rows(rows, ControlColumn.crashes)
+        let table = CrashPage.text(rows)
         #expect(table.contains("/\\u{1B}[2J\\u{A}") && table.contains("(1.0s) and 2 more"))
         #expect(!table.unicodeScalars.contains("\u{1B}"))
     }
