@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -176,17 +177,17 @@ static void tell(int number, const siginfo_t *info, const void *context, bool la
     if (words != NULL && words[CPREFORK_CRASH_COUNT] < 4) walk_by_tables(registers(context).counter, words);
 }
 
-/// Clients see the end now and file locks are free, whatever the handlers below still do. The bell stays: closed, it
-/// would take its ring with it out of the supervisor's epoll. Only where another handler follows: otherwise the kernel
-/// closes all in a moment.
+/// Clients see the end now and file locks are free, whatever the handlers below still do. Only where another handler
+/// follows: otherwise the kernel closes all in a moment.
+///
+/// The bell stays, as descriptor 3: with its last descriptor it would take its ring with it out of the supervisor's epoll.
+/// That number has a second use. The Swift runtime (6.3) makes a socket pair for its backtracer, which inherits both ends,
+/// its own as descriptor 4. With the other one at 3 it would wait for ever when this process is killed; as 4 it is
+/// replaced there.
 static void close_rest(void) {
     int bell = atomic_load(&button);
-    if (bell < 3) {
-        cprefork_close_range(3, ~0U);
-        return;
-    }
-    if (bell > 3) cprefork_close_range(3, (unsigned)bell - 1);
-    cprefork_close_range((unsigned)bell + 1, ~0U);
+    if (bell >= 0 && bell != 3) dup3(bell, 3, O_CLOEXEC);
+    cprefork_close_range(bell >= 0 ? 4 : 3, ~0U);
 }
 
 /// The default action, for this signal: of a fault when the instruction is tried again, of a signal that was sent now.
@@ -254,6 +255,9 @@ static void (*runtimes_handler)(int, siginfo_t *, void *);
 static const struct sigaction ours = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
 void cprefork_prepare_crash_mark(void) {
+    static bool is_prepared;
+    if (is_prepared) return;
+    is_prepared = true;
     struct sigaction now;
     if (runtimes_handler == NULL && sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_sigaction != on_crash &&
         is_runtimes(&now))

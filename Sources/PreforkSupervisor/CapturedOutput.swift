@@ -134,6 +134,19 @@ final class CapturedOutput: DescriptorHolder {
     /// The reading end of a living child's stream.
     func pipe(of key: UInt64) -> OutputPipe? { current[key].flatMap { streams[$0]?.pipe } }
 
+    /// What a child has said up to now. It has crashed: what follows is a backtracer's.
+    ///
+    /// - Returns: nil when its output is not captured.
+    func wordsSoFar(of key: UInt64, at now: MonotonicInstant) -> LastWords? {
+        guard let number = current[key] else { return nil }
+        refill(number, at: now)
+        for _ in 0..<OutputPipe.capacity / Self.readLimit where streams[number]?.pipe != nil {
+            if readOnce(number) == 0 { break }
+        }
+        plan(at: now)
+        return streams[number].map { $0.lines.words.lastWords(pid: $0.pid, name: $0.owner.name) }
+    }
+
     /// The child has ended: reads what it has left.
     ///
     /// - Returns: nil when its output was not captured.

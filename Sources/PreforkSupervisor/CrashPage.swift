@@ -77,7 +77,8 @@ package enum CrashPage {
     /// Which request it was.
     private static func request(_ report: JSONValue) -> [String] {
         let text = ControlTable.requests(of: report)
-        return text == "-" ? [] : [row("request", text)]
+        if text != "-" { return [row("request", text)] }
+        return report["kind"]?.string?.unescaped == "request" ? [row("request", "one was in hand")] : []
     }
 
     private static let mostFrames = 8

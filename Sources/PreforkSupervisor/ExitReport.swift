@@ -55,7 +55,7 @@ extension ExitReport {
     }
 
     /// Whether it ended abnormally by itself: by a signal or a non-zero exit code, and not killed by the supervisor.
-    public var isCrash: Bool { !status.isSuccess && killReason == nil }
+    public var isCrash: Bool { !status.isSuccess && (killReason == nil || crash != nil) }
 
     public var kind: Kind { hadRequest ? .request : wasReady ? .other : .boot }
 }

@@ -78,7 +78,10 @@ struct LastWordsKeeper {
                 return OutputHead.text(bytes.dropFirst(head))
             }
         }
-        return LastWords(message: keeper.message.map { text($0) }, lines: lines(text))
+        var lines = lines(text)
+        // What follows is the Swift runtime's backtracer.
+        if let start = lines.firstIndex(where: { $0.hasPrefix("*** Signal ") }) { lines.removeSubrange(start...) }
+        return LastWords(message: keeper.message.map { text($0) }, lines: lines)
     }
 
     private func lines(_ text: (ArraySlice<UInt8>) -> String) -> [String] {

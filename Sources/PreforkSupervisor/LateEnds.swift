@@ -29,6 +29,8 @@ struct LateEnds {
         let line: Int?
         /// When it gets SIGKILL; nil: it has had it, or is not to.
         var killed: MonotonicInstant?
+        /// It has crashed, and its target has another process by now.
+        let hasCrashed: Bool
         var pause = LateEnds.shortPause
         var next: MonotonicInstant
     }
@@ -81,7 +83,20 @@ struct LateEnds {
     ) {
         givenUp.append(
             GivenUp(
-                child: ChildProcess(withoutPidfd: child.pid), line: line, killed: deadline, next: now + Self.shortPause))
+                child: ChildProcess(withoutPidfd: child.pid), line: line, killed: deadline, hasCrashed: deadline != nil,
+                next: now + Self.shortPause))
+    }
+
+    /// Processes that have crashed are not all collected.
+    var areCrashedLeft: Bool { givenUp.contains(where: \.hasCrashed) }
+
+    /// The owner ends: those that have crashed have no more time.
+    mutating func killCrashed(at now: MonotonicInstant) {
+        for index in givenUp.indices where givenUp[index].hasCrashed && givenUp[index].killed != nil {
+            givenUp[index].killed = now
+            givenUp[index].pause = Self.shortPause
+            givenUp[index].next = now
+        }
     }
 
     var nextLook: MonotonicInstant? {

@@ -10,6 +10,7 @@ extension Supervisor {
         guard let entry = workers[spawn], crashNotes[entry.child.pid] == nil, let record = crashRecord(of: entry)
         else { return nil }
         crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
+        lastWords[entry.child.pid] = output?.wordsSoFar(of: spawn, at: .now)
         // For its siblings it is gone: no share of connections, no channel end, no delivery is kept for it.
         scoreboard.orders.setLeaving(line: entry.line)
         scoreboard.orders.noteCrash(of: entry.child.pid)

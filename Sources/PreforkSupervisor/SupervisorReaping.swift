@@ -57,8 +57,9 @@ extension Supervisor {
         case .signaled, .lost: scoreboard.orders.countDeath()
         case .exited: break
         }
-        // Also what it says on its way out.
-        lastWords[child.pid] = output?.end(spawn, at: .now)
+        // Also what it says on its way out, unless that is only what a backtracer says of it.
+        let words = output?.end(spawn, at: .now)
+        lastWords[child.pid] = lastWords[child.pid] ?? words
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         noteCrashAtEnd(of: entry, exit.status)
         // One that has told of its crash had it noted then.

@@ -71,6 +71,8 @@ extension TargetRunner {
         scoreboard.orders.countDeath()
         keep(child, of: number, killingAt: .now + (host?.crashes ?? CrashPolicy()).timeout)
         let crash = CrashNote(record: record, isInherited: false).report(program: (try? ProgramImage.path()) ?? "")
+        // What a backtracer writes from here on goes where the process's own words go.
+        endOutput(of: number)
         logger.say(crash.logLines(of: "\(target.name) (pid \(child.pid))"), by: .target(target.name, .stack))
         let status = ExitStatus.signaled(record.signal, coreDumped: false)
         handle(.exited(number, ProcessExit(status: status, usage: ResourceUsage())))

@@ -164,7 +164,7 @@ package final class TargetRunner {
 
     package func plan() throws(ProcessError) -> DependencyPlan { try table.plan() }
 
-    package var isBusy: Bool { table.isBusy || !queue.isEmpty }
+    package var isBusy: Bool { table.isBusy || !queue.isEmpty || late.areCrashedLeft }
     package var isStoppingAll: Bool { table.isStoppingAll }
     /// The target whose crash ended everything; nil since the next start.
     package var crashed: String? { table.crashed }
@@ -237,6 +237,7 @@ package final class TargetRunner {
     }
 
     package func stopAll(within limit: Duration?) {
+        late.killCrashed(at: .now)
         handle(.stopAll(within: limit))
     }
 

@@ -37,6 +37,7 @@ package func forkProcess() throws(SystemError) -> ForkSide {
         cprefork_flush_stdio()
     }
     cprefork_learn_thread_numbers()
+    CrashMark.prepare()
     let pid = try systemCall("fork") { fork() }
     if pid == 0 { cprefork_discard_stdio() }
     return pid == 0 ? .child : .parent(child: pid)

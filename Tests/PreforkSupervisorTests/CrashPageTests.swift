@@ -69,7 +69,7 @@ import Testing
 
     /// A supervisor of another version, or a socket that is anybody's.
     @Test(arguments: [
-        "[{}]", "[null]", "[1]", "[{\"crash\":true}]", "[{\"crash\":true,\"lastWords\":{\"lines\":[1,null]}}]",
+        "[{}]", "[null]", "[1]", "[{\"crashed\":true}]", "[{\"crashed\":true,\"lastWords\":{\"lines\":[1,null]}}]",
     ])
     func `An answer of another shape is shown as far as it goes`(_ answer: String) throws {
         #expect(!CrashPage.text(try JSONParser.parse(Array(answer.utf8)).array ?? []).isEmpty)
