@@ -57,12 +57,18 @@ func serveScenario(_ arguments: [String]) throws {
             while try await connection.reader.waitForMessage() {
                 let head = try await connection.reader.read(until: "\r\n\r\n", limit: 8192)
                 let target = String(decoding: head, as: UTF8.self).split(separator: " ").dropFirst().first ?? "/"
-                let path = target.split(separator: "/").map(String.init)
-                let body = try await Answer(worker: worker, store: store).body(path)
-                worker.countRequest()
+                let path = target.prefix { $0 != "?" }.split(separator: "/").map(String.init)
                 let end = connection.isDraining ? "Connection: close\r\n" : ""
-                try await connection.writer.write(
-                    "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(end)\r\n\(body)")
+                do {
+                    let body = try await worker.request(target) {
+                        try await Answer(worker: worker, store: store).body(path)
+                    }
+                    worker.countRequest()
+                    try await connection.writer.write(
+                        "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(end)\r\n\(body)")
+                } catch is RequestError {
+                    try await connection.writer.write("HTTP/1.1 503 Refused\r\nContent-Length: 0\r\n\(end)\r\n")
+                }
                 if connection.isDraining || String(decoding: head, as: UTF8.self).contains("Connection: close") { return }
             }
         }

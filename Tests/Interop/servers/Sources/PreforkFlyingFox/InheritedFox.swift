@@ -16,7 +16,7 @@ public func serve(
     timeout: Duration = .seconds(15)
 ) async throws {
     let pool = InheritedPool(listener)
-    let announcing = AnnouncingHandler(handler: handler, stop: worker.stopRequested)
+    let announcing = AnnouncingHandler(handler: handler, worker: worker)
     let server = HTTPServer(
         address: try .inet(ip4: "127.0.0.1", port: 0), timeout: Double(timeout.components.seconds), pool: pool,
         logger: .disabled, handler: announcing)
@@ -43,17 +43,25 @@ final class AnnouncingHandler<Handler: HTTPHandler>: HTTPHandler {
     }
 
     private let handler: Handler
-    private let stop: StopRequest
+    private let worker: Worker
+    private var stop: StopRequest { worker.stopRequested }
     private let state = Mutex(State())
 
-    init(handler: Handler, stop: StopRequest) {
+    init(handler: Handler, worker: Worker) {
         self.handler = handler
-        self.stop = stop
+        self.worker = worker
     }
 
     func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
         change(by: 1)
         defer { change(by: -1) }
+        let mark: RequestMark
+        do throws(RequestError) {
+            mark = try worker.beginRequest("\(request.method.rawValue) \(request.path)")
+        } catch {
+            return HTTPResponse(statusCode: .serviceUnavailable)
+        }
+        defer { mark.end() }
         var response = try await handler.handleRequest(request)
         if stop.isRequested { response.headers[.connection] = "close" }
         return response

@@ -46,10 +46,9 @@ public final class InheritedServer: Sendable {
 
     /// For the application: HTTP/1 that announces the end of a connection.
     public func http1(idleTimeout: TimeAmount? = nil) -> HTTPServerBuilder {
-        let stop = worker.stopRequested
-        return .http1(
+        .http1(
             configuration: .init(
-                additionalChannelHandlers: [AnnouncedClose<HTTPRequestPart, HTTPResponsePart>(stop)],
+                additionalChannelHandlers: [AnnouncedClose<HTTPRequestPart, HTTPResponsePart>(worker)],
                 idleTimeout: idleTimeout))
     }
 

@@ -1,4 +1,4 @@
-// Lets clients know that a connection ends before it ends.
+// Lets clients know that a connection ends before it ends, and the supervisor what is in hand.
 
 import NIOCore
 import Prefork
@@ -11,6 +11,9 @@ import Prefork
 /// long, and each last answer says `Connection: close`. When the whole service stops, nobody waits for idle clients, as
 /// there is no other worker that they could go to; only what was accepted just now has a moment to be read.
 ///
+/// Each request is marked while it is in hand (`Worker.beginRequest`): a crash or a hang names it, and does not count as one
+/// that could not boot. Quarantine is the program's own to ask for: a request of a label that is refused goes on unmarked.
+///
 /// Its place is before the handler that closes: `HTTPServerPipelineHandler` of NIO, Hummingbird's
 /// `additionalChannelHandlers`. For one HTTP/1 connection, on its event loop.
 public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessagePart>: ChannelDuplexHandler,
@@ -22,7 +25,10 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
     public typealias OutboundOut = Response
 
     private static var firstRequestGrace: TimeAmount { .milliseconds(100) }
-    private let stop: StopRequest
+    private let worker: Worker
+    private var stop: StopRequest { worker.stopRequested }
+    /// Of the requests in hand, oldest first.
+    private var marks: [RequestMark?] = []
     private let linger: TimeAmount
     private var isStopping = false
     private var isPassedOn = false
@@ -31,14 +37,16 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
     private var answerHasBegun = false
     private var timer: Scheduled<Void>?
 
-    public init(_ stop: StopRequest, linger: TimeAmount = .seconds(5)) {
-        self.stop = stop
+    public init(_ worker: Worker, linger: TimeAmount = .seconds(5)) {
+        self.worker = worker
         self.linger = linger
     }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let isHead = unwrapInboundIn(data).isHead
+        let part = unwrapInboundIn(data)
+        let isHead = part.isHead
         if isHead {
+            marks.append(part.requestLabel.flatMap { try? worker.beginRequest($0) })
             requestsInHand += 1
             hadRequest = true
         }
@@ -58,6 +66,7 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
         if part.isEnd {
             answerHasBegun = false
             requestsInHand -= 1
+            if !marks.isEmpty { marks.removeFirst()?.end() }
         }
         context.write(data, promise: promise)
     }
@@ -74,6 +83,9 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
 
     public func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
+        // What was not answered will not be.
+        for mark in marks { mark?.end() }
+        marks = []
         context.fireChannelInactive()
     }
 

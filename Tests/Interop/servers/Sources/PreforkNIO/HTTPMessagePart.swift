@@ -8,20 +8,41 @@ import NIOHTTPTypes
 public protocol HTTPMessagePart {
     var isHead: Bool { get }
     var isEnd: Bool { get }
+    /// Of a request's head: method and path, for reports, without the query. nil: another part.
+    var requestLabel: String? { get }
     /// The same part; a head with `Connection: close`.
     func announcingClose() -> Self
+}
+
+extension HTTPMessagePart {
+    public var requestLabel: String? { nil }
+
+    static func label(_ method: String, _ target: some StringProtocol) -> String {
+        "\(method) \(target.prefix { $0 != "?" })"
+    }
 }
 
 /// A head that has headers.
 public protocol HTTPMessageHead {
     var headers: HTTPHeaders { get set }
+    /// nil: this is a response.
+    var requestLine: (method: String, target: String)? { get }
 }
 
-extension HTTPRequestHead: HTTPMessageHead {}
-extension HTTPResponseHead: HTTPMessageHead {}
+extension HTTPRequestHead: HTTPMessageHead {
+    public var requestLine: (method: String, target: String)? { (method.rawValue, uri) }
+}
+
+extension HTTPResponseHead: HTTPMessageHead {
+    public var requestLine: (method: String, target: String)? { nil }
+}
 
 extension HTTPPart: HTTPMessagePart where HeadT: HTTPMessageHead {
     public var isHead: Bool { if case .head = self { true } else { false } }
+    public var requestLabel: String? {
+        guard case .head(let head) = self, let line = head.requestLine else { return nil }
+        return Self.label(line.method, line.target)
+    }
     public var isEnd: Bool { if case .end = self { true } else { false } }
 
     public func announcingClose() -> Self {
@@ -33,6 +54,10 @@ extension HTTPPart: HTTPMessagePart where HeadT: HTTPMessageHead {
 
 extension HTTPRequestPart: HTTPMessagePart {
     public var isHead: Bool { if case .head = self { true } else { false } }
+    public var requestLabel: String? {
+        guard case .head(let head) = self else { return nil }
+        return Self.label(head.method.rawValue, head.path ?? "")
+    }
     public var isEnd: Bool { if case .end = self { true } else { false } }
 
     public func announcingClose() -> Self {

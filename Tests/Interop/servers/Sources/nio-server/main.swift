@@ -30,7 +30,7 @@ let summary = try runtime.run { worker in
                 let pipeline = channel.pipeline.syncOperations
                 try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
                 try pipeline.addHandler(
-                    AnnouncedClose<HTTPServerRequestPart, HTTPServerResponsePart>(worker.stopRequested),
+                    AnnouncedClose<HTTPServerRequestPart, HTTPServerResponsePart>(worker),
                     position: .before(pipeline.handler(type: HTTPServerPipelineHandler.self)))
                 try pipeline.addHandler(HelloHandler())
             }
