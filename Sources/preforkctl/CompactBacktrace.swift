@@ -13,17 +13,22 @@ struct CodeImage: Hashable {
     var buildID: [UInt8]
 }
 
+/// A frame's place: an instruction, or where a call returns to.
+struct CodeAddress: Hashable {
+    var address: UInt64
+    var isReturn: Bool
+}
+
 enum CompactBacktrace {
     /// Version 0, words of 64 bits.
     private static let head: UInt8 = 2
 
-    /// - Parameter frames: the first one is an instruction, the others are where calls return to.
-    static func frames(_ frames: [UInt64]) -> String {
+    static func frames(_ frames: [CodeAddress]) -> String {
         var bytes = [head]
-        for (index, address) in frames.enumerated() {
+        for frame in frames {
             // An absolute address of eight bytes: 0001 1111 is a program counter, 0010 1111 a return address.
-            bytes.append(index == 0 ? 0x1F : 0x2F)
-            bytes += bigEndian(address)
+            bytes.append(frame.isReturn ? 0x2F : 0x1F)
+            bytes += bigEndian(frame.address)
         }
         return base64(bytes + [0])
     }

@@ -66,7 +66,7 @@ enum ControlTool {
         case .top: try showStatus(socket, every: .seconds(1), times: .max)
         case .status where !isJSON: try showStatus(socket, every: .milliseconds(300), times: 2)
         case .crashes:
-            let reports = (try answer()["crashes"]?.array ?? []).map { CrashNames.adding(to: $0) }
+            let reports = CrashNames.adding(to: try answer()["crashes"]?.array ?? [])
             let json = String(decoding: JSONValue.array(reports).text, as: UTF8.self)
             Output.write(isJSON ? json : CrashPage.text(reports, paint: Output.coloured))
         case .status: Output.write(try json("status"))

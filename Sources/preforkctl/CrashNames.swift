@@ -17,37 +17,78 @@ struct NamedFrame {
 }
 
 enum CrashNames {
-    /// - Parameter frames: as the supervisor tells of them.
-    /// - Returns: for each frame the functions that are there, inlined ones first; empty where nothing is known, as of a
-    ///   file that is not there any more or is another one by now.
-    static func names(of frames: [JSONValue]) -> [[NamedFrame]] {
-        let addresses = frames.map { number($0["address"]) ?? 0 }
-        let images = images(of: frames)
-        guard !images.isEmpty, let backtrace = backtrace(addresses, images),
+    /// The reports with their stacks as text: all of it as `stack`, what is the program's own code as `ownStack`.
+    static func adding(to reports: [JSONValue]) -> [JSONValue] {
+        let stacks = reports.map(frames)
+        return zip(zip(reports, stacks), names(of: stacks)).map { pair, names in
+            guard case .object(let members) = pair.0 else { return pair.0 }
+            func text(_ lines: [String]) -> JSONValue { .array(lines.map { .string(ForeignText($0)) }) }
+            return .object(
+                members + [
+                    JSONValue.Member("stack", text(lines(pair.1, names, isWhole: true))),
+                    .init("ownStack", text(lines(pair.1, names, isWhole: false))),
+                ])
+        }
+    }
+
+    /// Of a crash, or of where a worker hung.
+    private static func frames(of report: JSONValue) -> [JSONValue] {
+        let hang = report["hangStack"]?.array ?? []
+        return hang.isEmpty ? report["crash"]?["frames"]?.array ?? [] : hang
+    }
+
+    /// For each frame the functions that are there, inlined ones first; empty where nothing is known, as of a file that is
+    /// not there any more or is another one by now.
+    ///
+    /// All stacks of one program's image are named together: to read its debug information takes a tenth of a second.
+    private static func names(of stacks: [[JSONValue]]) -> [[[NamedFrame]]] {
+        let files = stacks.map { Set(images(of: $0)) }
+        var known: [[CodeAddress: [NamedFrame]]] = Array(repeating: [:], count: stacks.count)
+        var groups: [[CodeImage]: [Int]] = [:]
+        for index in stacks.indices {
+            // By where files lie. How far into them addresses reach is another matter in each stack.
+            let key = files[index].map { CodeImage(path: $0.path, base: $0.base, end: 0, buildID: $0.buildID) }
+            groups[key.sorted { ($0.base, $0.path) < ($1.base, $1.path) }, default: []].append(index)
+        }
+        for (key, members) in groups where !key.isEmpty {
+            let wanted = Set(members.flatMap { addresses(of: stacks[$0]) }).sorted { $0.address < $1.address }
+            let whole = key.map { image in
+                let end = members.flatMap { files[$0] }.filter { $0.path == image.path }.map(\.end).max() ?? image.base
+                return CodeImage(path: image.path, base: image.base, end: end, buildID: image.buildID)
+            }
+            let found = symbolicated(wanted, whole)
+            for index in members { known[index] = found }
+        }
+        return stacks.indices.map { index in addresses(of: stacks[index]).map { known[index][$0] ?? [] } }
+    }
+
+    private static func addresses(of frames: [JSONValue]) -> [CodeAddress] {
+        frames.enumerated().map { CodeAddress(address: number($1["address"]) ?? 0, isReturn: $0 > 0) }
+    }
+
+    private static func symbolicated(_ wanted: [CodeAddress], _ images: [CodeImage]) -> [CodeAddress: [NamedFrame]] {
+        guard let backtrace = backtrace(wanted, images),
             let map = try? ImageMap(from: TextDecoder(texts: ["": CompactBacktrace.images(images)])),
             let named = backtrace.symbolicated(with: map)
-        else { return frames.map { _ in [] } }
-        // A frame with inlined functions comes as several, with the same captured frame.
+        else { return [:] }
+        // A frame with inlined functions comes as several, the function that they are in last.
         var result: [[NamedFrame]] = []
         var isNew = true
         for frame in named.frames {
-            let isInlined = frame.inlined
             let name = NamedFrame(
-                function: frame.symbol?.name, source: frame.symbol?.sourceLocation?.description, isInlined: isInlined,
+                function: frame.symbol?.name, source: frame.symbol?.sourceLocation?.description,
+                isInlined: frame.inlined,
                 isSystem: frame.isSystem || frame.isSwiftThunk || frame.isSwiftRuntimeFailure)
-            if isNew, result.count < frames.count { result.append([name]) } else { result[result.count - 1].append(name) }
-            isNew = !isInlined
+            if isNew { result.append([name]) } else { result[result.count - 1].append(name) }
+            isNew = !frame.inlined
         }
-        return result.count == frames.count ? result : frames.map { _ in [] }
+        return result.count == wanted.count ? Dictionary(uniqueKeysWithValues: zip(wanted, result)) : [:]
     }
 
-    /// The stack of a report in `crashes`, of its crash or of where it hung, a line for each function, innermost first: the program's own code before all,
-    /// what is the runtime's or the system's only when `isWhole`.
-    static func stack(of report: JSONValue, isWhole: Bool = false) -> [String] {
-        let hang = report["hangStack"]?.array ?? []
-        guard let frames = hang.isEmpty ? report["crash"]?["frames"]?.array : hang, !frames.isEmpty else { return [] }
+    /// A line for each function, innermost first: what is the runtime's or the system's only when `isWhole`.
+    private static func lines(_ frames: [JSONValue], _ names: [[NamedFrame]], isWhole: Bool) -> [String] {
         var lines: [String] = []
-        for (frame, names) in zip(frames, names(of: frames)) {
+        for (frame, names) in zip(frames, names) {
             let isTheirs = isLibrary(frame)
             if names.isEmpty, isWhole || !isTheirs { lines.append(place(of: frame)) }
             // Below is what runs every task.
@@ -58,17 +99,6 @@ enum CrashNames {
             }
         }
         return folded(lines)
-    }
-
-    /// The report with its stack as text: all of it as `stack`, what is the program's own code as `ownStack`.
-    static func adding(to report: JSONValue) -> JSONValue {
-        guard case .object(let members) = report else { return report }
-        func text(_ lines: [String]) -> JSONValue { .array(lines.map { .string(ForeignText($0)) }) }
-        let named = [
-            JSONValue.Member("stack", text(stack(of: report, isWhole: true))),
-            .init("ownStack", text(stack(of: report))),
-        ]
-        return .object(members + named)
     }
 
     /// A recursion as one line.
@@ -94,7 +124,7 @@ enum CrashNames {
         return "\(frame["symbol"]?.string?.unescaped ?? "") \(module)+0x\(String(number &- base, radix: 16))"
     }
 
-    private static func backtrace(_ addresses: [UInt64], _ images: [CodeImage]) -> Backtrace? {
+    private static func backtrace(_ addresses: [CodeAddress], _ images: [CodeImage]) -> Backtrace? {
         #if arch(x86_64)
             let architecture = "x86_64"
         #elseif arch(arm64)
