@@ -48,7 +48,7 @@ public final class InheritedServer: Sendable {
     public func http1(idleTimeout: TimeAmount? = nil) -> HTTPServerBuilder {
         .http1(
             configuration: .init(
-                additionalChannelHandlers: [AnnouncedClose<HTTPRequestPart, HTTPResponsePart>(worker)],
+                additionalChannelHandlers: [AnnouncedClose<HTTPRequestPart, HTTPResponsePart>(self.worker)],
                 idleTimeout: idleTimeout))
     }
 
