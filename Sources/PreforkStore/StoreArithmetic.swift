@@ -19,7 +19,7 @@ extension StoreTable {
             try replace(place, key, hash, sum, expiry: live?.expiry ?? 0)
         } catch {
             unlock(stripe)
-            examine(after: error)
+            examine(after: error, of: [stripe])
             throw error
         }
         unlock(stripe)

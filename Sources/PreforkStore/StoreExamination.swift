@@ -1,18 +1,22 @@
-// Counts and slabs that damage has changed while no lock tells of it: found by the writers that are refused.
+// Counts, slabs and buckets that damage has changed while no lock tells of it: found by the writers that are refused.
 
 import PreforkSystem
 import Synchronization
 
 /// A word that was written over keeps no lock from being taken, so nobody would repair what follows from it. Counts
-/// that are too high and slabs that belong to no stripe would refuse writers for as long as the store lives.
+/// that are too high, slabs that belong to no stripe and buckets that are taken for used would refuse writers for as
+/// long as the store lives.
 extension StoreTable {
     /// At most so often a process looks again, in nanoseconds: a store that is rightly full refuses many writers.
     private static let pause: Int64 = 100_000_000
 
-    /// After a refusal for want of room, and without any lock: computes one stripe anew, in turn, and those whose counts
-    /// are impossible. If one was wrong, all of them. Waits for no lock.
+    /// So many places of other stripes are looked at, for a count that is possible and wrong: all of a small store's.
+    private static let placesAtOnce = 4096
+
+    /// After a refusal for want of room, and without any lock: computes the stripes that have refused anew, some more in
+    /// turn, and those whose counts are impossible. If one was wrong, all of them. Waits for no lock.
     @inline(never)
-    func examine(after error: StoreError) {
+    func examine(after error: StoreError, of refusing: [Int]) {
         switch error.code {
         case .full, .fullOfEntries: break
         default: return
@@ -23,10 +27,12 @@ extension StoreTable {
             lastExamination.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged
         else { return }
         var isDamaged = freeImpossibleSlabs()
-        let turn = Int(memory[Header.refusals] % UInt64(layout.stripes))
-        for offset in 0..<layout.stripes {
-            let stripe = (turn + offset) % layout.stripes
-            guard offset == 0 || isDamaged || hasImpossibleCounts(stripe), lockWithoutWaiting(stripe) else { continue }
+        let count = min(layout.stripes, max(1, Self.placesAtOnce / max(1, slotsPerStripe)))
+        let turn = UInt(bitPattern: examinationTurn.wrappingAdd(count, ordering: .relaxed).oldValue)
+        let sure = Set(refusing + (0..<count).map { Int((turn &+ UInt($0)) % UInt(layout.stripes)) })
+        for stripe in refusing + (0..<layout.stripes).filter({ !refusing.contains($0) }) {
+            let isDue = isDamaged || sure.contains(stripe) || hasImpossibleCounts(stripe)
+            guard isDue, lockWithoutWaiting(stripe) else { continue }
             if !computeAgain(stripe) { isDamaged = true }
             unlock(stripe)
         }
@@ -40,9 +46,10 @@ extension StoreTable {
 
     /// The caller holds the stripe's lock, and has nothing in the making there.
     ///
-    /// - Returns: whether the counts were right.
+    /// - Returns: whether the counts, and which buckets are in use, were right.
     private func computeAgain(_ stripe: Int) -> Bool {
-        let words = [entryCountWord(stripe), unitCountWord(stripe), stripeOffset(stripe) + Stripe.expiring]
+        var words = [entryCountWord(stripe), unitCountWord(stripe), stripeOffset(stripe) + Stripe.expiring]
+        words += (0..<(layout.overflowBuckets + 63) / 64).map { overflowMapWord($0, stripe) }
         let before = words.map { memory[$0] }
         rebuild(stripe)
         if words.map({ memory[$0] }) == before { return true }

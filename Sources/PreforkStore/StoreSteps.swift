@@ -16,16 +16,16 @@ import Synchronization
 extension StoreTable {
     /// - Returns: false when a requirement did not hold.
     package func perform(_ step: AtomicStep) throws(StoreError) -> Bool {
+        let plan = try StepPlan(step, self)
         do throws(StoreError) {
-            return try carryOut(step)
+            return try carryOut(plan)
         } catch {
-            examine(after: error)
+            examine(after: error, of: plan.stripes)
             throw error
         }
     }
 
-    private func carryOut(_ step: AtomicStep) throws(StoreError) -> Bool {
-        let plan = try StepPlan(step, self)
+    private func carryOut(_ plan: StepPlan) throws(StoreError) -> Bool {
         var locked: [Int] = []
         defer { for stripe in locked.reversed() { unlock(stripe) } }
         var patience = patience

@@ -23,6 +23,8 @@ package final class StoreTable: Sendable {
     let lockTimeout: Int64
     /// When this process last looked for damage after a refusal, see `examine`.
     let lastExamination = Atomic<Int64>(0)
+    /// The stripe whose turn it is then.
+    let examinationTurn = Atomic<Int>(0)
 
     /// What every look-up needs of the layout, computed once.
     let map: StoreMap

@@ -37,7 +37,7 @@ extension StoreTable {
             try replace(place, key, hash, RawValue(kind: kind, bytes: value), expiry: expiry)
         } catch {
             unlock(stripe)
-            examine(after: error)
+            examine(after: error, of: [stripe])
             throw error
         }
         unlock(stripe)

@@ -133,6 +133,27 @@ struct DamageTests {
         #expect(try table.contradictions() == [])
     }
 
+    /// Their stripe's counts are right, and each look at another stripe finds nothing.
+    @Test(arguments: [0, 1, 2, 3]) func bucketsThatAreTakenForUsedRefuseNobodyForGood(key: Int) async throws {
+        let store = try SharedStore(capacity: .init(entries: 1000, bytes: 1 << 20))
+        let table = store.table
+        let layout = table.layout
+        for stripe in 0..<layout.stripes {
+            for index in 0..<(layout.overflowBuckets + 63) / 64 {
+                table.memory[table.overflowMapWord(index, stripe)] = .max
+            }
+        }
+        var refused = 0
+        for number in 0..<1000 {
+            do { try store.set("\(key) \(number)", "value") } catch { refused += 1 }
+            try await eventually("there is room for key \(number)") {
+                (try? store.set("\(key) \(number)", "value")) != nil
+            }
+        }
+        #expect(refused > 0 && store.count == 1000)
+        #expect(try table.contradictions() == [])
+    }
+
     @Test func slabsOfNobodyAndAHintThatIsNoneRefuseNobodyForGood() async throws {
         let store = try SharedStore(capacity: .init(entries: 300, bytes: 1 << 20))
         let table = store.table
