@@ -6,7 +6,8 @@ import PreforkSystem
 ///
 /// A child waits for room only while the supervisor is stopped, or when children write more than it can throw away
 /// (25 MiB/s of one, 100 MiB/s of all). What is above an `OutputAllowance` is thrown away and counted. One turn reads at
-/// most 1 MiB. A child that writes often is looked at every 10 ms instead of at each write.
+/// most 1 MiB and says at most `linesOfTurn`: what is left of a read waits in the stream's `Backlog` for the next turn.
+/// A child that writes often is looked at every 10 ms instead of at each write.
 ///
 /// It waits by an epoll of its own, whose number its owner watches.
 final class CapturedOutput: DescriptorHolder {
@@ -14,6 +15,11 @@ final class CapturedOutput: DescriptorHolder {
     static let readLimit = 64 << 10
     static let readsAtOnce = 4
     static let turnLimit = 1 << 20
+    static let linesOfTurn = 256
+    /// Of children that end or crash between two turns, together: their successors wait for it.
+    static let linesOfEnds = 1024
+    /// Of all streams together, when nothing turns this object any more.
+    static let linesOfFinish = 1 << 14
     static let pause = Duration.milliseconds(10)
     /// So many looks without news, and the child is heard at each write again.
     private static let quietLooks = 10
@@ -21,12 +27,14 @@ final class CapturedOutput: DescriptorHolder {
     static let mostOrphans = 16
     private static let lostPeriod = Duration.seconds(1)
 
-    struct Stream {
+    final class Stream {
+        let number: UInt64
         let owner: OutputOwner
         var pid: Int32 = 0
         /// nil: it is over.
         var pipe: OutputPipe?
         var lines = OutputLines()
+        var backlog = Backlog()
         var allowance: OutputAllowance
         var rate = RingRate()
         var mayHaveMore = false
@@ -34,6 +42,39 @@ final class CapturedOutput: DescriptorHolder {
         var quietLooks = 0
         /// When something that was thrown away is told.
         var lostDue: MonotonicInstant?
+
+        init(_ number: UInt64, of owner: OutputOwner, _ pipe: OutputPipe, at now: MonotonicInstant) {
+            self.number = number
+            self.owner = owner
+            self.pipe = pipe
+            allowance = OutputAllowance(OutputAllowance.ofChild, at: now)
+        }
+
+        /// Nothing comes any more, and nothing waits.
+        var isOver: Bool { pipe == nil && backlog.isEmpty }
+
+        var lastWords: LastWords {
+            backlog.withBytes { lines.lastWords(before: $0, pid: pid, name: owner.name) }
+        }
+    }
+
+    /// What was read and is not said yet.
+    struct Backlog {
+        private var bytes: [UInt8] = []
+        private var start = 0
+
+        var isEmpty: Bool { start == bytes.count }
+
+        mutating func append(_ new: UnsafeRawBufferPointer) { bytes.append(contentsOf: new) }
+
+        mutating func drop(_ count: Int) {
+            start += count
+            if isEmpty { self = Backlog() }
+        }
+
+        func withBytes<T>(_ body: (UnsafeRawBufferPointer) -> T) -> T {
+            bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+        }
     }
 
     /// The writing end for a child that is about to be forked.
@@ -50,15 +91,17 @@ final class CapturedOutput: DescriptorHolder {
     let mode: OutputCapture
     private let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
-    var streams: [UInt64: Stream] = [:]
+    /// By the word of their events.
+    private var streams: [UInt64: Stream] = [:]
     /// The stream of each child that lives, by a key of the owner's.
-    private(set) var current: [UInt64: UInt64] = [:]
-    private(set) var orphans: [UInt64] = []
+    private var current: [UInt64: Stream] = [:]
+    private var orphans: [Stream] = []
     private var lastStream: UInt64 = 0
     private var pacedLook: MonotonicInstant?
     /// When `turn` has something to do without an event.
     private(set) var nextLook: MonotonicInstant?
     private var all: OutputAllowance
+    private var roomOfEnds = linesOfEnds
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: readLimit, alignment: 16)
     let say: (LogLine, LogCause) -> Void
 
@@ -67,7 +110,7 @@ final class CapturedOutput: DescriptorHolder {
     {
         self.mode = mode
         self.say = say
-        all = OutputAllowance(rate: OutputAllowance.ofAll, at: now)
+        all = OutputAllowance(OutputAllowance.ofAll, at: now)
         epoll = try Epoll()
         DescriptorHolders.add(self)
     }
@@ -92,7 +135,7 @@ final class CapturedOutput: DescriptorHolder {
     /// - Returns: nil when no descriptor is left: the child keeps standard error as it is.
     func add(_ key: UInt64, of owner: OutputOwner, _ kind: OutputPipe.Kind, at now: MonotonicInstant) -> Writing? {
         guard let (reading, writing) = try? OutputPipe.make(kind) else { return nil }
-        guard insert(key, owner, reading, at: now) else {
+        guard insert(key, owner, reading, at: now) != nil else {
             closeDescriptor(writing)
             return nil
         }
@@ -101,26 +144,27 @@ final class CapturedOutput: DescriptorHolder {
 
     /// Takes over a stream of the image before.
     func inherit(_ key: UInt64, of owner: OutputOwner, pid: Int32, _ pipe: OutputPipe, at now: MonotonicInstant) {
-        guard insert(key, owner, pipe, at: now), let stream = current[key] else { return }
-        streams[stream]?.pid = pid
+        guard let stream = insert(key, owner, pipe, at: now) else { return }
+        stream.pid = pid
         // What was written during the change of images is no news to this epoll.
-        streams[stream]?.mayHaveMore = true
+        stream.mayHaveMore = true
         plan(at: now)
     }
 
-    private func insert(_ key: UInt64, _ owner: OutputOwner, _ pipe: OutputPipe, at now: MonotonicInstant) -> Bool {
+    private func insert(_ key: UInt64, _ owner: OutputOwner, _ pipe: OutputPipe, at now: MonotonicInstant) -> Stream? {
         lastStream += 1
-        do throws(SystemError) { try epoll.add(pipe.number, .readableOnce, word: lastStream) } catch { return false }
-        streams[lastStream] = Stream(
-            owner: owner, pipe: pipe, allowance: OutputAllowance(rate: OutputAllowance.ofChild, at: now))
-        current[key] = lastStream
-        return true
+        do throws(SystemError) { try epoll.add(pipe.number, .readableOnce, word: lastStream) } catch { return nil }
+        let stream = Stream(lastStream, of: owner, pipe, at: now)
+        streams[lastStream] = stream
+        current[key] = stream
+        return stream
     }
 
     /// The child was forked.
     func began(_ key: UInt64, pid: Int32, _ writing: Writing?) {
         if let writing { closeDescriptor(writing.number) }
-        if let stream = current[key] { streams[stream]?.pid = pid }
+        current[key]?.pid = pid
+        current[key]?.pipe?.grow()
     }
 
     /// The child could not be forked.
@@ -128,39 +172,39 @@ final class CapturedOutput: DescriptorHolder {
         if let writing { closeDescriptor(writing.number) }
         guard let stream = current.removeValue(forKey: key) else { return }
         close(stream)
-        streams[stream] = nil
+        streams[stream.number] = nil
     }
 
     /// The reading end of a living child's stream.
-    func pipe(of key: UInt64) -> OutputPipe? { current[key].flatMap { streams[$0]?.pipe } }
+    func pipe(of key: UInt64) -> OutputPipe? { current[key]?.pipe }
 
     /// What a child has said up to now. It has crashed: what follows is a backtracer's.
     ///
     /// - Returns: nil when its output is not captured.
     func wordsSoFar(of key: UInt64, at now: MonotonicInstant) -> LastWords? {
-        guard let number = current[key] else { return nil }
-        refill(number, at: now)
-        for _ in 0..<OutputPipe.capacity / Self.readLimit where streams[number]?.pipe != nil {
-            if readOnce(number) == 0 { break }
-        }
-        plan(at: now)
-        return streams[number].map { $0.lines.words.lastWords(pid: $0.pid, name: $0.owner.name) }
+        guard let stream = current[key] else { return nil }
+        defer { plan(at: now) }
+        refill(stream, at: now)
+        readRest(of: stream, room: &roomOfEnds)
+        return stream.lastWords
     }
 
     /// The child has ended: reads what it has left.
     ///
     /// - Returns: nil when its output was not captured.
     func end(_ key: UInt64, at now: MonotonicInstant) -> LastWords? {
-        guard let number = current.removeValue(forKey: key) else { return nil }
+        guard let stream = current.removeValue(forKey: key) else { return nil }
         defer { plan(at: now) }
-        readRest(of: number, at: now)
-        let words = streams[number].map { $0.lines.words.lastWords(pid: $0.pid, name: $0.owner.name) }
-        if streams[number]?.pipe == nil {
-            streams[number] = nil
+        refill(stream, at: now)
+        readRest(of: stream, room: &roomOfEnds)
+        let words = stream.lastWords
+        if stream.backlog.isEmpty { endLine(of: stream) }
+        if stream.isOver {
+            streams[stream.number] = nil
         } else {
-            // A process that the child has started may still write.
-            orphans.append(number)
-            if orphans.count > Self.mostOrphans { forget(orphans[0], at: now) }
+            // A process that the child has started may still write, or there is more than was said now.
+            orphans.append(stream)
+            if orphans.count > Self.mostOrphans { forget(orphans[0]) }
         }
         return words
     }
@@ -168,34 +212,48 @@ final class CapturedOutput: DescriptorHolder {
     /// Reads what waits in all streams, and gives up those of children that have ended: nothing turns this object for a
     /// while, or ever. The next image inherits the streams of workers that live.
     func finish(at now: MonotonicInstant) {
-        for number in orphans { forget(number, at: now) }
-        for number in streams.keys.sorted() { readRest(of: number, at: now) }
+        var room = Self.linesOfFinish
+        for stream in streams.values.sorted(by: { $0.number < $1.number }) {
+            refill(stream, at: now)
+            readRest(of: stream, room: &room)
+            endLine(of: stream)
+        }
+        for stream in orphans { forget(stream) }
         plan(at: now)
     }
 
     /// At most what fits into the pipe, so that a process which outlives the child cannot keep it here.
-    private func readRest(of number: UInt64, at now: MonotonicInstant) {
-        refill(number, at: now)
-        for _ in 0..<OutputPipe.capacity / Self.readLimit * 2 where streams[number]?.pipe != nil {
-            if readOnce(number) == 0 { break }
+    private func readRest(of stream: Stream, room: inout Int) {
+        for _ in 0..<OutputPipe.capacity / Self.readLimit {
+            if readOnce(stream, room: &room) == 0 { break }
         }
-        take(number) { $0.lines.end(own: &$0.allowance, all: &$1, say: $2) }
-        tellLost(number)
+        takeBacklog(of: stream, room: &room)
     }
 
-    private func forget(_ number: UInt64, at now: MonotonicInstant) {
-        readRest(of: number, at: now)
-        close(number)
-        streams[number] = nil
-        orphans.removeAll { $0 == number }
+    /// What waits to be said is lost, and what was lost is told.
+    private func endLine(of stream: Stream) {
+        if !stream.backlog.isEmpty {
+            let backlog = stream.backlog
+            backlog.withBytes { stream.lines.lose($0) }
+            stream.backlog = Backlog()
+        }
+        stream.lines.end(own: &stream.allowance, all: &all) { tell($0, of: stream) }
+        tellLost(stream)
     }
 
-    private func close(_ number: UInt64) {
-        guard let pipe = streams[number]?.pipe else { return }
+    private func forget(_ stream: Stream) {
+        endLine(of: stream)
+        close(stream)
+        streams[stream.number] = nil
+        orphans.removeAll { $0 === stream }
+    }
+
+    private func close(_ stream: Stream) {
+        guard let pipe = stream.pipe else { return }
         epoll.remove(pipe.number)
-        streams[number]?.pipe = nil
-        streams[number]?.mayHaveMore = false
-        streams[number]?.isPaced = false
+        stream.pipe = nil
+        stream.mayHaveMore = false
+        stream.isPaced = false
     }
 
     // Turns
@@ -204,7 +262,7 @@ final class CapturedOutput: DescriptorHolder {
     private func plan(at now: MonotonicInstant) {
         var next = pacedLook
         for stream in streams.values {
-            if stream.mayHaveMore, !stream.isPaced {
+            if stream.mayHaveMore && !stream.isPaced || !stream.backlog.isEmpty {
                 nextLook = now
                 return
             }
@@ -217,103 +275,99 @@ final class CapturedOutput: DescriptorHolder {
     ///
     /// - Parameter hasNews: `epollNumber` was readable.
     func turn(hasNews: Bool, at now: MonotonicInstant) {
+        roomOfEnds = Self.linesOfEnds
         guard hasNews || nextLook.map({ $0 <= now }) == true else { return }
         defer { plan(at: now) }
         if hasNews { hear(at: now) }
         if let look = pacedLook, look <= now {
             pacedLook = nil
-            for (number, stream) in streams where stream.isPaced { streams[number]?.mayHaveMore = true }
+            for stream in streams.values where stream.isPaced { stream.mayHaveMore = true }
         }
-        var rest = Self.turnLimit
+        var (rest, room) = (Self.turnLimit, Self.linesOfTurn)
         // In another order each time: the first ones could use up all of the turn.
-        for number in streams.filter({ $0.value.mayHaveMore }).map(\.key).shuffled() where rest > 0 {
-            rest -= read(number, at: now)
+        let waiting = streams.values.filter { $0.mayHaveMore || !$0.backlog.isEmpty }
+        for stream in waiting.shuffled() where rest > 0 && room > 0 {
+            rest -= read(stream, room: &room, at: now)
         }
-        for (number, stream) in streams {
-            if let due = stream.lostDue, due <= now { tellLost(number) }
-            if stream.pipe == nil, orphans.contains(number) { forget(number, at: now) }
-        }
+        for stream in streams.values where stream.lostDue.map({ $0 <= now }) == true { tellLost(stream) }
+        for stream in orphans where stream.isOver { forget(stream) }
         if pacedLook == nil, streams.values.contains(where: \.isPaced) { pacedLook = now + Self.pause }
     }
 
     private func hear(at now: MonotonicInstant) {
         do throws(SystemError) { try events.wait(epoll, timeout: 0) } catch { return }
         for index in 0..<events.count {
-            let number = events[index].word
-            guard streams[number] != nil else { continue }
-            streams[number]?.mayHaveMore = true
-            guard streams[number]?.rate.ring(at: now) == true else { continue }
-            setPaced(true, number)
+            guard let stream = streams[events[index].word] else { continue }
+            stream.mayHaveMore = true
+            if stream.rate.ring(at: now) { setPaced(true, stream) }
         }
     }
 
-    private func setPaced(_ isPaced: Bool, _ number: UInt64) {
-        guard let pipe = streams[number]?.pipe else { return }
+    private func setPaced(_ isPaced: Bool, _ stream: Stream) {
+        guard let pipe = stream.pipe else { return }
         // The edge flag alone: a hang-up, which epoll always tells, is told once.
         let events: EpollEvents = isPaced ? .edge : .readableOnce
-        do throws(SystemError) { try epoll.modify(pipe.number, events, word: number) } catch { return }
-        streams[number]?.isPaced = isPaced
-        streams[number]?.quietLooks = 0
+        do throws(SystemError) { try epoll.modify(pipe.number, events, word: stream.number) } catch { return }
+        stream.isPaced = isPaced
+        stream.quietLooks = 0
     }
 
     /// - Returns: how many bytes were read.
-    private func read(_ number: UInt64, at now: MonotonicInstant) -> Int {
-        guard let stream = streams[number] else { return 0 }
-        refill(number, at: now)
+    private func read(_ stream: Stream, room: inout Int, at now: MonotonicInstant) -> Int {
+        refill(stream, at: now)
+        takeBacklog(of: stream, room: &room)
         var count = 0
-        for _ in 0..<(stream.isPaced ? Self.readsAtOnce : 1) {
-            let new = readOnce(number)
-            count += new
-            if new == 0 || streams[number]?.mayHaveMore != true { break }
+        for _ in 0..<(stream.isPaced ? Self.readsAtOnce : 1) where stream.mayHaveMore && stream.backlog.isEmpty {
+            count += readOnce(stream, room: &room)
         }
-        if stream.isPaced {
-            streams[number]?.mayHaveMore = false
-            let quiet = count == 0 ? stream.quietLooks + 1 : 0
-            streams[number]?.quietLooks = quiet
-            if quiet >= Self.quietLooks { setPaced(false, number) }
+        if stream.isPaced, stream.backlog.isEmpty {
+            stream.mayHaveMore = false
+            stream.quietLooks = count == 0 ? stream.quietLooks + 1 : 0
+            if stream.quietLooks >= Self.quietLooks { setPaced(false, stream) }
         }
-        if streams[number]?.lines.lost != OutputLines.Lost(), streams[number]?.lostDue == nil {
-            streams[number]?.lostDue = now + Self.lostPeriod
-        }
+        if stream.lines.lost != OutputLines.Lost(), stream.lostDue == nil { stream.lostDue = now + Self.lostPeriod }
         return count
     }
 
-    private func refill(_ number: UInt64, at now: MonotonicInstant) {
+    private func refill(_ stream: Stream, at now: MonotonicInstant) {
         all.refill(at: now)
-        streams[number]?.allowance.refill(at: now)
+        stream.allowance.refill(at: now)
     }
 
-    private func readOnce(_ number: UInt64) -> Int {
-        guard let pipe = streams[number]?.pipe, let owner = streams[number]?.owner else { return 0 }
+    private func readOnce(_ stream: Stream, room: inout Int) -> Int {
+        guard let pipe = stream.pipe else { return 0 }
         do throws(SystemError) {
             switch try pipe.read(into: buffer) {
             case .bytes(let count, let isLast):
-                streams[number]?.mayHaveMore = !isLast
+                stream.mayHaveMore = !isLast
                 let bytes = UnsafeRawBufferPointer(rebasing: buffer.prefix(count))
-                take(number) { $0.lines.take(bytes, own: &$0.allowance, all: &$1, say: $2) }
+                stream.lines.note(bytes)
+                let taken = stream.backlog.isEmpty ? take(bytes, of: stream, room: &room) : 0
+                if taken < count { stream.backlog.append(UnsafeRawBufferPointer(rebasing: bytes[taken...])) }
                 return count
-            case .nothing: streams[number]?.mayHaveMore = false
-            case .end: close(number)
+            case .nothing: stream.mayHaveMore = false
+            case .end: close(stream)
             case .descriptors:
-                close(number)
-                let text = "\(owner.name) has sent descriptors with its output, which is read no more"
-                say(LogLine(.error, text), owner.cause(.output))
+                close(stream)
+                let text = "\(stream.owner.name) has sent descriptors with its output, which is read no more"
+                say(LogLine(.error, text), stream.owner.cause(.output))
             }
         } catch {
-            close(number)
-            say(LogLine(.error, "the output of \(owner.name) cannot be read: \(error)"), owner.cause(.output))
+            close(stream)
+            let text = "the output of \(stream.owner.name) cannot be read: \(error)"
+            say(LogLine(.error, text), stream.owner.cause(.output))
         }
         return 0
     }
 
-    private func take(
-        _ number: UInt64,
-        _ body: (inout Stream, inout OutputAllowance, (UnsafeRawBufferPointer) -> Void) -> Void
-    ) {
-        // Out of the table while it changes, so that it is not copied.
-        guard var stream = streams.removeValue(forKey: number) else { return }
-        let (owner, pid) = (stream.owner, stream.pid)
-        body(&stream, &all) { say(Self.line($0, of: owner, pid: pid), .own(.output)) }
-        streams[number] = stream
+    private func takeBacklog(of stream: Stream, room: inout Int) {
+        if room <= 0 || stream.backlog.isEmpty { return }
+        let backlog = stream.backlog
+        let taken = backlog.withBytes { take($0, of: stream, room: &room) }
+        stream.backlog.drop(taken)
+    }
+
+    private func take(_ bytes: UnsafeRawBufferPointer, of stream: Stream, room: inout Int) -> Int {
+        stream.lines.take(bytes, own: &stream.allowance, all: &all, room: &room) { tell($0, of: stream) }
     }
 }

@@ -40,6 +40,8 @@ struct LastWordsKeeper {
     private var end: [UInt8] = []
     private var message: [UInt8]?
 
+    var isEmpty: Bool { end.isEmpty }
+
     /// Remembers the end of what was read.
     mutating func note(_ bytes: UnsafeRawBufferPointer) {
         if bytes.count >= Self.memory {

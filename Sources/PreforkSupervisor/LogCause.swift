@@ -26,8 +26,8 @@ enum OwnCause: Hashable, Sendable {
     case lifetime
     /// A change of the pool's life as a whole which comes once, or twice where a quick stop follows a graceful one.
     case life
-    /// A line of what a child has written, or how much of that was thrown away: `OutputAllowance` bounds the bytes of
-    /// all children together before they come here.
+    /// A line of what a child has written, or how much of that was thrown away: `OutputAllowance` bounds the bytes
+    /// and lines of all children together before they come here.
     case output
 }
 

@@ -9,6 +9,8 @@ import PreforkSystem
 struct OutputLines {
     /// A longer line is written in pieces of this size.
     static let longestLine = 8000
+    /// Where the line is looked for that says why a process ends, of what waits to be said.
+    private static let searchedRest = 64 << 10
 
     /// What was thrown away for want of allowance.
     struct Lost: Equatable {
@@ -21,27 +23,34 @@ struct OutputLines {
     private(set) var lost = Lost()
     /// Bytes of lines that were said.
     private var said = 0
-    private(set) var words = LastWordsKeeper()
+    private var words = LastWordsKeeper()
 
-    /// Cuts what was read.
+    /// Remembers the end of what was read.
+    mutating func note(_ bytes: UnsafeRawBufferPointer) { words.note(bytes) }
+
+    /// Cuts what was read and noted.
     ///
-    /// - Parameter say: called for each line that the allowances permit.
+    /// - Parameters:
+    ///   - room: how many lines may be looked at now.
+    ///   - say: called for each line that the allowances permit.
+    /// - Returns: how many bytes it took: all, unless there is no room left.
     mutating func take(
-        _ bytes: UnsafeRawBufferPointer, own: inout OutputAllowance, all: inout OutputAllowance,
+        _ bytes: UnsafeRawBufferPointer, own: inout OutputAllowance, all: inout OutputAllowance, room: inout Int,
         say: (UnsafeRawBufferPointer) -> Void
-    ) {
-        words.note(bytes)
+    ) -> Int {
         var start = 0
         if skipsToLineEnd {
             guard let end = bytes.firstOffset(of: UInt8(ascii: "\n")) else {
                 lost.bytes += bytes.count
-                return
+                return bytes.count
             }
             lost.bytes += end + 1
             start = end + 1
             skipsToLineEnd = false
         }
         while start < bytes.count {
+            if room <= 0 { return start }
+            room -= 1
             let end = bytes.firstOffset(of: UInt8(ascii: "\n"), from: start)
             let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<(end ?? bytes.count)])
             let (unfinished, saidBefore) = (partial.count, said)
@@ -52,10 +61,26 @@ struct OutputLines {
                 lost.bytes += unfinished + bytes.count - start - (said - saidBefore)
                 partial.removeAll(keepingCapacity: true)
                 skipsToLineEnd = bytes[bytes.count - 1] != UInt8(ascii: "\n")
-                return
+                return bytes.count
             }
             start = (end ?? bytes.count) + 1
         }
+        return bytes.count
+    }
+
+    /// Nobody will take these bytes, which were noted.
+    mutating func lose(_ bytes: UnsafeRawBufferPointer) {
+        words.findMessage(in: bytes)
+        lost.bytes += partial.count + bytes.count
+        partial.removeAll()
+    }
+
+    /// - Parameter rest: what was noted and not taken.
+    func lastWords(before rest: UnsafeRawBufferPointer, pid: Int32, name: String) -> LastWords {
+        if words.isEmpty { return LastWords() }
+        var words = words
+        words.findMessage(in: UnsafeRawBufferPointer(rebasing: rest.suffix(Self.searchedRest)))
+        return words.lastWords(pid: pid, name: name)
     }
 
     /// - Returns: false when an allowance is used up.
@@ -90,10 +115,9 @@ struct OutputLines {
         _ line: UnsafeRawBufferPointer, _ own: inout OutputAllowance, _ all: inout OutputAllowance,
         _ say: (UnsafeRawBufferPointer) -> Void
     ) -> Bool {
-        let cost = line.count + OutputAllowance.lineCost
-        guard own.has(cost), all.has(cost) else { return false }
-        own.use(cost)
-        all.use(cost)
+        guard own.hasLine(of: line.count), all.hasLine(of: line.count) else { return false }
+        own.useLine(of: line.count)
+        all.useLine(of: line.count)
         said += line.count
         words.findMessage(in: line)
         // An empty line says nothing, and is not worth a head.

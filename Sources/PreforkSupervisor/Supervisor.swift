@@ -66,6 +66,8 @@ package final class Supervisor {
     var lastHands: [Int32: RequestsInHand] = [:]
     /// What those wrote last, likewise.
     var lastWords: [Int32: LastWords] = [:]
+    /// The streams of workers whose end is still to be told, by process.
+    var endedOutputs: [Int32: UInt64] = [:]
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?

@@ -57,9 +57,8 @@ extension Supervisor {
         case .signaled, .lost: scoreboard.orders.countDeath()
         case .exited: break
         }
-        // Also what it says on its way out, unless that is only what a backtracer says of it.
-        let words = output?.end(spawn, at: .now)
-        lastWords[child.pid] = lastWords[child.pid] ?? words
+        // Read where its end is told: the fork of its successor comes first.
+        endedOutputs[child.pid] = spawn
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         noteCrashAtEnd(of: entry, exit.status)
         // One that has told of its crash had it noted then.

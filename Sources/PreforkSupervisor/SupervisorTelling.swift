@@ -11,7 +11,7 @@ extension Supervisor {
             exit.crash = crashNotes.removeValue(forKey: exit.pid)?.report(program: program)
             exit.hangStack = hangStacks.removeValue(forKey: exit.pid) ?? []
             exit.time = WallClock.timestamp
-            exit.lastWords = lastWords.removeValue(forKey: exit.pid)
+            exit.lastWords = takeLastWords(of: exit.pid)
             report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
         }
         if case .stopping = report { scoreboard.orders.serviceStops = true }
@@ -22,6 +22,13 @@ extension Supervisor {
         for (body, outcome) in waits.end(report, in: pool) { body(outcome) }
         tellHooks(report)
         tellHost(report)
+    }
+
+    /// Also what it said on its way out, unless that is only what a backtracer said of it.
+    private func takeLastWords(of process: Int32) -> LastWords? {
+        let atCrash = lastWords.removeValue(forKey: process)
+        let atEnd = endedOutputs.removeValue(forKey: process).flatMap { output?.end($0, at: .now) }
+        return atCrash ?? atEnd
     }
 
     private func count(_ report: PoolReport) {

@@ -36,6 +36,8 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     private var swept: MonotonicInstant?
     /// Of how many causes there is something to be told: most of the time of none, and nobody looks through them.
     private var untold = 0
+    /// Nothing is to be told before. Kept, because it is asked for at each turn of an event loop.
+    private var earliest: MonotonicInstant?
     private let period: Duration
     private let mostCauses: Int
 
@@ -61,12 +63,15 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
         record.credit = min(record.burst, record.credit + periods(from: record.written, to: now))
         guard record.credit > 0 else {
             if record.leftOut == 0 { untold += 1 }
+            // Lines that come later put it off, but for other causes.
+            if earliest == nil { earliest = now + period }
             record.leftOut &+= 1
             return .leaveOut
         }
         record.credit -= 1
         record.written = now
         if record.leftOut > 0 { untold -= 1 }
+        if untold == 0 { earliest = nil }
         defer { record.leftOut = 0 }
         return .write(leftOut: record.leftOut)
     }
@@ -81,11 +86,16 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     package mutating func takeSettled(at now: MonotonicInstant) -> [Rest] {
         guard let next = nextDeadline, next <= now else { return [] }
         let period = period
-        return take { now - $0.came >= period }
+        let taken = take { now - $0.came >= period }
+        earliest = earliestOfAll
+        return taken
     }
 
     /// Takes all that is to be told: nobody comes after this to tell it.
-    package mutating func takeAll() -> [Rest] { take { _ in true } }
+    package mutating func takeAll() -> [Rest] {
+        defer { earliest = nil }
+        return take { _ in true }
+    }
 
     private mutating func take(where isDue: (Record) -> Bool) -> [Rest] {
         var taken: [(rest: Rest, came: MonotonicInstant)] = []
@@ -105,8 +115,10 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     /// How many causes it tells apart at present.
     package var causeCount: Int { records.count }
 
-    /// When `takeSettled` has something; nil: nothing was left out.
-    package var nextDeadline: MonotonicInstant? {
+    /// When `takeSettled` may have something; nil: nothing was left out.
+    package var nextDeadline: MonotonicInstant? { untold == 0 ? nil : earliest }
+
+    private var earliestOfAll: MonotonicInstant? {
         if untold == 0 { return nil }
         let own = records.values.lazy.filter { $0.leftOut > 0 }.map { $0.came + period }.min()
         return [own, others.flatMap { $0.leftOut > 0 ? $0.came + period : nil }].lazy.compactMap { $0 }.min()

@@ -26,9 +26,9 @@ package struct OutOfMemoryKills: Sendable {
     }
 
     static func count(in text: String) -> UInt64? {
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: " ")
-            if fields.count == 2, fields[0] == "oom_kill" { return UInt64(fields[1]) }
+        // Byte by byte: it is asked at each kill, while the successor starts.
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) where line.starts(with: "oom_kill ".utf8) {
+            return UInt64(Substring(line.dropFirst("oom_kill ".utf8.count)))
         }
         return nil
     }

@@ -59,14 +59,19 @@ package final class OutputPipe: Sendable {
                 closeDescriptor(ends.writing)
                 throw error
             }
-            // /proc/sys/fs/pipe-user-pages-soft: a user with many pipes gets smaller ones.
-            for bytes in [capacity, capacity / 4] where setPipeCapacity(ends.writing, Int32(bytes)) { break }
             return (pipe, ends.writing)
         case .socket:
             var ends: [Int32] = [-1, -1]
             try systemCall("socketpair") { cprefork_output_pair(&ends, Int32(capacity)) }
             return (OutputPipe(owning: ends[0], kind: kind), ends[1])
         }
+    }
+
+    /// Makes room for a burst. A pipe has 64 KiB before. The child need not wait for it.
+    package func grow() {
+        guard kind == .pipe else { return }
+        // /proc/sys/fs/pipe-user-pages-soft: a user with many pipes gets smaller ones.
+        for bytes in [Self.capacity, Self.capacity / 4] where setPipeCapacity(number, Int32(bytes)) { break }
     }
 
     /// Reads what is there.

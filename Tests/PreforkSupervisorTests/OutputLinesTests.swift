@@ -9,15 +9,24 @@ import Testing
     /// A stream of lines with its allowances.
     private struct Bench {
         var lines = OutputLines()
-        var own = OutputAllowance(rate: OutputAllowance.ofChild, at: start)
-        var all = OutputAllowance(rate: OutputAllowance.ofAll, at: start)
+        var own = OutputAllowance(OutputAllowance.ofChild, at: start)
+        var all = OutputAllowance(OutputAllowance.ofAll, at: start)
+        var room = Int.max
         var said: [String] = []
+
+        func lastWords(before rest: String = "") -> LastWords {
+            Array(rest.utf8).withUnsafeBytes { lines.lastWords(before: $0, pid: 12, name: "worker 3") }
+        }
         static let start = MonotonicInstant(nanoseconds: 0)
 
         mutating func take(_ text: String) {
             var said: [String] = []
             Array(text.utf8).withUnsafeBytes { bytes in
-                lines.take(bytes, own: &own, all: &all) { said.append(String(decoding: $0, as: UTF8.self)) }
+                lines.note(bytes)
+                let taken = lines.take(bytes, own: &own, all: &all, room: &room) {
+                    said.append(String(decoding: $0, as: UTF8.self))
+                }
+                #expect(taken == bytes.count)
             }
             self.said += said
         }
@@ -53,10 +62,10 @@ import Testing
     @Test func `What is above the allowance is thrown away and counted, to the end of its line`() {
         var bench = Bench()
         let line = String(repeating: "z", count: 99) + "\n"
-        let count = 2 * OutputAllowance.ofChild / 100
+        let count = 2 * OutputAllowance.ofChild.bytes / 100
         for _ in 0..<count { bench.take(line) }
         let kept = bench.said.count
-        #expect(kept == OutputAllowance.ofChild / (99 + OutputAllowance.lineCost))
+        #expect(kept == OutputAllowance.ofChild.bytes / (99 + OutputAllowance.lineCost))
         #expect(bench.lines.lost.bytes == (count - kept) * 100)
         // The beginning of a line is thrown away: so is its end, although there is room again.
         bench.take("begins ")
@@ -70,25 +79,60 @@ import Testing
 
     @Test func `One allowance is for all children`() {
         var bench = Bench()
-        bench.all = OutputAllowance(rate: 100, at: Bench.start)
+        bench.all = OutputAllowance(.init(bytes: 100, lines: 100, linesAtOnce: 100), at: Bench.start)
         bench.take("one\ntwo\n")
         #expect(bench.said == ["one"])
     }
 
-    @Test func `An allowance fills with time, at most for a second`() {
-        var allowance = OutputAllowance(rate: 1000, at: Bench.start)
-        allowance.use(1000)
-        #expect(!allowance.has(1))
+    @Test func `An allowance of bytes fills with time, up to one second of them`() {
+        let line = OutputAllowance.lineCost
+        var allowance = OutputAllowance(.init(bytes: 1000, lines: 100, linesAtOnce: 100), at: Bench.start)
+        allowance.useLine(of: 1000 - line)
+        #expect(!allowance.hasLine(of: 0))
         allowance.refill(at: MonotonicInstant(nanoseconds: 500_000_000))
-        #expect(allowance.has(500) && !allowance.has(501))
+        #expect(allowance.hasLine(of: 500 - line) && !allowance.hasLine(of: 501 - line))
         // Steps that are too short for a byte add up.
         for step in 1...10 { allowance.refill(at: MonotonicInstant(nanoseconds: 500_000_000 + Int64(step) * 100_000)) }
-        #expect(allowance.has(501))
+        #expect(allowance.hasLine(of: 501 - line))
         allowance.refill(at: MonotonicInstant(nanoseconds: .max))
-        #expect(allowance.has(1000) && !allowance.has(1001))
+        #expect(allowance.hasLine(of: 1000 - line) && !allowance.hasLine(of: 1001 - line))
         // A clock that goes back takes nothing away.
         allowance.refill(at: MonotonicInstant(nanoseconds: 0))
-        #expect(allowance.has(1000))
+        #expect(allowance.hasLine(of: 1000 - line))
+    }
+
+    @Test func `An allowance of lines fills with time, up to what may come at once`() {
+        var allowance = OutputAllowance(.init(bytes: 1 << 20, lines: 2, linesAtOnce: 6), at: Bench.start)
+        func use() -> Int {
+            var count = 0
+            while allowance.hasLine(of: 1) {
+                allowance.useLine(of: 1)
+                count += 1
+            }
+            return count
+        }
+        #expect(use() == 6)
+        allowance.refill(at: MonotonicInstant(nanoseconds: 1_500_000_000))
+        #expect(use() == 3)
+        allowance.refill(at: MonotonicInstant(nanoseconds: 60_000_000_000))
+        #expect(use() == 6)
+    }
+
+    @Test func `No more lines are taken at once than there is room for`() {
+        var bench = Bench()
+        bench.room = 3
+        let text = Array("one\ntwo\n\nfour\nFatal error: five\n".utf8)
+        text.withUnsafeBytes { bytes in
+            bench.lines.note(bytes)
+            let taken = bench.lines.take(bytes, own: &bench.own, all: &bench.all, room: &bench.room) { _ in }
+            #expect(taken == 9 && bench.room == 0)
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
+            // What waits counts for the last words, and is searched for why the process ends.
+            let words = bench.lines.lastWords(before: rest, pid: 12, name: "worker 3")
+            #expect(words.message == "Fatal error: five" && words.lines == ["one", "two", "four", "Fatal error: five"])
+            bench.lines.lose(rest)
+            #expect(bench.lines.takeLost()?.bytes == text.count - 9 && bench.lastWords().message == "Fatal error: five")
+        }
     }
 
     @Test func `The last words are the last lines, and the line that says why`() {
@@ -96,7 +140,7 @@ import Testing
         for number in 0..<1000 { bench.take("line \(number)\n") }
         bench.take("app/main.swift:3: Fatal error: no such thing\u{1B}[31m\n")
         for number in 0..<3 { bench.take("frame \(number)\tat\n") }
-        let words = bench.lines.words.lastWords(pid: 12, name: "worker 3")
+        let words = bench.lastWords()
         #expect(words.message == "app/main.swift:3: Fatal error: no such thing\\u{1B}[31m")
         #expect(words.lines.count == 10 && words.lines.first == "line 994" && words.lines.last == "frame 2    at")
         #expect(words.spoken.hasPrefix("; it said: \(words.message ?? "-"); last lines: line 994 | line 995 | "))
@@ -104,11 +148,11 @@ import Testing
 
     @Test func `They are found in what is thrown away, too`() {
         var bench = Bench()
-        bench.own = OutputAllowance(rate: 0, at: Bench.start)
+        bench.own = OutputAllowance(.init(bytes: 0, lines: 0, linesAtOnce: 0), at: Bench.start)
         bench.take("noise\nFatal error: lost\nmore noise\n")
         for _ in 0..<20 { bench.take(String(repeating: "q", count: 3000) + "\n") }
         bench.take("the end")
-        let words = bench.lines.words.lastWords(pid: 12, name: "worker 3")
+        let words = bench.lastWords()
         #expect(bench.said.isEmpty && words.message == "Fatal error: lost")
         #expect(words.lines == ["the end"])
     }
@@ -116,14 +160,14 @@ import Testing
     @Test func `They have no head`() {
         var bench = Bench()
         bench.take("2026-11-21T03:00:00.042Z prefork[12] error: worker 3: it failed\n")
-        #expect(bench.lines.words.lastWords(pid: 12, name: "worker 3").lines == ["it failed"])
+        #expect(bench.lastWords().lines == ["it failed"])
     }
 
     @Test func `A last line that is very long is cut at its beginning`() {
         var bench = Bench()
         bench.take(String(repeating: "a", count: 5000) + "end")
-        #expect(bench.lines.words.lastWords(pid: 12, name: "worker 3").lines.first?.utf8.count == LastWords.mostBytes)
-        #expect(bench.lines.words.lastWords(pid: 12, name: "worker 3").lines.first?.hasSuffix("end") == true)
+        #expect(bench.lastWords().lines.first?.utf8.count == LastWords.mostBytes)
+        #expect(bench.lastWords().lines.first?.hasSuffix("end") == true)
     }
 
     @Test(arguments: [

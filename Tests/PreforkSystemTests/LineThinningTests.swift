@@ -16,6 +16,10 @@ import Testing
             #expect(thinning.judge("a", at: start + .milliseconds(millisecond)) == .leaveOut)
         }
         #expect(thinning.judge("b", at: start + .milliseconds(5)) == .write(leftOut: 0))
+        // It looks when the first of them would be due, and then when the last is.
+        #expect(thinning.nextDeadline == start + .milliseconds(1_001))
+        let early = thinning.takeSettled(at: start + .milliseconds(1_001))
+        #expect(early.isEmpty)
         #expect(thinning.nextDeadline == start + .milliseconds(1_999))
         #expect(thinning.judge("a", at: start + .seconds(1)) == .write(leftOut: 999))
         #expect(thinning.judge("a", at: start + .seconds(3)) == .write(leftOut: 0))

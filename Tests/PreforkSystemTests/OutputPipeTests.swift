@@ -40,6 +40,7 @@ import Testing
     func `A writer has much room, and blocks`(_ kind: OutputPipe.Kind) throws {
         let (pipe, writing) = try OutputPipe.make(kind)
         defer { close(writing) }
+        pipe.grow()
         #expect(fcntl(writing, F_GETFL) & O_NONBLOCK == 0)
         #expect(fcntl(writing, F_GETFD) & FD_CLOEXEC != 0 && fcntl(pipe.number, F_GETFD) & FD_CLOEXEC != 0)
         let block = [UInt8](repeating: 120, count: 16 << 10)

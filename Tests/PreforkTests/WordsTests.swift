@@ -49,7 +49,7 @@ import Testing
         let most = (2 + figures[1] / 1000) << 20
         #expect(program.errors.utf8.count < 2 * most)
         if figures[0] > most {
-            #expect(program.errors.contains(" of its output thrown away: at most 1 MiB a second is kept"))
+            #expect(program.errors.contains(" of its output thrown away: at most 1 MiB and 2000 lines a second are kept"))
         }
         #expect(figures[2] < 20_000, "\(program.output)")
     }
