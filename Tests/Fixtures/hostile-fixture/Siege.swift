@@ -82,8 +82,9 @@ struct Siege {
     private mutating func note(_ round: Round) {
         verdict.seeds += 1
         verdict.operations[round.operation, default: 0] += 1
-        verdict.damages = max(verdict.damages, round.damages)
-        verdict.recoveries = max(verdict.recoveries, round.recoveries)
+        // The numbers themselves are words of memory that the attackers write.
+        if round.damages > 0 { verdict.damaged += 1 }
+        if round.recoveries > 0 { verdict.recovered += 1 }
         verdict.siblingsReplaced += round.siblingsReplaced
         verdict.mostProcessorTime = max(verdict.mostProcessorTime, round.processorTime)
         verdict.longestWhole = max(verdict.longestWhole, round.whole)

@@ -16,8 +16,8 @@ struct Verdict {
     var stoppedForGood = 0
     var refills = 0
     var siblingsReplaced = 0
-    var damages = 0
-    var recoveries = 0
+    var damaged = 0
+    var recovered = 0
     var operations: [String: Int] = [:]
     var pools = 0
     var left = 0
@@ -48,8 +48,8 @@ struct Verdict {
             say("longest \(name) ms: \(oneDigit(value))")
         }
         list("operation", operations)
-        say("damages \(damages)")
-        say("recoveries \(recoveries)")
+        say("rounds with damages \(damaged)")
+        say("rounds with recoveries \(recovered)")
         say("processes left \(left)")
         say("descriptors more \(descriptorsMore)")
         say("memory more KiB \(memoryMore)")
