@@ -7,6 +7,7 @@ import time
 
 import storm_common
 import storm_crashes
+import storm_deploys
 import storm_half_open
 import storm_hostile
 import storm_own
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*")
     options = parser.parse_args()
     hostile = storm_half_open.PARTS | storm_hostile.PARTS
-    own = storm_own.PARTS | storm_crashes.PARTS | hostile
+    own = storm_own.PARTS | storm_crashes.PARTS | storm_deploys.PARTS | hostile
     known = [*storm_common.PARTS, *own]
     if options.list:
         print("\n".join(known))

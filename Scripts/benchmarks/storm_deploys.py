@@ -1,0 +1,237 @@
+"""The part of the storm that deploys a service while one part of the package is in use: every pair, idle and busy.
+
+A managed process sends numbers and workers handle them (`deploy-fixture`); both keep a ledger. After each deployment the
+source pauses, and everything that was sent must have been handled: once, in order, and before the service ends.
+"""
+
+import collections
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import tempfile
+import time
+
+from servers import ROOT, wait_until
+from storm_watch import Report
+
+PROGRAM = ROOT / ".build-static/release/deploy-fixture"
+TOOL = ROOT / ".build-static/release/preforkctl"
+SUBJECTS = ["active", "passive", "call", "queue", "unacknowledged", "subscription", "watch", "managed", "tree", "subprocess"]
+# Those in which a message may come again after its receiver was killed, and those in which it may be lost with it.
+AT_LEAST_ONCE = {"unacknowledged"}
+# A subscriber's successor goes on after the last message that its predecessor was given; a watcher sees the last value.
+LAST_VALUE = {"watch"}
+
+
+class Ledger:
+    """What the processes have noted, by kind of step."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.lines = [line.split(" ", 2) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def of(self, word: str) -> list[str]:
+        return [line[2] for line in self.lines if line[0] == word]
+
+    def by(self, word: str) -> dict[str, list[int]]:
+        found = collections.defaultdict(list)
+        for line in self.lines:
+            if line[0] == word:
+                found[line[1]].append(int(line[2]))
+        return found
+
+
+class Cell:
+    """One service, one order, and the judgement."""
+
+    def __init__(self, part: str, busy: bool, order: str, folder: pathlib.Path) -> None:
+        self.part, self.busy, self.order = part, busy, order
+        self.ledger, self.pause, self.control = folder / "ledger", folder / "pause", folder / "control"
+        self.log = folder / "log"
+        self.faults: list[str] = []
+        self.milliseconds = 0.0
+        environment = os.environ | {
+            "PREFORK_CONTROL": str(self.control), "PREFORK_DRAIN_TIMEOUT": "3s", "PREFORK_PROBATION": "0",
+            "PREFORK_BACKOFF_MAX": "0",
+        }
+        if order == "recycling":
+            environment["PREFORK_RECYCLE_LIFETIME"] = "300ms"
+        self.process = subprocess.Popen(
+            [PROGRAM, part, f"ledger={self.ledger}", f"pause={self.pause}", f"busy={int(busy)}"],
+            stdout=subprocess.DEVNULL, stderr=self.log.open("w"), env=environment, start_new_session=True)
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def tell(self, *words: str) -> str:
+        answer = subprocess.run(
+            [TOOL, "--socket", self.control, *words], capture_output=True, text=True, timeout=20, check=False)
+        if answer.returncode != 0:
+            self.faults.append(f"{' '.join(words)}: {answer.stderr.strip()[:120]}")
+        return answer.stdout
+
+    def now(self) -> Ledger:
+        return Ledger(self.ledger)
+
+    def wait(self, condition, what: str, seconds: float = 3) -> bool:
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end or self.process.poll() is not None:
+                self.faults.append(f"not within {seconds:g} s: {what}")
+                return False
+            time.sleep(0.005)
+        return True
+
+    def worker(self) -> int:
+        """The process of slot 0."""
+        pids = [int(line.split("(pid ")[1].split(")")[0]) for line in self.text().splitlines() if "worker 0 ready" in line]
+        return pids[-1] if pids else 0
+
+    def run(self) -> None:
+        try:
+            if self.wait(lambda: "2 workers are ready" in self.text(), "the pool is up"):
+                self.wait(lambda: len(self.now().of("sent")) >= (20 if self.busy else 2), "the source sends")
+                self.deploy()
+        finally:
+            self.end()
+        self.judge()
+
+    def deploy(self) -> None:
+        begin = time.monotonic()
+        if self.order in ("stop", "quick stop"):
+            self.process.send_signal(signal.SIGTERM if self.order == "stop" else signal.SIGINT)
+            self.leave(begin)
+            return
+        if self.order == "reload":
+            self.tell("reload", "--wait")
+        elif self.order == "restart":
+            self.tell("restart", "0", "--wait")
+        elif self.order == "recycling":
+            self.wait(lambda: self.text().count("worker 0 ready") >= 3, "two recyclings", 4)
+        elif self.order == "upgrade":
+            self.tell("upgrade", "--wait")
+        elif self.order == "failed upgrade":
+            self.tell("upgrade", "--wait", "--exec", "/bin/false")
+            self.faults = [fault for fault in self.faults if not fault.startswith("upgrade")]
+        elif self.order == "crash":
+            os.kill(self.worker(), signal.SIGKILL)
+            self.wait(lambda: self.text().count("worker 0 ready") >= 2, "a successor")
+        elif self.order == "scale down":
+            self.tell("scale", "--wait", "1")
+        self.milliseconds = (time.monotonic() - begin) * 1e3
+        before = len(self.now().of("sent"))
+        self.wait(lambda: len(self.now().of("sent")) >= before + 2, "the source goes on", 2)
+        self.pause.touch()
+        self.wait(lambda: self.now().of("paused"), "the source pauses", 2)
+        if self.part not in ("managed", "tree", "subprocess"):
+            self.wait(self.is_even, "everything is handled", 2)
+        self.process.send_signal(signal.SIGTERM)
+        self.leave(time.monotonic())
+
+    def is_even(self) -> bool:
+        ledger = self.now()
+        sent, handled = set(ledger.of("sent")), set(ledger.of("handled"))
+        if self.part in LAST_VALUE:
+            return bool(sent) and max(sent, key=int) in handled
+        lost = sent - handled
+        # Who was killed has taken what it had in hand with it.
+        return len(lost) <= (1 if self.order == "crash" and self.part not in AT_LEAST_ONCE else 0)
+
+    def leave(self, begin: float) -> None:
+        try:
+            code = self.process.wait(6)
+            if code != 0:
+                self.faults.append(f"exit code {code}")
+        except subprocess.TimeoutExpired:
+            self.faults.append("no end within 6 s")
+        took = (time.monotonic() - begin) * 1e3
+        if self.order in ("stop", "quick stop"):
+            self.milliseconds = took
+        if took > 1000:
+            self.faults.append(f"the stop took {took:.0f} ms")
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        try:
+            os.killpg(self.process.pid, 0)
+            self.faults.append("processes are left")
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def judge(self) -> None:
+        ledger = self.now()
+        kills = self.order in ("quick stop", "crash")
+        errors = ledger.of("error")
+        if errors and not (self.order == "quick stop"):
+            self.faults.append(errors[0][:120])
+        if self.part in ("tree", "subprocess"):
+            begun, ended = collections.Counter(ledger.of("start")), collections.Counter(ledger.of("stop"))
+            if begun != ended and not kills:
+                self.faults.append(f"started {dict(begun)}, stopped {dict(ended)}")
+            return
+        got, handled = collections.Counter(ledger.of("got")), collections.Counter(ledger.of("handled"))
+        if unfinished := set(got) - set(handled):
+            if not kills:
+                self.faults.append(f"{len(unfinished)} begun and not finished")
+        twice = [number for number, count in handled.items() if count > 1]
+        if twice and self.part not in LAST_VALUE and not (kills and self.part in AT_LEAST_ONCE):
+            self.faults.append(f"{len(twice)} handled twice")
+        unknown = set(handled) - set(ledger.of("begin"))
+        if unknown:
+            self.faults.append(f"{len(unknown)} handled that were never sent")
+        if self.part in ("active", "passive", "call", "subscription", "watch"):
+            # Over all receivers, as the ledger's lines are in order: of each source by itself.
+            order = [int(line[2]) for line in ledger.lines if line[0] == "got"]
+            for source in {number // 1_000_000 for number in order}:
+                own = [number for number in order if number // 1_000_000 == source]
+                if own != sorted(own):
+                    self.faults.append("another order")
+
+    @property
+    def lost(self) -> int:
+        ledger = self.now()
+        return len(set(ledger.of("sent")) - set(ledger.of("handled")))
+
+
+ORDERS = ["stop", "quick stop", "reload", "restart", "recycling", "upgrade", "failed upgrade", "crash", "scale down"]
+
+
+def deploys(scale: float, dice: random.Random) -> Report:
+    """Each part of the package, idle and busy, with each way in which workers come and go; a table of all pairs."""
+    report = Report("deploys", "prefork")
+    pairs = [(part, busy, order) for busy in (False, True) for part in SUBJECTS for order in ORDERS]
+    if scale < 1:
+        pairs = dice.sample(pairs, max(1, int(len(pairs) * scale)))
+    cells: dict[tuple[str, bool, str], str] = {}
+    bad = []
+    for part, busy, order in pairs:
+        with tempfile.TemporaryDirectory(prefix="prefork-deploys-") as folder:
+            cell = Cell(part, busy, order, pathlib.Path(folder))
+            cell.run()
+            report.events += 1
+            cells[part, busy, order] = "✗" if cell.faults else f"{cell.milliseconds:.0f}"
+            if cell.faults:
+                bad.append(f"{part}, {'busy' if busy else 'idle'}, {order}: {'; '.join(cell.faults)}")
+    print_table(cells)
+    for line in bad:
+        print(f"  {line}", flush=True)
+    report.isGood = not bad
+    report.note = f"{len(pairs) - len(bad)} of {len(pairs)} cells are good"
+    return report
+
+
+def print_table(cells: dict[tuple[str, bool, str], str]) -> None:
+    """Milliseconds from the order to its end; ✗ where something was lost, came twice, or did not end."""
+    print("| | " + " | ".join(ORDERS) + " |\n|---|" + "---|" * len(ORDERS))
+    for busy in (False, True):
+        for part in SUBJECTS:
+            row = [cells.get((part, busy, order), "") for order in ORDERS]
+            if any(row):
+                print(f"| {part}, {'busy' if busy else 'idle'} | " + " | ".join(row) + " |")
+
+
+PARTS = {"deploys": deploys}
