@@ -59,7 +59,10 @@ final class AnnouncingHandler<Handler: HTTPHandler>: HTTPHandler {
         do throws(RequestError) {
             mark = try worker.beginRequest("\(request.method.rawValue) \(request.path)")
         } catch {
-            return HTTPResponse(statusCode: .serviceUnavailable)
+            let seconds = error.retryAfter.map { max(1, $0.components.seconds) }
+            return HTTPResponse(
+                statusCode: .serviceUnavailable,
+                headers: seconds.map { [HTTPHeader("Retry-After"): "\($0)"] } ?? [:])
         }
         defer { mark.end() }
         var response = try await handler.handleRequest(request)

@@ -11,12 +11,13 @@ import Prefork
 /// long, and each last answer says `Connection: close`. When the whole service stops, nobody waits for idle clients, as
 /// there is no other worker that they could go to; only what was accepted just now has a moment to be read.
 ///
-/// Each request is marked while it is in hand (`Worker.beginRequest`): a crash or a hang names it, and does not count as one
-/// that could not boot. Quarantine is the program's own to ask for: a request of a label that is refused goes on unmarked.
+/// Each request is marked while it is in hand (`Worker.beginRequest`): a crash or a hang names it, and does not count
+/// as one that could not boot. A request in quarantine is answered by 503 here, after those that came before it on its
+/// connection, which ends with it; no handler sees it.
 ///
 /// Its place is before the handler that closes: `HTTPServerPipelineHandler` of NIO, Hummingbird's
 /// `additionalChannelHandlers`. For one HTTP/1 connection, on its event loop.
-public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessagePart>: ChannelDuplexHandler,
+public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPAnswerPart>: ChannelDuplexHandler,
     RemovableChannelHandler
 {
     public typealias InboundIn = Request
@@ -36,6 +37,8 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
     private var hadRequest = false
     private var answerHasBegun = false
     private var timer: Scheduled<Void>?
+    /// The answer to a request in quarantine. Nothing more is read.
+    private var refusal: [Response]?
 
     public init(_ worker: Worker, linger: TimeAmount = .seconds(5)) {
         self.worker = worker
@@ -43,10 +46,17 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
     }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if refusal != nil { return }
         let part = unwrapInboundIn(data)
         let isHead = part.isHead
         if isHead {
-            marks.append(part.requestLabel.flatMap { try? worker.beginRequest($0) })
+            do throws(RequestError) {
+                marks.append(try worker.beginRequest(part.requestLabel ?? ""))
+            } catch {
+                refusal = Response.refusal(retryAfter: error.retryAfter.map { max(1, $0.components.seconds) })
+                if requestsInHand == 0 { refuse(context) }
+                return
+            }
             requestsInHand += 1
             hadRequest = true
         }
@@ -69,6 +79,14 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPMessag
             if !marks.isEmpty { marks.removeFirst()?.end() }
         }
         context.write(data, promise: promise)
+        if part.isEnd, requestsInHand == 0, refusal != nil { refuse(context) }
+    }
+
+    /// All that came before it on this connection is answered.
+    private func refuse(_ context: ChannelHandlerContext) {
+        for part in refusal ?? [] { context.write(wrapOutboundOut(part), promise: nil) }
+        context.flush()
+        context.close(promise: nil)
     }
 
     public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -14,6 +14,14 @@ public protocol HTTPMessagePart {
     func announcingClose() -> Self
 }
 
+/// A part of an answer.
+public protocol HTTPAnswerPart: HTTPMessagePart {
+    /// 503 for a request that is in quarantine, with the connection's end: what follows on it is not looked at.
+    ///
+    /// - Parameter seconds: when it is worth another try; nil: when an operator wants so.
+    static func refusal(retryAfter seconds: Int64?) -> [Self]
+}
+
 extension HTTPMessagePart {
     public var requestLabel: String? { nil }
 
@@ -49,6 +57,24 @@ extension HTTPPart: HTTPMessagePart where HeadT: HTTPMessageHead {
         guard case .head(var head) = self else { return self }
         head.headers.replaceOrAdd(name: "connection", value: "close")
         return .head(head)
+    }
+}
+
+extension HTTPPart: HTTPAnswerPart where HeadT == HTTPResponseHead {
+    public static func refusal(retryAfter seconds: Int64?) -> [Self] {
+        var headers = HTTPHeaders([("content-length", "0"), ("connection", "close")])
+        if let seconds { headers.add(name: "retry-after", value: "\(seconds)") }
+        return [.head(HTTPResponseHead(version: .http1_1, status: .serviceUnavailable, headers: headers)), .end(nil)]
+    }
+}
+
+extension HTTPResponsePart: HTTPAnswerPart {
+    public static func refusal(retryAfter seconds: Int64?) -> [Self] {
+        var fields = HTTPFields()
+        fields[.contentLength] = "0"
+        fields[.connection] = "close"
+        if let seconds { fields[.retryAfter] = "\(seconds)" }
+        return [.head(HTTPResponse(status: .serviceUnavailable, headerFields: fields)), .end(nil)]
     }
 }
 

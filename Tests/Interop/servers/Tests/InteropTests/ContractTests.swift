@@ -54,6 +54,31 @@ struct ContractTests {
         #expect(!server.program.isAnybodyLeft)
     }
 
+    @Test("A request that has crashed a worker is refused while it is in quarantine",
+        arguments: [.http("nio-server"), .http("hummingbird-server"), .http("flyingfox-server")] as [Subject])
+    func refuses(subject: Subject) async throws {
+        let server = try await RunningServer(subject, workers: 1, environment: ["PREFORK_QUARANTINE": "1/300s"])
+        let caller = try await subject.makeCaller(server.port, true)
+        let lost = Task { try await caller.ask(.slow) }
+        try await eventually("a slow request in hand\n\(server.program.errors)") {
+            server.program.output.contains("slow request in hand")
+        }
+        let victim = try #require(server.program.workers.first)
+        kill(victim, SIGSEGV)
+        await #expect(throws: CallError.self) { try await lost.value }
+        try await eventually("a successor\n\(server.program.errors)") {
+            server.program.workers.count == 1 && !server.program.workers.contains(victim)
+        }
+        let next = try await subject.makeCaller(server.port, true)
+        #expect(try await next.ask(.who) == "\(server.program.workers.first ?? 0)")
+        let refused = await #expect(throws: CallError.self) { try await next.ask(.slow) }
+        #expect(refused?.description.contains("status 503") == true, "\(String(describing: refused))")
+        // Another request of the same client is answered, by the same worker.
+        #expect(try await next.ask(.who) == "\(server.program.workers.first ?? 0)")
+        #expect(server.program.errors.contains("is in quarantine"))
+        try await server.stop()
+    }
+
     @Test("Reloads under load lose no request", arguments: subjects)
     func reloads(subject: Subject) async throws {
         let server = try await RunningServer(subject, workers: 2)
@@ -88,9 +113,9 @@ struct RunningServer {
     let port: UInt16
     private let upstream: ServerProgram?
 
-    init(_ subject: Subject, workers: Int) async throws {
+    init(_ subject: Subject, workers: Int, environment: [String: String] = [:]) async throws {
         self.subject = subject
-        var environment: [String: String] = [:]
+        var environment = environment
         if subject.needsUpstream {
             let upstream = try ServerProgram("nio-server", workers: 1)
             environment["UPSTREAM_PORT"] = "\(try await upstream.port())"
