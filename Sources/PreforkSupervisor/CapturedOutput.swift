@@ -6,7 +6,7 @@ import PreforkSystem
 ///
 /// A child waits for room only while the supervisor is stopped, or when children write more than it can throw away
 /// (25 MiB/s of one, 100 MiB/s of all). What is above an `OutputAllowance` is thrown away and counted. One turn reads at
-/// most 1 MiB and says at most `linesOfTurn`: what is left of a read waits in the stream's `Backlog` for the next turn.
+/// most 1 MiB and says at most `linesOfTurn`, or 16 KiB in longer lines: what is left of a read waits in the stream's `Backlog` for the next turn.
 /// A child that writes often is looked at every 10 ms instead of at each write.
 ///
 /// It waits by an epoll of its own, whose number its owner watches.
@@ -15,6 +15,7 @@ final class CapturedOutput: DescriptorHolder {
     static let readLimit = 64 << 10
     static let readsAtOnce = 4
     static let turnLimit = 1 << 20
+    /// Short lines, as are the following two; see `OutputLines.shortLine`.
     static let linesOfTurn = 256
     /// Of children that end or crash between two turns, together: their successors wait for it.
     static let linesOfEnds = 1024

@@ -9,8 +9,15 @@ import PreforkSystem
 struct OutputLines {
     /// A longer line is written in pieces of this size.
     static let longestLine = 8000
-    /// Where the line is looked for that says why a process ends, of what waits to be said.
-    private static let searchedRest = 64 << 10
+    /// As long as a line whose bytes cost as much time as the rest of it.
+    static let shortLine = 64
+    /// Where the line is looked for that says why a process ends, of what waits to be said or is thrown away: the end. A
+    /// flood of 100 MiB/s that is searched as a whole takes a processor.
+    private static let searchedRest = 8 << 10
+
+    private static func searched(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: bytes.suffix(searchedRest))
+    }
 
     /// What was thrown away for want of allowance.
     struct Lost: Equatable {
@@ -31,7 +38,7 @@ struct OutputLines {
     /// Cuts what was read and noted.
     ///
     /// - Parameters:
-    ///   - room: how many lines may be looked at now.
+    ///   - room: how many short lines may be looked at now. A longer one counts as so many of them.
     ///   - say: called for each line that the allowances permit.
     /// - Returns: how many bytes it took: all, unless there is no room left.
     mutating func take(
@@ -53,11 +60,12 @@ struct OutputLines {
             room -= 1
             let end = bytes.firstOffset(of: UInt8(ascii: "\n"), from: start)
             let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<(end ?? bytes.count)])
+            room -= piece.count / Self.shortLine
             let (unfinished, saidBefore) = (partial.count, said)
             let isTaken = add(piece, endsLine: end != nil, &own, &all, say)
             guard isTaken else {
                 // All that was read with it: to look for each line's end would cost more than a flood is worth.
-                words.findMessage(in: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+                words.findMessage(in: Self.searched(UnsafeRawBufferPointer(rebasing: bytes[start...])))
                 lost.bytes += unfinished + bytes.count - start - (said - saidBefore)
                 partial.removeAll(keepingCapacity: true)
                 skipsToLineEnd = bytes[bytes.count - 1] != UInt8(ascii: "\n")
@@ -70,7 +78,7 @@ struct OutputLines {
 
     /// Nobody will take these bytes, which were noted.
     mutating func lose(_ bytes: UnsafeRawBufferPointer) {
-        words.findMessage(in: bytes)
+        words.findMessage(in: Self.searched(bytes))
         lost.bytes += partial.count + bytes.count
         partial.removeAll()
     }
@@ -79,7 +87,7 @@ struct OutputLines {
     func lastWords(before rest: UnsafeRawBufferPointer, pid: Int32, name: String) -> LastWords {
         if words.isEmpty { return LastWords() }
         var words = words
-        words.findMessage(in: UnsafeRawBufferPointer(rebasing: rest.suffix(Self.searchedRest)))
+        words.findMessage(in: Self.searched(rest))
         return words.lastWords(pid: pid, name: name)
     }
 

@@ -8,9 +8,29 @@ package enum Escaping {
     /// bidirectional text make a reader see another text than is there (CVE-2021-42574).
     static func line(_ text: String) -> String {
         if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
-        var result = ""
-        for scalar in text.unicodeScalars { append(scalar, to: &result) }
-        return result
+        // As bytes: a String that grows by scalars is slow, and the text is of those who want it to be.
+        var result: [UInt8] = []
+        result.reserveCapacity(text.utf8.count * 2)
+        for scalar in text.unicodeScalars {
+            if scalar.isASCII, scalar.value >= 0x20, scalar.value != 0x7F {
+                result.append(UInt8(scalar.value))
+            } else if hides(scalar) {
+                result.append(contentsOf: "\\u{".utf8)
+                append(hexadecimal: scalar.value, to: &result)
+                result.append(UInt8(ascii: "}"))
+            } else {
+                result.append(contentsOf: UTF8.encode(scalar)!)
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private static func append(hexadecimal number: UInt32, to bytes: inout [UInt8]) {
+        let digits = max(1, (35 - number.leadingZeroBitCount) / 4)
+        for digit in (0..<UInt32(digits)).reversed() {
+            let value = UInt8(number >> (digit * 4) & 15)
+            bytes.append(value < 10 ? value + UInt8(ascii: "0") : value - 10 + UInt8(ascii: "A"))
+        }
     }
 
     /// Like `line`, for a name or path inside an error. The text may be huge: it is cut after 200 bytes, and the result
@@ -82,7 +102,13 @@ package enum Escaping {
     /// Controls, line ends, and what formats without being seen; not the joiners, without which some scripts cannot be
     /// written.
     package static func hides(_ scalar: Unicode.Scalar) -> Bool {
-        if (0x20..<0x7F).contains(scalar.value) { return false }
+        switch scalar.value {
+        case 0x20..<0x7F: return false
+        case ..<0x20, 0x7F..<0xA0: return true
+        // What is put for each byte that is no UTF-8.
+        case 0xFFFD: return false
+        default: break
+        }
         return switch scalar.properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: true
         case .format: scalar.value != 0x200C && scalar.value != 0x200D
