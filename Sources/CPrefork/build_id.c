@@ -23,10 +23,7 @@ static int read_all(int fd, void *buffer, size_t size, off_t at) {
     return 1;
 }
 
-static int in_notes(int fd, off_t at, size_t size, unsigned char *buffer, int room) {
-    // A note segment is some hundred bytes. A file can say anything.
-    unsigned char notes[4096];
-    if (size > sizeof notes || !read_all(fd, notes, size, at)) return 0;
+const unsigned char *cprefork_build_id_in_notes(const unsigned char *notes, size_t size, size_t *length) {
     size_t place = 0;
     while (size - place >= sizeof(ElfW(Nhdr))) {
         ElfW(Nhdr) head;
@@ -34,15 +31,25 @@ static int in_notes(int fd, off_t at, size_t size, unsigned char *buffer, int ro
         place += sizeof head;
         size_t name = ((size_t)head.n_namesz + 3) & ~(size_t)3;
         size_t content = ((size_t)head.n_descsz + 3) & ~(size_t)3;
-        if (name > size - place || content > size - place - name) return 0;
-        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(notes + place, "GNU", 4) == 0 &&
-            head.n_descsz <= (size_t)room) {
-            memcpy(buffer, notes + place + name, head.n_descsz);
-            return (int)head.n_descsz;
+        if (name > size - place || content > size - place - name) return NULL;
+        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(notes + place, "GNU", 4) == 0) {
+            *length = head.n_descsz;
+            return notes + place + name;
         }
         place += name + content;
     }
-    return 0;
+    return NULL;
+}
+
+static int in_notes(int fd, off_t at, size_t size, unsigned char *buffer, int room) {
+    // A note segment is some hundred bytes. A file can say anything.
+    unsigned char notes[4096];
+    if (size > sizeof notes || !read_all(fd, notes, size, at)) return 0;
+    size_t length;
+    const unsigned char *id = cprefork_build_id_in_notes(notes, size, &length);
+    if (id == NULL || length > (size_t)room) return 0;
+    memcpy(buffer, id, length);
+    return (int)length;
 }
 
 int cprefork_build_id_of_file(const char *path, unsigned char *buffer, int room) {

@@ -61,34 +61,16 @@ int cprefork_install_stack_dump(int signal, uint64_t *words, int bell) {
     return sigaction(signal, &ours, NULL);
 }
 
-/// The notes of one segment: each is a head of three words, a name and a content, both padded to four bytes (elf(5)).
-static bool find_build_id(const ElfW(Phdr) *segment, uintptr_t base, struct cprefork_symbol *symbol) {
-    const unsigned char *at = (const unsigned char *)(base + segment->p_vaddr);
-    const unsigned char *end = at + segment->p_memsz;
-    while ((size_t)(end - at) >= sizeof(ElfW(Nhdr))) {
-        ElfW(Nhdr) head;
-        memcpy(&head, at, sizeof head);
-        at += sizeof head;
-        size_t name = ((size_t)head.n_namesz + 3) & ~(size_t)3;
-        size_t content = ((size_t)head.n_descsz + 3) & ~(size_t)3;
-        if (name > (size_t)(end - at) || content > (size_t)(end - at) - name) return false;
-        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(at, "GNU", 4) == 0) {
-            symbol->build_id = at + name;
-            symbol->build_id_length = head.n_descsz;
-            return true;
-        }
-        at += name + content;
-    }
-    return false;
-}
-
 static int visit_object(struct dl_phdr_info *object, size_t size, void *context) {
     (void)size;
     struct cprefork_symbol *symbol = context;
     if (object->dlpi_addr != symbol->base) return 0;
     for (int index = 0; index < object->dlpi_phnum; index++) {
         const ElfW(Phdr) *segment = &object->dlpi_phdr[index];
-        if (segment->p_type == PT_NOTE && find_build_id(segment, symbol->base, symbol)) return 1;
+        if (segment->p_type != PT_NOTE) continue;
+        const unsigned char *notes = (const unsigned char *)(symbol->base + segment->p_vaddr);
+        symbol->build_id = cprefork_build_id_in_notes(notes, segment->p_memsz, &symbol->build_id_length);
+        if (symbol->build_id != NULL) return 1;
     }
     return 1;
 }

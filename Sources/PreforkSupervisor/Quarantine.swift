@@ -130,6 +130,6 @@ extension ExitStatus {
     /// By a signal that a process brings on itself.
     var isCrash: Bool {
         guard case .signaled(let signal, _) = self else { return false }
-        return Signal.ofCrashes.contains(signal)
+        return signal.isOfCrash
     }
 }

@@ -17,8 +17,9 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let abort = Signal(rawValue: SIGABRT)
     public static let busError = Signal(rawValue: SIGBUS)
     public static let segmentationFault = Signal(rawValue: SIGSEGV)
-    /// Those that the kernel or the process itself raises for a fault, and that end it: signal(7), "Core".
-    package static let ofCrashes = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS].map { Signal(rawValue: $0) }
+    /// Those that the kernel or the process itself raises for a fault, and that end it: signal(7), "Core". SIGSYS, of a
+    /// seccomp filter, is one of them that no process marks.
+    package var isOfCrash: Bool { cprefork_is_crash_signal(rawValue) == 1 || rawValue == SIGSYS }
     public static let kill = Signal(rawValue: SIGKILL)
     public static let terminate = Signal(rawValue: SIGTERM)
     public static let child = Signal(rawValue: SIGCHLD)

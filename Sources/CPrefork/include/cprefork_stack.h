@@ -29,7 +29,7 @@ int cprefork_first_real_time_signal(void);
 
 struct cprefork_symbol {
     const char *_Nullable module;         ///< its path; empty for the program itself
-    const char *_Nullable name; ///< the exported function that the address is in, mangled
+    const char *_Nullable name;           ///< the exported function that the address is in, mangled
     uintptr_t offset;           ///< from the function, or from where the module is loaded
     uintptr_t base;             ///< where the module is loaded
     const unsigned char *_Nullable build_id; ///< of the module (PT_NOTE, NT_GNU_BUILD_ID); NULL: it has none
@@ -38,6 +38,11 @@ struct cprefork_symbol {
 
 /// dladdr1(3) and dl_iterate_phdr(3) in this process. Returns 0 for an address that is in no loaded object; any address may be asked for.
 int cprefork_find_symbol(uintptr_t address, struct cprefork_symbol *symbol);
+
+/// In the notes of one segment: each is a head of three words, a name and a content, both padded to four bytes (elf(5)).
+///
+/// Returns where the build ID is, or NULL. Calls nothing but memcpy(3) and memcmp(3).
+const unsigned char *_Nullable cprefork_build_id_in_notes(const unsigned char *notes, size_t size, size_t *length);
 
 /// The build ID of an ELF file, at most `room` bytes of it. Returns its length; 0: the file has none, or cannot be read.
 int cprefork_build_id_of_file(const char *path, unsigned char *buffer, int room);
