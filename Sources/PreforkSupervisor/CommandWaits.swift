@@ -12,6 +12,8 @@ enum CommandWait: Equatable {
     case start(slot: Int)
     /// A worker that was asked to finish ends.
     case end(slot: Int, pid: Int32)
+    /// A worker that was killed ends.
+    case death(slot: Int, pid: Int32)
     /// All workers that there are to be are ready, and those that are too many have ended.
     case size(Int)
 
@@ -29,6 +31,9 @@ enum CommandWait: Equatable {
                 return nil
             }
             self = .end(slot: slot, pid: worker.pid)
+        case .kill(let slot):
+            guard pool.slots.indices.contains(slot), let worker = pool.slots[slot].worker else { return nil }
+            self = .death(slot: slot, pid: worker.pid)
         case .scale:
             self = .size(pool.target)
         default:
@@ -76,6 +81,8 @@ enum CommandWait: Equatable {
         case (.end(let slot, let pid), .exited(let exit)) where exit.pid == pid:
             exit.killReason.map { .failed("worker \(slot) (pid \(pid)) \(exit.status): \($0)") }
                 ?? .done("worker \(slot) (pid \(pid)) \(exit.status)")
+        case (.death(let slot, let pid), .exited(let exit)) where exit.pid == pid:
+            .done("worker \(slot) (pid \(pid)) \(exit.status)")
         case (.size(let count), .scaled) where pool.target != count:
             .failed("there are to be \(pool.target) workers by now")
         default:

@@ -84,6 +84,23 @@ package final class ControlClient {
         return answer
     }
 
+    /// Asks the supervisor to stop.
+    ///
+    /// - Parameter waits: until its process has ended. Where that process cannot be seen from here, as from another PID
+    ///   namespace, until it has closed this connection.
+    /// - Returns: what it said, or that it has ended.
+    package func stop(_ request: JSONValue, andWaits waits: Bool) throws -> ForeignText {
+        // Before it is asked: afterwards its number may be that of another process.
+        var process: Descriptor?
+        if waits, let identity = ProcessIdentity(of: try peer()) {
+            do throws(SystemError) { process = try identity.openPidfd() } catch { process = nil }
+        }
+        let message = try ask(request)["message"]?.string ?? ForeignText("stopping")
+        if !waits { return message }
+        _ = try Polling.waitUntilReadable([process?.number ?? socket.number], until: nil)
+        return ForeignText("the supervisor has ended")
+    }
+
     /// Connects and asks; again, up to ten times in all, when others crowd it out before its request has left.
     package static func ask(_ request: JSONValue, by connect: () throws -> ControlClient) throws -> JSONValue {
         for _ in 1..<10 {

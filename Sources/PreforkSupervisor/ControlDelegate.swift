@@ -7,6 +7,8 @@ package import PreforkSystem
 /// All calls come from within `turn()` of a server, on the supervisor's thread. None may wait for anything.
 package protocol ControlDelegate: AnyObject {
     func status() -> PoolStatus
+    /// Managed processes, in the order in which they were added.
+    func managedProcesses() -> [TargetStatus]
     func counters() -> PoolCounters
     /// The last exit reports, oldest first.
     func crashes() -> [ExitReport]

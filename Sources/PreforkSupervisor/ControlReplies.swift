@@ -34,7 +34,7 @@ extension JSONWriter {
 }
 
 extension JSONWriter {
-    mutating func status(_ status: PoolStatus, _ usage: WorkerUsage) {
+    mutating func status(_ status: PoolStatus, _ usage: WorkerUsage, _ managed: [TargetStatus]) {
         object { object in
             object.member("supervisor", status.supervisor)
             object.member("uptime", status.uptime)
@@ -51,6 +51,26 @@ extension JSONWriter {
             if let reload = status.reload { object.reload(reload) } else { object.null() }
             object.name("workers")
             object.workers(status.workers, usage)
+            object.name("managed")
+            object.array(managed) { $0.managed($1) }
+        }
+    }
+
+    private mutating func managed(_ status: TargetStatus) {
+        object { object in
+            object.member("name", status.name)
+            object.member("pid", status.pid)
+            object.member("generation", status.generation)
+            object.member("state", status.word)
+            object.member("missingDependency", status.missingDependency)
+            object.member("restarts", status.restarts)
+            object.name("lastExit")
+            guard let exit = status.lastExit else { return object.null() }
+            object.object { object in
+                object.member("status", "\(exit.status)")
+                object.member("wasReady", exit.wasReady)
+                object.member("killReason", exit.killReason.map { "\($0)" })
+            }
         }
     }
 
@@ -216,6 +236,19 @@ extension ExitConsequence {
         case .none: "none"
         case .restart: "restart"
         case .giveUp: "giveUp"
+        }
+    }
+}
+
+extension TargetStatus {
+    fileprivate var word: String {
+        switch phase {
+        case .stopped: isCompleted ? "done" : "stopped"
+        case .starting: "starting"
+        case .running: "running"
+        case .stopping: "stopping"
+        case .backoff: "backingOff"
+        case .failed: "failed"
         }
     }
 }

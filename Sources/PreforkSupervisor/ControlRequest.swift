@@ -59,12 +59,13 @@ extension ControlRequest {
         case "metrics": .metrics
         case "reload": .perform(.reload, wait: try arguments.flag("wait"))
         case "scale": .perform(.scale(try arguments.scale()), wait: try arguments.flag("wait"))
-        case "restart": .perform(.restart(slot: try arguments.slot()), wait: try arguments.flag("wait"))
-        case "kill": .perform(.kill(slot: try arguments.slot()), wait: false)
+        case "restart": .perform(try arguments.restart(), wait: try arguments.flag("wait"))
+        case "kill": .perform(.kill(slot: try arguments.slot()), wait: try arguments.flag("wait"))
         case "drain": .perform(.drain(slot: try arguments.slot()), wait: try arguments.flag("wait"))
         case "upgrade": .perform(.upgrade(path: try arguments.path()), wait: try arguments.flag("wait"))
-        case "reopen-logs": .perform(.reopenLogs, wait: false)
-        case "stop": .perform(.stop(quick: try arguments.flag("quick")), wait: false)
+        case "reopen-logs": .perform(.reopenLogs, wait: try arguments.flag("wait"))
+        // The answer says that it has begun. The end is that of the connection, and of the supervisor's process.
+        case "stop": try arguments.stop()
         default: throw ControlRequestError("unknown command \"\(command.prefix(40))\"")
         }
     }
@@ -100,6 +101,20 @@ extension ControlRequest {
             return slot
         }
 
+        /// A worker's `slot`, or the `name` of a managed process.
+        mutating func restart() throws(ControlRequestError) -> ControlCommand {
+            guard let value = take("name") else { return .restart(slot: try slot()) }
+            guard let name = value.string?.unescaped, !name.isEmpty else {
+                throw ControlRequestError("\"name\" is that of a managed process")
+            }
+            return .restartManaged(name: name)
+        }
+
+        mutating func stop() throws(ControlRequestError) -> ControlRequest {
+            _ = try flag("wait")
+            return .perform(.stop(quick: try flag("quick")), wait: false)
+        }
+
         mutating func scale() throws(ControlRequestError) -> ScaleChange {
             switch (try integer("to"), try integer("by")) {
             case (let count?, nil) where count >= 0: return .to(count)
@@ -120,13 +135,14 @@ extension ControlRequest {
         /// `action` is `list`, or `add` or `remove` with a `label`.
         mutating func quarantine() throws(ControlRequestError) -> ControlRequest {
             let action = take("action")?.string?.unescaped ?? "list"
+            let wait = try flag("wait")
             if action == "list" { return .quarantine }
             guard let label = take("label")?.string?.unescaped, !label.isEmpty else {
                 throw ControlRequestError("\"label\" is missing or empty")
             }
             switch action {
-            case "add": return .perform(.quarantine(label: label), wait: false)
-            case "remove": return .perform(.release(label: label), wait: false)
+            case "add": return .perform(.quarantine(label: label), wait: wait)
+            case "remove": return .perform(.release(label: label), wait: wait)
             default: throw ControlRequestError("\"action\" is list, add or remove")
             }
         }

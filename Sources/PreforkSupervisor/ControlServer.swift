@@ -80,7 +80,7 @@ extension ControlServer: ControlConversation {
         guard let delegate else { return .answer(JSONWriter.failure("the supervisor is ending"), closes: true) }
         let line =
             switch request {
-            case .status: status(delegate.status())
+            case .status: status(delegate.status(), delegate.managedProcesses())
             case .workers: workers(delegate.status())
             case .listeners: JSONWriter.line { [listeners = delegate.listeners()] writer in
                 writer.name("listeners")
@@ -100,11 +100,11 @@ extension ControlServer: ControlConversation {
         return line.map { .answer(AnswerParts.split($0), closes: false) } ?? .later
     }
 
-    private func status(_ status: PoolStatus) -> [UInt8] {
+    private func status(_ status: PoolStatus, _ managed: [TargetStatus]) -> [UInt8] {
         let usage = usage.current(status.workers)
         return JSONWriter.line { writer in
             writer.name("status")
-            writer.status(status, usage)
+            writer.status(status, usage, managed)
         }
     }
 

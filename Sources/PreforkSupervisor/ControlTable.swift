@@ -32,6 +32,14 @@ package struct ControlColumn: Sendable {
         ControlColumn(name: "NAME", isText: true) { plain($0["name"]) },
         ControlColumn(name: "VALUE", isText: true) { plain($0["value"]) },
     ]
+    package static let managed = [
+        ControlColumn(name: "MANAGED", isText: true) { plain($0["name"]) },
+        ControlColumn(name: "PID") { plain($0["pid"]) },
+        ControlColumn(name: "GEN") { plain($0["generation"]) },
+        ControlColumn(name: "STATE", isText: true) { plain($0["state"]) },
+        ControlColumn(name: "RESTARTS") { plain($0["restarts"]) },
+        ControlColumn(name: "LAST EXIT", isText: true) { $0["lastExit"].map(ControlTable.end) ?? "" },
+    ]
     package static let workers = [
         ControlColumn(name: "SLOT") { plain($0["slot"]) + ($0["beside"] == .bool(true) ? "'" : "") },
         ControlColumn(name: "PID") { plain($0["pid"]) },
@@ -83,7 +91,9 @@ package enum ControlTable {
             head += "\n"
         }
         let workers = withRates(status["workers"]?.array ?? [], before["workers"]?.array ?? [])
+        let managed = status["managed"]?.array ?? []
         return head + rows(workers, ControlColumn.workers, paint: paint)
+            + (managed.isEmpty ? "" : "\n" + rows(managed, ControlColumn.managed, paint: paint))
     }
 
     private static func withRates(_ workers: [JSONValue], _ before: [JSONValue]) -> [JSONValue] {

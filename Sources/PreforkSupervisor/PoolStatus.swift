@@ -82,6 +82,8 @@ public enum ControlCommand: Equatable, Sendable {
     case scale(ScaleChange)
     /// Replaces one slot's worker, the new one ready first. Gives a slot whose worker ended with exit code 0 a new one.
     case restart(slot: Int)
+    /// Has a managed process end and starts it again; one that does not run is started.
+    case restartManaged(name: String)
     /// SIGKILL to a slot's worker, which is then restarted as after any death.
     case kill(slot: Int)
     /// Asks a slot's worker to finish and end; it gets a successor.

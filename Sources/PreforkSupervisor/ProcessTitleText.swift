@@ -5,6 +5,7 @@ package struct ProcessTitleText: Hashable, Sendable {
     package enum Role: Hashable, Sendable {
         case supervisor(workers: Int)
         case worker(taskID: Int, generation: Int)
+        case managed(name: String, generation: Int)
     }
 
     package var role: Role
@@ -25,6 +26,7 @@ package struct ProcessTitleText: Hashable, Sendable {
             switch role {
             case .supervisor(let workers): "supervisor of \(workers)"
             case .worker(let taskID, let generation): "worker \(taskID) g\(generation)"
+            case .managed(let name, let generation): "\(name) g\(generation)"
             }
         return "prefork: \(who) \(state)" + (service.map { " [\($0)]" } ?? "")
     }
@@ -34,6 +36,7 @@ package struct ProcessTitleText: Hashable, Sendable {
         switch role {
         case .supervisor: "supervisor"
         case .worker(let taskID, let generation): String("worker \(taskID) g\(generation)".prefix(15))
+        case .managed(let name, _): String(name.prefix(15))
         }
     }
 }

@@ -75,6 +75,7 @@ package final class Supervisor {
     var deferred: [PoolAction] = []
     /// Whom to tell of the end of what they have asked for.
     var waits = CommandWaits()
+    var managedWaits = ManagedWaits()
     /// The managed processes beside the pool.
     let targets: TargetRunner?
     var upgrade: Upgrade?
@@ -158,7 +159,12 @@ package final class Supervisor {
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
         targets?.host = TargetHost(
             signalMask: signalMask, rights: host.rights, logger: logger, crashes: configuration.settings.crashes,
-            capture: configuration.settings.captureOutput)
+            capture: configuration.settings.captureOutput,
+            title: host.settings.setsTitles
+                ? { [service = host.settings.service] name, generation in
+                    ProcessTitleText(
+                        role: .managed(name: name, generation: generation), state: "running", service: service)
+                } : nil)
         DescriptorHolders.add(self)
     }
 
@@ -262,6 +268,7 @@ package final class Supervisor {
             haveTargetNews = false
             do { try targets.turn(waitingAtMost: .zero) } catch { throw SupervisorError(error) }
         }
+        tellManagedWaits()
         if outcome == nil, isLeaving { return nil }
         if outcome != nil {
             if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }

@@ -56,6 +56,7 @@ extension Supervisor: ControlDelegate {
     func begin(_ command: ControlCommand, whenOver: ((ControlOutcome) -> Void)? = nil) -> ControlOutcome {
         switch command {
         case .upgrade(let path): return beginUpgrade(to: path, whenOver: whenOver)
+        case .restartManaged(let name): return restartManaged(name, whenOver)
         case .reopenLogs: return finish(reopenLogs(), whenOver)
         case .quarantine(let label): return finish(quarantine(label), whenOver)
         case .release(let label): return finish(release(label), whenOver)

@@ -92,6 +92,8 @@ extension Supervisor {
         if signal == .kill { late.wasKilled(spawn, at: .now) }
         do {
             try entry.child.send(signal)
+            // As systemd does: a stopped worker would not hear of it before its drain time is over.
+            if signal == .terminate || signal == .interrupt { try entry.child.send(.resume) }
         } catch {
             let line = LogLine(.error, "worker \(entry.slot) cannot be signalled: \(error)")
             logger.say(line, by: .worker(entry.slot, .signal))

@@ -11,12 +11,15 @@ final class TargetHost {
     let logger: SupervisorLogger
     let crashes: CrashPolicy
     let capture: OutputCapture
+    /// What a process of this name and generation is called in ps(1); nil: titles stay as they are.
+    let title: ((String, Int) -> ProcessTitleText)?
 
     init(
         signalMask: SignalSet, rights: ChildRights, logger: SupervisorLogger, crashes: CrashPolicy,
-        capture: OutputCapture
+        capture: OutputCapture, title: ((String, Int) -> ProcessTitleText)?
     ) {
         self.crashes = crashes
+        self.title = title
         self.signalMask = signalMask
         self.rights = rights
         self.logger = logger
@@ -79,6 +82,7 @@ extension TargetRunner {
             target.name, leaving, of: pid, bell: bell, output: output, crashes: scoreboard.crashArea(line: line))
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
+        if let text = host?.title?(target.name, generation) { ProcessTitle.set(text.title, name: text.name) }
         do {
             try rights.giveUp(privileges)
         } catch {

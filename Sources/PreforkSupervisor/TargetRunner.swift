@@ -220,6 +220,18 @@ package final class TargetRunner {
         }
     }
 
+    /// Has a target end and starts it again, for an operator.
+    ///
+    /// - Throws: `.unknown`, `.stopping`, `.multithreaded`: it goes on as it was.
+    func restart(_ name: String) throws(ProcessError) {
+        if table[name] == nil { throw ProcessError(.unknown(name)) }
+        if table.isStoppingAll { throw ProcessError(.stopping) }
+        // Before it is asked to end: it could not come back.
+        try checkThreads()
+        _ = try childRights()
+        try send(.restart, to: name)
+    }
+
     package func send(_ code: ControlCode, to name: String) throws(ProcessError) {
         guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
         // Codes of others that came first are first.
@@ -341,6 +353,8 @@ package final class TargetRunner {
         if signal == .kill, children[number] != nil { late.wasKilled(UInt64(number), at: .now) }
         do {
             try children[number]?.send(signal)
+            // As systemd does: a stopped process would not hear of it before its grace is over.
+            if signal == .terminate { try children[number]?.send(.resume) }
         } catch {
             let name = table.targets[number]?.name ?? "a target"
             logger.say(LogLine(.error, "\(name) cannot be signalled: \(error)"), by: .target(name, .signal))

@@ -8,7 +8,7 @@ struct Command: Sendable {
         case message
         case text(String)
         case rows(String, [ControlColumn])
-        case status, top, crashes, upgrade, watch, quarantine
+        case status, top, crashes, upgrade, watch, quarantine, stop
     }
 
     /// What may follow the command's name, and the members of a request that it becomes.
@@ -24,6 +24,16 @@ struct Command: Sendable {
             let word = try words.next("SLOT")
             if let number = Int64(word), number >= 0 { return .init("slot", .integer(number)) }
             throw ToolUsageError("SLOT is a number, not '\(Escaping.brief(word))'")
+        }
+        /// A worker's slot, or the name of a managed process.
+        static let place = Part(synopsis: "SLOT|NAME") { words throws(ToolUsageError) in
+            let word = try words.next("SLOT or NAME")
+            if let number = Int64(word), number >= 0 { return .init("slot", .integer(number)) }
+            // Neither an option that was misspelt nor a number that is none.
+            if word.isEmpty || word.hasPrefix("-") || word.utf8.allSatisfy({ (48...57).contains($0) }) {
+                throw ToolUsageError("SLOT is a number, not '\(Escaping.brief(word))'")
+            }
+            return .init("name", .string(ForeignText(word)))
         }
         static let count = Part(synopsis: "N|+N|-N") { words throws(ToolUsageError) in
             let word = try words.next("N, +N or -N")
@@ -64,17 +74,21 @@ struct Command: Sendable {
     static let controlling = [
         order("reload", .flag("wait"), meaning: "new workers for old ones; if one fails, the old ones stay"),
         order("scale", .flag("wait"), .count, meaning: "how many workers there are to be"),
-        order("restart", .flag("wait"), .slot, meaning: "a new worker for one slot, ready before the old one goes"),
+        order(
+            "restart", .flag("wait"), .place,
+            meaning: "a new worker for one slot, ready before the old one goes; or a managed process again"),
         order("drain", .flag("wait"), .slot, meaning: "a worker finishes what it has and ends; it gets a successor"),
-        order("kill", .slot, meaning: "SIGKILL; the worker is restarted as after any death"),
+        order("kill", .flag("wait"), .slot, meaning: "SIGKILL; the worker is restarted as after any death"),
         Command(
             name: "upgrade", parts: [.flag("wait"), .program], show: .upgrade,
             meaning: "runs the program's new version, or another program, under the same PID"),
         Command(
-            name: "quarantine", parts: [.flag("json"), .action, .label], show: .quarantine,
+            name: "quarantine", parts: [.flag("json"), .flag("wait"), .action, .label], show: .quarantine,
             meaning: "labels of requests that are refused because they crash workers"),
-        order("reopen-logs", meaning: "after log files were moved"),
-        order("stop", .flag("quick"), meaning: "ends the pool: requests are finished, or dropped with --quick"),
+        order("reopen-logs", .flag("wait"), meaning: "after log files were moved"),
+        Command(
+            name: "stop", parts: [.flag("wait"), .flag("quick")], show: .stop,
+            meaning: "ends the pool: requests are finished, or dropped with --quick"),
         Command(name: "watch", show: .watch, meaning: "developer mode: builds on change, and upgrades; see below"),
     ]
 

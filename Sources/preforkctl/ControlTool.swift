@@ -88,6 +88,10 @@ enum ControlTool {
                 return Output.write((answer["message"]?.string ?? "done").escaped(for: .terminal))
             }
             Output.write(ControlTable.rows(list, ControlColumn.quarantine, paint: Output.coloured))
+        case .stop:
+            let client = try connect(socket)
+            let text = try client.stop(.order(name, members), andWaits: isWaiting)
+            Output.write(text.escaped(for: .terminal))
         case .message, .upgrade, .watch:
             Output.write((try answer()["message"]?.string ?? "done").escaped(for: .terminal))
         }

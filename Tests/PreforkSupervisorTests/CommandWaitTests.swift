@@ -139,8 +139,17 @@ import Testing
         dropped.step { $0.exit(1, .failure) }
         for waiting in [reload, replacement, dropped] { #expect(waiting.told.count == 1) }
         #expect(reload.told == [.done("generation 2 serves, after 0 µs")])
-        for command in [ControlCommand.kill(slot: 0), .drain(slot: 9)] {
+        for command in [ControlCommand.kill(slot: 9), .drain(slot: 9)] {
             #expect(Waiting(.ready(workers: 1), command).wait == nil)
         }
+    }
+
+    @Test func aKillIsOverWhenItsWorkerHasEnded() {
+        let kill = Waiting(.ready(workers: 2), .kill(slot: 1))
+        #expect(kill.wait == .death(slot: 1, pid: 102))
+        kill.step { $0.exit(0, .failure) }
+        #expect(kill.told.isEmpty)
+        kill.step { $0.exit(1, ProcessExit(status: .signaled(.kill, coreDumped: false), usage: ResourceUsage())) }
+        #expect(kill.told == [.done("worker 1 (pid 102) killed by SIGKILL")])
     }
 }

@@ -14,12 +14,16 @@ struct ControlRequestTests {
         (#"{"command":"scale","to":4}"#, .perform(.scale(.to(4)), wait: false)),
         (#"{"command":"scale","by":-1}"#, .perform(.scale(.by(-1)), wait: false)),
         (#"{"command":"restart","slot":3,"wait":false}"#, .perform(.restart(slot: 3), wait: false)),
+        (#"{"command":"restart","name":"runner-0","wait":true}"#, .perform(.restartManaged(name: "runner-0"), wait: true)),
         (#"{"command":"kill","slot":0}"#, .perform(.kill(slot: 0), wait: false)),
+        (#"{"command":"kill","slot":0,"wait":true}"#, .perform(.kill(slot: 0), wait: true)),
         (#"{"command":"drain","slot":1}"#, .perform(.drain(slot: 1), wait: false)),
         (#"{"command":"upgrade","path":"/a"}"#, .perform(.upgrade(path: "/a"), wait: false)),
         (#"{"command":"upgrade","path":null}"#, .perform(.upgrade(path: nil), wait: false)),
         (#"{"command":"reopen-logs"}"#, .perform(.reopenLogs, wait: false)),
         (#"{"command":"stop","quick":true}"#, .perform(.stop(quick: true), wait: false)),
+        (#"{"command":"stop","wait":true}"#, .perform(.stop(quick: false), wait: false)),
+        (#"{"command":"quarantine","action":"add","label":"a","wait":true}"#, .perform(.quarantine(label: "a"), wait: true)),
     ])
     func `A request is read`(_ line: String, _ request: ControlRequest) throws {
         #expect(try ControlRequest(line: Array(line.utf8)) == request)
@@ -39,6 +43,8 @@ struct ControlRequestTests {
         (#"{"command":"scale","to":1e3}"#, "\"to\" is a whole number of at most 2147483647"),
         (#"{"command":"scale","by":99999999999}"#, "\"by\" is a whole number of at most 2147483647"),
         (#"{"command":"kill"}"#, "kill needs \"slot\""),
+        (#"{"command":"restart","name":""}"#, "\"name\" is that of a managed process"),
+        (#"{"command":"restart"}"#, "restart needs \"slot\""),
         (#"{"command":"kill","slot":-1}"#, "\"slot\" is 0 or more"),
         (#"{"command":"upgrade","path":"a"}"#, "\"path\" is an absolute path"),
         (#"{"command":"upgrade","path":"/\u0000"}"#, "\"path\" is an absolute path"),

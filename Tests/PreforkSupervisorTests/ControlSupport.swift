@@ -12,6 +12,7 @@ final class FakeSupervisor: ControlDelegate {
     var pool: PoolStatus
     var counted = PoolCounters()
     var reports: [ExitReport] = []
+    var managed: [TargetStatus] = []
     var requestList = RequestList()
     var outcome = ControlOutcome.done("done")
     var asked: [ControlCommand] = []
@@ -25,6 +26,7 @@ final class FakeSupervisor: ControlDelegate {
     }
 
     func status() -> PoolStatus { pool }
+    func managedProcesses() -> [TargetStatus] { managed }
     func counters() -> PoolCounters { counted }
     func crashes() -> [ExitReport] { reports }
     func listeners() -> [ListenerStatus] { [ListenerStatus(address: "127.0.0.1:80", waiting: 3, limit: 1024)] }

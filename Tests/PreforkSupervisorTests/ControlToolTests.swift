@@ -42,7 +42,7 @@ struct ControlToolTests {
         let scale = try await tool("scale", "0")
         #expect(scale == (1, "", "preforkctl: a pool has at least one worker\n"))
         #expect(try await tool("kill", "99").code == 1)
-        for words in [["reboot"], ["restart"], ["restart", "x"], ["scale", "much"], ["status", "now"]] {
+        for words in [["reboot"], ["restart"], ["drain", "x"], ["scale", "much"], ["status", "now"]] {
             let program = try ChildProgram("preforkctl", words, environment: ["PREFORK_CONTROL": path])
             #expect(try await program.waitForExit() == 64)
         }

@@ -85,5 +85,8 @@ import Testing
         let supervisor = ProcessTitleText(role: .supervisor(workers: 8), state: "reloading 3/8")
         #expect(supervisor.title == "prefork: supervisor of 8 reloading 3/8" && supervisor.name == "supervisor")
         #expect(ProcessTitleText(role: .worker(taskID: 9_999, generation: 12_345), state: "").name.utf8.count <= 15)
+        let managed = ProcessTitleText(
+            role: .managed(name: "mailer-of-the-night", generation: 4), state: "running", service: "shop")
+        #expect(managed.title == "prefork: mailer-of-the-night g4 running [shop]" && managed.name == "mailer-of-the-n")
     }
 }

@@ -14,7 +14,10 @@ import Testing
         private let folder: String
 
         /// - Parameter backtracer: nil: none; a script that takes the place of the runtime's otherwise.
-        init(backtracer: String? = nil, environment: [String: String] = [:]) async throws {
+        init(
+            _ arguments: [String] = ["crashes", "workers=2"], backtracer: String? = nil,
+            environment: [String: String] = [:]
+        ) async throws {
             folder = try temporaryPath()
             mkdir(folder, 0o700)
             control = folder + "/control"
@@ -29,7 +32,7 @@ import Testing
                 close(file)
                 environment["SWIFT_BACKTRACE"] = "enable=yes,swift-backtrace=\(path)"
             }
-            program = try ChildProgram("fork-fixture", ["crashes", "workers=2"], environment: environment)
+            program = try ChildProgram("fork-fixture", arguments, environment: environment)
             port = try #require(UInt16(try await program.waitForLine("port ")))
             let errors = program
             try await eventually("all ready") { errors.errors.contains("all 2 workers are ready") }
@@ -64,6 +67,50 @@ import Testing
         }
     }
 
+    /// Runs `preforkctl` on the pool.
+    private func order(_ words: [String], on pool: CrashingPool) async throws -> (code: Int32, text: String) {
+        let tool = try ChildProgram("preforkctl", ["--socket", pool.control] + words)
+        return (try await tool.waitForExit(), tool.output + tool.errors)
+    }
+
+    @Test func `An operator sees a managed process, and has it restarted by its name`() async throws {
+        let pool = try await CrashingPool()
+        let first = try await pool.program.waitForLine("managed ")
+        let before = try await order(["status"], on: pool).text
+        #expect(before.contains("MANAGED") && before.contains(first) && before.contains("running"), "\(before)")
+        let title = String(decoding: Array(try SmallFile.read("/proc/\(first)/cmdline").utf8).prefix { $0 != 0 }, as: UTF8.self)
+        #expect(title.hasPrefix("prefork: managed g1"), "\(title)")
+        let answer = try await order(["restart", "managed", "--wait"], on: pool)
+        #expect(answer.code == 0 && answer.text.hasPrefix("managed: pid "), "\(answer)")
+        #expect(!answer.text.contains("pid \(first) "))
+        let after = try await order(["status", "--json"], on: pool).text
+        #expect(after.contains("\"name\":\"managed\"") && !after.contains("\"pid\":\(first),"), "\(after)")
+        let unknown = try await order(["restart", "nothing"], on: pool)
+        #expect(unknown.code == 1 && unknown.text.contains("there is no managed process \"nothing\""), "\(unknown)")
+        try await pool.stop()
+    }
+
+    @Test func `A stopped managed process hears of the stop`() async throws {
+        let pool = try await CrashingPool()
+        let managed = try #require(Int32(try await pool.program.waitForLine("managed ")))
+        kill(managed, SIGSTOP)
+        try await eventually("it stands") { (try? SmallFile.read("/proc/\(managed)/stat"))?.contains(") T ") ?? false }
+        try await pool.stop()
+        #expect(pool.program.errors.contains("managed (pid \(managed)) killed by SIGTERM"), "\(pool.program.errors)")
+    }
+
+    @Test func `An operator waits for a kill, and for the end of the pool`() async throws {
+        let pool = try await CrashingPool()
+        let killed = try await order(["kill", "0", "--wait"], on: pool)
+        #expect(killed.code == 0 && killed.text.contains("killed by SIGKILL"), "\(killed)")
+        let stopped = try await order(["stop", "--wait"], on: pool)
+        #expect(stopped.code == 0 && stopped.text.contains("the supervisor has ended"), "\(stopped)")
+        // It need not be waited for any more: it is a zombie at most.
+        let state = try SmallFile.read("/proc/\(pool.program.pid)/stat")
+        #expect(state.contains(") Z "), "\(state)")
+        #expect(try await pool.program.waitForExit() == 0)
+    }
+
     private static let functions = [
         "index": "crashByIndex", "absent": "crashByAbsence", "overflow": "crashByOverflow", "fatal": "crashByFatalError",
         "recursion": "crashByRecursion", "memory": "crashByMemory", "abort": "crashByAbort",
@@ -94,6 +141,22 @@ import Testing
         #expect(!pool.program.errors.contains("restart 2 of it"))
         #expect(try await pool.crashes().contains("crashByFatalError("))
         try await pool.stop()
+    }
+
+    @Test func `A worker of forkProcesses that crashes has a successor at once, too, and its stack is told`() async throws {
+        let pool = try await CrashingPool(
+            ["poison", "workers=2", "form=tornado"], backtracer: "exec sleep 600",
+            environment: ["PREFORK_CRASH_TIMEOUT": "2s"])
+        #expect(try await pool.send("anything"))
+        try await eventually("a successor\n\(pool.program.errors)") { pool.program.errors.contains("restart 1 of 100") }
+        #expect(!pool.program.errors.contains("killed by"))
+        #expect(pool.program.errors.contains("its stack is being read"))
+        try await eventually("the end\n\(pool.program.errors)") { pool.program.errors.contains("killed by SIGKILL") }
+        #expect(pool.program.errors.contains("stack of thread"))
+        #expect(!pool.program.errors.contains("restart 2 of"))
+        #expect(try await pool.crashes().contains("trap("))
+        pool.program.send(.terminate)
+        _ = try await pool.program.waitForExit()
     }
 
     @Test func `No more backtracers at once than are allowed`() async throws {

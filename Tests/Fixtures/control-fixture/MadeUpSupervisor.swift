@@ -39,6 +39,7 @@ final class MadeUpSupervisor: ControlDelegate {
         for (_, completion) in due { completion() }
     }
 
+    func managedProcesses() -> [TargetStatus] { [] }
     func status() -> PoolStatus {
         let age = MonotonicInstant.now - start
         let present = workers.map { worker in
