@@ -131,7 +131,8 @@ void cprefork_reset_signal_actions(void) {
     standard.sa_handler = SIG_DFL;
     // SIGKILL, SIGSTOP and the two signals that glibc keeps for itself refuse; there is nothing to do about them.
     for (int number = 1; number < NSIG; number++) {
-        if (!cprefork_is_crash_signal(number)) sigaction(number, &standard, NULL);
+        if (cprefork_is_crash_signal(number) || cprefork_disregard_order(number)) continue;
+        sigaction(number, &standard, NULL);
     }
     // The runtime's backtracer works in a worker as in a plain program.
     cprefork_take_crash_signals();

@@ -87,7 +87,7 @@ struct LoopMain {
     /// Signals have been blocked since before the fork; one that came meanwhile is read now, none is lost.
     private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>, _ wishes: StopWishes) {
         do {
-            try loop.onSignals([.terminate, .quit, .interrupt]) { signal in
+            try loop.onStopSignals([.terminate, .quit, .interrupt]) { signal in
                 let reach = orderedStop()
                 // A signal to the whole group comes here first, and then the supervisor's own.
                 stopSignal.unsolicited = reach == nil ? signal : nil

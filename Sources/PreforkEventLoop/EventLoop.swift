@@ -16,7 +16,10 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     var jobs = JobQueue()
     var timers = TimerHeap<TimerAction>()
     var watches = WatchTable()
+    /// The program's own, by `onSignals`.
     var signalHandlers: SignalHandlers?
+    /// Those that ask this process to end, which the program does not take away.
+    var stopSignals: SignalHandlers?
     var sleepers: [WaitSlot] = []
     /// Tasks that have had their share of this turn and go on in the next.
     var pausing: [WaitSlot] = []

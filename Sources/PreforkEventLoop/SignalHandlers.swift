@@ -4,12 +4,14 @@ public import PreforkSystem
 
 /// Which signals a loop reads, and who is told.
 final class SignalHandlers {
+    let signals: Set<Signal>
     private let source: SignalDescriptor
     private var watch: Watch?
     private let handler: (Signal) -> Void
 
     /// Blocks `signals` in the calling thread and reads them on `loop` from now on.
     init(_ signals: [Signal], on loop: EventLoop, handler: @escaping (Signal) -> Void) throws(SystemError) {
+        self.signals = Set(signals)
         self.handler = handler
         let set = SignalSet(signals)
         SignalMask.block(set)
@@ -19,20 +21,38 @@ final class SignalHandlers {
         self.watch = watch
     }
 
+    /// Reads no more. Before the last reference to it goes.
+    func end(on loop: EventLoop) {
+        if let watch { loop.remove(watch) }
+        watch = nil
+    }
+
     private func deliver() {
-        while let (signal, _) = source.next() { handler(signal) }
+        // The handler may put another reader in this one's place.
+        while watch != nil, let (signal, _) = source.next() { handler(signal) }
     }
 }
 
 extension EventLoop {
     /// Calls `handler` on the loop for each of `signals`, which lose their usual effect. The last call counts.
     ///
-    /// For programs that run a loop by `run`; in a worker of `ForkRuntime` TERM, QUIT and INT are the runtime's, which
-    /// turns them into `stopRequest`. Signals are blocked in the calling thread and in those it starts from now on;
-    /// threads from before could still get them. Before or while the loop runs on this thread.
+    /// In a worker and in a managed process TERM, QUIT and INT are the runtime's, which turns them into `stopRequest`:
+    /// `handler` is not called for them. HUP, USR1, USR2, WINCH, TTIN and TTOU have no effect there until a program asks
+    /// for them by this call or by a handler of its own. Signals are blocked in the calling thread and in those it
+    /// starts from now on; threads from before could still get them. Before or while the loop runs on this thread.
     ///
     /// - Throws: `SystemError` (`signalfd`) when there is no descriptor left.
     public func onSignals(_ signals: [Signal], _ handler: @escaping (Signal) -> Void) throws(SystemError) {
-        signalHandlers = try SignalHandlers(signals, on: self, handler: handler)
+        let free = signals.filter { stopSignals?.signals.contains($0) != true }
+        let new = try SignalHandlers(free, on: self, handler: handler)
+        signalHandlers?.end(on: self)
+        signalHandlers = new
+    }
+
+    /// The same for the signals that ask this process to end, beside those of `onSignals`.
+    package func onStopSignals(_ signals: [Signal], _ handler: @escaping (Signal) -> Void) throws(SystemError) {
+        let new = try SignalHandlers(signals, on: self, handler: handler)
+        stopSignals?.end(on: self)
+        stopSignals = new
     }
 }

@@ -9,8 +9,10 @@ import PreforkSystem
 /// worker has ended normally or on request (SIGTERM, SIGQUIT: graceful; SIGINT: quick), with 70 after one restart
 /// more than `maxRestarts`, when the others have been stopped, with 75 when no worker ever came up.
 ///
-/// Bind listeners before; start threads, tasks or Dispatch after. The worker's signals have their default actions,
-/// except SIGPIPE, which is ignored: a worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`.
+/// Bind listeners before; start threads, tasks or Dispatch after. The worker's signals have their default actions: a
+/// worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`. Except SIGPIPE, which is ignored, and the
+/// signals that are orders to the supervisor and may come to the whole process group (HUP, USR1, USR2, WINCH, TTIN,
+/// TTOU), which have a handler that does nothing, unless the program has one of its own or they were ignored (nohup(1)).
 ///
 /// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop.
 /// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade. A reload and an

@@ -5,6 +5,7 @@
 
 // No _GNU_SOURCE here: the Glibc module is built without it, and two readings of one struct do not mix.
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -81,8 +82,13 @@ void cprefork_flush_stdio(void);
 /// __fpurge(3) of stdout and stderr: what a child has inherited in their buffers is its parent's to write.
 void cprefork_discard_stdio(void);
 
-/// Resets every signal to its default action, except SIGPIPE, which is ignored. Runs in the child after fork.
+/// Resets every signal to its default action, except SIGPIPE, which is ignored, and orders to a supervisor, which have no
+/// effect. Runs in the child after fork.
 void cprefork_reset_signal_actions(void);
+
+/// Gives a signal that is an order to a supervisor (SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU) a handler that
+/// does nothing, where it has its default action. False for another signal, which keeps its action.
+bool cprefork_disregard_order(int number);
 
 /// How many processors are in this process's affinity mask; 0 when the kernel does not say. CPU_COUNT_S is a macro.
 int cprefork_affinity_count(void);

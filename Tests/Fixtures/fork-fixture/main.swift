@@ -45,4 +45,7 @@ runScenario(of: [
     "last-words": lastWordsScenario,
     "talking": talkingScenario,
     "outliving": outlivingScenario,
+    "disregard": disregardScenario,
+    "taken-orders": takenOrdersScenario,
+    "in-hand": inHandScenario,
 ])
