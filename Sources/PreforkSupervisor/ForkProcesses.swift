@@ -14,7 +14,8 @@ import PreforkSystem
 /// signals that are orders to the supervisor and may come to the whole process group (HUP, USR1, USR2, WINCH, TTIN,
 /// TTOU), which have a handler that does nothing, unless the program has one of its own or they were ignored (nohup(1)).
 ///
-/// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop.
+/// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop, and
+/// for PREFORK_WORKERS where `count` is given. An operator may still scale such a pool, by hand or by load.
 /// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade. A reload and an
 /// upgrade begin every task ID anew, those that are done among them, as long as one worker is left.
 ///
@@ -31,13 +32,14 @@ import PreforkSystem
 public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(SupervisorError) -> Int {
     if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
     var settings = RuntimeSettings()
-    settings.workers = if let count, count > 0 { .count(count) } else { .perCore }
     settings.restarts.limit = maxRestarts
     do {
         settings = try settings.applyingEnvironment()
     } catch {
         throw SupervisorError(.badSettings("\(error)"))
     }
+    // The caller counts on the task IDs 0 ..< count.
+    if let count, count > 0 { settings.workers = .count(count) }
     // Whatever loop the program has, it gives no signs of life that anybody would see.
     settings.heartbeat = nil
     settings.slowRequest = nil

@@ -74,6 +74,11 @@ extension Pool {
         }
         generation += 1
         let places = slots.indices.filter { !slots[$0].isRetired }
+        // A slot whose worker is due, as each without one is after an upgrade, does not wait for its turn: what is forked
+        // now need not be replaced then.
+        for index in places {
+            if case .backingOff(let until) = slots[index].state, until <= now { slots[index].generation = generation }
+        }
         reload = Reload(generation: generation, started: now, waiting: places, total: places.count)
         hurryOldGenerations(now)
         actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
@@ -155,6 +160,10 @@ extension Pool {
         _ index: Int, _ generation: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
         switch slots[index].state {
+        case .ready(let worker) where worker.generation == generation,
+            .booting(let worker, _) where worker.generation == generation:
+            // It was forked when the reload had begun.
+            break
         case .ready where !settings.reload.endsOldFirst:
             // One that is being recycled becomes part of the reload.
             sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)

@@ -32,7 +32,9 @@ public struct LogLine: Hashable, Sendable {
 
 extension PoolReport {
     /// The event as a sentence for the operator.
-    func line(limit: Int) -> LogLine {
+    ///
+    /// - Parameter slots: how many workers there are to be; nil: as many as are ready.
+    func line(limit: Int, slots: Int? = nil) -> LogLine {
         switch self {
         case .forked(let taskID, let pid, let restart):
             LogLine(
@@ -45,6 +47,9 @@ extension PoolReport {
                 .info,
                 "worker \(taskID) ready (pid \(pid)\(generation > 1 ? ", generation \(generation)" : "")) after \(after.short)",
                 LogFields(pid: pid, generation: generation))
+        case .allReady(let workers) where slots.map({ workers < $0 }) == true:
+            // The others are done, or it would not be told yet.
+            LogLine(.info, "all workers are ready: \(workers) of \(slots ?? workers), the rest ended with exit code 0")
         case .allReady(let workers):
             LogLine(.info, workers == 1 ? "the worker is ready" : "all \(workers) workers are ready")
         case .crashed(let taskID, let pid, let sign):

@@ -15,7 +15,7 @@ extension Supervisor {
             report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
         }
         if case .stopping = report { scoreboard.orders.serviceStops = true }
-        let line = report.line(limit: configuration.settings.restarts.limit)
+        let line = report.line(limit: configuration.settings.restarts.limit, slots: pool.target)
         logger.say([line] + requestLines(of: report), by: report.cause)
         if case .exited(let exit) = report { tellStack(of: exit) }
         count(report)

@@ -90,6 +90,14 @@ struct PoolDriver {
         handle(.exited(slot: slot, spawn: pool.slots[slot].replacement!.worker!.spawn, exit))
     }
 
+    /// The slot's workers die until its next one is not forked at once.
+    mutating func becomesLate(_ slot: Int) {
+        while pool.slots[slot].worker != nil {
+            ready(slot)
+            exit(slot, .failure)
+        }
+    }
+
     /// All that were asked to leave end.
     @discardableResult
     mutating func leaversEnd() -> [PoolAction] {

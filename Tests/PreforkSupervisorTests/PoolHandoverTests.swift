@@ -92,6 +92,18 @@ import Testing
         #expect(driver.areAllReady && driver.complaints.isEmpty && driver.pool.slots.count == 3)
     }
 
+    /// The next image fills it at once, with its own program: there is nothing to replace when the reload comes to it.
+    @Test func `A slot that waits for its worker gets one, once, after an upgrade`() throws {
+        var old = PoolDriver.ready(workers: 3)
+        old.becomesLate(1)
+        var (driver, actions) = try next(old, workers: 3)
+        actions += driver.perform(.reload).actions
+        #expect(driver.pool.slots[1].worker?.generation == 2)
+        actions += driver.settle()
+        #expect(forks(actions) == 3 && driver.generations() == [2, 2, 2])
+        #expect(finishedReloads(actions) == [2] && driver.complaints.isEmpty)
+    }
+
     /// The reload that follows an upgrade is an operator's order: it fills the slot. Without one, as after the way back,
     /// the slot stays empty.
     @Test(arguments: [true, false]) func `The next image knows which workers were done`(reloads: Bool) throws {

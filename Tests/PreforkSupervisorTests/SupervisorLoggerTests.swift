@@ -121,6 +121,13 @@ import Testing
         #expect(sink.lines.count == 20 * own.count)
     }
 
+    @Test func `A pool whose other workers are done does not call one worker all of them`() {
+        #expect(PoolReport.allReady(workers: 1).line(limit: 1, slots: 1).text == "the worker is ready")
+        #expect(PoolReport.allReady(workers: 3).line(limit: 1, slots: 3).text == "all 3 workers are ready")
+        let text = "all workers are ready: 1 of 2, the rest ended with exit code 0"
+        #expect(PoolReport.allReady(workers: 1).line(limit: 1, slots: 2).text == text)
+    }
+
     @Test func `More causes than there is room for are one`() {
         let sink = Sink()
         for slot in 0..<20_000 {

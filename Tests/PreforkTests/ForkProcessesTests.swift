@@ -19,6 +19,13 @@ import Testing
         #expect(program.groupSize == 0)
     }
 
+    /// The caller counts on the task IDs 0 ..< count.
+    @Test func `A count that the program gives holds whatever PREFORK_WORKERS says`() async throws {
+        let program = try ChildProgram("fork-fixture", ["random"], environment: ["PREFORK_WORKERS": "6"])
+        #expect(try await program.waitForExit() == 0)
+        #expect(lines(program).count == 4)
+    }
+
     @Test func oneRestartTooManyStopsTheSiblingsAndExitsWith70() async throws {
         let program = try ChildProgram("fork-fixture", ["max-restarts"])
         #expect(try await program.waitForExit() == 70)
