@@ -11,9 +11,13 @@ final class Acceptor: @unchecked Sendable {
     private let report: @Sendable (ServingEvent) -> Void
     private let connections = ConnectionSet()
     private let slot: WaitSlot
-    /// Set by `init`; its closure needs what else `init` sets.
-    private var watch: Watch!
-    private var isWatching = false
+    /// The accept queues that it takes; several only of an SO_REUSEPORT group (`AcceptDuties`).
+    private var queues: [Queue] = []
+    /// Which of them is asked next.
+    private var turnOf = 0
+    /// Those that others take now. What the kernel has told this process of alone is still there to be accepted.
+    private var givenUp: [Queue] = []
+    private var duties: Int?
     private var isPaused = false
     private var standsBack = false
     private var accepted = 0
@@ -35,8 +39,43 @@ final class Acceptor: @unchecked Sendable {
         self.limit = limit
         self.report = report
         slot = WaitSlot(loop: loop)
-        watch = Watch(listener.descriptor) { [slot] _ in slot.resume(.ready) }
+        if listener.queueCount == 1 {
+            queues = [makeQueue(0)]
+        } else {
+            // News first: of what changes meanwhile it would not hear.
+            if AcceptDuties.mayChange { duties = loop.observeDuties { [weak self] in self?.lookAtDuties() } }
+            let taken = AcceptDuties.queues(of: listener.queueCount) ?? [listener.ownQueue]
+            queues = taken.map { makeQueue($0) }
+        }
         do { reserve = try EventCounter() } catch { pauseAccepting(error) }
+    }
+
+    private final class Queue {
+        let number: Int
+        let watch: Watch
+        var isWatched = false
+
+        init(_ number: Int, _ watch: Watch) {
+            self.number = number
+            self.watch = watch
+        }
+    }
+
+    private func makeQueue(_ number: Int) -> Queue {
+        Queue(number, Watch(listener.socket(ofQueue: number)) { [slot] _ in slot.resume(.ready) })
+    }
+
+    /// The supervisor has said which queues have no worker, or may have.
+    private func lookAtDuties() {
+        guard !connections.isDraining, let taken = AcceptDuties.queues(of: listener.queueCount),
+            taken != queues.map(\.number)
+        else { return }
+        let known = Dictionary((queues + givenUp).map { ($0.number, $0) }) { first, _ in first }
+        givenUp = known.values.filter { !taken.contains($0.number) }
+        givenUp.forEach(stopWatching)
+        queues = taken.map { known[$0] ?? makeQueue($0) }
+        turnOf = 0
+        slot.resume(.ready)
     }
 
     /// The next connection; nil when the server is to end.
@@ -101,6 +140,8 @@ final class Acceptor: @unchecked Sendable {
 
     func close() {
         stopWatching()
+        if let duties { loop.endObservingDuties(duties) }
+        duties = nil
         pause?.cancel()
         pause = nil
         linger?.cancel()
@@ -108,7 +149,9 @@ final class Acceptor: @unchecked Sendable {
         Socket.endSharedAccepting()
     }
 
-    private var canAccept: Bool { !isPaused && !standsBack && connections.count < limit }
+    private var canAccept: Bool { hasRoom && !standsBack }
+
+    private var hasRoom: Bool { !isPaused && connections.count < limit }
 
     private func countConnection(_ change: Int) {
         loop.acceptedConnections += change
@@ -131,25 +174,40 @@ final class Acceptor: @unchecked Sendable {
     /// that has more than the average stands back for a moment, in which the others, who were woken too, come to
     /// accept. A moment only, so that a sibling which is stuck delays nobody.
     private func accept() throws -> Connection? {
+        for _ in queues {
+            let queue = queues[turnOf]
+            turnOf = (turnOf + 1) % queues.count
+            if let connection = try accept(from: queue) { return connection }
+            if connections.isDraining ? !hasRoom : !canAccept { return nil }
+        }
+        while let queue = givenUp.last {
+            if let connection = try accept(from: queue) { return connection }
+            // Empty, and no longer watched: from now on the kernel wakes others for it.
+            if hasRoom { givenUp.removeLast() } else { return nil }
+        }
+        return nil
+    }
+
+    private func accept(from queue: Queue) throws -> Connection? {
         // Most calls come after the last connection of a burst, and find none.
-        guard Socket.hasConnection(watch.fd) else { return nil }
+        guard Socket.hasConnection(queue.watch.fd) else { return nil }
         do {
-            guard let (socket, peer) = try acceptShared() else { return nil }
+            guard let (socket, peer) = try acceptShared(from: queue) else { return nil }
             if pause != nil {
                 pause = nil
                 report(.acceptResumed)
             }
-            return welcome(socket, peer)
+            return welcome(socket, peer, from: queue)
         } catch where error.errno == .tooManyOpenFiles && reserve != nil {
-            return acceptInReserve(error)
+            return acceptInReserve(queue, error)
         } catch {
-            try handle(error)
+            try handle(error, queue)
             return nil
         }
     }
 
-    private func acceptShared() throws(SystemError) -> (socket: Int32, peer: SocketAddress)? {
-        let (connection, isRepaired) = try Socket.acceptShared(watch.fd)
+    private func acceptShared(from queue: Queue) throws(SystemError) -> (socket: Int32, peer: SocketAddress)? {
+        let (connection, isRepaired) = try Socket.acceptShared(queue.watch.fd)
         if isRepaired { reportRepair() }
         if connection == nil, listener.isShutDownForGood {
             throw SystemError("accept4", .invalidArgument, on: "\(listener.address), which another process has shut down")
@@ -166,15 +224,15 @@ final class Acceptor: @unchecked Sendable {
 
     /// A sibling may have descriptors, but the kernel has woken this worker alone for the connection (EPOLLEXCLUSIVE).
     /// It accepts no other before it has a reserve again.
-    private func acceptInReserve(_ shortage: SystemError) -> Connection? {
+    private func acceptInReserve(_ queue: Queue, _ shortage: SystemError) -> Connection? {
         reserve = nil
         pauseAccepting(shortage)
-        guard let (socket, peer) = try? acceptShared() else { return nil }
-        return welcome(socket, peer)
+        guard let (socket, peer) = try? acceptShared(from: queue) else { return nil }
+        return welcome(socket, peer, from: queue)
     }
 
-    private func welcome(_ socket: Int32, _ peer: SocketAddress) -> Connection {
-        stopWatching()
+    private func welcome(_ socket: Int32, _ peer: SocketAddress, from queue: Queue) -> Connection {
+        stopWatching(queue)
         let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
         connection.channel.mark = loop.requests.map { ConnectionMark(in: $0, peer: peer) }
         connections.insert(connection)
@@ -186,27 +244,29 @@ final class Acceptor: @unchecked Sendable {
     /// Connections that stand in the queue when the whole service ends would be reset by the kernel (gunicorn #2409):
     /// those are still accepted, and answered if they have asked already.
     ///
-    /// When this worker alone ends, they are left to the others, but for one: EPOLLEXCLUSIVE wakes one sleeper for a
-    /// connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of the connection
+    /// When this worker alone ends, they are left to the others, but for one of each queue: EPOLLEXCLUSIVE wakes one
+    /// sleeper for a connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of the connection
     /// until the next one comes.
     private func acceptLast() -> Connection? {
-        guard lastAccepts < mostLastAccepts, !isPaused, connections.count < limit else { return nil }
+        guard lastAccepts < mostLastAccepts, hasRoom else { return nil }
         lastAccepts += 1
         // Its owner may have closed the listener as the first thing of the stop: nobody waits there any more.
         return try? accept()
     }
 
-    private var mostLastAccepts: Int { loop.stopRequest.reach == .service ? max(limit, waitingAtStop) : 1 }
+    private var mostLastAccepts: Int {
+        loop.stopRequest.reach == .service ? max(limit, waitingAtStop) : queues.count + givenUp.count
+    }
 
     /// Whether nothing can come any more. A worker that leaves alone may learn, while it still has connections, that
     /// the others leave, too; and one that is full may have the queue left to it.
     private var isDone: Bool {
-        connections.count == 0 || loop.stopRequest.reach == .service && !isPaused && connections.count < limit
+        connections.count == 0 || loop.stopRequest.reach == .service && hasRoom
     }
 
-    private func handle(_ error: SystemError) throws(SystemError) {
+    private func handle(_ error: SystemError, _ queue: Queue) throws(SystemError) {
         switch error.errno {
-        case .invalidArgument where listener.listenAgain():
+        case .invalidArgument where listener.listenAgain(queue.watch.fd):
             reportRepair()
             // One who shuts it down again and again must not have this loop to itself.
             standBack(for: .milliseconds(10))
@@ -242,19 +302,19 @@ final class Acceptor: @unchecked Sendable {
     }
 
     private func updateWatch() throws(SystemError) {
-        if canAccept {
-            guard !isWatching else { return }
+        guard canAccept else { return stopWatching() }
+        for queue in queues where !queue.isWatched {
             // A listener is never writable. One that another process has connected to somebody is.
-            try loop.add(watch, for: .listener)
-            isWatching = true
-        } else {
-            stopWatching()
+            try loop.add(queue.watch, for: .listener)
+            queue.isWatched = true
         }
     }
 
-    private func stopWatching() {
-        guard isWatching else { return }
-        loop.remove(watch)
-        isWatching = false
+    private func stopWatching() { queues.forEach(stopWatching) }
+
+    private func stopWatching(_ queue: Queue) {
+        guard queue.isWatched else { return }
+        loop.remove(queue.watch)
+        queue.isWatched = false
     }
 }

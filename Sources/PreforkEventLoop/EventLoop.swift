@@ -20,6 +20,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     var signalHandlers: SignalHandlers?
     /// Those that ask this process to end, which the program does not take away.
     var stopSignals: SignalHandlers?
+    var duties = DutyObservers()
     var sleepers: [WaitSlot] = []
     /// Tasks that have had their share of this turn and go on in the next.
     var pausing: [WaitSlot] = []

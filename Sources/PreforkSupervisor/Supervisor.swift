@@ -84,6 +84,7 @@ package final class Supervisor {
     var quarantine: Quarantine
     var late = LateEnds()
     var noise = SignalNoise()
+    var queues = QueueAssignment()
     /// When children that nobody knows are looked for.
     var strangersLook: MonotonicInstant?
     /// Not before.
@@ -199,9 +200,11 @@ package final class Supervisor {
         if let seat = try begin() { return seat }
         // The first turn can have aborted the upgrade, and no event may follow.
         turnUpgrade()
+        assignQueues()
         while outcome == nil || targets?.isBusy == true {
             do { try events.wait(epoll, timeout: untilNextDeadline()) } catch { throw SupervisorError(error) }
             if let seat = handleEvents() { return seat }
+            assignQueues()
             if let seat = try turnTargets() { return seat }
             turnUpgrade()
         }
@@ -226,7 +229,9 @@ package final class Supervisor {
         // One that came back has its own workers already, unless some were replaced: those are of the generation that the
         // program in between has begun.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
-        if previousImage == nil, generations.count == 1, generations.first.map({ $0 < pool.generation }) == true {
+        let hasOwnWorkers = generations.count == 1 && generations.first.map { $0 < pool.generation } == true
+        // Accept queues that the program in between has added are for new workers.
+        if previousImage == nil, hasOwnWorkers, olderWorkersHaveAllQueues {
             host.notify(.ready, .status("serving with the program before"))
             host.setTitle("serving", workers: pool.target)
             return handle(.tick)
@@ -353,6 +358,7 @@ package final class Supervisor {
     }
 
     func carryOut(_ wanted: [PoolAction]) -> WorkerSeat? {
+        queues.isDue = true
         var actions = wanted
         // Forks first: clients wait for the worker, the log and the hooks do not mind. What the forks lead to is told
         // last, so that a death is told before its replacement.

@@ -59,6 +59,7 @@ extension Supervisor {
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
+        AcceptDuties.acceptingTaskIDs = { [orders = scoreboard.orders] in orders.acceptingTaskIDs }
         do {
             try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell)
         } catch {

@@ -13,7 +13,9 @@ import Synchronization
 /// | 24 ..< 32     | image        | another number in each image of the program (an upgrade in place)  |
 /// | 32 ..< 56     | crashed      | processes that have crashed and not ended (`CrashedProcesses`)     |
 /// | 56 ..< 64     | owns locks   | 1: the supervisor itself may own locks of stores, queues, channels |
-/// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready |
+/// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready; |
+/// |               |              | from bit 8 on: its task ID plus one, while it is one of the workers  |
+/// |               |              | that share out the accept queues without a worker (`AcceptDuties`)   |
 /// | behind those  | quarantine   | labels of requests that are refused: a `QuarantineList`            |
 ///
 /// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
@@ -154,14 +156,33 @@ package final class SupervisorOrders: Sendable {
 
     var image: UInt64 { read(Word.image) }
 
-    func isLeaving(line: Int) -> Bool { read(leaving(line)) == 1 }
+    /// What concerns the line's process alone.
+    private func state(line: Int) -> UInt64 { read(leaving(line)) & 0xFF }
+
+    func isLeaving(line: Int) -> Bool { state(line: line) == 1 }
 
     func setLeaving(_ isLeaving: Bool = true, line: Int) { write(isLeaving ? 1 : 0, to: leaving(line)) }
 
     /// Whether the supervisor has heard that the line's process is ready, or has asked it to end.
-    func isHeard(line: Int) -> Bool { read(leaving(line)) != 0 }
+    func isHeard(line: Int) -> Bool { state(line: line) != 0 }
 
     func noteReady(line: Int) {
-        if read(leaving(line)) == 0 { write(2, to: leaving(line)) }
+        if state(line: line) == 0 { write(read(leaving(line)) | 2, to: leaving(line)) }
+    }
+
+    /// The task IDs of the workers that share out the accept queues without a worker, ascending. One that was asked to
+    /// end is not among them from that moment on.
+    package var acceptingTaskIDs: [Int] {
+        let found = (0..<linesInUse).compactMap { line -> Int? in
+            let word = read(leaving(line)) >> 8
+            return word == 0 ? nil : Int(clamping: word) - 1
+        }
+        return Set(found).sorted()
+    }
+
+    /// - Parameter taskID: nil: the line's process is not one of them.
+    func setAccepting(_ taskID: Int?, line: Int) {
+        let word = state(line: line) | UInt64((taskID ?? -1) + 1) << 8
+        if word != read(leaving(line)) { write(word, to: leaving(line)) }
     }
 }

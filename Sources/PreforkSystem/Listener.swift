@@ -21,6 +21,11 @@ public enum AcceptSharing: Hashable, Sendable {
     /// SO_REUSEPORT: one accept queue per worker, chosen by the kernel from the client's address and port. All of them
     /// belong to the supervisor; the worker with task ID i always gets queue i, so that a replacement finds the
     /// connections its predecessor left. `queues` is the number of workers. TCP only.
+    ///
+    /// Queues without a worker are shared out among the workers that are ready, by the supervisor's order: where the pool
+    /// has fewer workers than queues, and while a worker that has ended has no successor. `Listener.serve` does that. A
+    /// server that accepts from `Listener.descriptor` itself has its own queue alone, and must not have fewer workers
+    /// than queues.
     case reusePort(queues: Int)
 }
 
@@ -38,6 +43,8 @@ public final class Listener: Sendable {
     /// The key among what the next image of this program is left, and the mode of the path; nil where this program has
     /// not bound the path.
     let binding: (key: String, mode: UInt32)?
+    /// The image before had the same sockets, and so have its workers. Of no meaning in the first image.
+    package let isWhollyInherited: Bool
 
     /// What changes when a Unix socket is bound anew (`reviveAll`).
     struct Place {
@@ -80,20 +87,23 @@ public final class Listener: Sendable {
         let key = "\(endpoint) \(sharing)"
         binding = if case .unix(_, let mode) = endpoint { (key, mode) } else { nil }
         let file: UnixSocketFile?
-        if let left = Self.left(for: endpoint, key: key) {
+        if let left = Self.left(for: endpoint, key: key, sharing) {
             // The last image of this program had it open, and connections may wait in its queue.
-            sockets = left.descriptors
             if case .unix(let name, let mode) = endpoint {
                 address = .unix(path: name)
                 file = Handover.isTrial ? nil : Self.adopt(name, left, mode: left.key == key ? nil : mode)
+                sockets = left.descriptors
             } else {
                 address = try SocketAddress(of: left.descriptors.first ?? -1, left: left.text)
                 file = nil
+                sockets = try left.descriptors + Self.bindMissing(of: left, at: address, backlog: backlog, sharing)
             }
+            isWhollyInherited = left.key == key && left.descriptors.count == sockets.count
             place = Mutex(Place(Self.item(key, sockets, file, text: left.text), file: file, left: left.text))
             ListenerRegistry.add(self)
             return
         }
+        isWhollyInherited = false
         switch endpoint {
         case .tcp(let host, let port):
             (sockets, address) = try Self.bindTCP(host: host, port: port, backlog: backlog, sharing: sharing)
@@ -149,6 +159,7 @@ public final class Listener: Sendable {
         // Whoever has bound it has chosen one; the kernel cuts it to net.core.somaxconn.
         backlog = Int32.max
         binding = nil
+        isWhollyInherited = left != nil
         let text = left ?? address.handoverText ?? ""
         let item = name.map {
             HandoverItem(
@@ -163,11 +174,21 @@ public final class Listener: Sendable {
     }
 
     /// The listening socket that this process accepts from: that of its task ID for `.reusePort`, else the only one.
+    /// `serve` moreover accepts from those of `.reusePort` that have no worker.
     ///
     /// It stays owned here; a server that closes the socket it is given gets a `duplicate()`.
     public var descriptor: Int32 {
-        sockets[(TaskIdentity.current?.taskID ?? 0) % sockets.count]
+        sockets[ownQueue]
     }
+
+    /// Which of the accept queues is that of `descriptor`.
+    package var ownQueue: Int { (TaskIdentity.current?.taskID ?? 0) % sockets.count }
+
+    /// More than one for `.reusePort`. Every process that has the listener has the sockets of all of them.
+    package var queueCount: Int { sockets.count }
+
+    /// - Parameter number: 0 ..< `queueCount`.
+    package func socket(ofQueue number: Int) -> Int32 { sockets[number] }
 
     /// A second descriptor of that socket, close-on-exec, for its taker to close: for servers with an event loop of
     /// their own, such as SwiftNIO, which adopt a bound socket. Closing it ends accepting there, and neither in other
@@ -220,9 +241,7 @@ public final class Listener: Sendable {
     ) throws(SystemError) -> ([Int32], SocketAddress) {
         var queues = 1
         if case .reusePort(let count) = sharing {
-            guard (1...Int(UInt16.max)).contains(count) else {
-                throw SystemError("bind", .invalidArgument, on: "\(wanted): \(count) SO_REUSEPORT queues")
-            }
+            try checkQueues(count, at: wanted)
             queues = count
         }
         var sockets: [Int32] = []
@@ -241,7 +260,45 @@ public final class Listener: Sendable {
     }
 }
 
+extension Listener {
+    /// Binds the queues that an SO_REUSEPORT group of the image before does not have. Those that it has more stay: to
+    /// close one would reset what waits there.
+    ///
+    /// In a trial they do not listen, or the kernel would give them connections that end with the trial.
+    private static func bindMissing(
+        of left: HandoverItem, at address: SocketAddress, backlog: Int32, _ sharing: AcceptSharing
+    ) throws(SystemError) -> [Int32] {
+        guard case .reusePort(let queues) = sharing, queues > left.descriptors.count else { return [] }
+        try checkQueues(queues, at: address)
+        var sockets: [Int32] = []
+        do {
+            for _ in left.descriptors.count..<queues {
+                let socket = try openTCP(address, shared: true)
+                sockets.append(socket)
+                if !Handover.isTrial { try Socket.listen(socket, backlog: backlog, on: address) }
+                // As `prepareForSharing` does with those of the first image.
+                try Socket.setOption(socket, level: SOL_SOCKET, SO_LOCK_FILTER, name: "SO_LOCK_FILTER", to: 1)
+            }
+            return sockets
+        } catch {
+            sockets.forEach(closeDescriptor)
+            throw error
+        }
+    }
+
+    private static func checkQueues(_ count: Int, at address: SocketAddress) throws(SystemError) {
+        if (1...Int(UInt16.max)).contains(count) { return }
+        throw SystemError("bind", .invalidArgument, on: "\(address): \(count) SO_REUSEPORT queues")
+    }
+}
+
 private func openListeningTCP(_ address: SocketAddress, backlog: Int32, shared: Bool) throws(SystemError) -> Int32 {
+    let descriptor = Descriptor(owning: try openTCP(address, shared: shared))
+    try Socket.listen(descriptor.number, backlog: backlog, on: address)
+    return descriptor.release()
+}
+
+private func openTCP(_ address: SocketAddress, shared: Bool) throws(SystemError) -> Int32 {
     let descriptor = Descriptor(owning: try Socket.open(for: address))
     let fd = descriptor.number
     // A restart must not wait for the old connections' TIME_WAIT (tcp(7)).
@@ -253,6 +310,5 @@ private func openListeningTCP(_ address: SocketAddress, backlog: Int32, shared: 
     // Accepted sockets inherit it from their listener: one call here instead of one per connection.
     try Socket.setNoDelay(fd)
     try Socket.bind(fd, to: address)
-    try Socket.listen(fd, backlog: backlog, on: address)
     return descriptor.release()
 }

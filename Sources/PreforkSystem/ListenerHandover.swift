@@ -3,9 +3,15 @@
 extension Listener {
     private static let handoverKind = "listener"
 
-    /// A socket at a Unix path is found by the path: its mode may be another one now.
-    static func left(for endpoint: Endpoint, key: String) -> HandoverItem? {
+    /// A socket at a Unix path is found by the path: its mode may be another one now. An SO_REUSEPORT group is found by
+    /// its address: it may have another number of queues.
+    static func left(for endpoint: Endpoint, key: String, _ sharing: AcceptSharing) -> HandoverItem? {
         if let left = Handover.take(handoverKind, key: key) { return left }
+        if case .reusePort = sharing {
+            // `tcp("0.0.0.0", 80) reusePort(queues: ` as in the key of any number.
+            let beginning = "\(endpoint) \(AcceptSharing.reusePort(queues: 1))".dropLast(2)
+            return Handover.take(handoverKind) { $0.hasPrefix(beginning) }
+        }
         guard case .unix(let name, _) = endpoint else { return nil }
         // `unix("/run/app.sock", mode: ` as in the key of any mode.
         let beginning = "\(Endpoint.unix(name, mode: 0))".dropLast(2)

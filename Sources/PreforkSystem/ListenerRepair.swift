@@ -13,7 +13,8 @@ extension Listener {
         listenAgain(descriptor)
     }
 
-    func listenAgain(_ socket: Int32) -> Bool {
+    /// - Parameter socket: one of the listener's.
+    package func listenAgain(_ socket: Int32) -> Bool {
         if case .unix = address { return false }
         do throws(SystemError) {
             if try Socket.option(socket, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN") != 0 { return true }

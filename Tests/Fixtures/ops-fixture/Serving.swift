@@ -10,7 +10,7 @@ struct Refusal: Error {}
 
 /// Serves until it is stopped. Switches (files in the folder `switches`): `crash-start` and `hang-start` for the
 /// program itself, `crash-worker` and `hang-worker` for workers before they are ready, `crash-later`
-/// for workers 0.3 s after that, `refuse` for `onReload`.
+/// for workers 0.3 s after that, `refuse` for `onReload`; `more-queues` and `fewer-queues` than the setting `queues`.
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let switches = Switches(folder: settings["switches"] ?? "/nonexistent")
@@ -18,7 +18,12 @@ func serveScenario(_ arguments: [String]) throws {
     switches.wait(while: "hang-start")
     if switches.isOn("end-start") { exit(0) }
     let store = try SharedStore()
-    let listener = try Listener(.tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)))
+    let queues = settings.number("queues").map {
+        $0 + (switches.isOn("more-queues") ? 3 : switches.isOn("fewer-queues") ? -1 : 0)
+    }
+    let listener = try Listener(
+        .tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)),
+        sharing: queues.map { .reusePort(queues: $0) } ?? .sharedQueue)
     var runtime = ForkRuntime(workers: .count(settings.number("workers") ?? 2))
     runtime.readiness = .manual
     if let time = settings.milliseconds("boot") { runtime.bootTimeout = time }
