@@ -6,33 +6,80 @@ import Glibc
 extension ProgramImage {
     /// What lets a user replace or change a program: the file itself, or a directory on the way to it.
     ///
-    /// Links are followed: what execve(2) would run counts. The owner of a directory with the sticky bit, and of the
-    /// file, can replace it, others cannot.
+    /// Links are followed, and each directory that one of them lies in counts, too: who can write there decides where
+    /// it leads. The owner of a directory with the sticky bit, and of the file, can replace it, others cannot.
     ///
     /// An access list on the way counts as leave to write. Not looked at: the interpreter of a script, the loader and
     /// the libraries, and other kinds of lists (NFSv4, security modules).
     ///
-    /// - Returns: the path that the user may write to; nil when there is none, and when nothing is there.
+    /// - Parameter program: an absolute path.
+    /// - Returns: the path that the user may write to, the last one on the way; nil when there is none, and when
+    ///   nothing is there.
     package static func writablePart(of program: String, user: UInt32, groups: Set<UInt32>) -> String? {
-        guard let resolved = realpath(program, nil) else { return nil }
-        defer { free(resolved) }
-        var path = String(cString: resolved)
-        var child: stat?
-        while true {
-            var status = stat()
-            guard stat(path, &status) == 0 else { return nil }
-            let isOwner = status.st_uid == user
-            var mayWrite =
-                isOwner || status.st_mode & 0o002 != 0 || status.st_mode & 0o020 != 0 && groups.contains(status.st_gid)
-            // Its entries are not read: a list is a reason to look.
-            let hasList = !mayWrite && cprefork_has_access_list(path)
-            mayWrite = mayWrite || hasList
-            // The sticky bit keeps all but three users from renaming (inode(7)).
-            let isKept = child != nil && status.st_mode & 0o1000 != 0 && !isOwner && child?.st_uid != user
-            if mayWrite, !isKept { return hasList ? "\(path), which has an access list (acl(5))" : path }
-            if path == "/" { return nil }
-            child = status
-            path = FilePlace.split(path).directory
+        guard program.hasPrefix("/") else { return nil }
+        var directory = "/"
+        guard var holder = status(of: directory) else { return nil }
+        var found: String?
+        var rest = parts(of: program)
+        var links = 0
+        while let name = rest.popLast() {
+            if name == "." { continue }
+            if name == ".." {
+                directory = FilePlace.split(directory).directory
+                guard let above = status(of: directory) else { return nil }
+                holder = above
+                continue
+            }
+            let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+            guard let child = status(of: path) else { return nil }
+            found = writable(directory, holder, holding: child, user: user, groups: groups) ?? found
+            if child.st_mode & S_IFMT == S_IFLNK {
+                links += 1
+                // As many as the kernel follows (path_resolution(7)).
+                guard links <= 40, let target = target(of: path) else { return nil }
+                rest += parts(of: target)
+                if target.hasPrefix("/") {
+                    directory = "/"
+                    guard let root = status(of: directory) else { return nil }
+                    holder = root
+                }
+                continue
+            }
+            (directory, holder) = (path, child)
         }
+        return writable(directory, holder, holding: nil, user: user, groups: groups) ?? found
+    }
+
+    /// - Parameter child: what lies in it on the way; nil: it is the program itself.
+    private static func writable(
+        _ path: String, _ status: stat, holding child: stat?, user: UInt32, groups: Set<UInt32>
+    ) -> String? {
+        let isOwner = status.st_uid == user
+        var mayWrite =
+            isOwner || status.st_mode & 0o002 != 0 || status.st_mode & 0o020 != 0 && groups.contains(status.st_gid)
+        // Its entries are not read: a list is a reason to look.
+        let hasList = !mayWrite && cprefork_has_access_list(path)
+        mayWrite = mayWrite || hasList
+        // The sticky bit keeps all but three users from renaming (inode(7)).
+        let isKept = status.st_mode & 0o1000 != 0 && !isOwner && child.map { $0.st_uid != user } ?? false
+        guard mayWrite, !isKept else { return nil }
+        return hasList ? "\(path), which has an access list (acl(5))" : path
+    }
+
+    /// The last one first.
+    private static func parts(of path: String) -> [Substring] { path.split(separator: "/").reversed() }
+
+    private static func status(of path: String) -> stat? {
+        var status = stat()
+        return lstat(path, &status) == 0 ? status : nil
+    }
+
+    private static func target(of link: String) -> String? {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = buffer.withUnsafeMutableBytes { bytes in
+            // The buffer has a base address: its capacity is not 0.
+            readlink(link, bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
+        }
+        return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
     }
 }

@@ -31,6 +31,34 @@ import Testing
         #expect(ProgramImage.writablePart(of: program, user: geteuid(), groups: []) == program)
     }
 
+    /// A program that is started by `releases/current` is whatever the link leads to.
+    @Test func aDirectoryWithALinkOnTheWayCounts() throws {
+        let directory = try temporaryPath()
+        let place = "\(directory)/place"
+        let link = "\(place)/current"
+        mkdir(directory, 0o755)
+        mkdir(place, 0o755)
+        symlink("../program", link)
+        let program = "\(directory)/program"
+        close(open(program, O_CREAT | O_WRONLY, 0o755))
+        defer {
+            unlink(link)
+            unlink(program)
+            rmdir(place)
+            rmdir(directory)
+        }
+        func part() -> String? { ProgramImage.writablePart(of: link, user: 54_321, groups: []) }
+        #expect(part() == nil)
+        chmod(place, 0o777)
+        #expect(part() == place, "another link can be put there")
+        chmod(place, 0o755)
+        chmod(program, 0o757)
+        #expect(part() == program)
+        unlink(link)
+        symlink("current", link)
+        #expect(part() == nil, "a circle leads nowhere")
+    }
+
     @Test func anAccessListCountsAsLeaveToWrite() throws {
         let program = try temporaryPath()
         close(open(program, O_CREAT | O_WRONLY, 0o755))

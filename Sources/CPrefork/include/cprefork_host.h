@@ -30,6 +30,15 @@ int cprefork_parent_death_signal(int *signal);
 int cprefork_set_child_subreaper(int on);
 int cprefork_child_subreaper(void);
 
+// ---- start ----------------------------------------------------------------------------------------------------
+
+/// The directory that the program was started in: PWD where that names it, else what getcwd(3) said. Empty where
+/// neither is known.
+const char *cprefork_start_directory(void);
+
+/// The path that execve(2) was given (AT_EXECFN of getauxval(3)). It lies where titles are written: to be read before.
+const char *_Nullable cprefork_executed_path(void);
+
 // ---- process title --------------------------------------------------------------------------------------------
 
 /// Finds the memory that /proc/pid/cmdline shows and makes it ours to write: what it holds of the environment moves to
