@@ -47,6 +47,9 @@ extension JSONWriter {
             object.member("restarts", status.restarts)
             object.member("restartLimit", status.restartLimit)
             object.member("requestCrashes", status.requestCrashes)
+            object.member("programTarget", status.programTarget)
+            object.name("program")
+            if let program = status.program { object.programs(program) } else { object.null() }
             object.name("reload")
             if let reload = status.reload { object.reload(reload) } else { object.null() }
             object.name("workers")
@@ -71,6 +74,18 @@ extension JSONWriter {
                 object.member("wasReady", exit.wasReady)
                 object.member("killReason", exit.killReason.map { "\($0)" })
             }
+        }
+    }
+
+    private mutating func programs(_ programs: ProgramStatus) {
+        object { object in
+            object.name("running")
+            object.program(programs.running)
+            object.name("previous")
+            if let previous = programs.previous { object.program(previous) } else { object.null() }
+            object.member("upgradePath", programs.upgradePath)
+            object.name("changes")
+            object.array(programs.changes) { $0.value($1) }
         }
     }
 

@@ -62,7 +62,8 @@ extension ControlRequest {
         case "restart": .perform(try arguments.restart(), wait: try arguments.flag("wait"))
         case "kill": .perform(.kill(slot: try arguments.slot()), wait: try arguments.flag("wait"))
         case "drain": .perform(.drain(slot: try arguments.slot()), wait: try arguments.flag("wait"))
-        case "upgrade": .perform(.upgrade(path: try arguments.path()), wait: try arguments.flag("wait"))
+        case "upgrade": .perform(try arguments.upgrade(), wait: try arguments.flag("wait"))
+        case "rollback": .perform(.rollback, wait: try arguments.flag("wait"))
         case "reopen-logs": .perform(.reopenLogs, wait: try arguments.flag("wait"))
         // The answer says that it has begun. The end is that of the connection, and of the supervisor's process.
         case "stop": try arguments.stop()
@@ -122,6 +123,13 @@ extension ControlRequest {
             case (_?, nil): throw ControlRequestError("\"to\" is 0 or more")
             default: throw ControlRequestError("scale needs either \"to\" or \"by\"")
             }
+        }
+
+        mutating func upgrade() throws(ControlRequestError) -> ControlCommand {
+            let path = try path()
+            let keeps = try flag("keep")
+            if keeps, path == nil { throw ControlRequestError("\"keep\" needs \"path\"") }
+            return .upgrade(path: path, keeps: keeps)
         }
 
         mutating func path() throws(ControlRequestError) -> String? {

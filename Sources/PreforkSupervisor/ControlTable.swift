@@ -82,7 +82,8 @@ package enum ControlTable {
         head += "\(part("ready"))/\(part("target")) ready, generation \(part("generation")), "
         head += "\(part("restarts"))/\(part("restartLimit")) restarts"
         if let crashes = status["requestCrashes"]?.integer, crashes > 0 { head += ", \(crashes) crashes in a request" }
-        head += "\n"
+        if let count = status["programTarget"]?.integer { head += ", scaled (the program says \(count) workers)" }
+        head += "\n" + program(status["program"])
         if let reload = status["reload"], let state = reload["state"]?.string?.escaped(for: .terminal) {
             func number(_ name: String) -> Int64 { reload[name]?.integer ?? 0 }
             head += "reload to generation \(number("generation")): \(paint(state)), "
@@ -94,6 +95,25 @@ package enum ControlTable {
         let managed = status["managed"]?.array ?? []
         return head + rows(workers, ControlColumn.workers, paint: paint)
             + (managed.isEmpty ? "" : "\n" + rows(managed, ControlColumn.managed, paint: paint))
+    }
+
+    /// Lines on what runs; empty where that is not told.
+    private static func program(_ programs: JSONValue?) -> String {
+        guard let running = programs?["running"], let path = running["path"]?.string else { return "" }
+        var text = "program \(summary(running))"
+        if let next = programs?["upgradePath"]?.string, next != path {
+            text += "; upgrade starts \(next.escaped(for: .terminal))"
+        }
+        return text + "\n"
+    }
+
+    /// A program as in `ProgramFile.summary`.
+    package static func summary(_ program: JSONValue) -> String {
+        func text(_ name: String) -> String? { program[name]?.string?.escaped(for: .terminal) }
+        let path = text("path") ?? "?"
+        let file = text("file").flatMap { $0 == path ? nil : " -> \($0)" } ?? ""
+        let build = text("buildID").map { "build \($0.prefix(12))" } ?? "no build ID"
+        return "\(path)\(file) (\(build), \(text("time") ?? "-"))"
     }
 
     private static func withRates(_ workers: [JSONValue], _ before: [JSONValue]) -> [JSONValue] {

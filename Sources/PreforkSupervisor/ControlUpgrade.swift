@@ -6,34 +6,48 @@ extension ControlClient {
     /// Asks the supervisor to become a new program, and waits until that has rolled its workers in, or has not.
     ///
     /// - Parameters:
-    ///   - path: another program; nil: what is at the present one's path by now.
+    ///   - path: another program; nil: what is by now at the path that the service was started by.
+    ///   - keeps: later upgrades start what is there, too.
     ///   - limit: the supervisor ends an upgrade by itself, after its boot timeout for each worker; this is the longest
     ///     time that a client waits for it.
     /// - Returns: what has been reached, for people.
     /// - Throws: `ControlClientError.refused` with the reason when the old program goes on; `SystemError` when no
     ///   supervisor answers.
-    package static func upgrade(_ socket: String, to path: String?, within limit: Duration = .seconds(600)) throws
-        -> ForeignText
-    {
-        let end = MonotonicInstant.now + limit
+    package static func upgrade(
+        _ socket: String, to path: String?, keeps: Bool = false, within limit: Duration = .seconds(600)
+    ) throws -> ForeignText {
+        var members = path.map { [JSONValue.Member("path", .string(ForeignText($0)))] } ?? []
+        if keeps { members.append(.init("keep", .bool(true))) }
+        return try change(socket, "upgrade", members, until: .now + limit) { try outcome($0, before: $1) }
+    }
+
+    /// Asks the supervisor to become the program that ran before, and waits until that serves.
+    package static func rollback(_ socket: String, within limit: Duration = .seconds(600)) throws -> ForeignText {
+        try change(socket, "rollback", [], until: .now + limit) { try rollbackOutcome($0, before: $1) }
+    }
+
+    private static func change(
+        _ socket: String, _ order: String, _ members: [JSONValue.Member], until end: MonotonicInstant,
+        _ outcome: (JSONValue, JSONValue) throws -> ForeignText?
+    ) throws -> ForeignText {
         let client = try ControlClient(socket)
         let before = try client.ask(.order("status"), until: end)["status"] ?? .null
-        let members = path.map { [JSONValue.Member("path", .string(ForeignText($0)))] } ?? []
         do {
-            let answer = try client.ask(.order("upgrade", members + [.init("wait", .bool(true))]), until: end)
+            let answer = try client.ask(.order(order, members + [.init("wait", .bool(true))]), until: end)
             return answer["message"]?.string ?? "done"
         } catch ControlClientError.closedWithoutAnswer {
-            return try outcome(socket, before: before, until: end)
+            return try wait(socket, before: before, until: end, for: outcome)
         }
     }
 
-    private static func outcome(
-        _ socket: String, before: JSONValue, until end: MonotonicInstant
+    private static func wait(
+        _ socket: String, before: JSONValue, until end: MonotonicInstant,
+        for outcome: (JSONValue, JSONValue) throws -> ForeignText?
     ) throws -> ForeignText {
         while MonotonicInstant.now < end {
             _ = try Polling.waitUntilReadable([], until: .now + .milliseconds(100))
             guard let status = try? ControlClient(socket).ask(.order("status"), until: end)["status"] else { continue }
-            if let outcome = try outcome(status, before: before) { return outcome }
+            if let outcome = try outcome(status, before) { return outcome }
         }
         throw ControlClientError.refused("the upgrade has come to no end within the time that was given it")
     }
@@ -52,6 +66,32 @@ extension ControlClient {
             let reason = status["reload"]?["reason"]?.string ?? "the new program's workers did not come up; see the log"
             throw ControlClientError.refused(ForeignText("upgrade rolled back: " + reason.unescaped))
         }
-        return ForeignText("upgraded, generation \(generation)")
+        var text = "upgraded, generation \(generation)"
+        if let programs = status["program"], let running = programs["running"] {
+            text += ": \(ControlTable.summary(running))"
+            let changes = (programs["changes"]?.array ?? []).compactMap { $0.string?.unescaped }
+            if !changes.isEmpty { text += "; what changed: " + changes.joined(separator: "; ") }
+        }
+        return ForeignText(text)
+    }
+
+    /// nil: it goes on. During the probation the program before comes back with its own workers, later it is rolled in
+    /// as any other one.
+    package static func rollbackOutcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
+        guard status["supervisor"] == before["supervisor"] else {
+            throw ControlClientError.refused("the supervisor has ended; another one answers")
+        }
+        if status["reload"]?["state"] == .string("running") || status["phase"] != .string("running") { return nil }
+        let wanted = before["program"]?["previous"]
+        // A build ID is told wherever there is one; the file may have been put back meanwhile.
+        let mark = wanted?["buildID"]?.string == nil ? "stamp" : "buildID"
+        guard let running = status["program"]?["running"], running[mark] == wanted?[mark],
+            status["reload"]?["state"] != .string("aborted")
+        else {
+            let reason = status["reload"]?["reason"]?.string?.unescaped ?? "see the log"
+            throw ControlClientError.refused(ForeignText("not rolled back: " + reason))
+        }
+        let generation = status["generation"]?.integer ?? 0
+        return ForeignText("rolled back, generation \(generation): \(ControlTable.summary(running))")
     }
 }

@@ -8,9 +8,9 @@ public struct DurationHistogram: Equatable, Sendable {
     ]
 
     /// How many durations fell into each range; the last one is that of the longest, which has no bound.
-    public private(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
+    public internal(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
     /// All of them added up.
-    public private(set) var sum: Duration = .zero
+    public internal(set) var sum: Duration = .zero
 
     public init() {}
 

@@ -41,12 +41,14 @@ struct Pool: Equatable {
     static let forksPerTick = 16
 
     let settings: Settings
+    /// How many workers the program says there are to be.
+    let configured: Int
     var slots: [Slot]
     var phase = Phase.running
     /// Restarts of workers that had been ready, in the pool's whole life.
     private(set) var restarts = 0
     /// Restarts after a crash in a request that do not count.
-    private(set) var requestCrashes = 0
+    var requestCrashes = 0
     /// Of the workers that the next reload replaces.
     var generation = 1
     var reload: Reload?
@@ -55,6 +57,10 @@ struct Pool: Equatable {
     var lives: [UInt64: WorkerLife] = [:]
     var sampling = Sampling()
     var scaler = ScalerState()
+    /// How many workers an operator wants, where that is another number than the program's; it holds over upgrades.
+    var scaledTo: Int?
+    /// After an upgrade to a program with fewer workers: how many, as soon as its own have taken over.
+    var sizeAfterReload: Int?
     private(set) var hasBeenReady = false
     private var hasBeenComplete = false
     private var spawns: UInt64 = 0
@@ -63,6 +69,7 @@ struct Pool: Equatable {
     init(workers: Int, settings: Settings, now: MonotonicInstant, seed: UInt64, generation: Int = 1) {
         self.settings = settings
         self.generation = generation
+        configured = workers
         random = SplitMix64(seed: seed)
         slots = (0..<workers).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
     }
@@ -98,6 +105,7 @@ struct Pool: Equatable {
     /// What follows from any change.
     mutating func finish(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         advanceReload(now, &actions)
+        shrinkAfterReload(now, &actions)
         startRecycling(now, &actions)
         noteCompletion(&actions)
         removeRetired()

@@ -38,7 +38,7 @@ extension Pool {
             }
             guard let worker = slots[slot].worker else { return .failed("worker \(slot) is not running") }
             return perform(command, on: slot, worker, now, &actions)
-        case .stop, .upgrade, .restartManaged, .reopenLogs, .quarantine, .release:
+        case .stop, .upgrade, .rollback, .restartManaged, .reopenLogs, .quarantine, .release:
             return .failed("this is not for the pool")
         }
     }

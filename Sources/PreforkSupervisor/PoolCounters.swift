@@ -2,22 +2,22 @@
 
 import PreforkSystem
 
-/// What happened in a pool since its supervisor began, for the metrics. The supervisor keeps one and tells it.
+/// What happened in a pool since its supervisor began, upgrades included, for the metrics.
 public struct PoolCounters: Equatable, Sendable {
     /// Ends of workers that a successor followed, by cause: `exit`, `signal`, `out_of_memory`, `lost`, or why the
     /// supervisor killed the worker.
-    public private(set) var restarts: [String: UInt64] = [:]
+    public internal(set) var restarts: [String: UInt64] = [:]
     /// The same ends by kind: `boot`, `request`, `other`.
-    public private(set) var restartKinds: [ExitReport.Kind: UInt64] = [:]
+    public internal(set) var restartKinds: [ExitReport.Kind: UInt64] = [:]
     /// From fork to readiness.
-    public private(set) var boots = DurationHistogram()
+    public internal(set) var boots = DurationHistogram()
     /// From the request to finish to the end.
-    public private(set) var drains = DurationHistogram()
+    public internal(set) var drains = DurationHistogram()
     /// Requests of workers that are gone; those that live count by themselves.
-    public private(set) var retiredRequests: UInt64 = 0
-    public private(set) var failedForks: UInt64 = 0
-    public private(set) var finishedReloads: UInt64 = 0
-    public private(set) var abortedReloads: UInt64 = 0
+    public internal(set) var retiredRequests: UInt64 = 0
+    public internal(set) var failedForks: UInt64 = 0
+    public internal(set) var finishedReloads: UInt64 = 0
+    public internal(set) var abortedReloads: UInt64 = 0
 
     public init() {}
 

@@ -150,12 +150,24 @@ extension Pool {
 
     /// Goes on with the workers of the image before.
     ///
+    /// There are as many as the new program says, unless an operator has scaled the pool, or it scales itself. More are
+    /// forked by the reload that follows; what is too much goes after it.
+    ///
     /// - Returns: what follows at once; the first tick is the caller's.
-    mutating func inherit(_ inherited: InheritedPool, at now: MonotonicInstant) -> [PoolAction] {
+    mutating func inherit(
+        _ inherited: InheritedPool, scaledTo: Int? = nil, at now: MonotonicInstant
+    ) -> [PoolAction] {
         var actions: [PoolAction] = []
+        let range = settings.scaling.workers
+        self.scaledTo = range == nil && scaledTo != configured ? scaledTo : nil
+        let within = range.map { min(max(inherited.slots, $0.lowerBound), $0.upperBound) }
+        let wanted = within ?? self.scaledTo ?? configured
+        sizeAfterReload = wanted < inherited.slots ? wanted : nil
         generation = inherited.generation
         resume(spawns: inherited.spawns, restarts: inherited.restarts)
-        slots = (0..<inherited.slots).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
+        slots = (0..<max(inherited.slots, wanted)).map {
+            Slot(taskID: $0, state: .backingOff(until: now), generation: generation)
+        }
         for taskID in inherited.ended { slots[taskID].state = .ended }
         for worker in inherited.workers {
             while slots.count <= worker.slot {

@@ -74,12 +74,11 @@ extension Pool {
         }
         generation += 1
         let places = slots.indices.filter { !slots[$0].isRetired }
-        // A slot whose worker is due, as each without one is after an upgrade, does not wait for its turn: what is forked
-        // now need not be replaced then.
-        for index in places {
-            if case .backingOff(let until) = slots[index].state, until <= now { slots[index].generation = generation }
-        }
         reload = Reload(generation: generation, started: now, waiting: places, total: places.count)
+        // The workers that these wait for are new ones already, and not to be replaced again.
+        for index in places where slots[index].worker == nil && slots[index].state != .ended {
+            slots[index].generation = generation
+        }
         hurryOldGenerations(now)
         actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
     }
@@ -112,6 +111,10 @@ extension Pool {
         while current.active.count < width, !current.waiting.isEmpty {
             let index = current.waiting.removeFirst()
             guard slots.indices.contains(index), !slots[index].isRetired else { continue }
+            if slots[index].isReady, slots[index].worker?.generation == current.generation {
+                current.replaced += 1
+                continue
+            }
             current.active.append(index)
             renew(index, current.generation, now, &actions)
             begun = true
@@ -196,10 +199,20 @@ extension Pool {
         abortReload("the new worker \(index) failed: \(reason) before it was ready", now, &actions)
     }
 
+    /// An operator goes back to the program before.
+    mutating func abandonReload(_ reason: String, at now: MonotonicInstant) -> [PoolAction] {
+        var actions: [PoolAction] = []
+        reload?.isWantedAgain = false
+        abortReload(reason, now, &actions)
+        finish(now, &actions)
+        return actions
+    }
+
     /// Ends a reload; who was not replaced yet stays.
     mutating func abortReload(_ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard var current = reload else { return }
         reload = nil
+        sizeAfterReload = nil
         for index in slots.indices where slots[index].replacement?.cause == .reload {
             sendAwayReplacement(index, .terminate, until: now + settings.quickTimeout, &actions)
         }

@@ -70,6 +70,8 @@ struct ScalerState: Equatable {
 enum ScalingCause: Equatable {
     /// An operator asked for it.
     case asked
+    /// The program of an upgrade has another number of workers.
+    case program
     /// How busy the workers were, in percent, and how many connections waited.
     case load(busy: Int, waiting: Int)
 }
@@ -80,6 +82,11 @@ extension Pool {
         to count: Int, _ cause: ScalingCause, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
         let before = target
+        if case .asked = cause {
+            // Where the pool scales itself, the operator's number is one among others.
+            scaledTo = count == configured || settings.scaling.workers != nil ? nil : count
+            sizeAfterReload = nil
+        }
         if count == before { return }
         actions.append(.report(.scaled(from: before, to: count, cause)))
         // Counted along: to count anew for each of ten thousand would hold the supervisor up for seconds.
@@ -109,6 +116,15 @@ extension Pool {
         slots[index].waitsForLeaving = false
         slots[index].askedFork = nil
         slots[index].isRetired = true
+    }
+
+    /// An upgrade to a program with fewer workers: only when its own serve, the others go.
+    mutating func shrinkAfterReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard let size = sizeAfterReload, phase == .running, reload == nil || reload?.probationEnd != nil else {
+            return
+        }
+        sizeAfterReload = nil
+        if size < target { scale(to: size, .program, now, &actions) }
     }
 
     mutating func removeRetired() {

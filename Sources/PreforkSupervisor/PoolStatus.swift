@@ -1,5 +1,7 @@
 // What there is to know of a pool at one moment, for operators.
 
+package import PreforkSystem
+
 /// A pool as it is: what `preforkctl status`, the metrics and the status page show.
 public struct PoolStatus: Equatable, Sendable {
     public enum Phase: String, Hashable, Sendable {
@@ -39,12 +41,35 @@ public struct PoolStatus: Equatable, Sendable {
     /// Restarts of workers that had been ready, and how many are allowed.
     public var restarts: Int
     public var restartLimit: Int
-    /// Restarts after a crash in a request that do not count, of this image of the program.
+    /// Restarts after a crash in a request that do not count.
     public var requestCrashes: Int
+    /// How many workers the program says there are to be, where an operator has scaled the pool; else nil.
+    public var programTarget: Int?
+    /// What runs, what ran before, and what an upgrade starts; nil where it is not known.
+    public var program: ProgramStatus?
     /// The last reload; nil when there was none.
     public var reload: Reload?
     /// Every worker that lives, and every slot without one, in the order of slots, present workers first.
     public var workers: [WorkerStatus]
+}
+
+/// The programs of a service.
+public struct ProgramStatus: Equatable, Sendable {
+    package var running: ProgramFile
+    package var previous: ProgramFile?
+    /// What `upgrade` starts.
+    public var upgradePath: String
+    /// What came with the running program, a phrase for each; empty for the first one.
+    public var changes: [String]
+
+    /// The path by which the running program was executed.
+    public var path: String { running.path }
+    /// Where that led, without symbolic links.
+    public var file: String { running.file }
+    /// In hexadecimal digits; nil: its linker gave it none.
+    public var buildID: String? { running.buildID.isEmpty ? nil : running.buildID }
+    /// When its file was last written, in UTC: `2026-11-21T03:00:00.042Z`.
+    public var time: String { running.timestamp }
 }
 
 /// One worker, or a slot that waits for one.
@@ -88,8 +113,11 @@ public enum ControlCommand: Equatable, Sendable {
     case kill(slot: Int)
     /// Asks a slot's worker to finish and end; it gets a successor.
     case drain(slot: Int)
-    /// Re-executes the program, another one if `path` says so.
-    case upgrade(path: String?)
+    /// Re-executes the program: what is at the path that the service was started by, or another one, this time or, with
+    /// `keeps`, from now on.
+    case upgrade(path: String?, keeps: Bool = false)
+    /// Goes to the program that ran before the present one.
+    case rollback
     case reopenLogs
     /// Refuses requests of a label, in all workers, until it is released.
     case quarantine(label: String)

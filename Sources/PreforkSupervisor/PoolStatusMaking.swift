@@ -6,7 +6,7 @@ extension PoolStatus {
     package init(
         supervisor: Int32, workers: [WorkerStatus], target: Int, generation: Int = 1, phase: Phase = .running,
         uptime: Duration = .seconds(1), range: ClosedRange<Int>? = nil, restarts: Int = 0, restartLimit: Int = 100,
-        requestCrashes: Int = 0, reload: Reload? = nil
+        requestCrashes: Int = 0, reload: Reload? = nil, program: ProgramStatus? = nil
     ) {
         self.supervisor = supervisor
         self.uptime = uptime
@@ -18,6 +18,7 @@ extension PoolStatus {
         self.restartLimit = restartLimit
         self.requestCrashes = requestCrashes
         self.reload = reload
+        self.program = program
         self.workers = workers
     }
 }

@@ -21,7 +21,7 @@ extension PoolReport {
         // Only an operator's is told of.
         case .replacementDropped: .own(.order)
         case .recycling(let slot, _, let reason): ReplacementCause.recycling(reason).logCause(slot, .recycling)
-        case .scaled(_, _, .asked): .own(.order)
+        case .scaled(_, _, .asked), .scaled(_, _, .program): .own(.order)
         // How busy workers are, and how many clients wait.
         case .scaled(_, _, .load): .pool(.scaling)
         // Children can keep the processors busy.

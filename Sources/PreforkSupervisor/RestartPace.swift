@@ -33,3 +33,14 @@ struct RestartPace: Equatable {
         return nil
     }
 }
+
+extension RestartPace {
+    /// For the next image of this program.
+    var words: [Int64] { [paid.nanoseconds, earliest.nanoseconds] }
+
+    /// - Parameter words: two, each an instant, or the least number there is.
+    init(words: ArraySlice<Int64>) {
+        paid = MonotonicInstant(nanoseconds: words.first ?? .min)
+        earliest = MonotonicInstant(nanoseconds: words.last ?? .min)
+    }
+}

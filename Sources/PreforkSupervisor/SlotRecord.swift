@@ -83,3 +83,34 @@ struct SlotRecord: Equatable {
         return .nanoseconds(Int64.random(in: ceiling / 2...ceiling, using: &random))
     }
 }
+
+extension SlotRecord {
+    /// More deaths of one slot within its longest period are not handed over.
+    private static let mostRecent = 1_000
+
+    /// For the next image of this program: six numbers, how many deaths follow, and when they and the crashes in a
+    /// request were, in monotonic nanoseconds. Empty for a slot that nothing has happened to.
+    var words: [Int64] {
+        if self == SlotRecord() { return [] }
+        let deaths = recent.suffix(Self.mostRecent).map(\.nanoseconds)
+        return [Int64(backoffStep), Int64(bootFailures), Int64(forkFailures), Int64(restarts)] + recyclingPace.words
+            + [Int64(deaths.count)] + deaths + requestCrashes.map(\.nanoseconds)
+    }
+
+    /// - Returns: nil for what are no such numbers.
+    init?(words: [Int64]) {
+        if words.isEmpty { return }
+        guard words.count >= 7, words[..<4].allSatisfy({ (0..<1 << 31).contains($0) }),
+            (0...Int64(words.count - 7)).contains(words[6]), words.count - 7 - Int(words[6]) <= 3,
+            words[7...].allSatisfy({ $0 >= 0 })
+        else { return nil }
+        backoffStep = Int(words[0])
+        bootFailures = Int(words[1])
+        forkFailures = Int(words[2])
+        restarts = Int(words[3])
+        recyclingPace = RestartPace(words: words[4...5])
+        let instants = words[7...].map { MonotonicInstant(nanoseconds: $0) }
+        recent = Array(instants.prefix(Int(words[6])))
+        requestCrashes = Array(instants.dropFirst(Int(words[6])))
+    }
+}

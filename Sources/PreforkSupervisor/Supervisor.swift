@@ -39,8 +39,12 @@ package final class Supervisor {
     let logger: SupervisorLogger
     let pid = CurrentProcess.pid
     let started: MonotonicInstant
-    /// The path of this program, where a newer one may be by now.
-    let program: String
+    /// The path of this program's file, where a newer one may be by now.
+    var program: String { programs.running.file }
+    /// What runs here, what ran before, and what an upgrade starts.
+    var programs: ProgramHistory
+    /// What the program before is left on the way back.
+    var undo: ProgramHandover?
     let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
     let signals: SignalDescriptor
@@ -93,6 +97,8 @@ package final class Supervisor {
     var previousImage: Int32?
     /// The workers of this program did not come up; see `goBack()`.
     var isGoingBack = false
+    /// To be told if that cannot be done.
+    var whenNotBack: ((ControlOutcome) -> Void)?
     /// Until `begin`, after the first managed processes.
     private(set) var inheritance: SupervisorInheritance?
     private var haveTargetNews = false
@@ -109,6 +115,14 @@ package final class Supervisor {
         let inheritance = Handover.isTrial ? nil : SupervisorInheritance.take()
         self.inheritance = inheritance
         previousImage = inheritance?.previousImage
+        // Before titles, which lie where the arguments were.
+        do {
+            let left = Handover.isTrial ? nil : ProgramHandover.take()
+            programs = try ProgramHistory(left)
+            undo = previousImage == nil ? nil : left?.undo.flatMap { ProgramHandover(text: $0) }
+        } catch {
+            throw SupervisorError(error)
+        }
         started = inheritance.map { MonotonicInstant(nanoseconds: $0.pool.supervisorStarted) } ?? .now
         let threads = threadCount()
         if threads > 1 { throw SupervisorError(.multithreaded(threads: threads)) }
@@ -119,10 +133,14 @@ package final class Supervisor {
         self.configuration = configuration
         self.targets = targets
         quarantine = Quarantine(configuration.settings.quarantine)
-        host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
+        do throws(SupervisorError) {
+            host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
+        } catch {
+            TrialReport.tell(.refusal("\(error)"))
+            throw error
+        }
         logger = Self.logger(configuration.log, host.logFile, configuration.settings.logFormat)
-        // It has come as far as it is to come: its files, sockets and rights can be had, too.
-        if Handover.isTrial { exitChild(code: SupervisorInheritance.trialCode) }
+        if Handover.isTrial { Self.endTrial(configuration, host) }
         pool = Pool(
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
@@ -130,7 +148,6 @@ package final class Supervisor {
             // Each worker has a pidfd, a doorbell and its output; beside a reload there are more workers than slots.
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
             try raiseDescriptorLimit(to: UInt64(most) * 6 + 256 + (targets?.descriptorNeed ?? 0))
-            program = try ProgramImage.path()
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()
             if let inheritance {

@@ -55,7 +55,8 @@ extension Supervisor: ControlDelegate {
     /// - Parameter whenOver: called once, when what was begun has come to its end.
     func begin(_ command: ControlCommand, whenOver: ((ControlOutcome) -> Void)? = nil) -> ControlOutcome {
         switch command {
-        case .upgrade(let path): return beginUpgrade(to: path, whenOver: whenOver)
+        case .upgrade(let path, let keeps): return beginUpgrade(to: path, keeps: keeps, whenOver: whenOver)
+        case .rollback: return beginRollback(whenOver: whenOver)
         case .restartManaged(let name): return restartManaged(name, whenOver)
         case .reopenLogs: return finish(reopenLogs(), whenOver)
         case .quarantine(let label): return finish(quarantine(label), whenOver)

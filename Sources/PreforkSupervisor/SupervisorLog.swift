@@ -73,6 +73,8 @@ extension PoolReport {
             LogLine(.warning, "nothing ran here for \(duration.short): no worker counts as hung for it")
         case .scaled(let before, let count, .asked):
             LogLine(.info, "\(count) workers instead of \(before): asked for")
+        case .scaled(let before, let count, .program):
+            LogLine(.info, "\(count) workers instead of \(before): the program says so")
         case .scaled(let before, let count, .load(let busy, let waiting)):
             LogLine(.info, "\(count) workers instead of \(before): \(busy) % busy, \(waiting) connections wait")
         default:

@@ -16,6 +16,25 @@ struct SupervisorRecords {
         killCount = outOfMemoryKills.current()
     }
 
+    /// Goes on with what the image before has counted.
+    mutating func inherit(_ records: InheritedRecords) {
+        counters = records.counters
+        asked = records.asked
+        for report in records.ends {
+            history.add(report)
+            lastOfSlot[report.taskID] = report
+        }
+    }
+
+    /// What the next image goes on with, as far as it is known here.
+    var inheritance: InheritedRecords {
+        var records = InheritedRecords()
+        records.counters = counters
+        records.asked = asked
+        records.ends = history.reports
+        return records
+    }
+
     var last: [ExitReport] { history.reports }
 
     func last(of slot: Int) -> ExitReport? { lastOfSlot[slot] }

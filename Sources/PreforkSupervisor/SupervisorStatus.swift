@@ -15,6 +15,10 @@ extension Supervisor {
             supervisor: pid, uptime: now - started, phase: phase, generation: pool.generation, target: pool.target,
             range: configuration.settings.scaling.workers, restarts: pool.restarts,
             restartLimit: configuration.settings.restarts.limit, requestCrashes: pool.requestCrashes,
+            programTarget: pool.scaledTo == nil ? nil : pool.configured,
+            program: ProgramStatus(
+                running: programs.running, previous: programs.previous, upgradePath: programs.path,
+                changes: programs.changes),
             reload: (pool.reload ?? pool.lastReload)?.status(at: now), workers: pool.slots.flatMap { rows(of: $0, now) }
         )
     }

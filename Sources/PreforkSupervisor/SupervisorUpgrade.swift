@@ -5,6 +5,14 @@ import PreforkSystem
 /// An upgrade under way in the image that begins it.
 struct Upgrade {
     let path: String
+    /// Later upgrades start what is there, too.
+    let keepsPath: Bool
+    /// Where it begins.
+    let directory: String
+    /// What was there when the trial began; nil where nothing was.
+    let file: ProgramFile?
+    /// What the trial tells.
+    let report: TrialReport
     /// The new program in a process of its own, which shows that it can start.
     let trial: ChildProcess
     let deadline: MonotonicInstant
@@ -13,6 +21,8 @@ struct Upgrade {
     let whenOver: ((ControlOutcome) -> Void)?
     /// The trial is over; what is left is that managed processes end.
     var isTried = false
+    /// What the new program changes, by its own word.
+    var changes: [String] = []
 }
 
 /// What one image leaves to the next besides listeners and stores. Descriptors: scoreboard, orders, both ends of the
@@ -24,8 +34,13 @@ extension Supervisor {
 
     /// Begins an upgrade: the new program is tried out in a process of its own first, which ends where it would begin
     /// to serve. A program that cannot start costs nothing but a line in the log.
+    ///
+    /// - Parameters:
+    ///   - path: nil: what is by now at the path that the service was started by.
+    ///   - keeps: later upgrades without a path start what is there, too.
+    ///   - directory: where it begins; nil: where the service was started.
     func beginUpgrade(
-        to path: String?, whenOver: ((ControlOutcome) -> Void)? = nil
+        to path: String?, keeps: Bool = false, in directory: String? = nil, whenOver: ((ControlOutcome) -> Void)? = nil
     ) -> ControlOutcome {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
         guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
@@ -34,26 +49,34 @@ extension Supervisor {
                 reload.probationEnd.map { "the last reload is on probation for another \(($0 - .now).short)" }
                     ?? "a reload is under way")
         }
-        let target = path ?? program
+        let target = path ?? programs.path
+        let file = try? ProgramFile(at: target)
+        let directory = directory ?? programs.directory
         if let reason = host.rights.privileges.distrust(of: target) { return .failed(reason) }
         do {
             // The trial has no use for what the supervisor itself holds, but must be able to read of it.
             let own = HandoverItem(
                 kind: Self.handoverKind, key: "", descriptors: [], text: inheritedPool.text)
+            let report = try TrialReport()
+            defer { report.closeFile() }
             let offers = Handover.offers.filter {
                 DescriptorTable.keeps(DescriptorTable.role(ofHandover: $0.kind), .trial)
             }
             let trial = try ChildProcess(
-                pid: ProgramImage.tryOut(.path(target), leaving: offers + [own], parent: pid))
+                pid: ProgramImage.tryOut(
+                    .path(target), in: directory, leaving: offers + [own, inheritedRecords.item, report.item],
+                    parent: pid))
             if let pidfd = trial.pidfdNumber { try epoll.add(pidfd, .readable, word: Source.trial) }
             upgrade = Upgrade(
-                path: target, trial: trial, deadline: .now + configuration.settings.bootTimeout, whenOver: whenOver)
+                path: target, keepsPath: keeps, directory: directory, file: file, report: report, trial: trial,
+                deadline: .now + configuration.settings.bootTimeout, whenOver: whenOver)
         } catch {
             return .failed("the new program cannot be tried out: \(error)")
         }
-        let line = LogLine(.info, "upgrade: \(target) is tried out (pid \(upgrade?.trial.pid ?? 0))")
+        let name = file?.summary ?? target
+        let line = LogLine(.info, "upgrade: \(name) is tried out (pid \(upgrade?.trial.pid ?? 0))")
         logger.say(line, by: .own(.order))
-        return .done("the upgrade to \(target) began")
+        return .done("the upgrade to \(name) began")
     }
 
     /// When the trial is given up.
@@ -94,12 +117,20 @@ extension Supervisor {
         guard let exit = current.trial.reapOrLose() else { return }
         if let pidfd = current.trial.pidfdNumber { epoll.remove(pidfd) }
         guard pool.phase == .running else { return endUpgrade(current, "the pool stops") }
+        let report = current.report.read()
         guard exit.status == .exited(code: Handover.trialPassed) else {
+            var refusal: String?
+            if case .refusal(let reason) = report { refusal = ForeignText(reason).escaped(for: .log) }
             let reason =
-                upgrade?.isLate == true ? "it had not started within the boot timeout"
+                refusal ?? (upgrade?.isLate == true ? "it had not started within the boot timeout"
                 : exit.status == .exited(code: Handover.trialFailed) ? "it cannot go on with the workers of this one"
-                : "its trial \(exit.status) before it came to serve"
+                : "its trial \(exit.status) before it came to serve")
             return endUpgrade(current, "\(current.path): \(reason)")
+        }
+        if case .report(let text) = report, let next = ProgramWord(text: text) {
+            upgrade?.changes = configuration.word(serviceListeners).changes(to: next, scaledTo: pool.scaledTo).map {
+                ForeignText($0).escaped(for: .log)
+            }
         }
         upgrade?.isTried = true
         targets?.stopAll(within: nil)
@@ -122,15 +153,18 @@ extension Supervisor {
     }
 
     private func commitUpgrade(_ upgrade: Upgrade) {
-        logger.say(LogLine(.info, "upgrade: this process becomes \(upgrade.path)"), by: .own(.order))
-        finishLog()
-        host.prepareForExec()
+        guard upgrade.file?.stamp == (try? ProgramFile(at: upgrade.path))?.stamp else {
+            return endUpgrade(upgrade, "\(upgrade.path) is another file than the one that was tried out")
+        }
+        let name = upgrade.file?.summary ?? upgrade.path
+        logger.say(LogLine(.info, "upgrade: this process becomes \(name)"), by: .own(.order))
+        if !upgrade.changes.isEmpty {
+            let list = upgrade.changes.joined(separator: "; ")
+            logger.say(LogLine(.info, "upgrade: what changes: \(list)"), by: .own(.order))
+        }
         let back = try? ProgramImage.open()
-        leaveMemory()
-        let error = ProgramImage.execute(
-            .path(upgrade.path), leaving: Handover.offers + [ownItem(back: back)], isTrial: false)
-        scoreboard.keepWhole(true)
-        host.returnFromFailedExec()
+        let handover = programs.handover(to: upgrade.path, keeps: upgrade.keepsPath, changes: upgrade.changes)
+        let error = become(.path(upgrade.path), in: upgrade.directory, [ownItem(back: back), handover.item])
         if let back { closeDescriptor(back) }
         endUpgrade(upgrade, "\(error)")
     }
@@ -145,17 +179,65 @@ extension Supervisor {
     private func commitWayBack() {
         isGoingBack = false
         guard let back = previousImage else { return }
-        logger.say(
-            LogLine(.error, "upgrade failed: this process becomes the program before again"), by: .own(.order))
+        let isAsked = whenNotBack != nil
+        let text = "\(isAsked ? "rollback" : "upgrade failed"): this process becomes the program before again"
+        logger.say(LogLine(isAsked ? .info : .error, text), by: .own(.order))
+        let directory = undo?.workingDirectory ?? programs.directory
+        let error = become(.descriptor(back), in: directory, [ownItem(back: nil)] + (undo.map { [$0.item] } ?? []))
+        logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
+        whenNotBack?(.failed("there is no way back: \(error)"))
+        whenNotBack = nil
+        forgetPreviousImage()
+    }
+
+    /// - Returns: only when it fails, with everything as it was.
+    private func become(_ source: ProgramImage.Source, in directory: String, _ items: [HandoverItem]) -> SystemError {
+        // A directory that is gone as well as the one before leaves this process where it is.
+        let place = WorkingDirectory()
+        if !directory.isEmpty {
+            do throws(SystemError) {
+                try WorkingDirectory.change(to: directory)
+            } catch {
+                logger.say(LogLine(.warning, "upgrade: the working directory stays: \(error)"), by: .own(.order))
+            }
+        }
         finishLog()
         host.prepareForExec()
         leaveMemory()
         let error = ProgramImage.execute(
-            .descriptor(back), leaving: Handover.offers + [ownItem(back: nil)], isTrial: false)
+            source, leaving: Handover.offers + items + [inheritedRecords.item], isTrial: false)
         scoreboard.keepWhole(true)
         host.returnFromFailedExec()
-        logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
-        forgetPreviousImage()
+        place.restore()
+        return error
+    }
+
+    /// Goes to the program before: while the present one is on probation as its failure would, later by its path, if
+    /// the same build is still there.
+    func beginRollback(whenOver: ((ControlOutcome) -> Void)?) -> ControlOutcome {
+        guard pool.phase == .running else { return .failed("the pool is stopping") }
+        guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
+        guard let previous = programs.previous else { return .failed("there is no program before this one") }
+        if previousImage != nil, pool.reload != nil {
+            whenNotBack = whenOver ?? { _ in }
+            deferred += pool.abandonReload("an operator goes back to the program before", at: .now)
+            return .done("the rollback to \(previous.summary) began")
+        }
+        if let refusal = ProgramHistory.refusal(of: previous) { return .failed(refusal) }
+        let outcome = beginUpgrade(to: previous.file, in: programs.previousDirectory, whenOver: whenOver)
+        if case .done = outcome { return .done("the rollback to \(previous.summary) began") }
+        return outcome
+    }
+
+    /// It has come as far as it is to come: its files, sockets and rights can be had, too.
+    static func endTrial(_ configuration: SupervisorConfiguration, _ host: SupervisorHost) -> Never {
+        if !InheritedRecords.areReadable {
+            TrialReport.tell(.refusal("it cannot read the counters of the running program"))
+            exitChild(code: Handover.trialFailed)
+        }
+        let listeners = Listener.all.filter { $0 !== host.control && $0 !== host.metrics }
+        TrialReport.tell(.report(configuration.word(listeners).text))
+        exitChild(code: SupervisorInheritance.trialCode)
     }
 
     /// Before another image has this one's memory, and until it supervises: its program may call the store before.
@@ -167,6 +249,13 @@ extension Supervisor {
     func forgetPreviousImage() {
         if let previousImage { closeDescriptor(previousImage) }
         previousImage = nil
+        undo = nil
+    }
+
+    private var inheritedRecords: InheritedRecords {
+        var inherited = records.inheritance
+        pool.leave(to: &inherited)
+        return inherited
     }
 
     private var inheritedPool: InheritedPool {
@@ -211,9 +300,15 @@ extension Supervisor {
             }
             bells.inherit(worker.spawn, number: bell, by: epoll, word: Source.bell | worker.spawn, at: .now)
         }
-        let actions = pool.inherit(inherited, at: .now)
+        let left = InheritedRecords.take()
+        let actions = pool.inherit(inherited, scaledTo: left?.scaledTo, at: .now)
+        if let left {
+            pool.inherit(left)
+            records.inherit(left)
+        }
         scoreboard.orders.linesInUse = workers.linesInUse
-        let text = "upgrade: \(program) goes on with \(inherited.workers.count) workers of the image before"
+        let count = inherited.workers.count
+        let text = "upgrade: \(programs.running.summary) goes on with \(count) workers of the image before"
         logger.say(LogLine(.info, text), by: .own(.start))
         // Signals only: nobody is forked by it.
         _ = carryOut(actions)

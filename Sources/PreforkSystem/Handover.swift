@@ -90,6 +90,14 @@ package enum Handover {
         }
     }
 
+    /// Looks for the first one of a kind, and leaves it there.
+    static func find(_ kind: String, where isWanted: (String) -> Bool = { _ in true }) -> HandoverItem? {
+        state.withLock { state in
+            load(&state)
+            return state.received?.first { $0.kind == kind && isWanted($0.key) }
+        }
+    }
+
     /// Takes all of one kind, in their order.
     package static func takeAll(_ kind: String) -> [HandoverItem] {
         state.withLock { state in
@@ -149,8 +157,9 @@ package enum Handover {
         guard parts.count >= 2, let file = Int32(parts[0]), Int32(parts[1]) == getpid() else { return }
         state.isLaterImage = true
         state.isTrial = parts.count > 2 && parts[2] == "trial"
-        guard let items = try? HandoverManifest.read(file) else { return }
+        guard var items = try? HandoverManifest.read(file) else { return }
         for descriptor in items.flatMap(\.descriptors) { try? setCloseOnExec(descriptor) }
+        if state.isTrial { TrialReport.take(from: &items) }
         state.received = items
     }
 }

@@ -39,6 +39,8 @@ public final class Listener: Sendable {
     public let address: SocketAddress
     let sockets: [Int32]
     let backlog: Int32
+    /// How many queues it is said to have.
+    let queues: Int
     let place: Mutex<Place>
     /// The key among what the next image of this program is left, and the mode of the path; nil where this program has
     /// not bound the path.
@@ -84,15 +86,16 @@ public final class Listener: Sendable {
         try Self.check(endpoint, backlog: backlog)
         fillStandardDescriptors()
         self.backlog = backlog
+        queues = if case .reusePort(let count) = sharing { count } else { 1 }
         let key = "\(endpoint) \(sharing)"
         binding = if case .unix(_, let mode) = endpoint { (key, mode) } else { nil }
         let file: UnixSocketFile?
-        if let left = Self.left(for: endpoint, key: key, sharing) {
+        if let left = try Self.left(for: endpoint, sharing: sharing, key: key) {
             // The last image of this program had it open, and connections may wait in its queue.
             if case .unix(let name, let mode) = endpoint {
                 address = .unix(path: name)
-                file = Handover.isTrial ? nil : Self.adopt(name, left, mode: left.key == key ? nil : mode)
                 sockets = left.descriptors
+                file = Handover.isTrial ? nil : Self.adopt(name, left, mode: left.key == key ? nil : mode)
             } else {
                 address = try SocketAddress(of: left.descriptors.first ?? -1, left: left.text)
                 file = nil
@@ -106,14 +109,18 @@ public final class Listener: Sendable {
         isWhollyInherited = false
         switch endpoint {
         case .tcp(let host, let port):
-            (sockets, address) = try Self.bindTCP(host: host, port: port, backlog: backlog, sharing: sharing)
+            (sockets, address) = try Self.tellingTrial { () throws(SystemError) in
+                try Self.bindTCP(host: host, port: port, backlog: backlog, sharing: sharing)
+            }
             file = nil
         case .unix(let name, let mode):
             let address = SocketAddress.unix(path: name)
             if case .reusePort = sharing {
                 throw SystemError("bind", .invalidArgument, on: "\(address): SO_REUSEPORT is for TCP")
             }
-            let bound = try UnixSocketFile.bind(name, mode: mode, backlog: backlog, isTrial: Handover.isTrial)
+            let bound = try Self.tellingTrial { () throws(SystemError) in
+                try UnixSocketFile.bind(name, mode: mode, backlog: backlog, isTrial: Handover.isTrial)
+            }
             sockets = [bound.socket]
             file = bound.file
             self.address = address
@@ -158,6 +165,7 @@ public final class Listener: Sendable {
         sockets = [descriptor]
         // Whoever has bound it has chosen one; the kernel cuts it to net.core.somaxconn.
         backlog = Int32.max
+        queues = 1
         binding = nil
         isWhollyInherited = left != nil
         let text = left ?? address.handoverText ?? ""

@@ -1,21 +1,52 @@
 // What a listener leaves to the next image of its program, and what that one finds.
 
+import Glibc
+
 extension Listener {
     private static let handoverKind = "listener"
 
-    /// A socket at a Unix path is found by the path: its mode may be another one now. An SO_REUSEPORT group is found by
-    /// its address: it may have another number of queues.
-    static func left(for endpoint: Endpoint, key: String, _ sharing: AcceptSharing) -> HandoverItem? {
+    /// A socket at a Unix path is found by the path: its mode may be another one now. So is a group of SO_REUSEPORT
+    /// sockets by its address: it may have another number of queues now.
+    ///
+    /// - Throws: EINVAL for a listener that is shared in a way that what is left cannot be.
+    static func left(for endpoint: Endpoint, sharing: AcceptSharing, key: String) throws(SystemError) -> HandoverItem? {
         if let left = Handover.take(handoverKind, key: key) { return left }
-        if case .reusePort = sharing {
-            // `tcp("0.0.0.0", 80) reusePort(queues: ` as in the key of any number.
-            let beginning = "\(endpoint) \(AcceptSharing.reusePort(queues: 1))".dropLast(2)
-            return Handover.take(handoverKind) { $0.hasPrefix(beginning) }
-        }
-        guard case .unix(let name, _) = endpoint else { return nil }
+        guard case .unix(let name, _) = endpoint else { return try group(at: endpoint, sharing: sharing) }
         // `unix("/run/app.sock", mode: ` as in the key of any mode.
         let beginning = "\(Endpoint.unix(name, mode: 0))".dropLast(2)
         return Handover.take(handoverKind) { $0.hasPrefix(beginning) }
+    }
+
+    private static func group(at endpoint: Endpoint, sharing: AcceptSharing) throws(SystemError) -> HandoverItem? {
+        guard let left = Handover.find(handoverKind, where: { $0.hasPrefix("\(endpoint) ") }) else { return nil }
+        let before = left.key.dropFirst("\(endpoint) ".utf8.count)
+        let wasGroup = before != "\(AcceptSharing.sharedQueue)"
+        guard case .reusePort = sharing, wasGroup else {
+            let error = SystemError(
+                "upgrade", .invalidArgument,
+                on: "\(endpoint): the running program shares it by \(before), which cannot become \(sharing)")
+            TrialReport.tell(.refusal("\(error)"))
+            throw error
+        }
+        return Handover.take(handoverKind, key: left.key)
+    }
+
+    /// In a trial, why a listener cannot be had is what the running program refuses the upgrade for.
+    static func tellingTrial<Result>(_ body: () throws(SystemError) -> Result) throws(SystemError) -> Result {
+        do throws(SystemError) {
+            return try body()
+        } catch {
+            TrialReport.tell(.refusal("\(error)"))
+            throw error
+        }
+    }
+
+    /// What the program has said of it, for people.
+    package var terms: String {
+        var terms = [backlog == .max ? "backlog of whoever has bound it" : "backlog \(backlog)"]
+        if let binding { terms.append("mode \(String(binding.mode, radix: 8))") }
+        if queues > 1 { terms.append("\(queues) queues") }
+        return terms.joined(separator: ", ")
     }
 
     /// - Parameter text: of the image before, where there is no file to tell of.
@@ -44,7 +75,7 @@ extension SocketAddress {
     ///
     /// A worker can hold that lock for as long as it likes, and has changed what is told when it has connected or shut
     /// down the socket.
-    var handoverText: String? {
+    package var handoverText: String? {
         switch self {
         case .ipv4(let address, let port): "4,\(address),\(port)"
         case .ipv6(let high, let low, let port, let scope): "6,\(high),\(low),\(port),\(scope)"
@@ -53,7 +84,7 @@ extension SocketAddress {
     }
 
     /// - Parameter text: of a listener of the image before: its address, if it has one, and then other things.
-    init?(handoverText text: String) {
+    package init?(handoverText text: String) {
         let words = text.prefix { $0 != " " }.split(separator: ",").map { UInt64($0) }
         switch (words.first, words.count) {
         case (4, 3):

@@ -66,10 +66,11 @@ package enum ProgramImage {
 
     /// The same in a new process, which is left nothing but what it needs for a trial.
     ///
+    /// - Parameter directory: where it begins; empty, or gone: where this process is.
     /// - Returns: the process.
-    package static func tryOut(_ source: Source, leaving items: [HandoverItem], parent: Int32) throws(SystemError)
-        -> Int32
-    {
+    package static func tryOut(
+        _ source: Source, in directory: String, leaving items: [HandoverItem], parent: Int32
+    ) throws(SystemError) -> Int32 {
         let mask = SignalMask.block(.all)
         defer { SignalMask.restore(mask) }
         switch try forkProcess() {
@@ -77,6 +78,7 @@ package enum ProgramImage {
         case .child:
             guard becomeChild(of: parent, closing: []) else { exitChild(code: 1) }
             SignalMask.restore(SignalSet([]))
+            try? WorkingDirectory.change(to: directory)
             let error = execute(source, leaving: items, isTrial: true)
             StandardErrorLines.say("error", "\(error)", by: "end")
             exitChild(code: 127)

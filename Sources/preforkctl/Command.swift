@@ -8,7 +8,7 @@ struct Command: Sendable {
         case message
         case text(String)
         case rows(String, [ControlColumn])
-        case status, top, crashes, upgrade, watch, quarantine, stop
+        case status, top, crashes, upgrade, rollback, watch, quarantine, stop
     }
 
     /// What may follow the command's name, and the members of a request that it becomes.
@@ -54,6 +54,8 @@ struct Command: Sendable {
         static let program = Part(synopsis: "[--exec PATH]") { words throws(ToolUsageError) in
             try words.value("--exec").map { .init("path", .string(ForeignText($0))) }
         }
+        /// After `--exec`.
+        static let keep = Part(synopsis: "[--keep]") { $0.flag("--keep") ? .init("keep", .bool(true)) : nil }
     }
 
     var name: String
@@ -80,8 +82,11 @@ struct Command: Sendable {
         order("drain", .flag("wait"), .slot, meaning: "a worker finishes what it has and ends; it gets a successor"),
         order("kill", .flag("wait"), .slot, meaning: "SIGKILL; the worker is restarted as after any death"),
         Command(
-            name: "upgrade", parts: [.flag("wait"), .program], show: .upgrade,
-            meaning: "runs the program's new version, or another program, under the same PID"),
+            name: "upgrade", parts: [.flag("wait"), .program, .keep], show: .upgrade,
+            meaning: "runs the program's new version, or another one (--keep: from now on), under the same PID"),
+        Command(
+            name: "rollback", parts: [.flag("wait")], show: .rollback,
+            meaning: "goes to the program before"),
         Command(
             name: "quarantine", parts: [.flag("json"), .flag("wait"), .action, .label], show: .quarantine,
             meaning: "labels of requests that are refused because they crash workers"),

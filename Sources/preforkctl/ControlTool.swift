@@ -80,7 +80,11 @@ enum ControlTool {
             // Says whose word it is; the upgrade has connections of its own.
             _ = try connect(socket)
             let path = members.first { $0.name == "path" }?.value.string?.unescaped
-            Output.write(try ControlClient.upgrade(socket, to: path).escaped(for: .terminal))
+            let keeps = members.contains { $0.name == "keep" }
+            Output.write(try ControlClient.upgrade(socket, to: path, keeps: keeps).escaped(for: .terminal))
+        case .rollback where isWaiting:
+            _ = try connect(socket)
+            Output.write(try ControlClient.rollback(socket).escaped(for: .terminal))
         case .quarantine:
             let answer = try answer()
             if isJSON { return Output.write(String(decoding: (answer["quarantine"] ?? answer).text, as: UTF8.self)) }
@@ -92,7 +96,7 @@ enum ControlTool {
             let client = try connect(socket)
             let text = try client.stop(.order(name, members), andWaits: isWaiting)
             Output.write(text.escaped(for: .terminal))
-        case .message, .upgrade, .watch:
+        case .message, .upgrade, .rollback, .watch:
             Output.write((try answer()["message"]?.string ?? "done").escaped(for: .terminal))
         }
     }

@@ -46,7 +46,7 @@ enum Help {
 enum Completion {
     private static let commands = Command.watching + Command.controlling
     private static let names = commands.map(\.name).joined(separator: " ") + " completion"
-    private static let options = "--socket --wait --json --quick --exec --path --build --suffix --help"
+    private static let options = "--socket --wait --json --quick --exec --keep --path --build --suffix --help"
 
     static func script(_ shell: String) throws(ToolUsageError) -> String {
         switch shell {
@@ -66,7 +66,8 @@ enum Completion {
             """
             #compdef preforkctl
             _arguments '--socket[the control socket]:path:_files' '--wait' '--json' '--quick' '--help' '--suffix:ending:' \\
-                '--exec[the program]:path:_files' '*--path[sources]:path:_files -/' '--build[a command]:command:' \\
+                '--exec[the program]:path:_files' '--keep' '*--path[sources]:path:_files -/' \\
+                '--build[a command]:command:' \\
                 '1:command:(\(names))' '2:argument:(bash zsh fish)'
             """
         case "fish":
@@ -75,7 +76,7 @@ enum Completion {
             complete -c preforkctl -l socket -r -F
             complete -c preforkctl -l exec -r -F
             complete -c preforkctl -l path -r -F
-            complete -c preforkctl -l wait -l json -l quick -l help
+            complete -c preforkctl -l wait -l json -l quick -l keep -l help
             complete -c preforkctl -n __fish_use_subcommand -a "\(names)"
             complete -c preforkctl -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"
             """

@@ -19,6 +19,8 @@ struct ControlRequestTests {
         (#"{"command":"kill","slot":0,"wait":true}"#, .perform(.kill(slot: 0), wait: true)),
         (#"{"command":"drain","slot":1}"#, .perform(.drain(slot: 1), wait: false)),
         (#"{"command":"upgrade","path":"/a"}"#, .perform(.upgrade(path: "/a"), wait: false)),
+        (#"{"command":"upgrade","path":"/a","keep":true}"#, .perform(.upgrade(path: "/a", keeps: true), wait: false)),
+        (#"{"command":"rollback","wait":true}"#, .perform(.rollback, wait: true)),
         (#"{"command":"upgrade","path":null}"#, .perform(.upgrade(path: nil), wait: false)),
         (#"{"command":"reopen-logs"}"#, .perform(.reopenLogs, wait: false)),
         (#"{"command":"stop","quick":true}"#, .perform(.stop(quick: true), wait: false)),

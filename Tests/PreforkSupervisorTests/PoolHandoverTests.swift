@@ -17,14 +17,16 @@ import Testing
     }
 
     /// The next image, with the processes of the one before.
-    private func next(_ driver: PoolDriver, workers: Int) throws -> (PoolDriver, [PoolAction]) {
+    private func next(
+        _ driver: PoolDriver, workers: Int, scaledTo: Int? = nil, _ change: (inout Pool.Settings) -> Void = { _ in }
+    ) throws -> (PoolDriver, [PoolAction]) {
         let text = inheritance(driver).text
         let inherited = try #require(InheritedPool(text: text))
         #expect(inherited == inheritance(driver))
-        var next = PoolDriver(workers: workers)
+        var next = PoolDriver(workers: workers, change)
         next.living = driver.living
         next.now = driver.now
-        let actions = next.inherit(inherited)
+        let actions = next.inherit(inherited, scaledTo: scaledTo)
         return (next, actions)
     }
 
@@ -73,13 +75,70 @@ import Testing
         #expect(driver.pool.slots[1].isReady)
     }
 
-    @Test(arguments: [2, 9]) func aPoolIsAsLargeAsItWasWhateverTheNewProgramSays(workers: Int) throws {
-        let old = PoolDriver.ready(workers: 4)
-        var (driver, _) = try next(old, workers: workers)
-        #expect(forks(driver.handle(.tick)) == 0)
+    @Test func aProgramWithMoreWorkersGetsThemByItsReload() throws {
+        let old = PoolDriver.ready(workers: 2)
+        var (driver, actions) = try next(old, workers: 5)
+        #expect(actions.isEmpty)
+        actions = driver.perform(.reload).actions
+        #expect(forks(actions) == 4, "three places without a worker, and one beside an old one")
         driver.settle()
-        #expect(driver.pool.slots.count == 4 && driver.living.count == 4 && driver.complaints.isEmpty)
-        #expect(driver.received.isEmpty)
+        #expect(driver.generations() == [2, 2, 2, 2, 2] && driver.living.count == 5 && driver.complaints.isEmpty)
+        #expect(driver.pool.lastSpawn == 7, "each is forked once")
+    }
+
+    @Test func aProgramWithFewerWorkersLosesTheOthersWhenItsOwnServe() throws {
+        let old = PoolDriver.ready(workers: 4)
+        var (driver, _) = try next(old, workers: 2) { $0.reload.probation = .seconds(5) }
+        #expect(driver.pool.target == 4)
+        driver.perform(.reload)
+        driver.replacementReady(0)
+        #expect(driver.pool.target == 4, "the old ones are still needed if this fails")
+        driver.settle()
+        #expect(driver.pool.target == 2 && driver.generations() == [2, 2] && driver.living.count == 2)
+        #expect(driver.complaints.isEmpty)
+    }
+
+    @Test func aFailedUpgradeToFewerWorkersTakesNone() throws {
+        let old = PoolDriver.ready(workers: 4)
+        var (driver, _) = try next(old, workers: 2)
+        driver.perform(.reload)
+        driver.handle(.exited(slot: 0, spawn: driver.pool.slots[0].replacement!.worker!.spawn, .failure))
+        driver.settle()
+        #expect(driver.pool.target == 4 && driver.pool.lastReload?.abortReason != nil)
+    }
+
+    @Test func whatAnOperatorHasSetHoldsInTheNextImage() throws {
+        var old = PoolDriver.ready(workers: 2)
+        old.perform(.scale(.to(3)))
+        old.settle()
+        #expect(old.pool.scaledTo == 3)
+        var (driver, _) = try next(old, workers: 5, scaledTo: old.pool.scaledTo)
+        driver.perform(.reload)
+        driver.settle()
+        #expect(driver.pool.target == 3 && driver.pool.scaledTo == 3 && driver.pool.configured == 5)
+        driver.perform(.scale(.to(5)))
+        #expect(driver.pool.scaledTo == nil, "as many as the program says is the program's word again")
+    }
+
+    @Test func aPoolThatScalesItselfStaysAsLargeAsItsBoundsAllow() throws {
+        let old = PoolDriver.ready(workers: 4)
+        for (bounds, size) in [(1...8, 4), (1...3, 3), (6...8, 6)] {
+            var (driver, _) = try next(old, workers: 2) { $0.scaling = ScalingPolicy(workers: bounds) }
+            driver.perform(.reload)
+            driver.settle()
+            #expect(driver.pool.target == size && driver.pool.scaledTo == nil)
+        }
+    }
+
+    /// It was forked, and then, when its turn came in the reload, once more.
+    @Test func `A worker that waits to be started is started once by a reload`() throws {
+        var driver = PoolDriver.ready(workers: 3)
+        driver.refusesNextFork = true
+        driver.exit(2, .failure)
+        driver.perform(.reload)
+        driver.pass(.seconds(2))
+        driver.settle()
+        #expect(driver.generations() == [2, 2, 2] && driver.pool.lastSpawn == 7, "\(driver.pool.lastSpawn)")
     }
 
     @Test func placesWithoutAWorkerAreFilled() throws {
@@ -215,7 +274,7 @@ import Testing
 
 extension PoolDriver {
     /// As `Supervisor.adopt`.
-    mutating func inherit(_ inherited: InheritedPool) -> [PoolAction] {
-        carryOut(pool.inherit(inherited, at: now))
+    mutating func inherit(_ inherited: InheritedPool, scaledTo: Int? = nil) -> [PoolAction] {
+        carryOut(pool.inherit(inherited, scaledTo: scaledTo, at: now))
     }
 }

@@ -98,8 +98,9 @@ import Testing
             for (spawn, slot) in driver.living where driver.received[spawn]?.contains(.kill) == true {
                 driver.handle(.exited(slot: slot, spawn: spawn, .killed))
             }
-            // Successors that boot are ready before the time goes on to their boot timeout.
-            driver.settle(rounds: 3)
+            // Successors that boot, one after the other where workers are recycled, are ready before the time goes on to
+            // their boot timeout.
+            driver.settle(rounds: 100)
             let isCalm = driver.pool.slots.allSatisfy { $0.isReady && $0.workers.count == 1 || $0.state == .ended }
             if isCalm, driver.pool.reload == nil { return }
             if let next = driver.pool.nextDeadline { driver.now = max(driver.now, next) }

@@ -12,16 +12,21 @@ final class OperatedProgram {
     /// A copy of the fixture that a test may replace or remove.
     private let copy: String?
 
-    /// - Parameter ownCopy: runs a copy of the fixture at a path of its own.
+    /// - Parameters:
+    ///   - ownCopy: runs a copy of the fixture at a path of its own.
+    ///   - path: runs the fixture by this path.
+    ///   - preparation: as of `ChildProgram`.
     init(
-        _ arguments: [String] = [], environment: [String: String] = [:], ownCopy: Bool = false
+        _ arguments: [String] = [], environment: [String: String] = [:], ownCopy: Bool = false, path: String? = nil,
+        preparation: String? = nil
     ) async throws {
         folder = try temporaryPath()
         mkdir(folder, 0o700)
         copy = ownCopy ? folder + "/program" : nil
         if let copy { try Self.copyFixture(to: copy) }
         program = try ChildProgram(
-            copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments, environment: environment)
+            path ?? copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments, environment: environment,
+            preparation: preparation)
         let line = try await program.waitForLine("port ")
         port = UInt16(line.split(separator: " ").first?.split(separator: ":").last ?? "") ?? 0
         try await waitForLog("all workers are ready") {
@@ -89,7 +94,7 @@ final class OperatedProgram {
         return code == 0 && program.groupSize == 0 && program.output.contains("outcome stopped")
     }
 
-    private static func copyFixture(to path: String) throws {
+    static func copyFixture(to path: String) throws {
         guard system("cp '\(ChildProgram.path(of: "ops-fixture"))' '\(path)'") == 0 else {
             throw ClientError.strange("cp")
         }

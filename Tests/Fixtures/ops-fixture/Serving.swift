@@ -10,7 +10,9 @@ struct Refusal: Error {}
 
 /// Serves until it is stopped. Switches (files in the folder `switches`): `crash-start` and `hang-start` for the
 /// program itself, `crash-worker` and `hang-worker` for workers before they are ready, `crash-later`
-/// for workers 0.3 s after that, `refuse` for `onReload`; `more-queues` and `fewer-queues` than the setting `queues`.
+/// for workers 0.3 s after that, `refuse` for `onReload`. What another program would say: `short-queue` (a backlog of 7),
+/// `open-mode` (0666 for the socket at `unix=PATH`), `more-queues` and `fewer-queues` than the setting
+/// `queues`, `one-queue` (none of its own for each worker).
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let switches = Switches(folder: settings["switches"] ?? "/nonexistent")
@@ -18,12 +20,17 @@ func serveScenario(_ arguments: [String]) throws {
     switches.wait(while: "hang-start")
     if switches.isOn("end-start") { exit(0) }
     let store = try SharedStore()
-    let queues = settings.number("queues").map {
-        $0 + (switches.isOn("more-queues") ? 3 : switches.isOn("fewer-queues") ? -1 : 0)
+    var sharing = AcceptSharing.sharedQueue
+    if let queues = settings.number("queues"), !switches.isOn("one-queue") {
+        sharing = .reusePort(queues: queues + (switches.isOn("more-queues") ? 3 : switches.isOn("fewer-queues") ? -1 : 0))
     }
     let listener = try Listener(
-        .tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)),
-        sharing: queues.map { .reusePort(queues: $0) } ?? .sharedQueue)
+        .tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)), backlog: switches.isOn("short-queue") ? 7 : 1024,
+        sharing: sharing)
+    let beside = try settings["unix"].map {
+        try Listener(.unix($0, mode: switches.isOn("open-mode") ? 0o666 : 0o600))
+    }
+    defer { beside?.close() }
     var runtime = ForkRuntime(workers: .count(settings.number("workers") ?? 2))
     runtime.readiness = .manual
     if let time = settings.milliseconds("boot") { runtime.bootTimeout = time }

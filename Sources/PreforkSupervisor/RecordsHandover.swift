@@ -1,0 +1,200 @@
+// What a pool has counted, as it is left to the next image of its program.
+
+import PreforkSystem
+
+/// Counters, restart scores and reports that an upgrade does not set back. As JSON: an image that knows a counter more begins it
+/// at zero.
+struct InheritedRecords: Equatable {
+    static let handoverKind = "records"
+
+    var counters = PoolCounters()
+    /// Restarts after a crash in a request that do not count.
+    var requestCrashes = 0
+    /// How many workers an operator wants; nil: as many as the program says.
+    var scaledTo: Int?
+    /// What slots remember of their workers' ends, by task ID.
+    var slots: [Int: SlotRecord] = [:]
+    /// The last ends, oldest first.
+    var ends: [ExitReport] = []
+    /// When processes were asked to end.
+    var asked: [Int32: MonotonicInstant] = [:]
+
+    private static let sizeLimit = 1 << 23
+    private static let mostRestarts = 1 << 60
+
+    var item: HandoverItem {
+        HandoverItem(kind: Self.handoverKind, key: "", descriptors: [], text: text)
+    }
+
+    var text: String {
+        var writer = JSONWriter()
+        writer.object { object in
+            object.name("counters")
+            object.object { $0.counters(counters) }
+            object.member("requestCrashes", requestCrashes)
+            object.member("scaledTo", scaledTo)
+            object.name("slots")
+            object.rows(slots.sorted { $0.key < $1.key }.map { [Int64($0.key)] + $0.value.words })
+            object.name("ends")
+            object.array(ends) { $0.handover($1) }
+            object.name("asked")
+            object.rows(asked.sorted { $0.key < $1.key }.map { [Int64($0.key), $0.value.nanoseconds] })
+        }
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    init() {}
+
+    /// - Returns: nil for a text that is none of these.
+    init?(text: String) {
+        guard let value = try? JSONParser.parse(Array(text.utf8), sizeLimit: Self.sizeLimit),
+            let members = value["counters"], let counters = PoolCounters(members),
+            let crashes = value["requestCrashes"]?.integer, (0..<Int64(Self.mostRestarts)).contains(crashes),
+            let slots = value["slots"]?.rows, let asked = value["asked"]?.rows
+        else { return nil }
+        self.counters = counters
+        requestCrashes = Int(crashes)
+        if let count = value["scaledTo"], count != .null {
+            guard let count = count.integer, (1...Int64(WorkerCount.maximum)).contains(count) else { return nil }
+            scaledTo = Int(count)
+        }
+        for row in slots {
+            guard let taskID = row.first, (0..<Int64(WorkerCount.maximum)).contains(taskID),
+                let record = SlotRecord(words: Array(row.dropFirst()))
+            else { return nil }
+            self.slots[Int(taskID)] = record
+        }
+        for end in value["ends"]?.array ?? [] {
+            guard let report = ExitReport(handover: end) else { return nil }
+            ends.append(report)
+        }
+        for row in asked {
+            guard row.count == 2, let pid = Int32(exactly: row[0]), pid > 0, row[1] >= 0 else { return nil }
+            self.asked[pid] = MonotonicInstant(nanoseconds: row[1])
+        }
+    }
+
+    /// What the image before has left.
+    ///
+    /// - Returns: nil when it has left nothing, being of a version that did not.
+    static func take() -> InheritedRecords? {
+        Handover.take(handoverKind, key: "").flatMap { InheritedRecords(text: $0.text) }
+    }
+
+    /// In a trial: whether this image could go on with them.
+    static var areReadable: Bool {
+        guard let item = Handover.take(handoverKind, key: "") else { return true }
+        return InheritedRecords(text: item.text) != nil
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func counters(_ counters: PoolCounters) {
+        member("retiredRequests", Int64(clamping: counters.retiredRequests))
+        member("failedForks", Int64(clamping: counters.failedForks))
+        member("finishedReloads", Int64(clamping: counters.finishedReloads))
+        member("abortedReloads", Int64(clamping: counters.abortedReloads))
+        name("boots")
+        array(counters.boots.words) { $0.value($1) }
+        name("drains")
+        array(counters.drains.words) { $0.value($1) }
+        name("restarts")
+        pairs(counters.restarts)
+        name("restartKinds")
+        pairs(Dictionary(uniqueKeysWithValues: counters.restartKinds.map { ($0.key.rawValue, $0.value) }))
+    }
+
+    private mutating func pairs(_ counts: [String: UInt64]) {
+        array(counts.sorted { $0.key < $1.key }) { writer, count in
+            writer.object { object in
+                object.member("name", count.key)
+                object.member("count", Int64(clamping: count.value))
+            }
+        }
+    }
+
+    fileprivate mutating func rows(_ rows: [[Int64]]) {
+        array(rows) { writer, row in writer.array(row) { $0.value($1) } }
+    }
+}
+
+extension JSONValue {
+    fileprivate var integers: [Int64]? {
+        guard let array else { return nil }
+        let numbers = array.compactMap(\.integer)
+        return numbers.count == array.count ? numbers : nil
+    }
+
+    fileprivate var rows: [[Int64]]? {
+        guard let array else { return nil }
+        let rows = array.compactMap(\.integers)
+        return rows.count == array.count ? rows : nil
+    }
+
+    /// A count; one that is not there is zero.
+    fileprivate func count(_ name: String) -> UInt64? {
+        guard let value = self[name] else { return 0 }
+        return value.integer.flatMap { UInt64(exactly: $0) }
+    }
+
+    fileprivate func counts(_ name: String) -> [String: UInt64]? {
+        var counts: [String: UInt64] = [:]
+        for pair in self[name]?.array ?? [] {
+            guard let name = pair["name"]?.string?.unescaped, let count = pair.count("count"), count > 0 else {
+                return nil
+            }
+            counts[name] = count
+        }
+        return counts
+    }
+}
+
+extension PoolCounters {
+    fileprivate init?(_ value: JSONValue) {
+        guard let requests = value.count("retiredRequests"), let forks = value.count("failedForks"),
+            let finished = value.count("finishedReloads"), let aborted = value.count("abortedReloads"),
+            let boots = DurationHistogram(words: value["boots"]?.integers ?? []),
+            let drains = DurationHistogram(words: value["drains"]?.integers ?? []),
+            let restarts = value.counts("restarts"), let kinds = value.counts("restartKinds")
+        else { return nil }
+        retiredRequests = requests
+        failedForks = forks
+        finishedReloads = finished
+        abortedReloads = aborted
+        self.boots = boots
+        self.drains = drains
+        self.restarts = restarts
+        for (name, count) in kinds {
+            // Another version may tell more kinds apart.
+            if let kind = ExitReport.Kind(rawValue: name) { restartKinds[kind] = count }
+        }
+    }
+}
+
+extension DurationHistogram {
+    /// The sum in nanoseconds, then the ranges.
+    fileprivate var words: [Int64] { [sum.saturatedNanoseconds] + counts.map { Int64(clamping: $0) } }
+
+    /// Without words, and of another version with other ranges, it is an empty one.
+    fileprivate init?(words: [Int64]) {
+        guard words.allSatisfy({ $0 >= 0 }) else { return nil }
+        guard words.count == Self.bounds.count + 2 else { return }
+        sum = .nanoseconds(words[0])
+        counts = words.dropFirst().map { UInt64($0) }
+    }
+}
+
+extension Pool {
+    /// What slots and the pool remember of their workers' ends.
+    func leave(to records: inout InheritedRecords) {
+        records.requestCrashes = requestCrashes
+        records.scaledTo = scaledTo
+        for slot in slots where slot.record != SlotRecord() { records.slots[slot.taskID] = slot.record }
+    }
+
+    /// After `inherit(_:scaledTo:at:)`.
+    mutating func inherit(_ records: InheritedRecords) {
+        requestCrashes = records.requestCrashes
+        for (taskID, record) in records.slots where slots.indices.contains(taskID) { slots[taskID].record = record }
+    }
+}

@@ -1,0 +1,90 @@
+// What the trial of an upgrade tells the program that runs.
+
+import Glibc
+import Synchronization
+
+/// Memory that a new program in its trial writes and the image before reads, when the trial has ended. The trial runs
+/// as the supervisor; still no more than this memory is read of it, and no other process has it.
+package final class TrialReport {
+    package static let handoverKind = "trial report"
+    private static let byteCount = 1 << 16
+
+    package enum Entry: Equatable, Sendable {
+        /// Why the new program cannot go on from here.
+        case refusal(String)
+        /// What the new program says of itself.
+        case report(String)
+    }
+
+    private let mapping: SharedMapping
+    private var file: Int32
+
+    package init() throws(SystemError) {
+        let file = try MemoryFile(name: "prefork-trial", byteCount: Self.byteCount)
+        mapping = try SharedMapping(file, byteCount: Self.byteCount)
+        // Workers that are forked while a trial runs do not have it.
+        try mapping.keepFromChildren()
+        self.file = try duplicate(file.descriptor.number)
+    }
+
+    deinit { closeFile() }
+
+    /// For the trial.
+    package var item: HandoverItem { HandoverItem(kind: Self.handoverKind, key: "", descriptors: [file]) }
+
+    /// When the trial is forked.
+    package func closeFile() {
+        if file >= 0 { closeDescriptor(file) }
+        file = -1
+    }
+
+    /// - Returns: nil when the trial has told nothing, as one of an earlier version.
+    package func read() -> Entry? {
+        // The trial has ended: nothing writes any more. At most the whole memory is read.
+        let bytes = UnsafeRawBufferPointer(start: mapping.base, count: Self.byteCount)
+        let text = String(decoding: bytes.dropFirst().prefix { $0 != 0 }, as: UTF8.self)
+        switch bytes.first {
+        case UInt8(ascii: "!"): return .refusal(text)
+        case UInt8(ascii: "="): return .report(text)
+        default: return nil
+        }
+    }
+
+    /// What the trial has of it.
+    private struct Memory: ~Copyable {
+        var mapping: SharedMapping?
+        var hasRefused = false
+    }
+
+    private static let memory = Mutex(Memory())
+
+    /// In a trial: takes the memory out of what the image before has left. Its descriptor is closed, so that no process
+    /// that the trial starts has it.
+    static func take(from items: inout [HandoverItem]) {
+        guard let index = items.firstIndex(where: { $0.kind == handoverKind }) else { return }
+        let numbers = items.remove(at: index).descriptors
+        guard let number = numbers.first else { return }
+        let file = MemoryFile(owning: Descriptor(owning: number))
+        guard (try? file.sealedByteCount()) == byteCount else { return }
+        memory.withLock { $0.mapping = try? SharedMapping(file, byteCount: byteCount) }
+    }
+
+    /// In a trial; elsewhere it has no effect. The first refusal stays.
+    package static func tell(_ entry: Entry) {
+        guard Handover.isTrial else { return }
+        memory.withLock { memory in
+            guard !memory.hasRefused, let base = memory.mapping?.base else { return }
+            let mark: UInt8
+            let text: String
+            switch entry {
+            case .refusal(let reason):
+                memory.hasRefused = true
+                (mark, text) = (UInt8(ascii: "!"), reason)
+            case .report(let report): (mark, text) = (UInt8(ascii: "="), report)
+            }
+            // The last byte stays zero.
+            let bytes = [mark] + text.utf8.prefix(byteCount - 2) + [0]
+            bytes.withUnsafeBytes { base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        }
+    }
+}
