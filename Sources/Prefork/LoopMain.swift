@@ -67,7 +67,7 @@ struct LoopMain {
         // A managed process may run one tree after another on its loop.
         defer { loop.stopRequest.removeObserver(observer) }
         do {
-            let code = try loop.run(body) { task in
+            let code = try loop.run({ try await Self.finishing(body) }) { task in
                 listenToSignals(on: loop, task, wishes)
             }
             if code != 0 { return code }
@@ -82,6 +82,14 @@ struct LoopMain {
         }
         // A process that somebody else has stopped is lost, not done: it gets a successor. 128 + n, as shells say.
         return stopSignal.unsolicited.map { 128 + $0.rawValue } ?? 0
+    }
+
+    /// Runs `body`, and when this process was asked to stop lets callbacks finish what they have in hand.
+    private static func finishing(_ body: @Sendable () async throws -> Int32) async throws -> Int32 {
+        let result: Result<Int32, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        if ProcessStop.isRequested { await WorkInHand.finish() }
+        return try result.get()
     }
 
     /// Signals have been blocked since before the fork; one that came meanwhile is read now, none is lost.

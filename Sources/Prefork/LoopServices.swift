@@ -24,7 +24,11 @@ extension LoopMain {
         let (host, wishes) = serviceHost(on: loop)
         ServiceHost.install(host)
         // Whoever else asks for the end: the program itself, by the loop's stop request.
-        return (wishes, loop.stopRequest.onRequest { wishes.wish(.requested) })
+        let observer = loop.stopRequest.onRequest {
+            wishes.wish(.requested)
+            ProcessStop.request()
+        }
+        return (wishes, observer)
     }
 
     private static func serviceHost(on loop: EventLoop) -> (ServiceHost, StopWishes) {

@@ -42,6 +42,7 @@ extension Channel {
         try end.answerCalls()
         while true {
             let epoch = end.waiters.epoch
+            try end.checkStop()
             if let (header, value) = try end.takeCopy(.call) { return try call(header, value) }
             try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.call) }
         }

@@ -8,6 +8,8 @@ public struct ChannelError: Error, Equatable, Sendable {
     public enum Code: Hashable, Sendable {
         /// This end was closed here, or the other end is closed and everything it had sent has been received.
         case closed
+        /// This process was asked to stop: it takes no new message or call. What has arrived stays where it is.
+        case stopping
         /// The process at the other end has ended. Thrown by `receive` once for each death, after everything that the
         /// process had sent; by a send that would have to wait for it; by every call that it had not answered.
         case peerDied(generation: UInt64)
@@ -61,6 +63,7 @@ extension ChannelError: CustomStringConvertible {
     private var text: String {
         switch code {
         case .closed: "closed"
+        case .stopping: "this process is stopping"
         case .peerDied(let generation): "the process at the other end, its generation \(generation), has ended"
         case .endInUse(let pid): "process \(pid) is at this end"
         case .modeConflict: "this end receives in the other mode"

@@ -3,9 +3,9 @@
 extension Channel {
     /// The messages that arrive at this end, from now to the channel's end.
     ///
-    /// Ends when the other end or this one is closed. The other process's death does not end it: what its successor
-    /// sends follows. Several iterators share the messages. All errors of `receive` but `.closed` and `.peerDied` are
-    /// thrown.
+    /// Ends when the other end or this one is closed, and when this process is asked to stop. The other process's death
+    /// does not end it: what its successor sends follows. Several iterators share the messages. All errors of `receive`
+    /// but `.closed`, `.stopping` and `.peerDied` are thrown.
     public var messages: ChannelMessages<Message> { ChannelMessages(channel: self) }
 }
 
@@ -28,7 +28,7 @@ public struct ChannelMessages<Message: Codable & Sendable>: AsyncSequence, Senda
                     return try await channel.receive()
                 } catch let error as ChannelError {
                     switch error.code {
-                    case .closed: return nil
+                    case .closed, .stopping: return nil
                     case .peerDied: continue
                     default: throw error
                     }

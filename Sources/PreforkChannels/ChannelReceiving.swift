@@ -8,13 +8,15 @@ extension Channel {
     /// Receives the next message; waits for it.
     ///
     /// The death of the other end's process is thrown as `.peerDied`, once, after everything it had sent; the next call
-    /// waits for its successor.
+    /// waits for its successor. When this process is asked to stop, `.stopping` is thrown, also to those who wait: what
+    /// arrives then is for a successor. A `call` that was made still gets its answer.
     ///
-    /// - Throws: `ChannelError`: `.closed`, `.peerDied`, `.modeConflict`, `.decode` (that message is gone),
-    ///   `.endInUse`, `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was cancelled
-    ///   while it waited.
+    /// - Throws: `ChannelError`: `.closed`, `.stopping`, `.peerDied`, `.modeConflict`, `.decode` (that message is
+    ///   gone), `.endInUse`, `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was
+    ///   cancelled while it waited.
     @inlinable
     public func receive() async throws -> Message {
+        try end.checkStop()
         if let message = try tryReceive() {
             if end.isTurnOver { await end.giveTurn() }
             return message
@@ -25,13 +27,15 @@ extension Channel {
     /// As `receive`, for at most `timeout`, which then throws `.timedOut`.
     @inlinable
     public func receive(timeout: Duration) async throws -> Message {
+        try end.checkStop()
         if let message = try tryReceive() { return message }
         return try await receiveLater(timeout: timeout)
     }
 
     /// The next message if it is there.
     ///
-    /// - Throws: as `receive`; `.peerDied` only when the death is known from an earlier wait or by a successor.
+    /// - Throws: as `receive`, without `.stopping`: a process that stops can still take messages by this; `.peerDied`
+    ///   only when the death is known from an earlier wait or by a successor.
     @inlinable
     public func tryReceive() throws -> Message? {
         var message: Message?
@@ -59,6 +63,8 @@ extension Channel {
         let deadline = timeout.map { MonotonicInstant.now + $0 }
         while true {
             let epoch = end.waiters.epoch
+            ProcessStop.readSignals()
+            try end.checkStop()
             if let message = try tryReceive() { return message }
             try end.waitBlocking(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
         }
@@ -70,6 +76,7 @@ extension Channel {
         let deadline = timeout.map { MonotonicInstant.now + $0 }
         while true {
             let epoch = end.waiters.epoch
+            try end.checkStop()
             if let message = try tryReceive() { return message }
             try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
         }

@@ -6,6 +6,12 @@ import PreforkSystem
 import Synchronization
 
 extension ChannelEnd {
+    /// - Throws: `.stopping` when the caller must not take new work any more.
+    @usableFromInline
+    func checkStop() throws(ChannelError) {
+        if EventLoop.isStoppingHere { throw error(.stopping) }
+    }
+
     /// Suspends the calling task until something has happened that is worth another look.
     ///
     /// - Parameters:
@@ -48,6 +54,11 @@ extension ChannelEnd {
         mustWait: () -> Bool
     ) throws(ChannelError) {
         if let deadline, deadline <= .now { throw error(.timedOut) }
+        // As `LoopPost` does for tasks. One that comes late changes the epoch, so that a receiver looks again.
+        let stop =
+            purpose == .receive
+            ? StopObservation(of: [ProcessStop.current]) { [waiters] in waiters.wakeAll() } : nil
+        defer { withExtendedLifetime(stop) {} }
         do throws(SystemError) {
             let isInTime =
                 waiters.becomeLeader(since: epoch)

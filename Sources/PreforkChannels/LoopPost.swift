@@ -26,6 +26,7 @@ extension ChannelEnd {
             return post
         }
         if let failure = post.takeFailure() { throw failure }
+        post.observeStop()
         if post.hearsAll(of: memory.record(of: side.other)) { return (loop, post) }
         loop.execute { post.install() }
         if let failure = post.takeFailure() { throw failure }
@@ -42,6 +43,7 @@ final class LoopPost: @unchecked Sendable {
     private let end: ChannelEnd
     private var watch: Watch?
     private var death: DeathWatch?
+    private let stop = Mutex<StopObservation?>(nil)
     private var isRemoved = false
     private let isListening = Atomic(false)
     /// Whether the next look without a ring is arranged.
@@ -52,6 +54,14 @@ final class LoopPost: @unchecked Sendable {
     init(_ end: ChannelEnd, on loop: EventLoop) {
         self.end = end
         self.loop = loop
+    }
+
+    /// Sees to it that a stop wakes those who wait here: they look again, and a receiver finds that it takes no more.
+    /// On any thread.
+    func observeStop() {
+        guard let loop, stop.withLock({ $0?.isCurrent != true }) else { return }
+        let new = loop.onStop { [waiters = end.waiters] in waiters.wakeAll() }
+        stop.withLock { $0 = new }
     }
 
     func takeFailure() -> ChannelError? {
@@ -114,8 +124,8 @@ final class LoopPost: @unchecked Sendable {
         }
     }
 
-    /// Sees to it that the end is looked at every `Bell.longestSleep` while somebody waits there: a process may have taken
-    /// a ring away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
+    /// Sees to it that the end is looked at every `Bell.longestSleep` while somebody waits there: a process may have
+    /// taken a ring away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
     func keepLooking() {
         // The look says that it is the last one before it asks whether anybody waits: one of the two sees the other.
         if isLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
@@ -144,6 +154,7 @@ final class LoopPost: @unchecked Sendable {
     /// Nobody uses the end any more. Its memory stays until nothing watches the bell: other processes have it open,
     /// too, so that closing it does not take it out of this epoll (epoll(7), question 6).
     func remove() {
+        stop.withLock { $0 = nil }
         loop?.execute {
             self.isRemoved = true
             if let watch = self.watch { self.loop?.remove(watch) }

@@ -45,6 +45,9 @@ extension ChannelEnd {
         }
     }
 
+    /// The next one that was taken early.
+    func takeSpilled() -> (ByteRingHeader, StoredValue?)? { inbox.withLock { $0.popFirst() } }
+
     /// Takes one message early, for a send that has to wait.
     ///
     /// - Returns: false when there is none, or the end is not in passive mode, or the bound is reached.

@@ -16,6 +16,9 @@ extension Channel {
     /// messages are taken early, up to `messageLimit` bytes, so that two ends whose callbacks send to each other do not
     /// block each other.
     ///
+    /// When this process is asked to stop, callbacks finish what was taken and get no further message; a worker and a
+    /// managed process end after that, within their time to drain.
+    ///
     /// The other end's death and closing end nothing here: what a successor sends is handled, too. See `onPeer`.
     ///
     /// - Parameters:

@@ -14,26 +14,32 @@ extension PassiveMessages {
         }
         if isServed { return }
         Task(executorPreference: loop.preference) {
-            while await self.step(channel) {}
+            var work: WorkInHand?
+            while await self.step(channel, &work) {}
         }
     }
 
+    /// - Parameter work: held from the first message that is taken until there is none, so that a process that stops
+    ///   does not end meanwhile.
     /// - Returns: false when there is nothing left to do; the next callback starts another task.
-    private func step(_ channel: Channel<Message>) async -> Bool {
+    private func step(_ channel: Channel<Message>, _ work: inout WorkInHand?) async -> Bool {
         let end = channel.end
         let epoch = end.waiters.epoch
         do {
             switch try nextTurn(end) {
             case .nothingLeft: return false
             case .wait:
+                work = nil
                 try await end.wait(.receive, since: epoch, until: nil) { end.mustWaitToReceive(.anything) }
             case .handle(let header, let value, let callbacks):
+                if work == nil { work = WorkInHand() }
                 await announce(senderOf: header, end)
                 await handle(header, value, channel, callbacks)
                 if end.isTurnOver { await end.giveTurn() }
             }
             return true
         } catch {
+            work = nil
             return await recover(from: error, end, since: epoch)
         }
     }
@@ -51,7 +57,13 @@ extension PassiveMessages {
                 state.isServed = false
                 return .nothingLeft
             }
-            guard let (header, value) = try end.takePassive() else { return .wait }
+            // What was taken early is work in hand; what lies in the ring is for a successor.
+            let isStopping = EventLoop.isStoppingHere
+            guard let (header, value) = try isStopping ? end.takeSpilled() : end.takePassive() else {
+                if !isStopping { return .wait }
+                state.isServed = false
+                return .nothingLeft
+            }
             return .handle(header, value, state.callbacks)
         }
     }

@@ -15,6 +15,7 @@ final class StoreListener: @unchecked Sendable {
     private let table: StoreTable
     private var watch: Watch?
     private var waiters: [WaitSlot] = []
+    private var stop: StopObservation?
 
     private struct Key: Hashable {
         let table: ObjectIdentifier
@@ -51,7 +52,8 @@ final class StoreListener: @unchecked Sendable {
         if let watch { loop.remove(watch) }
     }
 
-    /// Suspends the calling task until somebody has rung, unless there is news already. On the loop's thread only.
+    /// Suspends the calling task until somebody has rung or a stop was requested, unless there is news already. On the
+    /// loop's thread only.
     ///
     /// - Parameters:
     ///   - wish: what is waited for.
@@ -60,6 +62,8 @@ final class StoreListener: @unchecked Sendable {
     func sleep(for wish: SleepWish, atMost limit: Duration?, in slot: WaitSlot, unless hasNews: () -> Bool) async
         -> WaitOutcome
     {
+        observeStop()
+        if loop.isStopping { return .ready }
         let isSure = table.prepareToSleep(wish)
         if hasNews() { return .ready }
         let limit = isSure ? limit : min(limit ?? SleepWish.doubtfulSleep, SleepWish.doubtfulSleep)
@@ -69,6 +73,13 @@ final class StoreListener: @unchecked Sendable {
         waiters.removeAll { $0 === slot }
         timer?.cancel()
         return outcome
+    }
+
+    private func observeStop() {
+        if stop?.isCurrent == true { return }
+        // Looked up on the loop: nothing but that thread may release it.
+        let entry = Entry(listener: self)
+        stop = loop.onStop { [loop] in loop.execute { entry.listener?.wakeAll() } }
     }
 
     private func wakeAll() {

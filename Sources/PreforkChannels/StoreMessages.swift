@@ -31,7 +31,8 @@ public enum SubscriptionStart: Hashable, Sendable {
 ///
 /// Every message that is published after the subscription was made is delivered, or counted in a `.lagged`: a
 /// subscriber that is slower than its publishers loses the oldest messages, as many as the store's publish log is too
-/// small for. Nobody waits for it. A message published by this process is delivered, too.
+/// small for. Nobody waits for it. The sequence ends when this process is asked to stop: a worker's successor goes on
+/// where it ended (see `SubscriptionStart.automatic`). A message published by this process is delivered, too.
 public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Sendable {
     public typealias Element = StoreMessage<Value>
     private let source: StoreSource<Element>

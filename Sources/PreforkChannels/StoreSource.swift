@@ -32,14 +32,14 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
         slot = WaitSlot(loop: loop)
     }
 
-    /// The next element; nil when the stream was ended. One task at a time.
+    /// The next element; nil when the stream was ended, or this process is asked to stop. One task at a time.
     func next() async throws -> Element? {
         if loop.isCurrent { return try await nextHere() }
         return try await loop.run { _ in try await self.nextHere() }
     }
 
     private func nextHere() async throws -> Element? {
-        while !isOver {
+        while !isOver, !loop.isStopping {
             switch try poll() {
             case .element(let element): return element
             case .nothing(let limit):

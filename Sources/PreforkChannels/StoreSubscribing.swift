@@ -15,7 +15,8 @@ extension SharedStore {
         try StoreMessages(self, channel, from: start)
     }
 
-    /// Calls `body` with each message of a channel, one after the other, on this process's event loop.
+    /// Calls `body` with each message of a channel, one after the other, on this process's event loop, until this
+    /// process is asked to stop; a worker and a managed process end after the call that is being made then.
     ///
     /// - Parameters:
     ///   - onLag: called with the number of messages that were overwritten before they could be read.
@@ -34,7 +35,10 @@ extension SharedStore {
                 do {
                     guard let next = try await iterator.next(), !Task.isCancelled else { return }
                     switch next {
-                    case .message(let value): await body(value)
+                    case .message(let value):
+                        let work = WorkInHand()
+                        await body(value)
+                        withExtendedLifetime(work) {}
                     case .lagged(let count): onLag?(count)
                     }
                 } catch is CancellationError {

@@ -20,6 +20,10 @@ import PreforkSystem
 /// has, and if it holds the queue's lock at that moment, the others get `.busy` after a second, outside of workers
 /// after 100 ms.
 ///
+/// A process that is asked to stop takes no new message: `onReceive` finishes the one in hand and returns, `deliveries`
+/// ends, and `receive` in all its forms throws `.stopping`, also where it waits already. What waits in the queue is for
+/// other processes. `tryReceive` does not wait and works on.
+///
 /// At most 256 processes receive at a time. Tasks of different loops and plain threads may use it together.
 public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     public let name: String
@@ -53,10 +57,14 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
         }
         let table = table
         let error: @Sendable (WorkQueueError.Code) -> WorkQueueError = { WorkQueueError($0, queue: name) }
-        receivers = WorkQueueLine(of: table, bell: table.receiversBell.descriptor.number, error: error) {
+        receivers = WorkQueueLine(
+            of: table, bell: table.receiversBell.descriptor.number, endsAtStop: true, error: error
+        ) {
             try table.receive(sleeping: true, queue: name)
         }
-        senders = WorkQueueLine(of: table, bell: table.sendersBell.descriptor.number, error: error) { value in
+        senders = WorkQueueLine(
+            of: table, bell: table.sendersBell.descriptor.number, endsAtStop: false, error: error
+        ) { value in
             try value.bytes.withUnsafeBytes { try table.send(value.kind, $0, sleeping: true, queue: name) } ? () : nil
         }
     }

@@ -9,6 +9,8 @@ public struct WorkQueueError: Error, Equatable, Sendable {
     public enum Code: Hashable, Sendable {
         /// The queue is closed; for a receiver: and nothing will come any more.
         case closed
+        /// This process was asked to stop: it takes no new message. Nothing was received.
+        case stopping
         /// Nothing was sent or received within the time.
         case timedOut(after: Duration)
         /// The message is larger than the queue takes.
@@ -57,6 +59,7 @@ extension WorkQueueError: CustomStringConvertible {
         let text =
             switch code {
             case .closed: "closed"
+            case .stopping: "this process is stopping"
             case .timedOut(let timeout): "not within \(timeout)"
             case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
             case .busy: "the lock was not to be had in time"

@@ -20,6 +20,9 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     private let error: @Sendable (WorkQueueError.Code) -> WorkQueueError
     private let table: QueueTable
     private let bell: Int32
+    /// Whether waits end when this process is asked to stop. Those of senders do not: what they send may be part of the
+    /// work in hand.
+    private let endsAtStop: Bool
     private let state = Mutex(State())
 
     private struct Waiter {
@@ -44,11 +47,13 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     var waiterCount: Int { state.withLock { $0.places.reduce(0) { $0 + $1.waiters.count } } }
 
     init(
-        of table: QueueTable, bell: Int32, error: @escaping @Sendable (WorkQueueError.Code) -> WorkQueueError,
+        of table: QueueTable, bell: Int32, endsAtStop: Bool,
+        error: @escaping @Sendable (WorkQueueError.Code) -> WorkQueueError,
         attempt: @escaping @Sendable (Wanted) throws -> Answer?
     ) {
         self.table = table
         self.bell = bell
+        self.endsAtStop = endsAtStop
         self.error = error
         self.attempt = attempt
     }
@@ -137,6 +142,13 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
             end(id, throwing: error(.system(failure)))
             return
         }
+        if endsAtStop {
+            seat.observeStop { [weak self, weak seat] in
+                if let self, let seat { endAll(on: seat) }
+            }
+            // Those that came after the observer was called.
+            if seat.loop?.isStopping == true { return endAll(on: seat) }
+        }
         if let timeout {
             seat.timers[id] = seat.loop?.call(after: timeout) { [weak self] in
                 guard let self else { return }
@@ -158,6 +170,19 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         guard let (waiter, seat) = found else { return }
         seat.forgetTimer(id)
         waiter.continuation.resume(throwing: error)
+    }
+
+    /// Ends all waits on one loop because of a stop. On the loop's thread.
+    private func endAll(on seat: WorkQueueSeat) {
+        let waiters = state.withLock { state -> [Waiter] in
+            guard let place = state.places.firstIndex(where: { $0.seat === seat }) else { return [] }
+            defer { state.places[place].waiters = [] }
+            return state.places[place].waiters
+        }
+        for waiter in waiters {
+            seat.forgetTimer(waiter.id)
+            waiter.continuation.resume(throwing: error(.stopping))
+        }
     }
 
     /// Gives those who wait on this loop what there is. On the loop's thread.
@@ -214,6 +239,7 @@ final class WorkQueueSeat: @unchecked Sendable {
     private(set) var owners: WorkQueueOwners?
     private var watch: Watch?
     private var nextLook: ScheduledCall?
+    private var stop: StopObservation?
     /// Owns the bell, which must not be closed while the loop watches it.
     private let table: QueueTable
 
@@ -234,8 +260,14 @@ final class WorkQueueSeat: @unchecked Sendable {
         owners?.onReturn = serve
     }
 
-    /// Has `serve` called after `Bell.longestSleep`. The call is not called off when the last waiter goes: one that waits
-    /// again and again would pay for it each time.
+    /// Has `end` called on the loop when waits there must end because of a stop. On the loop's thread.
+    fileprivate func observeStop(_ end: @escaping @Sendable () -> Void) {
+        guard stop?.isCurrent != true, let loop else { return }
+        stop = loop.onStop { [weak loop] in loop?.execute(end) }
+    }
+
+    /// Has `serve` called after `Bell.longestSleep`. The call is not called off when the last waiter goes: one that
+    /// waits again and again would pay for it each time.
     fileprivate func lookLater(_ serve: @escaping () -> Void) {
         guard nextLook == nil else { return }
         nextLook = loop?.call(after: Bell.longestSleep) { [weak self] in
@@ -251,6 +283,7 @@ final class WorkQueueSeat: @unchecked Sendable {
         nextLook = nil
         owners?.cancel()
         owners = nil
+        stop = nil
     }
 
     /// On any thread.

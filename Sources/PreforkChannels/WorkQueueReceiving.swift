@@ -10,10 +10,11 @@ extension WorkQueue {
     /// While it waits, the end of every other receiving process is an event: its unacknowledged messages come back at
     /// once. From any process and task. A cancelled wait has taken nothing.
     ///
-    /// - Throws: `WorkQueueError` `.closed`, `.undecodable`, `.tooManyReceivers`, `.busy`, `.corrupt`;
+    /// - Throws: `WorkQueueError` `.closed`, `.stopping`, `.undecodable`, `.tooManyReceivers`, `.busy`, `.corrupt`;
     ///   `CancellationError`.
     public func receive() async throws -> Delivery<Message> {
         try Task.checkCancellation()
+        try checkStop()
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
         return try await wait(timeout: nil)
     }
@@ -23,8 +24,14 @@ extension WorkQueue {
     /// - Throws: as `receive`, and `.timedOut`.
     public func receive(timeout: Duration) async throws -> Delivery<Message> {
         try Task.checkCancellation()
+        try checkStop()
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
         return try await wait(timeout: timeout)
+    }
+
+    /// - Throws: `.stopping` when this process takes no new work any more.
+    private func checkStop() throws(WorkQueueError) {
+        if EventLoop.isStoppingHere { throw WorkQueueError(.stopping, queue: name) }
     }
 
     private func wait(timeout: Duration?) async throws -> Delivery<Message> {
@@ -40,7 +47,8 @@ extension WorkQueue {
     ///
     /// One that finds nothing looks for messages of dead processes: a look into /proc for each process that has some.
     ///
-    /// - Throws: as `receive`, without `CancellationError`.
+    /// - Throws: as `receive`, without `CancellationError` and `.stopping`: a process that stops can still take
+    ///   messages by this.
     public func tryReceive() throws -> Delivery<Message>? {
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
         guard table.counters.inFlight > 0,
@@ -55,10 +63,16 @@ extension WorkQueue {
     /// - Parameter timeout: nil waits for ever.
     /// - Throws: as `receive`, and `.timedOut`, without `CancellationError`.
     public func receiveBlocking(timeout: Duration? = nil) throws -> Delivery<Message> {
+        try checkStop()
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
         let deadline = timeout.map { MonotonicInstant.now + $0 } ?? .distantFuture
         let arrival = try sleepers.receiving.with(bell: table.receiversBell.descriptor.number, queue: name) { sleeper in
+            // Before the look: a stop that comes after it rings.
+            let stop = sleeper.observeStop()
+            defer { withExtendedLifetime(stop) {} }
             while true {
+                ProcessStop.readSignals()
+                try checkStop()
                 if let arrival = try table.receive(sleeping: true, queue: name) { return arrival }
                 // After the flag is up, so that a receiver who comes now rings the bell.
                 if try mapped({ () throws(QueueTable.Failure) in try sleeper.look(at: table) }) { continue }
@@ -71,8 +85,8 @@ extension WorkQueue {
         return try delivery(of: arrival)
     }
 
-    /// Every message from now on, until the queue is closed and empty. Cancelling the task ends it with
-    /// `CancellationError`.
+    /// Every message from now on, until the queue is closed and empty or this process is asked to stop. Cancelling the
+    /// task ends it with `CancellationError`.
     public var deliveries: Deliveries { Deliveries(queue: self) }
 
     /// Deliveries of a work queue. Several may run beside each other; each message goes to one of them.
@@ -87,14 +101,15 @@ extension WorkQueue {
             public func next() async throws -> Delivery<Message>? {
                 do {
                     return try await queue.receive()
-                } catch let error as WorkQueueError where error.code == .closed {
+                } catch let error as WorkQueueError where error.code == .closed || error.code == .stopping {
                     return nil
                 }
             }
         }
     }
 
-    /// Calls `body` with one message after another, until the queue is closed and empty.
+    /// Calls `body` with one message after another, until the queue is closed and empty, or this process is asked to
+    /// stop: then it returns after the message in hand.
     ///
     /// The message is acknowledged when `body` returns. When it throws, the message is delivered again, here or
     /// elsewhere, until its attempts are used up; then it is a dead letter. A message of another type is a dead letter
@@ -102,7 +117,7 @@ extension WorkQueue {
     ///
     /// - Throws: `CancellationError` when the task is cancelled: a message whose `body` throws because of that counts
     ///   as an attempt, too. In a queue without redelivery, what `body` throws: the message is gone. Otherwise as
-    ///   `receive`, without `.closed` and `.undecodable`.
+    ///   `receive`, without `.closed`, `.stopping` and `.undecodable`.
     public func onReceive(_ body: (Message) async throws -> Void) async throws {
         while true {
             let delivery: Delivery<Message>
@@ -110,7 +125,7 @@ extension WorkQueue {
                 delivery = try await receive()
             } catch let error as WorkQueueError {
                 if case .undecodable = error.code { continue }
-                if error.code == .closed { return }
+                if error.code == .closed || error.code == .stopping { return }
                 throw error
             }
             do {

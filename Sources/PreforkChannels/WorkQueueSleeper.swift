@@ -1,5 +1,6 @@
 // A thread without a loop that waits for a queue.
 
+import PreforkEventLoop
 import PreforkStore
 import PreforkSystem
 import Synchronization
@@ -12,6 +13,7 @@ final class WorkQueueSleeper {
     private var watched: [QueueOwner.ID: Watched] = [:]
     private var seenVersion: UInt64?
     private var isBlind = false
+    private let stopBell: StopBell
 
     private static let bellWord = UInt64.max
     /// How often to look at processes that have no pidfd.
@@ -29,7 +31,21 @@ final class WorkQueueSleeper {
 
     init(bell: Int32) throws(SystemError) {
         epoll = try Epoll()
+        stopBell = try StopBell()
         try epoll.add(bell, .readableOnce, word: Self.bellWord)
+        try epoll.add(stopBell.bell.descriptor.number, .readableOnce, word: Self.bellWord)
+    }
+
+    /// Has the sleep end when this process is asked to stop, for as long as the caller keeps the answer.
+    func observeStop() -> StopObservation {
+        StopObservation(of: [ProcessStop.current]) { [stopBell] in stopBell.bell.ring() }
+    }
+
+    /// Of one sleeper; the stop may ring it until the observation has ended.
+    private final class StopBell: Sendable {
+        let bell: Bell
+
+        init() throws(SystemError) { bell = try Bell() }
     }
 
     /// Sleeps until the bell rings, a receiver dies, the time is over or the caller should look again unasked.

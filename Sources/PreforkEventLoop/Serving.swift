@@ -53,6 +53,11 @@ extension Listener {
         }
         let observer = loop.stopRequest.onReach { loop.execute { acceptor.drain() } }
         defer { loop.stopRequest.removeObserver(observer) }
+        // The process's stop may be told to another loop than this one.
+        let processStop = StopObservation(of: [ProcessStop.current]) {
+            loop.execute { if !loop.stopRequest.isRequested { acceptor.drain() } }
+        }
+        defer { withExtendedLifetime(processStop) {} }
         try await withThrowingDiscardingTaskGroup { group in
             while let connection = try await acceptor.next() {
                 group.addTask(executorPreference: loop.preference) {

@@ -23,11 +23,13 @@ public final class StopRequest: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Whether `state` has a reach, for those who ask before each message.
+    private let isSet = Atomic(false)
 
     init() {}
 
     /// Whether the stop was requested.
-    public var isRequested: Bool { reach != nil }
+    public var isRequested: Bool { isSet.load(ordering: .acquiring) }
 
     /// What the request is for; nil before it.
     public var reach: Reach? { state.withLock { $0.reach } }
@@ -39,6 +41,7 @@ public final class StopRequest: Sendable {
             switch (state.reach, reach) {
             case (nil, _):
                 state.reach = reach
+                isSet.store(true, ordering: .releasing)
                 defer { state.observers = [:] }
                 return state.observers.merging(state.reachObservers) { first, _ in first }
             case (.worker, .service):
@@ -79,6 +82,9 @@ public final class StopRequest: Sendable {
         return id ?? 0
     }
 
+    /// Whether anything has asked to be told.
+    package var hasObservers: Bool { state.withLock { !$0.observers.isEmpty || !$0.reachObservers.isEmpty } }
+
     package func removeObserver(_ id: Int) {
         state.withLock { state in
             state.observers[id] = nil
@@ -97,6 +103,21 @@ extension StopRequest {
         defer { removeObserver(id) }
         for await _ in requests {}
         try Task.checkCancellation()
+    }
+
+    /// Waits until the stop is requested, but not longer than `limit`: the pause of periodic work.
+    ///
+    /// - Parameter limit: zero and less only look.
+    /// - Returns: whether the stop was requested.
+    /// - Throws: `CancellationError` when the calling task is cancelled first.
+    public func wait(atMost limit: Duration) async throws -> Bool {
+        do {
+            try await withTimeout(limit) { try await self.wait() }
+            return true
+        } catch is TimeoutError {
+            try Task.checkCancellation()
+            return isRequested
+        }
     }
 }
 

@@ -32,11 +32,15 @@
         let channel: [UInt8]
         private let hub: SubscriptionHub
         private let state: Mutex<State>
+        private let stop = Mutex<StopObservation?>(nil)
 
         init(of channel: [UInt8], hub: SubscriptionHub) {
             self.channel = channel
             self.hub = hub
             state = Mutex(State(buffer: EventBuffer(limit: hub.settings.subscriberBuffer)))
+            // A process that is asked to stop takes no further message.
+            let observation = hub.loop.onStop { [weak self] in self?.finishAtOnce() }
+            stop.withLock { $0 = observation }
         }
 
         deinit {
@@ -57,11 +61,16 @@
             change { if $0.end == nil { $0.end = end } }
         }
 
-        func unsubscribe() async {
+        /// Ends the sequence, whatever is still in its buffer.
+        private func finishAtOnce() {
             change { state in
                 state.buffer = EventBuffer(limit: 1)
                 state.end = .success(())
             }
+        }
+
+        func unsubscribe() async {
+            finishAtOnce()
             let (hub, channel, id) = (hub, channel, ObjectIdentifier(self))
             hub.loop.execute { hub.forget(id, of: channel) }
         }

@@ -194,6 +194,16 @@ import Testing
         for try await _ in request { elements += 1 }
         #expect(elements == 1)
     }
+
+    @Test func aPauseEndsByTheStopOrByItself() async throws {
+        let request = StopRequest()
+        #expect(try await request.wait(atMost: .milliseconds(1)) == false)
+        async let waited = request.wait(atMost: .seconds(60))
+        try await EventLoop.sleep(for: .milliseconds(1))
+        request.request()
+        #expect(try await waited)
+        #expect(try await request.wait(atMost: .zero))
+    }
 }
 
 @Suite(.timeLimit(.minutes(2))) struct TimerHeapTests {

@@ -182,6 +182,14 @@ import Testing
             try await cancelled { try await EventLoop.sleep(for: duration) }
         }
         + Parameter.duration(
+            "StopRequest.wait.atMost", zero: .means("a look"), negative: .means("a look"),
+            huge: .means("until the stop")
+        ) { limit in
+            let request = try EventLoop().stopRequest
+            if limit <= .zero { return mustHold(try await request.wait(atMost: limit) == false) }
+            try await cancelled { _ = try await request.wait(atMost: limit) }
+        }
+        + Parameter.duration(
             "EventLoop.call.after", zero: .means("at the next turn"), negative: .means("at the next turn"),
             huge: .means("never, but by cancel")
         ) { delay in

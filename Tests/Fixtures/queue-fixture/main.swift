@@ -20,6 +20,7 @@ runScenario(of: [
     "ping-pong": pingPongScenario,
     "generations": generationsScenario,
     "quiet": quietScenario,
+    "stopping": stoppingScenario,
     "storm": stormScenario,
     "throughput": throughputScenario,
 ])

@@ -1,0 +1,107 @@
+// The stop of this process: one place that tells everything which waits in it.
+
+import PreforkSystem
+import Synchronization
+
+/// The stop of this process. The runtime requests it in a worker or a managed process that is asked to end; in a plain
+/// program the signals that end its service trees do.
+///
+/// A forked child has a stop of its own, which was not requested.
+package enum ProcessStop {
+    private struct State {
+        var process = ForkCount.current
+        var request = StopRequest()
+    }
+
+    private static let state = Mutex(State())
+    /// The `ForkCount` of the process whose stop was requested; 0: none.
+    private static let stopped = Atomic<UInt64>(0)
+
+    private static let hasAskers = Atomic(false)
+    /// Looks whether a signal has asked for the stop, where no loop does that.
+    private static let signalReader = Mutex<(@Sendable () -> Void)?>(nil)
+    private static let hasReader = Atomic(false)
+
+    /// The request that the waits of this process observe.
+    package static var current: StopRequest {
+        state.withLock { state in
+            if state.process != ForkCount.current { state = State() }
+            return state.request
+        }
+    }
+
+    /// Whether something in this process has asked for the stop or observes it: the program has a way to hear of it.
+    package static var isHeard: Bool { hasAskers.load(ordering: .relaxed) || current.hasObservers }
+
+    fileprivate static func noteAsker() {
+        if !hasAskers.load(ordering: .relaxed) { hasAskers.store(true, ordering: .relaxed) }
+    }
+
+    package static var isRequested: Bool {
+        let process = stopped.load(ordering: .acquiring)
+        return process != 0 && process == ForkCount.current
+    }
+
+    /// Ends the waits of this process that take new work, now and from now on.
+    package static func request() {
+        let current = current
+        stopped.store(ForkCount.current, ordering: .releasing)
+        current.request()
+    }
+
+    /// In a program whose signals no loop reads, threads that block call `readSignals` whenever they look around.
+    package static func readSignals(by reader: (@Sendable () -> Void)?) {
+        signalReader.withLock { $0 = reader }
+        hasReader.store(reader != nil, ordering: .releasing)
+    }
+
+    package static func readSignals() {
+        if hasReader.load(ordering: .acquiring) { signalReader.withLock { $0 }?() }
+    }
+
+    /// What was asked to end has ended, and the program goes on: waits from now on end by the next request.
+    package static func reset() {
+        state.withLock { state in
+            // Who observes one that was not requested goes on doing so.
+            guard state.request.isRequested else { return }
+            stopped.store(0, ordering: .releasing)
+            hasAskers.store(false, ordering: .relaxed)
+            state = State()
+        }
+    }
+}
+
+extension EventLoop {
+    /// Whether waits that take new work must end here: the process was asked to stop, or this loop was.
+    package var isStopping: Bool { ProcessStop.isRequested || stopRequest.isRequested }
+
+    /// Whether such waits must end where the caller is, on a loop or on a plain thread.
+    package static var isStoppingHere: Bool {
+        ProcessStop.noteAsker()
+        if ProcessStop.isRequested { return true }
+        guard let current else { return false }
+        return current.stopRequest.isRequested
+    }
+
+    /// Calls `body` when waits that take new work must end on this loop; at once if that is so already. Runs on the
+    /// requester's thread, once for the loop's stop and once for the process's.
+    package func onStop(_ body: @escaping @Sendable () -> Void) -> StopObservation {
+        StopObservation(of: [ProcessStop.current, stopRequest], body)
+    }
+}
+
+/// Observes stops until it is released.
+package final class StopObservation: Sendable {
+    private let observers: [(request: StopRequest, id: Int)]
+
+    package init(of requests: [StopRequest], _ body: @escaping @Sendable () -> Void) {
+        observers = requests.map { (request: $0, id: $0.onRequest(body)) }
+    }
+
+    /// Whether it is the process's present stop that is observed, not one from before a reset.
+    package var isCurrent: Bool { observers.first.map { $0.request === ProcessStop.current } ?? false }
+
+    deinit {
+        for (request, id) in observers { request.removeObserver(id) }
+    }
+}
