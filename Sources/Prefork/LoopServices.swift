@@ -35,7 +35,6 @@ extension LoopMain {
         let wishes = StopWishes(clock: LoopServiceClock())
         var host = ServiceHost(clock: LoopServiceClock(), executor: loop.preference, stopSource: wishes)
         let readiness = TreeReadiness(on: loop)
-        host.hurriesScopes = true
         host.watcher = { readiness.note($0) }
         return (host, wishes)
     }

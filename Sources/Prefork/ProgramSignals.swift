@@ -5,18 +5,31 @@ import PreforkServices
 import PreforkSystem
 import Synchronization
 
-/// The signals that end a program's trees. It takes them while a tree runs, and gives them back afterwards; one more
-/// when the end has begun cancels every stop.
+/// The signals that end a program's trees, and what waits in it for messages. It takes them while a tree runs, and
+/// gives them back afterwards.
 ///
-/// The first tree starts the thread of the shared event loop, which reads them: such a program forks no workers.
+/// The first tree of tasks starts the thread of the shared event loop, which reads them: such a program forks no
+/// workers. Trees of blocking services start no thread: `BlockingSignals`.
 final class ProgramSignals: StopSource {
     private struct State {
+        var process = ForkCount.current
         /// Made at first use, then kept.
         var reader: Reader?
+        /// A parent's. Never released: in this process its descriptor's number may be another object's.
+        var inherited: Reader?
         /// Whether the loop looks at it, or is about to.
         var isRead = false
         var users = 0
+        /// Those of `users` that are trees of blocking services.
+        var blocking = 0
+        var plan = SignalPlan()
+        var scopes: [Int: any RunningScope] = [:]
         var wishes = StopWishes(clock: SystemServiceClock())
+
+        /// Says what is done about signals, now that users have come or gone.
+        func listen() {
+            if users == 0 { reader?.signals.stopListening() } else { reader?.signals.listen(unread: users == blocking) }
+        }
     }
 
     /// The shared loop's ear.
@@ -32,9 +45,20 @@ final class ProgramSignals: StopSource {
         }
     }
 
-    private static let state = Mutex(State())
+    private static let shared = Mutex(State())
 
-    var deadline: Duration? { Self.state.withLock { $0.wishes }.deadline }
+    private static func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        shared.withLock { state in
+            if state.process != ForkCount.current {
+                let inherited = state.reader ?? state.inherited
+                state = State()
+                state.inherited = inherited
+            }
+            return body(&state)
+        }
+    }
+
+    var deadline: Duration? { Self.withState { $0.wishes }.deadline }
 
     func observe(_ stop: @escaping @Sendable (StopReason) -> Void) -> @Sendable () -> Void {
         do {
@@ -44,21 +68,20 @@ final class ProgramSignals: StopSource {
             reportFailure(of: "listening to SIGTERM and SIGINT", error)
             return {}
         }
-        let end = Self.state.withLock { $0.wishes }.observe(stop)
+        let end = Self.withState { $0.wishes }.observe(stop)
         return {
             end()
-            Self.finish()
+            Self.finish(isBlocking: false)
         }
     }
 
     private static func begin() throws(SystemError) {
         let loop = try EventLoop.shared
-        let new = state.withLock { $0.reader == nil } ? try Reader() : nil
-        let unread = state.withLock { state -> Reader? in
-            state.reader = state.reader ?? new
+        try makeReader()
+        let unread = withState { state -> Reader? in
             defer { state.isRead = true }
             state.users += 1
-            if state.users == 1 || !state.isRead { state.reader?.signals.listen() }
+            state.listen()
             return state.isRead ? nil : state.reader
         }
         guard let unread else { return }
@@ -68,9 +91,15 @@ final class ProgramSignals: StopSource {
         }
     }
 
+    private static func makeReader() throws(SystemError) {
+        if withState({ $0.reader != nil }) { return }
+        let new = try Reader()
+        withState { if $0.reader == nil { $0.reader = new } }
+    }
+
     /// Nobody would take the signals: they are to end the program again. The next tree tries once more.
     private static func lose(_ reader: Reader, _ error: any Error) {
-        state.withLock { state in
+        withState { state in
             state.isRead = false
             reader.signals.stopListening()
         }
@@ -78,27 +107,122 @@ final class ProgramSignals: StopSource {
         deliver(reader.signals)
     }
 
-    private static func finish() {
-        state.withLock { state in
+    private static func finish(isBlocking: Bool) {
+        let lastWord = withState { state -> Signal?? in
             state.users -= 1
-            guard state.users == 0 else { return }
-            state.reader?.signals.stopListening()
+            if isBlocking { state.blocking -= 1 }
+            state.listen()
+            guard state.users == 0 else { return nil }
+            defer { state.plan = SignalPlan() }
             // What ended these trees is nothing to those that come.
             state.wishes = StopWishes(clock: SystemServiceClock())
+            return .some(state.plan.lastWord)
+        }
+        guard let lastWord else { return }
+        ProcessStop.readSignals(by: nil)
+        ProcessStop.reset()
+        if let lastWord { StopSignals.end(by: lastWord) }
+    }
+
+    /// From the loop, or from a thread that looks.
+    private static func deliver(_ signals: StopSignals) {
+        let (signal, count) = signals.take()
+        for _ in 0..<count { deliver(signal) }
+    }
+
+    private static func deliver(_ signal: Signal) {
+        let (wishes, scopes) = withState { ($0.wishes, $0.scopes) }
+        // Before they are told.
+        let isHeard = ProcessStop.isHeard
+        let deaf = scopes.filter { !isHeard && !$0.value.isWaitedFor }
+        let step = withState { $0.plan.signal(signal, running: Set(scopes.keys), deaf: Set(deaf.keys)) }
+        switch step {
+        case .ask(let cancelled):
+            wishes.wish(.signal(signal.rawValue))
+            ProcessStop.request()
+            for id in cancelled { scopes[id]?.cancel() }
+        case .cancel(let cancelled): for id in cancelled { scopes[id]?.cancel() }
+        case .hurry: wishes.wish(.signal(signal.rawValue), within: .zero)
         }
     }
 
-    private static func deliver(_ signals: StopSignals) {
-        let (signal, count) = signals.take()
-        guard count > 0 else { return }
-        let wishes = state.withLock { $0.wishes }
-        let isUrgent = wishes.isWished || count > 1
-        wishes.wish(.signal(signal.rawValue), within: isUrgent ? .zero : nil)
+    /// The bodies of `withRunning`.
+    static func watch(_ scope: any RunningScope) -> @Sendable (Bool) -> Void {
+        let id = withState { state in
+            let id = state.plan.newScope()
+            state.scopes[id] = scope
+            return id
+        }
+        return { thrown in
+            withState { state in
+                state.scopes[id] = nil
+                state.plan.ended(id, thrown: thrown)
+            }
+        }
+    }
+}
+
+extension ProgramSignals {
+    /// The same for trees of blocking services, on their own threads.
+    struct BlockingSignals: BlockingStops {
+        func begin() {
+            // In a worker or a managed process on a loop, signals are the runtime's.
+            if ServiceHost.isInstalled { return }
+            do {
+                try makeReader()
+            } catch {
+                return reportFailure(of: "listening to SIGTERM and SIGINT", error)
+            }
+            withState { state in
+                state.users += 1
+                state.blocking += 1
+                state.listen()
+            }
+            ProcessStop.readSignals(by: Self.read)
+        }
+
+        func end() {
+            // One that has not begun has nothing to end.
+            if !ServiceHost.isInstalled, withState({ $0.blocking > 0 }) { finish(isBlocking: true) }
+        }
+
+        @Sendable private static func read() {
+            if let signals = withState({ $0.reader?.signals }) { deliver(signals) }
+        }
+
+        func wait() -> StopReason {
+            // Which thread calls is decided by the program's code, not by its input; the loop would never turn again.
+            precondition(EventLoop.current == nil, "waiting for a stop on the thread of the event loop that hears it")
+            let own = try? StopBell()
+            let observation = StopObservation(of: [ProcessStop.current]) { own?.ring() }
+            defer { withExtendedLifetime(observation) {} }
+            while true {
+                Self.read()
+                if ProcessStop.isRequested { return withState { $0.wishes }.reason ?? .requested }
+                let bells = [own?.number, withState { $0.reader?.signals.number }]
+                // Without a descriptor, and where another thread has taken the ring, it looks again by itself.
+                _ = try? Polling.waitUntilReadable(bells.map { $0 ?? -1 }, until: .now + Bell.longestSleep)
+            }
+        }
+
+        private final class StopBell: Sendable {
+            private let bell: Bell
+            var number: Int32 { bell.descriptor.number }
+
+            init() throws(SystemError) { bell = try Bell() }
+
+            func ring() { bell.ring() }
+        }
     }
 }
 
 /// Called before main: a program that has Prefork needs no call for its trees to hear of signals.
 @_cdecl("cprefork_program_starts")
 func programStarts() {
-    ServiceHost.provide { ServiceHost(stopSource: ProgramSignals()) }
+    ServiceHost.provide {
+        var host = ServiceHost(stopSource: ProgramSignals())
+        host.scopeWatcher = ProgramSignals.watch
+        return host
+    }
+    ServiceHost.blockingStops = ProgramSignals.BlockingSignals()
 }

@@ -33,7 +33,8 @@ final class StopWishes: StopSource {
         for observer in observers { observer(first) }
     }
 
-    var isWished: Bool { state.withLock { $0.reason != nil } }
+    /// The first wish.
+    var reason: StopReason? { state.withLock { $0.reason } }
 
     var deadline: Duration? { state.withLock { $0.deadline } }
 

@@ -22,6 +22,10 @@ extension AsyncService {
 
     /// Starts the tree, calls `body`, and stops the tree, however `body` ends.
     ///
+    /// The host's stop wishes end `wait()` in the body, which then finishes what it has in hand and returns. In a
+    /// worker its task is cancelled shortly before its time to drain is over. In a program without workers, SIGTERM and
+    /// SIGINT cancel a body that waits neither by `wait()` nor for messages, and a second signal any body.
+    ///
     /// - Throws: what `body` throws; `ServiceError` when the start, a task or the stop failed, or a stop was asked for
     ///   before it was up (`cancelled`). When several happened: a `ServiceError` with the first in time as its kind and
     ///   the rest in `suppressed`. A task's failure that nobody waited for is thrown here.
@@ -31,7 +35,14 @@ extension AsyncService {
         let tree = try TreeRun(self)
         try await tree.start()
         let result: Swift.Result<Result, any Error>
-        do { result = .success(try await body(self)) } catch { result = .failure(error) }
+        let scope = ScopeBody(of: tree)
+        do {
+            result = .success(try await body(self))
+            scope.end(thrown: false)
+        } catch {
+            result = .failure(error)
+            scope.end(thrown: true)
+        }
         let end = await tree.stop()
         return try end.joined(with: result, service: tree.path(0))
     }

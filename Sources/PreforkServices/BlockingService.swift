@@ -32,14 +32,37 @@ extension BlockingService {
 
     /// Starts the tree, calls `body`, and stops the tree, however `body` ends.
     ///
+    /// In a program without workers, and in a managed process without an event loop, SIGTERM and SIGINT do not end the
+    /// process meanwhile. They end `wait()` and what waits for messages in the body, and interrupt system calls in
+    /// which it waits otherwise (EINTR); the body must return for the tree to be stopped. A second signal ends the
+    /// process at once. A handler of the program's own stays in force.
+    ///
     /// - Throws: what `body` throws; `ServiceError` when a start or a stop failed, with everything else that happened
     ///   in `suppressed`; of kind `cycle` or `duplicateName` before anything is started.
     public func withRunning<Result>(_ body: (Self) throws -> Result) throws -> Result {
         let tree = try BlockingRun(self)
+        let stops = ServiceHost.blockingStops
+        stops?.begin()
+        defer { stops?.end() }
         try tree.start()
         let result: Swift.Result<Result, any Error>
         do { result = .success(try body(self)) } catch { result = .failure(error) }
         return try tree.stop().joined(with: result, service: tree.graph.path(0))
+    }
+
+    /// Blocks the calling thread until this process is asked to stop: in a program without workers by SIGTERM or
+    /// SIGINT, in a worker or a managed process by the supervisor. For the body of `withRunning`.
+    ///
+    /// Not on an event loop's thread, which would then hear of no stop; it traps there.
+    ///
+    /// - Throws: `ServiceError` of kind `notRunning` when the service does not run, and in a program without Prefork,
+    ///   where nothing tells of a stop.
+    @discardableResult
+    public func wait() throws(ServiceError) -> StopReason {
+        guard running, let stops = ServiceHost.blockingStops else {
+            throw ServiceError(.notRunning, service: serviceName ?? "\(type(of: self))")
+        }
+        return stops.wait()
     }
 }
 

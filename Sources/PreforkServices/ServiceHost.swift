@@ -27,13 +27,13 @@ public struct ServiceHost: Sendable {
     public var clock: any ServiceClock
     /// Where starts, stops and background tasks run; nil: as the standard library decides.
     public var executor: (any TaskExecutor)?
-    /// What ends `run()`, beside `requestStop`.
+    /// What ends `run()` and `wait()`, beside `requestStop`.
     public var stopSource: (any StopSource)?
     /// Told of each tree that a service did not start itself; in one of the tree's steps, on any thread.
     package var watcher: (@Sendable (TreeMoment) -> Void)?
-    /// Whether the stop of a `withRunning`, too, goes by the stop source's deadline as it changes: where observing it
-    /// takes nothing from the program, such as a signal that it never gave away by `run`.
-    package var hurriesScopes = false
+    /// Told of each body of a `withRunning` before it runs. The answer is called when the body has ended, with whether
+    /// it has thrown.
+    package var scopeWatcher: (@Sendable (any RunningScope) -> @Sendable (Bool) -> Void)?
 
     public init(
         clock: any ServiceClock = SystemServiceClock(), executor: (any TaskExecutor)? = nil,
@@ -47,6 +47,7 @@ public struct ServiceHost: Sendable {
     private struct Hosts {
         var installed: ServiceHost?
         var provider: (@Sendable () -> ServiceHost)?
+        var blockingStops: (any BlockingStops)?
     }
 
     private static let hosts = Mutex(Hosts())
@@ -70,6 +71,15 @@ public struct ServiceHost: Sendable {
         hosts.withLock { $0.provider = make }
     }
 
+    /// What tells trees of blocking services of a stop; nil where nothing does.
+    package static var blockingStops: (any BlockingStops)? {
+        get { hosts.withLock { $0.blockingStops } }
+        set { hosts.withLock { $0.blockingStops = newValue } }
+    }
+
+    /// Whether a runtime has made itself this process's host.
+    package static var isInstalled: Bool { hosts.withLock { $0.installed != nil } }
+
     /// The host of a tree that the caller would start now.
     public static var current: ServiceHost {
         if let host = ServiceContext.current.host { return host }
@@ -90,6 +100,27 @@ public struct ServiceHost: Sendable {
 /// What a runtime must know of a tree. Each begins, and then either comes up or gives up.
 package enum TreeMoment: Sendable {
     case begins, up, givesUp
+}
+
+/// The body of a `withRunning`.
+package protocol RunningScope: Sendable {
+    /// Whether a task waits for the tree's end, in the body or elsewhere: then the body has a way to hear of a stop.
+    var isWaitedFor: Bool { get }
+
+    /// Cancels the body's task; no effect when the body has ended.
+    func cancel()
+}
+
+/// Tells trees of blocking services, without tasks or threads, that their process is asked to stop.
+package protocol BlockingStops: Sendable {
+    /// A tree is about to start.
+    func begin()
+
+    /// It is down.
+    func end()
+
+    /// Blocks the calling thread until a stop is asked for.
+    func wait() -> StopReason
 }
 
 /// What code that runs inside a service inherits.

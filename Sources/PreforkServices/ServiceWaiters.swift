@@ -14,6 +14,8 @@ struct ServiceWaiters {
     private var cancelled: Set<Int> = []
     private var lastID = 0
 
+    var areForEnd: Bool { !ending.isEmpty }
+
     mutating func newID() -> Int {
         lastID += 1
         return lastID
@@ -57,6 +59,9 @@ struct ServiceWaiters {
 }
 
 extension Lifecycle {
+    /// Whether a task waits for the end.
+    var isWaitedFor: Bool { state.withLock { $0.waiters.areForEnd } }
+
     func wait() async throws(ServiceError) -> StopReason {
         let id = state.withLock { $0.waiters.newID() }
         defer { state.withLock { $0.waiters.finish(id) } }

@@ -18,8 +18,6 @@ final class TreeRun: Sendable {
         case exit(StopReason, ServiceError?)
         /// The owner is ready for the stop.
         case unwind
-        /// Somebody wishes for the end of a tree that is ending.
-        case hurry
         case stopEnded(Int, (any Error)?)
         case drained(Int)
         case timer(Int)
@@ -40,6 +38,8 @@ final class TreeRun: Sendable {
         var milestones: Milestones = []
         var waiters: [(wanted: Milestones, waiter: UnsafeContinuation<Milestones, Never>)] = []
         var end: TreeEnd?
+        /// Of a scope: ends what tells it of wishes to stop.
+        var endObservation: (@Sendable () -> Void)?
     }
 
     let host: ServiceHost
@@ -108,7 +108,6 @@ final class TreeRun: Sendable {
         case .taskFailed(let node, let failure): taskFailed(node, failure)
         case .exit(let reason, let error): exit(reason, error)
         case .unwind: unwind()
-        case .hurry: hurry()
         case .stopEnded(let node, let error): stopEnded(node, error)
         case .drained(let node): drained(node)
         case .timer(let serial): timerFired(serial)
@@ -160,7 +159,9 @@ final class TreeRun: Sendable {
         return end.reason
     }
 
+    /// The start of a scope. Wishes to stop are heard from here to the end of `stop`.
     func start() async throws(ServiceError) {
+        let early = observeStops()
         let isUp = await withTaskCancellationHandler {
             post(.begin)
             if await wait(for: [.up, .exiting, .over]).contains(.up) { return true }
@@ -170,17 +171,37 @@ final class TreeRun: Sendable {
         } onCancel: {
             post(.exit(.requested, ServiceError(.cancelled, service: path(0))))
         }
-        guard isUp else { throw end.error ?? ServiceError(.cancelled, service: path(0)) }
+        guard isUp else {
+            endObservation()
+            throw end.error ?? ServiceError(.cancelled, service: path(0))
+        }
+        if let early { post(.exit(early, nil)) }
     }
 
+    /// A wish that comes meanwhile shortens the stop.
     func stop() async -> TreeEnd {
         post(.unwind)
-        // Nobody who wishes for an end has to wait longer because this one had begun already.
-        let source = host.hurriesScopes ? host.stopSource : nil
-        let endObservation = source?.observe { [self] _ in post(.hurry) }
         await wait(for: .over)
-        endObservation?()
+        endObservation()
         return end
+    }
+
+    /// - Returns: a wish from before. Such a scope is part of what the process finishes before it ends: it starts, and
+    ///   hears of the wish when it is up.
+    private func observeStops() -> StopReason? {
+        let keeper = EarlyWish()
+        let end = host.stopSource?.observe { [self] reason in
+            if !keeper.take(reason) { post(.exit(reason, nil)) }
+        }
+        inbox.withLock { $0.endObservation = end }
+        return keeper.close()
+    }
+
+    private func endObservation() {
+        inbox.withLock { inbox in
+            defer { inbox.endObservation = nil }
+            return inbox.endObservation
+        }?()
     }
 
     // The services' own code.
@@ -201,5 +222,25 @@ final class TreeRun: Sendable {
         let event = ServiceEvent(
             kind, name: graph.names[node], service: path(node), at: host.clock.now, duration: duration, error: error)
         for listener in listeners { listener.yield(event) }
+    }
+}
+
+/// Keeps a wish that is told while its observation is made.
+private final class EarlyWish: Sendable {
+    private let state = Mutex<(isOpen: Bool, reason: StopReason?)>((true, nil))
+
+    /// - Returns: false when the observation has been made: the wish is news.
+    func take(_ reason: StopReason) -> Bool {
+        state.withLock { state in
+            if state.isOpen { state.reason = state.reason ?? reason }
+            return state.isOpen
+        }
+    }
+
+    func close() -> StopReason? {
+        state.withLock { state in
+            state.isOpen = false
+            return state.reason
+        }
     }
 }

@@ -13,14 +13,25 @@ package final class StopSignals: Sendable {
     }
 
     /// Rings the bell at each of them from now on. One that has another action than the default keeps it.
-    package func listen() {
-        cprefork_watch_stop_signals(bell.descriptor.number)
+    ///
+    /// - Parameter unread: no loop looks at the bell. They interrupt system calls in which the program waits (EINTR),
+    ///   and the second one ends the process.
+    package func listen(unread: Bool = false) {
+        cprefork_watch_stop_signals(bell.descriptor.number, unread ? 1 : 0)
+    }
+
+    /// Ends this process as `signal` would have ended it, had nothing listened.
+    package static func end(by signal: Signal) {
+        cprefork_end_by_signal(signal.rawValue)
     }
 
     /// From now on they end the process again.
     package func stopListening() {
         cprefork_unwatch_stop_signals()
     }
+
+    /// The bell's descriptor.
+    package var number: Int32 { bell.descriptor.number }
 
     /// How many came since the last call, and which one was the last.
     package func take() -> (signal: Signal, count: Int) {

@@ -198,6 +198,75 @@ struct AwkwardInputTests {
         #expect(log.entries == [] && console.observers == 0)
     }
 
+    @Test func `a wish of the host ends the wait of a scope, whose body then finishes`() async throws {
+        let console = Console()
+        let root = ScriptedService("root", recorder: log)
+        let scope = Task { [log] in
+            try await ServiceHost(stopSource: console).with {
+                try await root.withRunning { root in
+                    let reason = try await root.wait()
+                    log.record("finishing \(root.running)")
+                    return reason
+                }
+            }
+        }
+        try await eventually("it runs") { root.running }
+        console.wish()
+        #expect(try await scope.value == .signal(15))
+        #expect(log.entries == ["start root", "finishing true", "stop root"])
+        #expect(console.observers == 0)
+    }
+
+    @Test func `a scope that begins after the wish is part of what is finished`() async throws {
+        let console = Console()
+        console.wish()
+        let root = ScriptedService("root", recorder: log)
+        let reason = try await ServiceHost(stopSource: console).with {
+            try await root.withRunning { try await $0.wait() }
+        }
+        #expect(reason == .signal(15))
+        #expect(log.entries == ["start root", "stop root"] && console.observers == 0)
+    }
+
+    @Test func `a wish while a scope starts gives the start up`() async throws {
+        let console = Console()
+        let gate = Gate()
+        let root = ScriptedService("root", recorder: log, start: { _ in try await gate.pass() })
+        let scope = Task {
+            await ServiceHost(stopSource: console).with { await thrown { try await root.withRunning { _ in } } }
+        }
+        try await eventually("it starts") { gate.waiting == 1 }
+        console.wish()
+        #expect((await scope.value)?.story == ["cancelled root"])
+        #expect(console.observers == 0)
+    }
+
+    @Test func `a host can cancel the body of a scope, and knows whether it waits`() async throws {
+        let scopes = Mutex<[any RunningScope]>([])
+        let ends = Mutex<[Bool]>([])
+        var watched = ServiceHost()
+        watched.scopeWatcher = { scope in
+            scopes.withLock { $0.append(scope) }
+            return { thrown in ends.withLock { $0.append(thrown) } }
+        }
+        let host = watched
+        let deaf = ScriptedService("deaf", recorder: log), waiting = ScriptedService("waiting", recorder: log)
+        let sleeper = Task {
+            try await host.with { try await deaf.withRunning { _ in try await Task.sleep(for: .seconds(1_000)) } }
+        }
+        let waiter = Task { try await host.with { try await waiting.withRunning { _ = try await $0.wait() } } }
+        try await eventually("both run, and one waits") {
+            scopes.withLock { $0.count == 2 && $0.count(where: \.isWaitedFor) == 1 }
+        }
+        for scope in scopes.withLock({ $0 }) where !scope.isWaitedFor { scope.cancel() }
+        await #expect(throws: CancellationError.self) { try await sleeper.value }
+        waiting.requestStop()
+        try await waiter.value
+        #expect(ends.withLock { $0 } == [true, false])
+        // Nothing is left to be cancelled.
+        for scope in scopes.withLock({ $0 }) { scope.cancel() }
+    }
+
     @Test func `the host's executor runs the services' own code`() async throws {
         final class Counting: TaskExecutor {
             let jobs = Atomic(0)

@@ -69,6 +69,18 @@ import Testing
         #expect(program.errors.contains("server/cache/database: stop timed out"))
     }
 
+    @Test(arguments: [[], ["late"]])
+    func aScopeInAWorkerEndsByTheStopRequest(arguments: [String]) async throws {
+        let program = try ChildProgram("tree-fixture", ["worker-scope"] + arguments)
+        try await program.waitForLine("waits")
+        program.send(.terminate)
+        #expect(try await program.waitForExit(within: .seconds(20)) == 0, "\(program.errors)")
+        let lines = lines(of: program).filter { $0 != "all ready" && $0 != "waits" }
+        #expect(
+            lines == ["start database", "start cache", "start server", "reason signal(15)"] + downwards
+                + ["exit exited with code 0, killed false"])
+    }
+
     // Managed processes
 
     @Test func managedTreesAreReadyWhenTheyAreUpAndEndInReverseWhenAsked() async throws {
@@ -131,6 +143,69 @@ import Testing
         program.send(.interrupt)
         #expect(try await program.waitForExit() == 0)
         #expect(lines(of: program).last == "reason signal(2)")
+    }
+
+    @Test(arguments: ["wait", "queue"], [Signal.terminate, .interrupt])
+    func aSignalEndsAScopeThatWaitsAndTheProgramGoesOn(body: String, signal: Signal) async throws {
+        let program = try ChildProgram("tree-fixture", ["scope", body])
+        try await program.waitForLine(body == "queue" ? "begin 1" : "up")
+        program.send(signal)
+        #expect(try await program.waitForExit(within: .seconds(20)) == 0, "\(program.errors)")
+        let said = body == "queue" ? ["begin 1", "end 1"] : ["reason signal(\(signal.rawValue))"]
+        #expect(Array(lines(of: program).drop { $0 != "up" }) == ["up"] + said + downwards + ["over"])
+    }
+
+    @Test(arguments: ["sleep", "deaf"]) func aBodyThatDoesNotReturnIsCancelledAndTheSignalEndsTheProgram(
+        body: String
+    ) async throws {
+        let program = try ChildProgram("tree-fixture", ["scope", body])
+        try await program.waitForLine("up")
+        program.send(.interrupt)
+        if body == "deaf" {
+            try await program.waitForLine("asked")
+            program.send(.interrupt)
+        }
+        #expect(try await program.waitForExit(within: .seconds(20)) == -Signal.interrupt.rawValue, "\(program.errors)")
+        #expect(lines(of: program).suffix(6) == downwards)
+    }
+
+    @Test(arguments: ["wait", "queue", "channel", "sleep"], [Signal.terminate, .interrupt])
+    func aSignalEndsATreeOfBlockingServices(body: String, signal: Signal) async throws {
+        let program = try ChildProgram("tree-fixture", ["blocking", body])
+        try await program.waitForLine("up")
+        // The body may not have come to where it waits.
+        try await eventually("the body waits\n\(program.output)") { processState(program.pid) == "S" }
+        program.send(signal)
+        #expect(try await program.waitForExit(within: .seconds(20)) == 0, "\(program.errors)")
+        let said = body == "wait" ? ["reason signal(\(signal.rawValue))"] : []
+        #expect(
+            lines(of: program) == ["start database", "start server", "up"] + said
+                + ["stop server", "stop database", "over, threads 1"])
+    }
+
+    @Test func aSecondSignalEndsABlockingBodyAndAfterItsTreeTheFirst() async throws {
+        let deaf = try ChildProgram("tree-fixture", ["blocking", "deaf"])
+        try await deaf.waitForLine("up")
+        deaf.send(.interrupt)
+        try await deaf.waitForLine("asked")
+        deaf.send(.interrupt)
+        #expect(try await deaf.waitForExit(within: .seconds(20)) == -Signal.interrupt.rawValue)
+        let over = try ChildProgram("tree-fixture", ["blocking", "wait", "again"])
+        try await over.waitForLine("up")
+        over.send(.terminate)
+        try await over.waitForLine("afterwards")
+        over.send(.terminate)
+        #expect(try await over.waitForExit(within: .seconds(20)) == -Signal.terminate.rawValue)
+    }
+
+    @Test(arguments: ["wait", "queue"]) func aManagersStopEndsATreeOfBlockingServices(body: String) async throws {
+        let program = try ChildProgram("tree-fixture", ["blocking-managed", body])
+        #expect(try await program.waitForExit(within: .seconds(20)) == 0, "\(program.errors)")
+        #expect(lines(of: program).suffix(3) == ["stop server", "stop database", "exit blocking exited with code 0"])
+    }
+
+    private func processState(_ pid: Int32) -> Substring? {
+        read("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ").first
     }
 
     // The example

@@ -44,7 +44,10 @@ int cprefork_watch_child_signal(int bell);
 void cprefork_unwatch_child_signal(void);
 
 /// Rings a bell at each SIGTERM and SIGINT instead of their default action; where they have another action, it stays.
-void cprefork_watch_stop_signals(int bell);
+/// A second call changes how those that are watched already are watched.
+/// `unread`: nobody waits for the bell. They interrupt the program's own waits in the kernel, and the second one ends
+/// the process.
+void cprefork_watch_stop_signals(int bell, int unread);
 
 /// Back to the default action.
 void cprefork_unwatch_stop_signals(void);
@@ -52,6 +55,9 @@ void cprefork_unwatch_stop_signals(void);
 /// How many of them came since the last call.
 /// `number`: the last one.
 int cprefork_take_stop_signals(int *number);
+
+/// Ends this process by the signal's default action.
+void cprefork_end_by_signal(int number);
 
 /// Written in Swift, by module Prefork: called before main where that is part of the program.
 void cprefork_program_starts(void) __attribute__((weak));

@@ -52,3 +52,31 @@ func ownHandlerScenario(_ arguments: [String]) async throws {
     let reason = try await chain(start: { say("up") }).run()
     say("reason \(reason)")
 }
+
+/// `scope BODY`: a tree as a scope, whose body is ended by a signal; afterwards the program goes on unless the body was
+/// cancelled.
+func scopeScenario(_ arguments: [String]) async throws {
+    let queue = try WorkQueue<Int>(name: "jobs")
+    let body = arguments.first ?? ""
+    try await chain().withRunning { server in
+        say("up")
+        switch body {
+        case "wait": say("reason \(try await server.wait())")
+        case "queue":
+            try await queue.send(1)
+            try await queue.onReceive { number in
+                say("begin \(number)")
+                // Long enough for the signal, and in hand.
+                _ = try await server.wait()
+                say("end \(number)")
+            }
+        case "sleep": try await Task.sleep(for: .seconds(1_000))
+        default:
+            // Hears of the stop, but has more to do.
+            _ = try await server.wait()
+            say("asked")
+            try await Task.sleep(for: .seconds(1_000))
+        }
+    }
+    say("over")
+}

@@ -146,3 +146,23 @@ func quickScenario(_ arguments: [String]) throws {
     }
     exit(summary.outcome.exitCode)
 }
+
+/// `worker-scope [late]`: a tree as a scope whose body waits for the end; late: one that begins when the worker was
+/// asked to end already.
+func workerScopeScenario(_ arguments: [String]) throws {
+    let isLate = arguments.first == "late"
+    let summary = try oneWorker { $0.drainTimeout = .seconds(100) }.run { worker in
+        if isLate {
+            say("waits")
+            try await worker.stopRequested.wait()
+        }
+        try await chain().withRunning { server in
+            say("waits")
+            let reason = try await server.wait()
+            // In hand.
+            try await EventLoop.sleep(for: .milliseconds(20))
+            say("reason \(reason)")
+        }
+    }
+    exit(summary.outcome.exitCode)
+}

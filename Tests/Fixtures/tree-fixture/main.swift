@@ -12,6 +12,9 @@ let forking: [String: ([String]) throws -> Void] = [
     "quick": quickScenario,
     "managed": managedScenario,
     "managed-ends": managedEndsScenario,
+    "worker-scope": workerScopeScenario,
+    "blocking": blockingScenario,
+    "blocking-managed": blockingManagedScenario,
 ]
 
 // The others are plain programs, with Swift's own executor: nothing is awaited in one that forks.
@@ -22,5 +25,6 @@ if forking[CommandLine.arguments.dropFirst().first ?? ""] != nil {
         "plain": plainScenario,
         "stubborn": stubbornScenario,
         "own-handler": ownHandlerScenario,
+        "scope": scopeScenario,
     ])
 }

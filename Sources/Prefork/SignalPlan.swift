@@ -1,0 +1,48 @@
+// What each signal to a program does to its trees.
+
+import PreforkSystem
+
+/// Decides what a signal means for the trees of a program and for the bodies of its scopes (`withRunning`).
+///
+/// The first asks all of them to end, and cancels the bodies that cannot hear of it. The next cancels bodies that have
+/// not returned. Where there are none, it cancels every stop. A program whose body threw because it was cancelled ends
+/// by the signal when all trees are down, as it would have without them.
+struct SignalPlan {
+    enum Step: Equatable {
+        /// A wish to stop, and bodies that are cancelled at once.
+        case ask(cancelled: Set<Int>)
+        case cancel(Set<Int>)
+        /// Every stop is cancelled.
+        case hurry
+    }
+
+    private var isAsked = false
+    private var lastID = 0
+    private var cancelled: [Int: Signal] = [:]
+    /// By what the program ends when all is down; nil: it goes on.
+    private(set) var lastWord: Signal?
+
+    mutating func newScope() -> Int {
+        lastID += 1
+        return lastID
+    }
+
+    /// - Parameters:
+    ///   - running: the bodies that have not returned.
+    ///   - deaf: those of them that wait for nothing that a stop ends.
+    mutating func signal(_ signal: Signal, running: Set<Int>, deaf: Set<Int>) -> Step {
+        let known = Set(cancelled.keys)
+        let new = (isAsked ? running : deaf).subtracting(known)
+        for id in new { cancelled[id] = signal }
+        if !isAsked {
+            isAsked = true
+            return .ask(cancelled: new)
+        }
+        return new.isEmpty ? .hurry : .cancel(new)
+    }
+
+    mutating func ended(_ id: Int, thrown: Bool) {
+        guard let signal = cancelled.removeValue(forKey: id), thrown else { return }
+        lastWord = lastWord ?? signal
+    }
+}
