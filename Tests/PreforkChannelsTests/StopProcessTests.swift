@@ -5,7 +5,8 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+// One program at a time: many at once would keep other tests from the processors.
+@Suite(.serialized, .timeLimit(.minutes(3)))
 struct StopProcessTests {
     private static let ways = [
         "queue-onReceive", "queue-receive", "queue-timeout", "queue-deliveries", "queue-blocking", "channel-receive",
