@@ -50,6 +50,31 @@
             #expect(try await read(1, of: second) == [.message(StoredValue("after"))])
         }
 
+        /// On a loop of its own, whose stop is nobody else's.
+        @Test func aStopEndsASubscriptionWithWhatItHasNotGivenOut() async throws {
+            let server = try TestServer()
+            let events = try await withCheckedThrowingContinuation {
+                (ended: CheckedContinuation<[PublishedEvent], any Error>) in
+                let body: @Sendable () async throws -> [PublishedEvent] = {
+                    let backend = server.backend()
+                    let (waiting, full) = (try await backend.subscribe("c"), try await backend.subscribe("d"))
+                    try await backend.publish("d", StoredValue("not given out"))
+                    let loop = EventLoop.current!
+                    loop.call(after: .milliseconds(20)) { loop.stopRequest.request() }
+                    var seen: [PublishedEvent] = []
+                    for try await event in waiting { seen.append(event) }
+                    for try await event in full { seen.append(event) }
+                    return seen
+                }
+                do {
+                    try startThread { ended.resume(with: Result { try EventLoop().run(body) }) }
+                } catch {
+                    ended.resume(throwing: error)
+                }
+            }
+            #expect(events == [])
+        }
+
         @Test func aConnectionLostBeforeTheSubscribersTaskRunsIsToldToo() async throws {
             let server = try TestServer()
             let backend = server.backend()
