@@ -37,39 +37,92 @@ public final class SharedStore: Sendable {
     /// Names it among what the next image of this program is left.
     private let offer: UInt64
 
-    /// Makes a store, empty.
+    /// Makes a store, empty; in a program that comes by an upgrade, the store that the program before has left.
+    ///
+    /// An upgrade finds a store by its name. Stores without a name are found by their numbers, 0, 1, ... in the order
+    /// in which a program makes them. An upgrade to a program that makes more or fewer of these, or a store with
+    /// another capacity or `whenFull`, is refused.
     ///
     /// - Parameters:
+    ///   - name: any text that is not empty. Two stores of one name are told apart by the order of making.
+    ///   - was: for a store that has just got a name: its number in versions of the program in which it had none. Keep
+    ///     it as long as the program has stores without a name.
     ///   - capacity: what it has room for; never grows.
     ///   - whenFull: what happens to a new entry that finds no room.
     ///   - codec: for values whose type does not travel by itself. All processes must use the same.
     ///   - lockTimeout: how long one call waits at most for locks, all of them together, for example for one that a
     ///     stopped process holds. In a process that is no worker, for example the supervisor, at most 100 ms. Zero and
     ///     less: no lock is waited for.
-    /// - Throws: `.badArgument` for a capacity that makes no sense; `.system` when there is no memory or descriptor.
+    /// - Throws: `.badArgument` for a capacity or a name that makes no sense; `.system` when there is no memory or
+    ///   descriptor.
     public init(
-        capacity: StoreCapacity = StoreCapacity(), whenFull: WhenFull = .refuse, codec: any ValueCodec = CBORCodec(),
-        lockTimeout: Duration = .seconds(1)
+        name: String? = nil, was: Int? = nil, capacity: StoreCapacity = StoreCapacity(),
+        whenFull: WhenFull = .refuse, codec: any ValueCodec = CBORCodec(), lockTimeout: Duration = .seconds(1)
     ) throws(StoreError) {
-        let key = "\(capacity) \(whenFull)"
-        if let left = Handover.take("store", key: key, descriptors: 2) {
-            // What the last image of this program, which has re-executed itself, had in it. Its memory is not asked what
-            // it is: workers write there.
-            let file = MemoryFile(owning: Descriptor(owning: left.descriptors[0]))
-            let bell = try Self.bell(left.descriptors[1])
-            table = try StoreTable(
-                file, bell: bell,
-                form: StoreForm(text: left.text, capacity, evicts: whenFull == .evictLeastRecentlyUsed),
-                lockTimeout: lockTimeout.saturatedNanoseconds)
+        if name?.isEmpty == true { throw StoreError(.badArgument("a store whose name is empty")) }
+        if let was, name == nil || was < 0 {
+            throw StoreError(.badArgument("`was: \(was)` is the number that a store with a name had before it had one"))
+        }
+        let evicts = whenFull == .evictLeastRecentlyUsed
+        let lockTimeout = lockTimeout.saturatedNanoseconds
+        let claim = Handover.claim(Self.handoverKind, name: name, was: was)
+        var isTaken = false
+        if let left = claim.left, let form = try Self.form(of: left, claim, capacity, evicts: evicts) {
+            isTaken = true
+            table = try Self.goOn(left.descriptors, form, lockTimeout)
         } else {
-            table = try StoreTable(
-                capacity, evicts: whenFull == .evictLeastRecentlyUsed, lockTimeout: lockTimeout.saturatedNanoseconds)
+            table = try StoreTable(capacity, evicts: evicts, lockTimeout: lockTimeout)
         }
         self.codec = codec
         StoreRegistry.add(table)
-        let descriptors = [table.file.descriptor.number, table.bell.descriptor.number]
         offer = Handover.offer(
-            HandoverItem(kind: "store", key: key, descriptors: descriptors, text: StoreForm(table).text))
+            claim, descriptors: [table.file.descriptor.number, table.bell.descriptor.number],
+            text: StoreForm(table).text, isTaken: isTaken)
+    }
+
+    package static let handoverKind = "store"
+
+    /// - Returns: nil when this program cannot go on with what the image before has left.
+    private static func form(
+        of left: HandoverItem, _ claim: HandoverClaim, _ capacity: StoreCapacity, evicts: Bool
+    ) throws(StoreError) -> StoreForm? {
+        do throws(StoreError) {
+            // A trial has the memory alone: it must not ring.
+            guard left.descriptors.count == (Handover.isTrial ? 1 : 2) else {
+                throw StoreError(.notAStore("\(left.descriptors.count) descriptors"))
+            }
+            return try StoreForm(text: left.text, capacity, evicts: evicts)
+        } catch {
+            guard case .notAStore(let reason) = error.code else {
+                Handover.refuse(claim, "\(error)")
+                throw error
+            }
+            Handover.refuse(claim, reason)
+            return nil
+        }
+    }
+
+    /// The store that the last image of this program, which has re-executed itself, had in it. Its memory is not asked
+    /// what it is: workers write there. A trial has a copy for itself.
+    private static func goOn(
+        _ descriptors: [Int32], _ form: StoreForm, _ lockTimeout: Int64
+    ) throws(StoreError) -> StoreTable {
+        let file = MemoryFile(owning: Descriptor(owning: descriptors[0]))
+        guard Handover.isTrial else {
+            return try StoreTable(file, bell: try bell(descriptors[1]), form: form, lockTimeout: lockTimeout)
+        }
+        let bell: Bell
+        do throws(SystemError) {
+            bell = try Bell()
+        } catch {
+            throw StoreError(error)
+        }
+        // A program that the trial starts with the store's descriptors must not reach the living one either.
+        if let copy = try? file.reopenedForReading() {
+            return try StoreTable(
+                MemoryFile(owning: copy), bell: bell, form: form, lockTimeout: lockTimeout, isPrivate: true)
+        }
+        return try StoreTable(file, bell: bell, form: form, lockTimeout: lockTimeout, isPrivate: true)
     }
 
     deinit {

@@ -16,27 +16,35 @@ package struct StoreForm: Sendable {
         secrets = table.secrets
     }
 
-    /// The secrets, for a store of the same capacity. The layout's version and size come first.
+    /// As hexadecimal words: the layout's version and size, the capacity, whether it evicts, and the secrets.
     var text: String {
-        ([Header.versionValue, UInt64(layout.byteCount)] + secrets.words).map { String($0, radix: 16) }
-            .joined(separator: " ")
+        ([Header.versionValue, UInt64(layout.byteCount)] + layout.capacityWords + secrets.words)
+            .map { String($0, radix: 16) }.joined(separator: " ")
     }
 
     /// - Parameters:
     ///   - text: what `text` was in the last image of this program.
-    ///   - capacity: what this image asks for, which the last one has asked for, too.
-    /// - Throws: `.notAStore` for the text of another version of this package; `.badArgument` for the capacity.
+    ///   - capacity: what this image asks for.
+    /// - Throws: `.notAStore` for the text of another version of this package, and for another capacity than the last
+    ///   image has asked for; `.badArgument` for a capacity that makes no sense.
     init(text: String, _ capacity: StoreCapacity, evicts: Bool) throws(StoreError) {
         layout = try StoreLayout(capacity, evicts: evicts)
         let words = text.split(separator: " ").map { UInt64($0, radix: 16) }
-        guard words.count == 6, !words.contains(nil) else {
+        let known = words.compactMap { $0 }
+        guard let version = known.first, known.count == words.count else {
             throw StoreError(.notAStore("a handover without the store's form"))
         }
-        let known = words.compactMap { $0 }
-        guard known[0] == Header.versionValue, known[1] == UInt64(layout.byteCount) else {
-            throw StoreError(.notAStore("layout \(known[0]), not \(Header.versionValue)"))
+        guard known.count == 10, version == Header.versionValue else {
+            throw StoreError(.notAStore("layout \(version), not \(Header.versionValue)"))
         }
-        secrets = KeyHash.Secrets(a: known[2], b: known[3], c: known[4], d: known[5])
+        guard Array(known[2..<6]) == layout.capacityWords else {
+            let (before, now) = (StoreLayout.text(Array(known[2..<6])), StoreLayout.text(layout.capacityWords))
+            throw StoreError(.notAStore("it was made with \(before), and this program makes it with \(now)"))
+        }
+        guard known[1] == UInt64(layout.byteCount) else {
+            throw StoreError(.notAStore("\(known[1]) bytes, not \(layout.byteCount)"))
+        }
+        secrets = KeyHash.Secrets(a: known[6], b: known[7], c: known[8], d: known[9])
     }
 
     /// What the header of a store in a file says, if there is one. Each word is read once.
@@ -64,6 +72,19 @@ package struct StoreForm: Sendable {
         secrets = KeyHash.Secrets(
             a: words[Header.secrets], b: words[Header.secrets + 8], c: words[Header.secrets + 16],
             d: words[Header.secrets + 24])
+    }
+}
+
+extension StoreLayout {
+    /// All that the program has a say in.
+    fileprivate var capacityWords: [UInt64] {
+        [UInt64(capacity.entries), UInt64(capacity.bytes), UInt64(capacity.publishLog), evicts ? 1 : 0]
+    }
+
+    /// - Parameter words: four, as `capacityWords`.
+    fileprivate static func text(_ words: [UInt64]) -> String {
+        let whenFull = words[3] == 0 ? WhenFull.refuse : .evictLeastRecentlyUsed
+        return "\(words[0]) entries, \(words[1]) bytes, a publish log of \(words[2]) bytes and `\(whenFull)`"
     }
 }
 

@@ -76,8 +76,10 @@ package final class StoreTable: Sendable {
     ///
     /// - Parameter form: what the caller knows of it. nil: what its header says, which every process that has the store
     ///   can write. A supervisor must not ask it.
+    /// - Parameter isPrivate: no other process sees what this one writes, and no lock of another one is waited for.
     package init(
-        _ file: consuming MemoryFile, bell: consuming Bell, form: StoreForm?, lockTimeout: Int64
+        _ file: consuming MemoryFile, bell: consuming Bell, form: StoreForm?, lockTimeout: Int64,
+        isPrivate: Bool = false
     ) throws(StoreError) {
         let size: Int
         do throws(SystemError) {
@@ -91,7 +93,9 @@ package final class StoreTable: Sendable {
         guard layout.byteCount == size else { throw StoreError(.notAStore("\(size) bytes, not \(layout.byteCount)")) }
         bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
         do throws(SystemError) {
-            mapping = try SharedMapping(file, byteCount: size)
+            mapping =
+                isPrivate
+                ? try SharedMapping(privateCopyOf: file, byteCount: size) : try SharedMapping(file, byteCount: size)
         } catch {
             throw StoreError(error)
         }
@@ -101,6 +105,15 @@ package final class StoreTable: Sendable {
         memory = SharedWords(base: mapping.base)
         notedLocks = Self.note(mapping.base, layout)
         map = StoreMap(layout, at: mapping.base)
+        if isPrivate { leaveOwners() }
+    }
+
+    /// In a private copy: its locks belong to nobody. What an owner was about to do in the original is put in order here
+    /// as after its death.
+    private func leaveOwners() {
+        func leave(_ lock: SharedLock) { lock.word.pointee.store(LockOwner.needsRepair, ordering: .relaxed) }
+        for stripe in 0..<layout.stripes { leave(sharedLock(stripe)) }
+        if ringBytes > 0 { leave(logLock.shared) }
     }
 
     // The map. Arguments are in range by the layout; numbers out of shared memory are checked where they are read.

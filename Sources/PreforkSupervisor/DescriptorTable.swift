@@ -86,7 +86,7 @@ package enum DescriptorTable {
             children + [.trial]),
         row(.program, "the program's own", "what the program opened before the fork", .both, children),
         row(.listener, "listeners", "accept connections", .both, children + [.trial]),
-        row(.store, "stores", "memory and bell of each", .both, children + [.trial]),
+        row(.store, "stores", "memory and bell of each (a trial has the memory)", .both, children + [.trial]),
         row(.workQueue, "work queues", "memory and bells of each", .both, children),
         row(.channel, "channels", "memory, bells and packet sockets of each", .both, children),
         row(.lifeline, "lifeline, reading end", "its end says that the supervisor is gone", .reading, children),
@@ -131,6 +131,8 @@ package enum DescriptorTable {
         switch kind {
         case "listener", "inherited socket": .listener
         case "store": .store
+        case "queue": .workQueue
+        case "channel": .channel
         case "pid file": .pidFile
         default: .handover
         }

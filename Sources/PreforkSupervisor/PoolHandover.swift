@@ -67,7 +67,10 @@ struct InheritedPool: Equatable {
     private static let headWords = 7
     /// Another one whenever the text, the descriptors beside it or the memory behind them are other ones: an image that
     /// knows another version refuses in its trial.
-    private static let version = "v3"
+    static let version = "v4"
+
+    /// What an image of any version has written there.
+    static func version(ofText text: String) -> String { text.split(separator: " ").first.map(String.init) ?? "" }
 
     /// As words separated by spaces: the version, seven of the pool, and eleven for each worker.
     var text: String {

@@ -184,6 +184,7 @@ package final class Supervisor {
                         role: .managed(name: name, generation: generation), state: "running", service: service)
                 } : nil)
         DescriptorHolders.add(self)
+        Handover.settle(true)
     }
 
     /// Supervises until no worker is left and none is to come; then ends the managed processes.
@@ -240,9 +241,7 @@ package final class Supervisor {
         guard let inheritance else { return handle(.tick) }
         adopt(inheritance)
         self.inheritance = nil
-        for name in Handover.closeRest() {
-            logger.say(LogLine(.warning, "nobody took over \(name): closed"), by: .own(.start))
-        }
+        if previousImage == nil { closeRest() }
         // One that came back has its own workers already, unless some were replaced: those are of the generation that the
         // program in between has begun.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
@@ -253,7 +252,11 @@ package final class Supervisor {
             host.setTitle("serving", workers: pool.target)
             return handle(.tick)
         }
-        if case .failed = perform(.reload, completion: nil) {
+        let objections = Handover.objections
+        for reason in objections {
+            logger.say(LogLine(.error, "this program cannot go on from the one before: \(reason)"), by: .own(.start))
+        }
+        if !objections.isEmpty && previousImage != nil || isRefused(.reload) {
             // A program that refuses its own workers is as good as one whose workers do not come up.
             goBack()
             turnUpgrade()
@@ -262,7 +265,12 @@ package final class Supervisor {
         return carryOutDeferred()
     }
 
+    private func isRefused(_ command: ControlCommand) -> Bool {
+        if case .failed = perform(command, completion: nil) { true } else { false }
+    }
+
     private func returnSignals() {
+        Handover.settle(false)
         LockFamily.end()
         targets?.host = nil
         SignalMask.restore(signalMask)

@@ -16,6 +16,8 @@ struct Upgrade {
     /// The new program in a process of its own, which shows that it can start.
     let trial: ChildProcess
     let deadline: MonotonicInstant
+    /// What the trial tells.
+    let report: TrialReport
     /// It was killed at the deadline; its end is all that can come.
     var isLate = false
     let whenOver: ((ControlOutcome) -> Void)?
@@ -59,9 +61,7 @@ extension Supervisor {
                 kind: Self.handoverKind, key: "", descriptors: [], text: inheritedPool.text)
             let report = try TrialReport()
             defer { report.closeFile() }
-            let offers = Handover.offers.filter {
-                DescriptorTable.keeps(DescriptorTable.role(ofHandover: $0.kind), .trial)
-            }
+            let offers = Handover.offers.compactMap(TrialHandover.item)
             let trial = try ChildProcess(
                 pid: ProgramImage.tryOut(
                     .path(target), in: directory, leaving: offers + [own, inheritedRecords.item, report.item],
@@ -164,7 +164,7 @@ extension Supervisor {
         }
         let back = try? ProgramImage.open()
         let handover = programs.handover(to: upgrade.path, keeps: upgrade.keepsPath, changes: upgrade.changes)
-        let error = become(.path(upgrade.path), in: upgrade.directory, [ownItem(back: back), handover.item])
+        let error = become(.path(upgrade.path), in: upgrade.directory, Handover.offers + [ownItem(back: back), handover.item])
         if let back { closeDescriptor(back) }
         endUpgrade(upgrade, "\(error)")
     }
@@ -183,7 +183,7 @@ extension Supervisor {
         let text = "\(isAsked ? "rollback" : "upgrade failed"): this process becomes the program before again"
         logger.say(LogLine(isAsked ? .info : .error, text), by: .own(.order))
         let directory = undo?.workingDirectory ?? programs.directory
-        let error = become(.descriptor(back), in: directory, [ownItem(back: nil)] + (undo.map { [$0.item] } ?? []))
+        let error = become(.descriptor(back), in: directory, Handover.offersBack + [ownItem(back: nil)] + (undo.map { [$0.item] } ?? []))
         logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
         whenNotBack?(.failed("there is no way back: \(error)"))
         whenNotBack = nil
@@ -203,10 +203,10 @@ extension Supervisor {
         }
         finishLog()
         host.prepareForExec()
-        leaveMemory()
+        leaveMemory(true)
         let error = ProgramImage.execute(
-            source, leaving: Handover.offers + items + [inheritedRecords.item], isTrial: false)
-        scoreboard.keepWhole(true)
+            source, leaving: items + [inheritedRecords.item], isTrial: false)
+        leaveMemory(false)
         host.returnFromFailedExec()
         place.restore()
         return error
@@ -231,31 +231,43 @@ extension Supervisor {
 
     /// It has come as far as it is to come: its files, sockets and rights can be had, too.
     static func endTrial(_ configuration: SupervisorConfiguration, _ host: SupervisorHost) -> Never {
+        TrialHandover.check()
         if !InheritedRecords.areReadable {
             TrialReport.tell(.refusal("it cannot read the counters of the running program"))
             exitChild(code: Handover.trialFailed)
         }
         let listeners = Listener.all.filter { $0 !== host.control && $0 !== host.metrics }
         TrialReport.tell(.report(configuration.word(listeners).text))
-        exitChild(code: SupervisorInheritance.trialCode)
+        exitChild(code: Handover.trialPassed)
     }
 
     /// Before another image has this one's memory, and until it supervises: its program may call the store before.
-    private func leaveMemory() {
-        scoreboard.keepWhole(false)
-        scoreboard.orders.ownsLocks = true
+    ///
+    /// - Parameter isLeaving: false: the other image has not come.
+    private func leaveMemory(_ isLeaving: Bool) {
+        scoreboard.keepWhole(!isLeaving)
+        if isLeaving { scoreboard.orders.ownsLocks = true }
+        Handover.leave(isLeaving)
     }
 
     func forgetPreviousImage() {
         if let previousImage { closeDescriptor(previousImage) }
         previousImage = nil
         undo = nil
+        closeRest()
     }
 
     private var inheritedRecords: InheritedRecords {
         var inherited = records.inheritance
         pool.leave(to: &inherited)
         return inherited
+    }
+
+    /// Closes what the image before has left and this one has not taken, as soon as there is no way back.
+    func closeRest() {
+        for name in Handover.closeRest() {
+            logger.say(LogLine(.warning, "nobody took over \(name): closed"), by: .own(.start))
+        }
     }
 
     private var inheritedPool: InheritedPool {
@@ -328,13 +340,6 @@ struct SupervisorInheritance {
     let previousImage: Int32?
 
     private static let ownDescriptors = 4
-
-    /// How a trial ends: as a program that can go on with these workers, or as one that cannot, which may be of another
-    /// version.
-    static var trialCode: Int32 {
-        let pool = Handover.take(Supervisor.handoverKind, key: "").flatMap { InheritedPool(text: $0.text) }
-        return pool != nil ? Handover.trialPassed : Handover.trialFailed
-    }
 
     /// nil: this is the first image of its process.
     static func take() -> SupervisorInheritance? {

@@ -37,131 +37,133 @@ package enum Handover {
     package static let trialFailed: Int32 = 81
 
     private struct State {
-        var received: [HandoverItem]?
+        var isLoaded = false
         var isTrial = false
-        var isLaterImage = false
-        var offered: [(id: UInt64, item: HandoverItem)] = []
-        var lastID: UInt64 = 0
+        var ledger = HandoverLedger()
     }
 
     private static let state = Mutex(State())
 
-    /// This process only shows that the program can start: it ends where it would begin to serve.
-    package static var isTrial: Bool {
+    private static func withState<Value>(_ body: (inout State) -> Value) -> Value {
         state.withLock { state in
             load(&state)
-            return state.isTrial
+            return body(&state)
         }
     }
+
+    /// This process only shows that the program can start: it ends where it would begin to serve.
+    package static var isTrial: Bool { withState(\.isTrial) }
 
     /// This program came by execve(2) after one that left it something, and may have that one's children.
-    static var isLaterImage: Bool {
-        state.withLock { state in
-            load(&state)
-            return state.isLaterImage
-        }
-    }
+    static var isLaterImage: Bool { withState(\.ledger.isLater) }
 
     /// Takes what the last image has left under this name; the first one that fits. nil when there is nothing.
-    ///
-    /// - Parameter count: how many descriptors it must have. One with another number stays for `closeRest`.
-    package static func take(_ kind: String, key: String, descriptors count: Int? = nil) -> HandoverItem? {
-        state.withLock { state in
-            load(&state)
-            return take(kind, key: key, descriptors: count, from: &state.received)
-        }
-    }
-
-    static func take(
-        _ kind: String, key: String, descriptors count: Int?, from items: inout [HandoverItem]?
-    ) -> HandoverItem? {
-        let index = items?.firstIndex {
-            $0.kind == kind && $0.key == key && (count == nil || $0.descriptors.count == count)
-        }
-        return index.flatMap { items?.remove(at: $0) }
+    package static func take(_ kind: String, key: String) -> HandoverItem? {
+        withState { $0.ledger.take(kind) { $0.key == key } }
     }
 
     /// Takes the first one of a kind whose key fits.
     static func take(_ kind: String, where isWanted: (String) -> Bool) -> HandoverItem? {
-        state.withLock { state in
-            load(&state)
-            let index = state.received?.firstIndex { $0.kind == kind && isWanted($0.key) }
-            return index.flatMap { state.received?.remove(at: $0) }
-        }
+        withState { $0.ledger.take(kind) { isWanted($0.key) } }
     }
 
     /// Looks for the first one of a kind, and leaves it there.
     static func find(_ kind: String, where isWanted: (String) -> Bool = { _ in true }) -> HandoverItem? {
-        state.withLock { state in
-            load(&state)
-            return state.received?.first { $0.kind == kind && isWanted($0.key) }
-        }
+        withState { $0.ledger.received.first { $0.kind == kind && isWanted($0.key) } }
     }
 
     /// Takes all of one kind, in their order.
     package static func takeAll(_ kind: String) -> [HandoverItem] {
-        state.withLock { state in
-            load(&state)
-            defer { state.received?.removeAll { $0.kind == kind } }
-            return (state.received ?? []).filter { $0.kind == kind }
-        }
+        withState { $0.ledger.takeAll { $0.kind == kind } }
     }
 
     /// Closes what nobody has taken: the new image has no use for it.
     ///
     /// - Returns: the names of what was closed.
     package static func closeRest() -> [String] {
-        let rest = state.withLock { state -> [HandoverItem] in
-            defer { state.received = [] }
-            return state.received ?? []
-        }
+        let rest = withState { $0.ledger.takeAll { _ in true } }
         // Children of the last image have them, too, and may leave first.
         LastClose.close(rest.flatMap(\.descriptors))
         return rest.map { "\($0.kind) \($0.key)" }
     }
 
     /// From now on `item` is part of what is left to the next image.
-    package static func offer(_ item: HandoverItem) -> UInt64 {
-        state.withLock { state in
-            state.lastID += 1
-            state.offered.append((state.lastID, item))
-            return state.lastID
-        }
-    }
+    package static func offer(_ item: HandoverItem) -> UInt64 { withState { $0.ledger.offer(item) } }
 
     package static func withdraw(_ id: UInt64) {
-        state.withLock { state in state.offered.removeAll { $0.id == id } }
+        if id != 0 { withState { $0.ledger.withdraw(id) } }
     }
 
-    package static var offers: [HandoverItem] { state.withLock { $0.offered.map(\.item) } }
+    package static var offers: [HandoverItem] { withState(\.ledger.offers) }
+
+    /// What goes back to the image before, when this one has failed.
+    package static var offersBack: [HandoverItem] { withState(\.ledger.offersBack) }
 
     /// Descriptors that the last image has left and that no part of this one has taken yet.
-    package static var unclaimed: [Int32] { state.withLock { ($0.received ?? []).flatMap(\.descriptors) } }
+    package static var unclaimed: [Int32] { withState { $0.ledger.received.flatMap(\.descriptors) } }
 
     /// In a forked child, which closes these descriptors: they are neither left nor taken any more.
     package static func forget(_ numbers: [Int32]) {
-        let closed = Set(numbers)
-        state.withLock { state in
-            state.offered.removeAll { !closed.isDisjoint(with: $0.item.descriptors) }
-            state.received?.removeAll { !closed.isDisjoint(with: $0.descriptors) }
-        }
+        withState { $0.ledger.forget(Set(numbers)) }
     }
 
     private static func load(_ state: inout State) {
-        if state.received != nil { return }
-        state.received = []
+        if state.isLoaded { return }
+        state.isLoaded = true
         guard let value = CurrentProcess.environment(variable) else { return }
         unsetenv(variable)
         let parts = value.split(separator: ":")
         // Another process's, inherited by mistake, is none of ours.
         guard parts.count >= 2, let file = Int32(parts[0]), Int32(parts[1]) == getpid() else { return }
-        state.isLaterImage = true
         state.isTrial = parts.count > 2 && parts[2] == "trial"
-        guard var items = try? HandoverManifest.read(file) else { return }
+        var items = (try? HandoverManifest.read(file)) ?? []
         for descriptor in items.flatMap(\.descriptors) { try? setCloseOnExec(descriptor) }
         if state.isTrial { TrialReport.take(from: &items) }
-        state.received = items
+        state.ledger = HandoverLedger(received: items, isLater: true)
     }
+}
+
+/// Things that keep their identity over an upgrade: stores, queues, channels.
+extension Handover {
+    /// Gives a new thing its name among those of its kind, and finds what the image before has left for it.
+    ///
+    /// - Parameters:
+    ///   - name: nil: it gets the next number.
+    ///   - was: its number in an earlier version of the program, in which it had no name.
+    package static func claim(_ kind: String, name: String?, was: Int? = nil) -> HandoverClaim {
+        withState { $0.ledger.claim(kind, name: name, was: was) }
+    }
+
+    /// This image cannot go on with what was left, and makes its own: a trial fails, and an image goes back.
+    package static func refuse(_ claim: HandoverClaim, _ reason: String) {
+        withState { $0.ledger.refuse(claim, reason) }
+    }
+
+    /// From now on what was claimed is part of what is left to the next image.
+    ///
+    /// - Parameters:
+    ///   - isTaken: this image goes on with what was left.
+    ///   - leave: called by `leave`; must not keep what is offered alive.
+    /// - Returns: for `withdraw`.
+    package static func offer(
+        _ claim: HandoverClaim, descriptors: [Int32], text: String, isTaken: Bool,
+        leave: (@Sendable (Bool) -> Void)? = nil
+    ) -> UInt64 {
+        withState { $0.ledger.offer(claim, descriptors: descriptors, text: text, isTaken: isTaken, leave: leave) }
+    }
+
+    /// Another image is about to take this one's place: what this one had in hand goes back to where it came from.
+    ///
+    /// - Parameter isLeaving: false: it has not come, and this one goes on.
+    package static func leave(_ isLeaving: Bool) {
+        for leave in withState(\.ledger.leaving) { leave(isLeaving) }
+    }
+
+    /// The program has made what it makes before it supervises, or supervises no more.
+    package static func settle(_ isSettled: Bool) { withState { $0.ledger.isSettled = isSettled } }
+
+    /// Why this image cannot go on with what it was left; empty: it can.
+    package static var objections: [String] { withState(\.ledger.objections) }
 }
 
 /// Items as text: a line each, of tab-separated fields in percent encoding.

@@ -41,7 +41,10 @@ package struct MemoryFile: ~Copyable, Sendable {
     ///
     /// Whoever touches a page while a hole is made there waits in the kernel (shmem_fault), and any process that has the
     /// memory mapped for writing can make holes all the time (MADV_REMOVE of madvise(2)).
-    package func keepWhole(_ on: Bool) { cprefork_keep_whole(descriptor.number, on ? 1 : 0) }
+    package func keepWhole(_ on: Bool) { Self.keepWhole(descriptor.number, on) }
+
+    /// The same for a file that another object owns.
+    package static func keepWhole(_ number: Int32, _ on: Bool) { cprefork_keep_whole(number, on ? 1 : 0) }
 
     /// How large it is, provided that it cannot shrink any more.
     ///

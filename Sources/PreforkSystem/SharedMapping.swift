@@ -29,6 +29,23 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
             object: "\(byteCount) bytes of descriptor \(file.descriptor.number)")
     }
 
+    /// All bytes of a file in memory in which nobody makes holes from now on, as far as this process has the rights
+    /// (`MemoryFile.keepWhole`).
+    package init(keepingWhole file: borrowing MemoryFile, byteCount: Int) throws(SystemError) {
+        // While it is forbidden, nobody maps the file for writing; the image before may have been killed at that.
+        file.keepWhole(false)
+        defer { file.keepWhole(true) }
+        try self.init(file, byteCount: byteCount)
+    }
+
+    /// The same bytes for this process alone: nobody else sees what it writes (MAP_PRIVATE), and what others write shows
+    /// in pages that it has not written to. The file may be open for reading only.
+    package init(privateCopyOf file: borrowing MemoryFile, byteCount: Int) throws(SystemError) {
+        try self.init(
+            byteCount: byteCount, flags: MAP_PRIVATE | MAP_NORESERVE, file: file.descriptor.number,
+            object: "\(byteCount) private bytes of descriptor \(file.descriptor.number)")
+    }
+
     private init(byteCount: Int, flags: Int32, file: Int32, object: @autoclosure () -> String) throws(SystemError) {
         let pointer = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, file, 0)
         guard let pointer, pointer != MAP_FAILED else { throw SystemError("mmap", .current, on: object()) }

@@ -1,0 +1,42 @@
+// What the trial of an upgrade is left, and whether it can go on from there.
+
+import PreforkSystem
+
+/// A trial shows that the new program can go on with what this one would leave it. What it makes of that reaches no
+/// other process: of a store it has the memory, of which it takes a private copy; of a queue or a channel it has the
+/// description alone, and makes one of its own that is empty.
+enum TrialHandover {
+    /// What a trial gets of what would be left to the next image; nil: nothing.
+    static func item(_ item: HandoverItem) -> HandoverItem? {
+        var item = item
+        switch DescriptorTable.role(ofHandover: item.kind) {
+        case .store: item.descriptors = Array(item.descriptors.prefix(1))
+        case .workQueue, .channel: item.descriptors = []
+        case let role: if !DescriptorTable.keeps(role, .trial) { return nil }
+        }
+        return item
+    }
+
+    /// Ends a trial that cannot go on from here.
+    static func check() {
+        // Another format has other names for the same things.
+        let reasons = formatObjection.map { [$0] } ?? Handover.objections
+        for (index, reason) in reasons.enumerated() {
+            StandardErrorLines.say("error", "this program cannot go on from the one before: \(reason)", by: "\(index)")
+        }
+        if !reasons.isEmpty {
+            TrialReport.tell(.refusal("it cannot go on from this one: \(reasons.joined(separator: "; "))"))
+        }
+        if !reasons.isEmpty { exitChild(code: Handover.trialFailed) }
+    }
+
+    private static var formatObjection: String? {
+        guard let own = Handover.take(Supervisor.handoverKind, key: "") else { return "it has left no pool" }
+        if InheritedPool(text: own.text) != nil { return nil }
+        let format = Escaping.brief(InheritedPool.version(ofText: own.text))
+        return """
+            it hands over in the format \(format), and this program takes \(InheritedPool.version) alone: they are of \
+            different versions of Prefork; stop the service and start it with the new program
+            """
+    }
+}
