@@ -22,7 +22,7 @@ import Synchronization
 /// to the program, and one that was taken by a process that then died is gone. What a process had sent when it died is
 /// delivered, whole messages only.
 ///
-/// A channel takes six descriptors and the memory of its rings in every process; the memory counts when it is used.
+/// A channel takes seven descriptors and the memory of its rings in every process; the memory counts when it is used.
 ///
 /// Follows liteyuki.comm's Channel.
 public final class Channel<Message: Codable & Sendable>: Sendable {
@@ -41,6 +41,10 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
     let decode: @Sendable (ValueKind, UnsafeRawBufferPointer) throws -> Message
 
     /// Makes a channel. Before the fork, or the other process has no way to it.
+    ///
+    /// In a program that comes by an upgrade, it is the channel of that name that the program before has left, with the
+    /// messages on their way; workers of that program keep their ends until they leave them. If the sizes of its
+    /// options differ, the upgrade is refused.
     ///
     /// - Parameter name: any text that is not empty. It is escaped where it is shown.
     /// - Throws: `ChannelError`: `.duplicateName`; `.badArgument`; `.system` when memory or descriptors are not to be

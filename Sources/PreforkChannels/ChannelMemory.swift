@@ -19,14 +19,12 @@ import Synchronization
 final class ChannelMemory: Sendable {
     let name: String
     let options: ChannelOptions
-    private let mapping: SharedMapping
+    private let parts: ChannelParts
     let lock: SharedLock
     private let notedLocks: NotedLocks
-    private let creatorBell: Bell
-    private let peerBell: Bell
-    private let messagePackets: PacketPair
-    private let replyPackets: PacketPair
     private let capacities: (messages: Int, replies: Int)
+    /// Names it among what the next image of this program is left.
+    private let offer: UInt64
 
     /// What goes which way in a ring of its own.
     enum Lane: Int, Sendable {
@@ -48,40 +46,62 @@ final class ChannelMemory: Sendable {
         self.options = options
         let capacity = max(4096, 1 << (Int.bitWidth - (options.ringBytes - 1).leadingZeroBitCount))
         capacities = (capacity, max(4096, capacity / 4))
+        let form = ChannelForm(capacity: capacity, messageLimit: options.messageLimit)
+        let byteCount = 4096 + 2 * capacities.messages + 2 * capacities.replies
+        let claim = Handover.claim("channel", name: name)
+        var left = claim.left
+        if let objection = left.flatMap({ form.objection(toText: $0.text) }) {
+            Handover.refuse(claim, objection)
+            left = nil
+        }
+        // That of a trial is a dead end: what the trial sends and receives is no business of the pool.
+        if Handover.isTrial { left = nil }
         do throws(SystemError) {
-            mapping = try SharedMapping(byteCount: 4096 + 2 * capacities.messages + 2 * capacities.replies)
-            lock = SharedLock(at: mapping.base + 64)
-            notedLocks = NotedLocks(at: mapping.base + 64)
-            creatorBell = try Bell()
-            peerBell = try Bell()
-            messagePackets = try PacketPair()
-            replyPackets = try PacketPair()
+            parts =
+                if let left {
+                    try ChannelParts.adopt(left.descriptors, byteCount: byteCount)
+                } else {
+                    try ChannelParts.make(byteCount: byteCount, isHandedOver: claim.isOffered)
+                }
         } catch {
             throw ChannelError(.system(error), channel: name)
         }
+        lock = SharedLock(at: parts.mapping.base + 64)
+        notedLocks = NotedLocks(at: parts.mapping.base + 64)
+        let descriptors = parts.descriptors
+        offer = Handover.offer(claim, descriptors: descriptors, text: form.text, isTaken: left != nil) { isLeaving in
+            // Withdrawn before the file is closed.
+            if let memory = descriptors.first { MemoryFile.keepWhole(memory, !isLeaving) }
+        }
     }
+
+    deinit {
+        Handover.withdraw(offer)
+    }
+
+    private var base: UnsafeMutableRawPointer { parts.mapping.base }
 
     /// The ring by which `side` sends.
     func ring(_ lane: Lane, from side: EndSide) -> ByteRing {
         let capacity = lane == .messages ? capacities.messages : capacities.replies
         let start = 4096 + (lane == .messages ? 0 : 2 * capacities.messages) + side.rawValue * capacity
         return ByteRing(
-            control: mapping.base + 256 + ByteRing.controlByteCount * (lane.rawValue * 2 + side.rawValue),
-            memory: mapping.base + start, capacity: capacity)
+            control: base + 256 + ByteRing.controlByteCount * (lane.rawValue * 2 + side.rawValue),
+            memory: base + start, capacity: capacity)
     }
 
     /// The socket of `side`, for what travels beside the ring.
     func socket(_ lane: Lane, of side: EndSide) -> Int32 {
         switch (lane, side) {
-        case (.messages, .creator): messagePackets.first.number
-        case (.messages, .peer): messagePackets.second.number
-        case (.replies, .creator): replyPackets.first.number
-        case (.replies, .peer): replyPackets.second.number
+        case (.messages, .creator): parts.messagePackets.first.number
+        case (.messages, .peer): parts.messagePackets.second.number
+        case (.replies, .creator): parts.replyPackets.first.number
+        case (.replies, .peer): parts.replyPackets.second.number
         }
     }
 
     func bell(of side: EndSide) -> Int32 {
-        side == .creator ? creatorBell.descriptor.number : peerBell.descriptor.number
+        side == .creator ? parts.creatorBell.descriptor.number : parts.peerBell.descriptor.number
     }
 
     func ringBell(of side: EndSide) {
@@ -89,15 +109,15 @@ final class ChannelMemory: Sendable {
     }
 
     func clearBell(of side: EndSide) {
-        if side == .creator { creatorBell.clear() } else { peerBell.clear() }
+        if side == .creator { parts.creatorBell.clear() } else { parts.peerBell.clear() }
     }
 
     func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        (mapping.base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+        (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
     /// Tests: writes over the shared memory.
     func scribble(_ value: UInt64, at offset: Int) {
-        mapping.base.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
+        base.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
     }
 }

@@ -34,13 +34,19 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     let receivers: WorkQueueLine<Void, QueueArrival>
     let senders: WorkQueueLine<StoredValue, Void>
     let sleepers = (receiving: WorkQueueSleepers(), sending: WorkQueueSleepers())
+    /// Names it among what the next image of this program is left.
+    private let offer: UInt64
 
     /// Makes a queue. In the supervisor, before it forks: a queue that is made in a worker is that worker's alone.
     ///
+    /// In a program that comes by an upgrade, it is the queue of that name that the program before has left, with all
+    /// that is in it, and workers of that program go on receiving from it until they end. If its options differ, the
+    /// upgrade is refused.
+    ///
     /// - Parameters:
-    ///   - name: for errors; any text.
+    ///   - name: any text. Two queues of one name are told apart by the order of making.
     ///   - codec: for messages whose type does not travel as it is (see `SharedValue`).
-    /// - Throws: `WorkQueueError` `.badArgument`; `.system` when memory or descriptors (two) are not to be had.
+    /// - Throws: `WorkQueueError` `.badArgument`; `.system` when memory or descriptors (three) are not to be had.
     public init(
         name: String, _ options: WorkQueueOptions = WorkQueueOptions(), codec: any ValueCodec = CBORCodec()
     ) throws {
@@ -49,9 +55,11 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
         self.options = options
         coding = ValueCoding(codec: codec)
         do throws(SystemError) {
-            table = try QueueTable(
-                cellCount: UInt32(options.capacity / QueueTable.cellByteCount),
-                attempts: options.redelivery.attempts ?? 0, messageLimit: options.messageLimit)
+            (table, offer) = try QueueTable.makeOrTake(
+                QueueForm(
+                    cellCount: UInt32(options.capacity / QueueTable.cellByteCount),
+                    attempts: options.redelivery.attempts ?? 0, messageLimit: options.messageLimit),
+                name: name)
         } catch {
             throw WorkQueueError(error, queue: name)
         }
@@ -70,6 +78,7 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     }
 
     deinit {
+        Handover.withdraw(offer)
         receivers.leave()
         senders.leave()
     }

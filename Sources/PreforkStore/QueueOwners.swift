@@ -137,6 +137,17 @@ extension QueueTable {
         return try takeBack(from: owner.slot)
     }
 
+    /// Another program takes this process's place, and knows nothing of what was delivered to this one. Has an effect
+    /// only where this process has received.
+    package func leaveSeat() {
+        guard let seat = Seat(word: seat.exchange(0, ordering: .relaxed)) else { return }
+        var patience = Self.patience
+        // A queue that is busy or damaged keeps the messages until this process ends.
+        guard (try? acquire(&patience)) != nil else { return }
+        defer { release() }
+        if identity(of: seat.slot) == .current { _ = try? takeBack(from: seat.slot) }
+    }
+
     /// Under the lock: what `slot` had is ready, dead or free room in a moment.
     private func takeBack(from slot: Int) throws(Failure) -> Int {
         wakeReceivers()

@@ -36,6 +36,8 @@ package final class QueueTable: @unchecked Sendable {
     /// Rung when there is room.
     package let sendersBell: Bell
 
+    /// By which the next image of the program comes to the memory; nil: it gets no such image.
+    private let file: MemoryFile?
     private let mapping: SharedMapping
     let lock: QuickLock
     private let notedLocks: NotedLocks
@@ -52,27 +54,81 @@ package final class QueueTable: @unchecked Sendable {
     ///   - cellCount: at least 4.
     ///   - attempts: 0 to `QueueState.maximumAttempts`.
     ///   - messageLimit: in bytes.
-    package init(cellCount: UInt32, attempts: Int, messageLimit: Int) throws(SystemError) {
-        self.cellCount = cellCount
-        self.attempts = attempts
-        self.messageLimit = messageLimit
-        let ownersOffset = QueueHeader.byteCount
-        let cellsOffset = ownersOffset + QueueOwnerWord.slots * QueueOwnerWord.wordsPerSlot * 8
-        let payloadOffset = cellsOffset + Int(cellCount) * QueueCell.metaBytes
-        mapping = try SharedMapping(byteCount: payloadOffset + Int(cellCount) * QueueCell.payloadBytes)
+    ///   - isHandedOver: whether there may be a next image of the program, which goes on with the queue.
+    package convenience init(
+        cellCount: UInt32, attempts: Int, messageLimit: Int, isHandedOver: Bool = false
+    ) throws(SystemError) {
+        let form = QueueForm(cellCount: cellCount, attempts: attempts, messageLimit: messageLimit)
+        if isHandedOver {
+            let file = try MemoryFile(name: "prefork-queue", byteCount: form.byteCount)
+            try self.init(form, file, receiversBell: try Bell(), sendersBell: try Bell())
+        } else {
+            let mapping = try SharedMapping(byteCount: form.byteCount)
+            self.init(form, nil, mapping, receiversBell: try Bell(), sendersBell: try Bell())
+        }
+        // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
+        try? rebuild()
+    }
+
+    /// Goes on with the queue of the image before, whose workers may be at work on it.
+    ///
+    /// - Parameter descriptors: as its `descriptors` were; this table's from now on.
+    package convenience init(_ form: QueueForm, adopting descriptors: [Int32]) throws(SystemError) {
+        guard descriptors.count == 3 else {
+            throw SystemError("mmap", .invalidArgument, on: "\(descriptors.count) descriptors of a queue")
+        }
+        let file = MemoryFile(owning: Descriptor(owning: descriptors[0]))
+        let receiversBell = try Bell(adopting: Descriptor(owning: descriptors[1]))
+        let sendersBell = try Bell(adopting: Descriptor(owning: descriptors[2]))
+        guard try file.sealedByteCount() == form.byteCount else {
+            throw SystemError("mmap", .invalidArgument, on: "the memory of a queue")
+        }
+        try self.init(form, file, receiversBell: receiversBell, sendersBell: sendersBell)
+    }
+
+    private convenience init(
+        _ form: QueueForm, _ file: consuming MemoryFile, receiversBell: consuming Bell, sendersBell: consuming Bell
+    ) throws(SystemError) {
+        let mapping = try SharedMapping(keepingWhole: file, byteCount: form.byteCount)
+        self.init(form, file, mapping, receiversBell: receiversBell, sendersBell: sendersBell)
+    }
+
+    private init(
+        _ form: QueueForm, _ file: consuming MemoryFile?, _ mapping: consuming SharedMapping,
+        receiversBell: consuming Bell, sendersBell: consuming Bell
+    ) {
+        self.cellCount = form.cellCount
+        self.attempts = form.attempts
+        self.messageLimit = form.messageLimit
+        self.file = file
+        self.receiversBell = receiversBell
+        self.sendersBell = sendersBell
+        self.mapping = mapping
         // In bounds: the offsets are the mapping's own parts. Zeroed memory is a free cell, an empty slot, a 0.
-        let base = mapping.base
+        let base = self.mapping.base
+        let (ownersOffset, cellsOffset) = (QueueForm.ownersOffset, QueueForm.cellsOffset)
         header = base.bindMemory(to: Atomic<UInt64>.self, capacity: QueueHeader.byteCount / 8)
         owners = (base + ownersOffset).bindMemory(to: Atomic<UInt64>.self, capacity: (cellsOffset - ownersOffset) / 8)
         cells = base + cellsOffset
-        payload = base + payloadOffset
-        receiversBell = try Bell()
-        sendersBell = try Bell()
+        payload = base + form.payloadOffset
         lock = QuickLock(
             SharedWords(base: base + QueueHeader.lockOffset), own: SharedWords(base: LockOwner.currentWord))
         notedLocks = NotedLocks(at: base + QueueHeader.lockOffset)
-        // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
-        try? rebuild()
+    }
+
+    package var form: QueueForm { QueueForm(cellCount: cellCount, attempts: attempts, messageLimit: messageLimit) }
+
+    /// Memory and both bells, for the next image; empty: it gets none.
+    package var descriptors: [Int32] {
+        guard let memory = memoryDescriptor else { return [] }
+        return [memory, receiversBell.descriptor.number, sendersBell.descriptor.number]
+    }
+
+    private var memoryDescriptor: Int32? {
+        switch file {
+        case .some(let file): file.descriptor.number
+        case .none: nil
+        }
     }
 
     @inline(__always)

@@ -137,8 +137,9 @@ package final class TargetRunner {
         if let line = lines.removeValue(forKey: number) { lineTable.free(line) }
     }
 
-    /// Of each target the pidfd, the doorbell, and the twelve descriptors that its two channels take; and what a program has besides.
-    var descriptorNeed: UInt64 { UInt64(table.targets.count) * 16 + 256 }
+    /// Of each target the pidfd, the doorbell, and the fourteen descriptors that its two channels take; and what a
+    /// program has besides.
+    var descriptorNeed: UInt64 { UInt64(table.targets.count) * 18 + 256 }
 
     package func remove(_ name: String) throws(ProcessError) {
         let number = table.numbers[name]

@@ -23,6 +23,14 @@ package struct PacketPair: ~Copyable, Sendable {
         second = End(number: ends[1])
     }
 
+    /// A pair of the image before.
+    package init(adopting first: Int32, _ second: Int32) {
+        self.first = End(number: first)
+        self.second = End(number: second)
+    }
+
+    package var numbers: [Int32] { [first.number, second.number] }
+
     deinit {
         let numbers = [first.number, second.number]
         if hasForkedChildren { LastClose.closeShared(numbers) } else { closeDescriptors(numbers) }

@@ -19,7 +19,8 @@ func serveScenario(_ arguments: [String]) throws {
     if switches.isOn("crash-start") { exit(3) }
     switches.wait(while: "hang-start")
     if switches.isOn("end-start") { exit(0) }
-    let store = try SharedStore()
+    let things = try Things(settings, switches)
+    try things.useBeforeRun(settings)
     var sharing = AcceptSharing.sharedQueue
     if let queues = settings.number("queues"), !switches.isOn("one-queue") {
         sharing = .reusePort(queues: queues + (switches.isOn("more-queues") ? 3 : switches.isOn("fewer-queues") ? -1 : 0))
@@ -65,6 +66,8 @@ func serveScenario(_ arguments: [String]) throws {
                 fatalError("ready, and not what it looked like")
             }
         }
+        // Ends with the process, whatever it has in hand.
+        Task { try await things.work() }
         try await listener.serve { connection in
             while try await connection.reader.waitForMessage() {
                 let head = try await connection.reader.read(until: "\r\n\r\n", limit: 8192)
@@ -73,7 +76,7 @@ func serveScenario(_ arguments: [String]) throws {
                 let end = connection.isDraining ? "Connection: close\r\n" : ""
                 do {
                     let body = try await worker.request(target) {
-                        try await Answer(worker: worker, store: store).body(path)
+                        try await Answer(worker: worker, things: things).body(path)
                     }
                     worker.countRequest()
                     try await connection.writer.write(
@@ -91,7 +94,8 @@ func serveScenario(_ arguments: [String]) throws {
 
 private struct Answer {
     let worker: Worker
-    let store: SharedStore
+    let things: Things
+    private var store: SharedStore { things.store }
 
     /// | path           | does                                                         | answers                  |
     /// |----------------|--------------------------------------------------------------|--------------------------|
@@ -102,6 +106,9 @@ private struct Answer {
     /// | /leave         | ends its process with exit code 0, as one that was taken over  |                          |
     /// | /scribble      | writes over what the store's header says of the store        | `done`                   |
     /// | /count         | adds one in the store                                        | the sum                  |
+    /// | /jobs/N        | sends N jobs                                                 | `done`                   |
+    /// | /jobs          |                                                              | what became of the jobs  |
+    /// | /note/TEXT     | sends a note to the supervisor's end                         | `done`                   |
     /// | /crash/KIND    | crashes, as a `CrashKind` says                               |                          |
     /// | /block/MS      | blocks the loop                                              | `done`                   |
     /// | /extend/MS/FOR | says that no sign of life will come for FOR, then blocks     | `done`                   |
@@ -123,6 +130,12 @@ private struct Answer {
             }
             return "done"
         case "count": return "\(try store.increment("count"))"
+        case "jobs" where path.count > 1:
+            for job in 0..<amount { try await things.queue?.send(job) }
+        case "jobs": return try things.jobs()
+        case "note":
+            let text = path.dropFirst().first ?? ""
+            try await things.notes?.send(text == "large" ? String(repeating: "x", count: 200_000) : text)
         case "crash": path.dropFirst().first.flatMap { CrashKind(rawValue: $0) }?.crash(Int(getpid()))
         case "block":
             block(for: .milliseconds(amount))

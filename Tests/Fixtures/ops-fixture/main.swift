@@ -5,4 +5,5 @@ import PreforkFixtureSupport
 runScenario(of: [
     "serve": serveScenario,
     "load": loadScenario,
+    "earlier": earlierScenario,
 ])

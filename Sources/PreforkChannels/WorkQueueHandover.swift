@@ -1,0 +1,35 @@
+// What a queue leaves to the next image of its program.
+
+import PreforkStore
+import PreforkSystem
+
+extension QueueTable {
+    /// The queue that the image before has left under this name, or a new one.
+    ///
+    /// - Returns: also its name among what the next image is left.
+    static func makeOrTake(_ form: QueueForm, name: String) throws(SystemError) -> (QueueTable, offer: UInt64) {
+        let claim = Handover.claim("queue", name: name)
+        if let left = claim.left, let objection = form.objection(toText: left.text) {
+            Handover.refuse(claim, objection)
+        } else if let left = claim.left, !Handover.isTrial {
+            return offer(try QueueTable(form, adopting: left.descriptors), claim, isTaken: true)
+        }
+        // That of a trial is a dead end: what the trial sends and receives is no business of the pool.
+        let table = try QueueTable(
+            cellCount: form.cellCount, attempts: form.attempts, messageLimit: form.messageLimit,
+            isHandedOver: claim.isOffered)
+        return offer(table, claim, isTaken: false)
+    }
+
+    private static func offer(
+        _ table: QueueTable, _ claim: HandoverClaim, isTaken: Bool
+    ) -> (QueueTable, offer: UInt64) {
+        let descriptors = table.descriptors
+        let id = Handover.offer(claim, descriptors: descriptors, text: table.form.text, isTaken: isTaken) {
+            [weak table] isLeaving in
+            if let memory = descriptors.first { MemoryFile.keepWhole(memory, !isLeaving) }
+            if isLeaving { table?.leaveSeat() }
+        }
+        return (table, id)
+    }
+}
