@@ -1,5 +1,6 @@
 // The life of a forked process that has a loop: its signals, its body, its end.
 
+import PreforkChannels
 import PreforkEventLoop
 import PreforkServices
 import PreforkSystem
@@ -25,6 +26,7 @@ struct LoopMain {
     private final class StopSignal {
         /// The signal that asked for the end although the supervisor did not: somebody else sent it to this process.
         var unsolicited: Signal?
+        var handsOver = false
     }
 
     private let stopSignal = StopSignal()
@@ -51,7 +53,14 @@ struct LoopMain {
             loop.idleLinger = min(drainTimeout.part(of: 2), .seconds(5))
             let body = prepare(loop)
             try loop.onEnd(of: supervisorPipe) { exitChild(code: 1) }
-            exitChild(code: try outcome(of: body, on: loop))
+            let whole: @Sendable () async throws -> Int32 = {
+                let code = try await body()
+                await ChannelSuccession.finishCallbacks()
+                return code
+            }
+            let code = try outcome(of: whole, on: loop)
+            ChannelSuccession.processEnds()
+            exitChild(code: code)
         } catch {
             reportFailure(of: name, error)
             exitChild(code: 1)
@@ -100,6 +109,10 @@ struct LoopMain {
                 // A signal to the whole group comes here first, and then the supervisor's own.
                 stopSignal.unsolicited = reach == nil ? signal : nil
                 onStop()
+                if reach != nil, !stopSignal.handsOver {
+                    stopSignal.handsOver = true
+                    ChannelSuccession.processLeaves(on: loop)
+                }
                 wishes.wish(.signal(signal.rawValue), within: treeLimit(after: signal))
                 loop.stopRequest.request(reach ?? .worker)
                 if signal == .interrupt {

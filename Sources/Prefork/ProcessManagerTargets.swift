@@ -28,7 +28,9 @@ extension ProcessManager {
             SignalMask.restore(seat.signalMask)
             if options.readiness == .automatic { seat.markReady() }
             do {
-                return try body(ChildContext(seat: seat, channels: channels))
+                let code = try body(ChildContext(seat: seat, channels: channels))
+                ChannelSuccession.processEnds()
+                return code
             } catch {
                 reportFailure(of: seat.name, error)
                 return 1

@@ -15,9 +15,10 @@ public struct TargetOptions: Sendable {
     public var startTimeout: Duration?
     /// From SIGTERM to SIGKILL; nil: as the manager's. Zero and less: it is killed at once.
     public var grace: Duration?
-    /// How its two channels are made. Unless this says `.keep`, what was sent to one process of the target and not
-    /// taken by it is thrown away when the next one begins, shortly before that is ready. What a process had sent when
-    /// it ended is received in any case.
+    /// How its two channels are made. Unless this says `.keep`, what was sent to a process of the target that died and
+    /// was not taken by it is thrown away when the next one begins, shortly before that is ready. After a restart that
+    /// was asked for, and an end in order, the next one receives it. What a process had sent when it ended is received
+    /// in any case.
     public var channels: ChannelOptions
     /// Its rights. A process with `.workers` gives up what the pool's workers give up, in the same way.
     public var privileges: TargetPrivileges

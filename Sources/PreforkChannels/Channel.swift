@@ -18,6 +18,10 @@ import Synchronization
 /// on their way stay (see `ChannelOptions.undelivered`). Several tasks and threads of a process may use its end at
 /// once.
 ///
+/// A worker that takes another's place, and the next process of a managed target, need not wait for a death: such a
+/// successor may use the end while its predecessor is there, and waits until that one was asked to leave and has
+/// finished what it had in hand. Nothing is lost or repeated by that, and the other end hears of it by `onPeer` only.
+///
 /// Messages of one sender arrive in the order of its sends, each at most once: a message is taken before it is handed
 /// to the program, and one that was taken by a process that then died is gone. What a process had sent when it died is
 /// delivered, whole messages only.

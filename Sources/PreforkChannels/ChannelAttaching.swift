@@ -1,67 +1,111 @@
 // A process comes to an end of a channel, and leaves it.
 
+import PreforkEventLoop
 import PreforkStore
 import PreforkSystem
 import Synchronization
 
 extension ChannelEnd {
+    /// What a process comes to an end for.
+    enum Errand: Sendable {
+        case receive
+        /// Also in a process that has left the end to its successor: what its handlers still send must not be lost.
+        case send
+    }
+
     /// Makes this process the one at this end, unless it is already.
     ///
-    /// - Throws: `.endInUse`, `.closed` when this process has closed it, `.busy`.
-    func attach() throws(ChannelError) {
-        let isNew = try wiring.withLock { wiring throws(ChannelError) -> Bool in
-            if wiring.process == ForkCount.current {
-                if wiring.isClosed { throw error(.closed) }
-                return false
+    /// - Returns: false when a predecessor of the same slot has it: it is this process's as soon as that one has done
+    ///   what it has in hand, or is dead (see `ChannelSuccession`).
+    /// - Throws: `.endInUse`, `.closed` when this process has closed it or left it to its successor, `.busy`.
+    @discardableResult
+    func attach(for errand: Errand = .receive) throws(ChannelError) -> Bool {
+        enum News { case none, claimed, mustWait, came }
+        let news = try wiring.withLock { wiring throws(ChannelError) -> News in
+            wiring.adopt()
+            if wiring.isClosed || errand == .receive && wiring.hasLeft { throw error(.closed) }
+            if wiring.isHere { return .none }
+            let hasLeft = wiring.hasLeft
+            let coming = try memory.attach(wiring.identity, EndSlot.current, to: side) {
+                takeLanes($0, inherits: $1, hasLeft: hasLeft)
             }
-            let identity = ProcessIdentity.current
-            let generation = try memory.attach(identity, to: side, prepare: takeLanes)
-            inbox.withLock { $0 = PassiveInbox() }
-            wiring = Wiring(process: ForkCount.current, generation: generation, pid: identity.pid)
-            return true
+            switch coming {
+            case .isHere(let generation):
+                wiring.isHere = true
+                wiring.generation = generation
+                claims.store(0, ordering: .sequentiallyConsistent)
+                return .came
+            case .mustWait(let isNew):
+                claims.store(ForkCount.current, ordering: .sequentiallyConsistent)
+                return isNew ? .claimed : .mustWait
+            }
         }
-        // The other end may be waiting for somebody to come.
-        if isNew { memory.ringBell(of: side.other) }
+        switch news {
+        case .none: break
+        case .mustWait: return false
+        case .claimed:
+            // Heard by the predecessor, and by this process when the end is its own.
+            if EventLoop.current != nil { try listen().post.keepClaiming() }
+            memory.ringBell(of: side)
+            return false
+        case .came:
+            // The other end may be waiting for somebody to come.
+            memory.ringBell(of: side.other)
+            waiters.wakeAll(andCalls: true)
+        }
+        return true
     }
 
     /// Goes on where the last process at this end has stopped. Runs under the header's lock.
-    private func takeLanes(_ generation: UInt64) {
+    private func takeLanes(_ generation: UInt64, inherits: Bool, hasLeft: Bool) {
         let peer = memory.generation(of: side.other)
         messages.start(generation: generation)
         replies.start(generation: generation)
         receiving.withLock { state in
+            let known = state.isOfThisProcess ? (state.mode, state.answersCalls) : (nil, false)
             state = ReceivingState(memory.ring(.messages, from: side.other))
-            if memory.options.undelivered == .drop, generation > 1 { skipAll(&state.consumer, .messages) }
-            state.start(generation: generation, peer: peer)
+            if memory.options.undelivered == .drop, generation > 1, !inherits { skipAll(&state.consumer, .messages) }
+            state.start(generation: generation, peer: peer, inherits: inherits)
+            (state.mode, state.answersCalls) = known
+            state.isClosed = hasLeft
         }
         calls.withLock { state in
-            state = CallState(memory.ring(.replies, from: side.other))
+            var consumer = ByteRingConsumer(memory.ring(.replies, from: side.other))
             // What waits was meant for a predecessor.
-            skipAll(&state.consumer, .replies)
-            state.start(generation: generation)
+            skipAll(&consumer, .replies)
+            state.start(generation: generation, consumer)
         }
     }
 
     /// Closes this end, for this process; the other end receives what was sent before. A second call has no effect.
     func close() {
-        // One who has never been there closes it, too, so that nobody waits for them.
-        try? attach()
-        let generation = wiring.withLock { wiring -> UInt64? in
-            guard wiring.process == ForkCount.current, !wiring.isClosed else { return nil }
+        // One who has never been there closes it, too, so that nobody waits for them. A successor that waits has it.
+        settleSuccession()
+        _ = try? attach()
+        let closed = wiring.withLock { wiring -> (generation: UInt64, isHere: Bool)? in
+            guard wiring.isOfThisProcess, !wiring.isClosed, wiring.isHere || wiring.hasLeft || isClaiming
+            else { return nil }
             wiring.isClosed = true
-            return wiring.generation
+            return (wiring.generation, wiring.isHere)
         }
-        guard let generation else { return }
+        guard let (generation, isHere) = closed else { return }
+        withdrawClaim()
         messages.close()
         replies.close()
         receiving.withLock { $0.isClosed = true }
         calls.withLock { $0.isClosed = true }
-        memory.close(side, generation: generation)
+        if isHere { memory.close(side, generation: generation) }
         memory.ringBell(of: side.other)
         wakeLocally()
         // From now on the bell rings for a successor.
         removePosts()
     }
 
-    var isClosedHere: Bool { wiring.withLock { $0.process == ForkCount.current && $0.isClosed } }
+    /// What rings here is for another process, which this one has made room for.
+    var isAnothers: Bool {
+        !isClaiming && wiring.withLock { $0.isOfThisProcess && ($0.isClosed || $0.hasLeft && !$0.isHere) }
+    }
+
+    /// Closed by this process, or left to its successor.
+    var isClosedHere: Bool { wiring.withLock { $0.isOfThisProcess && ($0.isClosed || $0.hasLeft) } }
 }

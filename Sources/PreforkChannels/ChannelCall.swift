@@ -53,6 +53,7 @@ extension Channel {
             return ChannelCall(message: try message(value), channel: self, id: header.id, generation: header.generation)
         } catch {
             end.refuse(header, "\(error)")
+            end.answered(.init(generation: header.generation, id: header.id))
             throw error
         }
     }
@@ -88,6 +89,7 @@ public struct ChannelCall<Message: Codable & Sendable>: Sendable {
 
     private func reply(_ type: ByteRingHeader.Kind, _ value: StoredValue) async throws {
         let end = channel.end
+        defer { end.answered(.init(generation: generation, id: id)) }
         let header = ByteRingHeader(type: type, kind: value.kind.rawValue, generation: generation, id: id)
         let record = try value.bytes.withUnsafeBytes { try end.outgoing(header, $0, on: end.replies) }
         // Who asked may be gone; then the answer is nobody's.
@@ -100,7 +102,10 @@ extension ChannelEnd {
     /// From now on calls are no longer refused.
     func answerCalls() throws(ChannelError) {
         try attach()
-        receiving.withLock { $0.answersCalls = true }
+        receiving.withLock {
+            $0.adopt()
+            $0.answersCalls = true
+        }
     }
 
     /// Takes the next record as a copy, without its descriptors.

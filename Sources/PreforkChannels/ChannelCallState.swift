@@ -22,16 +22,37 @@ struct CallState: Sendable {
     /// Nil while there is no reply.
     var pending: [UInt64: CallReply?] = [:]
 
+    /// The process that `pending` belongs to.
+    private var owner: UInt64 = 0
+
     init(_ ring: ByteRing) {
         consumer = ByteRingConsumer(ring)
     }
 
-    mutating func start(generation: UInt64) {
+    /// Calls of this process that wait for its turn at the end stay.
+    mutating func start(generation: UInt64, _ consumer: ByteRingConsumer) {
+        adopt()
         process = ForkCount.current
+        self.consumer = consumer
         self.generation = generation
     }
 
+    mutating func pauseIfIdle() -> Bool {
+        guard pending.isEmpty else { return false }
+        process = 0
+        return true
+    }
+
+    private mutating func adopt() {
+        if owner == ForkCount.current { return }
+        owner = ForkCount.current
+        isClosed = false
+        lastID = 0
+        pending = [:]
+    }
+
     mutating func begin() -> UInt64 {
+        adopt()
         lastID &+= 1
         pending[lastID] = .some(nil)
         return lastID
@@ -41,11 +62,14 @@ struct CallState: Sendable {
 extension ChannelEnd {
     /// Sends a call and waits for its reply.
     func call(_ record: OutgoingRecord, until deadline: MonotonicInstant) async throws -> CallReply {
-        try attach()
+        try attach(for: .send)
         try checkPeerCanTake()
         let peer = memory.generation(of: side.other)
         let id = calls.withLock { $0.begin() }
-        defer { calls.withLock { _ = $0.pending.removeValue(forKey: id) } }
+        defer {
+            calls.withLock { _ = $0.pending.removeValue(forKey: id) }
+            settleSuccession()
+        }
         var header = record.header
         header.id = id
         let call = OutgoingRecord(header: header, bytes: record.bytes, file: record.file)
@@ -72,7 +96,12 @@ extension ChannelEnd {
         if calls.withLock({ $0.isClosed }) { throw error(.closed) }
         try checkPeerCanTake()
         let callee = max(generation, 1)
-        if memory.generation(of: side.other) > callee { throw error(.peerDied(generation: callee)) }
+        let present = memory.generation(of: side.other)
+        if present <= callee { return }
+        // One that was succeeded has answered what it had taken, and its successor answers the rest.
+        guard memory.succeededGenerations(of: side.other).containsAll(from: callee, before: present) else {
+            throw error(.peerDied(generation: callee))
+        }
     }
 
     /// Takes all replies, wakes those who wait for them, and has the other end ring for the next.

@@ -16,15 +16,29 @@ final class ChannelEnd: Sendable {
     }
 
     struct Wiring {
-        /// `ForkCount` of the process that has attached; 0: none.
+        /// `ForkCount` of the process that all of this belongs to; 0: none. It starts anew in a forked child.
         var process: UInt64 = 0
+        var identity = ProcessIdentity(pid: 0, startTime: 0)
+        /// This process is the one at this end.
+        var isHere = false
         var generation: UInt64 = 0
-        var pid: Int32 = 0
         var isClosed = false
+        /// This process has handed the end over to its successor. It may still come back to send.
+        var hasLeft = false
         var posts: [LoopPost] = []
         /// For threads that wait without a loop: the other end's process.
         var pidfd: (generation: UInt64, descriptor: ThreadPidfd)?
         var observers = PeerObservers()
+
+        var isOfThisProcess: Bool { process == ForkCount.current }
+
+        /// Forgets what a parent has left here.
+        mutating func adopt() {
+            if isOfThisProcess { return }
+            self = Wiring()
+            process = ForkCount.current
+            identity = .current
+        }
     }
 
     let memory: ChannelMemory
@@ -39,6 +53,8 @@ final class ChannelEnd: Sendable {
     let deadGeneration = Atomic<UInt64>(0)
     /// That of the other end when its bell was last heard: calls are woken by another one only.
     let seenGeneration = Atomic<UInt64>(0)
+    /// `ForkCount` of the process that waits here for its predecessor.
+    let claims = Atomic<UInt64>(0)
     /// Messages that a waiting send has taken for the callbacks.
     let inbox = Mutex(PassiveInbox())
     /// Messages that were sent or received without waiting.
@@ -65,7 +81,7 @@ final class ChannelEnd: Sendable {
         let posts = wiring.withLock { wiring in
             defer { wiring.posts = [] }
             // Those of a parent are on loops that do not run here.
-            return wiring.process == ForkCount.current ? wiring.posts : []
+            return wiring.isOfThisProcess ? wiring.posts : []
         }
         for post in posts { post.remove() }
     }

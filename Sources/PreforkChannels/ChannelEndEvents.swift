@@ -11,13 +11,17 @@ extension ChannelEnd {
         if memory.isCorrupt { throw error(.corrupt("found before")) }
         if memory.isClosed(side.other) { throw error(.closed) }
         let generation = memory.generation(of: side.other)
-        if generation > 0, deadGeneration.load(ordering: .acquiring) >= generation {
+        if generation > 0, deadGeneration.load(ordering: .acquiring) >= generation,
+            !memory.hasLivingClaimant(of: side.other)
+        {
             throw error(.peerDied(generation: generation))
         }
     }
 
     /// Runs on any thread, once or more for each death.
     func peerEnded(_ generation: UInt64) {
+        // One that has left its end to a successor is no loss.
+        if memory.succeededGenerations(of: side.other).contains(generation) { return }
         var known = deadGeneration.load(ordering: .relaxed)
         while known < generation {
             let (isDone, seen) = deadGeneration.weakCompareExchange(
@@ -37,6 +41,7 @@ extension ChannelEnd {
 
     /// The other end has rung: messages, replies, room, somebody who came or went.
     func bellRang() {
+        settleSuccession()
         drainReplies()
         let generation = memory.generation(of: side.other)
         // Who has closed may have a successor by now, and be closed no more: its calls must hear of either. And one

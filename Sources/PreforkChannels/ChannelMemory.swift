@@ -14,6 +14,9 @@ import Synchronization
 ///                                             who of the last 64 has closed
 ///  256 + 256n  words of ring n                see ByteRing; messages of creator, of peer, replies of both
 /// 1280 + 32n  pool words of ring n           see PayloadPool
+/// 1408, 1472  slot of creator, of peer       who attaches or hands over, under the lock: identity and spawn of the
+///                                            owner; spawn, pid, start time of the claimant; who of the last 64 was
+///                                            succeeded
 /// 4096         memory of the four rings
 /// ```
 final class ChannelMemory: Sendable {

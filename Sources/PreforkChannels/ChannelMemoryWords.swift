@@ -8,8 +8,12 @@ extension ChannelMemory {
         word(1280 + 32 * (lane.rawValue * 2 + side.rawValue) + 8 * slot)
     }
 
-    private func word(_ index: Int, of side: EndSide) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    func word(_ index: Int, of side: EndSide) -> UnsafeMutablePointer<Atomic<UInt64>> {
         word(128 + 64 * side.rawValue + 8 * index)
+    }
+
+    func slotWord(_ index: Int, of side: EndSide) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        word(1408 + 64 * side.rawValue + 8 * index)
     }
 
     @inline(__always)
@@ -51,18 +55,53 @@ extension ChannelMemory {
             let startTime = word(1, of: side).pointee.load(ordering: .acquiring)
             let closed = closedGeneration(of: side)
             let bits = word(4, of: side).pointee.load(ordering: .acquiring)
+            let slot = slotWord(0, of: side).pointee.load(ordering: .acquiring)
+            let spawn = slotWord(1, of: side).pointee.load(ordering: .acquiring)
+            let succeeded = slotWord(5, of: side).pointee.load(ordering: .acquiring)
             guard attempts > 1_000 || generation == self.generation(of: side) else { continue }
             let owner = pid > 0 ? ProcessIdentity(pid: pid, startTime: startTime) : nil
-            return EndRecord(owner: owner, generation: generation, closedGeneration: closed, closedBits: bits)
+            return EndRecord(
+                owner: owner, generation: generation, closedGeneration: closed, closedBits: bits,
+                slot: EndSlot(identity: slot, spawn: spawn), succeededBits: succeeded)
         }
     }
 
-    /// Makes `process` the owner of an end, or tells why not.
+    /// How it came out that a process has come to an end.
+    enum Coming: Hashable, Sendable {
+        case isHere(generation: UInt64)
+        /// A predecessor of the same slot has it, and knows that this process waits.
+        case mustWait(isNew: Bool)
+    }
+
+    /// Makes `process` the owner of an end, or the one who waits for it, or tells why not.
     ///
-    /// - Parameter prepare: called under the lock with the new generation, before anybody sees it.
+    /// - Parameters:
+    ///   - slot: of that process; nil: it fills none.
+    ///   - prepare: called under the lock with the new generation, before anybody sees it. `inherits`: a predecessor
+    ///     has left the end in order.
     func attach(
-        _ process: ProcessIdentity, to side: EndSide, prepare: (UInt64) -> Void
-    ) throws(ChannelError) -> UInt64 {
+        _ process: ProcessIdentity, _ slot: EndSlot? = nil, to side: EndSide,
+        prepare: (_ generation: UInt64, _ inherits: Bool) -> Void
+    ) throws(ChannelError) -> Coming {
+        try lockHeader()
+        defer { lock.unlock() }
+        let record = record(of: side)
+        switch record.attachment(of: process, slot, isAlive: { $0.isAlive }) {
+        case .inUse(let pid):
+            throw ChannelError(.endInUse(pid: pid), channel: name)
+        case .wait:
+            return .mustWait(isNew: claim(side, process, slot))
+        case .handedOver(let generation):
+            prepare(generation, true)
+            return .isHere(generation: generation)
+        case .take(let generation):
+            prepare(generation, record.succeeded.contains(record.generation))
+            give(side, to: process, slot, generation: generation)
+            return .isHere(generation: generation)
+        }
+    }
+
+    func lockHeader() throws(ChannelError) {
         // A second: an owner has a dozen stores to do, so that only one that is stopped takes longer.
         var patience = LockPatience(limit: 1_000_000_000)
         do throws(SharedLock.Failure) {
@@ -71,21 +110,23 @@ extension ChannelMemory {
         } catch {
             throw ChannelError(error == .busy ? .busy : .corrupt("the lock of its header"), channel: name)
         }
-        defer { lock.unlock() }
-        switch record(of: side).attachment(of: process, isAlive: { $0.isAlive }) {
-        case .inUse(let pid):
-            throw ChannelError(.endInUse(pid: pid), channel: name)
-        case .take(let generation):
-            prepare(generation)
-            // It was the bit of one 64 lives ago.
-            word(4, of: side).pointee.bitwiseAnd(
-                ~ClosedGenerations.bit(of: generation), ordering: .acquiringAndReleasing)
-            // One who dies between these is a dead owner of the old generation, which comes to the same.
-            word(1, of: side).pointee.store(process.startTime, ordering: .releasing)
-            word(0, of: side).pointee.store(UInt64(process.pid), ordering: .releasing)
-            word(2, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)
-            return generation
-        }
+    }
+
+    /// Runs under the lock.
+    func give(_ side: EndSide, to process: ProcessIdentity, _ slot: EndSlot?, generation: UInt64) {
+        // They were the bits of one 64 lives ago.
+        let others = ~ClosedGenerations.bit(of: generation)
+        word(4, of: side).pointee.bitwiseAnd(others, ordering: .acquiringAndReleasing)
+        slotWord(5, of: side).pointee.bitwiseAnd(others, ordering: .acquiringAndReleasing)
+        slotWord(0, of: side).pointee.store(slot?.identity ?? 0, ordering: .releasing)
+        // One who dies between these is a dead owner of the old generation, which comes to the same.
+        word(1, of: side).pointee.store(process.startTime, ordering: .releasing)
+        word(0, of: side).pointee.store(UInt64(process.pid), ordering: .releasing)
+        word(2, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)
+        // Last: an end with another spawn was not handed over as a whole, and is taken anew.
+        slotWord(1, of: side).pointee.store(slot?.spawn ?? 0, ordering: .releasing)
+        // Who has waited and found the owner dead waits no more.
+        if let slot { withdrawClaim(side, spawn: slot.spawn) }
     }
 
     func close(_ side: EndSide, generation: UInt64) {

@@ -4,7 +4,8 @@ public import PreforkStore
 
 /// The sizes and rules of a `Channel`, which are the same for both of its ends and for its whole life.
 public struct ChannelOptions: Sendable {
-    /// What happens to messages that a dead process had not taken when another process comes to its end.
+    /// What happens to messages that a dead process had not taken when another process comes to its end. One that has
+    /// left its end to a successor in order has lost none: that one receives them.
     public enum Undelivered: Hashable, Sendable {
         /// The successor receives them.
         case keep

@@ -28,6 +28,10 @@ enum ChannelRegistry {
         entries.withLock { $0[name]?.core }
     }
 
+    static var cores: [ChannelCore] {
+        entries.withLock { entries in entries.values.compactMap(\.core) }
+    }
+
     static var names: [String] {
         entries.withLock { entries in entries.filter { $0.value.core != nil }.keys.sorted() }
     }

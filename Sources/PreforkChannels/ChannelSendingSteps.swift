@@ -62,7 +62,7 @@ extension ChannelEnd {
             switch lane.push(record, ticket: ticket) {
             case .done: return true
             case .full: return false
-            case .mustAttach: try attach()
+            case .mustAttach: if try !attach(for: .send) { return false }
             case .failed(let error): throw error
             }
         }
@@ -76,7 +76,10 @@ extension ChannelEnd {
         if try push(record, ticket: nil, on: lane) { return }
         let ticket = waiters.newTicket()
         lane.takePlace(ticket)
-        defer { if lane.leavePlace(ticket) { waiters.wakeAll() } }
+        defer {
+            if lane.leavePlace(ticket) { waiters.wakeAll() }
+            settleSuccession()
+        }
         var maySpill = true
         var sawSomething = false
         while true {

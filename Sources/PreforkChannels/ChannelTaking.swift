@@ -10,6 +10,8 @@ enum TakeStep: Sendable {
     /// Nothing that the caller wants. It may wait.
     case nothing
     case mustAttach
+    /// The successor waits for the end.
+    case mustLeave
     /// A call that this end does not answer; it was taken and is to be refused.
     case refused(ByteRingHeader)
     case failed(ChannelError)
@@ -53,9 +55,14 @@ extension ChannelEnd {
                 if !waiters.isEmpty { waiters.wakeAll() }
                 return true
             case .nothing: return false
-            case .mustAttach: try attach()
+            case .mustAttach: if try !attach() { return false }
+            case .mustLeave:
+                settleSuccession()
+                return false
             case .halfTaken: continue
-            case .refused(let call): refuse(call, "nobody answers calls here")
+            case .refused(let call):
+                refuse(call, "nobody answers calls here")
+                finished()
             case .failed(let error):
                 if case .corrupt(let what) = error.code { throw corrupt(what) }
                 throw error
@@ -71,6 +78,7 @@ extension ChannelEnd {
         guard state.process == ForkCount.current else { return .mustAttach }
         if state.isClosed { return .failed(error(.closed)) }
         if memory.isCorrupt { return .failed(error(.corrupt("found before"))) }
+        if isToBeLeft { return .mustLeave }
         if state.mode != wanted.mode {
             guard state.mode == nil else { return .failed(error(.modeConflict)) }
             state.mode = wanted.mode
@@ -90,6 +98,7 @@ extension ChannelEnd {
                 if header.type == .call, !wanted.calls, !state.answersCalls, wanted.mode == .active {
                     if let failure = discard(header, &state) { return failure }
                     wakesSender = state.advance(past: header) || wakesSender
+                    state.inHand += 1
                     return .refused(header)
                 }
                 guard wanted.includes(header.type) else { return .nothing }
@@ -102,6 +111,11 @@ extension ChannelEnd {
                     state.consumer.withPayload(of: header) { body(header, .borrowed($0), []) }
                 }
                 wakesSender = state.advance(past: header) || wakesSender
+                if wanted.mode == .passive {
+                    state.inHand += 1
+                } else if header.type == .call {
+                    state.takenCalls.insert(.init(generation: header.generation, id: header.id))
+                }
                 return .taken
             }
         }

@@ -32,7 +32,7 @@ extension ChannelEnd {
                 }
                 // In this order: a cancellation or a deadline that came before the entry has found nobody to wake.
                 if Task.isCancelled { waiters.end(ticket, .cancelled) }
-                if !mustWait() { waiters.end(ticket, .woken) }
+                if !mustWaitForOthers(purpose), !mustWait() { waiters.end(ticket, .woken) }
                 timer?.start()
                 post.keepLooking()
             }
@@ -81,9 +81,9 @@ extension ChannelEnd {
         let ticket = waiters.newTicket()
         guard waiters.add(.thread(parking), purpose, ticket: ticket, since: epoch) else { return true }
         defer { waiters.forget(ticket) }
-        guard mustWait() else { return true }
+        guard mustWaitForOthers(purpose) || mustWait() else { return true }
         let peer = try peerToWatch()
-        let nextLook = MonotonicInstant.now + Bell.longestSleep
+        let nextLook = MonotonicInstant.now + (isClaiming ? LoopPost.claimPause : Bell.longestSleep)
         let hasNews = try Polling.waitUntilReadable(
             [memory.bell(of: side), parking.bell.descriptor.number, peer?.pidfd.descriptor.number ?? -1],
             until: min(deadline ?? nextLook, nextLook))
@@ -91,7 +91,7 @@ extension ChannelEnd {
         // Reading takes the news from the loops of this process: they are told.
         memory.clearBell(of: side)
         // Of a closed end the news may have been for a successor in another process.
-        if isClosedHere { memory.ringBell(of: side) }
+        if isAnothers { memory.ringBell(of: side) }
         bellRang()
         for post in wiring.withLock({ $0.posts }) { post.tellObservers() }
         if let peer, let died = try? Polling.waitUntilReadable([peer.pidfd.descriptor.number], until: .now), died {
@@ -108,7 +108,7 @@ extension ChannelEnd {
         let ticket = waiters.newTicket()
         guard waiters.add(.thread(parking), purpose, ticket: ticket, since: epoch) else { return true }
         defer { waiters.end(ticket, .woken) }
-        guard mustWait() else { return true }
+        guard mustWaitForOthers(purpose) || mustWait() else { return true }
         return try Polling.waitUntilReadable([parking.bell.descriptor.number], until: deadline)
     }
 
@@ -116,7 +116,7 @@ extension ChannelEnd {
     private func peerToWatch() throws(SystemError) -> (generation: UInt64, pidfd: ThreadPidfd)? {
         let record = memory.record(of: side.other)
         let known = wiring.withLock { wiring -> (ours: Int32, ThreadPidfd?) in
-            (wiring.pid, wiring.pidfd?.generation == record.generation ? wiring.pidfd?.descriptor : nil)
+            (wiring.identity.pid, wiring.pidfd?.generation == record.generation ? wiring.pidfd?.descriptor : nil)
         }
         guard let owner = record.owner, !record.isClosed, owner.pid != known.ours else { return nil }
         if deadGeneration.load(ordering: .acquiring) >= record.generation { return nil }

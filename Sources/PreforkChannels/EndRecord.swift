@@ -22,24 +22,54 @@ struct EndRecord: Hashable, Sendable {
     var closedGeneration: UInt64
     /// The bits of `closed`.
     var closedBits: UInt64 = 0
+    /// The owner's; all zero for one that fills no slot.
+    var slot = EndSlot(identity: 0, spawn: 0)
+    /// The bits of `succeeded`.
+    var succeededBits: UInt64 = 0
 
     var closed: ClosedGenerations { ClosedGenerations(bits: closedBits, newest: generation) }
+
+    /// Who has left the end to a successor of the same slot, in order.
+    var succeeded: ClosedGenerations { ClosedGenerations(bits: succeededBits, newest: generation) }
 
     var isClosed: Bool { generation > 0 && closedGeneration == generation }
 
     enum Attachment: Hashable, Sendable {
         case take(generation: UInt64)
+        /// The predecessor has made it this process's.
+        case handedOver(generation: UInt64)
+        /// Another process of the same slot has it, and hands it over when it leaves.
+        case wait
         case inUse(pid: Int32)
     }
 
     /// Whether `process` may take the end. It must not be there already.
     ///
-    /// An end that was closed is free though its process lives: a worker that drains makes room for its successor.
-    func attachment(of process: ProcessIdentity, isAlive: (ProcessIdentity) -> Bool) -> Attachment {
+    /// An end that was closed is free though its process lives. So is one whose process has left it in order.
+    func attachment(
+        of process: ProcessIdentity, _ slot: EndSlot? = nil, isAlive: (ProcessIdentity) -> Bool
+    ) -> Attachment {
         let next = Attachment.take(generation: generation &+ 1)
-        guard let owner, !isClosed, owner != process else { return next }
-        return isAlive(owner) ? .inUse(pid: owner.pid) : next
+        guard let owner, !isClosed else { return next }
+        if owner == process { return slot != nil && slot == self.slot ? .handedOver(generation: generation) : next }
+        guard isAlive(owner) else { return next }
+        return slot?.identity == self.slot.identity ? .wait : .inUse(pid: owner.pid)
     }
+}
+
+/// The slot of a process at an end, as the memory of a channel has it (see `ProcessSlot`).
+struct EndSlot: Hashable, Sendable {
+    /// 0: none.
+    var identity: UInt64
+    var spawn: UInt64
+
+    init(identity: UInt64, spawn: UInt64) {
+        self.identity = identity
+        self.spawn = spawn
+    }
+
+    /// This process's; nil when it fills none.
+    static var current: EndSlot? { ProcessSlot.current.map { EndSlot(identity: $0.identity, spawn: $0.spawn) } }
 }
 
 /// Which generations have closed their end, as far as that is known: the last 64. The others have died.

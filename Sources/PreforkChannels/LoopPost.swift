@@ -18,6 +18,7 @@ extension ChannelEnd {
             throw ChannelError(.system(error), channel: memory.name)
         }
         let post = wiring.withLock { wiring -> LoopPost in
+            wiring.adopt()
             if let post = wiring.posts.first(where: { $0.loop === loop }) { return post }
             // Loops that are gone have taken their watches with them.
             wiring.posts.removeAll { $0.loop == nil }
@@ -48,6 +49,8 @@ final class LoopPost: @unchecked Sendable {
     private let isListening = Atomic(false)
     /// Whether the next look without a ring is arranged.
     private let isLooking = Atomic(false)
+    /// The same for looks at the predecessor.
+    private let isClaimLooking = Atomic(false)
     private let watchedGeneration = Atomic<UInt64>(0)
     private let failure = Mutex<ChannelError?>(nil)
 
@@ -107,7 +110,7 @@ final class LoopPost: @unchecked Sendable {
         else { return }
         death?.cancel()
         death = nil
-        let isOurs = end.wiring.withLock { $0.pid == owner.pid }
+        let isOurs = end.wiring.withLock { $0.identity.pid == owner.pid }
         if !isOurs, end.deadGeneration.load(ordering: .acquiring) < record.generation {
             let generation = record.generation
             death = try DeathWatch(of: owner, on: loop) { [end] in end.peerEnded(generation) }
@@ -127,6 +130,7 @@ final class LoopPost: @unchecked Sendable {
     /// Sees to it that the end is looked at every `Bell.longestSleep` while somebody waits there: a process may have
     /// taken a ring away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
     func keepLooking() {
+        if end.isClaiming { keepClaiming() }
         // The look says that it is the last one before it asks whether anybody waits: one of the two sees the other.
         if isLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
         loop?.execute { self.lookLater() }
@@ -143,6 +147,26 @@ final class LoopPost: @unchecked Sendable {
         guard end.waiters.hasAny || end.hasObservers else { return }
         bellRang()
         keepLooking()
+    }
+
+    /// How often a process that waits for its predecessor looks.
+    static let claimPause = Duration.milliseconds(10)
+
+    /// Looks whether the predecessor is dead, for as long as this process waits for it. Runs on any thread.
+    func keepClaiming() {
+        if isClaimLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
+        loop?.execute { self.claimLater() }
+    }
+
+    private func claimLater() {
+        guard !isRemoved else { return }
+        loop?.call(after: Self.claimPause) { [weak self] in
+            guard let self, !isRemoved else { return }
+            isClaimLooking.store(false, ordering: .sequentiallyConsistent)
+            guard end.isClaiming else { return }
+            end.settleSuccession()
+            keepClaiming()
+        }
     }
 
     /// Runs on any thread.

@@ -14,6 +14,12 @@ struct PassiveInbox: Sendable {
     /// Those in front of it are handed out: to move all others up for each would take for ever.
     private var first = 0
     private var byteCount = 0
+    private var process = ForkCount.current
+
+    /// Forgets what a parent has left here.
+    mutating func adopt() {
+        if process != ForkCount.current { self = PassiveInbox() }
+    }
 
     func hasRoom(limit: Int) -> Bool { byteCount <= limit }
 
@@ -40,6 +46,7 @@ extension ChannelEnd {
     /// The next message or call for the callbacks.
     func takePassive() throws(ChannelError) -> (ByteRingHeader, StoredValue?)? {
         try inbox.withLock { inbox throws(ChannelError) -> (ByteRingHeader, StoredValue?)? in
+            inbox.adopt()
             if let early = inbox.popFirst() { return early }
             return try takeCopy(.anything)
         }
@@ -54,6 +61,7 @@ extension ChannelEnd {
     func spill() -> Bool {
         guard isPassive else { return false }
         let hasSpilled = inbox.withLock { inbox in
+            inbox.adopt()
             // An error is the receiver's to hear of, at its turn.
             guard inbox.hasRoom(limit: spillLimit), let record = try? takeCopy(.anything) else { return false }
             inbox.append(record)

@@ -72,6 +72,7 @@ extension ChannelEnd {
     fileprivate func pinPassive() throws(ChannelError) {
         try attach()
         try receiving.withLock { state throws(ChannelError) in
+            state.adopt()
             if state.mode == .active { throw error(.modeConflict) }
             state.mode = .passive
         }

@@ -35,6 +35,7 @@ extension PassiveMessages {
                 if work == nil { work = WorkInHand() }
                 await announce(senderOf: header, end)
                 await handle(header, value, channel, callbacks)
+                end.finished()
                 if end.isTurnOver { await end.giveTurn() }
             }
             return true

@@ -12,6 +12,8 @@ public enum ChannelPeerEvent: Hashable, Sendable {
     case died(generation: UInt64)
     /// The other end is closed.
     case closed
+    /// The process at the other end has left it to its successor in the same slot, the `generation`-th there.
+    case succeeded(generation: UInt64)
 }
 
 /// What was told so far, and to whom.
@@ -58,7 +60,12 @@ struct PeerNews: Hashable, Sendable {
     /// - Parameter dead: the last generation that is known to be dead.
     mutating func advance(to record: EndRecord, dead: UInt64) -> [ChannelPeerEvent] {
         var events: [ChannelPeerEvent] = []
-        if record.generation > generation {
+        if !isOver, record.generation > generation,
+            record.succeeded.containsAll(from: generation, before: record.generation)
+        {
+            generation = record.generation
+            events.append(.succeeded(generation: generation))
+        } else if record.generation > generation {
             // The one before must be gone, or there would be no next. Of those in between nobody has heard.
             if !isOver { events.append(record.closed.contains(generation) ? .closed : .died(generation: generation)) }
             generation = record.generation

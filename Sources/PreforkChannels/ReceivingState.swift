@@ -12,6 +12,11 @@ struct ReceivingState: Sendable {
     /// Whether this process has ever asked for calls. While it has not, they are refused.
     var answersCalls = false
     var consumer: ByteRingConsumer
+    /// Messages that callbacks have not handled yet, those that were taken early included, and calls to be refused.
+    var inHand = 0
+    /// Calls that the program has taken and not answered.
+    var takenCalls: Set<TakenCall> = []
+    private var owner: UInt64 = ForkCount.current
     private var generation: UInt64 = 0
     /// Calls in front of this position were meant for a predecessor, and are known to have failed.
     private var start: UInt64 = 0
@@ -24,11 +29,35 @@ struct ReceivingState: Sendable {
         consumer = ByteRingConsumer(ring)
     }
 
-    mutating func start(generation: UInt64, peer: UInt64) {
+    /// A call by the generation of the one who asked, and its number.
+    struct TakenCall: Hashable, Sendable {
+        var generation: UInt64
+        var id: UInt64
+    }
+
+    /// Whether `mode` and `answersCalls` were set by this process. It may set them before it is at the end.
+    var isOfThisProcess: Bool { owner == ForkCount.current }
+
+    /// Forgets what a parent has set.
+    mutating func adopt() {
+        if isOfThisProcess { return }
+        mode = nil
+        answersCalls = false
+        owner = ForkCount.current
+    }
+
+    /// Takes nothing from now on, unless something is in hand.
+    mutating func pauseIfIdle(peer: UInt64) -> Bool {
+        guard inHand <= 0, !takenCalls.contains(where: { $0.generation == peer }) else { return false }
+        process = 0
+        return true
+    }
+
+    mutating func start(generation: UInt64, peer: UInt64, inherits: Bool = false) {
         process = ForkCount.current
         self.generation = generation
         mayBeHalfTaken = generation > 1
-        start = generation > 1 ? consumer.end : consumer.head
+        start = generation > 1 && !inherits ? consumer.end : consumer.head
         history = PeerHistory(current: peer)
     }
 

@@ -31,7 +31,16 @@ final class SendingLane: Sendable {
         var generation: UInt64 = 0
         var isClosed = false
         var queue: [UInt64] = []
+        /// The process whose tickets those are.
+        var queueOwner: UInt64 = 0
         var packets: UInt64 = 0
+
+        /// Sends nothing from now on, unless somebody waits to send.
+        mutating func pauseIfIdle() -> Bool {
+            guard queue.isEmpty else { return false }
+            process = 0
+            return true
+        }
     }
 
     enum Outcome: Sendable {
@@ -60,8 +69,11 @@ final class SendingLane: Sendable {
 
     func start(generation: UInt64) {
         state.withLock { state in
+            // Senders that wait for this process's turn at the end keep their places.
+            let queue = state.queueOwner == ForkCount.current ? state.queue : []
             state = State(
-                process: ForkCount.current, producer: ByteRingProducer(ring), generation: generation)
+                process: ForkCount.current, producer: ByteRingProducer(ring), generation: generation, queue: queue,
+                queueOwner: ForkCount.current)
         }
     }
 

@@ -6,7 +6,12 @@ import Synchronization
 
 extension SendingLane {
     func takePlace(_ ticket: UInt64) {
-        state.withLock { $0.queue.append(ticket) }
+        state.withLock { state in
+            // A parent's senders do not wait here.
+            if state.queueOwner != ForkCount.current { state.queue = [] }
+            state.queueOwner = ForkCount.current
+            state.queue.append(ticket)
+        }
     }
 
     /// - Returns: whether somebody else is first now and should look.

@@ -55,6 +55,12 @@ extension Pool {
         slots[index].leaving.append(leaving)
     }
 
+    /// What a worker of that slot is told when it is asked to end.
+    func order(toWorkerOf slot: Int) -> ProcessSlot.Order {
+        guard phase == .running else { return .leave }
+        return slots.indices.contains(slot) && !slots[slot].isRetired ? .makeRoom : .giveUp
+    }
+
     /// The same for a replacement.
     mutating func sendAwayReplacement(
         _ index: Int, _ signal: Signal, until deadline: MonotonicInstant, _ actions: inout [PoolAction]

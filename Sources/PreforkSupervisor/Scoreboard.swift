@@ -178,7 +178,7 @@ package final class Scoreboard: Sendable {
         controls(line: line).clear()
         if let area = crashArea(line: line) { CrashRecord.clear(area) }
         if let ring = requestRing(line: line) { RequestRingReading.clear(ring) }
-        orders.setLeaving(false, line: line)
+        orders.setOrder(.stay, line: line)
     }
 
     /// Whether a worker serves at least one connection more than the average of the ready workers; of a large pool, of

@@ -12,7 +12,7 @@ extension Supervisor {
         crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
         lastWords[entry.child.pid] = output?.wordsSoFar(of: spawn, at: .now)
         // For its siblings it is gone: no share of connections, no channel end, no delivery is kept for it.
-        scoreboard.orders.setLeaving(line: entry.line)
+        scoreboard.orders.setOrder(.leave, line: entry.line)
         scoreboard.orders.noteCrash(of: entry.child.pid)
         scoreboard.orders.countDeath()
         let wasReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)

@@ -60,6 +60,7 @@ extension Supervisor {
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
         AcceptDuties.acceptingTaskIDs = { [orders = scoreboard.orders] in orders.acceptingTaskIDs }
+        enterSlot(info.taskID, spawn: spawn, line: line)
         do {
             try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell)
         } catch {
@@ -71,6 +72,14 @@ extension Supervisor {
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
             heartbeatPeriod: heartbeatPeriod, spawn: spawn, doorbell: doorbell,
             title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil)
+    }
+
+    private func enterSlot(_ taskID: Int, spawn: UInt64, line: Int) {
+        let orders = scoreboard.orders
+        let slot = ProcessSlot(identity: ProcessSlot.identity(ofWorker: taskID, of: pid), spawn: spawn) {
+            orders.serviceStops ? .leave : orders.order(line: line)
+        }
+        ProcessSlot.enter(slot)
     }
 
     /// How often a worker gives a sign of life; nil: nobody looks for any.
@@ -87,7 +96,7 @@ extension Supervisor {
         guard let entry = workers[spawn] else { return }
         // Before the signal: the worker asks whether it was the supervisor who sent it.
         if signal == .terminate || signal == .interrupt {
-            scoreboard.orders.setLeaving(line: entry.line)
+            scoreboard.orders.setOrder(pool.order(toWorkerOf: entry.slot), line: entry.line)
             records.wasAsked(entry.child.pid, at: .now)
         }
         if signal == .kill { late.wasKilled(spawn, at: .now) }

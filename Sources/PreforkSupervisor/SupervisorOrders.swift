@@ -13,7 +13,7 @@ import Synchronization
 /// | 24 ..< 32     | image        | another number in each image of the program (an upgrade in place)  |
 /// | 32 ..< 56     | crashed      | processes that have crashed and not ended (`CrashedProcesses`)     |
 /// | 56 ..< 64     | owns locks   | 1: the supervisor itself may own locks of stores, queues, channels |
-/// | 64 + 8 × line | leaving      | 1: that line's process was asked to end; 2: it is known to be ready; |
+/// | 64 + 8 × line | leaving      | what that line's process was told: `Told`;                         |
 /// |               |              | from bit 8 on: its task ID plus one, while it is one of the workers  |
 /// |               |              | that share out the accept queues without a worker (`AcceptDuties`)   |
 /// | behind those  | quarantine   | labels of requests that are refused: a `QuarantineList`            |
@@ -156,18 +156,49 @@ package final class SupervisorOrders: Sendable {
 
     var image: UInt64 { read(Word.image) }
 
+    /// What a process was told, by numbers that the next image of the program knows, too.
+    private enum Told {
+        static let nothing: UInt64 = 0
+        static let leave: UInt64 = 1
+        /// It is known to be ready.
+        static let ready: UInt64 = 2
+        static let giveUp: UInt64 = 3
+        static let makeRoom: UInt64 = 4
+    }
+
     /// What concerns the line's process alone.
     private func state(line: Int) -> UInt64 { read(leaving(line)) & 0xFF }
 
-    func isLeaving(line: Int) -> Bool { state(line: line) == 1 }
+    func isLeaving(line: Int) -> Bool { order(line: line) != .stay }
 
-    func setLeaving(_ isLeaving: Bool = true, line: Int) { write(isLeaving ? 1 : 0, to: leaving(line)) }
+    /// What the line's process is to do.
+    func order(line: Int) -> ProcessSlot.Order {
+        switch state(line: line) {
+        case Told.leave: .leave
+        case Told.giveUp: .giveUp
+        case Told.makeRoom: .makeRoom
+        default: .stay
+        }
+    }
+
+    func setOrder(_ order: ProcessSlot.Order, line: Int) {
+        let told =
+            switch order {
+            case .stay: Told.nothing
+            case .leave: Told.leave
+            case .giveUp: Told.giveUp
+            case .makeRoom: Told.makeRoom
+            }
+        // One that is to go on serving for a while keeps its share of the accept queues.
+        let share = told == Told.giveUp || told == Told.makeRoom ? read(leaving(line)) & ~0xFF : 0
+        write(told | share, to: leaving(line))
+    }
 
     /// Whether the supervisor has heard that the line's process is ready, or has asked it to end.
-    func isHeard(line: Int) -> Bool { state(line: line) != 0 }
+    func isHeard(line: Int) -> Bool { state(line: line) != Told.nothing }
 
     func noteReady(line: Int) {
-        if state(line: line) == 0 { write(read(leaving(line)) | 2, to: leaving(line)) }
+        if state(line: line) == Told.nothing { write(read(leaving(line)) | Told.ready, to: leaving(line)) }
     }
 
     /// The task IDs of the workers that share out the accept queues without a worker, ascending. One that was asked to

@@ -89,6 +89,9 @@ extension TargetRunner {
             StandardErrorLines.say("error", "\(target.name) cannot run: \(error)", by: "end")
             exitChild(code: ChildRights.failureCode)
         }
+        let orders = scoreboard.orders
+        let identity = ProcessSlot.identity(ofProcess: target.name, of: pid)
+        ProcessSlot.enter(ProcessSlot(identity: identity, spawn: spawn) { orders.order(line: line) })
         let seat = TargetSeat(
             name: target.name, generation: generation, control: controlLine(to: number),
             supervisorPipe: lifeline.number, signalMask: host?.signalMask ?? signals?.maskBefore ?? signalMask,

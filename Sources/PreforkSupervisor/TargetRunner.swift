@@ -350,7 +350,10 @@ package final class TargetRunner {
     }
 
     private func send(_ signal: Signal, to number: Int) {
-        if let line = lines[number] { scoreboard.orders.setLeaving(line: line) }
+        if let line = lines[number] {
+            let isReplaced = table.targets[number]?.state.isToRestart == true && !table.isStoppingAll
+            scoreboard.orders.setOrder(isReplaced ? .makeRoom : .leave, line: line)
+        }
         if signal == .kill, children[number] != nil { late.wasKilled(UInt64(number), at: .now) }
         do {
             try children[number]?.send(signal)

@@ -55,6 +55,14 @@ enum TargetState: Equatable {
         }
     }
 
+    /// Its process is to end and another one is to follow.
+    var isToRestart: Bool {
+        switch self {
+        case .stopping(_, _, .restart, _), .killed(_, _, .some(.restart), _): true
+        default: false
+        }
+    }
+
     /// Nothing runs and nothing will, of itself.
     var isAtRest: Bool { self == .stopped || self == .failed }
 

@@ -108,6 +108,23 @@ struct ChannelCorruptionTests {
         #expect(record.attachment(of: me) { _ in true } == .take(generation: 4))
     }
 
+    @Test func anEndGoesToTheNextProcessOfItsSlotAndIsRefusedToOthers() {
+        let (old, new) = (EndSlot(identity: 7, spawn: 1), EndSlot(identity: 7, spawn: 2))
+        var record = EndRecord(owner: other, generation: 3, closedGeneration: 0, slot: old)
+        #expect(record.attachment(of: me, new) { _ in true } == .wait)
+        #expect(record.attachment(of: me, new) { _ in false } == .take(generation: 4))
+        #expect(record.attachment(of: me, EndSlot(identity: 8, spawn: 2)) { _ in true } == .inUse(pid: 11))
+        #expect(record.attachment(of: me) { _ in true } == .inUse(pid: 11))
+        record = EndRecord(owner: me, generation: 4, closedGeneration: 0, slot: new)
+        #expect(record.attachment(of: me, new) { _ in true } == .handedOver(generation: 4))
+        // Left, and nobody has come yet.
+        record = EndRecord(owner: nil, generation: 4, closedGeneration: 0, slot: new, succeededBits: 1 << 4)
+        #expect(record.attachment(of: me) { _ in true } == .take(generation: 5))
+        // Who fills no slot has no successor.
+        record = EndRecord(owner: other, generation: 3, closedGeneration: 0)
+        #expect(record.attachment(of: me, new) { _ in true } == .inUse(pid: 11))
+    }
+
     private let nobody = ClosedGenerations(bits: 0, newest: 5)
     private let fourth = ClosedGenerations(bits: 1 << 4, newest: 5)
 
@@ -177,5 +194,12 @@ struct ChannelCorruptionTests {
         #expect(news.advance(to: record, dead: 1) == [.died(generation: 3), .attached(generation: 4)])
         record.closedGeneration = 4
         #expect(news.advance(to: record, dead: 1) == [.closed])
+        // The closed bit of one that was succeeded says that it has not died.
+        record = EndRecord(
+            owner: nil, generation: 7, closedGeneration: 0, closedBits: 1 << 7 | 1 << 8,
+            succeededBits: 1 << 7 | 1 << 8)
+        #expect(news.advance(to: record, dead: 1) == [.attached(generation: 7)])
+        record.generation = 9
+        #expect(news.advance(to: record, dead: 7) == [.succeeded(generation: 9)])
     }
 }

@@ -61,6 +61,33 @@ struct ChannelProcessTests {
             ])
     }
 
+    @Test func `Each process of a slot takes its end over from the one before, and no message is lost or out of order`()
+        async throws
+    {
+        #expect(try await lines("succession") == ["handled 40000, wrong 0, overlaps 0"])
+    }
+
+    @Test func `A process answers the calls that it has taken, and its successor the rest`() async throws {
+        #expect(try await lines("succession-calls") == ["wrong 0, both true", "then closed"])
+    }
+
+    @Test func `What a process sends after it has left its end to its successor arrives`() async throws {
+        let lines = try await lines("succession-late-send")
+        #expect(
+            lines.sorted() == [
+                "another slot is refused: true", "first", "is answered: call heard", "late", "receives: closed",
+                "second", "sends: no error", "successor receives: hello",
+            ])
+    }
+
+    @Test func `A process that is killed before it lets go fails its calls, and its successor comes`() async throws {
+        #expect(try await lines("succession-kill") == ["held: peerDied(generation: 1)", "next: 3"])
+    }
+
+    @Test func `Between an orderly end and the successor the other end waits`() async throws {
+        #expect(try await lines("succession-gap") == ["answer 4, message 7"])
+    }
+
     @Test func callbacksGoOnWithTheSuccessorAndPeerEventsTellOfIt() async throws {
         #expect(
             try await lines("peer-events") == [

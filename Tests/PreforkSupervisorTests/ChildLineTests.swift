@@ -89,7 +89,7 @@ import Testing
         #expect(orders.warning == nil)
         let later = try SupervisorOrders(inherited: duplicate(orders.descriptor), lines: 4)
         orders.serviceStops = true
-        orders.setLeaving(line: 3)
+        orders.setOrder(.leave, line: 3)
         orders.noteReady(line: 3)
         orders.noteReady(line: 1)
         #expect(later.serviceStops && later.isLeaving(line: 3) && !later.isLeaving(line: 2))

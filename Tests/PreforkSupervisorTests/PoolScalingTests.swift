@@ -11,8 +11,10 @@ import Testing
         #expect(driver.perform(.scale(.by(1))).outcome == .done("3 workers instead of 2"))
         #expect(driver.living.count == 3)
         driver.ready(2)
+        #expect(driver.pool.order(toWorkerOf: 2) == .makeRoom)
         let less = driver.perform(.scale(.by(-1)))
         #expect(signals(less.actions) == [Sent(slot: 2, signal: .terminate)], "the highest task ID goes first")
+        #expect(driver.pool.order(toWorkerOf: 2) == .giveUp && driver.pool.order(toWorkerOf: 1) == .makeRoom)
         driver.leaversEnd()
         #expect(driver.pool.slots.count == 2 && driver.complaints.isEmpty && driver.pool.nextDeadline == nil)
     }

@@ -24,6 +24,7 @@ runScenario(of: [
     "loop": loopScenario,
     "run": runScenario,
     "beside": besideScenario,
+    "succession": successionScenario,
     "beside-crash": besideCrashScenario,
     "threads": threadsScenario,
     "let-go": letGoScenario,
