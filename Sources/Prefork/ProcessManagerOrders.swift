@@ -71,7 +71,8 @@ extension ProcessManager {
     /// Sends an order as if it had come by the target's active channel. The manager acts on it in its next turn; a hook
     /// may call this.
     ///
-    /// - Throws: `.unknown`, `.wrongOwner`.
+    /// - Throws: `.unknown`, `.wrongOwner`; `.multithreaded` for `.restart` when this process could not fork again: the
+    ///   target stays as it is.
     public func send(_ code: ControlCode, to name: String) throws(ProcessError) {
         try used().send(code, to: name)
     }

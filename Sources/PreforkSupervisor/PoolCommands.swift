@@ -43,6 +43,17 @@ extension Pool {
         }
     }
 
+    /// Whether a running pool would make new workers for that order.
+    func needsFork(_ command: ControlCommand) -> Bool {
+        guard phase == .running else { return false }
+        return switch command {
+        case .reload, .restart, .drain: true
+        case .scale(.to(let count)): count > target
+        case .scale(.by(let difference)): difference > 0
+        default: false
+        }
+    }
+
     private mutating func scale(
         _ change: ScaleChange, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) -> ControlOutcome {

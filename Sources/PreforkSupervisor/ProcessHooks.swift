@@ -44,6 +44,8 @@ public enum TargetReport: Equatable, Sendable {
     case hookFailed(name: String, ProcessHook, error: String)
     case hookWasSlow(name: String, ProcessHook, took: Duration)
     case restartPrevented(name: String)
+    /// A restart was asked for and not begun, because no process can be forked: the target stays as it is.
+    case restartRefused(name: String, reason: String)
     /// Everything ends because this target crashed.
     case treeCrashed(name: String)
 }

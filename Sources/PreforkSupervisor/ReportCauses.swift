@@ -61,7 +61,7 @@ extension TargetReport {
         case .strayControlPacket: .pool(.strayCode)
         // The program's hooks, which a process has run by its end, or by a code.
         case .hookFailed(let name, _, _), .hookWasSlow(let name, _, _): .target(name, .hook)
-        case .restartPrevented(let name): .target(name, .preventedRestart)
+        case .restartPrevented(let name), .restartRefused(let name, _): .target(name, .preventedRestart)
         // Once until it is started again, which a code of another process can do.
         case .treeCrashed(let name): .target(name, .crash)
         }

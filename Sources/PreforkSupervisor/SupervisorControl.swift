@@ -64,9 +64,11 @@ extension Supervisor: ControlDelegate {
         case .reload:
             // The image that this process becomes rolls its workers in by a reload of its own.
             if upgrade != nil || isGoingBack { return .failed("an upgrade is under way") }
+            if let obstacle = obstacle(to: command) { return .failed(obstacle) }
             if pool.phase == .running, let refusal = prepareReload() { return refusal }
         default: break
         }
+        if let obstacle = obstacle(to: command) { return .failed(obstacle) }
         let (outcome, actions) = pool.perform(command, at: .now)
         deferred += actions
         guard case .done = outcome, let whenOver else { return outcome }
@@ -76,6 +78,14 @@ extension Supervisor: ControlDelegate {
             whenOver(outcome)
         }
         return outcome
+    }
+
+    /// Why an order cannot be carried out that would end workers, or count on ones to come, before the first fork is
+    /// tried.
+    private func obstacle(to command: ControlCommand) -> String? {
+        guard pool.needsFork(command) else { return nil }
+        let threads = threadCount()
+        return threads == 1 ? nil : "\(SupervisorError(.multithreaded(threads: threads)))"
     }
 
     private func finish(_ outcome: ControlOutcome, _ whenOver: ((ControlOutcome) -> Void)?) -> ControlOutcome {

@@ -17,8 +17,8 @@ enum TargetEvent: Equatable {
     /// The process was reaped.
     case exited(Int, ProcessExit)
     /// A code came on the control line: 0 stops, 1 restarts, others are counted. `isPaced`: from another process,
-    /// which may send them without end.
-    case control(Int, code: UInt8, isPaced: Bool = false)
+    /// which may send them without end. `obstacle`: why no process can be forked now.
+    case control(Int, code: UInt8, isPaced: Bool = false, obstacle: String? = nil)
     /// The hooks of an order have run; `isPrevented`: they do not want it.
     case proceed(Int, TargetOrder, deadline: MonotonicInstant, isPrevented: Bool)
     /// The program wants it to end within a time, and not to come back.

@@ -32,6 +32,8 @@ extension TargetReport {
             LogLine(.warning, "\(name): hook \(hook.rawValue) took \(took.short), and all waited for it")
         case .restartPrevented(let name):
             LogLine(.warning, "\(name) is not restarted: a hook has prevented it")
+        case .restartRefused(let name, let reason):
+            LogLine(.error, "\(name) is not restarted: \(reason)")
         case .treeCrashed(let name):
             LogLine(.error, "\(name) crashed, which ends everything")
         }

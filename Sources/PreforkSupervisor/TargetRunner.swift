@@ -235,6 +235,7 @@ package final class TargetRunner {
 
     package func send(_ code: ControlCode, to name: String) throws(ProcessError) {
         guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
+        if code == .restart { try checkThreads() }
         // Codes of others that came first are first.
         for number in children.keys.sorted() { takeControls(of: number) }
         readInbox()
@@ -327,8 +328,18 @@ package final class TargetRunner {
     private func handleQueue() {
         if isHandling { return }
         isHandling = true
-        while !queue.isEmpty { perform(table.handle(queue.removeFirst(), at: .now)) }
+        while !queue.isEmpty { perform(table.handle(withObstacle(queue.removeFirst()), at: .now)) }
         isHandling = false
+    }
+
+    /// An order to restart is told whether this process can fork.
+    private func withObstacle(_ event: TargetEvent) -> TargetEvent {
+        guard case .control(let number, let code, let isPaced, _) = event, ControlCode(rawValue: code) == .restart
+        else { return event }
+        let threads = threadCount()
+        if threads == 1 { return event }
+        let obstacle = "\(ProcessError(.multithreaded(threads: threads)))"
+        return .control(number, code: code, isPaced: isPaced, obstacle: obstacle)
     }
 
     private func perform(_ actions: [TargetAction]) {

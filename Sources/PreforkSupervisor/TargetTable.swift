@@ -96,7 +96,8 @@ struct TargetTable: Equatable {
         case .forkFailed(let number, let reason): targets[number]?.forkFailed(reason, now, &random, &actions)
         case .ready(let number, let spawn): targets[number]?.becameReady(spawn: spawn, now, &actions)
         case .exited(let number, let exit): exited(number, exit, now, &actions)
-        case .control(let number, let code, let isPaced): control(number, code, isPaced: isPaced, now, &actions)
+        case .control(let number, let code, let isPaced, let obstacle):
+            control(number, code, isPaced: isPaced, obstacle, now, &actions)
         case .proceed(let number, let order, let deadline, let isPrevented):
             let isPrevented = isPrevented && phase == .normal
             targets[number]?.proceed(order, deadline: deadline, isPrevented: isPrevented, now, &actions)
@@ -125,7 +126,8 @@ struct TargetTable: Equatable {
     }
 
     private mutating func control(
-        _ number: Int, _ code: UInt8, isPaced: Bool, _ now: MonotonicInstant, _ actions: inout [TargetAction]
+        _ number: Int, _ code: UInt8, isPaced: Bool, _ obstacle: String?, _ now: MonotonicInstant,
+        _ actions: inout [TargetAction]
     ) {
         guard let target = targets[number] else { return }
         let deadline = now + target.settings.grace
@@ -134,6 +136,10 @@ struct TargetTable: Equatable {
             targets[number]?.order(.stop, deadline: deadline, now, &actions)
         case .restart where phase == .normal:
             if isPaced, targets[number]?.admitRestart(now) == false { return }
+            // What cannot be started again is not ended.
+            if let obstacle, !target.state.isToRestart {
+                return actions.append(.report(.restartRefused(name: target.name, reason: obstacle)))
+            }
             if target.state.isAtRest {
                 start(number, now, &actions)
             } else {

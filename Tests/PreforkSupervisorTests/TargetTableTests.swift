@@ -107,6 +107,29 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         #expect(!driver.table.isBusy)
     }
 
+    @Test func `A target that could not be forked again is not ended by an order to restart`() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        driver.run("a")
+        _ = driver.take()
+        func refused(_ actions: [TargetAction]) -> Bool {
+            actions == [.report(.restartRefused(name: "a", reason: "2 threads"))]
+        }
+        let order = TargetEvent.control(driver.number("a"), code: 1, isPaced: true, obstacle: "2 threads")
+        #expect(refused(driver.table.handle(order, at: driver.now)))
+        #expect(driver.phase("a") == .running)
+        // An order to stop needs no fork, and one to restart that has begun is not taken back.
+        driver.code(1, "a")
+        driver.handle(order)
+        #expect(driver.take() == ["hooks a restart", "SIGTERM a"])
+        driver.exit("a", terminated)
+        #expect(driver.take() == ["fork a 2"])
+        driver.handle(.control(driver.number("a"), code: 0, obstacle: "2 threads"))
+        driver.exit("a", terminated)
+        #expect(refused(driver.table.handle(order, at: driver.now)))
+        #expect(driver.phase("a") == .stopped)
+    }
+
     @Test func theGracePeriodEndsWithAKillAndOnlyOne() throws {
         var driver = TableDriver()
         try driver.add("a") { $0.grace = .seconds(10) }

@@ -234,6 +234,33 @@ import Testing
         try await eventually("nobody is left") { program.groupSize == 0 }
     }
 
+    @Test func `A process that could not be forked again lives on when its restart is ordered`() async throws {
+        let program = try ChildProgram("manager-fixture", ["restart-with-threads"])
+        #expect(try await program.waitForExit() == 0, "\(program.output)\(program.errors)")
+        #expect(
+            program.output.split(separator: "\n") == [
+                "refused one", "alive true, generation 1", "send: multithreaded(threads: 2)",
+                "alive true, generation 1", "shutdown one", "exit one 1 killed by SIGTERM",
+            ])
+        #expect(program.errors.contains("one is not restarted: cannot fork: "), "\(program.errors)")
+    }
+
+    @Test(arguments: [["reload"], ["restart", "0"], ["drain", "0"], ["scale", "+1"]])
+    func `An order for which a supervisor with threads would have to fork is refused`(words: [String]) async throws {
+        let environment = ["PREFORK_CONTROL": try temporaryPath(), "PREFORK_RELOAD": "-1"]
+        let program = try ChildProgram("manager-fixture", ["beside-with-threads"], environment: environment)
+        try await program.waitForLine("all ready")
+        let tool = try ChildProgram("preforkctl", words + ["--wait"], environment: environment)
+        #expect(try await tool.waitForExit() == 1)
+        #expect(tool.errors.contains("cannot fork: "), "\(tool.errors)")
+        let status = try ChildProgram("preforkctl", ["status"], environment: environment)
+        #expect(try await status.waitForExit() == 0)
+        // Nothing has ended.
+        #expect(status.output.contains("2/2 ready, generation 1, 0/100 restarts"), "\(status.output)")
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0, "\(program.errors)")
+    }
+
     // Beside a worker pool
 
     @Test func besideAPoolWorkersTalkToTargetsAndOneSignalEndsAll() async throws {

@@ -64,3 +64,41 @@ func codesUpwardsScenario(_ arguments: [String]) throws {
     say("two floors up")
     _ = try manager.terminateAll()
 }
+
+/// The supervising process has a second thread by now, so that it cannot fork.
+func restartWithThreadsScenario(_ arguments: [String]) throws {
+    let manager = talkingManager()
+    var isRefused = false
+    manager.hooks.onReport.append { report in
+        guard case .restartRefused(let name, _) = report else { return }
+        isRefused = true
+        say("refused \(name)")
+    }
+    try manager.addTarget("one") { child in
+        _ = try child.active.receiveBlocking()
+        try child.send(.restart)
+        sleepForEver()
+    }
+    try manager.startAll()
+    try startThread { while true { pause() } }
+    try ChannelDeliver<String>.facing("one").active.sendBlocking("restart yourself")
+    func sayState() throws {
+        say("alive \(try manager.isProcessAlive("one")), generation \(try manager.status(of: "one").generation)")
+    }
+    try turn(manager) { isRefused }
+    try sayState()
+    say("send: \(failure { try manager.send(.restart, to: "one") })")
+    try sayState()
+    try manager.terminateAll()
+}
+
+/// A pool whose supervisor gets a thread when all is ready.
+func besideWithThreadsScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(2))
+    runtime.hooks.onAllReady = {
+        try? startThread { while true { pause() } }
+        say("all ready")
+    }
+    let summary = try runtime.run { worker in try await worker.stopRequested.wait() }
+    exit(summary.outcome.exitCode)
+}

@@ -25,6 +25,8 @@ runScenario(of: [
     "run": runScenario,
     "beside": besideScenario,
     "succession": successionScenario,
+    "restart-with-threads": restartWithThreadsScenario,
+    "beside-with-threads": besideWithThreadsScenario,
     "beside-crash": besideCrashScenario,
     "threads": threadsScenario,
     "let-go": letGoScenario,
