@@ -189,9 +189,8 @@ package final class SupervisorOrders: Sendable {
             case .giveUp: Told.giveUp
             case .makeRoom: Told.makeRoom
             }
-        // One that is to go on serving for a while keeps its share of the accept queues.
-        let share = told == Told.giveUp || told == Told.makeRoom ? read(leaving(line)) & ~0xFF : 0
-        write(told | share, to: leaving(line))
+        // It has no share of the accept queues from here on.
+        write(told, to: leaving(line))
     }
 
     /// Whether the supervisor has heard that the line's process is ready, or has asked it to end.
