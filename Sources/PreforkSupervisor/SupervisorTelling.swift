@@ -38,6 +38,7 @@ extension Supervisor {
         case .reloadFinished:
             records.countReload(isDone: true)
             forgetPreviousImage()
+            Listener.noteThatWorkersHaveAll()
         case .reloadAborted:
             records.countReload(isDone: false)
             // A pool that ends has nothing to go back to: the program before would serve on as if nobody had asked.

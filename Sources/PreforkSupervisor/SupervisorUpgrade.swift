@@ -16,8 +16,6 @@ struct Upgrade {
     /// The new program in a process of its own, which shows that it can start.
     let trial: ChildProcess
     let deadline: MonotonicInstant
-    /// What the trial tells.
-    let report: TrialReport
     /// It was killed at the deadline; its end is all that can come.
     var isLate = false
     let whenOver: ((ControlOutcome) -> Void)?

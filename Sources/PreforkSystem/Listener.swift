@@ -45,7 +45,7 @@ public final class Listener: Sendable {
     /// The key among what the next image of this program is left, and the mode of the path; nil where this program has
     /// not bound the path.
     let binding: (key: String, mode: UInt32)?
-    /// The image before had the same sockets, and so have its workers. Of no meaning in the first image.
+    /// The workers of the image before have the same sockets. Of no meaning in the first image.
     package let isWhollyInherited: Bool
 
     /// What changes when a Unix socket is bound anew (`reviveAll`).
@@ -102,7 +102,8 @@ public final class Listener: Sendable {
                 sockets = try left.descriptors + Self.bindMissing(of: left, at: address, backlog: backlog, sharing)
             }
             isWhollyInherited = left.key == key && left.descriptors.count == sockets.count
-            place = Mutex(Place(Self.item(key, sockets, file, text: left.text), file: file, left: left.text))
+            let keyForNext = sharing == .sharedQueue || isWhollyInherited ? key : key + Self.incomplete
+            place = Mutex(Place(Self.item(keyForNext, sockets, file, text: left.text), file: file, left: left.text))
             ListenerRegistry.add(self)
             return
         }

@@ -1,9 +1,30 @@
 // What a listener leaves to the next image of its program, and what that one finds.
 
 import Glibc
+import Synchronization
 
 extension Listener {
     private static let handoverKind = "listener"
+
+    /// Behind the key of an SO_REUSEPORT group of which older workers do not have all sockets: an image that finds it must
+    /// not rely on them, whatever number of queues it asks for.
+    static let incomplete = " incomplete"
+
+    /// In the supervisor, when new workers have taken the places of all others: each worker has all sockets of each
+    /// listener.
+    package static func noteThatWorkersHaveAll() {
+        for listener in all { listener.noteThatWorkersHaveAll() }
+    }
+
+    private func noteThatWorkersHaveAll() {
+        place.withLock { place in
+            guard place.isOpen, var item = place.item, item.key.hasSuffix(Self.incomplete) else { return }
+            item.key.removeLast(Self.incomplete.count)
+            Handover.withdraw(place.offer)
+            place.item = item
+            place.offer = Handover.offer(item)
+        }
+    }
 
     /// A socket at a Unix path is found by the path: its mode may be another one now. So is a group of SO_REUSEPORT
     /// sockets by its address: it may have another number of queues now.

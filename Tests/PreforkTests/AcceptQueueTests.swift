@@ -122,4 +122,18 @@ import Testing
         #expect(try askAll(server) == [0, 1])
         #expect(try await server.end())
     }
+
+    /// The program before may ask for as many then: what it asks for stands in a file, for example.
+    @Test func `After the way back from more queues all of them are served`() async throws {
+        let server = try await server(["boot=5000"], environment: ["PREFORK_WORKERS": "2"])
+        server.turnOn("more-queues")
+        server.turnOn("hang-worker")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "becomes the program before again")
+        server.turnOff("hang-worker")
+        // The program before makes new workers, because its old ones have four of the seven queues.
+        try await server.waitForLog(containing: "serves, after")
+        #expect(try askAll(server) == [0, 1])
+        #expect(try await server.end())
+    }
 }
