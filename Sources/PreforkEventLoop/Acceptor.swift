@@ -245,8 +245,8 @@ final class Acceptor: @unchecked Sendable {
     /// those are still accepted, and answered if they have asked already.
     ///
     /// When this worker alone ends, they are left to the others, but for one of each queue: EPOLLEXCLUSIVE wakes one
-    /// sleeper for a connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of the connection
-    /// until the next one comes.
+    /// sleeper for a connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of
+    /// the connection until the next one comes.
     private func acceptLast() -> Connection? {
         guard lastAccepts < mostLastAccepts, hasRoom else { return nil }
         lastAccepts += 1

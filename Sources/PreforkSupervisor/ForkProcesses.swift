@@ -12,10 +12,10 @@ import PreforkSystem
 /// Bind listeners before; start threads, tasks or Dispatch after. The worker's signals have their default actions: a
 /// worker that wants to drain on SIGTERM handles it, or uses `ForkRuntime`. Except SIGPIPE, which is ignored, and the
 /// signals that are orders to the supervisor and may come to the whole process group (HUP, USR1, USR2, WINCH, TTIN,
-/// TTOU), which have a handler that does nothing, unless the program has one of its own or they were ignored (nohup(1)).
+/// TTOU), which have a handler that does nothing, unless the program has its own or they were ignored (nohup(1)).
 ///
-/// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop, and
-/// for PREFORK_WORKERS where `count` is given. An operator may still scale such a pool, by hand or by load.
+/// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop,
+/// and for PREFORK_WORKERS where `count` is given. An operator may still scale such a pool, by hand or by load.
 /// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade. A reload and an
 /// upgrade begin every task ID anew, those that are done among them, as long as one worker is left.
 ///

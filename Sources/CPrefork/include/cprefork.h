@@ -88,8 +88,8 @@ void cprefork_flush_stdio(void);
 /// __fpurge(3) of stdout and stderr: what a child has inherited in their buffers is its parent's to write.
 void cprefork_discard_stdio(void);
 
-/// Resets every signal to its default action, except SIGPIPE, which is ignored, and orders to a supervisor, which have no
-/// effect. Runs in the child after fork.
+/// Resets every signal to its default action, except SIGPIPE, which is ignored, and orders to a supervisor, which have
+/// no effect. Runs in the child after fork.
 void cprefork_reset_signal_actions(void);
 
 /// Gives a signal that is an order to a supervisor (SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU) a handler that
