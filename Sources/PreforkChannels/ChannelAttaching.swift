@@ -101,7 +101,7 @@ extension ChannelEnd {
         removePosts()
     }
 
-    /// What rings here is for another process, which this one has made room for.
+    /// This process has made room for another one, for which the bell rings.
     var isAnothers: Bool {
         !isClaiming && wiring.withLock { $0.isOfThisProcess && ($0.isClosed || $0.hasLeft && !$0.isHere) }
     }

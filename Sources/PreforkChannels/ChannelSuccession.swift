@@ -239,8 +239,8 @@ extension ChannelEnd {
 package enum ChannelSuccession {
     private static var ends: [ChannelEnd] { ChannelRegistry.cores.flatMap { [$0.creator, $0.peer] } }
 
-    /// Looks every ten milliseconds whether an end is to be handed over, for as long as the loop turns: an end that
-    /// nothing waits at has nobody else who would look. On the loop's thread only.
+    /// Looks every ten milliseconds whether an end is to be handed over, for as long as the loop turns: where no task
+    /// waits at an end, nothing else in this process looks. On the loop's thread only.
     package static func processLeaves(on loop: EventLoop) {
         guard ProcessSlot.current != nil else { return }
         let ends = ends

@@ -35,7 +35,7 @@ final class SendingLane: Sendable {
         var queueOwner: UInt64 = 0
         var packets: UInt64 = 0
 
-        /// Sends nothing from now on, unless somebody waits to send.
+        /// Sends nothing from now on, unless a sender of this process waits.
         mutating func pauseIfIdle() -> Bool {
             guard queue.isEmpty else { return false }
             process = 0

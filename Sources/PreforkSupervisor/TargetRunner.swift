@@ -221,27 +221,6 @@ package final class TargetRunner {
         }
     }
 
-    /// Has a target end and starts it again, for an operator.
-    ///
-    /// - Throws: `.unknown`, `.stopping`, `.multithreaded`: it goes on as it was.
-    func restart(_ name: String) throws(ProcessError) {
-        if table[name] == nil { throw ProcessError(.unknown(name)) }
-        if table.isStoppingAll { throw ProcessError(.stopping) }
-        // Before it is asked to end: it could not come back.
-        try checkThreads()
-        _ = try childRights()
-        try send(.restart, to: name)
-    }
-
-    package func send(_ code: ControlCode, to name: String) throws(ProcessError) {
-        guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
-        if code == .restart { try checkThreads() }
-        // Codes of others that came first are first.
-        for number in children.keys.sorted() { takeControls(of: number) }
-        readInbox()
-        queue.append(.control(number, code: code.rawValue))
-    }
-
     /// - Returns: false when it has no process and is not to have one.
     package func stop(_ name: String, within limit: Duration?) throws(ProcessError) -> Bool {
         guard let target = table[name] else { throw ProcessError(.unknown(name)) }
@@ -255,7 +234,7 @@ package final class TargetRunner {
         handle(.stopAll(within: limit))
     }
 
-    private func checkThreads() throws(ProcessError) {
+    func checkThreads() throws(ProcessError) {
         let threads = threadCount()
         if threads > 1 { throw ProcessError(.multithreaded(threads: threads)) }
     }
@@ -330,16 +309,6 @@ package final class TargetRunner {
         isHandling = true
         while !queue.isEmpty { perform(table.handle(withObstacle(queue.removeFirst()), at: .now)) }
         isHandling = false
-    }
-
-    /// An order to restart is told whether this process can fork.
-    private func withObstacle(_ event: TargetEvent) -> TargetEvent {
-        guard case .control(let number, let code, let isPaced, _) = event, ControlCode(rawValue: code) == .restart
-        else { return event }
-        let threads = threadCount()
-        if threads == 1 { return event }
-        let obstacle = "\(ProcessError(.multithreaded(threads: threads)))"
-        return .control(number, code: code, isPaced: isPaced, obstacle: obstacle)
     }
 
     private func perform(_ actions: [TargetAction]) {
