@@ -68,6 +68,6 @@ struct Things: Sendable {
 func earlierScenario(_ arguments: [String]) throws {
     if Handover.isTrial { return try serveScenario(arguments) }
     let own = HandoverItem(kind: "supervisor", key: "", descriptors: [], text: "v3 1 2 0 1 2 0 0")
-    let trial = try ProgramImage.tryOut(.path(ProgramImage.path()), leaving: [own], parent: getpid())
+    let trial = try ProgramImage.tryOut(.path(ProgramImage.path()), in: "", leaving: [own], parent: getpid())
     say("trial ended with \(waitForEnd(trial))")
 }
