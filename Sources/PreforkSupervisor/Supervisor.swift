@@ -101,9 +101,9 @@ package final class Supervisor {
     var whenNotBack: ((ControlOutcome) -> Void)?
     /// Until `begin`, after the first managed processes.
     private(set) var inheritance: SupervisorInheritance?
-    private var haveTargetNews = false
+    var haveTargetNews = false
     private var hasOutput = false
-    private var quickStops = 0
+    var quickStops = 0
 
     /// Takes over the process's signals until `run` returns.
     ///
@@ -284,35 +284,6 @@ package final class Supervisor {
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
-    }
-
-    // Managed processes: they start before the workers, which may need them, and end after them.
-
-    private func startTargets() throws(SupervisorError) {
-        do { try targets?.startAll() } catch { throw SupervisorError(error) }
-    }
-
-    private func turnTargets() throws(SupervisorError) -> WorkerSeat? {
-        guard let targets else { return nil }
-        if haveTargetNews || targets.nextDeadline.map({ $0 <= .now }) == true {
-            haveTargetNews = false
-            do { try targets.turn(waitingAtMost: .zero) } catch { throw SupervisorError(error) }
-        }
-        tellManagedWaits()
-        if outcome == nil, isLeaving { return nil }
-        if outcome != nil {
-            if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
-        } else if targets.crashed != nil, pool.phase == .running {
-            return handle(.stop(.graceful))
-        }
-        return nil
-    }
-
-    func stopQuickly() -> WorkerSeat? {
-        // The first time they have as long as the workers, the second time none.
-        targets?.stopAll(within: quickStops == 0 ? configuration.settings.quickTimeout : .zero)
-        quickStops += 1
-        return handle(.stop(.quick))
     }
 
     private func handleEvents() -> WorkerSeat? {

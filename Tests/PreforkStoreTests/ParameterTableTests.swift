@@ -14,6 +14,8 @@ import Testing
             Self.table, module: "PreforkStore",
             reasons: [
                 "StoreStats": "what a store has counted",
+                "SharedStore.init.name": "any text; what an upgrade makes of names: StoreHandoverTests",
+                "SharedStore.init.was": "any number: one that no store had finds nothing, StoreHandoverTests",
                 "AtomicStep.Change": "what a step has been told, by its functions",
             ])
     }

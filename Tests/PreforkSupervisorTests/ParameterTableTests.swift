@@ -33,6 +33,7 @@ import Testing
                 "ControlCode.init.rawValue": "any code; one without a meaning is counted and ignored: TargetTableTests",
                 "ControlCommand.quarantine.label": "any text: 128 bytes of it count, as of a request's label",
                 "ControlCommand.release.label": "any text: one that is not in quarantine is refused, QuarantineTests",
+                "ControlCommand.restartManaged.name": "any text: one that no managed process has is refused, CrashMarkTests",
                 "ControlCommand.upgrade.path": "an absolute path or a refusal: ControlRequestTests",
             ])
     }
