@@ -72,14 +72,16 @@ func noDescriptors(_ arguments: [String]) async throws {
     let before = descriptorCount()
     var fillers: [Int32] = []
     while case let fd = open("/dev/null", O_RDONLY | O_CLOEXEC), fd >= 0 { fillers.append(fd) }
+    // Swapped: the child itself needs descriptors to move them. That they are what is missing takes one number of free
+    // descriptors, and the thread that notices ends may hold one more just then.
+    let swapped = Command("true", stdin: .inherit, stdout: .descriptor(2), stderr: .descriptor(1))
     for _ in 0..<14 {
         let full = descriptorCount()
         for command in [
             Command("true", stdin: .stream, stdout: .stream, stderr: .stream),
             Command("true", stdout: .null, stderr: .null),
             Command("true", stdin: .terminal, stdout: .terminal),
-            // Swapped: the child itself needs descriptors to move them.
-            Command("true", stdin: .inherit, stdout: .descriptor(2), stderr: .descriptor(1)),
+            swapped, swapped, swapped, swapped,
         ] {
             await report(command)
             try await settle(full)
