@@ -151,8 +151,9 @@ import Testing
         try await eventually("a successor\n\(pool.program.errors)") { pool.program.errors.contains("restart 1 of it") }
         #expect(!pool.program.errors.contains("killed by"))
         #expect(pool.program.errors.contains("its stack is being read"))
-        try await eventually("the end\n\(pool.program.errors)") { pool.program.errors.contains("killed by SIGKILL") }
-        #expect(pool.program.errors.contains("stack of thread"))
+        try await eventually("the end, and its stack\n\(pool.program.errors)") {
+            pool.program.errors.contains("killed by SIGKILL") && pool.program.errors.contains("stack of thread")
+        }
         #expect(!pool.program.errors.contains("restart 2 of"))
         #expect(try await pool.crashes().contains("trap("))
         pool.program.send(.terminate)
