@@ -28,7 +28,7 @@ final class Service: Sendable {
         listener = try Listener(.tcp("127.0.0.1", 0))
         lane = try Channel<Int>(name: "lane")
         queue = try WorkQueue<Int>(name: "queue")
-        careful = try WorkQueue<Int>(name: "careful", .init(redelivery: .unacknowledged(attempts: 100)))
+        careful = try WorkQueue<Int>(name: "careful", .init(redelivery: .unacknowledged(attempts: 30)))
         store = try SharedStore(capacity: .init(entries: 1000, bytes: 1 << 20))
     }
 
