@@ -162,7 +162,8 @@ extension Supervisor {
         }
         let back = try? ProgramImage.open()
         let handover = programs.handover(to: upgrade.path, keeps: upgrade.keepsPath, changes: upgrade.changes)
-        let error = become(.path(upgrade.path), in: upgrade.directory, Handover.offers + [ownItem(back: back), handover.item])
+        let items = Handover.offers + [ownItem(back: back), handover.item]
+        let error = become(.path(upgrade.path), in: upgrade.directory, items)
         if let back { closeDescriptor(back) }
         endUpgrade(upgrade, "\(error)")
     }
@@ -181,7 +182,8 @@ extension Supervisor {
         let text = "\(isAsked ? "rollback" : "upgrade failed"): this process becomes the program before again"
         logger.say(LogLine(isAsked ? .info : .error, text), by: .own(.order))
         let directory = undo?.workingDirectory ?? programs.directory
-        let error = become(.descriptor(back), in: directory, Handover.offersBack + [ownItem(back: nil)] + (undo.map { [$0.item] } ?? []))
+        let items = Handover.offersBack + [ownItem(back: nil)] + (undo.map { [$0.item] } ?? [])
+        let error = become(.descriptor(back), in: directory, items)
         logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
         whenNotBack?(.failed("there is no way back: \(error)"))
         whenNotBack = nil

@@ -21,13 +21,12 @@ enum TrialHandover {
     static func check() {
         // Another format has other names for the same things.
         let reasons = formatObjection.map { [$0] } ?? Handover.objections
+        if reasons.isEmpty { return }
         for (index, reason) in reasons.enumerated() {
             StandardErrorLines.say("error", "this program cannot go on from the one before: \(reason)", by: "\(index)")
         }
-        if !reasons.isEmpty {
-            TrialReport.tell(.refusal("it cannot go on from this one: \(reasons.joined(separator: "; "))"))
-        }
-        if !reasons.isEmpty { exitChild(code: Handover.trialFailed) }
+        TrialReport.tell(.refusal("it cannot go on from this one: \(reasons.joined(separator: "; "))"))
+        exitChild(code: Handover.trialFailed)
     }
 
     private static var formatObjection: String? {

@@ -19,6 +19,7 @@ package enum Escaping {
                 append(hexadecimal: scalar.value, to: &result)
                 result.append(UInt8(ascii: "}"))
             } else {
+                // Each scalar has an encoding.
                 result.append(contentsOf: UTF8.encode(scalar)!)
             }
         }
