@@ -12,6 +12,7 @@ extension ChannelMemory {
         word(128 + 64 * side.rawValue + 8 * index)
     }
 
+    @inline(__always)
     func slotWord(_ index: Int, of side: EndSide) -> UnsafeMutablePointer<Atomic<UInt64>> {
         word(1408 + 64 * side.rawValue + 8 * index)
     }

@@ -16,8 +16,7 @@ extension Channel {
     ///   cancelled while it waited.
     @inlinable
     public func receive() async throws -> Message {
-        try end.checkStop()
-        if let message = try tryReceive() {
+        if let message = try take(unlessStopping: true) {
             if end.isTurnOver { await end.giveTurn() }
             return message
         }
@@ -27,8 +26,7 @@ extension Channel {
     /// As `receive`, for at most `timeout`, which then throws `.timedOut`.
     @inlinable
     public func receive(timeout: Duration) async throws -> Message {
-        try end.checkStop()
-        if let message = try tryReceive() { return message }
+        if let message = try take(unlessStopping: true) { return message }
         return try await receiveLater(timeout: timeout)
     }
 
@@ -37,10 +35,15 @@ extension Channel {
     /// - Throws: as `receive`, without `.stopping`: a process that stops can still take messages by this; `.peerDied`
     ///   only when the death is known from an earlier wait or by a successor.
     @inlinable
-    public func tryReceive() throws -> Message? {
+    public func tryReceive() throws -> Message? { try take(unlessStopping: false) }
+
+    /// One call into the end for both: to look it up and keep it alive costs a tenth of a message. The end asks for the
+    /// stop: the compiler (6.3.1) crashes in clients when an inlinable async function does that behind a condition.
+    @inlinable
+    func take(unlessStopping: Bool) throws -> Message? {
         var message: Message?
         var other: UndecodedMessage?
-        let taken = try end.takeMessage { kind, payload in
+        let taken = try end.takeMessage(unlessStopping: unlessStopping) { kind, payload in
             // Runs under the end's lock: a codec, of which it is not known what it does, must wait.
             guard isDirect else { return other = UndecodedMessage(kind, payload) }
             do {
@@ -147,7 +150,10 @@ struct UndecodedMessage: Sendable {
 extension ChannelEnd {
     /// Takes the next message, without its descriptors.
     @usableFromInline
-    func takeMessage(_ body: (ValueKind, TakenPayload) -> Void) throws(ChannelError) -> Bool {
+    func takeMessage(
+        unlessStopping: Bool, _ body: (ValueKind, TakenPayload) -> Void
+    ) throws(ChannelError) -> Bool {
+        if unlessStopping { try checkStop() }
         var isUnknown = false
         let taken = try take(.message) { header, payload, descriptors in
             for descriptor in descriptors { closeForeignDescriptor(descriptor) }

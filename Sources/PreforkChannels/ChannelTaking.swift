@@ -113,7 +113,7 @@ extension ChannelEnd {
                 wakesSender = state.advance(past: header) || wakesSender
                 if wanted.mode == .passive {
                     state.inHand += 1
-                } else if header.type == .call {
+                } else if wanted.calls {
                     state.takenCalls.insert(.init(generation: header.generation, id: header.id))
                 }
                 return .taken

@@ -7,7 +7,6 @@ import Synchronization
 
 extension ChannelEnd {
     /// - Throws: `.stopping` when the caller must not take new work any more.
-    @usableFromInline
     func checkStop() throws(ChannelError) {
         if EventLoop.isStoppingHere { throw error(.stopping) }
     }

@@ -78,6 +78,8 @@ extension EventLoop {
     /// Whether such waits must end where the caller is, on a loop or on a plain thread.
     package static var isStoppingHere: Bool {
         ProcessStop.noteAsker()
+        // A channel asks before each message, and most of the time no stop was ever requested in this process.
+        guard StopRequest.isAnySet.load(ordering: .acquiring) else { return false }
         if ProcessStop.isRequested { return true }
         guard let current else { return false }
         return current.stopRequest.isRequested

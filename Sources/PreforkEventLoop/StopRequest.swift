@@ -25,6 +25,9 @@ public final class StopRequest: Sendable {
     private let state = Mutex(State())
     /// Whether `state` has a reach, for those who ask before each message.
     private let isSet = Atomic(false)
+    /// Whether any stop was ever requested in this process, or in one that it was forked from. While it is false, no
+    /// single request needs to be looked at.
+    static let isAnySet = Atomic(false)
 
     init() {}
 
@@ -42,6 +45,7 @@ public final class StopRequest: Sendable {
             case (nil, _):
                 state.reach = reach
                 isSet.store(true, ordering: .releasing)
+                Self.isAnySet.store(true, ordering: .sequentiallyConsistent)
                 defer { state.observers = [:] }
                 return state.observers.merging(state.reachObservers) { first, _ in first }
             case (.worker, .service):
