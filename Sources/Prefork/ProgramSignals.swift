@@ -194,7 +194,7 @@ extension ProgramSignals {
             // Which thread calls is decided by the program's code, not by its input; the loop would never turn again.
             precondition(EventLoop.current == nil, "waiting for a stop on the thread of the event loop that hears it")
             let own = try? StopBell()
-            let observation = StopObservation(of: [ProcessStop.current]) { own?.ring() }
+            let observation = StopObservation { own?.ring() }
             defer { withExtendedLifetime(observation) {} }
             while true {
                 Self.read()

@@ -56,7 +56,7 @@ extension ChannelEnd {
         // As `LoopPost` does for tasks. One that comes late changes the epoch, so that a receiver looks again.
         let stop =
             purpose == .receive
-            ? StopObservation(of: [ProcessStop.current]) { [waiters] in waiters.wakeAll() } : nil
+            ? StopObservation { [waiters] in waiters.wakeAll() } : nil
         defer { withExtendedLifetime(stop) {} }
         do throws(SystemError) {
             let isInTime =

@@ -19,7 +19,7 @@ extension ChannelEnd {
         }
         let post = wiring.withLock { wiring -> LoopPost in
             wiring.adopt()
-            if let post = wiring.posts.first(where: { $0.loop === loop }) { return post }
+            if let post = wiring.posts.first(where: { $0.loopNumber == loop.number }) { return post }
             // Loops that are gone have taken their watches with them.
             wiring.posts.removeAll { $0.loop == nil }
             let post = LoopPost(self, on: loop)
@@ -39,12 +39,16 @@ extension ChannelEnd {
 final class LoopPost: @unchecked Sendable {
     // Sendable: `watch` and `death` are touched on the loop's thread only; the others are constant or atomic.
     private(set) weak var loop: EventLoop?
+    /// For those who look for a loop's post before each wait: a weak reference costs a locked instruction.
+    let loopNumber: UInt64
     /// Strong, until `ChannelEnd.retire`: a weak reference would make each retain of the end, which every message has
     /// some of, a call to the slow path of the runtime's reference counts.
     private let end: ChannelEnd
     private var watch: Watch?
     private var death: DeathWatch?
     private let stop = Mutex<StopObservation?>(nil)
+    /// The epoch of `stop`, for those who ask before each wait; 0: none.
+    private let observedStop = Atomic<UInt64>(0)
     private var isRemoved = false
     private let isListening = Atomic(false)
     /// Whether the next look without a ring is arranged.
@@ -57,14 +61,16 @@ final class LoopPost: @unchecked Sendable {
     init(_ end: ChannelEnd, on loop: EventLoop) {
         self.end = end
         self.loop = loop
+        loopNumber = loop.number
     }
 
     /// Sees to it that a stop wakes those who wait here: they look again, and a receiver finds that it takes no more.
     /// On any thread.
     func observeStop() {
-        guard let loop, stop.withLock({ $0?.isCurrent != true }) else { return }
+        guard observedStop.load(ordering: .acquiring) != ProcessStop.epoch, let loop else { return }
         let new = loop.onStop { [waiters = end.waiters] in waiters.wakeAll() }
         stop.withLock { $0 = new }
+        observedStop.store(new.epoch, ordering: .releasing)
     }
 
     func takeFailure() -> ChannelError? {

@@ -38,7 +38,7 @@ final class WorkQueueSleeper {
 
     /// Has the sleep end when this process is asked to stop, for as long as the caller keeps the answer.
     func observeStop() -> StopObservation {
-        StopObservation(of: [ProcessStop.current]) { [stopBell] in stopBell.bell.ring() }
+        StopObservation { [stopBell] in stopBell.bell.ring() }
     }
 
     /// Of one sleeper; the stop may ring it until the observation has ended.

@@ -1,6 +1,7 @@
 // One thread that waits for everything: descriptors, timers, signals and the jobs of Swift's tasks.
 
 public import PreforkSystem
+import Synchronization
 
 /// An event loop: epoll, timers, signals and a job queue on one thread.
 ///
@@ -47,6 +48,9 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     }
     /// True where this loop runs every task of the process: `Task {}`, `Task.sleep`, actors and the main actor.
     public internal(set) var isProcessExecutor = false
+    /// Of this loop alone in this process, also when its object is gone.
+    package let number = lastNumber.add(1, ordering: .relaxed).newValue
+    private static let lastNumber = Atomic<UInt64>(0)
     let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 256)
 

@@ -17,6 +17,9 @@ package enum ProcessStop {
     /// The `ForkCount` of the process whose stop was requested; 0: none.
     private static let stopped = Atomic<UInt64>(0)
 
+    /// How many stops are over, in this process and those that it was forked from.
+    private static let resets = Atomic<UInt64>(0)
+
     private static let hasAskers = Atomic(false)
     /// Looks whether a signal has asked for the stop, where no loop does that.
     private static let signalReader = Mutex<(@Sendable () -> Void)?>(nil)
@@ -29,6 +32,9 @@ package enum ProcessStop {
             return state.request
         }
     }
+
+    /// Differs for each request that `current` has been. One load where `current` takes a lock.
+    package static var epoch: UInt64 { ForkCount.current &<< 32 | resets.load(ordering: .acquiring) }
 
     /// Whether something in this process has asked for the stop or observes it: the program has a way to hear of it.
     package static var isHeard: Bool { hasAskers.load(ordering: .relaxed) || current.hasObservers }
@@ -66,6 +72,7 @@ package enum ProcessStop {
             guard state.request.isRequested else { return }
             stopped.store(0, ordering: .releasing)
             hasAskers.store(false, ordering: .relaxed)
+            resets.add(1, ordering: .releasing)
             state = State()
         }
     }
@@ -88,20 +95,26 @@ extension EventLoop {
     /// Calls `body` when waits that take new work must end on this loop; at once if that is so already. Runs on the
     /// requester's thread, once for the loop's stop and once for the process's.
     package func onStop(_ body: @escaping @Sendable () -> Void) -> StopObservation {
-        StopObservation(of: [ProcessStop.current, stopRequest], body)
+        StopObservation(with: stopRequest, body)
     }
 }
 
 /// Observes stops until it is released.
 package final class StopObservation: Sendable {
+    /// The `ProcessStop.epoch` of the observed stop.
+    package let epoch: UInt64
     private let observers: [(request: StopRequest, id: Int)]
 
-    package init(of requests: [StopRequest], _ body: @escaping @Sendable () -> Void) {
+    /// Observes the process's stop, and `other`.
+    package init(with other: StopRequest? = nil, _ body: @escaping @Sendable () -> Void) {
+        // Before the request is looked up: one that is reset in between is observed once more, never missed.
+        epoch = ProcessStop.epoch
+        let requests = [ProcessStop.current] + (other.map { [$0] } ?? [])
         observers = requests.map { (request: $0, id: $0.onRequest(body)) }
     }
 
     /// Whether it is the process's present stop that is observed, not one from before a reset.
-    package var isCurrent: Bool { observers.first.map { $0.request === ProcessStop.current } ?? false }
+    package var isCurrent: Bool { epoch == ProcessStop.epoch }
 
     deinit {
         for (request, id) in observers { request.removeObserver(id) }

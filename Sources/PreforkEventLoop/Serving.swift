@@ -54,7 +54,7 @@ extension Listener {
         let observer = loop.stopRequest.onReach { loop.execute { acceptor.drain() } }
         defer { loop.stopRequest.removeObserver(observer) }
         // The process's stop may be told to another loop than this one.
-        let processStop = StopObservation(of: [ProcessStop.current]) {
+        let processStop = StopObservation {
             loop.execute { if !loop.stopRequest.isRequested { acceptor.drain() } }
         }
         defer { withExtendedLifetime(processStop) {} }
