@@ -61,6 +61,9 @@ final class Acceptor: @unchecked Sendable {
         }
     }
 
+    /// Has the runtime make the types that the first `Acceptor` of a process needs; see `EventLoop.warmUp`.
+    static func warmUp() { withExtendedLifetime([Queue(0, Watch(-1) { _ in })]) {} }
+
     private func makeQueue(_ number: Int) -> Queue {
         Queue(number, Watch(listener.socket(ofQueue: number)) { [slot] _ in slot.resume(.ready) })
     }

@@ -86,7 +86,7 @@ extension EventLoop {
     package static var isStoppingHere: Bool {
         ProcessStop.noteAsker()
         // A channel asks before each message, and most of the time no stop was ever requested in this process.
-        guard StopRequest.isAnySet.load(ordering: .acquiring) else { return false }
+        guard StopRequest.isAnySet else { return false }
         if ProcessStop.isRequested { return true }
         guard let current else { return false }
         return current.stopRequest.isRequested
@@ -103,20 +103,27 @@ extension EventLoop {
 package final class StopObservation: Sendable {
     /// The `ProcessStop.epoch` of the observed stop.
     package let epoch: UInt64
-    private let observers: [(request: StopRequest, id: Int)]
+    // Two fields, not an array of pairs: each worker makes one of these before its first request.
+    private let process: StopRequest
+    private let processID: Int
+    private let other: StopRequest?
+    private let otherID: Int
 
     /// Observes the process's stop, and `other`.
     package init(with other: StopRequest? = nil, _ body: @escaping @Sendable () -> Void) {
         // Before the request is looked up: one that is reset in between is observed once more, never missed.
         epoch = ProcessStop.epoch
-        let requests = [ProcessStop.current] + (other.map { [$0] } ?? [])
-        observers = requests.map { (request: $0, id: $0.onRequest(body)) }
+        process = ProcessStop.current
+        processID = process.onRequest(body)
+        self.other = other
+        otherID = other?.onRequest(body) ?? 0
     }
 
     /// Whether it is the process's present stop that is observed, not one from before a reset.
     package var isCurrent: Bool { epoch == ProcessStop.epoch }
 
     deinit {
-        for (request, id) in observers { request.removeObserver(id) }
+        process.removeObserver(processID)
+        other?.removeObserver(otherID)
     }
 }

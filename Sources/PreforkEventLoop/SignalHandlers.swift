@@ -4,14 +4,15 @@ public import PreforkSystem
 
 /// Which signals a loop reads, and who is told.
 final class SignalHandlers {
-    let signals: Set<Signal>
+    /// A handful: an array costs a new worker less than a set, whose types the runtime would have to make first.
+    let signals: [Signal]
     private let source: SignalDescriptor
     private var watch: Watch?
     private let handler: (Signal) -> Void
 
     /// Blocks `signals` in the calling thread and reads them on `loop` from now on.
     init(_ signals: [Signal], on loop: EventLoop, handler: @escaping (Signal) -> Void) throws(SystemError) {
-        self.signals = Set(signals)
+        self.signals = signals
         self.handler = handler
         let set = SignalSet(signals)
         SignalMask.block(set)

@@ -1,5 +1,6 @@
 // The wish that a loop's servers end: asked once, heard by everybody.
 
+import PreforkSystem
 import Synchronization
 
 /// A stop that can be requested once, from any thread, and waited for by many.
@@ -25,9 +26,10 @@ public final class StopRequest: Sendable {
     private let state = Mutex(State())
     /// Whether `state` has a reach, for those who ask before each message.
     private let isSet = Atomic(false)
-    /// Whether any stop was ever requested in this process, or in one that it was forked from. While it is false, no
-    /// single request needs to be looked at.
-    static let isAnySet = Atomic(false)
+    /// The `ForkCount` of the last process in which any stop was requested. While this process is another one, no single
+    /// request needs to be looked at: a forked child has loops of its own.
+    private static let lastProcess = Atomic<UInt64>(0)
+    static var isAnySet: Bool { lastProcess.load(ordering: .acquiring) == ForkCount.current }
 
     init() {}
 
@@ -45,7 +47,7 @@ public final class StopRequest: Sendable {
             case (nil, _):
                 state.reach = reach
                 isSet.store(true, ordering: .releasing)
-                Self.isAnySet.store(true, ordering: .sequentiallyConsistent)
+                Self.lastProcess.store(ForkCount.current, ordering: .sequentiallyConsistent)
                 defer { state.observers = [:] }
                 return state.observers.merging(state.reachObservers) { first, _ in first }
             case (.worker, .service):

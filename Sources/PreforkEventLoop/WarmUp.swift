@@ -17,6 +17,7 @@ extension EventLoop {
         guard ThreadLoop.current == nil, let loop = try? EventLoop(), let pair = try? Socket.pair() else { return }
         more(loop)
         bindSymbolsOfChildren()
+        Acceptor.warmUp()
         prepareProcessExecutor()
         _ = try? loop.run { () async throws -> Int32 in
             // A preference, not the process executor: that is for the workers to install.

@@ -20,9 +20,16 @@ extension SupervisorHost {
 }
 
 /// A worker's line in ps(1).
-struct WorkerTitle: Sendable {
+///
+/// A class: to copy an optional struct of such fields, each new worker would have the runtime look up its type by name.
+final class WorkerTitle: Sendable {
     let info: WorkerInfo
     let service: String?
+
+    init(info: WorkerInfo, service: String?) {
+        self.info = info
+        self.service = service
+    }
 
     func set(_ state: String) {
         let role = ProcessTitleText.Role.worker(taskID: info.taskID, generation: info.generation)
