@@ -26,8 +26,8 @@ public final class StopRequest: Sendable {
     private let state = Mutex(State())
     /// Whether `state` has a reach, for those who ask before each message.
     private let isSet = Atomic(false)
-    /// The `ForkCount` of the last process in which any stop was requested. While this process is another one, no single
-    /// request needs to be looked at: a forked child has loops of its own.
+    /// The `ForkCount` of the last process in which any stop was requested. While this process is another one, no
+    /// single request needs to be looked at: a forked child has loops of its own.
     private static let lastProcess = Atomic<UInt64>(0)
     static var isAnySet: Bool { lastProcess.load(ordering: .acquiring) == ForkCount.current }
 

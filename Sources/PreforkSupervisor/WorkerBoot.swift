@@ -12,7 +12,8 @@ extension SupervisorHost {
     func becomeWorker(_ info: WorkerInfo, dumps: UnsafeMutableRawBufferPointer, doorbell: Int32) throws {
         if settings.setsTitles { WorkerTitle(info: info, service: settings.service).set("booting") }
         try settings.affinity.apply(worker: info.taskID)
-        if settings.hangs != nil || settings.slowRequest != nil, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
+        let dumpsStacks = settings.hangs != nil || settings.slowRequest != nil
+        if dumpsStacks, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
             try StackDump.install(into: area, doorbell: doorbell)
         }
         try rights.giveUp()
