@@ -13,8 +13,13 @@ extension Channel {
     /// one that failed here was handled there is not known.
     ///
     /// - Parameter timeout: for sending, handling and the answer together; an answer that comes later is thrown away.
+    /// When the process that is called is asked to stop it answers what it has taken. A call that it has not taken
+    /// waits for its successor, and where none comes, as at the end of the service, fails at once with
+    /// `.peerStopping`.
+    ///
     /// - Throws: as `send`; `.timedOut`; `.peerDied` at once when the process that was called has ended;
-    ///   `.callFailed` when its handler has thrown, or nobody answers calls there.
+    ///   `.peerStopping`: the call was not handled and never is; `.callFailed` when its handler has thrown, or nobody
+    ///   answers calls there.
     public func call(_ message: Message, timeout: Duration) async throws -> Message {
         let end = end
         let value = try stored(message)

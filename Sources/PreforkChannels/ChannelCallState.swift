@@ -78,7 +78,7 @@ extension ChannelEnd {
             let epoch = waiters.epoch
             drainReplies()
             if let reply = reply(to: id) { return reply }
-            try checkCallee(peer)
+            try checkCallee(peer, call)
             try await wait(.reply(id), since: epoch, until: deadline) {
                 drainReplies()
                 return reply(to: id) == nil
@@ -92,9 +92,13 @@ extension ChannelEnd {
 
     /// Who was at the other end when the call was made must still be there. A call to nobody at all, generation 0, is
     /// the first one's: it may come yet, and is the callee then.
-    private func checkCallee(_ generation: UInt64) throws(ChannelError) {
+    private func checkCallee(_ generation: UInt64, _ call: OutgoingRecord) throws(ChannelError) {
         if calls.withLock({ $0.isClosed }) { throw error(.closed) }
-        try checkPeerCanTake()
+        try checkPeerLives()
+        // In this order: what was not taken before the word was written never is.
+        if memory.isStopping(side.other), !messages.ring.isTaken(upTo: call.end.load(ordering: .relaxed)) {
+            throw error(.peerStopping(generation: memory.generation(of: side.other)))
+        }
         let callee = max(generation, 1)
         let present = memory.generation(of: side.other)
         if present <= callee { return }

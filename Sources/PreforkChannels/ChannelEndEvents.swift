@@ -4,10 +4,18 @@ import PreforkSystem
 import Synchronization
 
 extension ChannelEnd {
-    /// The other end as a wait sees it.
+    /// The other end as a wait for room sees it.
     ///
-    /// - Throws: `.corrupt`, `.closed`, `.peerDied`: there is nobody to wait for.
+    /// - Throws: `.corrupt`, `.closed`, `.peerDied`: there is nobody to wait for; `.peerStopping`: they make no room.
     func checkPeerCanTake() throws(ChannelError) {
+        try checkPeerLives()
+        if memory.isStopping(side.other) { throw error(.peerStopping(generation: memory.generation(of: side.other))) }
+    }
+
+    /// The other end as one sees it that waits for an answer, or to give one.
+    ///
+    /// - Throws: `.corrupt`, `.closed`, `.peerDied`.
+    func checkPeerLives() throws(ChannelError) {
         if memory.isCorrupt { throw error(.corrupt("found before")) }
         if memory.isClosed(side.other) { throw error(.closed) }
         let generation = memory.generation(of: side.other)
@@ -47,7 +55,7 @@ extension ChannelEnd {
         // Who has closed may have a successor by now, and be closed no more: its calls must hear of either. And one
         // that was made to nobody watches the life of whoever comes.
         let isNew = seenGeneration.exchange(generation, ordering: .acquiringAndReleasing) != generation
-        if isNew || memory.isCorrupt || memory.isClosed(side.other) {
+        if isNew || memory.isCorrupt || memory.isClosed(side.other) || memory.isStopping(side.other) {
             waiters.wakeAll(andCalls: true)
         } else {
             waiters.wakeAll()

@@ -13,6 +13,10 @@ public struct ChannelError: Error, Equatable, Sendable {
         /// The process at the other end has ended. Thrown by `receive` once for each death, after everything that the
         /// process had sent; by a send that would have to wait for it; by every call that it had not answered.
         case peerDied(generation: UInt64)
+        /// The process at the other end was asked to stop, and no successor was announced. Thrown by a call that it has
+        /// not taken, which is not handled; and by a send that would have to wait for it. Calls that it has taken are
+        /// answered.
+        case peerStopping(generation: UInt64)
         /// Another process, which lives, is at this end already.
         case endInUse(pid: Int32)
         /// This end has received by `receive` before and now should by `onReceive`, or the other way round.
@@ -65,6 +69,7 @@ extension ChannelError: CustomStringConvertible {
         case .closed: "closed"
         case .stopping: "this process is stopping"
         case .peerDied(let generation): "the process at the other end, its generation \(generation), has ended"
+        case .peerStopping(let generation): "the process at the other end, its generation \(generation), is stopping"
         case .endInUse(let pid): "process \(pid) is at this end"
         case .modeConflict: "this end receives in the other mode"
         case .duplicateName: "a channel of this name exists"

@@ -44,6 +44,17 @@ extension ChannelMemory {
         return closed != 0 && closed == generation(of: side)
     }
 
+    /// Whether the process at an end takes no more calls, and nobody else will: it was asked to stop.
+    @inline(__always)
+    func isStopping(_ side: EndSide) -> Bool {
+        let stopping = slotWord(6, of: side).pointee.load(ordering: .sequentiallyConsistent)
+        return stopping != 0 && stopping == generation(of: side)
+    }
+
+    func noteStop(_ side: EndSide, generation: UInt64) {
+        slotWord(6, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)
+    }
+
     /// A picture of an end, whoever changes it meanwhile: the generation is stored last.
     ///
     /// Attaching takes a dozen stores. A generation that changes all the time is damage, and any picture of it will do.

@@ -85,7 +85,8 @@ extension ChannelEnd {
         while true {
             let epoch = waiters.epoch
             if try push(record, ticket: ticket, on: lane) { return }
-            try checkPeerCanTake()
+            // One that stops still takes the answers to its own calls.
+            if lane === replies { try checkPeerLives() } else { try checkPeerCanTake() }
             if maySpill, spill() { continue }
             // What was there and yet could not be taken, for want of a descriptor, must not be tried for ever.
             maySpill = maySpill && !sawSomething

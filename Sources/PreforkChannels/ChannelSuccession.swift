@@ -199,6 +199,18 @@ extension ChannelEnd {
         if let slot = EndSlot.current { memory.withdrawClaim(side, spawn: slot.spawn) }
     }
 
+    /// This process ends, and no successor was announced: it takes no more calls, and those who have made one hear of
+    /// it.
+    func announceStop() {
+        let generation = wiring.withLock { wiring -> UInt64? in
+            guard wiring.isOfThisProcess, wiring.isHere, !wiring.isClosed, !memory.isStopping(side) else { return nil }
+            // Under the lock that calls are taken by: none is taken after it.
+            receiving.withLock { _ in memory.noteStop(side, generation: wiring.generation) }
+            return wiring.generation
+        }
+        if generation != nil { memory.ringBell(of: side.other) }
+    }
+
     /// No message is taken any more; what was taken is handled, and what is sent goes out.
     fileprivate func stopReceiving() {
         let isHere = wiring.withLock { wiring -> Bool in
@@ -225,7 +237,8 @@ extension ChannelEnd {
         guard let generation else { return }
         switch order {
         case .giveUp: close()
-        case .makeRoom:
+        // At the end of the service, too, nothing was lost of what this process had taken; nobody hears of its death.
+        case .makeRoom, .end:
             let isIdle = wiring.withLock { _ in pauseIfIdle() }
             // What it has in hand is lost with it, and those who wait for answers must hear of that.
             if isIdle { memory.vacate(side, generation: generation) }
@@ -242,10 +255,14 @@ package enum ChannelSuccession {
     /// Looks every ten milliseconds whether an end is to be handed over, for as long as the loop turns: where no task
     /// waits at an end, nothing else in this process looks. On the loop's thread only.
     package static func processLeaves(on loop: EventLoop) {
-        guard ProcessSlot.current != nil else { return }
+        guard let order = ProcessSlot.current?.order else { return }
         let ends = ends
         if ends.isEmpty { return }
-        for end in ends { end.settleSuccession() }
+        for end in ends {
+            end.settleSuccession()
+            // Again each time: a worker that makes room can be overtaken by the end of the service.
+            if order != .makeRoom, order != .stay { end.announceStop() }
+        }
         loop.call(after: LoopPost.claimPause) { [weak loop] in
             if let loop { processLeaves(on: loop) }
         }

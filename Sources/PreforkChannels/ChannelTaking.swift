@@ -102,6 +102,8 @@ extension ChannelEnd {
                     return .refused(header)
                 }
                 guard wanted.includes(header.type) else { return .nothing }
+                // Those who have made it are told that it is not handled.
+                if header.type == .call, memory.isStopping(side) { return .nothing }
                 if header.isByFile || header.descriptorCount > 0 {
                     if let failure = takeBeside(header, &state, body) {
                         if case .halfTaken = failure { wakesSender = state.advance(past: header) || wakesSender }
@@ -147,6 +149,7 @@ extension ChannelEnd {
             var picture = state
             guard case .record(let header) = picture.next(memory, from: side.other, dead: dead) else { return false }
             if header.type == .call, !wanted.calls, !state.answersCalls { return false }
+            if header.type == .call, memory.isStopping(side) { return true }
             return !wanted.includes(header.type)
         }
     }

@@ -14,6 +14,8 @@ final class OutgoingRecord: Sendable {
     let file: PayloadFile?
     /// Descriptors that travel with it; the sender's own, which stay open until it is sent.
     let descriptors: [Int32]
+    /// The ring's position behind it, once it is there.
+    let end = Atomic<UInt64>(0)
 
     init(header: ByteRingHeader, bytes: [UInt8], file: PayloadFile? = nil, descriptors: [Int32] = []) {
         self.header = header
@@ -98,10 +100,11 @@ final class SendingLane: Sendable {
     func push(_ record: OutgoingRecord, ticket: UInt64?) -> Outcome {
         let pushed = state.withLock { state -> (Outcome, wakes: Bool) in
             if let refusal = refusal(state, ticket: ticket) { return (refusal, false) }
-            guard record.file != nil || !record.descriptors.isEmpty else {
-                return record.bytes.withUnsafeBytes { push(record.header, $0, &state) }
-            }
-            return pushBeside(record, &state)
+            let pushed =
+                record.file != nil || !record.descriptors.isEmpty
+                ? pushBeside(record, &state) : record.bytes.withUnsafeBytes { push(record.header, $0, &state) }
+            if case .done = pushed.0 { record.end.store(state.producer.tail, ordering: .relaxed) }
+            return pushed
         }
         if pushed.wakes { memory.ringBell(of: side.other) }
         return pushed.0

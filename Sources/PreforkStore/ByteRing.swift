@@ -68,6 +68,11 @@ package struct ByteRing: @unchecked Sendable {
         tail.pointee.load(ordering: .sequentiallyConsistent) == head.pointee.load(ordering: .sequentiallyConsistent)
     }
 
+    /// Whether the record that ends at `position` was taken. Any process may ask.
+    package func isTaken(upTo position: UInt64) -> Bool {
+        Int64(bitPattern: head.pointee.load(ordering: .sequentiallyConsistent) &- position) >= 0
+    }
+
     /// Whether a payload of `length` bytes would fit now. Any process may ask; true also for a ring that is corrupt,
     /// which the push will find.
     package func hasRoom(for length: Int) -> Bool {

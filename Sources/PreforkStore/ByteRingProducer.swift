@@ -13,8 +13,8 @@ package struct ByteRingProducer: Sendable {
     }
 
     package let ring: ByteRing
-    /// The producer's own; what is in shared memory is only ever written.
-    private var tail: UInt64
+    /// The producer's own, behind everything that it has written; what is in shared memory is only ever written.
+    private(set) package var tail: UInt64
     /// As last seen: the consumer's line is only read when this one says that there is no room.
     private var head: UInt64
 

@@ -77,7 +77,7 @@ extension Supervisor {
     private func enterSlot(_ taskID: Int, spawn: UInt64, line: Int) {
         let orders = scoreboard.orders
         let slot = ProcessSlot(identity: ProcessSlot.identity(ofWorker: taskID, of: pid), spawn: spawn) {
-            orders.serviceStops ? .leave : orders.order(line: line)
+            orders.serviceStops ? .end : orders.order(line: line)
         }
         ProcessSlot.enter(slot)
     }

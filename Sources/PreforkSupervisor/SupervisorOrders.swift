@@ -185,7 +185,7 @@ package final class SupervisorOrders: Sendable {
         let told =
             switch order {
             case .stay: Told.nothing
-            case .leave: Told.leave
+            case .leave, .end: Told.leave
             case .giveUp: Told.giveUp
             case .makeRoom: Told.makeRoom
             }

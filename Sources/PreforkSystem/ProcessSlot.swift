@@ -14,6 +14,8 @@ package struct ProcessSlot: Sendable {
         case giveUp
         /// It ends, and another process of the slot takes its place.
         case makeRoom
+        /// It ends with the whole service: no other process comes.
+        case end
     }
 
     /// The same number in every process of the slot, another one in every other slot; never 0.

@@ -53,4 +53,38 @@ struct ChannelSuccessionTests {
         #expect(error?.code == .peerDied(generation: 1))
         #expect(try near.tryReceive() == 7)
     }
+
+    @Test func `A callee that stops answers what it has taken, and other calls fail at once`() async throws {
+        let (near, far) = try Channel<Int>.both()
+        let (answer, waiting, late) = try await onLoop {
+            async let answer = near.call(1, timeout: .seconds(60))
+            let call = try await far.receiveCall()
+            async let waiting = code { _ = try await near.call(2, timeout: .seconds(60)) }
+            let ring = near.core.memory.ring(.messages, from: .creator)
+            try await eventually("the second call waits to be taken") { !ring.isEmpty }
+            far.end.announceStop()
+            let codes = (await waiting, await code { _ = try await near.call(3, timeout: .seconds(60)) })
+            try await call.reply(10)
+            return (try await answer, codes.0, codes.1)
+        }
+        #expect(answer == 10)
+        #expect(waiting == .peerStopping(generation: 1) && late == .peerStopping(generation: 1))
+        // Another one may come, which has calls of its own to answer.
+        far.close()
+        let successor = ChannelEnd(near.core.memory, .peer)
+        try successor.attach()
+        #expect(!near.core.memory.isStopping(.peer))
+        #expect(try successor.takeCopy(.call) == nil, "nobody waits for the second call any more")
+    }
+
+    @Test func `Only a send that has to wait fails when the receiver stops`() async throws {
+        let (near, far) = try Channel<Int>.both { $0.ringBytes = 4096 }
+        try far.attach()
+        far.end.announceStop()
+        var count = 0
+        while try near.trySend(count) { count += 1 }
+        #expect(count > 0)
+        #expect(await code { try await near.send(count) } == .peerStopping(generation: 1))
+        for number in 0..<count { #expect(try far.tryReceive() == number) }
+    }
 }
