@@ -16,14 +16,16 @@ extension StoreMessage: Equatable where Value: Equatable {}
 
 /// Where a subscription begins.
 public enum SubscriptionStart: Hashable, Sendable {
-    /// In a worker, for its first subscription to the channel: after the last message that the worker of the same task
-    /// ID before it was given; the first such worker begins now. Otherwise: now.
+    /// In a worker and a managed process, for its first subscription to the channel: after the last message that the
+    /// process before it was given (the worker of the same task ID, the process of the same name), as soon as that one
+    /// has stopped; the first such process begins now. Otherwise: now.
     case automatic
     /// With what is published after the subscription was made.
     case now
     /// After the last message that a subscription under this name was given, if there was one; else now. A message is
-    /// noted as given before it is handled: one that kills its subscriber does not come again. 256 names per store, any
-    /// text that is not empty.
+    /// noted as given before it is handled: one that kills its subscriber does not come again. The successor of a worker
+    /// or a managed process waits until its predecessor has stopped; other subscribers under one name get all messages
+    /// each. 256 names per store, any text that is not empty.
     case resuming(as: String)
 }
 
@@ -52,9 +54,10 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
         }
         let coding = ValueCoding<Value>(codec: store.codec)
         var place = reader
-        source = StoreSource(store.table, on: try EventLoop.chosen(), wish: reader.sleepWish) {
+        let loop = try EventLoop.chosen()
+        source = StoreSource(store.table, on: loop, wish: reader.sleepWish, onEnd: { place.endTurn() }) {
             switch place.next() {
-            case nil: .nothing(within: nil)
+            case nil: .nothing(within: place.waitsForPredecessor ? LoopPost.claimPause : nil)
             case .lagged(let count): .element(.lagged(count))
             case .message(let kind, let bytes):
                 .element(.message(try bytes.withUnsafeBytes { try coding.decode(kind, $0) }))
@@ -95,9 +98,15 @@ private enum SubscriptionNames {
         case .now: return nil
         case .resuming(let name): return Array(name.utf8)
         case .automatic:
-            guard let task = TaskIdentity.current, isFirst(of: channel) else { return nil }
-            return Array("\0task \(task.taskID)".utf8)
+            guard let name = ownName, isFirst(of: channel) else { return nil }
+            return Array(name.utf8)
         }
+    }
+
+    /// The same in each process of a slot.
+    private static var ownName: String? {
+        if let task = TaskIdentity.current { return "\0task \(task.taskID)" }
+        return ProcessSlot.current.map { "\0slot \($0.identity)" }
     }
 
     /// Whether this process has not subscribed to the channel before: its later subscriptions are of the moment, one

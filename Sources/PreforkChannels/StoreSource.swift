@@ -14,6 +14,8 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
     private let wish: SleepWish
     /// The next element if there is one now, and else when to look again unasked.
     private let poll: () throws -> Poll
+    /// Called when the stream has given its last element, perhaps more than once.
+    private let onEnd: () -> Void
     private var listener: StoreListener?
     private var slot: WaitSlot
     private var isOver = false
@@ -24,10 +26,14 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
         case nothing(within: Duration?)
     }
 
-    init(_ table: StoreTable, on loop: EventLoop, wish: SleepWish, poll: @escaping () throws -> Poll) {
+    init(
+        _ table: StoreTable, on loop: EventLoop, wish: SleepWish, onEnd: @escaping () -> Void = {},
+        poll: @escaping () throws -> Poll
+    ) {
         self.table = table
         self.loop = loop
         self.wish = wish
+        self.onEnd = onEnd
         self.poll = poll
         slot = WaitSlot(loop: loop)
     }
@@ -61,6 +67,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
                 if outcome == .cancelled { throw CancellationError() }
             }
         }
+        onEnd()
         return nil
     }
 
@@ -89,6 +96,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
 
     private func endHere() {
         isOver = true
+        onEnd()
         listener = nil
         slot.resume(.closed)
     }

@@ -8,7 +8,8 @@
 /// | tail     | a line       | who publishes: messages before it are gone                       |
 /// | commit   | a word       | who publishes: messages before it are whole                      |
 /// | channels | 512 × 16     | who publishes: a channel's hash, how many messages it has had    |
-/// | cursors  | 256 × 32     | each by its subscriber: hash of its name, last message, position |
+/// | cursors  | 256 × 32     | each by its subscriber: hash of its name, last message, position, |
+/// |          |              | and who of a slot reads on (`CursorTurn`)                        |
 /// | ring     | power of two | who publishes                                                    |
 ///
 /// Positions count bytes since the store was made and never go back. A message, from a multiple of 8:
@@ -28,6 +29,8 @@ enum PublishLogLayout {
     static let channelCount = 512
     static let cursors = channels + channelCount * 16
     static let cursorCount = 256
+    /// Within a cursor.
+    static let cursorTurn = 24
     static let ring = cursors + cursorCount * 32
     static let messageHeader = 32
 

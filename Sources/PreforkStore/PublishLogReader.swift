@@ -18,6 +18,8 @@ package struct PublishLogReader: Sendable {
     private var held: (kind: ValueKind, bytes: [UInt8])?
     /// Where to note how far it has come, for a successor; nil: nowhere.
     private let cursor: Int?
+    /// Nil: nobody else is to be waited for.
+    private var turn: CursorTurn?
 
     /// Begins with what is published after this call, or, under a name that was used before, after the last message
     /// that its last user was given.
@@ -57,6 +59,28 @@ package struct PublishLogReader: Sendable {
         }
         guard let found else { throw StoreError(.badArgument("more than \(PublishLogLayout.cursorCount) cursors")) }
         cursor = found
+        turn = CursorTurn(cursor: found)
+        _ = turn?.take(log)
+    }
+
+    /// Whether the predecessor of this process reads on. There is no message until it stops or ends.
+    package private(set) var waitsForPredecessor = false
+
+    /// Nothing is read from now on: a successor goes on behind the last message.
+    package mutating func endTurn() { turn?.end(table.logWords) }
+
+    /// Goes on where the predecessor has stopped, as soon as it has.
+    private mutating func takeTurn() -> Bool {
+        guard let cursor, turn?.isOwn == false else { return true }
+        let log = table.logWords
+        waitsForPredecessor = turn?.take(log) == false
+        if waitsForPredecessor { return false }
+        let (number, position) = (log[cursor + 8], log[cursor + 16])
+        // A message is read before it is counted. What is beyond that comes from no reader.
+        let counted = log.acquire(table.channelCounter(hash))
+        lastNumber = number <= counted &+ 1 ? number : counted
+        self.position = min(position, log.acquire(PublishLogLayout.commit))
+        return true
     }
 
     /// What a process that waits for this channel tells the store.
@@ -69,6 +93,7 @@ package struct PublishLogReader: Sendable {
             noteProgress()
             return .message(held.kind, held.bytes)
         }
+        guard takeTurn() else { return nil }
         let log = table.logWords
         // A log has no more messages than this. Positions that change all the time are damage.
         for _ in 0..<table.ringBytes / 8 + 8 {

@@ -107,6 +107,22 @@ package struct LockOwner: Equatable, Sendable {
 
     private var birthNumber: UInt64 { word >> 40 }
 
+    // Turns: what the processes of a slot have one after the other
+
+    /// This process's word as a turn's owner. Where a lock's word names the program image, which does not matter here, it
+    /// has bits of the slot's identity.
+    package static func turn(of slot: ProcessSlot) -> UInt64 {
+        current.word & ~imageMask | (slot.identity >> 1) << 26 & imageMask
+    }
+
+    /// Whether a turn's word names another process of the slot of `own`, which has not ended.
+    package static func isOtherOfSlot(_ word: UInt64, own: UInt64) -> Bool {
+        if word == own || (word ^ own) & imageMask != 0 { return false }
+        let owner = LockOwner(word: word)
+        if owner.isNobody || owner.isNonsense || CrashedProcesses.contains(owner.pid) { return false }
+        return !owner.isGone && !LockFamily.excludes(owner.pid)
+    }
+
     private static func stat(of pid: Int32) -> (isZombie: Bool, startTime: UInt64)? {
         guard let line = try? SmallFile.read("/proc/\(pid)/stat", limit: 1024),
             let fields = ProcessIdentity.fields(line)
