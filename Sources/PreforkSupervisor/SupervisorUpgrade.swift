@@ -97,7 +97,7 @@ extension Supervisor {
         }
         if let targets, targets.isBusy {
             // A hook, or an order that came late, may have started one again.
-            if !targets.isStoppingAll { targets.stopAll(within: nil) }
+            if !targets.isStoppingAll { targets.stopAllForSuccessors() }
             return
         }
         if let upgrade { commitUpgrade(upgrade) } else { commitWayBack() }
@@ -131,7 +131,7 @@ extension Supervisor {
             }
         }
         upgrade?.isTried = true
-        targets?.stopAll(within: nil)
+        targets?.stopAllForSuccessors()
     }
 
     /// A trial that is under way when the pool has ended ends with it.
@@ -172,7 +172,7 @@ extension Supervisor {
     func goBack() {
         guard previousImage != nil else { return }
         isGoingBack = true
-        targets?.stopAll(within: nil)
+        targets?.stopAllForSuccessors()
     }
 
     private func commitWayBack() {

@@ -43,6 +43,8 @@ package final class TargetRunner {
     /// When children that nobody knows are looked for.
     var strangersLook: MonotonicInstant?
     private var hasWarned = false
+    /// Whether those that are all being stopped have successors.
+    var isMakingRoom = false
     var bodies: [Int: Body] = [:]
     var queue: [TargetEvent] = []
     private var isHandling = false
@@ -209,6 +211,7 @@ package final class TargetRunner {
     package func startAll() throws(ProcessError) {
         let plan = try table.plan()
         if table.isStoppingAll { throw ProcessError(.stopping) }
+        isMakingRoom = false
         try checkThreads()
         if host == nil, !hasWarned, let warning = scoreboard.orders.warning {
             logger.say(warning, by: .own(.start))
@@ -229,14 +232,10 @@ package final class TargetRunner {
         return isAlive
     }
 
-    package func stopAll(within limit: Duration?) {
+    package func stopAll(within limit: Duration?, makingRoom: Bool = false) {
+        isMakingRoom = makingRoom
         late.killCrashed(at: .now)
         handle(.stopAll(within: limit))
-    }
-
-    func checkThreads() throws(ProcessError) {
-        let threads = threadCount()
-        if threads > 1 { throw ProcessError(.multithreaded(threads: threads)) }
     }
 
     // Waiting
@@ -331,7 +330,7 @@ package final class TargetRunner {
 
     private func send(_ signal: Signal, to number: Int) {
         if let line = lines[number] {
-            let isReplaced = table.targets[number]?.state.isToRestart == true && !table.isStoppingAll
+            let isReplaced = table.isStoppingAll ? isMakingRoom : table.targets[number]?.state.isToRestart == true
             scoreboard.orders.setOrder(isReplaced ? .makeRoom : .leave, line: line)
         }
         if signal == .kill, children[number] != nil { late.wasKilled(UInt64(number), at: .now) }
