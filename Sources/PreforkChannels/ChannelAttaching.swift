@@ -17,13 +17,15 @@ extension ChannelEnd {
     ///
     /// - Returns: false when a predecessor of the same slot has it: it is this process's as soon as that one has done
     ///   what it has in hand, or is dead (see `ChannelSuccession`).
-    /// - Throws: `.endInUse`, `.closed` when this process has closed it or left it to its successor, `.busy`.
+    /// - Throws: `.endInUse`, `.closed` when this process has closed it, `.stopping` when it has left it to its
+    ///   successor, `.busy`.
     @discardableResult
     func attach(for errand: Errand = .receive) throws(ChannelError) -> Bool {
         enum News { case none, claimed, mustWait, came }
         let news = try wiring.withLock { wiring throws(ChannelError) -> News in
             wiring.adopt()
-            if wiring.isClosed || errand == .receive && wiring.hasLeft { throw error(.closed) }
+            if wiring.isClosed { throw error(.closed) }
+            if errand == .receive, wiring.hasLeft { throw error(.stopping) }
             if wiring.isHere { return .none }
             let hasLeft = wiring.hasLeft
             let coming = try memory.attach(wiring.identity, EndSlot.current, to: side) {
@@ -67,7 +69,7 @@ extension ChannelEnd {
             if memory.options.undelivered == .drop, generation > 1, !inherits { skipAll(&state.consumer, .messages) }
             state.start(generation: generation, peer: peer, inherits: inherits)
             (state.mode, state.answersCalls) = known
-            state.isClosed = hasLeft
+            state.hasLeft = hasLeft
         }
         calls.withLock { state in
             var consumer = ByteRingConsumer(memory.ring(.replies, from: side.other))

@@ -219,7 +219,7 @@ extension ChannelEnd {
             return true
         }
         guard isHere else { return }
-        receiving.withLock { $0.isClosed = true }
+        receiving.withLock { $0.hasLeft = true }
         waiters.wakeAll()
     }
 

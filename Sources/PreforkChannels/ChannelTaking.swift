@@ -77,6 +77,7 @@ extension ChannelEnd {
     ) -> TakeStep {
         guard state.process == ForkCount.current else { return .mustAttach }
         if state.isClosed { return .failed(error(.closed)) }
+        if state.hasLeft { return .failed(error(.stopping)) }
         if memory.isCorrupt { return .failed(error(.corrupt("found before"))) }
         if isToBeLeft { return .mustLeave }
         if state.mode != wanted.mode {
@@ -143,7 +144,7 @@ extension ChannelEnd {
         if ring.consumerFallsAsleep() { return true }
         // Something is there: is it what this one waits for? If not, whoever takes it wakes the others.
         return receiving.withLock { state in
-            guard state.process == ForkCount.current, !state.isClosed else { return false }
+            guard state.process == ForkCount.current, !state.isClosed, !state.hasLeft else { return false }
             let dead = deadGeneration.load(ordering: .acquiring)
             // Of a copy: what `next` tells it tells once, and a death is for the receiver, not for this look.
             var picture = state

@@ -52,6 +52,7 @@ extension Channel {
         let deadline = timeout.map { MonotonicInstant.now + $0 }
         while true {
             let epoch = end.waiters.epoch
+            try end.checkStop()
             var taken: (value: StoredValue?, descriptors: [PassedDescriptor]) = (nil, [])
             let isTaken = try end.take(.message) { header, payload, numbers in
                 taken.descriptors = numbers.map { PassedDescriptor(owning: $0) }

@@ -76,7 +76,7 @@ extension PassiveMessages {
             // Somebody may come to the other end and open it again.
             try? await end.wait(.receive, since: epoch, until: nil) { end.memory.isClosed(end.side.other) }
             return true
-        case .closed: break
+        case .closed, .stopping: break
         case .system:
             // Without a descriptor left, for example, which may pass.
             report(error)

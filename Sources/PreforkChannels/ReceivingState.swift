@@ -8,6 +8,8 @@ struct ReceivingState: Sendable {
     /// `ForkCount` of the process that it belongs to; 0: nobody's yet.
     var process: UInt64 = 0
     var isClosed = false
+    /// The end is the successor's, or is to be: nothing is received any more.
+    var hasLeft = false
     var mode: ChannelEnd.Mode?
     /// Whether this process has ever asked for calls. While it has not, they are refused.
     var answersCalls = false

@@ -75,7 +75,7 @@ struct ChannelProcessTests {
         let lines = try await lines("succession-late-send")
         #expect(
             lines.sorted() == [
-                "another slot is refused: true", "first", "is answered: call heard", "late", "receives: closed",
+                "another slot is refused: true", "first", "is answered: call heard", "late", "receives: stopping",
                 "second", "sends: no error", "successor receives: hello",
             ])
     }

@@ -10,8 +10,8 @@ import Testing
 struct StopProcessTests {
     private static let ways = [
         "queue-onReceive", "queue-receive", "queue-timeout", "queue-deliveries", "queue-blocking", "channel-receive",
-        "channel-messages", "channel-call", "channel-blocking", "channel-onReceive", "subscribe", "watch",
-        "onSubscriberReceive",
+        "channel-messages", "channel-call", "channel-passed", "channel-blocking", "channel-onReceive", "subscribe",
+        "watch", "onSubscriberReceive",
     ]
     private static let forms = ["worker", "body-only", "managed"]
 

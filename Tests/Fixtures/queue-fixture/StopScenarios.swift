@@ -46,6 +46,7 @@ private struct Sources: Sendable {
         case "channel-receive": try await untilStopping { await handle(try await channel.receive()) }
         case "channel-messages": for try await number in channel.messages { await handle(number) }
         case "channel-call": try await untilStopping { _ = try await channel.receiveCall() }
+        case "channel-passed": try await untilStopping { _ = try await channel.receivePassed() }
         case "channel-blocking": try await onThread { _ = try channel.receiveBlocking() }
         case "subscribe": for try await _ in try store.subscribe("news", as: Int.self) {}
         case "watch": for try await _ in try store.watch("key", as: Int.self) {}
