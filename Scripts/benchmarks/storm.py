@@ -8,6 +8,7 @@ import time
 import storm_common
 import storm_crashes
 import storm_deploys
+import storm_endurance
 import storm_half_open
 import storm_hostile
 import storm_own
@@ -19,11 +20,14 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--only", default="", help="of deploys: cells whose name has this, as `call, busy, stop`")
+    parser.add_argument("--times", type=int, default=1, help="of deploys: how often each of those")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("parts", nargs="*")
     options = parser.parse_args()
+    storm_deploys.ONLY, storm_deploys.TIMES = options.only, options.times
     hostile = storm_half_open.PARTS | storm_hostile.PARTS
-    own = storm_own.PARTS | storm_crashes.PARTS | storm_deploys.PARTS | hostile
+    own = storm_own.PARTS | storm_crashes.PARTS | storm_deploys.PARTS | storm_endurance.PARTS | hostile
     known = [*storm_common.PARTS, *own]
     if options.list:
         print("\n".join(known))

@@ -1,6 +1,6 @@
 """The part of the storm that deploys a service while one part of the package is in use: every pair, idle and busy.
 
-A managed process sends numbers and workers handle them (`deploy-fixture`); both keep a ledger. After each deployment the
+A managed process sends numbers and workers handle them, or the other way round (`deploy-fixture`); both keep a ledger. After each deployment the
 source pauses, and everything that was sent must have been handled: once, in order, and before the service ends.
 """
 
@@ -8,6 +8,8 @@ import collections
 import os
 import pathlib
 import random
+import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,10 +21,14 @@ from storm_watch import Report
 PROGRAM = ROOT / ".build-static/release/deploy-fixture"
 TOOL = ROOT / ".build-static/release/preforkctl"
 SUBJECTS = ["active", "passive", "call", "queue", "unacknowledged", "subscription", "watch", "managed", "tree", "subprocess"]
+# A row more than the parts of `deploy-fixture all`: messages beside the ring of a channel, and descriptors.
+ROWS = [*SUBJECTS, "large"]
 # Those in which a message may come again after its receiver was killed, and those in which it may be lost with it.
 AT_LEAST_ONCE = {"unacknowledged"}
 # A subscriber's successor goes on after the last message that its predecessor was given; a watcher sees the last value.
 LAST_VALUE = {"watch"}
+# One receiver at a time.
+IN_ORDER = {"active", "passive", "call", "subscription", "watch", "managed", "large"}
 
 
 class Ledger:
@@ -42,6 +48,61 @@ class Ledger:
         return found
 
 
+def faults_of(ledger: Ledger, part: str, order: str) -> list[str]:
+    """What the ledger of a part says that must not be."""
+    faults = []
+    kills = order in ("quick stop", "crash")
+    errors = ledger.of("error")
+    # The calls that a killed worker had taken fail; what is called at its end is none of its successor's.
+    is_expected = order == "quick stop" or part == "call" and order == "crash" and len(errors) == 1
+    if errors and not is_expected:
+        faults.append(f"{len(errors)} errors: {errors[0][:120]}")
+    if part in ("tree", "subprocess"):
+        begun, ended = collections.Counter(ledger.of("start")), collections.Counter(ledger.of("stop"))
+        if begun != ended and not kills:
+            faults.append(f"started {dict(begun)}, stopped {dict(ended)}")
+        return faults
+    got, handled = collections.Counter(ledger.of("got")), collections.Counter(ledger.of("handled"))
+    if (unfinished := set(got) - set(handled)) and not kills:
+        faults.append(f"{len(unfinished)} begun and not finished")
+    twice = [number for number, count in got.items() if count > 1]
+    if twice and part not in LAST_VALUE and not (kills and part in AT_LEAST_ONCE):
+        faults.append(f"{len(twice)} handled twice")
+    if unknown := set(handled) - set(ledger.of("begin")):
+        faults.append(f"{len(unknown)} handled that were never sent")
+    # A call that comes when the service stops is refused, and not handled.
+    refused = set(ledger.of("refused"))
+    if refused and order not in ("stop", "quick stop"):
+        faults.append(f"{len(refused)} refused")
+    if refused & set(got):
+        faults.append(f"{len(refused & set(got))} refused and handled")
+    if part in IN_ORDER:
+        # Over all receivers, as the ledger's lines are in order: of each source by itself. An old and a new worker watch
+        # at the same time, each for itself.
+        own: dict[tuple[int, str], int] = {}
+        for line in ledger.lines:
+            if line[0] == "got":
+                number = int(line[2])
+                stream = number // 1_000_000, line[1] if part in LAST_VALUE else ""
+                if own.get(stream, 0) > number:
+                    faults.append("another order")
+                    break
+                own[stream] = number
+    return faults
+
+
+def unhandled(ledger: Ledger, part: str) -> set[str]:
+    """What was sent to somebody and is not handled."""
+    sent, handled = set(ledger.of("sent")), set(ledger.of("handled"))
+    if part in LAST_VALUE:
+        return {max(sent, key=int)} - handled if sent else set()
+    if part == "subscription":
+        # What is published before the first subscriber is there has no reader.
+        first = min((int(number) for number in ledger.of("got")), default=0)
+        sent = {number for number in sent if int(number) >= first}
+    return sent - handled - set(ledger.of("refused"))
+
+
 class Cell:
     """One service, one order, and the judgement."""
 
@@ -53,7 +114,6 @@ class Cell:
         self.milliseconds = 0.0
         environment = os.environ | {
             "PREFORK_CONTROL": str(self.control), "PREFORK_DRAIN_TIMEOUT": "3s", "PREFORK_PROBATION": "0",
-            "PREFORK_BACKOFF_MAX": "0",
         }
         if order == "recycling":
             environment["PREFORK_RECYCLE_LIFETIME"] = "300ms"
@@ -124,23 +184,17 @@ class Cell:
         self.wait(lambda: len(self.now().of("sent")) >= before + 2, "the source goes on", 2)
         self.pause.touch()
         self.wait(lambda: self.now().of("paused"), "the source pauses", 2)
-        if self.part not in ("managed", "tree", "subprocess"):
+        if self.part not in ("tree", "subprocess"):
             self.wait(self.is_even, "everything is handled", 2)
         self.process.send_signal(signal.SIGTERM)
         self.leave(time.monotonic())
 
     def is_even(self) -> bool:
         ledger = self.now()
-        sent, handled = set(ledger.of("sent")), set(ledger.of("handled"))
-        if self.part in LAST_VALUE:
-            return bool(sent) and max(sent, key=int) in handled
-        if self.part == "subscription":
-            # What is published before the first subscriber is there has no reader.
-            first = min((int(number) for number in ledger.of("got")), default=0)
-            sent = {number for number in sent if int(number) >= first}
-        lost = sent - handled
+        lost = unhandled(ledger, self.part)
         # Who was killed has taken what it had in hand with it.
-        return len(lost) <= (1 if self.order == "crash" and self.part not in AT_LEAST_ONCE else 0)
+        return bool(ledger.of("sent")) and len(lost) <= (
+            1 if self.order == "crash" and self.part not in AT_LEAST_ONCE else 0)
 
     def leave(self, begin: float) -> None:
         try:
@@ -167,40 +221,28 @@ class Cell:
             pass
 
     def judge(self) -> None:
-        ledger = self.now()
-        kills = self.order in ("quick stop", "crash")
-        errors = ledger.of("error")
-        # The calls that a killed worker had taken fail; what is called at its end is none of its successor's.
-        isExpected = self.order == "quick stop" or self.part == "call" and self.order == "crash" and len(errors) == 1
-        if errors and not isExpected:
-            self.faults.append(errors[0][:120])
-        if self.part in ("tree", "subprocess"):
-            begun, ended = collections.Counter(ledger.of("start")), collections.Counter(ledger.of("stop"))
-            if begun != ended and not kills:
-                self.faults.append(f"started {dict(begun)}, stopped {dict(ended)}")
-            return
-        got, handled = collections.Counter(ledger.of("got")), collections.Counter(ledger.of("handled"))
-        if unfinished := set(got) - set(handled):
-            if not kills:
-                self.faults.append(f"{len(unfinished)} begun and not finished")
-        twice = [number for number, count in handled.items() if count > 1]
-        if twice and self.part not in LAST_VALUE and not (kills and self.part in AT_LEAST_ONCE):
-            self.faults.append(f"{len(twice)} handled twice")
-        unknown = set(handled) - set(ledger.of("begin"))
-        if unknown:
-            self.faults.append(f"{len(unknown)} handled that were never sent")
-        if self.part in ("active", "passive", "call", "subscription", "watch"):
-            # Over all receivers, as the ledger's lines are in order: of each source by itself.
-            order = [int(line[2]) for line in ledger.lines if line[0] == "got"]
-            for source in {number // 1_000_000 for number in order}:
-                own = [number for number in order if number // 1_000_000 == source]
-                if own != sorted(own):
-                    self.faults.append("another order")
+        self.faults += faults_of(self.now(), self.part, self.order)
 
     @property
     def lost(self) -> int:
         ledger = self.now()
         return len(set(ledger.of("sent")) - set(ledger.of("handled")))
+
+
+# A regular expression on `name_of` a cell, and how often each cell that it finds is tried.
+ONLY = ""
+TIMES = 1
+
+
+def name_of(part: str, busy: bool, order: str) -> str:
+    return f"{part}, {'busy' if busy else 'idle'}, {order}"
+
+
+def keep(cell: Cell) -> None:
+    """Where STORM_KEEP names a folder, what a bad cell has left goes there."""
+    if folder := os.environ.get("STORM_KEEP"):
+        place = pathlib.Path(folder) / f"{name_of(cell.part, cell.busy, cell.order)} {time.time():.0f}".replace(", ", "-")
+        shutil.copytree(cell.log.parent, place, ignore=shutil.ignore_patterns("control*"))
 
 
 ORDERS = ["stop", "quick stop", "reload", "restart", "recycling", "upgrade", "failed upgrade", "crash", "scale down"]
@@ -209,8 +251,10 @@ ORDERS = ["stop", "quick stop", "reload", "restart", "recycling", "upgrade", "fa
 def deploys(scale: float, dice: random.Random) -> Report:
     """Each part of the package, idle and busy, with each way in which workers come and go; a table of all pairs."""
     report = Report("deploys", "prefork")
-    pairs = [(part, busy, order) for busy in (False, True) for part in SUBJECTS for order in ORDERS]
-    if scale < 1:
+    pairs = [(part, busy, order) for busy in (False, True) for part in ROWS for order in ORDERS]
+    if ONLY:
+        pairs = [pair for pair in pairs if re.search(ONLY, name_of(*pair))] * TIMES
+    elif scale < 1:
         pairs = dice.sample(pairs, max(1, int(len(pairs) * scale)))
     cells: dict[tuple[str, bool, str], str] = {}
     bad = []
@@ -221,7 +265,8 @@ def deploys(scale: float, dice: random.Random) -> Report:
             report.events += 1
             cells[part, busy, order] = "✗" if cell.faults else f"{cell.milliseconds:.0f}"
             if cell.faults:
-                bad.append(f"{part}, {'busy' if busy else 'idle'}, {order}: {'; '.join(cell.faults)}")
+                bad.append(f"{name_of(part, busy, order)}: {'; '.join(cell.faults)}")
+                keep(cell)
     print_table(cells)
     for line in bad:
         print(f"  {line}", flush=True)
@@ -234,7 +279,7 @@ def print_table(cells: dict[tuple[str, bool, str], str]) -> None:
     """Milliseconds from the order to its end; ✗ where something was lost, came twice, or did not end."""
     print("| | " + " | ".join(ORDERS) + " |\n|---|" + "---|" * len(ORDERS))
     for busy in (False, True):
-        for part in SUBJECTS:
+        for part in ROWS:
             row = [cells.get((part, busy, order), "") for order in ORDERS]
             if any(row):
                 print(f"| {part}, {'busy' if busy else 'idle'} | " + " | ".join(row) + " |")

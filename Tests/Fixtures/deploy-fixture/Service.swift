@@ -1,32 +1,29 @@
-// The service: a source of numbers, and workers that handle them.
+// The service: senders of numbers, and processes that handle them.
 
 import Glibc
 import Prefork
 import PreforkFixtureSupport
-
-/// A part of the package that is in use while the service is deployed.
-enum Part: String, CaseIterable, Sendable {
-    case active, passive, call, queue, unacknowledged, subscription, watch, managed, tree, subprocess
-}
+import PreforkSystem
 
 final class Service: Sendable {
-    private let part: Part
-    private let ledger: Ledger
-    private let pause: String
-    private let isBusy: Bool
+    private let plan: Plan
+    private let ledgers: [Part: Ledger]
     private let listener: Listener
-    private let lane: Channel<Int>
+    private let lanes: [Part: Channel<Int>]
+    private let large: Channel<[Int]>
     private let queue: WorkQueue<Int>
     private let careful: WorkQueue<Int>
     private let store: SharedStore
 
-    init(_ part: Part, _ ledger: Ledger, pausedBy pause: String, isBusy: Bool) throws {
-        self.part = part
-        self.ledger = ledger
-        self.pause = pause
-        self.isBusy = isBusy
+    init(_ plan: Plan) throws {
+        self.plan = plan
+        ledgers = try Dictionary(uniqueKeysWithValues: plan.parts.map { ($0, try Ledger(plan.path(of: $0))) })
         listener = try Listener(.tcp("127.0.0.1", 0))
-        lane = try Channel<Int>(name: "lane")
+        lanes = try Dictionary(
+            uniqueKeysWithValues: [Part.active, .passive, .call].map { ($0, try Channel<Int>(name: "lane-\($0)")) })
+        var small = ChannelOptions()
+        small.ringBytes = 32 << 10
+        large = try Channel(name: "large", small)
         queue = try WorkQueue<Int>(name: "queue")
         careful = try WorkQueue<Int>(name: "careful", .init(redelivery: .unacknowledged(attempts: 30)))
         store = try SharedStore(capacity: .init(entries: 1000, bytes: 1 << 20))
@@ -34,157 +31,198 @@ final class Service: Sendable {
 
     func run() throws -> Int32 {
         let runtime = ForkRuntime(workers: .count(2))
-        try runtime.manager.addTarget("source", TargetOptions(onFailure: .restart(RestartPolicy()))) { child in
-            try await self.send(until: child.stopRequested)
-            return 0
-        }
-        let summary = try runtime.run { worker in
+        let options = TargetOptions(onFailure: .restart(RestartPolicy()))
+        try runtime.manager.addTarget("source", options) { child in
+            for part in self.plan.parts {
+                try self.lanes[part]?.onPeer { self.note("event", "\($0)", part) }
+            }
             try await withThrowingDiscardingTaskGroup { group in
-                group.addTask { try await self.handle(in: worker) }
-                group.addTask {
-                    try await self.listener.serve { connection in
-                        for try await line in connection.reader.lines(limit: 100) {
-                            try await connection.writer.write("\(getpid()) \(line)\n")
-                        }
-                    }
+                for part in self.plan.parts where part != .managed {
+                    group.addTask { try await self.send(part, until: child.stopRequested) }
                 }
             }
+            return 0
         }
+        try runtime.manager.addTarget("sink", carrying: Int.self, options) { child in
+            if self.plan.parts.contains(.managed) {
+                for try await number in child.active.messages { try await self.handle(number, .managed) }
+            }
+            try await child.stopRequested.wait()
+            return 0
+        }
+        say("port \(listener.address)")
+        let summary = try runtime.run { worker in
+            try await withThrowingDiscardingTaskGroup { group in
+                for part in self.plan.parts { group.addTask { try await self.handle(part, in: worker) } }
+                group.addTask { try await self.serve(worker) }
+            }
+        }
+        say("outcome \(summary.outcome)")
         return summary.outcome.exitCode
     }
 
-    // The source
+    private func note(_ word: String, _ text: some CustomStringConvertible, _ part: Part) {
+        ledgers[part]?.note(word, text)
+    }
 
-    private var rest: Duration { isBusy ? .milliseconds(2) : .milliseconds(100) }
+    /// Answers each HTTP request with the worker's process ID.
+    private func serve(_ worker: Worker) async throws {
+        try await listener.serve { connection in
+            while try await connection.reader.waitForMessage() {
+                let head = try await connection.reader.read(until: "\r\n\r\n", limit: 8192)
+                let asksToClose = String(decoding: head, as: UTF8.self).contains("Connection: close")
+                let isLast = connection.isDraining || asksToClose
+                let body = "\(getpid())"
+                worker.countRequest()
+                try await connection.writer.write(
+                    """
+                    HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\
+                    \(isLast ? "Connection: close\r\n" : "")\r\n\(body)
+                    """)
+                if isLast { return }
+            }
+        }
+    }
 
-    /// A number is noted before it is sent and after: a process may be killed in between.
-    private func send(until stop: StopRequest) async throws {
-        var number = Int(getpid()) * 1_000_000
+    // Sending
+
+    /// A number is noted before it is sent and after: a process may be killed in between. Each sender's numbers are of a
+    /// million of their own.
+    private func send(_ part: Part, until stop: StopRequest) async throws {
+        var number = Int(MonotonicInstant.now.nanoseconds / 1_000_000) * 1_000_000
         while !stop.isRequested {
-            if access(pause, F_OK) == 0 {
-                ledger.note("paused", number)
-                while access(pause, F_OK) == 0, !stop.isRequested { try await EventLoop.sleep(for: .milliseconds(5)) }
+            if access(plan.pause, F_OK) == 0 {
+                note("paused", number, part)
+                while access(plan.pause, F_OK) == 0, !stop.isRequested {
+                    try await EventLoop.sleep(for: .milliseconds(5))
+                }
                 continue
             }
             number += 1
-            ledger.note("begin", number)
-            do { try await send(number) } catch { ledger.note("error", "send \(number): \(error)") }
-            ledger.note("sent", number)
-            try await EventLoop.sleep(for: rest)
+            note("begin", number, part)
+            do {
+                try await send(number, part)
+            } catch let error as ChannelError where error.isPeerStopping {
+                // It was not handled; this process is asked to stop as soon as the workers have ended.
+                note("refused", number, part)
+            } catch {
+                note("error", "send \(number): \(error)", part)
+            }
+            note("sent", number, part)
+            _ = try await stop.wait(atMost: plan.rest)
         }
-        ledger.note("source-ends", number)
+        note("source-ends", number, part)
     }
 
-    private func send(_ number: Int) async throws {
+    private func send(_ number: Int, _ part: Part) async throws {
         switch part {
-        case .active, .passive: try await lane.send(number)
+        case .active, .passive: try await lanes[part]?.send(number)
         case .call:
-            let answer = try await lane.call(number, timeout: .seconds(10))
-            if answer != -number { ledger.note("error", "call \(number) was answered \(answer)") }
+            let answer = try await lanes[part]?.call(number, timeout: .seconds(10))
+            if answer != -number { note("error", "call \(number) was answered \(answer ?? 0)", part) }
         case .queue: try await queue.send(number)
         case .unacknowledged: try await careful.send(number)
         case .subscription: try store.publish("numbers", number)
         case .watch: try store.set("number", number)
-        // It runs, and its steps are its own.
-        case .managed: ledger.note("handled", number)
+        case .large:
+            let descriptors = number % 4 == 0 ? [STDIN_FILENO] : []
+            try await large.send(Array(repeating: number, count: 2000), passing: descriptors)
+        case .managed: try await ChannelDeliver<Int>.facing("sink").active.send(number)
         // Workers have their own.
-        case .tree, .subprocess: ledger.note("handled", number)
+        case .tree, .subprocess: note("handled", number, part)
         }
     }
 
-    // The workers
+    // Handling
 
-    private func handle(_ number: Int) async throws {
-        ledger.note("got", number)
-        if isBusy { try await EventLoop.sleep(for: .milliseconds(1)) }
-        ledger.note("handled", number)
+    private func handle(_ number: Int, _ part: Part) async throws {
+        note("got", number, part)
+        if plan.isBusy { try await EventLoop.sleep(for: .milliseconds(1)) }
+        if access(plan.hold, F_OK) == 0 {
+            note("held", number, part)
+            while access(plan.hold, F_OK) == 0 { try await EventLoop.sleep(for: .milliseconds(2)) }
+        }
+        note("handled", number, part)
     }
 
-    private func handle(in worker: Worker) async throws {
+    private func handle(_ part: Part, in worker: Worker) async throws {
         do {
-            if worker.taskID == 0 { try await handleAlone(worker) }
-            try await handleTogether(worker)
+            if worker.taskID == plan.taskID { try await handleAlone(part, worker) }
+            try await handleTogether(part, worker)
         } catch {
-            ledger.note("error", "worker \(worker.taskID): \(error)")
+            note("error", "worker \(worker.taskID): \(error)", part)
         }
-        ledger.note("part-ends", worker.taskID)
+        note("part-ends", worker.taskID, part)
     }
 
     /// What one worker does for all.
-    private func handleAlone(_ worker: Worker) async throws {
-        let end = lane.opposite
+    private func handleAlone(_ part: Part, _ worker: Worker) async throws {
         switch part {
         case .active:
-            for try await number in end.messages { try await handle(number) }
+            guard let end = lanes[part]?.opposite else { return }
+            for try await number in end.messages { try await handle(number, part) }
         case .passive:
-            try end.onReceive { try await self.handle($0) }
+            try lanes[part]?.opposite.onReceive { try await self.handle($0, part) }
             try await worker.stopRequested.wait()
         case .call:
-            try end.onCall { number in
-                try await self.handle(number)
+            try lanes[part]?.opposite.onCall { number in
+                try await self.handle(number, part)
                 return -number
             }
             try await worker.stopRequested.wait()
         case .subscription:
-            try store.onSubscriberReceive("numbers", onLag: { self.ledger.note("error", "\($0) missed") }) {
+            try store.onSubscriberReceive("numbers", onLag: { self.note("error", "\($0) missed", part) }) {
                 (number: Int) in
-                try? await self.handle(number)
+                try? await self.handle(number, part)
             }
             try await worker.stopRequested.wait()
         case .watch:
             for try await number in try store.watch("number", as: Int.self) {
-                if let number { try await handle(number) }
+                if let number { try await handle(number, part) }
             }
-        case .queue, .unacknowledged, .managed, .tree, .subprocess: break
+        case .large:
+            while !worker.stopRequested.isRequested {
+                let received: Channel<[Int]>.Passed
+                do {
+                    received = try await large.opposite.receivePassed()
+                } catch let error as ChannelError where error.endsReceiving {
+                    continue
+                }
+                guard let number = received.message.first, received.message == Array(repeating: number, count: 2000),
+                    received.descriptors.count == (number % 4 == 0 ? 1 : 0)
+                else { return note("error", "\(received.message.count) numbers", part) }
+                try await handle(number, part)
+            }
+        case .managed: try await send(part, until: worker.stopRequested)
+        case .queue, .unacknowledged, .tree, .subprocess: break
         }
     }
 
-    private func handleTogether(_ worker: Worker) async throws {
+    private func handleTogether(_ part: Part, _ worker: Worker) async throws {
         switch part {
-        case .queue: try await queue.onReceive { try await self.handle($0) }
-        case .unacknowledged: try await careful.onReceive { try await self.handle($0) }
-        case .tree: try await Server(ledger, isBusy: isBusy).run()
+        case .queue: try await queue.onReceive { try await self.handle($0, part) }
+        case .unacknowledged: try await careful.onReceive { try await self.handle($0, part) }
+        case .tree: if let ledger = ledgers[part] { try await Server(ledger, isBusy: plan.isBusy).run() }
         case .subprocess:
             while !worker.stopRequested.isRequested {
-                ledger.note("start", "child")
-                try await Subprocess.run(Command("sleep", isBusy ? "0.02" : "0.2")).check()
-                ledger.note("stop", "child")
+                note("start", "child", part)
+                let time = !plan.isBusy ? "0.2" : plan.parts.count == 1 ? "0.02" : "0.1"
+                try await Subprocess.run(Command("sleep", time)).check()
+                note("stop", "child", part)
             }
-        case .active, .passive, .call, .subscription, .watch, .managed: break
+        case .active, .passive, .call, .subscription, .watch, .managed, .large: break
         }
     }
 }
 
-/// A tree of two services, which note their steps.
-final class Server: AsyncService {
-    let lifecycle = Lifecycle("server")
-    private let database: Database
-    private let ledger: Ledger
-    private let isBusy: Bool
-
-    init(_ ledger: Ledger, isBusy: Bool) {
-        self.ledger = ledger
-        self.isBusy = isBusy
-        database = Database(ledger)
+extension ChannelError {
+    /// As `messages` takes them: the next one may come, or the loop looks whether this process stops.
+    fileprivate var endsReceiving: Bool {
+        switch code {
+        case .stopping, .peerDied: true
+        default: false
+        }
     }
 
-    var dependencies: [DependencyGroup] { [.one(database)] }
-
-    func start() async throws {
-        ledger.note("start", "server")
-        if !isBusy { return }
-        try addTask("tick") { while true { try await Task.sleep(for: .milliseconds(5)) } }
-    }
-
-    func stop() async throws { ledger.note("stop", "server") }
-}
-
-final class Database: AsyncService {
-    let lifecycle = Lifecycle("database")
-    private let ledger: Ledger
-
-    init(_ ledger: Ledger) { self.ledger = ledger }
-
-    func start() async throws { ledger.note("start", "database") }
-    func stop() async throws { ledger.note("stop", "database") }
+    fileprivate var isPeerStopping: Bool { if case .peerStopping = code { true } else { false } }
 }
