@@ -90,8 +90,8 @@ extension ChannelEnd {
             wiring.isClosed = true
             return (wiring.generation, wiring.isHere)
         }
-        guard let (generation, isHere) = closed else { return }
-        withdrawClaim()
+        guard var (generation, isHere) = closed else { return }
+        if !isHere, let given = withdrawClaim(of: .current) { (generation, isHere) = (given, true) }
         messages.close()
         replies.close()
         receiving.withLock { $0.isClosed = true }

@@ -38,6 +38,21 @@ extension ChannelMemory {
             expected: spawn, desired: 0, ordering: .sequentiallyConsistent)
     }
 
+    /// Takes the claim of a process back that is not to have the end any more.
+    ///
+    /// - Returns: the generation, if the end was handed over to it before.
+    func giveUpClaim(_ side: EndSide, of process: ProcessIdentity, _ slot: EndSlot) -> UInt64? {
+        // Who hands over has the lock until the claimant is the owner.
+        do throws(ChannelError) { try lockHeader() } catch {
+            withdrawClaim(side, spawn: slot.spawn)
+            return nil
+        }
+        defer { lock.unlock() }
+        withdrawClaim(side, spawn: slot.spawn)
+        let record = record(of: side)
+        return record.owner == process && record.slot == slot ? record.generation : nil
+    }
+
     /// Whether a living process waits for an end whose owner is dead: it has it as soon as it looks.
     func hasLivingClaimant(of side: EndSide) -> Bool {
         claimant(of: side) != 0 && claimingProcess(of: side)?.isAlive == true
@@ -194,9 +209,11 @@ extension ChannelEnd {
         if isToBeLeft { leaveIfIdle() }
     }
 
-    func withdrawClaim() {
+    /// - Returns: the generation, if the end is this process's all the same: a predecessor was faster.
+    func withdrawClaim(of process: ProcessIdentity) -> UInt64? {
         claims.store(0, ordering: .sequentiallyConsistent)
-        if let slot = EndSlot.current { memory.withdrawClaim(side, spawn: slot.spawn) }
+        guard let slot = EndSlot.current else { return nil }
+        return memory.giveUpClaim(side, of: process, slot)
     }
 
     /// This process ends, and no successor was announced: it takes no more calls, and those who have made one hear of
@@ -232,7 +249,10 @@ extension ChannelEnd {
     fileprivate func processEnds(_ order: ProcessSlot.Order) {
         settleSuccession()
         let generation = wiring.withLock { wiring -> UInt64? in
-            wiring.isOfThisProcess && wiring.isHere && !wiring.isClosed ? wiring.generation : nil
+            guard wiring.isOfThisProcess, !wiring.isClosed else { return nil }
+            if wiring.isHere { return wiring.generation }
+            // A predecessor that still has the end must not hand it over to a process that does nothing any more.
+            return isClaiming ? withdrawClaim(of: wiring.identity) : nil
         }
         guard let generation else { return }
         switch order {

@@ -84,6 +84,10 @@ struct ChannelProcessTests {
         #expect(try await lines("succession-kill") == ["held: peerDied(generation: 1)", "next: 3"])
     }
 
+    @Test func `A process that ends while it waits for its predecessor is passed over`() async throws {
+        #expect(try await lines("succession-passed-over") == ["held 11", "answer 23", "waiting no error"])
+    }
+
     @Test func `Between an orderly end and the successor the other end waits`() async throws {
         #expect(try await lines("succession-gap") == ["answer 4, message 7"])
     }

@@ -19,8 +19,11 @@ private enum Word {
 }
 
 /// Forks a process of the slot `identity`, as a supervisor does.
+///
+/// - Parameter atEnd: called when the process has nothing left to do.
 private func slotChild(
-    _ spawn: Int, identity: UInt64 = 7, _ words: SharedWords, _ body: @escaping @Sendable () async throws -> Void
+    _ spawn: Int, identity: UInt64 = 7, _ words: SharedWords, atEnd: () -> Void = {},
+    _ body: @escaping @Sendable () async throws -> Void
 ) throws -> Int32 {
     try child {
         ProcessSlot.enter(
@@ -32,6 +35,7 @@ private func slotChild(
             await ChannelSuccession.finishCallbacks()
         }
         ChannelSuccession.processEnds()
+        atEnd()
     }
 }
 
@@ -236,6 +240,55 @@ func successionKillScenario(_ arguments: [String]) throws {
     }
     killAndReap(first)
     join(second)
+}
+
+/// A process that ends while it waits for its predecessor is passed over, also while it is there.
+func successionPassedOverScenario(_ arguments: [String]) throws {
+    let channel = try Channel<Int>(name: "c")
+    let words = try SharedWords()
+    let first = try slotChild(1, words) {
+        try channel.onCall { number in
+            if number == 1 {
+                words[Word.inHand] = 1
+                try await wait(Word.handled, words)
+            }
+            return number * 10 + 1
+        }
+        words[Word.successor] = 1
+        try await leave(1, words)
+    }
+    let second = try slotChild(
+        2, words,
+        atEnd: {
+            words[Word.waits] = 1
+            until { words[Word.isOver] == 1 }
+        }
+    ) {
+        try await wait(Word.successor, words)
+        try channel.onCall { $0 * 10 + 2 }
+        words[Word.successor] = 2
+        try await leave(2, words)
+    }
+    let third = try slotChild(3, words) {
+        try await wait(Word.waits, words)
+        try channel.onCall { $0 * 10 + 3 }
+        words[Word.successor] = 3
+        try await wait(Word.isOver, words)
+    }
+    onLoop {
+        try await wait(Word.successor, words, for: 2)
+        async let held = channel.call(1, timeout: .seconds(60))
+        try await wait(Word.inHand, words)
+        let waiting = Task { try await channel.call(2, timeout: .seconds(20)) }
+        words[Word.orders + 1] = 1
+        words[Word.orders + 2] = 1
+        try await wait(Word.successor, words, for: 3)
+        words[Word.handled] = 1
+        say("held \(try await held)")
+        say("waiting \(await code { say("answer \(try await waiting.value)") })")
+        words[Word.isOver] = 1
+    }
+    for pid in [first, second, third] { join(pid) }
 }
 
 /// A predecessor that ends in order before its successor comes: the other end waits, and hears of no death.

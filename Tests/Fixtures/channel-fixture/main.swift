@@ -21,6 +21,7 @@ runScenario(of: [
     "succession-calls": successionCallsScenario,
     "succession-late-send": successionLateSendScenario,
     "succession-kill": successionKillScenario,
+    "succession-passed-over": successionPassedOverScenario,
     "succession-gap": successionGapScenario,
     "peer-events": peerEventsScenario,
     "deliver": deliverScenario,
