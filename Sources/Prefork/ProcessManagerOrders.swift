@@ -56,7 +56,7 @@ extension ProcessManager {
         while true {
             let waiting = targets.statuses.filter { !$0.isReady }
             if waiting.isEmpty { return }
-            if let failed = waiting.first(where: { $0.isAtRest }) {
+            if let failed = waiting.first(where: { $0.isIdle }) {
                 guard let missing = failed.missingDependency else { throw ProcessError(.startFailed(failed.name)) }
                 throw ProcessError(.dependencyFailed(failed.name), path: [failed.name, missing])
             }
@@ -114,12 +114,12 @@ extension ProcessManager {
     public func terminate(_ name: String, within limit: Duration? = nil) throws(ProcessError) -> TargetExit? {
         let targets = try used()
         try targets.checkMayWait()
-        let generation = try targets.status(of: name).generation
+        // A code that comes meanwhile may start it again: its next process is none of this order's.
+        let ending = try targets.status(of: name).processes
         guard try targets.stop(name, within: limit) else { return nil }
         while true {
             let status = try targets.status(of: name)
-            // A code that came meanwhile may have started it again: its next process is none of this order's.
-            if status.pid == nil || status.generation != generation { return status.lastExit }
+            if !status.processes.contains(where: ending.contains) { return status.lastExit }
             try targets.turn(waitingAtMost: nil)
         }
     }
@@ -134,7 +134,7 @@ extension ProcessManager {
     public func terminateAll(within limit: Duration? = nil) throws(ProcessError) -> [String: TargetExit] {
         let targets = try used()
         try targets.checkMayWait()
-        let running = targets.statuses.filter { $0.pid != nil }.map(\.name)
+        let running = targets.statuses.filter { !$0.processes.isEmpty }.map(\.name)
         targets.stopAll(within: limit)
         while targets.isBusy { try targets.turn(waitingAtMost: nil) }
         return Self.exits(of: running, targets)
@@ -190,7 +190,7 @@ extension ProcessManager {
 
     private static func exits(of names: [String], _ targets: TargetRunner) -> [String: TargetExit] {
         var exits: [String: TargetExit] = [:]
-        for status in targets.statuses where names.contains(status.name) && status.pid == nil {
+        for status in targets.statuses where names.contains(status.name) && status.processes.isEmpty {
             exits[status.name] = status.lastExit
         }
         return exits

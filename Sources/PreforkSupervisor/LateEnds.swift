@@ -27,10 +27,6 @@ struct LateEnds {
         let child: ChildProcess
         /// No other process has it, as long as this one may write there.
         let line: Int?
-        /// When it gets SIGKILL; nil: it has had it, or is not to.
-        var killed: MonotonicInstant?
-        /// It has crashed, and its target has another process by now.
-        let hasCrashed: Bool
         var pause = LateEnds.shortPause
         var next: MonotonicInstant
     }
@@ -76,27 +72,9 @@ struct LateEnds {
 
     /// Looks for its end from time to time. By its number, which it keeps until it is collected: who makes many of them
     /// must not take the supervisor's descriptors.
-    ///
-    /// - Parameter deadline: when it is killed, if it has not ended by then; nil: it is not.
-    mutating func keep(
-        _ child: ChildProcess, line: Int?, at now: MonotonicInstant, killingAt deadline: MonotonicInstant? = nil
-    ) {
+    mutating func keep(_ child: ChildProcess, line: Int?, at now: MonotonicInstant) {
         givenUp.append(
-            GivenUp(
-                child: ChildProcess(withoutPidfd: child.pid), line: line, killed: deadline, hasCrashed: deadline != nil,
-                next: now + Self.shortPause))
-    }
-
-    /// Processes that have crashed are not all collected.
-    var areCrashedLeft: Bool { givenUp.contains(where: \.hasCrashed) }
-
-    /// The owner ends: those that have crashed have no more time.
-    mutating func killCrashed(at now: MonotonicInstant) {
-        for index in givenUp.indices where givenUp[index].hasCrashed && givenUp[index].killed != nil {
-            givenUp[index].killed = now
-            givenUp[index].pause = Self.shortPause
-            givenUp[index].next = now
-        }
+            GivenUp(child: ChildProcess(withoutPidfd: child.pid), line: line, next: now + Self.shortPause))
     }
 
     var nextLook: MonotonicInstant? {
@@ -111,25 +89,19 @@ struct LateEnds {
 
     /// Collects those given up that can be by now.
     ///
-    /// - Returns: who has ended, and the lines that are free.
-    mutating func collect(at now: MonotonicInstant) -> [(process: Int32, line: Int?)] {
+    /// - Returns: the lines that are free.
+    mutating func collect(at now: MonotonicInstant) -> [Int] {
         if givenUp.isEmpty { return [] }
-        var ended: [(process: Int32, line: Int?)] = []
+        var lines: [Int] = []
         for index in givenUp.indices.reversed() where givenUp[index].next <= now {
             if givenUp[index].child.reapOrLose() != nil {
-                let gone = givenUp.remove(at: index)
-                ended.append((gone.child.pid, gone.line))
+                if let line = givenUp.remove(at: index).line { lines.append(line) }
             } else {
-                if let deadline = givenUp[index].killed, deadline <= now {
-                    // Its number is its own until it is collected.
-                    try? givenUp[index].child.send(.kill)
-                    givenUp[index].killed = nil
-                }
                 givenUp[index].pause = min(givenUp[index].pause * 2, Self.longPause)
                 givenUp[index].next = now + givenUp[index].pause
             }
         }
-        return ended
+        return lines
     }
 
     /// Of those given up.

@@ -13,8 +13,6 @@ struct ManagedTarget: Equatable {
     private(set) var generation = 0
     private(set) var ignoredCodes = 0
     private(set) var lastExit: TargetExit?
-    /// Of the process whose end is told next.
-    var lastWords: LastWords?
     /// It ended with exit code 0 since it was last started: who depends on it may start.
     private(set) var isCompleted = false
     private(set) var missingDependency: String?
@@ -178,31 +176,80 @@ struct ManagedTarget: Equatable {
     ///
     /// - Returns: what follows; `.crashTree` is for the table to carry out.
     mutating func exited(
-        _ exit: ProcessExit, _ now: MonotonicInstant, _ random: inout SplitMix64, _ actions: inout [TargetAction]
+        _ exit: ProcessExit, _ notes: TargetEndNotes, _ now: MonotonicInstant, _ random: inout SplitMix64,
+        _ actions: inout [TargetAction]
     ) -> TargetConsequence {
         guard let process = state.process else { return .none }
         let before = state
-        let uptime = now - process.started
-        let consequence = consequence(of: exit, uptime: uptime, now, &random)
+        let consequence = consequence(of: exit.status, uptime: now - process.started, now, &random)
         var killReason: TargetKillReason?
         if case .killed(_, let reason, _, _) = before { killReason = reason }
+        report(
+            exit, of: process, wasReady: before.wasReady, killReason: killReason, notes, consequence, now, &actions)
+        follow(consequence, now)
+        return consequence
+    }
+
+    /// Its process says that it crashes. The target goes on without it, and reports its end when it is reaped.
+    ///
+    /// - Parameter deadline: when the process is killed if it has not ended by then.
+    /// - Returns: nil for a process that is not the target's own any more, or was killed: its end is on the way.
+    mutating func crashed(
+        _ spawn: UInt64, _ sign: CrashSign, deadline: MonotonicInstant, _ now: MonotonicInstant,
+        _ random: inout SplitMix64, _ actions: inout [TargetAction]
+    ) -> CrashedTarget? {
+        guard let process = state.process, process.spawn == spawn else { return nil }
+        var deadline = deadline
+        switch state {
+        case .killed: return nil
+        case .stopping(_, let limit, _, _): deadline = min(deadline, limit)
+        default: break
+        }
+        let wasReady = state.wasReady
+        let status = ExitStatus.signaled(sign.signal, coreDumped: false)
+        let consequence = consequence(of: status, uptime: now - process.started, now, &random)
+        let report = TargetReport.crashed(
+            name: name, pid: process.pid, signal: sign.signal, hasBacktracer: sign.hasBacktracer)
+        actions.append(.report(report))
+        follow(consequence, now)
+        return CrashedTarget(
+            number: number, process: process, wasReady: wasReady, hasBacktracer: sign.hasBacktracer,
+            consequence: consequence, deadline: deadline)
+    }
+
+    /// A process that had said that it crashes was reaped. The target may have had others since.
+    mutating func reaped(
+        _ crashed: CrashedTarget, _ exit: ProcessExit, _ notes: TargetEndNotes, _ now: MonotonicInstant,
+        _ actions: inout [TargetAction]
+    ) {
+        report(
+            exit, of: crashed.process, wasReady: crashed.wasReady, killReason: crashed.killReason, notes,
+            crashed.consequence, now, &actions)
+    }
+
+    private mutating func report(
+        _ exit: ProcessExit, of process: WorkerProcess, wasReady: Bool, killReason: TargetKillReason?,
+        _ notes: TargetEndNotes, _ consequence: TargetConsequence, _ now: MonotonicInstant,
+        _ actions: inout [TargetAction]
+    ) {
         let report = TargetExit(
-            name: name, pid: process.pid, generation: process.generation, status: exit.status, uptime: uptime,
-            wasReady: before.wasReady, killReason: killReason, lastWords: lastWords, usage: exit.usage,
-            consequence: consequence)
-        lastWords = nil
-        lastExit = report
+            name: name, pid: process.pid, generation: process.generation, status: exit.status,
+            uptime: now - process.started, wasReady: wasReady, killReason: killReason, crash: notes.crash,
+            lastWords: notes.lastWords, usage: exit.usage, consequence: consequence)
+        if lastExit.map({ $0.generation <= report.generation }) != false { lastExit = report }
         actions.append(.report(.exited(report)))
+    }
+
+    private mutating func follow(_ consequence: TargetConsequence, _ now: MonotonicInstant) {
         switch consequence {
         case .none, .ignored: state = .stopped
         case .restart(let delay, _): state = .backoff(until: now + delay)
         case .failed, .crashTree: state = .failed
         }
-        return consequence
     }
 
     private mutating func consequence(
-        of exit: ProcessExit, uptime: Duration, _ now: MonotonicInstant, _ random: inout SplitMix64
+        of status: ExitStatus, uptime: Duration, _ now: MonotonicInstant, _ random: inout SplitMix64
     ) -> TargetConsequence {
         switch state {
         case .stopping(_, _, .stop, _), .killed(_, _, .stop, _): return .none
@@ -210,7 +257,7 @@ struct ManagedTarget: Equatable {
             return .restart(in: max(.zero, pace.earliest - now), number: score.restarts)
         default: break
         }
-        if exit.status.isSuccess {
+        if status.isSuccess {
             isCompleted = true
             return .none
         }

@@ -25,7 +25,10 @@ struct ManagedWait: Equatable {
 
     private func ending(of status: TargetStatus) -> String {
         if let missing = status.missingDependency { return ": \(missing) cannot become ready" }
-        return status.lastExit.map { ": its last process \($0.status)" } ?? ""
+        guard let exit = status.lastExit, exit.generation == status.generation else {
+            return status.crashedProcesses.isEmpty ? "" : ": its last process has crashed"
+        }
+        return ": its last process \(exit.status)"
     }
 }
 

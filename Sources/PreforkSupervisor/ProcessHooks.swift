@@ -1,5 +1,7 @@
 // The program's own code at turning points of managed processes.
 
+public import PreforkSystem
+
 /// Called by a `ProcessManager`, in its process and on its thread, one after another: they must be quick (after one
 /// second a warning is logged), must not start threads, and must not call what waits (`terminate`, `start`, `joinAll`;
 /// `send` and `launch` do not wait). A hook that throws is reported, and the operation goes on.
@@ -10,7 +12,7 @@ public struct ProcessHooks {
     public var beforeProcessShutdown: [(_ name: String) throws -> Void] = []
     /// Before a living target is asked to end because of code 1; after `beforeProcessShutdown`.
     public var beforeProcessRestart: [(_ name: String) throws -> Void] = []
-    /// A target's process has ended and was reaped: also after a crash.
+    /// A target's process has ended and was reaped: also after a crash. Its successor may have been forked before.
     public var afterExit: [(_ name: String, _ exit: TargetExit) throws -> Void] = []
     /// Everything that happens, as it is logged.
     public var onReport: [(_ report: TargetReport) -> Void] = []
@@ -34,6 +36,9 @@ public enum TargetReport: Equatable, Sendable {
     case stopping(name: String, isRestart: Bool)
     /// It gets SIGKILL.
     case killing(name: String, pid: Int32, TargetKillReason)
+    /// It says that it crashes. A successor is started now if its failure action says so; `.exited` follows when the
+    /// process has ended, which may take a backtracer its time.
+    case crashed(name: String, pid: Int32, signal: Signal, hasBacktracer: Bool)
     case exited(TargetExit)
     /// It will not be started: what it depends on has failed, crashed or was stopped.
     case dependencyFailed(name: String, dependency: String)

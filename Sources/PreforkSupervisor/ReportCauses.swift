@@ -55,6 +55,7 @@ extension TargetReport {
         // Codes of other processes order it, too.
         case .stopping(let name, _): .target(name, .order)
         case .killing(let name, _, _): .target(name, .kill)
+        case .crashed(let name, _, _, _): .target(name, .trap)
         case .exited(let exit): .target(exit.name, .end)
         case .dependencyFailed(let name, _): .target(name, .dependency)
         case .ignoredCode(let name, _, _): .target(name, .ignoredCode)

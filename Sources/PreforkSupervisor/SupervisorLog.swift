@@ -130,7 +130,7 @@ extension PoolStopReason {
 }
 
 extension KillReason {
-    fileprivate var text: String {
+    var text: String {
         switch self {
         case .bootTimeout: "not ready within the boot timeout"
         case .drainTimeout: "not ended within the drain timeout"

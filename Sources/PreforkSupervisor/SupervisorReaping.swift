@@ -76,7 +76,7 @@ extension Supervisor {
         for spawn in late.due(at: .now) {
             if let seat = reap(spawn) { return seat }
         }
-        for case let line? in late.collect(at: .now).map(\.line) {
+        for line in late.collect(at: .now) {
             scoreboard.clear(line: line)
             workers.freeLine(line)
         }

@@ -15,7 +15,11 @@ enum TargetEvent: Equatable {
     /// The process says that it is ready.
     case ready(Int, spawn: UInt64)
     /// The process was reaped.
-    case exited(Int, ProcessExit)
+    case exited(Int, ProcessExit, TargetEndNotes = TargetEndNotes())
+    /// The process says that it crashes. It may take its time to end.
+    case crashed(Int, spawn: UInt64, CrashSign, CrashPolicy)
+    /// A process that had said so was reaped.
+    case crashedExited(spawn: UInt64, ProcessExit, TargetEndNotes)
     /// A code came on the control line: 0 stops, 1 restarts, others are counted. `isPaced`: from another process,
     /// which may send them without end. `obstacle`: why no process can be forked now.
     case control(Int, code: UInt8, isPaced: Bool = false, obstacle: String? = nil)
@@ -33,5 +37,7 @@ enum TargetAction: Equatable {
     /// Run the hooks, then tell `.proceed`.
     case hooks(Int, TargetOrder, deadline: MonotonicInstant)
     case signal(Int, Signal)
+    /// SIGKILL to a process that has said that it crashes.
+    case killCrashed(spawn: UInt64)
     case report(TargetReport)
 }

@@ -16,6 +16,9 @@ public struct TargetExit: Equatable, Sendable {
     public var wasReady: Bool
     /// Why the supervisor killed it (SIGKILL); nil when it did not have to.
     public var killReason: TargetKillReason?
+    /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL. The process may have ended by
+    /// another signal, such as the SIGKILL that its supervisor sent when its stack was being read for too long.
+    public internal(set) var crash: CrashReport?
     /// What it wrote last; nil: its output was not captured. Without a pool, that is so outside `ProcessManager.run`.
     public internal(set) var lastWords: LastWords?
     /// Processor time and peak memory.
@@ -56,8 +59,22 @@ public struct TargetStatus: Equatable, Sendable {
     public var ignoredCodes: Int
     /// How its last process ended; nil before the first end.
     public var lastExit: TargetExit?
+    /// Processes of it that have crashed and have not been reaped yet; their ends are reported then. A successor does
+    /// not wait for them.
+    public internal(set) var crashedProcesses: [Int32] = []
 
     /// Whether those that depend on it may start.
     package var isReady: Bool { phase == .running || phase == .stopped && isCompleted }
-    package var isAtRest: Bool { phase == .stopped || phase == .failed }
+    /// No process of it runs, and none will without an order.
+    package var isIdle: Bool { phase == .stopped || phase == .failed }
+    /// Idle, and the ends of all its processes are known.
+    package var isAtRest: Bool { isIdle && crashedProcesses.isEmpty }
+    /// Those that exist.
+    package var processes: [Int32] { (pid.map { [$0] } ?? []) + crashedProcesses }
+}
+
+/// What a process has said of its end, in the report of it.
+struct TargetEndNotes: Equatable {
+    var crash: CrashReport?
+    var lastWords: LastWords?
 }

@@ -18,6 +18,12 @@ extension TargetReport {
             LogLine(.warning, "\(name) (pid \(pid)) gets SIGKILL: not ready within the start timeout")
         case .killing(let name, let pid, .grace):
             LogLine(.warning, "\(name) (pid \(pid)) gets SIGKILL: not ended within the grace period")
+        case .killing(let name, let pid, .crashed):
+            LogLine(.warning, "\(name) (pid \(pid)) gets SIGKILL: \(KillReason.crashed.text)")
+        case .crashed(let name, let pid, let signal, let hasBacktracer):
+            LogLine(
+                .warning,
+                "\(name) (pid \(pid)) has crashed (\(signal))" + (hasBacktracer ? ": its stack is being read" : ""))
         case .exited(let exit):
             exit.line
         case .dependencyFailed(let name, let dependency):
@@ -43,6 +49,7 @@ extension TargetReport {
 extension TargetExit {
     fileprivate var line: LogLine {
         var text = "\(name) (pid \(pid)) \(status) after \(uptime.short)"
+        if let crash { text += crash.cause }
         if !wasReady { text += ", before it was ready" }
         text += " [cpu \((usage.userTime + usage.systemTime).short), peak \(usage.peakMemory >> 20) MiB]"
         switch consequence {

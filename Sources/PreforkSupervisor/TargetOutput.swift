@@ -20,10 +20,4 @@ extension TargetRunner {
         output = new
         return new
     }
-
-    /// Reads what an ended process has left, for the report of its end.
-    func endOutput(of number: Int) {
-        guard let process = table.targets[number]?.state.process else { return }
-        table.note(output?.end(process.spawn, at: .now), of: number)
-    }
 }

@@ -6,11 +6,19 @@ extension TargetRunner {
     private static var strangersPause: Duration { .seconds(1) }
 
     /// Those that are waited for one by one.
-    var knownProcesses: [Int32] { children.values.map(\.pid) + late.processes }
+    var knownProcesses: [Int32] {
+        children.values.map(\.pid) + crashedChildren.values.map(\.child.pid) + late.processes
+    }
+
+    var hasChildWithoutPidfd: Bool {
+        children.values.contains { $0.pidfdNumber == nil }
+            || crashedChildren.values.contains { $0.child.pidfdNumber == nil }
+    }
 
     /// SIGCHLD says that somebody has ended: it is what is left for children that have no pidfd.
     package func reapWithoutPidfd() {
         for (number, child) in children where child.pidfdNumber == nil { reap(number) }
+        for (spawn, crashed) in crashedChildren where crashed.child.pidfdNumber == nil { reapCrashed(spawn) }
     }
 
     func reap(_ number: Int) {
@@ -19,13 +27,13 @@ extension TargetRunner {
         takeControls(of: number)
         readReadiness(of: number)
         bells.remove(UInt64(number), from: epoll)
-        endOutput(of: number)
-        if let givenUp { keep(givenUp, of: number) }
+        let notes = endNotes(of: number, exit.status)
+        if let givenUp { late.keep(givenUp, line: leaveLine(of: number), at: .now) }
         switch exit.status {
         case .signaled, .lost: scoreboard.orders.countDeath()
         case .exited: break
         }
-        handle(.exited(number, exit))
+        handle(.exited(number, exit, notes))
     }
 
     /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
@@ -44,47 +52,23 @@ extension TargetRunner {
         return (ProcessExit(status: .lost, usage: ResourceUsage()), child)
     }
 
-    /// Its line stays its own, the target gets another one. Where none is left, they share it: the line holds nothing
-    /// that a process could not write of any other one.
-    private func keep(_ child: ChildProcess, of number: Int, killingAt deadline: MonotonicInstant? = nil) {
-        var kept: Int?
-        if let line = lines[number], let other = lineTable.take(of: scoreboard.lines) {
-            scoreboard.clear(line: other)
-            lines[number] = other
-            kept = line
-        }
-        late.keep(child, line: kept, at: .now, killingAt: deadline)
-    }
-
-    /// A process's own bell has said that it has crashed: for its target this is the end, by the signal that it names.
-    /// What is left of the process, while its stack is being read, is collected later, and its usage never told.
-    func noteCrash(of number: Int) {
-        guard let child = children[number], let line = lines[number], let target = table.targets[number],
-            let record = scoreboard.crashArea(line: line).flatMap({ CrashRecord(in: $0) })
-        else { return }
-        readReadiness(of: number)
-        bells.remove(UInt64(number), from: epoll)
-        if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
-        children[number] = nil
-        late.remove(UInt64(number))
-        scoreboard.orders.noteCrash(of: child.pid)
-        scoreboard.orders.countDeath()
-        keep(child, of: number, killingAt: .now + (host?.crashes ?? CrashPolicy()).timeout)
-        let crash = CrashNote(record: record, isInherited: false).report(program: (try? ProgramImage.path()) ?? "")
-        // What a backtracer writes from here on goes where the process's own words go.
-        endOutput(of: number)
-        logger.say(crash.logLines(of: "\(target.name) (pid \(child.pid))"), by: .target(target.name, .stack))
-        let status = ExitStatus.signaled(record.signal, coreDumped: false)
-        handle(.exited(number, ProcessExit(status: status, usage: ResourceUsage())))
+    /// The line stays that of a process that lives on without its target, which gets another one. Where none is left,
+    /// they share it: the line holds nothing that a process could not write of any other one.
+    ///
+    /// - Returns: nil when they share it.
+    func leaveLine(of number: Int) -> Int? {
+        guard let line = lines[number], let other = lineTable.take(of: scoreboard.lines) else { return nil }
+        scoreboard.clear(line: other)
+        lines[number] = other
+        return line
     }
 
     /// What comes without an event.
     func reapLate() {
-        for number in late.due(at: .now) { reap(Int(number)) }
-        for (process, line) in late.collect(at: .now) {
-            scoreboard.orders.forgetCrash(of: process)
-            if let line { lineTable.free(line) }
+        for key in late.due(at: .now) {
+            if key & Source.crashed != 0 { reapCrashed(key & ~Source.crashed) } else { reap(Int(key)) }
         }
+        for line in late.collect(at: .now) { lineTable.free(line) }
         reapStrangers()
     }
 

@@ -16,6 +16,7 @@ extension TargetRunner {
             settings = try settings.applyingEnvironment()
             let rights = try ChildRights(settings)
             ownCapture = settings.captureOutput
+            ownCrashes = settings.crashes
             ownRights = rights
             return rights
         } catch {
@@ -44,7 +45,8 @@ extension TargetRunner: DescriptorHolder {
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         if let signals { held.append(HeldDescriptor(.signals, signals.number)) }
-        held += children.values.compactMap(\.pidfdNumber).map { HeldDescriptor(.pidfd, $0) }
+        let watched = Array(children.values) + crashedChildren.values.map(\.child)
+        held += watched.compactMap(\.pidfdNumber).map { HeldDescriptor(.pidfd, $0) }
         return held
     }
 }

@@ -13,6 +13,8 @@ package final class TargetRunner {
         static let output: UInt64 = 4 << 32
         /// With the number of the target that has rung.
         static let bell: UInt64 = 1 << 63
+        /// With the spawn of a process that has said that it crashes, and whose pidfd is readable.
+        static let crashed: UInt64 = 1 << 62
         // Below: the number of the target whose pidfd is readable.
     }
 
@@ -28,6 +30,8 @@ package final class TargetRunner {
     var output: CapturedOutput?
     /// Where there is no pool: from the environment.
     var ownCapture = OutputCapture.off
+    /// As `ownCapture`.
+    var ownCrashes = CrashPolicy()
     let inbox: ControlInbox
     var inboxPosition: UInt64?
     /// A pipe that nobody writes to: its reading end, which targets keep, tells them when the writing end is gone.
@@ -35,6 +39,10 @@ package final class TargetRunner {
     let lifelineHold: Descriptor
     var table: TargetTable
     var children: [Int: ChildProcess] = [:]
+    /// Those that have said that they crash, by spawn, until they are reaped.
+    var crashedChildren: [UInt64: CrashedChild] = [:]
+    /// How many have said so.
+    var crashMarks: UInt64 = 0
     /// A line for each target, by `lines`; the first is for forks of the program's own (see `ControlInbox`).
     let scoreboard: Scoreboard
     var lines: [Int: Int] = [:]
@@ -48,13 +56,13 @@ package final class TargetRunner {
     var bodies: [Int: Body] = [:]
     var queue: [TargetEvent] = []
     private var isHandling = false
-    private var hooksRunning = 0
+    var hooksRunning = 0
     var lastForkError: ProcessError?
     /// While `run` runs.
     var signals: ManagerSignals?
     var wasStopped = false
     private let standardError = StandardErrorLog()
-    private lazy var ownLogger = SupervisorLogger(beside: standardError) { [unowned self] line in
+    lazy var ownLogger = SupervisorLogger(beside: standardError) { [unowned self] line in
         if let log { log(line) } else { standardError.write(line) }
     }
     /// The pool's supervisor, where there is one.
@@ -151,11 +159,11 @@ package final class TargetRunner {
         freeLine(of: number)
     }
 
-    package var statuses: [TargetStatus] { table.inOrder.map(\.status) }
+    package var statuses: [TargetStatus] { table.inOrder.map(table.status) }
 
     package func status(of name: String) throws(ProcessError) -> TargetStatus {
         guard let target = table[name] else { throw ProcessError(.unknown(name)) }
-        return target.status
+        return table.status(of: target)
     }
 
     /// Whether the target's process lives; asks the kernel, which knows it before the next `turn` does.
@@ -167,7 +175,7 @@ package final class TargetRunner {
 
     package func plan() throws(ProcessError) -> DependencyPlan { try table.plan() }
 
-    package var isBusy: Bool { table.isBusy || !queue.isEmpty || late.areCrashedLeft }
+    package var isBusy: Bool { table.isBusy || !queue.isEmpty || !crashedChildren.isEmpty }
     package var isStoppingAll: Bool { table.isStoppingAll }
     /// The target whose crash ended everything; nil since the next start.
     package var crashed: String? { table.crashed }
@@ -227,14 +235,13 @@ package final class TargetRunner {
     /// - Returns: false when it has no process and is not to have one.
     package func stop(_ name: String, within limit: Duration?) throws(ProcessError) -> Bool {
         guard let target = table[name] else { throw ProcessError(.unknown(name)) }
-        let isAlive = target.state.process != nil
+        let isAlive = !table.status(of: target).processes.isEmpty
         handle(.stop(target.number, within: limit))
         return isAlive
     }
 
     package func stopAll(within limit: Duration?, makingRoom: Bool = false) {
         isMakingRoom = makingRoom
-        late.killCrashed(at: .now)
         handle(.stopAll(within: limit))
     }
 
@@ -260,12 +267,13 @@ package final class TargetRunner {
             case _ where word & Source.bell != 0:
                 bells.rang(word & ~Source.bell, by: epoll, at: .now)
                 look(at: Int(word & ~Source.bell))
+            case _ where word & Source.crashed != 0: reapCrashed(word & ~Source.crashed)
             default: reap(Int(word))
             }
         }
         output?.turn(hasNews: hasOutput, at: .now)
         for number in bells.due(at: .now, by: epoll) { look(at: Int(number)) }
-        if children.values.contains(where: { $0.pidfdNumber == nil }) { reapWithoutPidfd() }
+        if hasChildWithoutPidfd { reapWithoutPidfd() }
         reapLate()
         ownLogger.tellLeftOut(at: .now)
         if let deadline = table.nextDeadline, deadline <= .now { handle(.tick) }
@@ -279,7 +287,7 @@ package final class TargetRunner {
         }
         for deadline in deadlines { atMost((deadline - .now).saturatedNanoseconds) }
         // Nobody else hears of the end of a child without a pidfd: SIGCHLD is the program's own.
-        if host == nil, children.values.contains(where: { $0.pidfdNumber == nil }) { atMost(50_000_000) }
+        if host == nil, hasChildWithoutPidfd { atMost(50_000_000) }
         return timeout
     }
 
@@ -303,7 +311,7 @@ package final class TargetRunner {
         handleQueue()
     }
 
-    private func handleQueue() {
+    func handleQueue() {
         if isHandling { return }
         isHandling = true
         while !queue.isEmpty { perform(table.handle(withObstacle(queue.removeFirst()), at: .now)) }
@@ -322,6 +330,8 @@ package final class TargetRunner {
                 perform(table.handle(event, at: .now))
             case .signal(let number, let signal):
                 send(signal, to: number)
+            case .killCrashed(let spawn):
+                killCrashed(spawn)
             case .report(let report):
                 tell(report)
             }
@@ -342,55 +352,5 @@ package final class TargetRunner {
             let name = table.targets[number]?.name ?? "a target"
             logger.say(LogLine(.error, "\(name) cannot be signalled: \(error)"), by: .target(name, .signal))
         }
-    }
-
-    /// - Returns: false when the order is not to be carried out.
-    private func runHooks(before order: TargetOrder, of number: Int) -> Bool {
-        guard let name = table.targets[number]?.name else { return true }
-        for hook in hooks.beforeProcessShutdown { runHook(.beforeProcessShutdown, of: name) { try hook(name) } }
-        guard order == .restart else { return true }
-        var isWanted = true
-        for hook in hooks.beforeProcessRestart where !runHook(.beforeProcessRestart, of: name, { try hook(name) }) {
-            isWanted = !hooks.throwingPreventsRestart
-        }
-        return isWanted
-    }
-
-    /// - Returns: false when it has thrown.
-    @discardableResult
-    private func runHook(_ hook: ProcessHook, of name: String, _ body: () throws -> Void) -> Bool {
-        let start = MonotonicInstant.now
-        hooksRunning += 1
-        defer {
-            hooksRunning -= 1
-            let took = MonotonicInstant.now - start
-            if took > .seconds(1) { tell(.hookWasSlow(name: name, hook, took: took)) }
-        }
-        do {
-            try body()
-            return true
-        } catch {
-            tell(.hookFailed(name: name, hook, error: "\(error)"))
-            return false
-        }
-    }
-
-    func tell(_ report: TargetReport) {
-        logger.say(report.line, by: report.cause)
-        if case .exited(let exit) = report {
-            for hook in hooks.afterExit { runHook(.afterExit, of: exit.name) { try hook(exit.name, exit) } }
-        }
-        hooksRunning += 1
-        for hook in hooks.onReport { hook(report) }
-        hooksRunning -= 1
-    }
-
-    /// Beside a pool its supervisor's, unless the program takes the lines itself.
-    var logger: SupervisorLogger { log == nil ? host?.logger ?? ownLogger : ownLogger }
-
-    /// What is left to be told when nobody turns this runner any more.
-    package func finishLog() {
-        output?.finish(at: .now)
-        ownLogger.tellAllLeftOut()
     }
 }

@@ -14,6 +14,8 @@ public enum TargetKillReason: Hashable, Sendable {
     case startTimeout
     /// It had not ended when its grace period was over.
     case grace
+    /// It had crashed, and its stack was being read for too long, or too many others' stacks were.
+    case crashed
 }
 
 /// | state    | leaves it by                                                                              |

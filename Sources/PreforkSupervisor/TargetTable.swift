@@ -11,6 +11,8 @@ struct TargetTable: Equatable {
     }
 
     private(set) var targets: [Int: ManagedTarget] = [:]
+    /// Processes that have said that they crash and have not been reaped, by spawn.
+    private(set) var crashes: [UInt64: CrashedTarget] = [:]
     private(set) var numbers: [String: Int] = [:]
     /// In the order in which they were added.
     private var addOrder: [Int] = []
@@ -32,6 +34,13 @@ struct TargetTable: Equatable {
     /// In the order in which they were added.
     var inOrder: [ManagedTarget] { addOrder.compactMap { targets[$0] } }
 
+    /// As its manager tells.
+    func status(of target: ManagedTarget) -> TargetStatus {
+        var status = target.status
+        status.crashedProcesses = crashes.values.filter { $0.number == target.number }.map(\.process.pid).sorted()
+        return status
+    }
+
     var isStoppingAll: Bool { phase == .stoppingAll }
 
     /// Whether anything lives or is to be started.
@@ -45,7 +54,9 @@ struct TargetTable: Equatable {
 
     /// When `tick` is due without another event; nil: never.
     var nextDeadline: MonotonicInstant? {
-        let earliest = targets.values.lazy.compactMap(\.state.deadline).min()
+        let ofTargets = targets.values.lazy.compactMap(\.state.deadline).min()
+        let ofCrashes = crashes.values.lazy.filter { $0.killReason == nil }.map(\.deadline).min()
+        let earliest = [ofTargets, ofCrashes].lazy.compactMap { $0 }.min()
         return earliest == .distantFuture ? nil : earliest
     }
 
@@ -64,7 +75,7 @@ struct TargetTable: Equatable {
     mutating func remove(_ name: String) throws(ProcessError) {
         guard let target = self[name] else { throw ProcessError(.unknown(name)) }
         let isNeeded = targets.values.contains { $0.name != name && $0.settings.dependencies.contains(name) }
-        guard target.state.isAtRest, !isNeeded else { throw ProcessError(.inUse(name)) }
+        guard status(of: target).isAtRest, !isNeeded else { throw ProcessError(.inUse(name)) }
         targets[target.number] = nil
         numbers[name] = nil
         addOrder.removeAll { $0 == target.number }
@@ -95,7 +106,13 @@ struct TargetTable: Equatable {
             targets[number]?.forked(pid: pid, spawn: spawn, now, &actions)
         case .forkFailed(let number, let reason): targets[number]?.forkFailed(reason, now, &random, &actions)
         case .ready(let number, let spawn): targets[number]?.becameReady(spawn: spawn, now, &actions)
-        case .exited(let number, let exit): exited(number, exit, now, &actions)
+        case .exited(let number, let exit, let notes):
+            guard let consequence = targets[number]?.exited(exit, notes, now, &random, &actions) else { break }
+            follow(consequence, of: number, now, &actions)
+        case .crashed(let number, let spawn, let sign, let policy): crashed(number, spawn, sign, policy, now, &actions)
+        case .crashedExited(let spawn, let exit, let notes):
+            guard let crashed = crashes.removeValue(forKey: spawn) else { break }
+            targets[crashed.number]?.reaped(crashed, exit, notes, now, &actions)
         case .control(let number, let code, let isPaced, let obstacle):
             control(number, code, isPaced: isPaced, obstacle, now, &actions)
         case .proceed(let number, let order, let deadline, let isPrevented):
@@ -103,8 +120,11 @@ struct TargetTable: Equatable {
             targets[number]?.proceed(order, deadline: deadline, isPrevented: isPrevented, now, &actions)
         case .stop(let number, let within):
             let deadline = now + (within ?? targets[number]?.settings.grace ?? .zero)
+            limitCrashes(to: deadline, of: number)
             targets[number]?.order(.stop, deadline: deadline, now, &actions)
-        case .stopAll(let within): stopAll(within, now, &actions)
+        case .stopAll(let within):
+            limitCrashes(to: sharedDeadline(within, now))
+            stopAll(within, now, &actions)
         }
         settle(now, &actions)
         return actions
@@ -150,25 +170,54 @@ struct TargetTable: Equatable {
         }
     }
 
-    /// What the process whose end comes next wrote last.
-    mutating func note(_ words: LastWords?, of number: Int) { targets[number]?.lastWords = words }
-
-    private mutating func exited(
-        _ number: Int, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [TargetAction]
+    private mutating func follow(
+        _ consequence: TargetConsequence, of number: Int, _ now: MonotonicInstant, _ actions: inout [TargetAction]
     ) {
-        guard let consequence = targets[number]?.exited(exit, now, &random, &actions) else { return }
         guard consequence == .crashTree, phase == .normal, let name = targets[number]?.name else { return }
         crashed = name
         actions.append(.report(.treeCrashed(name: name)))
         stopAll(nil, now, &actions)
     }
 
+    private mutating func crashed(
+        _ number: Int, _ spawn: UInt64, _ sign: CrashSign, _ policy: CrashPolicy, _ now: MonotonicInstant,
+        _ actions: inout [TargetAction]
+    ) {
+        let crash = targets[number]?.crashed(spawn, sign, deadline: now + policy.timeout, now, &random, &actions)
+        guard let crash else { return }
+        crashes[spawn] = crash
+        let traced = crashes.values.count { $0.hasBacktracer && $0.killReason == nil }
+        if crash.hasBacktracer, traced > policy.backtracersAtOnce { killCrashed(spawn, .crashed, &actions) }
+        follow(crash.consequence, of: number, now, &actions)
+    }
+
+    private mutating func killCrashed(
+        _ spawn: UInt64, _ reason: TargetKillReason, _ actions: inout [TargetAction]
+    ) {
+        guard let crash = crashes[spawn], let name = targets[crash.number]?.name else { return }
+        crashes[spawn]?.killReason = reason
+        actions.append(.report(.killing(name: name, pid: crash.process.pid, reason)))
+        actions.append(.killCrashed(spawn: spawn))
+    }
+
+    /// A stop leaves those that have crashed no more time than the others.
+    private mutating func limitCrashes(to deadline: MonotonicInstant, of number: Int? = nil) {
+        for (spawn, crash) in crashes where number == nil || crash.number == number {
+            crashes[spawn]?.deadline = min(crash.deadline, deadline)
+        }
+    }
+
+    /// The time in which everything ends: the longest grace of those that live, where nothing else is said.
+    private func sharedDeadline(_ within: Duration?, _ now: MonotonicInstant) -> MonotonicInstant {
+        let alive = targets.values.filter { $0.state.process != nil }
+        return now + (within ?? alive.map(\.settings.grace).max() ?? .zero)
+    }
+
     /// The last one forked is asked first, all of them before any has ended: they share the time.
     private mutating func stopAll(_ within: Duration?, _ now: MonotonicInstant, _ actions: inout [TargetAction]) {
         guard isBusy else { return }
         phase = .stoppingAll
-        let alive = targets.values.filter { $0.state.process != nil }
-        let deadline = now + (within ?? alive.map(\.settings.grace).max() ?? .zero)
+        let deadline = sharedDeadline(within, now)
         for target in targets.values where target.state.process == nil && !target.state.isAtRest {
             targets[target.number]?.order(.stop, deadline: deadline, now, &actions)
         }
@@ -179,6 +228,9 @@ struct TargetTable: Equatable {
 
     private mutating func tick(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
         for number in addOrder { targets[number]?.tick(now, &actions) }
+        for (spawn, crash) in crashes where crash.deadline <= now && crash.killReason == nil {
+            killCrashed(spawn, .crashed, &actions)
+        }
     }
 
     /// What follows from the states alone: dependents start or fail, what is due is forked.

@@ -59,34 +59,16 @@ import Testing
         late.keep(ChildProcess(pid: child), line: 3, at: start)
         #expect(late.processes == [child])
         #expect(late.nextLook == start + .milliseconds(10))
-        var lines = late.collect(at: start + .milliseconds(9)).compactMap(\.line)
+        var lines = late.collect(at: start + .milliseconds(9))
         #expect(lines.isEmpty)
         var now = start
         try await eventually("its line is free") {
             now = now + .seconds(2)
-            lines += late.collect(at: now).compactMap(\.line)
+            lines += late.collect(at: now)
             return !lines.isEmpty
         }
         #expect(lines == [3])
         #expect(late.processes.isEmpty && late.nextLook == nil)
-    }
-
-    @Test func `One that has crashed is killed when its time is over, and collected`() async throws {
-        var late = LateEnds()
-        let start = MonotonicInstant.now
-        var child = Int32(0)
-        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("600"), nil]
-        let code = posix_spawn(&child, "/bin/sleep", nil, nil, &arguments, nil)
-        for argument in arguments { free(argument) }
-        try #require(code == 0)
-        late.keep(ChildProcess(pid: child), line: nil, at: start, killingAt: start + .seconds(5))
-        #expect(late.collect(at: start + .seconds(4)).isEmpty && kill(child, 0) == 0)
-        var now = start + .seconds(5)
-        try await eventually("it is collected") {
-            now = now + .seconds(2)
-            return late.collect(at: now).map(\.process) == [child]
-        }
-        #expect(late.processes.isEmpty)
     }
 
     @Test func signalsOfOthersAreTold() {

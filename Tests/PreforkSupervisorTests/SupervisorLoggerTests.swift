@@ -37,6 +37,7 @@ import Testing
         .ready(name: "helper", pid: 7, after: .zero), .stopping(name: "helper", isRestart: true),
         .killing(name: "helper", pid: 7, .grace), .exited(targetExit),
         .dependencyFailed(name: "helper", dependency: "other"), .ignoredCode(name: "helper", code: 9, count: 1),
+        .crashed(name: "helper", pid: 10, signal: .abort, hasBacktracer: true), .killing(name: "helper", pid: 7, .crashed),
         .strayControlPacket(bytes: 8), .hookFailed(name: "helper", .afterExit, error: "no"),
         .hookWasSlow(name: "helper", .afterExit, took: .seconds(2)), .restartPrevented(name: "helper"),
         .treeCrashed(name: "helper"),

@@ -8,6 +8,7 @@ import Testing
 private let start = MonotonicInstant(nanoseconds: 1_000_000_000)
 private let success = ProcessExit(status: .exited(code: 0), usage: ResourceUsage())
 private let failure = ProcessExit(status: .exited(code: 3), usage: ResourceUsage())
+private let killed = ProcessExit(status: .signaled(.kill, coreDumped: false), usage: ResourceUsage())
 private let terminated = ProcessExit(status: .signaled(.terminate, coreDumped: false), usage: ResourceUsage())
 
 /// A table with a clock, the forks and the hooks that the runner would carry out.
@@ -17,7 +18,9 @@ private struct TableDriver {
     var nextPID: Int32 = 100
     /// What has been done, in short.
     var done: [String] = []
+    var exits: [TargetExit] = []
     var preventsRestarts = false
+    var crashPolicy = CrashPolicy()
 
     mutating func add(_ name: String, _ change: (inout TargetSettings) -> Void = { _ in }) throws {
         var settings = TargetSettings(name: name)
@@ -44,6 +47,10 @@ private struct TableDriver {
                 perform(table.handle(.proceed(number, order, deadline: deadline, isPrevented: isPrevented), at: now))
             case .signal(let number, let signal):
                 done.append("\(signal) \(name(number))")
+            case .killCrashed(let spawn):
+                done.append("SIGKILL crashed \(table.crashes[spawn].map { name($0.number) } ?? "?")")
+            case .report(.exited(let exit)):
+                exits.append(exit)
             case .report:
                 break
             }
@@ -71,6 +78,21 @@ private struct TableDriver {
     }
 
     mutating func exit(_ name: String, _ exit: ProcessExit) { handle(.exited(number(name), exit)) }
+
+    /// Its process says that it crashes.
+    mutating func crash(_ name: String, hasBacktracer: Bool = true) {
+        guard let process = state(name)?.process else { return }
+        let sign = CrashSign(signal: .abort, hadRequest: false, hasBacktracer: hasBacktracer)
+        handle(.crashed(number(name), spawn: process.spawn, sign, crashPolicy))
+    }
+
+    /// Processes that have said so end.
+    mutating func endCrashed() {
+        for spawn in table.crashes.keys.sorted() {
+            handle(.crashedExited(spawn: spawn, killed, TargetEndNotes(lastWords: LastWords(message: "why"))))
+        }
+    }
+
     mutating func code(_ code: UInt8, _ name: String) { handle(.control(number(name), code: code)) }
 
     mutating func pass(_ duration: Duration) {
@@ -214,6 +236,74 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         #expect(driver.phase("restarted") == .starting)
     }
 
+    @Test func `One that says that it crashes has a successor at once, and its end is reported when it is reaped`() throws {
+        var driver = TableDriver()
+        try driver.add("a") { $0.onFailure = .restart(quick()) }
+        driver.run("a")
+        let first = try #require(driver.state("a")?.process)
+        driver.crash("a")
+        #expect(driver.take() == ["fork a 1", "fork a 2"])
+        driver.ready("a")
+        #expect(driver.phase("a") == .running && driver.table["a"]?.score.restarts == 1)
+        // What it says again, and its successor's mark under the first one's number, count for nothing.
+        let sign = CrashSign(signal: .abort, hadRequest: false, hasBacktracer: true)
+        driver.handle(.crashed(driver.number("a"), spawn: first.spawn, sign, driver.crashPolicy))
+        #expect(driver.exits.isEmpty && driver.table["a"]?.lastExit == nil)
+        driver.pass(.seconds(9))
+        #expect(driver.take().isEmpty)
+        driver.pass(.seconds(1))
+        driver.pass(.seconds(100))
+        #expect(driver.take() == ["SIGKILL crashed a"])
+        driver.endCrashed()
+        let exit = try #require(driver.exits.first)
+        #expect(driver.exits.count == 1 && exit == driver.table["a"]?.lastExit)
+        #expect(exit.pid == first.pid && exit.generation == 1 && exit.wasReady && exit.killReason == .crashed)
+        #expect(exit.status == killed.status && exit.lastWords?.message == "why")
+        #expect(exit.uptime == .seconds(110) && exit.consequence == .restart(in: .zero, number: 1))
+        #expect(driver.phase("a") == .running && driver.table["a"]?.score.restarts == 1)
+    }
+
+    @Test func `No more backtracers at once than are allowed, and a stop leaves them no more time than the others`() throws {
+        var driver = TableDriver()
+        driver.crashPolicy = CrashPolicy(timeout: .seconds(600), backtracersAtOnce: 1)
+        for name in ["a", "b", "c"] { try driver.add(name) }
+        driver.run("a", "b", "c")
+        _ = driver.take()
+        driver.crash("a")
+        driver.crash("b", hasBacktracer: false)
+        #expect(driver.take().isEmpty && driver.table.isBusy)
+        driver.crash("c")
+        #expect(driver.take() == ["SIGKILL crashed c"])
+        #expect(driver.phase("a") == .stopped && !driver.table.isBusy)
+        // Its end is to come: it cannot be removed, and a stop ends it.
+        #expect(throws: ProcessError(.inUse("a"))) { try driver.table.remove("a") }
+        driver.handle(.stop(driver.number("a"), within: .seconds(5)))
+        driver.pass(.seconds(5))
+        #expect(driver.take() == ["SIGKILL crashed a"])
+        driver.handle(.stopAll(within: nil))
+        driver.pass(.zero)
+        #expect(driver.take() == ["SIGKILL crashed b"])
+        driver.endCrashed()
+        #expect(driver.exits.map(\.consequence) == [.ignored, .ignored, .ignored])
+        try driver.table.remove("a")
+    }
+
+    @Test func `A crash that ends everything does so at once`() throws {
+        var driver = TableDriver()
+        try driver.add("a")
+        try driver.add("vital") { $0.onFailure = .crashTree }
+        driver.run("a", "vital")
+        _ = driver.take()
+        driver.crash("vital")
+        #expect(driver.take() == ["hooks a stop", "SIGTERM a"] && driver.table.crashed == "vital")
+        // One that is asked to end and crashes meanwhile has ended for its order.
+        driver.crash("a")
+        #expect(driver.phase("a") == .stopped && !driver.table.isBusy)
+        driver.pass(.seconds(10))
+        driver.endCrashed()
+        #expect(driver.exits.map(\.consequence).contains(.crashTree) && driver.table.crashes.isEmpty)
+    }
+
     @Test func exitCodeZeroIsNoCrash() throws {
         var driver = TableDriver()
         try driver.add("a") { $0.onFailure = .restart(quick()) }
@@ -320,7 +410,9 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         _ = try driver.table.plan()
         for _ in 0..<300 {
             let name = names.randomElement(using: &random)!
-            switch Int.random(in: 0..<8, using: &random) {
+            switch Int.random(in: 0..<10, using: &random) {
+            case 8: driver.crash(name)
+            case 9: driver.endCrashed()
             case 0: driver.launch(name)
             case 1: driver.ready(name)
             case 2: driver.exit(name, [success, failure, terminated].randomElement(using: &random)!)
@@ -335,7 +427,8 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         }
         driver.handle(.stopAll(within: .zero))
         for name in names where driver.state(name)?.process != nil { driver.exit(name, terminated) }
-        #expect(!driver.table.isBusy, "seed \(seed)")
+        driver.endCrashed()
+        #expect(!driver.table.isBusy && driver.table.crashes.isEmpty, "seed \(seed)")
         #expect(names.allSatisfy { driver.state($0)?.isAtRest == true }, "seed \(seed)")
     }
 }

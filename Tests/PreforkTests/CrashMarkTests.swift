@@ -133,9 +133,12 @@ import Testing
         // The end of the connection comes at the crash, and so does the successor.
         #expect(try await pool.send("fatal"))
         try await eventually("a successor\n\(pool.program.errors)") { pool.program.errors.contains("restart 1 of it") }
-        #expect(!pool.program.errors.contains("killed by"))
+        #expect(!pool.program.errors.contains("killed by") && !pool.program.output.contains("exit "))
         #expect(pool.program.errors.contains("its stack is being read"))
         try await eventually("the end\n\(pool.program.errors)") { pool.program.errors.contains("killed by SIGKILL") }
+        try await eventually("the hook\n\(pool.program.output)") {
+            pool.program.output.contains(" killed by SIGKILL crash SIGILL restart(")
+        }
         #expect(pool.program.errors.contains("gets SIGKILL: crashed"))
         // Told once, counted once, replaced once.
         #expect(!pool.program.errors.contains("restart 2 of it"))
@@ -189,18 +192,59 @@ import Testing
         try await pool.stop()
     }
 
-    @Test func `A managed process that crashes has a successor at once`() async throws {
+    @Test func `A managed process that crashes has a successor at once, and its end is told when it is reaped`() async throws {
         let pool = try await CrashingPool(backtracer: "exec sleep 600", environment: ["PREFORK_CRASH_TIMEOUT": "2s"])
         let first = try await pool.program.waitForLine("managed ")
         let client = try Client(port: pool.port)
         try client.send("managed\n")
         try await eventually("another one\n\(pool.program.errors)") {
-            pool.program.output.split(separator: "\n").contains { $0.hasPrefix("managed ") && !$0.hasSuffix(first) }
+            pool.program.output.split(separator: "\n").contains {
+                $0.hasPrefix("managed ") && !$0.hasPrefix("managed exit") && !$0.hasSuffix(first)
+            }
         }
-        #expect(pool.program.errors.contains("stack of thread"))
+        #expect(pool.program.errors.contains("managed (pid \(first)) has crashed (SIGILL): its stack is being read"))
+        #expect(!pool.program.errors.contains("killed by") && !pool.program.output.contains("managed exit"))
         // What is left of the first one goes when its time is over.
-        let process = try #require(Int32(first))
-        try await eventually("it is collected") { kill(process, 0) != 0 }
+        try await eventually("its end\n\(pool.program.output)\n\(pool.program.errors)") {
+            pool.program.output.contains("managed exit \(first) killed by SIGKILL crash SIGILL restart(")
+        }
+        #expect(pool.program.errors.contains("managed (pid \(first)) gets SIGKILL: crashed"))
+        try await eventually("its stack\n\(pool.program.errors)") {
+            pool.program.errors.contains("managed (pid \(first)): stack of thread")
+        }
+        // Told once, and one restart.
+        #expect(pool.program.output.split(separator: "\n").count { $0.hasPrefix("managed exit") } == 1)
+        let status = try await order(["status", "--json"], on: pool).text
+        let managed = try #require(status.firstRange(of: "\"name\":\"managed\""))
+        let row = status[managed.upperBound...].prefix(200)
+        #expect(row.contains("\"generation\":2,") && row.contains("\"restarts\":1,"), "\(status)")
         try await pool.stop()
+    }
+
+    @Test(arguments: ["run", "terminate", "join", "terminateAll"])
+    func `In a plain program, too, and what waits for ends waits for it`(_ action: String) async throws {
+        let path = try temporaryPath()
+        defer { unlink(path) }
+        let script = Array("#!/bin/sh\nexec sleep 600\n".utf8)
+        let file = open(path, O_CREAT | O_WRONLY, 0o755)
+        _ = write(file, script, script.count)
+        close(file)
+        let program = try ChildProgram(
+            "manager-fixture", ["crashes", action],
+            environment: [
+                "SWIFT_BACKTRACE": "enable=yes,swift-backtrace=\(path)",
+                "PREFORK_CRASH_TIMEOUT": action == "run" || action == "join" ? "2s" : "600s",
+            ])
+        defer { kill(-program.pid, SIGKILL) }
+        #expect(try await program.waitForExit() == 0, "\(program.output)\n\(program.errors)")
+        let lines = program.output.split(separator: "\n").map(String.init)
+        let ends = ["job 1", "job 2", "exit job 2 exited with code 0"]
+        let last = ["exit job 1 killed by SIGKILL"]
+        let words = ["crashed 1 restarts 1 ends 2", "remove: inUse(\"job\")"]
+        switch action {
+        case "run": #expect(lines == ends + last + ["outcome ended", "children 0"])
+        case "terminate": #expect(lines == ends + words + last + ["2", "remove: nothing", "children 0"])
+        default: #expect(lines == ends + words + last + ["remove: nothing", "children 0"])
+        }
     }
 }

@@ -71,6 +71,8 @@ func printsScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
+private func told(_ crash: CrashReport?) -> String { crash.map { "crash \($0.signal)" } ?? "no crash" }
+
 /// `crashes [workers=N]`: a worker that reads `index`, `fatal` or another name of a `CrashKind` crashes that way, one that
 /// reads `locked` while it holds a lock that others wait for, and any other line is answered with `ok`. Beside the workers
 /// is a managed process that crashes when a worker reads `managed`. Settings come by the environment.
@@ -78,7 +80,11 @@ func crashesScenario(_ arguments: [String]) throws {
     let listener = try Listener(.tcp("127.0.0.1", 0))
     guard case .ipv4(_, let port) = listener.address else { fail(SystemError("bind", .invalidArgument, on: "127.0.0.1")) }
     say("port \(port)")
-    let runtime = ForkRuntime(workers: .count(Settings(arguments).number("workers") ?? 2))
+    var runtime = ForkRuntime(workers: .count(Settings(arguments).number("workers") ?? 2))
+    runtime.hooks.onExit = { say("exit \($0.pid) \($0.status) \(told($0.crash)) \($0.consequence)") }
+    runtime.manager.hooks.afterExit.append { name, exit in
+        say("\(name) exit \(exit.pid) \(exit.status) \(told(exit.crash)) \(exit.consequence)")
+    }
     let memory = try SharedMapping(byteCount: SharedLock.byteCount)
     let lock = SharedLock(at: memory.base)
     let noted = NotedLocks(at: memory.base)

@@ -39,6 +39,33 @@ func endsScenario(_ arguments: [String]) throws {
     say("descriptors left \(descriptorCount - before)")
 }
 
+/// A process that crashes while a backtracer takes its time, and whose successor does its work meanwhile. `ACTION`:
+/// `run`, or what is called while the first one is still there.
+func crashesScenario(_ arguments: [String]) throws {
+    let manager = talkingManager()
+    try manager.addTarget("job", TargetOptions(onFailure: .restart(RestartPolicy()))) { child in
+        say("job \(child.generation)")
+        if child.generation == 1 { CrashKind.fatal.crash(1) }
+        return 0
+    }
+    if arguments.first == "run" {
+        say("outcome \(try manager.run())")
+    } else {
+        try manager.launch("job")
+        try turn(manager) { try manager.status(of: "job").isCompleted }
+        let status = try manager.status(of: "job")
+        say("crashed \(status.crashedProcesses.count) restarts \(status.restarts) ends \(status.lastExit?.generation ?? 0)")
+        say("remove: \(failure { try manager.removeTarget("job") })")
+        switch arguments.first {
+        case "terminate": say("\(try manager.terminate("job", within: .zero).map { "\($0.generation)" } ?? "nil")")
+        case "join": _ = try manager.joinAll()
+        default: try manager.terminateAll()
+        }
+        say("remove: \(failure { try manager.removeTarget("job") })")
+    }
+    say("children \(childCount)")
+}
+
 /// A process that takes no notice of SIGTERM.
 func ignoresTermScenario(_ arguments: [String]) throws {
     let manager = talkingManager(grace: .milliseconds(200))

@@ -5,6 +5,7 @@ import PreforkFixtureSupport
 runScenario(of: [
     "first": firstScenario,
     "ends": endsScenario,
+    "crashes": crashesScenario,
     "ignores-term": ignoresTermScenario,
     "start-timeout": startTimeoutScenario,
     "storm": stormScenario,
