@@ -6,7 +6,7 @@ import PreforkSystem
 
 /// The worker that a body runs in.
 public final class Worker: Sendable {
-    private let seat: WorkerSeat
+    let seat: WorkerSeat
     /// The worker's event loop.
     public let loop: EventLoop
 

@@ -15,6 +15,7 @@ extension CapturedOutput {
     func tellLost(_ stream: Stream) {
         stream.lostDue = nil
         guard let lost = stream.lines.takeLost() else { return }
+        told.add(lost)
         let (owner, pid) = (stream.owner, stream.pid)
         let size = lost.bytes < 1 << 20 ? "\(lost.bytes) bytes" : "\(lost.bytes >> 20) MiB"
         let (child, all) = (OutputAllowance.ofChild, OutputAllowance.ofAll)

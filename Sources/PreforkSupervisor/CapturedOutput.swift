@@ -103,6 +103,8 @@ final class CapturedOutput: DescriptorHolder {
     private(set) var nextLook: MonotonicInstant?
     private var all: OutputAllowance
     private var roomOfEnds = linesOfEnds
+    /// What was thrown away and told, of all streams so far.
+    var told = OutputLines.Lost()
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: readLimit, alignment: 16)
     let say: (LogLine, LogCause) -> Void
 
@@ -119,6 +121,9 @@ final class CapturedOutput: DescriptorHolder {
     deinit {
         buffer.deallocate()
     }
+
+    /// What was thrown away so far.
+    var lost: OutputLines.Lost { streams.values.reduce(into: told) { $0.add($1.lines.lost) } }
 
     /// What the owner watches, for `EpollEvents.readable`.
     var epollNumber: Int32 { epoll.descriptor.number }

@@ -22,6 +22,13 @@ struct OutputLines {
     /// What was thrown away for want of allowance.
     struct Lost: Equatable {
         var bytes = 0
+        /// A line counts when its end is thrown away, also where its beginning was said.
+        var lines = 0
+
+        mutating func add(_ other: Lost) {
+            bytes &+= other.bytes
+            lines &+= other.lines
+        }
     }
 
     private var partial: [UInt8] = []
@@ -52,6 +59,7 @@ struct OutputLines {
                 return bytes.count
             }
             lost.bytes += end + 1
+            lost.lines += 1
             start = end + 1
             skipsToLineEnd = false
         }
@@ -65,7 +73,9 @@ struct OutputLines {
             let isTaken = add(piece, endsLine: end != nil, &own, &all, say)
             guard isTaken else {
                 // All that was read with it: to look for each line's end would cost more than a flood is worth.
-                words.findMessage(in: Self.searched(UnsafeRawBufferPointer(rebasing: bytes[start...])))
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+                words.findMessage(in: Self.searched(rest))
+                lost.lines += rest.count(of: UInt8(ascii: "\n"))
                 lost.bytes += unfinished + bytes.count - start - (said - saidBefore)
                 partial.removeAll(keepingCapacity: true)
                 skipsToLineEnd = bytes[bytes.count - 1] != UInt8(ascii: "\n")
@@ -80,6 +90,10 @@ struct OutputLines {
     mutating func lose(_ bytes: UnsafeRawBufferPointer) {
         words.findMessage(in: Self.searched(bytes))
         lost.bytes += partial.count + bytes.count
+        lost.lines += bytes.count(of: UInt8(ascii: "\n"))
+        let last = bytes.last ?? partial.last ?? UInt8(ascii: "\n")
+        // Nothing follows.
+        if last != UInt8(ascii: "\n") { lost.lines += 1 }
         partial.removeAll()
     }
 
@@ -138,7 +152,10 @@ struct OutputLines {
         own: inout OutputAllowance, all: inout OutputAllowance, say: (UnsafeRawBufferPointer) -> Void
     ) {
         if partial.isEmpty { return }
-        if !finishPartial(&own, &all, say) { lost.bytes += partial.count }
+        if !finishPartial(&own, &all, say) {
+            lost.bytes += partial.count
+            lost.lines += 1
+        }
         partial.removeAll()
     }
 

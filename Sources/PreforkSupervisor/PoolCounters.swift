@@ -18,6 +18,18 @@ public struct PoolCounters: Equatable, Sendable {
     public internal(set) var failedForks: UInt64 = 0
     public internal(set) var finishedReloads: UInt64 = 0
     public internal(set) var abortedReloads: UInt64 = 0
+    /// Processes that have said that they crash, before they had ended: workers, and managed processes.
+    public internal(set) var crashedWorkers: UInt64 = 0
+    public internal(set) var crashedManagedProcesses: UInt64 = 0
+    /// Requests that took longer than `RuntimeSettings.slowRequest`; each counts once.
+    public internal(set) var slowRequests: UInt64 = 0
+    /// How often a label of requests came into quarantine for its crashes.
+    public internal(set) var quarantinedLabels: UInt64 = 0
+    /// Requests that workers have refused because their label is in quarantine. The workers' own word.
+    public internal(set) var refusedRequests: UInt64 = 0
+    /// What workers and managed processes have written and the log has not, because it was too much.
+    public internal(set) var lostOutputBytes: UInt64 = 0
+    public internal(set) var lostOutputLines: UInt64 = 0
 
     public init() {}
 
@@ -43,6 +55,11 @@ public struct PoolCounters: Equatable, Sendable {
 
     package mutating func recordFailedFork() {
         failedForks &+= 1
+    }
+
+    mutating func recordLostOutput(_ lost: OutputLines.Lost) {
+        lostOutputBytes &+= UInt64(clamping: lost.bytes)
+        lostOutputLines &+= UInt64(clamping: lost.lines)
     }
 
     package mutating func recordReload(done: Bool) {

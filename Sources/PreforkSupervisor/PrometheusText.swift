@@ -8,11 +8,13 @@ struct PrometheusText {
 
     /// A whole page for one pool, out of values only.
     static func metrics(
-        _ status: PoolStatus, _ counters: PoolCounters, _ listeners: [ListenerStatus], _ usage: WorkerUsage
+        _ status: PoolStatus, _ counters: PoolCounters, _ listeners: [ListenerStatus], _ usage: WorkerUsage,
+        quarantined: Int = 0
     ) -> [UInt8] {
         var text = PrometheusText()
         text.bytes.reserveCapacity(4096 + status.workers.count * 600)
         text.pool(status, counters, usage)
+        text.troubles(counters, quarantined: quarantined)
         text.histogram("prefork_boot_seconds", "From fork to readiness of workers", counters.boots)
         text.histogram("prefork_drain_seconds", "From the request to finish to the end of workers", counters.drains)
         text.listeners(listeners)
@@ -23,7 +25,8 @@ struct PrometheusText {
     static func metrics(of delegate: any ControlDelegate, _ usage: ControlUsage) -> [UInt8] {
         let status = delegate.status()
         return metrics(
-            status, delegate.counters(), delegate.listeners(), usage.current(status.workers))
+            status, delegate.counters(), delegate.listeners(), usage.current(status.workers),
+            quarantined: delegate.quarantined().count)
     }
 
     private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters, _ usage: WorkerUsage) {
@@ -54,6 +57,21 @@ struct PrometheusText {
         let connections = status.workers.reduce(UInt64(0)) { $0 &+ UInt64(clamping: $1.connections) }
         gauge("prefork_connections", "Connections open in workers", connections)
         gauge("prefork_busy_ratio", "Share of a processor that a ready worker has had", status.busyRatio(usage))
+    }
+
+    /// Labels of requests are clients' text, of which there is no end: none is here. `preforkctl` names them.
+    private mutating func troubles(_ counters: PoolCounters, quarantined: Int) {
+        family("prefork_crashes_total", "counter", "Processes that told of their crash, by what they are")
+        sample("prefork_crashes_total", [("process", "worker")], counters.crashedWorkers)
+        sample("prefork_crashes_total", [("process", "managed")], counters.crashedManagedProcesses)
+        counter("prefork_slow_requests_total", "Requests slower than PREFORK_SLOW_REQUEST", counters.slowRequests)
+        gauge("prefork_quarantined_labels", "Labels of requests that are refused now", quarantined)
+        counter("prefork_quarantines_total", "Labels that came into quarantine for crashes", counters.quarantinedLabels)
+        counter(
+            "prefork_refused_requests_total", "Requests refused because their label is in quarantine",
+            counters.refusedRequests)
+        counter("prefork_lost_output_bytes_total", "Output of processes that was too much", counters.lostOutputBytes)
+        counter("prefork_lost_output_lines_total", "The same in lines", counters.lostOutputLines)
     }
 
     private mutating func listeners(_ listeners: [ListenerStatus]) {

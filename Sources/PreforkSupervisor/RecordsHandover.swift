@@ -94,6 +94,13 @@ extension JSONWriter {
         member("failedForks", Int64(clamping: counters.failedForks))
         member("finishedReloads", Int64(clamping: counters.finishedReloads))
         member("abortedReloads", Int64(clamping: counters.abortedReloads))
+        member("crashedWorkers", Int64(clamping: counters.crashedWorkers))
+        member("crashedManagedProcesses", Int64(clamping: counters.crashedManagedProcesses))
+        member("slowRequests", Int64(clamping: counters.slowRequests))
+        member("quarantinedLabels", Int64(clamping: counters.quarantinedLabels))
+        member("refusedRequests", Int64(clamping: counters.refusedRequests))
+        member("lostOutputBytes", Int64(clamping: counters.lostOutputBytes))
+        member("lostOutputLines", Int64(clamping: counters.lostOutputLines))
         name("boots")
         array(counters.boots.words) { $0.value($1) }
         name("drains")
@@ -153,6 +160,11 @@ extension PoolCounters {
     fileprivate init?(_ value: JSONValue) {
         guard let requests = value.count("retiredRequests"), let forks = value.count("failedForks"),
             let finished = value.count("finishedReloads"), let aborted = value.count("abortedReloads"),
+            let crashedWorkers = value.count("crashedWorkers"),
+            let crashedManagedProcesses = value.count("crashedManagedProcesses"),
+            let slowRequests = value.count("slowRequests"), let quarantined = value.count("quarantinedLabels"),
+            let refused = value.count("refusedRequests"), let lostBytes = value.count("lostOutputBytes"),
+            let lostLines = value.count("lostOutputLines"),
             let boots = DurationHistogram(words: value["boots"]?.integers ?? []),
             let drains = DurationHistogram(words: value["drains"]?.integers ?? []),
             let restarts = value.counts("restarts"), let kinds = value.counts("restartKinds")
@@ -161,6 +173,13 @@ extension PoolCounters {
         failedForks = forks
         finishedReloads = finished
         abortedReloads = aborted
+        self.crashedWorkers = crashedWorkers
+        self.crashedManagedProcesses = crashedManagedProcesses
+        self.slowRequests = slowRequests
+        quarantinedLabels = quarantined
+        refusedRequests = refused
+        lostOutputBytes = lostBytes
+        lostOutputLines = lostLines
         self.boots = boots
         self.drains = drains
         self.restarts = restarts

@@ -23,6 +23,7 @@ import Synchronization
 /// | requests    | how many it has served                                       |
 /// | heartbeat   | another number with each sign of life                        |
 /// | extension   | it may be silent until then, monotonic                       |
+/// | refusals    | how many requests it has refused: their label is in quarantine |
 ///
 /// Every process has a line of its own, also while another one of its slot lives; it writes there and then rings its
 /// doorbell. The supervisor clears a line when it has reaped the process. A cache line for each writer: no update of
@@ -46,7 +47,8 @@ package final class Scoreboard: Sendable {
         static let requests = 2
         static let heartbeat = 3
         static let extension_ = 4
-        static let count = 5
+        static let refusals = 5
+        static let count = 6
     }
 
     /// Its memory as a file, for the next image of this program.
@@ -155,6 +157,11 @@ package final class Scoreboard: Sendable {
     func countRequests(_ count: UInt64, line: Int) {
         word(line, Word.requests).pointee.wrappingAdd(count, ordering: .relaxed)
     }
+
+    func refusals(line: Int) -> UInt64 { load(line, Word.refusals) }
+
+    /// As `countRequests`.
+    func countRefusal(line: Int) { word(line, Word.refusals).pointee.wrappingAdd(1, ordering: .relaxed) }
 
     func heartbeat(line: Int) -> UInt64 { load(line, Word.heartbeat) }
 

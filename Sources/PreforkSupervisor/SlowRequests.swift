@@ -34,6 +34,7 @@ extension Supervisor {
         for (spawn, entry) in workers.entries {
             guard let ring = scoreboard.requestRing(line: entry.line) else { continue }
             let news = slowRequests.news(of: spawn, in: RequestRingReading(ring, at: now), limit: limit, at: now)
+            records.counters.slowRequests &+= UInt64(news.count)
             for record in news {
                 let text = "worker \(entry.slot) (pid \(entry.child.pid)) has a slow request: "
                 let line = LogLine(.warning, text + RequestReport(record, at: now).sentence)

@@ -28,7 +28,20 @@ struct SupervisorServers {
 }
 
 extension Supervisor: ControlDelegate {
-    package func counters() -> PoolCounters { records.counters }
+    package func counters() -> PoolCounters {
+        var counters = countersToLeave
+        for entry in workers.entries.values { counters.refusedRequests &+= scoreboard.refusals(line: entry.line) }
+        return counters
+    }
+
+    /// Without what the lines of workers that live hold, which the next image has, too.
+    var countersToLeave: PoolCounters {
+        var counters = records.counters
+        counters.crashedManagedProcesses &+= targets?.crashMarks ?? 0
+        if let output { counters.recordLostOutput(output.lost) }
+        if let output = targets?.output { counters.recordLostOutput(output.lost) }
+        return counters
+    }
 
     package func crashes() -> [ExitReport] { records.last }
 

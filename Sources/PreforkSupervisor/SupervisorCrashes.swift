@@ -10,6 +10,7 @@ extension Supervisor {
         guard let entry = workers[spawn], crashNotes[entry.child.pid] == nil, let record = crashRecord(of: entry)
         else { return nil }
         crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
+        records.counters.crashedWorkers &+= 1
         lastWords[entry.child.pid] = output?.wordsSoFar(of: spawn, at: .now)
         // For its siblings it is gone: no share of connections, no channel end, no delivery is kept for it.
         scoreboard.orders.setOrder(.leave, line: entry.line)

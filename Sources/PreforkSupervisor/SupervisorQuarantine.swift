@@ -16,6 +16,7 @@ extension Supervisor {
         let labels = hand.requests.filter(\.isExecuting).compactMap(\.text)
         let verdict = quarantine.crashed(labels, at: .now)
         publishQuarantine()
+        records.counters.quarantinedLabels &+= UInt64(verdict.added.count)
         for label in verdict.added {
             let text = "requests \"\(label.escaped(for: .log))\" have crashed workers too often: refused from now on"
             logger.say(LogLine(.error, text), by: .worker(slot, .quarantine))

@@ -60,6 +60,7 @@ extension Supervisor {
         // Read where its end is told: the fork of its successor comes first.
         endedOutputs[child.pid] = spawn
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
+        records.counters.refusedRequests &+= scoreboard.refusals(line: entry.line)
         noteCrashAtEnd(of: entry, exit.status)
         // One that has told of its crash had it noted then.
         let hand = lastHands[child.pid] ?? (exit.status.isSuccess ? RequestsInHand() : requestsInHand(line: entry.line))

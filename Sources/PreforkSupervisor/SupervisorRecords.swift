@@ -6,7 +6,7 @@ import PreforkSystem
 struct SupervisorRecords {
     private var history = ExitHistory()
     private var lastOfSlot: [Int: ExitReport] = [:]
-    private(set) var counters = PoolCounters()
+    var counters = PoolCounters()
     /// When those that were asked to end were asked, by process.
     private var asked: [Int32: MonotonicInstant] = [:]
     private let outOfMemoryKills = OutOfMemoryKills()

@@ -259,6 +259,7 @@ extension Supervisor {
 
     private var inheritedRecords: InheritedRecords {
         var inherited = records.inheritance
+        inherited.counters = countersToLeave
         pool.leave(to: &inherited)
         return inherited
     }

@@ -45,6 +45,9 @@ package struct WorkerSeat: Sendable {
 
     package func countRequests(_ count: UInt64) { scoreboard.countRequests(count, line: line) }
 
+    /// A request was refused because its label is in quarantine.
+    package func countRefusal() { scoreboard.countRefusal(line: line) }
+
     /// Gives a sign of life.
     package func beat() { scoreboard.beat(line: line) }
 

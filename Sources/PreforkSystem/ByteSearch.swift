@@ -18,6 +18,14 @@ extension UnsafeRawBufferPointer {
         return found - base
     }
 
+    /// How often `byte` is there.
+    package func count(of byte: UInt8) -> Int {
+        var count = 0
+        // A plain loop: the compiler makes vector code of it.
+        for each in self where each == byte { count &+= 1 }
+        return count
+    }
+
     /// The offset of the first `sequence` at or after `start`; nil when there is none. An empty sequence is at `start`.
     package func firstOffset(of sequence: [UInt8], from start: Int = 0) -> Int? {
         guard start + sequence.count <= count, let base = baseAddress else { return nil }

@@ -66,7 +66,7 @@ import Testing
         for _ in 0..<count { bench.take(line) }
         let kept = bench.said.count
         #expect(kept == OutputAllowance.ofChild.bytes / (99 + OutputAllowance.lineCost))
-        #expect(bench.lines.lost.bytes == (count - kept) * 100)
+        #expect(bench.lines.lost == OutputLines.Lost(bytes: (count - kept) * 100, lines: count - kept))
         // The beginning of a line is thrown away: so is its end, although there is room again.
         bench.take("begins ")
         #expect(bench.lines.takeLost()?.bytes == (count - kept) * 100)
@@ -74,7 +74,7 @@ import Testing
         bench.own.refill(at: MonotonicInstant(nanoseconds: 1_000_000_000))
         bench.take("ends\nwhole\n")
         #expect(bench.said.count == kept + 1 && bench.said.last == "whole")
-        #expect(bench.lines.lost.bytes == 7 + 9000 + 5)
+        #expect(bench.lines.lost == OutputLines.Lost(bytes: 7 + 9000 + 5, lines: 1))
     }
 
     @Test func `One allowance is for all children`() {

@@ -57,9 +57,9 @@ struct PrometheusTests {
             ], target: 2)
         var counters = PoolCounters()
         change(&status, &counters)
-        let listeners = [ListenerStatus(address: "unix:/a\"b\\c\nd", waiting: 3, limit: nil)]
+        let listeners = [ListenerStatus(address: "unix:/a\"b\\c\nd", waiting: 3, limit: 128)]
         let usage: WorkerUsage = [10: ProcessUsage(resident: 4096, processorTime: .milliseconds(20))]
-        let bytes = PrometheusText.metrics(status, counters, listeners, usage)
+        let bytes = PrometheusText.metrics(status, counters, listeners, usage, quarantined: 2)
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
 
@@ -81,6 +81,54 @@ struct PrometheusTests {
             #"prefork_worker_cpu_seconds_total{slot="0",pid="10"} 0.02"#,
         ] {
             #expect(lines.contains(line[...]), "\(line)")
+        }
+    }
+
+    @Test func `Crashes, slow and refused requests and lost output are counted, without a label of requests`() {
+        let lines = text { _, counters in
+            counters.crashedWorkers = 3
+            counters.crashedManagedProcesses = 1
+            counters.slowRequests = 4
+            counters.quarantinedLabels = 5
+            counters.refusedRequests = .max
+            counters.recordLostOutput(OutputLines.Lost(bytes: 1000, lines: 7))
+        }
+        for line in [
+            #"prefork_crashes_total{process="worker"} 3"#, #"prefork_crashes_total{process="managed"} 1"#,
+            "prefork_slow_requests_total 4", "prefork_quarantines_total 5", "prefork_quarantined_labels 2",
+            "prefork_refused_requests_total \(UInt64.max)", "prefork_lost_output_bytes_total 1000",
+            "prefork_lost_output_lines_total 7",
+        ] {
+            #expect(lines.contains(line[...]), "\(line)")
+        }
+    }
+
+    @Test func `The manual's table has every metric with its type and its labels`() throws {
+        var types: [String: String] = [:]
+        var labels: [String: Set<String>] = [:]
+        let lines = text { status, counters in
+            status.workers[0].heartbeatAge = .seconds(1)
+            counters.restarts["exit"] = 1
+        }
+        for line in lines {
+            let words = line.split(separator: " ")
+            let name = String(words[0].prefix { $0 != "{" })
+            if line.hasPrefix("# TYPE ") {
+                types[String(words[2])] = String(words[3])
+            } else {
+                labels[name, default: []].formUnion(line.matches(of: /[{,]([a-z]+)="/).map { String($0.output.1) })
+            }
+        }
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let page = try SmallFile.read(
+            "/\(root)/Sources/Prefork/Documentation.docc/OperatingWithPreforkctl.md", limit: 1 << 20)
+        let rows = page.split(separator: "\n").filter { $0.hasPrefix("| `prefork_") }
+        #expect(rows.count == types.count)
+        for row in rows {
+            let cells = row.split(separator: "|").map { cell in cell.filter { $0 != " " && $0 != "`" } }
+            #expect(cells[1] == types[cells[0]], "\(row)")
+            let named = Set(cells[2].split(separator: ",").map(String.init))
+            #expect(named == labels[cells[0]] ?? [], "\(row)")
         }
     }
 

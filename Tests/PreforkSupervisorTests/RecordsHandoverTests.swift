@@ -18,6 +18,13 @@ import Testing
             slot: 1, pid: 7, status: .signaled(.kill, coreDumped: false), hadRequest: true,
             consequence: .restart(in: .zero, number: 1))
         records.counters.recordExit(end, requests: 200)
+        records.counters.crashedWorkers = 1
+        records.counters.crashedManagedProcesses = 2
+        records.counters.slowRequests = 3
+        records.counters.quarantinedLabels = 4
+        records.counters.refusedRequests = 5
+        records.counters.lostOutputBytes = 6
+        records.counters.lostOutputLines = 7
         records.requestCrashes = 4
         records.scaledTo = 9
         records.asked = [77: MonotonicInstant(nanoseconds: 5)]

@@ -135,6 +135,9 @@ import Testing
         try await eventually("a successor\n\(pool.program.errors)") { pool.program.errors.contains("restart 1 of it") }
         #expect(!pool.program.errors.contains("killed by") && !pool.program.output.contains("exit "))
         #expect(pool.program.errors.contains("its stack is being read"))
+        let kind = { (process: String) in "prefork_crashes_total{process=\"\(process)\"}" }
+        let metrics = try await order(["metrics"], on: pool).text
+        #expect(metrics.contains("\(kind("worker")) 1\n") && metrics.contains("\(kind("managed")) 0\n"), "\(metrics)")
         try await eventually("the end\n\(pool.program.errors)") { pool.program.errors.contains("killed by SIGKILL") }
         try await eventually("the hook\n\(pool.program.output)") {
             pool.program.output.contains(" killed by SIGKILL crash SIGILL restart(")
@@ -204,6 +207,8 @@ import Testing
         }
         #expect(pool.program.errors.contains("managed (pid \(first)) has crashed (SIGILL): its stack is being read"))
         #expect(!pool.program.errors.contains("killed by") && !pool.program.output.contains("managed exit"))
+        let metrics = try await order(["metrics"], on: pool).text
+        #expect(metrics.contains("prefork_crashes_total{process=\"managed\"} 1\n"), "\(metrics)")
         // What is left of the first one goes when its time is over.
         try await eventually("its end\n\(pool.program.output)\n\(pool.program.errors)") {
             pool.program.output.contains("managed exit \(first) killed by SIGKILL crash SIGILL restart(")

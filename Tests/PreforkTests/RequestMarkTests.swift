@@ -151,6 +151,40 @@ import Testing
         try await stop(program)
     }
 
+    @Test func `The metrics count crashes, slow requests and refused ones, also those of workers that are gone`() async throws {
+        let path = try temporaryPath()
+        defer { unlink(path) }
+        let (program, port) = try await pool(environment: [
+            "PREFORK_CONTROL": path, "PREFORK_QUARANTINE": "1/300s", "PREFORK_SLOW_REQUEST": "100ms",
+        ])
+        func tell(_ words: String...) async throws -> String {
+            let tool = try ChildProgram("preforkctl", ["--socket", path] + words)
+            #expect(try await tool.waitForExit() == 0, "\(tool.errors)")
+            return tool.output
+        }
+        let crashing = try LineClient(port)
+        try crashing.send("/trap")
+        _ = try await end(of: program)
+        let refused = try LineClient(port)
+        for _ in 0..<2 {
+            try refused.send("/trap")
+            #expect(try refused.answer() == "refused\n")
+        }
+        try refused.send("/wait/slow")
+        try await eventually("a slow request\n\(program.errors)") { program.errors.contains("has a slow request") }
+        let wanted = [
+            "prefork_crashes_total{process=\"worker\"} 1", "prefork_slow_requests_total 1", "prefork_quarantines_total 1",
+            "prefork_quarantined_labels 1", "prefork_refused_requests_total 2",
+        ]
+        let metrics = try await tell("metrics")
+        for line in wanted { #expect(metrics.contains("\(line)\n"), "\(line)\n\(metrics)") }
+        #expect(!metrics.contains("/trap"))
+        _ = try await tell("kill", "0", "--wait")
+        let after = try await tell("metrics")
+        for line in wanted { #expect(after.contains("\(line)\n"), "\(line)\n\(after)") }
+        try await stop(program)
+    }
+
     @Test func `An operator refuses and releases a label`() async throws {
         let path = try temporaryPath()
         defer { unlink(path) }

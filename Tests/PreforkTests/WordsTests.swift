@@ -54,6 +54,25 @@ import Testing
         #expect(figures[2] < 20_000, "\(program.output)")
     }
 
+    @Test func `What is thrown away is in the metrics`() async throws {
+        let path = try temporaryPath()
+        defer { unlink(path) }
+        let program = try ChildProgram(
+            "fork-fixture", ["flood", "rate=50", "seconds=600"], environment: ["PREFORK_CONTROL": path])
+        defer { kill(-program.pid, SIGKILL) }
+        func metric(_ name: String) async throws -> Int {
+            let tool = try ChildProgram("preforkctl", ["--socket", path, "metrics"])
+            guard try await tool.waitForExit() == 0 else { return 0 }
+            let line = tool.output.split(separator: "\n").first { $0.hasPrefix("prefork_lost_output_\(name)_total ") }
+            return line?.split(separator: " ").last.flatMap { Int($0) } ?? -1
+        }
+        var lines = 0
+        for _ in 0..<200 where lines <= 0 { lines = try await metric("lines") }
+        #expect(lines > 0)
+        // Lines of 128 bytes each.
+        #expect(try await metric("bytes") > 127 * lines)
+    }
+
     @Test(arguments: [
         (["end=index"], "Fatal error: Index out of range"), (["end=fatal"], "Fatal error: a reason\\u{1B}[31m"),
     ])
