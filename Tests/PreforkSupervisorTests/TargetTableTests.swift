@@ -236,7 +236,7 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         #expect(driver.phase("restarted") == .starting)
     }
 
-    @Test func `One that says that it crashes has a successor at once, and its end is reported when it is reaped`() throws {
+    @Test func `One that says that it crashes has a successor at once, and its report at the reap`() throws {
         var driver = TableDriver()
         try driver.add("a") { $0.onFailure = .restart(quick()) }
         driver.run("a")
@@ -263,7 +263,7 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         #expect(driver.phase("a") == .running && driver.table["a"]?.score.restarts == 1)
     }
 
-    @Test func `No more backtracers at once than are allowed, and a stop leaves them no more time than the others`() throws {
+    @Test func `No more backtracers at once than are allowed, and a stop leaves them no more time`() throws {
         var driver = TableDriver()
         driver.crashPolicy = CrashPolicy(timeout: .seconds(600), backtracersAtOnce: 1)
         for name in ["a", "b", "c"] { try driver.add(name) }

@@ -195,7 +195,7 @@ import Testing
         try await pool.stop()
     }
 
-    @Test func `A managed process that crashes has a successor at once, and its end is told when it is reaped`() async throws {
+    @Test func `A managed process that crashes has a successor at once, and its report at the reap`() async throws {
         let pool = try await CrashingPool(backtracer: "exec sleep 600", environment: ["PREFORK_CRASH_TIMEOUT": "2s"])
         let first = try await pool.program.waitForLine("managed ")
         let client = try Client(port: pool.port)

@@ -105,6 +105,8 @@ private final class LinesProgram {
         try await pool.program.waitForLine("done 10000", within: .seconds(60))
         let text = "the handler of unix:@x\\u{A}forged \\u{1B}[31m failed"
         try await pool.expect(text, "(failed PeerError)", count: 10_000, burst: 1)
+        let head = "prefork[\(pool.program.pid)] error: worker 0 (pid "
+        #expect(pool.lines.contains { $0.contains("Z \(head)") && $0.contains(text) }, "\(pool.program.errors)")
         #expect(!pool.lines.contains { $0.hasPrefix("forged") || $0.utf8.contains(0x1B) })
         try await pool.end()
     }

@@ -151,7 +151,7 @@ import Testing
         try await stop(program)
     }
 
-    @Test func `The metrics count crashes, slow requests and refused ones, also those of workers that are gone`() async throws {
+    @Test func `The metrics count crashes, slow requests and refused ones, also of workers that are gone`() async throws {
         let path = try temporaryPath()
         defer { unlink(path) }
         let (program, port) = try await pool(environment: [
@@ -173,8 +173,8 @@ import Testing
         try refused.send("/wait/slow")
         try await eventually("a slow request\n\(program.errors)") { program.errors.contains("has a slow request") }
         let wanted = [
-            "prefork_crashes_total{process=\"worker\"} 1", "prefork_slow_requests_total 1", "prefork_quarantines_total 1",
-            "prefork_quarantined_labels 1", "prefork_refused_requests_total 2",
+            "prefork_crashes_total{process=\"worker\"} 1", "prefork_slow_requests_total 1",
+            "prefork_quarantines_total 1", "prefork_quarantined_labels 1", "prefork_refused_requests_total 2",
         ]
         let metrics = try await tell("metrics")
         for line in wanted { #expect(metrics.contains("\(line)\n"), "\(line)\n\(metrics)") }

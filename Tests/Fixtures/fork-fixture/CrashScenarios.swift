@@ -112,3 +112,16 @@ func crashesScenario(_ arguments: [String]) throws {
     say("outcome \(summary.outcome)")
     exit(summary.outcome.exitCode)
 }
+
+/// `late-crash flag=FILE`: workers that are ready at once. One that is forked while FILE exists, or whose program is called
+/// `next`, crashes 300 ms later, without a request.
+func lateCrashScenario(_ arguments: [String]) throws {
+    let flag = Settings(arguments)["flag"] ?? ""
+    let summary = try ForkRuntime(workers: .count(2)).run { worker in
+        let crashes = try ProgramImage.path().hasSuffix("/next") || access(flag, F_OK) == 0
+        worker.ready()
+        if crashes { worker.loop.call(after: .milliseconds(300)) { CrashKind.fatal.crash(1) } }
+        try await worker.stopRequested.wait()
+    }
+    exit(summary.outcome.exitCode)
+}

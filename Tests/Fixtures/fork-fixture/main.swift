@@ -40,6 +40,7 @@ runScenario(of: [
     "poison": poisonScenario,
     "prints": printsScenario,
     "marks": marksScenario,
+    "late-crash": lateCrashScenario,
     "lines": linesScenario,
     "flood": floodScenario,
     "last-words": lastWordsScenario,

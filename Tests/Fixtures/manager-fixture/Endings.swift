@@ -54,7 +54,8 @@ func crashesScenario(_ arguments: [String]) throws {
         try manager.launch("job")
         try turn(manager) { try manager.status(of: "job").isCompleted }
         let status = try manager.status(of: "job")
-        say("crashed \(status.crashedProcesses.count) restarts \(status.restarts) ends \(status.lastExit?.generation ?? 0)")
+        let ended = status.lastExit?.generation ?? 0
+        say("crashed \(status.crashedProcesses.count) restarts \(status.restarts) ends \(ended)")
         say("remove: \(failure { try manager.removeTarget("job") })")
         switch arguments.first {
         case "terminate": say("\(try manager.terminate("job", within: .zero).map { "\($0.generation)" } ?? "nil")")
