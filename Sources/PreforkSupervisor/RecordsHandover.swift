@@ -144,6 +144,9 @@ extension JSONValue {
         return value.integer.flatMap { UInt64(exactly: $0) }
     }
 
+    /// A count that the first images of this format did not have.
+    fileprivate func laterCount(_ name: String) -> UInt64? { self[name] == nil ? 0 : count(name) }
+
     fileprivate func counts(_ name: String) -> [String: UInt64]? {
         var counts: [String: UInt64] = [:]
         for pair in self[name]?.array ?? [] {
@@ -160,11 +163,11 @@ extension PoolCounters {
     fileprivate init?(_ value: JSONValue) {
         guard let requests = value.count("retiredRequests"), let forks = value.count("failedForks"),
             let finished = value.count("finishedReloads"), let aborted = value.count("abortedReloads"),
-            let crashedWorkers = value.count("crashedWorkers"),
-            let crashedManagedProcesses = value.count("crashedManagedProcesses"),
-            let slowRequests = value.count("slowRequests"), let quarantined = value.count("quarantinedLabels"),
-            let refused = value.count("refusedRequests"), let lostBytes = value.count("lostOutputBytes"),
-            let lostLines = value.count("lostOutputLines"),
+            let crashedWorkers = value.laterCount("crashedWorkers"),
+            let crashedManagedProcesses = value.laterCount("crashedManagedProcesses"),
+            let slowRequests = value.laterCount("slowRequests"), let quarantined = value.laterCount("quarantinedLabels"),
+            let refused = value.laterCount("refusedRequests"), let lostBytes = value.laterCount("lostOutputBytes"),
+            let lostLines = value.laterCount("lostOutputLines"),
             let boots = DurationHistogram(words: value["boots"]?.integers ?? []),
             let drains = DurationHistogram(words: value["drains"]?.integers ?? []),
             let restarts = value.counts("restarts"), let kinds = value.counts("restartKinds")
