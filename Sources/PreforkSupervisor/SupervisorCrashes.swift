@@ -35,6 +35,7 @@ extension Supervisor {
             guard record.signal == known.record.signal, record.thread == known.record.thread else { return }
         } else {
             guard case .signaled(let signal, _) = status, record.signal == signal else { return }
+            records.counters.crashedWorkers &+= 1
         }
         crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
     }

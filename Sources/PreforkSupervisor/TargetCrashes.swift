@@ -106,6 +106,7 @@ extension TargetRunner {
         if let record = crashRecord(line: lines[number]), case .signaled(let signal, _) = status,
             record.signal == signal
         {
+            crashMarks &+= 1
             notes.crash = report(of: record)
         }
         return notes

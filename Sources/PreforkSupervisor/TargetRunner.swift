@@ -41,7 +41,7 @@ package final class TargetRunner {
     var children: [Int: ChildProcess] = [:]
     /// Those that have said that they crash, by spawn, until they are reaped.
     var crashedChildren: [UInt64: CrashedChild] = [:]
-    /// How many have said so.
+    /// How many have said so, also those whose end was seen first.
     var crashMarks: UInt64 = 0
     /// A line for each target, by `lines`; the first is for forks of the program's own (see `ControlInbox`).
     let scoreboard: Scoreboard

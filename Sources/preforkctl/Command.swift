@@ -45,6 +45,7 @@ struct Command: Sendable {
             guard ["list", "add", "remove"].contains(word) else {
                 throw ToolUsageError("'\(Escaping.brief(word))' is not list, add or remove")
             }
+            if word != "list", words.isEmpty { throw ToolUsageError("LABEL is missing") }
             return .init("action", .string(ForeignText(word)))
         }
         /// After `add` and `remove`.

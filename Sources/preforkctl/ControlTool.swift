@@ -89,7 +89,13 @@ enum ControlTool {
             let answer = try answer()
             if isJSON { return Output.write(String(decoding: (answer["quarantine"] ?? answer).text, as: UTF8.self)) }
             guard let list = answer["quarantine"]?.array else {
-                return Output.write((answer["message"]?.string ?? "done").escaped(for: .terminal))
+                Output.write((answer["message"]?.string ?? "done").escaped(for: .terminal))
+                // A URL from a browser would refuse nothing, and nothing would say so.
+                let hasQuery = members.contains {
+                    $0.name == "label" && $0.value.string?.unescaped.contains("?") == true
+                }
+                if hasQuery { Output.write("labels have no query, unless the program marks requests with .includesQuery") }
+                return
             }
             Output.write(ControlTable.rows(list, ControlColumn.quarantine, paint: Output.coloured))
         case .stop:

@@ -207,7 +207,9 @@ import Testing
         #expect(try await ask("remove", "/a").contains("are served again"))
         #expect(try answer() == "ok\n")
         _ = try await ask("remove", "/a", code: 1)
-        _ = try await ask("add", code: 1)
+        #expect(try await ask("add", "/a?b=c").contains("labels have no query"))
+        _ = try await ask("add", code: 64)
+        _ = try await ask("add", "", code: 1)
         _ = try await ask("drop", "/a", code: 64)
         try await stop(program)
     }
