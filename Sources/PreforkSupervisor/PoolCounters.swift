@@ -18,8 +18,8 @@ public struct PoolCounters: Equatable, Sendable {
     public internal(set) var failedForks: UInt64 = 0
     public internal(set) var finishedReloads: UInt64 = 0
     public internal(set) var abortedReloads: UInt64 = 0
-    /// Processes that have told of their crash: workers, and managed processes. One that has no way to tell of it, as when
-    /// SIGKILL ends it, is not among them.
+    /// Processes that have told of their crash: workers, and managed processes. One that has no way to tell of it, as
+    /// when SIGKILL ends it, is not among them.
     public internal(set) var crashedWorkers: UInt64 = 0
     public internal(set) var crashedManagedProcesses: UInt64 = 0
     /// Requests that took longer than `RuntimeSettings.slowRequest`; each counts once.

@@ -94,7 +94,8 @@ enum ControlTool {
                 let hasQuery = members.contains {
                     $0.name == "label" && $0.value.string?.unescaped.contains("?") == true
                 }
-                if hasQuery { Output.write("labels have no query, unless the program marks requests with .includesQuery") }
+                let note = "labels have no query, unless the program marks requests with .includesQuery"
+                if hasQuery { Output.write(note) }
                 return
             }
             Output.write(ControlTable.rows(list, ControlColumn.quarantine, paint: Output.coloured))

@@ -151,7 +151,7 @@ import Testing
         try await stop(program)
     }
 
-    @Test func `The metrics count crashes, slow requests and refused ones, also of workers that are gone`() async throws {
+    @Test func `The metrics count crashes, slow and refused requests, also of workers that are gone`() async throws {
         let path = try temporaryPath()
         defer { unlink(path) }
         let (program, port) = try await pool(environment: [

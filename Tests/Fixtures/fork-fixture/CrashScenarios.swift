@@ -113,8 +113,8 @@ func crashesScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
-/// `late-crash flag=FILE`: workers that are ready at once. One that is forked while FILE exists, or whose program is called
-/// `next`, crashes 300 ms later, without a request.
+/// `late-crash flag=FILE`: workers that are ready at once. One that is forked while FILE exists, or whose program is
+/// called `next`, crashes 300 ms later, without a request.
 func lateCrashScenario(_ arguments: [String]) throws {
     let flag = Settings(arguments)["flag"] ?? ""
     let summary = try ForkRuntime(workers: .count(2)).run { worker in
