@@ -1,5 +1,6 @@
 // A lock's word, whatever is written there.
 
+import Glibc
 import Synchronization
 import Testing
 
@@ -117,5 +118,30 @@ import Testing
         for _ in 0..<20 { _ = try? cell.take(within: 10_000_000) }
         writer.cancel()
         await writer.value
+    }
+
+    /// Whose turn it is: only a living process of the same slot is waited for, whatever is written there.
+    @Test func aTurnsWordNamesALivingProcessOfTheSlotOrNobody() throws {
+        let own = LockOwner.turn(of: ProcessSlot(identity: 0x1234_5679, spawn: 1) { .stay })
+        #expect(LockOwner.turn(of: ProcessSlot(identity: 0x1234_5679, spawn: 2) { .stay }) == own)
+        let slotBits = own & 0x3FFF << 26
+        #expect(slotBits != 0)
+        // By its start time, as where a process has no number.
+        let parent = try #require(ProcessIdentity(of: getppid()))
+        func word(_ pid: Int32, _ startTime: UInt64) -> UInt64 {
+            UInt64(pid) | 2 << 24 | slotBits | (startTime & 0xFF_FFFF) << 40
+        }
+        let living = word(parent.pid, parent.startTime)
+        #expect(LockOwner.isOtherOfSlot(living, own: own))
+        #expect(!LockOwner.isOtherOfSlot(living ^ 1 << 26, own: own), "of another slot")
+        #expect(!LockOwner.isOtherOfSlot(word(parent.pid, parent.startTime + 1), own: own), "it has ended")
+        #expect(!LockOwner.isOtherOfSlot(own, own: own))
+        #expect(!LockOwner.isOtherOfSlot(0, own: own))
+        // There are no process IDs of 22 bits in use here.
+        var numbers = SplitMix64(seed: 9)
+        for _ in 0..<1_000 {
+            let word = numbers.next() | 1 << 21
+            #expect(!LockOwner.isOtherOfSlot(word, own: own), "\(word)")
+        }
     }
 }
