@@ -118,7 +118,7 @@ final class Service: Sendable {
         switch part {
         case .active, .passive: try await lanes[part]?.send(number)
         case .call:
-            let answer = try await lanes[part]?.call(number, timeout: .seconds(10))
+            let answer = try await lanes[part]?.call(number, timeout: .seconds(60))
             if answer != -number { note("error", "call \(number) was answered \(answer ?? 0)", part) }
         case .queue: try await queue.send(number)
         case .unacknowledged: try await careful.send(number)
