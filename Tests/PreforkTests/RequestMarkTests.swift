@@ -147,7 +147,10 @@ import Testing
             try client.send("/trapdoor-is-no-such-label".replacing("/trap", with: "/"))
             #expect(try client.answer() == "ok\n")
         }
-        #expect(program.errors.contains("request \"/trap\" is refused: it is in quarantine"))
+        // The worker writes it, and the supervisor passes it on.
+        try await eventually("a line\n\(program.errors)") {
+            program.errors.contains("request \"/trap\" is refused: it is in quarantine")
+        }
         try await stop(program)
     }
 
