@@ -98,6 +98,7 @@ let package = Package(
         program(
             "store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "PreforkFixtureSupport", "Stepping"]),
         .target(name: "Stepping", path: "Tests/Stepping"),
+        .target(name: "StepsC", path: "Tests/Fixtures/StepsC"),
         .target(name: "HostileC", path: "Tests/Fixtures/HostileC"),
         program(
             "hostile-fixture", path: "Tests/Fixtures/hostile-fixture",
@@ -106,7 +107,7 @@ let package = Package(
         program("control-fixture", path: "Tests/Fixtures/control-fixture", on: ["PreforkSupervisor", "PreforkSystem"]),
         program(
             "ops-fixture", path: "Tests/Fixtures/ops-fixture",
-            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
+            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport", "StepsC"]),
         program("deploy-fixture", path: "Tests/Fixtures/deploy-fixture", on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program(

@@ -22,6 +22,7 @@
 
 #include "cprefork.h"
 #include "cprefork_lock.h"
+#include "cprefork_way_back.h"
 
 static const int crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
 enum { SIGNALS = sizeof crash_signals / sizeof crash_signals[0] };
@@ -239,6 +240,7 @@ static bool is_runtimes(const struct sigaction *action) {
     for (int index = 0; index < SIGNALS; index++) {
         struct sigaction other;
         if (sigaction(crash_signals[index], NULL, &other) < 0) return false;
+        cprefork_action_below(crash_signals[index], &other);
         bool is_ours = other.sa_flags & SA_SIGINFO && other.sa_sigaction == on_crash;
         if (!is_ours && other.sa_sigaction != action->sa_sigaction) return false;
     }
@@ -259,12 +261,18 @@ void cprefork_prepare_crash_mark(void) {
     if (is_prepared) return;
     is_prepared = true;
     struct sigaction now;
-    if (runtimes_handler == NULL && sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_sigaction != on_crash &&
-        is_runtimes(&now))
-        runtimes_handler = now.sa_sigaction;
+    if (runtimes_handler == NULL && sigaction(SIGSEGV, NULL, &now) == 0) {
+        cprefork_find_handlers_below();
+        cprefork_action_below(SIGSEGV, &now);
+        if (now.sa_sigaction != on_crash && is_runtimes(&now)) runtimes_handler = now.sa_sigaction;
+    }
     // The first call allocates and loads a library.
     void *frames[4];
     backtrace(frames, 4);
+    cprefork_give_alternate_stack();
+}
+
+void cprefork_give_alternate_stack(void) {
     // For a handler, a backtracer's start and the kernel's registers, 11 KiB of them with AMX. Untouched it takes nothing.
     static char stack[64 * 1024] __attribute__((aligned(64)));
     stack_t present;
@@ -274,6 +282,7 @@ void cprefork_prepare_crash_mark(void) {
 }
 
 void cprefork_take_crash_signals(void) {
+    cprefork_leave_way_back();
     for (int index = 0; index < SIGNALS; index++) {
         struct sigaction now;
         if (sigaction(crash_signals[index], &ours, &now) < 0) continue;

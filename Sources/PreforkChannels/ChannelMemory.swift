@@ -71,6 +71,8 @@ final class ChannelMemory: Sendable {
         }
         lock = SharedLock(at: parts.mapping.base + 64)
         notedLocks = NotedLocks(at: parts.mapping.base + 64)
+        // Where this process had it as the program after this one.
+        if left != nil, Handover.isAfterEnd { _ = lock.disown() }
         let descriptors = parts.descriptors
         offer = Handover.offer(claim, descriptors: descriptors, text: form.text, isTaken: left != nil) { isLeaving in
             // Withdrawn before the file is closed.

@@ -12,7 +12,9 @@ extension QueueTable {
         if let left = claim.left, let objection = form.objection(toText: left.text) {
             Handover.refuse(claim, objection)
         } else if let left = claim.left, !Handover.isTrial {
-            return offer(try QueueTable(form, adopting: left.descriptors), claim, isTaken: true)
+            let table = try QueueTable(form, adopting: left.descriptors)
+            if Handover.isAfterEnd { table.leaveSeatOfImageBefore() }
+            return offer(table, claim, isTaken: true)
         }
         // That of a trial is a dead end: what the trial sends and receives is no business of the pool.
         let table = try QueueTable(

@@ -148,6 +148,14 @@ extension QueueTable {
         if identity(of: seat.slot) == .current { _ = try? takeBack(from: seat.slot) }
     }
 
+    /// The same in that program, where the one before has ended without it.
+    package func leaveSeatOfImageBefore() {
+        _ = lock.shared.disown()
+        guard let slot = (0..<QueueOwnerWord.slots).first(where: { identity(of: $0) == .current }) else { return }
+        seat.store(Seat(slot: slot, pid: ProcessIdentity.current.pid).word, ordering: .relaxed)
+        leaveSeat()
+    }
+
     /// Under the lock: what `slot` had is ready, dead or free room in a moment.
     private func takeBack(from slot: Int) throws(Failure) -> Int {
         wakeReceivers()

@@ -109,7 +109,10 @@ public final class SharedStore: Sendable {
     ) throws(StoreError) -> StoreTable {
         let file = MemoryFile(owning: Descriptor(owning: descriptors[0]))
         guard Handover.isTrial else {
-            return try StoreTable(file, bell: try bell(descriptors[1]), form: form, lockTimeout: lockTimeout)
+            let table = try StoreTable(file, bell: try bell(descriptors[1]), form: form, lockTimeout: lockTimeout)
+            // Those that this process had as the program after this one.
+            if Handover.isAfterEnd { table.disownLocks() }
+            return table
         }
         let bell: Bell
         do throws(SystemError) {

@@ -63,7 +63,7 @@ extension ControlClient {
         // without a reload of its own if all of its workers still serve, else with one more generation.
         guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] == .string("done")
         else {
-            let reason = status["reload"]?["reason"]?.string ?? "the new program's workers did not come up; see the log"
+            let reason = status["reload"]?["reason"]?.string ?? "the new program did not hold; see the log"
             throw ControlClientError.refused(ForeignText("upgrade rolled back: " + reason.unescaped))
         }
         var text = "upgraded, generation \(generation)"

@@ -108,8 +108,10 @@ package enum DescriptorTable {
         row(.epoll, "epolls", "what the supervisor waits for", .other),
         row(.signals, "signal descriptors", "the supervisor's signals", .reading),
         row(.pidfd, "pidfds", "workers, managed processes, a trial", .other),
-        row(.programImage, "program before", "the way back of an upgrade", .reading),
-        row(.handover, "handed over and not yet taken", "what the program before has left", .both),
+        row(.programImage, "program before", "the way back of an upgrade: its file and its directory", .reading),
+        row(
+            .handover, "handed over, and not yet taken or kept for the way back", "what the program before has left",
+            .both),
     ]
 
     package static func keeps(_ role: DescriptorRole, _ kind: ProcessKind) -> Bool {

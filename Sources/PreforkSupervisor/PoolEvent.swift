@@ -103,4 +103,7 @@ public enum PoolStopReason: Hashable, Sendable {
     case quick
     case tooManyRestarts
     case startFailed
+
+    /// Somebody wants it.
+    var isOrder: Bool { self == .graceful || self == .quick }
 }

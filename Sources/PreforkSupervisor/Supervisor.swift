@@ -93,8 +93,8 @@ package final class Supervisor {
     var strangersLook: MonotonicInstant?
     /// Not before.
     var strangersRest = MonotonicInstant(nanoseconds: .min)
-    /// The program that ran here before, until the workers of this one have come up.
-    var previousImage: Int32?
+    /// The program that ran here before, until this one holds or is to end.
+    var wayBack: SupervisorWayBack?
     /// The workers of this program did not come up; see `goBack()`.
     var isGoingBack = false
     /// To be told if that cannot be done.
@@ -114,12 +114,12 @@ package final class Supervisor {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
         let inheritance = Handover.isTrial ? nil : SupervisorInheritance.take()
         self.inheritance = inheritance
-        previousImage = inheritance?.previousImage
+        wayBack = Handover.isTrial ? nil : SupervisorWayBack.take()
         // Before titles, which lie where the arguments were.
         do {
             let left = Handover.isTrial ? nil : ProgramHandover.take()
             programs = try ProgramHistory(left)
-            undo = previousImage == nil ? nil : left?.undo.flatMap { ProgramHandover(text: $0) }
+            undo = wayBack == nil ? nil : left?.undo.flatMap { ProgramHandover(text: $0) }
         } catch {
             throw SupervisorError(error)
         }
@@ -145,9 +145,9 @@ package final class Supervisor {
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
-            // Each worker has a pidfd, a doorbell and its output; beside a reload there are more workers than slots.
+            // Each worker has a pidfd, a doorbell and its output, the two last once more for a way back; beside a reload there are more workers than slots.
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
-            try raiseDescriptorLimit(to: UInt64(most) * 6 + 256 + (targets?.descriptorNeed ?? 0))
+            try raiseDescriptorLimit(to: UInt64(most) * 8 + 256 + (targets?.descriptorNeed ?? 0))
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()
             if let inheritance {
@@ -187,7 +187,8 @@ package final class Supervisor {
         Handover.settle(true)
     }
 
-    /// Supervises until no worker is left and none is to come; then ends the managed processes.
+    /// Supervises until no worker is left and none is to come; then ends the managed processes. Where that comes without
+    /// an order while there is a way back, the program before takes over.
     package func run() throws(SupervisorError) -> SupervisorReturn {
         do throws(SupervisorError) {
             if let seat = try supervise() { return .worker(seat) }
@@ -195,6 +196,7 @@ package final class Supervisor {
             returnSignals()
             throw error
         }
+        if wayBack != nil { commitWayBack() }
         returnSignals()
         endTrial()
         if pid == 1 {
@@ -212,7 +214,8 @@ package final class Supervisor {
     private func supervise() throws(SupervisorError) -> WorkerSeat? {
         if let warning = scoreboard.orders.warning { logger.say(warning, by: .own(.start)) }
         let orders = scoreboard.orders
-        orders.ownsLocks = false
+        // The program before may have had locks of this process's name when it has come back.
+        orders.ownsLocks = wayBack != nil
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
         try startTargets()
         if let seat = try begin() { return seat }
@@ -225,6 +228,7 @@ package final class Supervisor {
             assignQueues()
             if let seat = try turnTargets() { return seat }
             turnUpgrade()
+            describeWayBack()
         }
         return nil
     }
@@ -241,13 +245,15 @@ package final class Supervisor {
         guard let inheritance else { return handle(.tick) }
         adopt(inheritance)
         self.inheritance = nil
-        if previousImage == nil { closeRest() }
+        if wayBack == nil { closeRest() }
+        describeWayBack()
+        tellOfReturn()
         // One that came back has its own workers already, unless some were replaced: those are of the generation that the
         // program in between has begun.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
         let hasOwnWorkers = generations.count == 1 && generations.first.map { $0 < pool.generation } == true
         // Accept queues that the program in between has added are for new workers.
-        if previousImage == nil, hasOwnWorkers, olderWorkersHaveAllQueues {
+        if wayBack == nil, hasOwnWorkers, olderWorkersHaveAllQueues {
             host.notify(.ready, .status("serving with the program before"))
             host.setTitle("serving", workers: pool.target)
             return handle(.tick)
@@ -256,7 +262,7 @@ package final class Supervisor {
         for reason in objections {
             logger.say(LogLine(.error, "this program cannot go on from the one before: \(reason)"), by: .own(.start))
         }
-        if !objections.isEmpty && previousImage != nil || isRefused(.reload) {
+        if !objections.isEmpty && wayBack != nil || isRefused(.reload) {
             // A program that refuses its own workers is as good as one whose workers do not come up.
             goBack()
             turnUpgrade()
@@ -273,7 +279,8 @@ package final class Supervisor {
         Handover.settle(false)
         LockFamily.end()
         targets?.host = nil
-        SignalMask.restore(signalMask)
+        // What comes until the program before is here is for that one.
+        if wayBack == nil { SignalMask.restore(signalMask) }
     }
 
     private func untilNextDeadline() -> Int64 {
@@ -370,6 +377,8 @@ package final class Supervisor {
             }
             next += 1
         }
+        // Before the program's own code runs, which may end.
+        describeWayBack()
         for action in actions {
             switch action {
             case .fork: break

@@ -9,7 +9,7 @@ extension Supervisor: DescriptorHolder {
             HeldDescriptor(.lifeline, lifeline.number), HeldDescriptor(.lifelineHold, lifelineHold.number),
             HeldDescriptor(.workerLines, scoreboard.file.descriptor.number),
         ]
-        if let previousImage { held.append(HeldDescriptor(.programImage, previousImage)) }
+        held += wayBack?.heldDescriptors ?? []
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }

@@ -14,7 +14,10 @@ extension Supervisor {
             exit.lastWords = takeLastWords(of: exit.pid)
             report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
         }
-        if case .stopping = report { scoreboard.orders.serviceStops = true }
+        if case .stopping(let reason) = report {
+            scoreboard.orders.serviceStops = true
+            if reason.isOrder { endWayBack() }
+        }
         let line = report.line(limit: configuration.settings.restarts.limit, slots: pool.target)
         logger.say([line] + requestLines(of: report), by: report.cause)
         if case .exited(let exit) = report { tellStack(of: exit) }
@@ -72,7 +75,8 @@ extension Supervisor {
         case .reloadFinished: host.notify(.ready, .status("\(pool.target) workers serve"))
         case .reloadAborted(_, _, _, let reason): host.notify(.ready, .status("reload aborted: \(reason)"))
         case .scaled(_, let count, _): host.notify(.status("\(count) workers serve"))
-        case .stopping: host.notify(.stopping)
+        // Where the program before takes over, the service goes on.
+        case .stopping: if wayBack == nil { host.notify(.stopping) }
         default: return
         }
         let state =

@@ -26,9 +26,7 @@ struct Upgrade {
 }
 
 /// What one image leaves to the next besides listeners and stores. Descriptors: scoreboard, orders, both ends of the
-/// lifeline, the doorbells of those workers that have one and what reads their output, each in the order of the text,
-/// and the program that ran before,
-/// where it can be gone back to.
+/// lifeline, the doorbells of those workers that have one and what reads their output, each in the order of the text.
 extension Supervisor {
     static let handoverKind = "supervisor"
 
@@ -160,38 +158,25 @@ extension Supervisor {
             let list = upgrade.changes.joined(separator: "; ")
             logger.say(LogLine(.info, "upgrade: what changes: \(list)"), by: .own(.order))
         }
-        let back = try? ProgramImage.open()
         let handover = programs.handover(to: upgrade.path, keeps: upgrade.keepsPath, changes: upgrade.changes)
-        let items = Handover.offers + [ownItem(back: back), handover.item]
-        let error = become(.path(upgrade.path), in: upgrade.directory, items)
-        if let back { closeDescriptor(back) }
-        endUpgrade(upgrade, "\(error)")
-    }
-
-    /// Goes back to the program before, when the new one's workers did not come up.
-    func goBack() {
-        guard previousImage != nil else { return }
-        isGoingBack = true
-        targets?.stopAllForSuccessors()
-    }
-
-    private func commitWayBack() {
-        isGoingBack = false
-        guard let back = previousImage else { return }
-        let isAsked = whenNotBack != nil
-        let text = "\(isAsked ? "rollback" : "upgrade failed"): this process becomes the program before again"
-        logger.say(LogLine(isAsked ? .info : .error, text), by: .own(.order))
-        let directory = undo?.workingDirectory ?? programs.directory
-        let items = Handover.offersBack + [ownItem(back: nil)] + (undo.map { [$0.item] } ?? [])
-        let error = become(.descriptor(back), in: directory, items)
-        logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
-        whenNotBack?(.failed("there is no way back: \(error)"))
-        whenNotBack = nil
-        forgetPreviousImage()
+        let items = Handover.offers + [ownItem(), inheritedRecords.item]
+        // Workers of this program are of an earlier generation when it comes back.
+        let itemsBack = Handover.offers + [ownItem(generation: pool.generation + 1), inheritedRecords.item]
+        do throws(SystemError) {
+            let undo = HandoverItem(
+                kind: ProgramHandover.handoverKind, key: "", descriptors: [], text: handover.undo ?? "")
+            let wayBack = try WayBackOffer(itemsBack + [undo])
+            throw become(
+                .path(upgrade.path), in: upgrade.directory, items + [handover.item, wayBack.item], wayBack)
+        } catch {
+            endUpgrade(upgrade, "\(error)")
+        }
     }
 
     /// - Returns: only when it fails, with everything as it was.
-    private func become(_ source: ProgramImage.Source, in directory: String, _ items: [HandoverItem]) -> SystemError {
+    func become(
+        _ source: ProgramImage.Source, in directory: String, _ items: [HandoverItem], _ wayBack: WayBackOffer? = nil
+    ) -> SystemError {
         // A directory that is gone as well as the one before leaves this process where it is.
         let place = WorkingDirectory()
         if !directory.isEmpty {
@@ -205,7 +190,7 @@ extension Supervisor {
         host.prepareForExec()
         leaveMemory(true)
         let error = ProgramImage.execute(
-            source, leaving: items + [inheritedRecords.item], isTrial: false)
+            source, leaving: items, for: wayBack == nil ? .wayBack : .upgrade, wayBack: wayBack)
         leaveMemory(false)
         host.returnFromFailedExec()
         place.restore()
@@ -218,7 +203,7 @@ extension Supervisor {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
         guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
         guard let previous = programs.previous else { return .failed("there is no program before this one") }
-        if previousImage != nil, pool.reload != nil {
+        if wayBack != nil, pool.reload != nil {
             whenNotBack = whenOver ?? { _ in }
             deferred += pool.abandonReload("an operator goes back to the program before", at: .now)
             return .done("the rollback to \(previous.summary) began")
@@ -250,28 +235,14 @@ extension Supervisor {
         Handover.leave(isLeaving)
     }
 
-    func forgetPreviousImage() {
-        if let previousImage { closeDescriptor(previousImage) }
-        previousImage = nil
-        undo = nil
-        closeRest()
-    }
-
-    private var inheritedRecords: InheritedRecords {
+    var inheritedRecords: InheritedRecords {
         var inherited = records.inheritance
         inherited.counters = countersToLeave
         pool.leave(to: &inherited)
         return inherited
     }
 
-    /// Closes what the image before has left and this one has not taken, as soon as there is no way back.
-    func closeRest() {
-        for name in Handover.closeRest() {
-            logger.say(LogLine(.warning, "nobody took over \(name): closed"), by: .own(.start))
-        }
-    }
-
-    private var inheritedPool: InheritedPool {
+    var inheritedPool: InheritedPool {
         InheritedPool(
             generation: pool.generation, spawns: pool.lastSpawn, restarts: pool.restarts,
             supervisorStarted: started.nanoseconds, signalMask: signalMask.numbers,
@@ -285,8 +256,9 @@ extension Supervisor {
             })
     }
 
-    private func ownItem(back: Int32?) -> HandoverItem {
-        let pool = inheritedPool
+    private func ownItem(generation: Int? = nil) -> HandoverItem {
+        var pool = inheritedPool
+        if let generation { pool.generation = generation }
         let own = [
             scoreboard.file.descriptor.number, scoreboard.orders.descriptor, lifeline.number,
             lifelineHold.number,
@@ -294,16 +266,22 @@ extension Supervisor {
         let doorbells = pool.workers.compactMap { bells[$0.spawn]?.number }
         let outputs = pool.workers.compactMap { output?.pipe(of: $0.spawn)?.number }
         return HandoverItem(
-            kind: Self.handoverKind, key: "", descriptors: own + doorbells + outputs + (back.map { [$0] } ?? []),
-            text: pool.text)
+            kind: Self.handoverKind, key: "", descriptors: own + doorbells + outputs, text: pool.text)
     }
 
     /// Takes the workers of the image before as its own children, which they are.
     func adopt(_ inheritance: SupervisorInheritance) {
-        let inherited = inheritance.pool
+        var inherited = inheritance.pool
         var doorbells = inheritance.doorbells[...]
         var outputs = inheritance.outputs[...]
+        // What the program after this one knew last may be of before it has collected one.
+        let gone = Handover.isAfterEnd ? Set(inherited.workers.map(\.pid).filter { !ChildProcess.isChild($0) }) : []
         for worker in inherited.workers {
+            if gone.contains(worker.pid) {
+                if worker.hasDoorbell, let number = doorbells.popFirst() { closeDescriptor(number) }
+                if worker.output != nil, let number = outputs.popFirst() { closeDescriptor(number) }
+                continue
+            }
             workers.inherit(.watched(worker.pid, by: epoll, word: worker.spawn), worker)
             let bell = worker.hasDoorbell ? doorbells.popFirst() : nil
             if let kind = worker.output, let number = outputs.popFirst() {
@@ -313,6 +291,8 @@ extension Supervisor {
             }
             bells.inherit(worker.spawn, number: bell, by: epoll, word: Source.bell | worker.spawn, at: .now)
         }
+        inherited.workers.removeAll { gone.contains($0.pid) }
+        clearLinesOfTheGone()
         let left = InheritedRecords.take()
         let actions = pool.inherit(inherited, scaledTo: left?.scaledTo, at: .now)
         if let left {
@@ -338,25 +318,28 @@ struct SupervisorInheritance {
     let doorbells: [Int32]
     /// Reading ends of workers' output.
     let outputs: [Int32]
-    let previousImage: Int32?
 
     private static let ownDescriptors = 4
 
     /// nil: this is the first image of its process.
     static func take() -> SupervisorInheritance? {
-        guard let item = Handover.take(Supervisor.handoverKind, key: ""), let pool = InheritedPool(text: item.text)
-        else { return nil }
+        Handover.take(Supervisor.handoverKind, key: "").flatMap { SupervisorInheritance($0) }
+    }
+}
+
+extension SupervisorInheritance {
+    init?(_ item: HandoverItem) {
+        guard let pool = InheritedPool(text: item.text) else { return nil }
         let numbers = item.descriptors
-        let doorbells = numbers.dropFirst(ownDescriptors).prefix(pool.workers.count(where: \.hasDoorbell))
-        let outputs = numbers.dropFirst(ownDescriptors + doorbells.count)
+        let doorbells = numbers.dropFirst(Self.ownDescriptors).prefix(pool.workers.count(where: \.hasDoorbell))
+        let outputs = numbers.dropFirst(Self.ownDescriptors + doorbells.count)
             .prefix(pool.workers.count { $0.output != nil })
-        let rest = numbers.dropFirst(ownDescriptors + doorbells.count + outputs.count)
-        guard numbers.count >= ownDescriptors, doorbells.count == pool.workers.count(where: \.hasDoorbell),
+        guard numbers.count == Self.ownDescriptors + doorbells.count + outputs.count, doorbells.count == pool.workers.count(where: \.hasDoorbell),
             outputs.count == pool.workers.count(where: { $0.output != nil }),
-            rest.count <= 1, Set(numbers).count == numbers.count
+            Set(numbers).count == numbers.count
         else { return nil }
-        return SupervisorInheritance(
+        self.init(
             pool: pool, scoreboard: numbers[0], orders: numbers[1], lifeline: numbers[2], lifelineHold: numbers[3],
-            doorbells: Array(doorbells), outputs: Array(outputs), previousImage: rest.first)
+            doorbells: Array(doorbells), outputs: Array(outputs))
     }
 }

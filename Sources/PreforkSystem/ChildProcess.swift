@@ -85,6 +85,12 @@ package final class ChildProcess: Sendable {
         }
     }
 
+    /// Whether that number is of a child of this process, living or ended, that has not been collected.
+    package static func isChild(_ pid: Int32) -> Bool {
+        var result = cprefork_exit()
+        return cprefork_waitid(-1, pid, Int32(WNOWAIT), &result) == 0
+    }
+
     /// Whether it has ended and stays to be collected, so that its number and its group's are not used again. False
     /// also when somebody else has collected it.
     package var hasEnded: Bool {

@@ -38,6 +38,7 @@ package func forkProcess() throws(SystemError) -> ForkSide {
     }
     cprefork_learn_thread_numbers()
     CrashMark.prepare()
+    cprefork_note_new_child(true)
     let pid = try systemCall("fork") { fork() }
     if pid == 0 { cprefork_discard_stdio() }
     return pid == 0 ? .child : .parent(child: pid)

@@ -39,7 +39,14 @@ package enum Handover {
     private struct State {
         var isLoaded = false
         var isTrial = false
+        var returned: Return?
         var ledger = HandoverLedger()
+    }
+
+    /// This program ran here before, and the one after it is gone.
+    package struct Return: Equatable, Sendable {
+        /// How that one ended; nil: it has gone back by itself.
+        package var end: WayBack.End?
     }
 
     private static let state = Mutex(State())
@@ -53,6 +60,12 @@ package enum Handover {
 
     /// This process only shows that the program can start: it ends where it would begin to serve.
     package static var isTrial: Bool { withState(\.isTrial) }
+
+    /// nil: this program did not come by the way back of an upgrade.
+    package static var returned: Return? { withState(\.returned) }
+
+    /// It came by the way back because the program after it has ended, with whatever it had in hand.
+    package static var isAfterEnd: Bool { returned?.end != nil }
 
     /// This program came by execve(2) after one that left it something, and may have that one's children.
     static var isLaterImage: Bool { withState(\.ledger.isLater) }
@@ -96,9 +109,6 @@ package enum Handover {
 
     package static var offers: [HandoverItem] { withState(\.ledger.offers) }
 
-    /// What goes back to the image before, when this one has failed.
-    package static var offersBack: [HandoverItem] { withState(\.ledger.offersBack) }
-
     /// Descriptors that the last image has left and that no part of this one has taken yet.
     package static var unclaimed: [Int32] { withState { $0.ledger.received.flatMap(\.descriptors) } }
 
@@ -119,6 +129,10 @@ package enum Handover {
         var items = (try? HandoverManifest.read(file)) ?? []
         for descriptor in items.flatMap(\.descriptors) { try? setCloseOnExec(descriptor) }
         if state.isTrial { TrialReport.take(from: &items) }
+        if parts.count > 2, parts[2] == "back" {
+            state.returned = Return(end: parts.count > 3 ? WayBack.End(text: parts[3]) : nil)
+            Leftovers.end(from: &items, areMore: parts.count > 4)
+        }
         state.ledger = HandoverLedger(received: items, isLater: true)
     }
 }

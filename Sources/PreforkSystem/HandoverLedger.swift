@@ -177,17 +177,6 @@ struct HandoverLedger {
 
     var leaving: [@Sendable (Bool) -> Void] { offered.values.compactMap(\.leave) }
 
-    /// What the image before gets back: the same under the names that it knows, and what this image has not taken.
-    var offersBack: [HandoverItem] {
-        let taken = offered.sorted { $0.key < $1.key }.compactMap { _, offer -> HandoverItem? in
-            guard let key = offer.leftAs else { return nil }
-            var item = offer.item
-            item.key = key
-            return item
-        }
-        return taken + received
-    }
-
     /// Why this image cannot go on with what it was left; empty: it can. To be asked when the program has made all that
     /// it makes before it supervises.
     var objections: [String] { refusals + (isLater ? numberObjections : []) }

@@ -95,7 +95,9 @@ public final class Listener: Sendable {
             if case .unix(let name, let mode) = endpoint {
                 address = .unix(path: name)
                 sockets = left.descriptors
-                file = Handover.isTrial ? nil : Self.adopt(name, left, mode: left.key == key ? nil : mode)
+                // The program after this one, which is gone, may have changed the mode.
+                let keepsMode = left.key == key && Handover.returned == nil
+                file = Handover.isTrial ? nil : Self.adopt(name, left, mode: keepsMode ? nil : mode)
             } else {
                 address = try SocketAddress(of: left.descriptors.first ?? -1, left: left.text)
                 file = nil

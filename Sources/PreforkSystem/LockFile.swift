@@ -19,6 +19,7 @@ final class LockFile: Sendable {
     let path: String
     private let file: Descriptor
     private let owner: pid_t
+    private let isAdopted: Bool
 
     /// - Parameters:
     ///   - path: of what is to be locked; the lock is `path` and `.lock`.
@@ -55,6 +56,7 @@ final class LockFile: Sendable {
         self.path = path + ".lock"
         file = Descriptor(owning: number)
         owner = getpid()
+        isAdopted = true
         try setCloseOnExec(number)
     }
 
@@ -62,9 +64,12 @@ final class LockFile: Sendable {
         self.path = path
         self.file = Descriptor(owning: file)
         owner = getpid()
+        isAdopted = false
     }
 
     deinit {
+        // The program before goes on with it, if this one ends.
+        if isAdopted, WayBack.isOpen { return }
         guard owner == getpid(), let identity = FileIdentity(of: file.number) else { return }
         _ = (try? FilePlace(path))?.remove(if: identity)
     }

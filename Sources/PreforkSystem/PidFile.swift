@@ -48,6 +48,7 @@ package final class PidFile {
     /// nil: it could not be had after an upgrade from an image that had no such lock.
     private var lock: LockFile?
     private let owner: Int32
+    private let isAdopted: Bool
     private var isRemoved = false
 
     /// Takes the path: makes the file, or takes over one whose process is gone, whatever is in it.
@@ -92,16 +93,17 @@ package final class PidFile {
                     // `try?` makes one optional of two.
                     (try? LockFile.take(beside: path)) ?? nil
                 }
-            return PidFile(path: path, file: file, lock: lock)
+            return PidFile(path: path, file: file, lock: lock, isAdopted: true)
         } catch {
             throw PidFileError(.system(error), path: path)
         }
     }
 
-    private init(path: String, file: Int32, lock: LockFile?) {
+    private init(path: String, file: Int32, lock: LockFile?, isAdopted: Bool = false) {
         self.path = path
         self.file = Descriptor(owning: file)
         self.lock = lock
+        self.isAdopted = isAdopted
         owner = getpid()
     }
 
@@ -112,12 +114,13 @@ package final class PidFile {
     /// For children, which close them, and for an in-place upgrade, which keeps them: the file and its lock.
     package var descriptors: [Int32] { [file.number] + (lock.map { [$0.descriptor] } ?? []) }
 
-    /// Takes the file away, if this process made it and it still is the one at that path, and then its lock.
+    /// Takes the file away, if this process made it and it still is the one at that path, and then its lock. One that the
+    /// program before goes on with, if this one ends, stays.
     ///
     /// - Returns: whether it was there and is gone. A process that has changed its root or its user may not reach it.
     @discardableResult
     package func remove() -> Bool {
-        guard owner == getpid(), !isRemoved else { return false }
+        guard owner == getpid(), !isRemoved, !(isAdopted && WayBack.isOpen) else { return false }
         isRemoved = true
         defer { lock = nil }
         guard let identity = FileIdentity(of: file.number), let place = try? FilePlace(path) else { return false }

@@ -30,19 +30,32 @@ package enum ProgramImage {
         case descriptor(Int32)
     }
 
+    /// What the other program is here for.
+    package enum Purpose: String, Sendable {
+        case upgrade = ""
+        /// It only shows that it can start.
+        case trial = ":trial"
+        /// It ran here before.
+        case wayBack = ":back"
+    }
+
     /// Replaces this process's program by another one with the same arguments, which is left `items`.
     ///
-    /// - Parameter isTrial: the other one only shows that it can start.
+    /// - Parameter wayBack: what executes this program again if the other one ends too early.
     /// - Returns: only when it fails, with everything as it was.
-    package static func execute(_ source: Source, leaving items: [HandoverItem], isTrial: Bool) -> SystemError {
+    package static func execute(
+        _ source: Source, leaving items: [HandoverItem], for purpose: Purpose, wayBack: WayBackOffer? = nil
+    ) -> SystemError {
         let file: Int32
         do throws(SystemError) {
             file = try HandoverManifest.write(items)
         } catch {
             return error
         }
-        let descriptors = items.flatMap(\.descriptors) + [file]
-        setenv(Handover.variable, "\(file):\(getpid())\(isTrial ? ":trial" : "")", 1)
+        let left = items.flatMap(\.descriptors) + [file]
+        let descriptors = left + (wayBack?.descriptors ?? [])
+        setenv(Handover.variable, "\(file):\(getpid())\(purpose.rawValue)", 1)
+        if let wayBack { setenv(WayBack.variable, wayBack.variable(left), 1) }
         for descriptor in descriptors { _ = cprefork_fcntl(descriptor, F_SETFD, 0) }
         var arena = CStringArena(
             tables: [arguments.count], stringBytes: arguments.reduce(0) { $0 + $1.utf8.count }, strings: arguments.count
@@ -61,6 +74,7 @@ package enum ProgramImage {
         for descriptor in descriptors { try? setCloseOnExec(descriptor) }
         closeDescriptor(file)
         unsetenv(Handover.variable)
+        unsetenv(WayBack.variable)
         return error
     }
 
@@ -79,7 +93,7 @@ package enum ProgramImage {
             guard becomeChild(of: parent, closing: []) else { exitChild(code: 1) }
             SignalMask.restore(SignalSet([]))
             try? WorkingDirectory.change(to: directory)
-            let error = execute(source, leaving: items, isTrial: true)
+            let error = execute(source, leaving: items, for: .trial)
             StandardErrorLines.say("error", "\(error)", by: "end")
             exitChild(code: 127)
         }

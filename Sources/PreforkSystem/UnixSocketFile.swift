@@ -12,6 +12,8 @@ import Glibc
 struct UnixSocketFile: Sendable {
     let path: String
     let identity: FileIdentity
+    /// The image before has bound it.
+    private let isAdopted: Bool
     /// A worker that closes its copy must not remove the name.
     private let owner = getpid()
 
@@ -61,14 +63,17 @@ struct UnixSocketFile: Sendable {
     /// - Parameter text: `handoverText` back then; an image of before this existed left none, and what is at the path
     ///   counts.
     static func adopt(_ path: String, text: String) -> UnixSocketFile? {
-        if let identity = FileIdentity(text: text) { return UnixSocketFile(path: path, identity: identity) }
+        if let identity = FileIdentity(text: text) {
+            return UnixSocketFile(path: path, identity: identity, isAdopted: true)
+        }
         guard let status = (try? FilePlace(path))?.status(), status.kind == .socket else { return nil }
-        return UnixSocketFile(path: path, identity: status.identity)
+        return UnixSocketFile(path: path, identity: status.identity, isAdopted: true)
     }
 
-    private init(path: String, identity: FileIdentity) {
+    private init(path: String, identity: FileIdentity, isAdopted: Bool = false) {
         self.path = path
         self.identity = identity
+        self.isAdopted = isAdopted
     }
 
     /// For the next image of this program.
@@ -81,12 +86,14 @@ struct UnixSocketFile: Sendable {
         _ = try place.changeMode(mode, of: identity)
     }
 
-    /// Removes the name, if it still stands for this file and this process has made it.
+    /// Removes the name, if it still stands for this file and this process has made it. A name that the program before
+    /// goes on with, if this one ends, stays.
     ///
     /// Call it while the socket listens: nobody takes a living socket for dead meanwhile. The lock keeps out a start
     /// that found it dead all the same, after a worker's shutdown(2). A lock that cannot be had leaves a dead name,
     /// which the next start takes over.
     func remove() {
+        if isAdopted, WayBack.isOpen { return }
         guard owner == getpid(), let place = try? FilePlace(path), place.identity() == identity else { return }
         guard let lock = try? LockFile.take(beside: path, patience: .milliseconds(100)) else { return }
         withExtendedLifetime(lock) { _ = place.remove(if: identity) }

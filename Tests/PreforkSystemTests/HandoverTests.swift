@@ -84,16 +84,6 @@ import Testing
         #expect(third.objections.isEmpty)
     }
 
-    @Test func `The image before gets back what it left, under the names that it knows`() {
-        let first = left(by: [nil, nil, "old"])
-        var second = later(first)
-        make("prices", in: &second)
-        make("sessions", was: 0, in: &second)
-        make(nil, in: &second)
-        let back = Dictionary(uniqueKeysWithValues: second.offersBack.map { ($0.key, $0.descriptors) })
-        #expect(back == Dictionary(uniqueKeysWithValues: first.map { ($0.key, $0.descriptors) }))
-    }
-
     @Test func `A number that another one has is an objection`() {
         var ledger = later(left(by: [nil, nil]))
         make(nil, in: &ledger)
@@ -101,7 +91,7 @@ import Testing
         #expect(ledger.objections.first == "store sessions was store 0, which this program has made by now")
     }
 
-    @Test func `What cannot be read is an objection by name, and stays for the way back`() {
+    @Test func `What cannot be read is an objection by name, and nothing has taken it`() {
         let first = left(by: ["a", nil])
         var ledger = later(first)
         for name in ["a", nil] {
@@ -111,7 +101,7 @@ import Testing
             _ = ledger.offer(claim, descriptors: [50], text: "", isTaken: false)
         }
         #expect(ledger.objections == ["store a: another layout", "store 0: another layout"])
-        #expect(ledger.offersBack == first)
+        #expect(ledger.received == first)
     }
 
     @Test func `What is made while workers are supervised is left to nobody`() {

@@ -8,7 +8,8 @@ import PreforkTestSupport
 final class OperatedProgram {
     let program: ChildProgram
     let port: UInt16
-    private let folder: String
+    /// Of the switches.
+    let folder: String
     /// A copy of the fixture that a test may replace or remove.
     private let copy: String?
 
@@ -16,16 +17,17 @@ final class OperatedProgram {
     ///   - ownCopy: runs a copy of the fixture at a path of its own.
     ///   - path: runs the fixture by this path.
     ///   - preparation: as of `ChildProgram`.
+    ///   - scenario: of the fixture.
     init(
         _ arguments: [String] = [], environment: [String: String] = [:], ownCopy: Bool = false, path: String? = nil,
-        preparation: String? = nil
+        preparation: String? = nil, scenario: String = "serve"
     ) async throws {
         folder = try temporaryPath()
         mkdir(folder, 0o700)
         copy = ownCopy ? folder + "/program" : nil
         if let copy { try Self.copyFixture(to: copy) }
         program = try ChildProgram(
-            path ?? copy ?? "ops-fixture", ["serve", "switches=\(folder)"] + arguments, environment: environment,
+            path ?? copy ?? "ops-fixture", [scenario, "switches=\(folder)"] + arguments, environment: environment,
             preparation: preparation)
         let line = try await program.waitForLine("port ")
         port = UInt16(line.split(separator: " ").first?.split(separator: ":").last ?? "") ?? 0
@@ -82,6 +84,9 @@ final class OperatedProgram {
         }
         return program.errors
     }
+
+    /// How many lines of the log have `text`.
+    func count(_ text: String) -> Int { program.errors.split(separator: "\n").count { $0.contains(text) } }
 
     func waitForLog(containing text: String, times: Int = 1) async throws {
         try await waitForLog(text) { $0.split(separator: "\n").count { $0.contains(text) } >= times }

@@ -26,6 +26,9 @@ int cprefork_is_crash_signal(int number);
 /// told (sigaltstack(2)). Children inherit both.
 void cprefork_prepare_crash_mark(void);
 
+/// Gives the calling thread an alternate signal stack when it has none (sigaltstack(2)), the same for every caller.
+void cprefork_give_alternate_stack(void);
+
 /// In a new child with all signals blocked: puts the handler of this package over the six crash signals (SIGILL, SIGTRAP,
 /// SIGABRT, SIGBUS, SIGFPE, SIGSEGV), where they have the default action or the Swift runtime's. An action that the
 /// program chose stays as it is; one that ignores becomes the default.

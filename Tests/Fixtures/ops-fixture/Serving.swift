@@ -16,11 +16,17 @@ struct Refusal: Error {}
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let switches = Switches(folder: settings["switches"] ?? "/nonexistent")
+    let ending = Ending(switches: switches)
+    trialStep("start", switches)
+    if Image.current == .new, switches.isOn("new-start-return") { return }
+    ending.at("start")
     if switches.isOn("crash-start") { exit(3) }
     switches.wait(while: "hang-start")
     if switches.isOn("end-start") { exit(0) }
     let things = try Things(settings, switches)
     try things.useBeforeRun(settings)
+    trialStep("things", switches)
+    ending.at("things")
     var sharing = AcceptSharing.sharedQueue
     if let queues = settings.number("queues"), !switches.isOn("one-queue") {
         sharing = .reusePort(queues: queues + (switches.isOn("more-queues") ? 3 : switches.isOn("fewer-queues") ? -1 : 0))
@@ -32,6 +38,11 @@ func serveScenario(_ arguments: [String]) throws {
         try Listener(.unix($0, mode: switches.isOn("open-mode") ? 0o666 : 0o600))
     }
     defer { beside?.close() }
+    let more = try DirectoryListing.names(switches.folder).first { $0.hasPrefix("more-") }.map {
+        try Listener(.unix("\(switches.folder)/socket-\($0)"))
+    }
+    defer { more?.close() }
+    trialStep("listeners", switches)
     var runtime = ForkRuntime(workers: .count(settings.number("workers") ?? 2))
     runtime.readiness = .manual
     if let time = settings.milliseconds("boot") { runtime.bootTimeout = time }
@@ -46,6 +57,7 @@ func serveScenario(_ arguments: [String]) throws {
         runtime.scaling = ScalingPolicy(
             workers: 1...most, busy: 0.02, growAfter: .milliseconds(500), shrinkAfter: .milliseconds(1_000))
     }
+    if Image.current == .new, switches.isOn("new-run-refused") { runtime.workers = .count(-1) }
     if settings["target"] != nil {
         try runtime.manager.addTarget("target") { child in
             say("target \(getpid())")
@@ -54,10 +66,15 @@ func serveScenario(_ arguments: [String]) throws {
         }
     }
     runtime.hooks.onReload = { _ in if switches.isOn("refuse") { throw Refusal() } }
+    runtime.hooks.onReady = { _ in ending.at("ready") }
+    runtime.hooks.beforeFork = { _ in ending.at("fork") }
     runtime.hooks.onHang = { say("onHang \($0.taskID)") }
+    trialStep("run", switches)
+    ending.at("listeners")
     say("port \(listener.address) pid \(getpid())")
     let summary = try runtime.run { worker in
         if switches.isOn("crash-worker") { worker.exit(code: 9) }
+        if Image.current == .new, switches.isOn("new-workers-done") { worker.exit(code: 0) }
         switches.wait(while: "hang-worker")
         worker.ready()
         if switches.isOn("crash-later") {

@@ -2,8 +2,12 @@
 
 import PreforkFixtureSupport
 
+// Before the environment loses it.
+_ = Image.current
+
 runScenario(of: [
     "serve": serveScenario,
     "load": loadScenario,
     "earlier": earlierScenario,
+    "tornado": tornadoScenario,
 ])

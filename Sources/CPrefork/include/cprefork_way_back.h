@@ -1,0 +1,37 @@
+// The program before, which takes this one's place again if it ends by anything but an order.
+#ifndef CPREFORK_WAY_BACK_H
+#define CPREFORK_WAY_BACK_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#pragma clang assume_nonnull begin
+
+/// Whether the end of this very process would execute the program before.
+bool cprefork_has_way_back(void);
+
+/// From now on the program before gets another description of what it goes on with. Call it on the main thread.
+///
+/// `file`: the description, as `PREFORK_HANDOVER` names it. `kept`: all descriptors that the program before gets, that
+/// one among them; they are close-on-exec until the process ends. Returns -1 and ENOMEM on failure, with everything as
+/// it was.
+int cprefork_describe_way_back(int file, const int *kept, int count);
+
+/// A child may live that the description does not name; false: none does. Has no effect without a way back.
+void cprefork_note_new_child(bool is_new);
+
+/// There is no way back any more, and signals have the actions that they had without one.
+void cprefork_end_way_back(void);
+
+/// The Swift runtime, where it is linked statically, installs its crash handler after the constructors of this package,
+/// and leaves signals alone that have one. Finds that handler, for children and for the time without a way back.
+void cprefork_find_handlers_below(void);
+
+/// In a forked child, before it looks at signal actions: gives back those that the parent's way back has taken.
+void cprefork_leave_way_back(void);
+
+/// The action of `number` without a way back; `now` where it has not taken that signal.
+void cprefork_action_below(int number, struct sigaction *now);
+
+#pragma clang assume_nonnull end
+#endif

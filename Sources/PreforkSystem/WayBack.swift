@@ -1,0 +1,167 @@
+// The way back of an upgrade: the program before takes this process again if the new one ends too early.
+
+import CPrefork
+import Glibc
+
+/// What a new program has of the one before until it has shown that it holds.
+///
+/// From before its main() on, its end executes the program before (way_back.c): by exit(3), by a return from main(), by a
+/// signal of a crash. What that program gets back are duplicates of all descriptors that it had, which nothing of the new
+/// program uses: whatever that one closes, replaces or has in hand at its end, they are the same open files. SIGKILL and
+/// _exit(2) end the process.
+package final class WayBack {
+    static let variable = "PREFORK_WAY_BACK"
+    package static let handoverKind = "way back"
+
+    /// How the new program has ended.
+    package enum End: Equatable, Sendable {
+        case exit(code: Int32)
+        /// quick_exit(3), which does not tell its code.
+        case quickExit
+        case signal(Signal)
+
+        /// - Parameter text: as way_back.c writes it.
+        init?(text: Substring) {
+            guard let number = Int32(text.dropFirst()), (0...255).contains(number) else { return nil }
+            switch text.first {
+            case "e": self = .exit(code: number)
+            case "q": self = .quickExit
+            case "s": self = .signal(Signal(rawValue: number))
+            default: return nil
+            }
+        }
+    }
+
+    /// Whether the end of this very process would execute the program before.
+    package static var isOpen: Bool { cprefork_has_way_back() }
+
+    /// The file of the program before.
+    package let image: Int32
+    private let directory: Int32
+    /// What it had when it left, with duplicates of its descriptors.
+    package let items: [HandoverItem]
+    /// What it would get now.
+    package private(set) var present: [HandoverItem]
+    private var file: Int32
+
+    /// Takes it out of what the program before has left; nil when there is none.
+    package static func take() -> WayBack? {
+        guard let item = Handover.take(handoverKind, key: ""), let items = HandoverManifest.items(of: item.text),
+            item.descriptors.count >= WayBackOffer.ownDescriptors
+        else { return nil }
+        return WayBack(item.descriptors, items)
+    }
+
+    private init(_ numbers: [Int32], _ items: [HandoverItem]) {
+        (image, file) = (numbers[0], numbers[1])
+        directory = numbers.count > WayBackOffer.ownDescriptors + items.flatMap(\.descriptors).count ? numbers[2] : -1
+        self.items = items
+        present = items
+    }
+
+    /// All that is open for it. Its end does not close them: it outlives the object when the supervisor fails.
+    package var descriptors: [Int32] { place + kept }
+
+    /// The program before, and where it worked.
+    package var place: [Int32] { [image] + (directory >= 0 ? [directory] : []) }
+
+    /// What it gets, and the description of it.
+    package var kept: [Int32] { [file] + Array(Set((items + present).flatMap(\.descriptors))) }
+
+    /// From now on the program before gets `items`.
+    ///
+    /// - Parameter items: with descriptors that nothing else closes before the next call has come back.
+    /// - Throws: with everything as it was.
+    package func describe(_ items: [HandoverItem]) throws(SystemError) {
+        if items != present {
+            let new = try HandoverManifest.write(items)
+            let kept = items.flatMap(\.descriptors) + [new]
+            do throws(SystemError) {
+                try systemCall("malloc", on: "way back") {
+                    cprefork_describe_way_back(new, kept, Int32(clamping: kept.count))
+                }
+            } catch {
+                closeDescriptor(new)
+                throw error
+            }
+            closeDescriptor(file)
+            file = new
+            present = items
+        }
+        cprefork_note_new_child(false)
+    }
+
+    /// The new program holds, or is to end.
+    package func end() {
+        cprefork_end_way_back()
+        closeDescriptors(descriptors)
+    }
+}
+
+extension WayBack.End: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .exit(let code): "exit code \(code)"
+        case .quickExit: "quick_exit"
+        case .signal(let signal): "\(signal)"
+        }
+    }
+}
+
+/// The way back to this program, made before another one takes its place.
+package final class WayBackOffer {
+    /// This program's file, and the list of what it gets back.
+    static let ownDescriptors = 2
+
+    private let image: Int32
+    private let file: Int32
+    /// Below zero: it cannot be opened.
+    private let directory: Int32
+    private let items: [HandoverItem]
+
+    /// - Parameter offers: what this program gets back. Their descriptors are duplicated.
+    package init(_ offers: [HandoverItem]) throws(SystemError) {
+        let made = DescriptorBag()
+        image = made.add(try ProgramImage.open())
+        directory = cprefork_open_directory(".")
+        if directory >= 0 { made.add(directory) }
+        var items = offers + [Leftovers.item(keeping: [], ending: [])]
+        for index in items.indices {
+            for place in items[index].descriptors.indices {
+                items[index].descriptors[place] = made.add(try duplicate(items[index].descriptors[place]))
+            }
+        }
+        file = made.add(try HandoverManifest.write(items))
+        self.items = items
+        made.releaseAll()
+    }
+
+    /// The other program did not come.
+    deinit {
+        closeDescriptors(descriptors)
+    }
+
+    var descriptors: [Int32] {
+        [image, file] + (directory >= 0 ? [directory] : []) + items.flatMap(\.descriptors)
+    }
+
+    /// For the new program's supervisor.
+    package var item: HandoverItem {
+        HandoverItem(
+            kind: WayBack.handoverKind, key: "", descriptors: descriptors, text: HandoverManifest.text(of: items))
+    }
+
+    /// For the new program's first instructions; see way_back.c.
+    ///
+    /// - Parameter others: what the new program is left besides. The program before gets none of it.
+    func variable(_ others: [Int32]) -> String {
+        let place = directory >= 0 ? "\(directory)" : ""
+        let kept = Self.list(of: items.flatMap(\.descriptors) + [file])
+        return "\(getpid()):\(image):\(place):\(file):\(kept):\(Self.list(of: others))"
+    }
+
+    private static func list(of numbers: [Int32]) -> String {
+        unbrokenRuns(of: numbers).map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+            .joined(separator: ",")
+    }
+}
