@@ -46,6 +46,11 @@ final class FilePlace: Sendable {
 
     func identity(_ other: String? = nil) -> FileIdentity? { status(other)?.identity }
 
+    /// - Throws: why this process cannot put a new name there, as `call` would: EACCES, EROFS.
+    func checkMayWrite(for call: StaticString, on object: String) throws(SystemError) {
+        try systemCall(call, on: object) { faccessat(directory.number, ".", W_OK | X_OK, AT_EACCESS) }
+    }
+
     /// openat(2) with O_NOFOLLOW, O_CLOEXEC, O_NOCTTY and O_NONBLOCK: neither a link nor a FIFO at the name does harm.
     ///
     /// - Throws: ELOOP with words for a symbolic link.

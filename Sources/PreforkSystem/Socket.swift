@@ -33,6 +33,15 @@ package enum Socket {
         try withAddress("bind", address) { Glibc.bind(fd, $0, $1) }
     }
 
+    /// Binds a Unix socket to a free abstract name (autobind of unix(7)).
+    static func bindAnywhere(_ fd: Int32) throws(SystemError) {
+        var address = sockaddr()
+        address.sa_family = sa_family_t(AF_UNIX)
+        try systemCall("bind", on: "socket \(fd)") {
+            Glibc.bind(fd, &address, socklen_t(MemoryLayout<sa_family_t>.size))
+        }
+    }
+
     package static func connect(_ fd: Int32, to address: SocketAddress) throws(SystemError) {
         try withAddress("connect", address) { Glibc.connect(fd, $0, $1) }
     }

@@ -19,7 +19,7 @@ struct UnixSocketFile: Sendable {
 
     /// A bound and listening socket, and its file; no file for an abstract name, and in a trial.
     ///
-    /// - Parameter isTrial: shows only that it could be done.
+    /// - Parameter isTrial: shows only that it could be done. The socket has a name of the kernel's choice instead.
     /// - Throws: EADDRINUSE when somebody listens there, or something else than a socket is there; `SystemError` that
     ///   names the call and the address, or the lock.
     static func bind(
@@ -43,16 +43,20 @@ struct UnixSocketFile: Sendable {
         } catch {
             throw SystemError("bind", error.errno, on: "\(address)")
         }
+        if isTrial {
+            // Killed at any instruction, it leaves no name behind.
+            try place.checkMayWrite(for: "bind", on: "\(address)")
+            if let other = place.status(), try !isDead(other, place) { throw inUse(address) }
+            try Socket.bindAnywhere(descriptor.number)
+            try Socket.listen(descriptor.number, backlog: backlog, on: address)
+            return (descriptor.release(), nil)
+        }
         let privateName = try bindPrivately(descriptor.number, place, mode: mode)
         // After link(2) this is the second name of the same file.
         defer { place.remove(privateName) }
         try Socket.listen(descriptor.number, backlog: backlog, on: address)
         guard let status = place.status(privateName), status.kind == .socket else {
             throw SystemError("bind", .noEntry, on: "\(address): its private name was taken away")
-        }
-        if isTrial {
-            if let other = place.status(), try !isDead(other, place) { throw inUse(address) }
-            return (descriptor.release(), nil)
         }
         try publish(privateName, place, address)
         return (descriptor.release(), UnixSocketFile(path: path, identity: status.identity))
