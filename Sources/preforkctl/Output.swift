@@ -12,8 +12,11 @@ enum Output {
         do {
             try write(text + end, to: 1)
         } catch {
-            // Whoever read it has gone: as a shell tells of SIGPIPE, which may be ignored, by whoever started this.
-            if error.errno == .brokenPipe { CurrentProcess.exit(code: 128 + Signal.brokenPipe.rawValue) }
+            // As a shell tells of SIGPIPE, which may be ignored, by whoever started this.
+            if error.errno == .brokenPipe {
+                complain("nobody reads the output any more")
+                CurrentProcess.exit(code: 128 + Signal.brokenPipe.rawValue)
+            }
             complain("\(error)")
             CurrentProcess.exit(code: ExitCode.output.rawValue)
         }

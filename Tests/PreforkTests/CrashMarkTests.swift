@@ -40,7 +40,7 @@ import Testing
 
         deinit {
             // The backtracer, too, which is in the program's process group.
-            kill(-program.pid, SIGKILL)
+            program.killGroup()
             for name in ["control", "backtracer"] { unlink("\(folder)/\(name)") }
             rmdir(folder)
         }

@@ -37,7 +37,7 @@ final class OperatedProgram {
     }
 
     deinit {
-        kill(-program.pid, SIGKILL)
+        program.killGroup()
         for name in entries(folder) { unlink("\(folder)/\(name)") }
         rmdir(folder)
     }

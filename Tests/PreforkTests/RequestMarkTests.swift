@@ -225,7 +225,9 @@ import Testing
         for (number, client) in clients.enumerated() { try client.send("/wait/\(number)?a=b") }
         func ask(_ words: String...) async throws -> String {
             let tool = try ChildProgram("preforkctl", ["--socket", path] + words)
-            #expect(try await tool.waitForExit() == 0, "\(tool.errors)")
+            // Below zero: a signal, of which the tool itself says nothing.
+            let code = try await tool.waitForExit()
+            #expect(code == 0, "\(words): \(code)\n\(tool.output)\(tool.errors)")
             return tool.output
         }
         var text = ""

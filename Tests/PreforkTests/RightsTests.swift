@@ -34,7 +34,7 @@ private final class RightsProgram {
     }
 
     deinit {
-        kill(-program.pid, SIGKILL)
+        program.killGroup()
         for name in entries(folder) { unlink("\(folder)/\(name)") }
         rmdir(folder)
     }

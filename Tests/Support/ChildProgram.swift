@@ -75,10 +75,18 @@ public final class ChildProgram: @unchecked Sendable {
     }
 
     deinit {
-        kill(-pid, SIGKILL)
+        killGroup()
         if status == nil { waitpid(pid, nil, 0) }
         unlink(outputPath)
         unlink(errorPath)
+    }
+
+    /// Kills what is left of its group.
+    ///
+    /// Its number names the group as long as one of it is left. Where a process has that number although this one was
+    /// collected, the group is another program's: numbers come again after some minutes of tests.
+    public func killGroup() {
+        if status == nil || kill(pid, 0) != 0 { kill(-pid, SIGKILL) }
     }
 
     /// What it has written to standard output so far.
