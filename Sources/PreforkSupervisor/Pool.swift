@@ -122,6 +122,7 @@ struct Pool: Equatable {
                 break
             case .backingOff(let until) where until <= now && forks < Self.forksPerTick:
                 forks += 1
+                beOfReload(index)
                 slots[index].askedFork = fork(index, &actions)
             case .booting(let worker, let deadline) where deadline <= now:
                 kill(index, worker, .bootTimeout, &actions)

@@ -83,6 +83,12 @@ extension Pool {
         actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
     }
 
+    /// A worker that is forked while its slot waits for its turn in a reload is a new one already: it needs no other one
+    /// after it.
+    mutating func beOfReload(_ index: Int) {
+        if let reload, reload.waiting.contains(index) { slots[index].generation = reload.generation }
+    }
+
     /// Goes on with a reload: counts who is ready, begins the next slots, ends it.
     mutating func advanceReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard phase == .running, var current = reload else { return }

@@ -44,6 +44,47 @@ import Testing
         #expect(largest == most)
     }
 
+    /// Its next worker is forked after the reload has begun.
+    @Test(arguments: [false, true]) func `A slot that loses its worker before its turn in a reload gets one new worker`(
+        isReady: Bool
+    ) {
+        var driver = PoolDriver.ready(workers: 3)
+        driver.perform(.reload)
+        let before = driver.living.count
+        driver.exit(2, .failure)
+        driver.pass(.zero)
+        #expect(driver.living.count == before && driver.generations() == [1, 1, 2])
+        if isReady { driver.ready(2) }
+        driver.replacementReady(0)
+        driver.replacementReady(1)
+        #expect(driver.pool.slots[2].replacement == nil)
+        if !isReady {
+            #expect(driver.pool.reload != nil, "it waits for it")
+            driver.ready(2)
+        }
+        #expect(driver.pool.reload == nil && driver.pool.lastReload?.replaced == 3)
+        driver.leaversEnd()
+        #expect(driver.generations() == [2, 2, 2] && driver.living.count == 3 && driver.complaints == [])
+    }
+
+    @Test func `A slot whose backoff ends in the middle of a reload gets one new worker`() {
+        var driver = PoolDriver.ready(workers: 3)
+        driver.perform(.reload)
+        driver.becomesLate(2)
+        guard case .backingOff(let until) = driver.pool.slots[2].state else {
+            Issue.record("\(driver.pool.slots[2].state)")
+            return
+        }
+        driver.replacementReady(0)
+        let begun = driver.pass(until - driver.now)
+        #expect(forks(begun) == 1 && driver.generations()[2] == 2)
+        driver.ready(2)
+        let actions = driver.replacementReady(1)
+        #expect(forks(actions) == 0 && driver.pool.reload == nil)
+        driver.leaversEnd()
+        #expect(driver.generations() == [2, 2, 2] && driver.complaints == [])
+    }
+
     /// A fork that was asked for and has become needless is not made: nobody would ever ask its worker to end.
     @Test func aRefusedForkTakesThoseAskedForWithItAlong() {
         var driver = PoolDriver.ready(workers: 4) { $0.reload.width = .surge(3) }
