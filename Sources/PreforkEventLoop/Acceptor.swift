@@ -65,7 +65,8 @@ final class Acceptor: @unchecked Sendable {
     static func warmUp() { withExtendedLifetime([Queue(0, Watch(-1) { _ in })]) {} }
 
     private func makeQueue(_ number: Int) -> Queue {
-        Queue(number, Watch(listener.socket(ofQueue: number)) { [slot] _ in slot.resume(.ready) })
+        listener.beginListening(onQueue: number)
+        return Queue(number, Watch(listener.socket(ofQueue: number)) { [slot] _ in slot.resume(.ready) })
     }
 
     /// The supervisor has said which queues have no worker, or may have.

@@ -189,7 +189,23 @@ public final class Listener: Sendable {
     ///
     /// It stays owned here; a server that closes the socket it is given gets a `duplicate()`.
     public var descriptor: Int32 {
-        sockets[ownQueue]
+        if TaskIdentity.current != nil { beginListening(onQueue: ownQueue) }
+        return sockets[ownQueue]
+    }
+
+    /// In a worker that is about to accept from a queue: one that this image has bound beside those of the image before
+    /// may not listen yet. That it cannot, the worker hears when it accepts.
+    package func beginListening(onQueue number: Int) {
+        if mayHaveNewQueues { _ = listenAgain(sockets[number]) }
+    }
+
+    /// Whether some queues may not listen because no worker has taken them yet.
+    var mayHaveNewQueues: Bool { sockets.count > 1 && !isWhollyInherited && Handover.isLaterImage }
+
+    /// Whether nothing comes to `socket` before a worker takes its queue.
+    func isNew(_ socket: Int32) -> Bool {
+        mayHaveNewQueues
+            && (try? Socket.option(socket, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")) == 0
     }
 
     /// Which of the accept queues is that of `descriptor`.
@@ -275,7 +291,8 @@ extension Listener {
     /// Binds the queues that an SO_REUSEPORT group of the image before does not have. Those that it has more stay: to
     /// close one would reset what waits there.
     ///
-    /// In a trial they do not listen, or the kernel would give them connections that end with the trial.
+    /// They do not listen: the kernel would give them connections that end with a trial, or that nobody takes while this
+    /// image has no worker, and that are lost if it never has one. The first worker that takes a queue listens on it.
     private static func bindMissing(
         of left: HandoverItem, at address: SocketAddress, backlog: Int32, _ sharing: AcceptSharing
     ) throws(SystemError) -> [Int32] {
@@ -286,7 +303,6 @@ extension Listener {
             for _ in left.descriptors.count..<queues {
                 let socket = try openTCP(address, shared: true)
                 sockets.append(socket)
-                if !Handover.isTrial { try Socket.listen(socket, backlog: backlog, on: address) }
                 // As `prepareForSharing` does with those of the first image.
                 try Socket.setOption(socket, level: SOL_SOCKET, SO_LOCK_FILTER, name: "SO_LOCK_FILTER", to: 1)
             }

@@ -70,7 +70,7 @@ extension Listener {
         for listener in all {
             let options = listener.place.withLock { $0.options }
             for socket in listener.sockets {
-                _ = listener.listenAgain(socket)
+                if !listener.isNew(socket) { _ = listener.listenAgain(socket) }
                 options?.restore(socket)
             }
         }

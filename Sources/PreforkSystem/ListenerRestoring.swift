@@ -20,7 +20,7 @@ extension Listener {
         for socket in sockets {
             try? setNonBlocking(socket)
             // A backlog of 0 gets its length back.
-            try? Socket.listen(socket, backlog: backlog, on: address)
+            if !isNew(socket) { try? Socket.listen(socket, backlog: backlog, on: address) }
             var linger = Glibc.linger()
             _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
             set(SO_RCVLOWAT, at: SOL_SOCKET, to: 1, of: socket)

@@ -123,6 +123,20 @@ import Testing
         #expect(try await server.end())
     }
 
+    /// Nobody takes from a queue that only workers have which never come up.
+    @Test func `While the workers of an upgrade to more queues boot, the old ones have every connection`() async throws {
+        let server = try await server(["boot=60000"], environment: ["PREFORK_WORKERS": "2"])
+        server.turnOn("more-queues")
+        server.turnOn("hang-worker")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "worker 0: its replacement started")
+        for _ in 0..<3 { #expect(try askAll(server) == [0, 1]) }
+        server.turnOff("hang-worker")
+        try await server.waitForLog(containing: "reload: generation 2 serves")
+        #expect(try askAll(server) == [0, 1])
+        #expect(try await server.end())
+    }
+
     /// The program before may ask for as many then: what it asks for stands in a file, for example.
     @Test func `After the way back from more queues all of them are served`() async throws {
         let server = try await server(["boot=5000"], environment: ["PREFORK_WORKERS": "2"])
