@@ -1,4 +1,7 @@
+#define _GNU_SOURCE
 #include "cprefork.h"
+
+#include <time.h>
 
 // Asked at every stream operation: initial-exec spares the call of __tls_get_addr, at the price that a library with
 // this package in it must be loaded with the program, not later by dlopen.
@@ -7,3 +10,8 @@ static __thread void *thread_loop __attribute__((tls_model("initial-exec")));
 void *cprefork_thread_loop(void) { return thread_loop; }
 
 void cprefork_set_thread_loop(void *loop) { thread_loop = loop; }
+
+int cprefork_join_thread(pthread_t thread, int64_t deadline) {
+    const struct timespec instant = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &instant);
+}

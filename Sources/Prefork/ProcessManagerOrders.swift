@@ -15,14 +15,16 @@ extension ProcessManager {
     public func start(_ name: String) throws(ProcessError) -> TargetExit? {
         let targets = try used()
         try targets.checkMayWait()
-        try targets.start(name)
-        while true {
-            let status = try targets.status(of: name)
-            if let missing = status.missingDependency {
-                throw ProcessError(.dependencyFailed(name), path: [name, missing])
+        return try DrivenLoops.holding { () throws(ProcessError) in
+            try targets.start(name)
+            while true {
+                let status = try targets.status(of: name)
+                if let missing = status.missingDependency {
+                    throw ProcessError(.dependencyFailed(name), path: [name, missing])
+                }
+                if status.isAtRest { return status.lastExit }
+                try targets.turn(waitingAtMost: nil)
             }
-            if status.isAtRest { return status.lastExit }
-            try targets.turn(waitingAtMost: nil)
         }
     }
 
@@ -53,16 +55,18 @@ extension ProcessManager {
         try targets.checkMayWait()
         try targets.startAll()
         let deadline = MonotonicInstant.now + limit
-        while true {
-            let waiting = targets.statuses.filter { !$0.isReady }
-            if waiting.isEmpty { return }
-            if let failed = waiting.first(where: { $0.isIdle }) {
-                guard let missing = failed.missingDependency else { throw ProcessError(.startFailed(failed.name)) }
-                throw ProcessError(.dependencyFailed(failed.name), path: [failed.name, missing])
+        try DrivenLoops.holding { () throws(ProcessError) in
+            while true {
+                let waiting = targets.statuses.filter { !$0.isReady }
+                if waiting.isEmpty { return }
+                if let failed = waiting.first(where: { $0.isIdle }) {
+                    guard let missing = failed.missingDependency else { throw ProcessError(.startFailed(failed.name)) }
+                    throw ProcessError(.dependencyFailed(failed.name), path: [failed.name, missing])
+                }
+                let rest = deadline - .now
+                if rest <= .zero { throw ProcessError(.notReady(waiting.map(\.name))) }
+                try targets.turn(waitingAtMost: rest)
             }
-            let rest = deadline - .now
-            if rest <= .zero { throw ProcessError(.notReady(waiting.map(\.name))) }
-            try targets.turn(waitingAtMost: rest)
         }
     }
 
@@ -117,10 +121,12 @@ extension ProcessManager {
         // A code that comes meanwhile may start it again: its next process is none of this order's.
         let ending = try targets.status(of: name).processes
         guard try targets.stop(name, within: limit) else { return nil }
-        while true {
-            let status = try targets.status(of: name)
-            if !status.processes.contains(where: ending.contains) { return status.lastExit }
-            try targets.turn(waitingAtMost: nil)
+        return try DrivenLoops.holding { () throws(ProcessError) in
+            while true {
+                let status = try targets.status(of: name)
+                if !status.processes.contains(where: ending.contains) { return status.lastExit }
+                try targets.turn(waitingAtMost: nil)
+            }
         }
     }
 
@@ -136,7 +142,9 @@ extension ProcessManager {
         try targets.checkMayWait()
         let running = targets.statuses.filter { !$0.processes.isEmpty }.map(\.name)
         targets.stopAll(within: limit)
-        while targets.isBusy { try targets.turn(waitingAtMost: nil) }
+        try DrivenLoops.holding { () throws(ProcessError) in
+            while targets.isBusy { try targets.turn(waitingAtMost: nil) }
+        }
         return Self.exits(of: running, targets)
     }
 
@@ -153,10 +161,12 @@ extension ProcessManager {
         try targets.checkMayWait()
         let deadline = limit.map { MonotonicInstant.now + $0 }
         let running = targets.statuses.filter { !$0.isAtRest }.map(\.name)
-        while targets.isBusy {
-            let rest = deadline.map { $0 - .now }
-            try targets.turn(waitingAtMost: rest.map { max($0, .zero) })
-            if let deadline, deadline <= .now { break }
+        try DrivenLoops.holding { () throws(ProcessError) in
+            while targets.isBusy {
+                let rest = deadline.map { $0 - .now }
+                try targets.turn(waitingAtMost: rest.map { max($0, .zero) })
+                if let deadline, deadline <= .now { break }
+            }
         }
         return Self.exits(of: running, targets)
     }

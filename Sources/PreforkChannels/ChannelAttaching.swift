@@ -51,6 +51,7 @@ extension ChannelEnd {
             memory.ringBell(of: side)
             return false
         case .came:
+            ChannelSuccession.leavesToNextImage
             // The other end may be waiting for somebody to come.
             memory.ringBell(of: side.other)
             waiters.wakeAll(andCalls: true)

@@ -92,12 +92,13 @@ final class ChannelEnd: Sendable {
 
     /// Counts a message that did not have to wait.
     ///
-    /// - Returns: true for every 1,024th: it is time to let others have the loop.
+    /// - Returns: true for every 1,024th, and when a supervisor's time for its loop is over: it is time to let others
+    ///   have the loop.
     @usableFromInline
     var isTurnOver: Bool {
         let count = (turn.load(ordering: .relaxed) &+ 1) & 1023
         turn.store(count, ordering: .relaxed)
-        return count == 0
+        return count == 0 || DrivenLoops.isTurnOver
     }
 
     /// Lets the loop look at its descriptors and timers: one who is never without messages would keep it for itself.

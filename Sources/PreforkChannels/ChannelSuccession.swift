@@ -228,6 +228,18 @@ extension ChannelEnd {
         if generation != nil { memory.ringBell(of: side.other) }
     }
 
+    /// Another image of the program goes on in this process, and finds what was sent and not taken.
+    fileprivate func leaveToNextImage() {
+        let hasLeft = wiring.withLock { wiring -> Bool in
+            guard wiring.isOfThisProcess, wiring.isHere, !wiring.isClosed, pauseIfIdle() else { return false }
+            memory.vacate(side, generation: wiring.generation)
+            // If that image does not come, this one attaches anew.
+            wiring.isHere = false
+            return true
+        }
+        if hasLeft { memory.ringBell(of: side.other) }
+    }
+
     /// No message is taken any more; what was taken is handled, and what is sent goes out.
     fileprivate func stopReceiving() {
         let isHere = wiring.withLock { wiring -> Bool in
@@ -270,6 +282,9 @@ extension ChannelEnd {
 
 /// What a process that fills a slot does about its ends when it is asked to leave.
 package enum ChannelSuccession {
+    /// Looked up where a process comes to an end.
+    static let leavesToNextImage: Void = DrivenLoops.onLeaving { for end in ends { end.leaveToNextImage() } }
+
     private static var ends: [ChannelEnd] { ChannelRegistry.cores.flatMap { [$0.creator, $0.peer] } }
 
     /// Looks every ten milliseconds whether an end is to be handed over, for as long as the loop turns: where no task

@@ -30,7 +30,9 @@ extension PassiveMessages {
             case .nothingLeft: return false
             case .wait:
                 work = nil
-                try await end.wait(.receive, since: epoch, until: nil) { end.mustWaitToReceive(.anything) }
+                try await end.wait(.receive, since: epoch, until: nil) {
+                    DrivenLoops.isTakingPaused || end.mustWaitToReceive(.anything)
+                }
             case .handle(let header, let value, let callbacks):
                 if work == nil { work = WorkInHand() }
                 await announce(senderOf: header, end)
@@ -60,7 +62,8 @@ extension PassiveMessages {
             }
             // What was taken early is work in hand; what lies in the ring is for a successor.
             let isStopping = EventLoop.isStoppingHere
-            guard let (header, value) = try isStopping ? end.takeSpilled() : end.takePassive() else {
+            let takesNone = isStopping || DrivenLoops.isTakingPaused
+            guard let (header, value) = try takesNone ? end.takeSpilled() : end.takePassive() else {
                 if !isStopping { return .wait }
                 state.isServed = false
                 return .nothingLeft

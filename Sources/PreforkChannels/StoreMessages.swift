@@ -18,7 +18,9 @@ extension StoreMessage: Equatable where Value: Equatable {}
 public enum SubscriptionStart: Hashable, Sendable {
     /// In a worker and a managed process, for its first subscription to the channel: after the last message that the
     /// process before it was given (the worker of the same task ID, the process of the same name), as soon as that one
-    /// has stopped; the first such process begins now. Otherwise: now.
+    /// has stopped; the first such process begins now. In the main process, for its first subscription to the channel
+    /// after an upgrade: after the last message that the program before was given, if it had subscribed in the same
+    /// way. Otherwise: now.
     case automatic
     /// With what is published after the subscription was made.
     case now
@@ -38,31 +40,54 @@ public enum SubscriptionStart: Hashable, Sendable {
 public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Sendable {
     public typealias Element = StoreMessage<Value>
     private let source: StoreSource<Element>
+    private let place: Place
+
+    /// Used on the loop of the source, or where no loop runs.
+    fileprivate final class Place: @unchecked Sendable {
+        // Sendable: everything is touched on the loop's thread only, or before anybody else has the object, or by a
+        // supervisor that is about to leave its process to another program, on its only thread.
+        var reader: PublishLogReader
+        /// The cursor by which another image of the program goes on.
+        let cursor: [UInt8]?
+
+        init(_ reader: PublishLogReader, leftAs cursor: [UInt8]?) {
+            self.reader = reader
+            self.cursor = cursor
+        }
+
+        /// One who cannot be left anything begins with what is published then.
+        func leave() { if let cursor { try? reader.leave(as: cursor) } }
+    }
 
     init(_ store: SharedStore, _ channel: String, from start: SubscriptionStart) throws {
         if case .resuming(let name) = start, name.isEmpty {
             throw StoreError(.badArgument("a subscription that resumes without a name"), key: channel)
         }
         let name = SubscriptionNames.cursor(for: channel, start)
+        let isMain = name == SubscriptionNames.main
         let reader: PublishLogReader
         do throws(StoreError) {
-            reader = try PublishLogReader(store.table, channel: Array(channel.utf8), resumingAs: name)
+            reader = try PublishLogReader(
+                store.table, channel: Array(channel.utf8),
+                resumingAs: isMain && !Handover.isLaterImage ? nil : name, ifKnown: isMain)
         } catch {
             // Out of cursors: what nobody asked for by name does without.
             guard start == .automatic, case .badArgument = error.code, name != nil else { throw error }
             reader = try PublishLogReader(store.table, channel: Array(channel.utf8), resumingAs: nil)
         }
         let coding = ValueCoding<Value>(codec: store.codec)
-        var place = reader
+        let place = Place(reader, leftAs: isMain ? name : nil)
+        self.place = place
         let loop = try EventLoop.chosen()
-        source = StoreSource(store.table, on: loop, wish: reader.sleepWish, onEnd: { place.endTurn() }) {
-            switch place.next() {
-            case nil: .nothing(within: place.waitsForPredecessor ? LoopPost.claimPause : nil)
+        source = StoreSource(store.table, on: loop, wish: reader.sleepWish, onEnd: { place.reader.endTurn() }) {
+            switch place.reader.next() {
+            case nil: .nothing(within: place.reader.waitsForPredecessor ? LoopPost.claimPause : nil)
             case .lagged(let count): .element(.lagged(count))
             case .message(let kind, let bytes):
                 .element(.message(try bytes.withUnsafeBytes { try coding.decode(kind, $0) }))
             }
         }
+        if isMain { LeftSubscriptions.add(place) }
     }
 
     deinit {
@@ -89,8 +114,37 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
     }
 }
 
+/// The subscriptions that another image of the program goes on with.
+private enum LeftSubscriptions {
+    private struct Entry: Sendable {
+        weak var place: (any LeftPlace)?
+    }
+
+    private static let entries = Mutex<[Entry]>([])
+    private static let isRegistered: Void = DrivenLoops.onLeaving {
+        for place in entries.withLock({ $0.compactMap(\.place) }) { place.leave() }
+    }
+
+    static func add(_ place: any LeftPlace) {
+        isRegistered
+        entries.withLock { entries in
+            entries.removeAll { $0.place == nil }
+            entries.append(Entry(place: place))
+        }
+    }
+}
+
+private protocol LeftPlace: AnyObject, Sendable {
+    func leave()
+}
+
+extension StoreMessages.Place: LeftPlace {}
+
 /// Names of cursors that nobody had to choose.
 private enum SubscriptionNames {
+    /// Of the main process.
+    static let main = Array("\0main".utf8)
+
     private static let seen = Mutex<(process: UInt64, channels: Set<String>)>((0, []))
 
     static func cursor(for channel: String, _ start: SubscriptionStart) -> [UInt8]? {
@@ -98,8 +152,8 @@ private enum SubscriptionNames {
         case .now: return nil
         case .resuming(let name): return Array(name.utf8)
         case .automatic:
-            guard let name = ownName, isFirst(of: channel) else { return nil }
-            return Array(name.utf8)
+            if let name = ownName { return isFirst(of: channel) ? Array(name.utf8) : nil }
+            return ForkCount.isFirst && isFirst(of: channel) ? main : nil
         }
     }
 

@@ -19,6 +19,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
     private var listener: StoreListener?
     private var slot: WaitSlot
     private var isOver = false
+    private var given = 0
 
     enum Poll {
         case element(Element)
@@ -46,7 +47,13 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
 
     private func nextHere() async throws -> Element? {
         while !isOver, !loop.isStopping {
-            switch try poll() {
+            if isTurnOver {
+                // One who is never without messages must not keep the loop for itself.
+                given = 0
+                try await EventLoop.sleep(for: .zero)
+                continue
+            }
+            switch try pollUnlessPaused() {
             case .element(let element): return element
             case .nothing(let limit):
                 // A publisher that clears the wish to be woken and is stopped or killed before it rings would leave its
@@ -57,7 +64,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
                 var early: Result<Element, any Error>?
                 let outcome = await listener.sleep(for: wish, atMost: limit, in: slot) {
                     do {
-                        if case .element(let element) = try poll() { early = .success(element) }
+                        if case .element(let element) = try pollUnlessPaused() { early = .success(element) }
                     } catch {
                         early = .failure(error)
                     }
@@ -69,6 +76,16 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
         }
         onEnd()
         return nil
+    }
+
+    /// Counts the elements that did not have to be waited for.
+    private var isTurnOver: Bool {
+        given &+= 1
+        return given > 1_024 || given > 1 && DrivenLoops.isTurnOver
+    }
+
+    private func pollUnlessPaused() throws -> Poll {
+        DrivenLoops.isTakingPaused ? .nothing(within: nil) : try poll()
     }
 
     private func listening() throws -> StoreListener {

@@ -14,6 +14,7 @@ extension WorkQueue {
     ///   `CancellationError`.
     public func receive() async throws -> Delivery<Message> {
         try Task.checkCancellation()
+        try await giveWay()
         try checkStop()
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
         return try await wait(timeout: nil)
@@ -27,6 +28,12 @@ extension WorkQueue {
         try checkStop()
         if let arrival = try table.receive(sleeping: false, queue: name) { return try delivery(of: arrival) }
         return try await wait(timeout: timeout)
+    }
+
+    /// In the main process of a service: for as long as the supervisor has more to do than to run what is received.
+    private func giveWay() async throws {
+        if DrivenLoops.isTurnOver { try await EventLoop.sleep(for: .zero) }
+        while DrivenLoops.isTakingPaused { try await EventLoop.sleep(for: .milliseconds(20)) }
     }
 
     /// - Throws: `.stopping` when this process takes no new work any more.

@@ -1,7 +1,7 @@
 // One thread that waits for everything: descriptors, timers, signals and the jobs of Swift's tasks.
 
 public import PreforkSystem
-import Synchronization
+package import Synchronization
 
 /// An event loop: epoll, timers, signals and a job queue on one thread.
 ///
@@ -52,6 +52,12 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     package let number = lastNumber.add(1, ordering: .relaxed).newValue
     private static let lastNumber = Atomic<UInt64>(0)
     let epoll: Epoll
+    /// `ForkCount` of the process that has made it. In a child of that one it neither runs nor touches a descriptor.
+    let process = ForkCount.current
+    /// Descriptors of its users that no child keeps.
+    package let usersDescriptors = Mutex<Set<Int32>>([])
+    /// Where no supervisor turns it.
+    let thread = Mutex<LoopThread?>(nil)
     private var events = EpollEventBuffer(capacity: 256)
 
     /// - Throws: `SystemError` when the process has no descriptor left for the loop's two.
@@ -116,6 +122,25 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         }
     }
 
+    /// A turn for a thread that has more to do than to turn this loop: without waiting, and not longer than until
+    /// `end` and the end of the job that runs then.
+    func turnOnce(until end: MonotonicInstant) throws(SystemError) {
+        precondition(ThreadLoop.current == nil, "an event loop already runs on this thread")
+        ThreadLoop.current = Unmanaged.passUnretained(self).toOpaque()
+        defer { ThreadLoop.current = nil }
+        try look(0)
+        readInbox()
+        while let entry = jobs.popFirst() {
+            run(entry)
+            if .now >= end { return }
+        }
+    }
+
+    /// When there is something to do without news; nil: never.
+    package func prepareToWait() -> MonotonicInstant? {
+        jobs.isEmpty && pausing.isEmpty && inbox.prepareToSleep() ? timers.next : .now
+    }
+
     private func readInbox() {
         for letter in inbox.takeAll() {
             switch letter {
@@ -134,6 +159,11 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
             }
             if inbox.prepareToSleep() { timeout = untilNextTimer() }
         }
+        try look(timeout)
+    }
+
+    /// - Parameter timeout: nanoseconds; negative waits for ever, 0 only looks.
+    private func look(_ timeout: Int64) throws(SystemError) {
         // Not at each job's end: the next one says who runs then.
         requests?.runs(0)
         try events.wait(epoll, timeout: timeout)

@@ -15,6 +15,7 @@ struct Inbox: ~Copyable, Sendable {
     private let letters = Mutex<[Letter]>([])
     private let hasLetters = Atomic(false)
     private let isAsleep = Atomic(false)
+    private let process = ForkCount.current
 
     init() throws(SystemError) {
         wakeUp = try Bell()
@@ -22,6 +23,8 @@ struct Inbox: ~Copyable, Sendable {
 
     /// Runs on any thread.
     func put(_ letter: Letter) {
+        // The loop of a parent does not run here, and the bell's number may be another descriptor's.
+        guard process == ForkCount.current else { return }
         letters.withLock {
             $0.append(letter)
             hasLetters.store(true, ordering: .sequentiallyConsistent)

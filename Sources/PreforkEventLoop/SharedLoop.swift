@@ -1,13 +1,17 @@
-// The loop for code that runs on no loop: a thread of its own, started at first use.
+// The loop for code that runs on no loop: turned by a thread of its own, or by the supervisor.
 
 package import PreforkSystem
 import Synchronization
 
 extension EventLoop {
-    /// A loop on a background thread that serves streams and timers of tasks on other executors, for example in a
-    /// plain `async main` or a test. It starts at first use and then lives as long as the process.
+    /// The loop that serves streams, timers and callbacks of code on no other loop: of a plain `async main`, a test, or
+    /// the main process of a service. It is made at first use and then lives as long as the process.
     ///
-    /// A process that has used it has two threads and cannot fork workers any more; `ForkRuntime` says so.
+    /// A thread of its own turns it. In a process that supervises, the supervisor does instead, without a thread: from
+    /// the call of `ForkRuntime.run`, `forkProcesses` or `ProcessManager.run` until that returns, and within each other
+    /// call of a `ProcessManager`. A thread from before ends there between two callbacks. In a program that came by an
+    /// upgrade nothing turns it before `run`. What runs on the loop then
+    /// holds up the supervisor: it must not block, and must start no thread, or nothing can be forked any more.
     ///
     /// - Throws: `SystemError` when there is no descriptor or thread left for it; a later use tries again.
     public static var shared: EventLoop {
@@ -20,18 +24,14 @@ extension EventLoop {
     }
 
     private static func started(_ shared: inout EventLoop?) throws(SystemError) -> EventLoop {
-        if let shared { return shared }
-        let loop = try EventLoop()
-        try startThread {
-            do {
-                try loop.run { false }
-            } catch {
-                // Nothing in this package can make epoll_wait fail: somebody has closed a descriptor that is not
-                // theirs (epoll_wait(2): beside EINTR there are EBADF, EFAULT and EINVAL). Every stream of the process
-                // would hang in silence from here on, and this thread has no caller to throw to.
-                fatalError("the shared event loop cannot wait: \(error)")
-            }
+        if let loop = shared {
+            if loop.process == ForkCount.current { return loop }
+            // The parent's; see `DrivenLoops`, which does not free it in this process either.
+            _ = Unmanaged.passRetained(loop)
+            shared = nil
         }
+        let loop = try EventLoop()
+        try DrivenLoops.found(loop)
         shared = loop
         return loop
     }
@@ -44,6 +44,10 @@ extension EventLoop {
     package func run<Success: Sendable>(
         _ body: @escaping @Sendable (EventLoop) async throws -> Success
     ) async throws -> Success {
+        // A subscription or a stream of a parent: nothing would ever happen on its loop.
+        guard process == ForkCount.current else {
+            throw SystemError("epoll_wait", .badDescriptor, on: "the event loop of a parent process")
+        }
         try Task.checkCancellation()
         let task = Task(executorPreference: self) { try await body(self) }
         return try await withTaskCancellationHandler {
@@ -55,3 +59,81 @@ extension EventLoop {
 }
 
 private let sharedLoop = Mutex<EventLoop?>(nil)
+
+/// The thread of the shared loop.
+final class LoopThread: Sendable {
+    private enum Phase {
+        static let runs: UInt8 = 0
+        static let isAskedToEnd: UInt8 = 1
+        /// No further job of the loop is run.
+        static let ends: UInt8 = 2
+    }
+
+    /// How long a supervisor waits for the end of a job.
+    private static let patience = Duration.seconds(1)
+
+    private let phase = Atomic(Phase.runs)
+    private let thread = Mutex<WaitedThread?>(nil)
+
+    init(_ loop: EventLoop) throws(SystemError) {
+        let new = try WaitedThread { [self] in
+            do {
+                try loop.run { self.takesEnd() }
+            } catch {
+                // Nothing in this package can make epoll_wait fail: somebody has closed a descriptor that is not
+                // theirs (epoll_wait(2): beside EINTR there are EBADF, EFAULT and EINVAL). Every stream of the process
+                // would hang in silence from here on, and this thread has no caller to throw to.
+                fatalError("the shared event loop cannot wait: \(error)")
+            }
+        }
+        thread.withLock { $0 = new }
+    }
+
+    private func takesEnd() -> Bool {
+        phase.load(ordering: .relaxed) != Phase.runs && change(Phase.isAskedToEnd, to: Phase.ends)
+    }
+
+    private func change(_ old: UInt8, to new: UInt8) -> Bool {
+        phase.compareExchange(expected: old, desired: new, ordering: .sequentiallyConsistent).exchanged
+    }
+
+    func askToEnd() { _ = change(Phase.runs, to: Phase.isAskedToEnd) }
+
+    /// - Returns: false when the job that runs takes too long; the thread goes on.
+    func waitForEnd() -> Bool {
+        guard let thread = thread.withLock({ $0 }) else { return true }
+        if thread.wait(atMost: Self.patience) { return true }
+        if change(Phase.isAskedToEnd, to: Phase.runs) { return false }
+        // It has nothing left to do but to end.
+        while !thread.wait(atMost: Self.patience) {}
+        return true
+    }
+}
+
+extension EventLoop: DrivenLoop {
+    package var epollNumber: Int32 { epoll.descriptor.number }
+
+    package var ownDescriptors: [Int32] {
+        [epoll.descriptor.number, inbox.wakeUp.descriptor.number] + usersDescriptors.withLock { Array($0) }
+    }
+
+    package var hasWorkInHand: Bool { WorkInHand.isAny }
+
+    package func startThread() throws(SystemError) {
+        let new = try LoopThread(self)
+        thread.withLock { $0 = new }
+    }
+
+    package func endThread() -> Bool {
+        guard let present = thread.withLock({ $0 }) else { return true }
+        present.askToEnd()
+        inbox.put(.call {})
+        guard present.waitForEnd() else { return false }
+        thread.withLock { $0 = nil }
+        return true
+    }
+
+    package func turn(until end: MonotonicInstant) throws(SystemError) {
+        try DrivenLoops.turn(until: end) { () throws(SystemError) in try turnOnce(until: end) }
+    }
+}

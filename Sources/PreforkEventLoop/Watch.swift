@@ -79,6 +79,8 @@ extension EventLoop {
     /// Takes a watch out. Must come before its descriptor is closed: another process may hold the same open file, and
     /// epoll would go on reporting it (epoll(7), question 6).
     package func remove(_ watch: Watch) {
+        // In a child the epoll's number may be that of its own loop.
+        guard process == ForkCount.current else { return }
         watches.remove(watch)
         epoll.remove(watch.fd)
     }

@@ -42,6 +42,9 @@ package final class WorkInHand: Sendable {
         }
     }
 
+    /// Whether there is anything.
+    static var isAny: Bool { withState { $0.count > 0 } }
+
     /// Waits until nothing is in hand, or the calling task is cancelled.
     package static func finish() async {
         let (ends, waiter) = AsyncStream.makeStream(of: Void.self)

@@ -24,9 +24,13 @@ package struct PublishLogReader: Sendable {
     /// Begins with what is published after this call, or, under a name that was used before, after the last message
     /// that its last user was given.
     ///
-    /// - Parameter name: of the cursor; nil: no cursor.
+    /// - Parameters:
+    ///   - name: of the cursor; nil: no cursor.
+    ///   - ifKnown: makes no cursor where there is none of that name.
     /// - Throws: `.badArgument` when there are 256 cursors already.
-    package init(_ table: StoreTable, channel: [UInt8], resumingAs name: [UInt8]?) throws(StoreError) {
+    package init(
+        _ table: StoreTable, channel: [UInt8], resumingAs name: [UInt8]?, ifKnown: Bool = false
+    ) throws(StoreError) {
         guard !channel.isEmpty, channel.count <= EntryShape.maximumKeyBytes else {
             throw StoreError(.badKey(bytes: channel.count, limit: EntryShape.maximumKeyBytes))
         }
@@ -42,24 +46,27 @@ package struct PublishLogReader: Sendable {
             cursor = nil
             return
         }
-        let bits = (name + [0] + channel).withUnsafeBytes { table.hash($0) }.bits | 1
-        var found: Int?
-        for index in 0..<PublishLogLayout.cursorCount where found == nil {
-            let entry = PublishLogLayout.cursors + index * 32
-            if log[entry] == bits {
-                lastNumber = min(lastNumber, log[entry + 8])
-                position = min(position, log[entry + 16])
-                found = entry
-            } else if log[entry] == 0 {
-                log[entry + 8] = lastNumber
-                log[entry + 16] = position
-                log.release(entry, bits)
-                found = entry
+        let bits = Self.bits(ofCursor: name, channel, table)
+        guard let entry = Self.entry(of: bits, log) else {
+            if ifKnown {
+                cursor = nil
+                return
             }
+            throw Self.noCursorLeft
         }
-        guard let found else { throw StoreError(.badArgument("more than \(PublishLogLayout.cursorCount) cursors")) }
-        cursor = found
-        turn = CursorTurn(cursor: found)
+        if log[entry] == bits {
+            lastNumber = min(lastNumber, log[entry + 8])
+            position = min(position, log[entry + 16])
+        } else if ifKnown {
+            cursor = nil
+            return
+        } else {
+            log[entry + 8] = lastNumber
+            log[entry + 16] = position
+            log.release(entry, bits)
+        }
+        cursor = entry
+        turn = CursorTurn(cursor: entry)
         _ = turn?.take(log)
     }
 
@@ -81,6 +88,38 @@ package struct PublishLogReader: Sendable {
         lastNumber = number <= counted &+ 1 ? number : counted
         self.position = min(position, log.acquire(PublishLogLayout.commit))
         return true
+    }
+
+    private static func bits(ofCursor name: [UInt8], _ channel: [UInt8], _ table: StoreTable) -> UInt64 {
+        (name + [0] + channel).withUnsafeBytes { table.hash($0) }.bits | 1
+    }
+
+    private static var noCursorLeft: StoreError {
+        StoreError(.badArgument("more than \(PublishLogLayout.cursorCount) cursors"))
+    }
+
+    /// Where the cursor is, or may be made; nil: there is no room for it. Under the log's lock.
+    private static func entry(of bits: UInt64, _ log: SharedWords) -> Int? {
+        for index in 0..<PublishLogLayout.cursorCount {
+            let entry = PublishLogLayout.cursors + index * 32
+            if log[entry] == bits || log[entry] == 0 { return entry }
+        }
+        return nil
+    }
+
+    /// Notes under a name how far it has come, for one who resumes under that name.
+    ///
+    /// - Throws: as `init`.
+    package func leave(as name: [UInt8]) throws(StoreError) {
+        try table.lockLog(table.patience)
+        defer { table.unlockLog() }
+        let log = table.logWords
+        let bits = Self.bits(ofCursor: name, channel, table)
+        guard let entry = Self.entry(of: bits, log) else { throw Self.noCursorLeft }
+        // One that is held is looked for again: a position that is behind the number costs a longer way.
+        log[entry + 8] = held == nil ? lastNumber : lastNumber &- 1
+        log[entry + 16] = held == nil ? position : 0
+        if log[entry] != bits { log.release(entry, bits) }
     }
 
     /// What a process that waits for this channel tells the store.

@@ -53,7 +53,7 @@ package enum DescriptorHolders {
     static func add(_ holder: any DescriptorHolder) {
         let entry = Entry(holder: holder)
         list.withLock { list in
-            list.entries.removeAll { $0.holder == nil }
+            list.entries.removeAll { $0.holder == nil || $0.holder === holder }
             list.entries.append(entry)
         }
     }

@@ -27,7 +27,7 @@ package enum ProcessKind: String, CaseIterable, Sendable {
 package enum DescriptorRole: String, CaseIterable, Sendable {
     case standardStream, program, listener, store, workQueue, channel, lifeline, doorbell
     case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
-    case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, signals, pidfd, programImage, handover
+    case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage, handover
 }
 
 extension ProcessKind {
@@ -106,6 +106,8 @@ package enum DescriptorTable {
         row(.logFile, "log file", "`PREFORK_LOG_FILE`", .writing),
         row(.notifySocket, "notify socket", "speaks to the service manager", .both),
         row(.epoll, "epolls", "what the supervisor waits for", .other),
+        row(
+            .mainLoop, "event loop of the main process", "its epoll, bell and pidfds, watched by the supervisor", .other),
         row(.signals, "signal descriptors", "the supervisor's signals", .reading),
         row(.pidfd, "pidfds", "workers, managed processes, a trial", .other),
         row(.programImage, "program before", "the way back of an upgrade: its file and its directory", .reading),

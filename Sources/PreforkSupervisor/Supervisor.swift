@@ -23,6 +23,7 @@ package final class Supervisor {
         static let trial: UInt64 = 4 << 32
         static let servers: UInt64 = 5 << 32
         static let output: UInt64 = 6 << 32
+        static let mainLoop: UInt64 = 7 << 32
         /// With the spawn of the worker that has rung.
         static let bell: UInt64 = 1 << 63
         // Below: the spawn of the worker whose pidfd is readable.
@@ -46,6 +47,9 @@ package final class Supervisor {
     /// What the program before is left on the way back.
     var undo: ProgramHandover?
     let epoll: Epoll
+    /// From here on the process has one thread. Nil when supervision is over.
+    private var loopHold: DrivenLoopHold?
+    var mainLoop = MainLoop(word: Source.mainLoop)
     private var events = EpollEventBuffer(capacity: 64)
     let signals: SignalDescriptor
     var bells = Doorbells()
@@ -112,6 +116,7 @@ package final class Supervisor {
         _ configuration: SupervisorConfiguration, beside targets: TargetRunner? = nil
     ) throws(SupervisorError) {
         if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
+        loopHold = DrivenLoopHold()
         let inheritance = Handover.isTrial ? nil : SupervisorInheritance.take()
         self.inheritance = inheritance
         wayBack = Handover.isTrial ? nil : SupervisorWayBack.take()
@@ -184,6 +189,7 @@ package final class Supervisor {
                         role: .managed(name: name, generation: generation), state: "running", service: service)
                 } : nil)
         DescriptorHolders.add(self)
+        DescriptorHolders.add(MainLoopDescriptors.all)
         Handover.settle(true)
     }
 
@@ -223,10 +229,12 @@ package final class Supervisor {
         turnUpgrade()
         assignQueues()
         while outcome == nil || targets?.isBusy == true {
-            do { try events.wait(epoll, timeout: untilNextDeadline()) } catch { throw SupervisorError(error) }
+            let loopDeadline = mainLoop.prepareToWait(on: epoll)
+            do { try events.wait(epoll, timeout: untilNextDeadline(loopDeadline)) } catch { throw SupervisorError(error) }
             if let seat = handleEvents() { return seat }
             assignQueues()
             if let seat = try turnTargets() { return seat }
+            do { try mainLoop.turn(by: epoll) } catch { throw SupervisorError(error) }
             turnUpgrade()
             describeWayBack()
         }
@@ -281,13 +289,14 @@ package final class Supervisor {
         targets?.host = nil
         // What comes until the program before is here is for that one.
         if wayBack == nil { SignalMask.restore(signalMask) }
+        loopHold = nil
     }
 
-    private func untilNextDeadline() -> Int64 {
+    private func untilNextDeadline(_ loopDeadline: MonotonicInstant?) -> Int64 {
         let deadlines = [
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
-            logger.nextDeadline, quarantine.nextDeadline, output?.nextLook,
+            logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, loopDeadline,
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
@@ -299,10 +308,11 @@ package final class Supervisor {
             let seat: WorkerSeat? =
                 switch word {
                 case Source.signals: readSignals()
-                case Source.targets: noteTargetNews()
+                case Source.targets: note(&haveTargetNews)
                 // `turnUpgrade` follows every batch of events.
                 case Source.trial: nil
-                case Source.output: noteOutput()
+                case Source.output: note(&hasOutput)
+                case Source.mainLoop: note(&mainLoop.hasNews)
                 case Source.servers: turnServers()
                 case _ where word & Source.bell != 0: hear(word & ~Source.bell)
                 default: reap(word)
@@ -331,13 +341,8 @@ package final class Supervisor {
         return carryOutDeferred()
     }
 
-    private func noteTargetNews() -> WorkerSeat? {
-        haveTargetNews = true
-        return nil
-    }
-
-    private func noteOutput() -> WorkerSeat? {
-        hasOutput = true
+    private func note(_ news: inout Bool) -> WorkerSeat? {
+        news = true
         return nil
     }
 

@@ -47,7 +47,7 @@ extension SupervisorError: CustomStringConvertible {
         case .multithreaded(let threads):
             """
             cannot fork: this process has \(threads) threads and fork keeps only one. Fork before anything starts \
-            threads: Swift tasks and their sleeps, Dispatch, a logging or metrics library, EventLoop.shared
+            threads: Swift tasks and their sleeps, Dispatch, a logging or metrics library
             """
         case .alreadyForked:
             "cannot fork workers from a worker"

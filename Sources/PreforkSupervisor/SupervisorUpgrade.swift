@@ -90,6 +90,7 @@ extension Supervisor {
         guard isLeaving else { return }
         guard pool.phase == .running else {
             isGoingBack = false
+            mainLoop.stay()
             if let upgrade { endUpgrade(upgrade, "the pool stops") }
             return
         }
@@ -98,7 +99,14 @@ extension Supervisor {
             if !targets.isStoppingAll { targets.stopAllForSuccessors() }
             return
         }
+        guard mainLoop.mayLeave(within: configuration.settings.drainTimeout) else { return }
+        if DrivenLoops.driven?.hasWorkInHand == true {
+            let text = "upgrade: callbacks of the main process have not finished what they have in hand"
+            logger.say(LogLine(.warning, text), by: .own(.order))
+        }
+        DrivenLoops.leave()
         if let upgrade { commitUpgrade(upgrade) } else { commitWayBack() }
+        mainLoop.stay()
         // Nothing came of it: this image goes on, and so do its managed processes.
         do { try targets?.startAll() } catch {
             logger.say(LogLine(.error, "managed processes: \(error)"), by: .own(.order))

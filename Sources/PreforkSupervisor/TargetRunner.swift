@@ -11,6 +11,7 @@ package final class TargetRunner {
         static let inbox: UInt64 = 2 << 32
         static let signals: UInt64 = 3 << 32
         static let output: UInt64 = 4 << 32
+        static let mainLoop: UInt64 = 5 << 32
         /// With the number of the target that has rung.
         static let bell: UInt64 = 1 << 63
         /// With the spawn of a process that has said that it crashes, and whose pidfd is readable.
@@ -25,6 +26,8 @@ package final class TargetRunner {
     let pid = CurrentProcess.pid
     let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 64)
+    /// Of use where there is no pool.
+    private var mainLoop = MainLoop(word: Source.mainLoop)
     var bells = Doorbells()
     /// What children write; nil: nothing is captured, or nothing was yet.
     var output: CapturedOutput?
@@ -50,7 +53,7 @@ package final class TargetRunner {
     var late = LateEnds()
     /// When children that nobody knows are looked for.
     var strangersLook: MonotonicInstant?
-    private var hasWarned = false
+    var hasWarned = false
     /// Whether those that are all being stopped have successors.
     var isMakingRoom = false
     var bodies: [Int: Body] = [:]
@@ -102,6 +105,7 @@ package final class TargetRunner {
         ControlDesk.open(inbox)
         CurrentProcess.keepStatusOfChildren()
         DescriptorHolders.add(self)
+        DescriptorHolders.add(MainLoopDescriptors.all)
     }
 
     deinit {
@@ -118,7 +122,7 @@ package final class TargetRunner {
     /// - Throws: `.calledByHook`, `.wrongOwner`: the caller must not wait here.
     package func checkMayWait() throws(ProcessError) {
         try checkOwner()
-        if hooksRunning > 0 || isHandling { throw ProcessError(.calledByHook) }
+        if hooksRunning > 0 || isHandling || DrivenLoops.isTurning { throw ProcessError(.calledByHook) }
     }
 
     // Targets
@@ -189,71 +193,21 @@ package final class TargetRunner {
             .compactMap { $0 }
     }
 
-    // Orders
-
-    /// Starts a target and what it depends on; those whose dependencies are ready have been forked when it returns.
-    ///
-    /// - Throws: `.unknown`, `.cycle`, `.alreadyRunning`, `.stopping`, `.multithreaded`, `.fork`.
-    package func start(_ name: String) throws(ProcessError) {
-        guard let target = table[name] else { throw ProcessError(.unknown(name)) }
-        _ = try table.plan()
-        if table.isStoppingAll { throw ProcessError(.stopping) }
-        switch target.state.phase {
-        case .stopped, .failed, .stopping: break
-        case .starting, .running, .backoff: throw ProcessError(.alreadyRunning(name))
-        }
-        try checkThreads()
-        _ = try childRights()
-        lastForkError = nil
-        handle(.start(target.number))
-        // It was the caller's order, and the caller can be told: no need to go on trying behind its back.
-        if let error = lastForkError, case .backoff = table[name]?.state {
-            handle(.stop(target.number, within: .zero))
-            throw error
-        }
-    }
-
-    /// Starts every target that does not run or is being stopped, in the order of their dependencies.
-    ///
-    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`: none was started then.
-    package func startAll() throws(ProcessError) {
-        let plan = try table.plan()
-        if table.isStoppingAll { throw ProcessError(.stopping) }
-        isMakingRoom = false
-        try checkThreads()
-        if host == nil, !hasWarned, let warning = scoreboard.orders.warning {
-            logger.say(warning, by: .own(.start))
-        }
-        hasWarned = true
-        _ = try childRights()
-        for name in plan.levels.joined() {
-            // One that is being stopped comes back when it has ended; for one that runs this changes nothing.
-            if let target = table[name] { handle(.start(target.number)) }
-        }
-    }
-
-    /// - Returns: false when it has no process and is not to have one.
-    package func stop(_ name: String, within limit: Duration?) throws(ProcessError) -> Bool {
-        guard let target = table[name] else { throw ProcessError(.unknown(name)) }
-        let isAlive = !table.status(of: target).processes.isEmpty
-        handle(.stop(target.number, within: limit))
-        return isAlive
-    }
-
-    package func stopAll(within limit: Duration?, makingRoom: Bool = false) {
-        isMakingRoom = makingRoom
-        handle(.stopAll(within: limit))
-    }
-
     // Waiting
 
     package var epollNumber: Int32 { epoll.descriptor.number }
 
     /// Waits until something happens, at most `limit` (nil: as long as it takes), and does what follows.
     package func turn(waitingAtMost limit: Duration?) throws(ProcessError) {
+        try DrivenLoops.holding { () throws(ProcessError) in try turnHolding(waitingAtMost: limit) }
+    }
+
+    private func turnHolding(waitingAtMost limit: Duration?) throws(ProcessError) {
         handleQueue()
         do throws(SystemError) {
-            try events.wait(epoll, timeout: timeout(limit))
+            if host != nil { mainLoop.forget(epoll) }
+            let loopDeadline = host == nil ? mainLoop.prepareToWait(on: epoll) : nil
+            try events.wait(epoll, timeout: timeout(limit, loopDeadline))
         } catch {
             throw ProcessError(error)
         }
@@ -264,6 +218,7 @@ package final class TargetRunner {
             case Source.inbox: readInbox()
             case Source.signals: readSignals()
             case Source.output: hasOutput = true
+            case Source.mainLoop: mainLoop.hasNews = true
             case _ where word & Source.bell != 0:
                 bells.rang(word & ~Source.bell, by: epoll, at: .now)
                 look(at: Int(word & ~Source.bell))
@@ -278,14 +233,16 @@ package final class TargetRunner {
         ownLogger.tellLeftOut(at: .now)
         if let deadline = table.nextDeadline, deadline <= .now { handle(.tick) }
         handleQueue()
+        if host != nil { return }
+        do throws(SystemError) { try mainLoop.turn(by: epoll) } catch { throw ProcessError(error) }
     }
 
-    private func timeout(_ limit: Duration?) -> Int64 {
+    private func timeout(_ limit: Duration?, _ loopDeadline: MonotonicInstant?) -> Int64 {
         var timeout = limit.map { max(0, $0.saturatedNanoseconds) } ?? -1
         func atMost(_ nanoseconds: Int64) {
             timeout = timeout < 0 ? max(0, nanoseconds) : min(timeout, max(0, nanoseconds))
         }
-        for deadline in deadlines { atMost((deadline - .now).saturatedNanoseconds) }
+        for deadline in deadlines + (loopDeadline.map { [$0] } ?? []) { atMost((deadline - .now).saturatedNanoseconds) }
         // Nobody else hears of the end of a child without a pidfd: SIGCHLD is the program's own.
         if host == nil, hasChildWithoutPidfd { atMost(50_000_000) }
         return timeout
@@ -312,9 +269,12 @@ package final class TargetRunner {
     }
 
     func handleQueue() {
-        if isHandling { return }
+        // No process is forked within a callback that gives an order: the next turn does.
+        if isHandling || queue.isEmpty || DrivenLoops.isTurning { return }
         isHandling = true
-        while !queue.isEmpty { perform(table.handle(withObstacle(queue.removeFirst()), at: .now)) }
+        DrivenLoops.holding {
+            while !queue.isEmpty { perform(table.handle(withObstacle(queue.removeFirst()), at: .now)) }
+        }
         isHandling = false
     }
 

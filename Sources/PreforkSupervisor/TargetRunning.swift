@@ -46,8 +46,10 @@ extension TargetRunner {
             epoll.remove(signals.number)
             self.signals = nil
         }
-        try startAll()
-        while isBusy { try turn(waitingAtMost: nil) }
+        try DrivenLoops.holding { () throws(ProcessError) in
+            try startAll()
+            while isBusy { try turn(waitingAtMost: nil) }
+        }
         finishLog()
         if crashed != nil { return .targetFailed }
         return wasStopped ? .stopped : .ended

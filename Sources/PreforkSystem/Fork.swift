@@ -65,6 +65,8 @@ package func becomeChild(of parent: Int32, closing unneeded: [ClosedRange<Int32>
     cprefork_reset_signal_actions()
     cprefork_reseed()
     cprefork_renumber_thread(parent)
+    // A loop of the parent's, which does not run here.
+    ThreadLoop.current = nil
     LockPatience.allowLongWaits()
     StandardErrorLines.forget()
     return getppid() == parent

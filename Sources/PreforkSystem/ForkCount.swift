@@ -10,5 +10,5 @@ package enum ForkCount {
     package static var current: UInt64 { cprefork_fork_count() }
 
     /// This process was not forked since its program began.
-    static var isFirst: Bool { current == 1 }
+    package static var isFirst: Bool { current == 1 }
 }

@@ -68,7 +68,7 @@ package enum Handover {
     package static var isAfterEnd: Bool { returned?.end != nil }
 
     /// This program came by execve(2) after one that left it something, and may have that one's children.
-    static var isLaterImage: Bool { withState(\.ledger.isLater) }
+    package static var isLaterImage: Bool { withState(\.ledger.isLater) }
 
     /// Takes what the last image has left under this name; the first one that fits. nil when there is nothing.
     package static func take(_ kind: String, key: String) -> HandoverItem? {

@@ -13,6 +13,10 @@ package enum ThreadLoop {
 
 /// Starts a detached thread with every signal blocked: signals are for the threads that ask for them.
 package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    pthread_detach(try newThread(body))
+}
+
+private func newThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) -> pthread_t {
     final class Body {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
@@ -32,7 +36,27 @@ package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemEr
         context.release()
         throw SystemError("pthread_create", Errno(rawValue: code))
     }
-    pthread_detach(thread)
+    return thread
+}
+
+/// A thread whose end somebody waits for.
+package struct WaitedThread: Sendable {
+    private let thread: pthread_t
+
+    /// As `startThread`.
+    package init(_ body: @escaping @Sendable () -> Void) throws(SystemError) { thread = try newThread(body) }
+
+    /// Waits until the thread has ended and the kernel counts it no more. Not again after true.
+    ///
+    /// - Returns: false when it has not ended in that time.
+    package func wait(atMost limit: Duration) -> Bool {
+        let count = threadCount()
+        let deadline = MonotonicInstant.now + limit
+        guard cprefork_join_thread(thread, deadline.nanoseconds) == 0 else { return false }
+        // It wakes its waiter a little before the kernel takes it off the list (exit(2)).
+        while threadCount() >= count, count > 1, MonotonicInstant.now < deadline { usleep(100) }
+        return true
+    }
 }
 
 /// A number that differs between the living threads of this process.

@@ -237,6 +237,9 @@ const char *_Nullable cprefork_signal_name(int number);
 void *_Nullable cprefork_thread_loop(void);
 void cprefork_set_thread_loop(void *_Nullable loop);
 
+/// Waits for a thread's end until a time of CLOCK_MONOTONIC, in nanoseconds. Returns 0 or ETIMEDOUT.
+int cprefork_join_thread(pthread_t thread, int64_t deadline);
+
 /// In a forked child: makes Swift's notes of the calling thread's ID right, which are its parent's `before`.
 ///
 /// `Synchronization.Mutex` writes the ID of the thread into its lock and takes it from a thread-local word that is

@@ -30,7 +30,7 @@ func maxRestartsScenario(_ arguments: [String]) throws {
 
 /// A second thread makes forking impossible.
 func threadsScenario(_ arguments: [String]) throws {
-    _ = try EventLoop.shared
+    try startThread { while true { pause() } }
     do {
         _ = try forkProcesses(2)
     } catch {

@@ -1,0 +1,64 @@
+// What the program orders of its managed processes.
+
+import PreforkSystem
+
+extension TargetRunner {
+    /// Starts a target and what it depends on; those whose dependencies are ready have been forked when it returns.
+    ///
+    /// - Throws: `.unknown`, `.cycle`, `.alreadyRunning`, `.stopping`, `.multithreaded`, `.fork`.
+    package func start(_ name: String) throws(ProcessError) {
+        guard let target = table[name] else { throw ProcessError(.unknown(name)) }
+        _ = try table.plan()
+        if table.isStoppingAll { throw ProcessError(.stopping) }
+        switch target.state.phase {
+        case .stopped, .failed, .stopping: break
+        case .starting, .running, .backoff: throw ProcessError(.alreadyRunning(name))
+        }
+        try checkThreads()
+        _ = try childRights()
+        lastForkError = nil
+        handle(.start(target.number))
+        // It was the caller's order, and the caller can be told: no need to go on trying behind its back.
+        if let error = lastForkError, case .backoff = table[name]?.state {
+            handle(.stop(target.number, within: .zero))
+            throw error
+        }
+    }
+
+    /// Starts every target that does not run or is being stopped, in the order of their dependencies.
+    ///
+    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`: none was started then.
+    package func startAll() throws(ProcessError) {
+        let plan = try table.plan()
+        if table.isStoppingAll { throw ProcessError(.stopping) }
+        isMakingRoom = false
+        try checkThreads()
+        if host == nil, !hasWarned, let warning = scoreboard.orders.warning {
+            logger.say(warning, by: .own(.start))
+        }
+        hasWarned = true
+        _ = try childRights()
+        for name in plan.levels.joined() {
+            // One that is being stopped comes back when it has ended; for one that runs this changes nothing.
+            if let target = table[name] { handle(.start(target.number)) }
+        }
+    }
+
+    /// - Returns: false when it has no process and is not to have one.
+    package func stop(_ name: String, within limit: Duration?) throws(ProcessError) -> Bool {
+        guard let target = table[name] else { throw ProcessError(.unknown(name)) }
+        let isAlive = !table.status(of: target).processes.isEmpty
+        handle(.stop(target.number, within: limit))
+        return isAlive
+    }
+
+    package func stopAll(within limit: Duration?, makingRoom: Bool = false) {
+        isMakingRoom = makingRoom
+        handle(.stopAll(within: limit))
+    }
+
+    func checkThreads() throws(ProcessError) {
+        let threads = DrivenLoops.holding { threadCount() }
+        if threads > 1 { throw ProcessError(.multithreaded(threads: threads)) }
+    }
+}
