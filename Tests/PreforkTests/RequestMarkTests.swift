@@ -40,7 +40,10 @@ import Testing
         ChildProgram, UInt16
     ) {
         let program = try ChildProgram("fork-fixture", ["marks"] + arguments, environment: environment)
-        return (program, try #require(UInt16(try await program.waitForLine("port "))))
+        let port = try #require(UInt16(try await program.waitForLine("port ")))
+        // The port is told before there is a supervisor, and with it a control socket.
+        try await eventually("workers are ready\n\(program.errors)") { program.errors.contains("ready (pid ") }
+        return (program, port)
     }
 
     /// The line of the log that tells of the worker's end.
