@@ -55,11 +55,6 @@ extension TargetRunner {
         return wasStopped ? .stopped : .ended
     }
 
-    func checkThreads() throws(ProcessError) {
-        let threads = threadCount()
-        if threads > 1 { throw ProcessError(.multithreaded(threads: threads)) }
-    }
-
     /// Another image of the program starts processes of the same names. They find what is in the channels.
     func stopAllForSuccessors() {
         stopAll(within: nil, makingRoom: true)
