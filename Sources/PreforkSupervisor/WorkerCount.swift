@@ -28,7 +28,8 @@ public enum WorkerCount: Hashable, Sendable {
             case .valid(let count):
                 throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(count) is not within \(range)"))
             case .invalid(let text):
-                throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(text) is not within \(range)"))
+                let shown = Escaping.brief(text)
+                throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(shown) is neither auto nor within \(range)"))
             }
         }
     }

@@ -29,15 +29,20 @@ struct CPULimits {
 
 /// The meaning of a PREFORK_WORKERS.
 package enum WorkerOverride: Equatable, Sendable {
+    /// Not set, or `auto`.
     case absent
     case valid(Int)
     case invalid(String)
 }
 
+/// Accepts the same values as the setting, so that a program which calls `cpuCount()` or `forkProcesses` alone reads
+/// the variable as a pool does: `auto` asks for the count of processors, as if the variable were not set.
+///
 /// - Parameter value: the variable's text; nil or empty when it is not set.
 package func workerOverride(_ value: String?) -> WorkerOverride {
-    guard let value, !value.isEmpty else { return .absent }
-    guard let count = Int(value), count > 0 else { return .invalid(value) }
+    guard let value, !value.isEmpty, value != "auto" else { return .absent }
+    // Int reads `+3`, too, which the setting refuses.
+    guard value.utf8.allSatisfy({ 48...57 ~= $0 }), let count = Int(value), count > 0 else { return .invalid(value) }
     return .valid(count)
 }
 

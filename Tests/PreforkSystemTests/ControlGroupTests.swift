@@ -88,6 +88,8 @@ private let cpuMount = "33 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgro
     @Test func theOverrideTellsAbsentFromInvalid() {
         #expect(workerOverride(nil) == .absent)
         #expect(workerOverride("") == .absent)
+        #expect(workerOverride("auto") == .absent, "the documented word for the count of processors")
+        #expect(workerOverride("+3") == .invalid("+3"), "as the setting")
         #expect(workerOverride("12") == .valid(12))
         for text in ["0", "-1", "two", "1.5", " 3", "99999999999999999999"] {
             #expect(workerOverride(text) == .invalid(text))
