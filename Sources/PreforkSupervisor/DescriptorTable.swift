@@ -27,7 +27,8 @@ package enum ProcessKind: String, CaseIterable, Sendable {
 package enum DescriptorRole: String, CaseIterable, Sendable {
     case standardStream, program, listener, store, workQueue, channel, lifeline, doorbell
     case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
-    case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage, handover
+    case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage
+    case handover, memoryEvents
 }
 
 extension ProcessKind {
@@ -109,6 +110,7 @@ package enum DescriptorTable {
         row(
             .mainLoop, "event loop of the main process", "its epoll, bell and pidfds, watched by the supervisor", .other),
         row(.signals, "signal descriptors", "the supervisor's signals", .reading),
+        row(.memoryEvents, "memory.events", "the kernel's out-of-memory kills in this control group", .reading),
         row(.pidfd, "pidfds", "workers, managed processes, a trial", .other),
         row(.programImage, "program before", "the way back of an upgrade: its file and its directory", .reading),
         row(

@@ -16,8 +16,10 @@ public struct ExitReport: Equatable, Sendable {
     public var wasReady: Bool
     /// Why the supervisor killed it; nil when it did not.
     public var killReason: KillReason?
-    /// The kernel's out-of-memory killer was at work in this control group when it died by SIGKILL: the verdict is
-    /// the counter in memory.events, not a guess from the signal.
+    /// It died by a SIGKILL that the supervisor did not send, and the kernel's out-of-memory killer had counted a
+    /// victim in this control group that no other child's end accounts for (memory.events). The kernel does not name
+    /// its victims: within two seconds after it killed a process that is no child of the supervisor, a SIGKILL from
+    /// elsewhere is taken for its work.
     public internal(set) var outOfMemory = false
     /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL.
     public internal(set) var crash: CrashReport?

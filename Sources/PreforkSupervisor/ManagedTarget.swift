@@ -232,10 +232,11 @@ struct ManagedTarget: Equatable {
         _ notes: TargetEndNotes, _ consequence: TargetConsequence, _ now: MonotonicInstant,
         _ actions: inout [TargetAction]
     ) {
-        let report = TargetExit(
+        var report = TargetExit(
             name: name, pid: process.pid, generation: process.generation, status: exit.status,
             uptime: now - process.started, wasReady: wasReady, killReason: killReason, crash: notes.crash,
             lastWords: notes.lastWords, usage: exit.usage, consequence: consequence)
+        report.outOfMemory = notes.outOfMemory
         if lastExit.map({ $0.generation <= report.generation }) != false { lastExit = report }
         actions.append(.report(.exited(report)))
     }

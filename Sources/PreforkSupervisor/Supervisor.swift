@@ -24,6 +24,7 @@ package final class Supervisor {
         static let servers: UInt64 = 5 << 32
         static let output: UInt64 = 6 << 32
         static let mainLoop: UInt64 = 7 << 32
+        static let outOfMemory: UInt64 = 8 << 32
         /// With the spawn of the worker that has rung.
         static let bell: UInt64 = 1 << 63
         // Below: the spawn of the worker whose pidfd is readable.
@@ -63,6 +64,7 @@ package final class Supervisor {
     let host: SupervisorHost
     private(set) var servers: SupervisorServers?
     var records = SupervisorRecords()
+    let outOfMemory = OutOfMemoryJudge()
     var usageReader = ProcessUsageReader()
     /// What workers had served when they were reaped, until their ends are told.
     var lastRequests: [Int32: UInt64] = [:]
@@ -172,6 +174,7 @@ package final class Supervisor {
             let mode = configuration.settings.captureOutput
             output = try mode == .off ? nil : CapturedOutput(mode, at: .now) { [logger] in logger.say($0, by: $1) }
             if let output { try epoll.add(output.epollNumber, .readable, word: Source.output) }
+            if let number = outOfMemory.descriptor { try epoll.add(number, .readable, word: Source.outOfMemory) }
         } catch {
             throw SupervisorError(error)
         }
@@ -182,7 +185,7 @@ package final class Supervisor {
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
         targets?.host = TargetHost(
             signalMask: signalMask, rights: host.rights, logger: logger, crashes: configuration.settings.crashes,
-            capture: configuration.settings.captureOutput,
+            outOfMemory: outOfMemory, capture: configuration.settings.captureOutput,
             title: host.settings.setsTitles
                 ? { [service = host.settings.service] name, generation in
                     ProcessTitleText(
@@ -296,7 +299,7 @@ package final class Supervisor {
         let deadlines = [
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
-            logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, loopDeadline,
+            logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, outOfMemory.nextLook, loopDeadline,
         ]
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
@@ -313,6 +316,7 @@ package final class Supervisor {
                 case Source.trial: nil
                 case Source.output: note(&hasOutput)
                 case Source.mainLoop: note(&mainLoop.hasNews)
+                case Source.outOfMemory: noteShortage()
                 case Source.servers: turnServers()
                 case _ where word & Source.bell != 0: hear(word & ~Source.bell)
                 default: reap(word)
@@ -321,6 +325,7 @@ package final class Supervisor {
         }
         output?.turn(hasNews: hasOutput, at: .now)
         hasOutput = false
+        outOfMemory.look(at: .now)
         if let seat = lookWithoutRing() { return seat }
         if let seat = reapLate() { return seat }
         turnQuarantine()
@@ -339,6 +344,11 @@ package final class Supervisor {
     private func turnServers() -> WorkerSeat? {
         servers?.turn()
         return carryOutDeferred()
+    }
+
+    private func noteShortage() -> WorkerSeat? {
+        outOfMemory.noteNews(at: .now)
+        return nil
     }
 
     private func note(_ news: inout Bool) -> WorkerSeat? {

@@ -10,6 +10,7 @@ extension Supervisor: DescriptorHolder {
             HeldDescriptor(.workerLines, scoreboard.file.descriptor.number),
         ]
         held += wayBack?.heldDescriptors ?? []
+        if let number = outOfMemory.descriptor { held.append(HeldDescriptor(.memoryEvents, number)) }
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }

@@ -84,13 +84,15 @@ extension PoolReport {
 }
 
 extension ExitReport {
+    static let outOfMemoryText = ", out of memory: the kernel's OOM killer was at work (memory.events)"
+
     fileprivate func line(limit: Int) -> LogLine {
         var text = "worker \(taskID) (pid \(pid)) \(status) after \(uptime.short)"
         if let crash { text += crash.cause }
         let hand = RequestsInHand(of: self).sentence
         if hadRequest { text += ", with a request in hand" + (hand.isEmpty ? "" : ": \(hand)") }
         if !wasReady { text += ", before it was ready" }
-        if outOfMemory { text += ", out of memory: the kernel's OOM killer was at work (memory.events)" }
+        if outOfMemory { text += Self.outOfMemoryText }
         text += " [cpu \((usage.userTime + usage.systemTime).short), peak \(usage.peakMemory >> 20) MiB]"
         switch consequence {
         case .none:

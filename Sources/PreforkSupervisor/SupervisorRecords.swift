@@ -9,12 +9,6 @@ struct SupervisorRecords {
     var counters = PoolCounters()
     /// When those that were asked to end were asked, by process.
     private var asked: [Int32: MonotonicInstant] = [:]
-    private let outOfMemoryKills = OutOfMemoryKills()
-    private var killCount: UInt64?
-
-    init() {
-        killCount = outOfMemoryKills.current()
-    }
 
     /// Goes on with what the image before has counted.
     mutating func inherit(_ records: InheritedRecords) {
@@ -49,19 +43,13 @@ struct SupervisorRecords {
 
     mutating func countReload(isDone: Bool) { counters.recordReload(done: isDone) }
 
-    /// Adds the verdict of the kernel's counter, and remembers the report.
+    /// Counts and remembers the report.
     ///
     /// - Parameter requests: how many the worker had served.
-    mutating func judge(_ report: ExitReport, requests: UInt64, at now: MonotonicInstant) -> ExitReport {
-        var report = report
-        if case .signaled(.kill, _) = report.status, let count = outOfMemoryKills.current() {
-            report.outOfMemory = count > killCount ?? count
-            killCount = count
-        }
+    mutating func add(_ report: ExitReport, requests: UInt64, at now: MonotonicInstant) {
         if let asked = asked.removeValue(forKey: report.pid) { counters.recordDrain(after: now - asked) }
         counters.recordExit(report, requests: requests)
         history.add(report)
         lastOfSlot[report.taskID] = report
-        return report
     }
 }

@@ -12,7 +12,11 @@ extension Supervisor {
             exit.hangStack = hangStacks.removeValue(forKey: exit.pid) ?? []
             exit.time = WallClock.timestamp
             exit.lastWords = takeLastWords(of: exit.pid)
-            report = .exited(records.judge(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now))
+            if case .signaled(.kill, _) = exit.status, exit.killReason == nil {
+                exit.outOfMemory = outOfMemory.claim(at: .now)
+            }
+            records.add(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now)
+            report = .exited(exit)
         }
         if case .stopping(let reason) = report {
             scoreboard.orders.serviceStops = true

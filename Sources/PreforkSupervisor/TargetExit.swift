@@ -19,6 +19,8 @@ public struct TargetExit: Equatable, Sendable {
     /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL. The process may have ended by
     /// another signal, such as the SIGKILL that its supervisor sent when its stack was being read for too long.
     public internal(set) var crash: CrashReport?
+    /// As `ExitReport.outOfMemory`. Always false without a pool.
+    public internal(set) var outOfMemory = false
     /// What it wrote last; nil: its output was not captured. Without a pool, that is so outside `ProcessManager.run`.
     public internal(set) var lastWords: LastWords?
     /// Processor time and peak memory.
@@ -77,4 +79,5 @@ public struct TargetStatus: Equatable, Sendable {
 struct TargetEndNotes: Equatable {
     var crash: CrashReport?
     var lastWords: LastWords?
+    var outOfMemory = false
 }

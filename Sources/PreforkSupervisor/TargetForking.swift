@@ -10,15 +10,17 @@ final class TargetHost {
     let rights: ChildRights
     let logger: SupervisorLogger
     let crashes: CrashPolicy
+    let outOfMemory: OutOfMemoryJudge
     let capture: OutputCapture
     /// What a process of this name and generation is called in ps(1); nil: titles stay as they are.
     let title: ((String, Int) -> ProcessTitleText)?
 
     init(
         signalMask: SignalSet, rights: ChildRights, logger: SupervisorLogger, crashes: CrashPolicy,
-        capture: OutputCapture, title: ((String, Int) -> ProcessTitleText)?
+        outOfMemory: OutOfMemoryJudge, capture: OutputCapture, title: ((String, Int) -> ProcessTitleText)?
     ) {
         self.crashes = crashes
+        self.outOfMemory = outOfMemory
         self.title = title
         self.signalMask = signalMask
         self.rights = rights

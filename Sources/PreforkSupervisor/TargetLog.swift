@@ -51,6 +51,7 @@ extension TargetExit {
         var text = "\(name) (pid \(pid)) \(status) after \(uptime.short)"
         if let crash { text += crash.cause }
         if !wasReady { text += ", before it was ready" }
+        if outOfMemory { text += ExitReport.outOfMemoryText }
         text += " [cpu \((usage.userTime + usage.systemTime).short), peak \(usage.peakMemory >> 20) MiB]"
         switch consequence {
         case .none, .ignored, .crashTree: break

@@ -27,7 +27,10 @@ extension TargetRunner {
         takeControls(of: number)
         readReadiness(of: number)
         bells.remove(UInt64(number), from: epoll)
-        let notes = endNotes(of: number, exit.status)
+        var notes = endNotes(of: number, exit.status)
+        if case .signaled(.kill, _) = exit.status, !table.wasKilled(number) {
+            notes.outOfMemory = host?.outOfMemory.claim(at: .now) ?? false
+        }
         if let givenUp { late.keep(givenUp, line: leaveLine(of: number), at: .now) }
         switch exit.status {
         case .signaled, .lost: scoreboard.orders.countDeath()

@@ -170,6 +170,11 @@ struct TargetTable: Equatable {
         }
     }
 
+    /// Whether its process has had SIGKILL from the supervisor.
+    func wasKilled(_ number: Int) -> Bool {
+        if case .killed = targets[number]?.state { true } else { false }
+    }
+
     private mutating func follow(
         _ consequence: TargetConsequence, of number: Int, _ now: MonotonicInstant, _ actions: inout [TargetAction]
     ) {

@@ -5,23 +5,42 @@
 /// Version 2: `oom_kill` in memory.events, which counts the group and its descendants (kernel documentation,
 /// cgroup-v2). Version 1: `oom_kill` in memory.oom_control (Linux 4.13).
 package struct OutOfMemoryKills: Sendable {
-    private let path: String?
+    /// Where the count is, by the version of the control groups.
+    enum Source: Equatable, Sendable {
+        case events(String)
+        case control(String)
+
+        var path: String {
+            switch self {
+            case .events(let path), .control(let path): path
+            }
+        }
+    }
+
+    static let controlName = "memory.oom_control"
+
+    let source: Source?
 
     package init() {
         self.init(.current) { (try? SmallFile.read($0)) != nil }
     }
 
     init(_ group: ControlGroup, exists: (String) -> Bool) {
-        let candidates = [
-            group.unified.map { "\($0.directory)/memory.events" },
-            group.controllers["memory"].map { "\($0.directory)/memory.oom_control" },
+        let candidates: [Source?] = [
+            group.unified.map { .events("\($0.directory)/memory.events") },
+            group.controllers["memory"].map { .control("\($0.directory)/\(Self.controlName)") },
         ]
-        path = candidates.compactMap(\.self).first(where: exists)
+        source = candidates.compactMap(\.self).first { exists($0.path) }
+    }
+
+    /// - Parameter events: a file in the form of memory.events.
+    package init(events path: String) {
+        source = .events(path)
     }
 
     /// The count so far; nil where the kernel does not tell.
     package func current() -> UInt64? {
-        guard let path, let text = try? SmallFile.read(path) else { return nil }
+        guard let source, let text = try? SmallFile.read(source.path) else { return nil }
         return Self.count(in: text)
     }
 

@@ -59,6 +59,22 @@ import Testing
         #expect(program.output.contains("exit killed by SIGKILL oom true"))
     }
 
+    @Test(.enabled(if: MemoryGroup.isAvailable))
+    func aWorkerKilledByHandIsNotOutOfMemoryBecauseAProgramWas() async throws {
+        let group = try MemoryGroup(limit: 100 << 20)
+        defer { withExtendedLifetime(group) {} }
+        let program = try ChildProgram("fork-fixture", ["out-of-memory-beside", "program"], preparation: group.joining)
+        let worker = try #require(Int32(try await program.waitForLine("worker ")))
+        #expect(try await program.waitForLine("program ") == "killed by SIGKILL")
+        #expect(try await program.waitForLine("eater ") == "killed by SIGKILL oom true")
+        // So long the kernel's count may be for a child that is about to end.
+        try await Task.sleep(for: .seconds(3))
+        kill(worker, SIGKILL)
+        #expect(try await program.waitForLine("exit ") == "killed by SIGKILL oom false")
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0)
+    }
+
     @Test func aStopRightAfterTheStartLosesNoSignal() async throws {
         for delay in 0..<20 {
             let program = try ChildProgram("fork-fixture", ["serve", "4"])

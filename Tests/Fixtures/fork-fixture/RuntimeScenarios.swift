@@ -174,6 +174,25 @@ func outOfMemoryScenario(_ arguments: [String]) throws {
     say("outcome \(summary.outcome)")
 }
 
+/// A program that a worker has started takes memory until the kernel ends it; the worker lives. A managed process that
+/// does the same is a child of the supervisor.
+func outOfMemoryBesideScenario(_ arguments: [String]) throws {
+    var runtime = ForkRuntime(workers: .count(1))
+    runtime.hooks.onExit = { say("exit \($0.status) oom \($0.outOfMemory)") }
+    try runtime.manager.addTarget("eater", TargetOptions(onFailure: .ignore)) { _ in
+        try await EventLoop.sleep(for: .milliseconds(1))
+        while true { memset(malloc(1 << 20), 1, 1 << 20) }
+    }
+    runtime.manager.hooks.afterExit.append { _, exit in say("eater \(exit.status) oom \(exit.outOfMemory)") }
+    _ = try runtime.run { worker in
+        say("worker \(getpid())")
+        if worker.generation == 1, arguments.first == "program" {
+            say("program \(try await Subprocess.run(Command("tail", "/dev/zero")).exit.status)")
+        }
+        try await worker.stopRequested.wait()
+    }
+}
+
 /// Workers that start programs: on the worker's own thread, with its own loop.
 func subprocessScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(2))

@@ -33,6 +33,7 @@ runScenario(of: [
     "lock-names-strangers": lockNamesStrangersScenario,
     "contend": contendScenario,
     "out-of-memory": outOfMemoryScenario,
+    "out-of-memory-beside": outOfMemoryBesideScenario,
     "orders": ordersScenario,
     "storming-bells": stormingBellsScenario,
     "worker-parameters": workerParametersScenario,
