@@ -62,7 +62,7 @@ struct Pool: Equatable {
     /// After an upgrade to a program with fewer workers: how many, as soon as its own have taken over.
     var sizeAfterReload: Int?
     private(set) var hasBeenReady = false
-    private var hasBeenComplete = false
+    private(set) var hasBeenComplete = false
     private var spawns: UInt64 = 0
     var random: SplitMix64
 

@@ -403,6 +403,10 @@ package final class Supervisor {
             case .finish(let outcome): self.outcome = outcome
             }
         }
+        // Every change of the pool comes with a report.
+        if actions.contains(where: { if case .report = $0 { true } else { false } }) {
+            host.notifyStatus(pool.serviceStatus)
+        }
         return nil
     }
 }

@@ -17,6 +17,7 @@ final class SupervisorHost {
     private let notifier: ServiceNotifier?
     private var watchdog: ServiceWatchdog?
     private var hasToldPID = false
+    private var toldStatus: String?
 
     private static let pidFileKind = "pid file"
 
@@ -89,6 +90,14 @@ final class SupervisorHost {
         let tellsPID = !hasToldPID && states.contains(.ready) && pid != 1
         let isSent = (try? notifier.send(tellsPID ? states + [.mainPID(pid)] : states)) ?? false
         if tellsPID { hasToldPID = isSent }
+        for case .status(let text) in states { toldStatus = isSent ? text : nil }
+    }
+
+    /// Says how the service is, unless the service manager knows. What it had no room for is said with the next change.
+    func notifyStatus(_ text: @autoclosure () -> String) {
+        guard notifier != nil else { return }
+        let text = text()
+        if text != toldStatus { notify(.status(text)) }
     }
 
     func setTitle(_ state: String, workers: Int) {

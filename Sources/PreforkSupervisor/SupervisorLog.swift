@@ -121,7 +121,7 @@ extension ExitReport {
 extension PoolStopReason {
     fileprivate var level: LogLine.Level { self == .graceful || self == .quick ? .info : .error }
 
-    fileprivate var text: String {
+    var text: String {
         switch self {
         case .graceful: "stopping: workers finish what is in flight"
         case .quick: "stopping quickly: workers drop what is in flight"

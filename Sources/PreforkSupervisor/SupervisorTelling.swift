@@ -72,15 +72,13 @@ extension Supervisor {
 
     private func tellHost(_ report: PoolReport) {
         switch report {
-        case .allReady(let workers): host.notify(.ready, .status("\(workers) workers serve"))
-        case .reloadStarted(let generation, _):
-            host.notify(.reloading(at: .now), .status("reloading to generation \(generation)"))
-        case .reloadOnProbation: host.notify(.ready, .status("\(pool.target) workers serve, on probation"))
-        case .reloadFinished: host.notify(.ready, .status("\(pool.target) workers serve"))
-        case .reloadAborted(_, _, _, let reason): host.notify(.ready, .status("reload aborted: \(reason)"))
-        case .scaled(_, let count, _): host.notify(.status("\(count) workers serve"))
+        // The pool's value is ahead of its reports: it is what the supervisor does now.
+        case .allReady, .reloadOnProbation, .reloadFinished, .reloadAborted:
+            host.notify(.ready, .status(pool.serviceStatus))
+        case .reloadStarted: host.notify(.reloading(at: .now), .status(pool.serviceStatus))
         // Where the program before takes over, the service goes on.
-        case .stopping: if wayBack == nil { host.notify(.stopping) }
+        case .stopping: if wayBack == nil { host.notify(.stopping, .status(pool.serviceStatus)) }
+        case .scaled: break
         default: return
         }
         let state =

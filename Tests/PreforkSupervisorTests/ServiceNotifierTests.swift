@@ -7,38 +7,9 @@ import Testing
 
 @testable import PreforkSupervisor
 
-/// A service manager's end of the notify socket.
-private final class Manager {
-    let name: String
-    private let socket: Int32
-    private let path: String?
-
-    init(abstract: Bool = false) throws {
-        let path = try temporaryPath()
-        self.path = abstract ? nil : path
-        name = abstract ? "@prefork-test\(path)" : path
-        socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-        let address = SocketAddress.unix(path: abstract ? "\0prefork-test\(path)" : path)
-        let result = address.withSockaddr { bind(socket, $0, $1) }
-        try #require(result == 0)
-    }
-
-    deinit {
-        close(socket)
-        if let path { unlink(path) }
-    }
-
-    /// The next message; nil when none waits.
-    func next() -> String? {
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = recv(socket, &bytes, bytes.count, Int32(MSG_DONTWAIT))
-        return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
-    }
-}
-
 @Suite(.timeLimit(.minutes(2))) struct ServiceNotifierTests {
     @Test(arguments: [false, true]) func statesArriveAsOneMessage(abstract: Bool) throws {
-        let manager = try Manager(abstract: abstract)
+        let manager = try ServiceManagerSocket(abstract: abstract)
         let notifier = try ServiceNotifier(socket: manager.name)
         #expect(try notifier.send([.ready, .status("8 workers"), .mainPID(42)]))
         #expect(manager.next() == "READY=1\nSTATUS=8 workers\nMAINPID=42")
@@ -61,7 +32,7 @@ private final class Manager {
     }
 
     @Test func aFullQueueLosesMessagesAndHoldsNobody() throws {
-        let manager = try Manager()
+        let manager = try ServiceManagerSocket()
         let notifier = try ServiceNotifier(socket: manager.name)
         var sent = 0
         while try notifier.send([.watchdog]) {
@@ -90,7 +61,7 @@ private final class Manager {
     }
 
     @Test func aChildIsSilentAndTheVariablesAreNotInherited() async throws {
-        let manager = try Manager()
+        let manager = try ServiceManagerSocket()
         let program = try ChildProgram(
             "host-fixture", ["notify-from-child"],
             environment: ["NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "3000000"])
