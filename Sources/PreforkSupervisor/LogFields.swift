@@ -61,8 +61,17 @@ public struct LogFields: Hashable, Sendable {
 
 extension LogLine {
     /// The line as it is written, with its end.
-    package func written(_ format: LogFormat, at timestamp: String, pid: Int32) -> String {
-        switch format {
+    ///
+    /// - Parameter toJournal: the journal adds time, process ID and level to each line, from the stream and the line's
+    ///   prefix. An object keeps its members.
+    package func written(
+        _ format: LogFormat, at timestamp: String, pid: Int32, toJournal: Bool = false
+    ) -> String {
+        if toJournal {
+            let rest = format == .text ? "\(text)\n" : json(at: timestamp, supervisor: pid)
+            return JournalStream.prefix(ofLevel: level.rawValue) + rest
+        }
+        return switch format {
         case .text: written(at: timestamp, pid: pid)
         case .json: json(at: timestamp, supervisor: pid)
         }

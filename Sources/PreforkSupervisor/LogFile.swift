@@ -9,6 +9,8 @@ package import PreforkSystem
 package final class LogFile {
     private let file: AppendFile
     private let format: LogFormat
+    /// The path was one of /dev/stdout, /dev/stderr and /dev/fd/N, which no reopening changes.
+    private let isJournal: Bool
     /// Lines that were lost since the last one that was written.
     package private(set) var lost = 0
     private var reason: Errno?
@@ -21,6 +23,7 @@ package final class LogFile {
     package init(path: String, mode: UInt32 = 0o640, format: LogFormat = .text) throws(SystemError) {
         self.format = format
         file = try AppendFile(path: path, mode: mode)
+        isJournal = JournalStream.isStream(file.descriptor.number)
     }
 
     package var path: String { file.path }
@@ -33,9 +36,10 @@ package final class LogFile {
         var text = isTorn ? "\n" : ""
         if lost > 0 {
             let why = reason.map { ": \($0)" } ?? ""
-            text += LogLine(.warning, "\(lost) log lines were lost\(why)").written(format, at: timestamp, pid: pid)
+            text += LogLine(.warning, "\(lost) log lines were lost\(why)")
+                .written(format, at: timestamp, pid: pid, toJournal: isJournal)
         }
-        text += line.written(format, at: timestamp, pid: pid)
+        text += line.written(format, at: timestamp, pid: pid, toJournal: isJournal)
         switch text.withUTF8({ file.append(UnsafeRawBufferPointer($0)) }) {
         case .whole:
             lost = 0

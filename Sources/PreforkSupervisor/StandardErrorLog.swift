@@ -14,6 +14,7 @@ final class StandardErrorLog {
 
     private let format: LogFormat
     private let descriptor: Int32
+    private let isJournal: Bool
     private var backlog: [UInt8] = []
     private var lost = 0
     /// When the backlog is tried again; nil: there is none.
@@ -23,14 +24,15 @@ final class StandardErrorLog {
     init(_ format: LogFormat = .text, descriptor: Int32 = 2) {
         self.format = format
         self.descriptor = descriptor
+        isJournal = JournalStream.isStream(descriptor)
     }
 
     func write(_ line: LogLine) {
         let (timestamp, pid) = (WallClock.timestamp, CurrentProcess.pid)
-        var text = line.written(format, at: timestamp, pid: pid)
+        var text = line.written(format, at: timestamp, pid: pid, toJournal: isJournal)
         if lost > 0 {
             let note = LogLine(line.level, "\(lost) log lines were lost: standard error was full")
-            text = note.written(format, at: timestamp, pid: pid) + text
+            text = note.written(format, at: timestamp, pid: pid, toJournal: isJournal) + text
         }
         guard backlog.count + text.utf8.count <= Self.capacity else {
             lost += 1

@@ -22,11 +22,21 @@ struct FileIdentity: Hashable, Sendable {
     }
 
     fileprivate init(_ status: stat) {
+        self.init(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+
+    private init(device: UInt64, inode: UInt64) {
         // makedev(3): macros, which Swift does not see.
-        let device = UInt64(status.st_dev)
         major = UInt32(truncatingIfNeeded: device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000)
         minor = UInt32(truncatingIfNeeded: device & 0xFF | device >> 12 & 0xFFFF_FF00)
-        inode = UInt64(status.st_ino)
+        self.inode = inode
+    }
+
+    /// The value of JOURNAL_STREAM: the device's number and the inode's, both decimal.
+    init?(journalStream text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, let device = UInt64(parts[0]), let inode = UInt64(parts[1]) else { return nil }
+        self.init(device: device, inode: inode)
     }
 }
 

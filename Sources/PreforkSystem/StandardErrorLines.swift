@@ -80,7 +80,15 @@ package enum StandardErrorLines {
         for line in lines.map({ ForeignText($0).escaped(for: .log, atMost: ForeignText.lineLimit) }) {
             text += text.isEmpty ? line : (line.hasPrefix(" ") ? "\n" : "\n  ") + line
         }
-        _ = writeToStandardErrorWithoutBlocking(
-            "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(level): \(named(text))\n")
+        text = named(text)
+        // Looked up for each text: a child's standard error may be another one than its parent's.
+        if JournalStream.isStream(2) {
+            // To the journal each line is an entry.
+            let prefix = JournalStream.prefix(ofLevel: level)
+            text = text.split(separator: "\n").map { prefix + $0 }.joined(separator: "\n")
+        } else {
+            text = "\(WallClock.timestamp) prefork[\(CurrentProcess.pid)] \(level): \(text)"
+        }
+        _ = writeToStandardErrorWithoutBlocking(text + "\n")
     }
 }
