@@ -20,6 +20,8 @@ struct LoopMain {
     let executor: ForkRuntime.Executor
     /// Called when the process begins to finish.
     var onStop: () -> Void = {}
+    /// Called once, when the process stops waiting for what it has in hand.
+    var onCutOff: (_ isQuick: Bool) -> Void = { _ in }
     /// What the supervisor has asked to end; nil: nothing. It says so before it sends the signal.
     let orderedStop: () -> StopRequest.Reach?
 
@@ -27,6 +29,7 @@ struct LoopMain {
         /// The signal that asked for the end although the supervisor did not: somebody else sent it to this process.
         var unsolicited: Signal?
         var handsOver = false
+        var hasCutOff = false
     }
 
     private let stopSignal = StopSignal()
@@ -101,6 +104,12 @@ struct LoopMain {
         return try result.get()
     }
 
+    private func cutOff(_ task: Task<Void, Never>, isQuick: Bool) {
+        if !stopSignal.hasCutOff { onCutOff(isQuick) }
+        stopSignal.hasCutOff = true
+        task.cancel()
+    }
+
     /// Signals have been blocked since before the fork; one that came meanwhile is read now, none is lost.
     private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>, _ wishes: StopWishes) {
         do {
@@ -116,9 +125,9 @@ struct LoopMain {
                 wishes.wish(.signal(signal.rawValue), within: treeLimit(after: signal))
                 loop.stopRequest.request(reach ?? .worker)
                 if signal == .interrupt {
-                    task.cancel()
+                    cutOff(task, isQuick: true)
                 } else {
-                    loop.call(after: drainTimeout - margin(of: drainTimeout)) { task.cancel() }
+                    loop.call(after: drainTimeout - margin(of: drainTimeout)) { cutOff(task, isQuick: false) }
                 }
             }
             SignalMask.restore(signalMask.union([.terminate, .quit, .interrupt]))

@@ -16,6 +16,7 @@ struct WorkerProcessMain {
             drainTimeout: runtime.drainTimeout, quickTimeout: runtime.quickTimeout, executor: runtime.executor,
             orderedStop: { [seat] in seat.serviceStops ? .service : seat.isAskedToLeave ? .worker : nil })
         main.onStop = { [seat] in seat.markDraining() }
+        main.onCutOff = { [seat] isQuick in seat.logRequestsInHand(isQuick: isQuick) }
         main.run { loop in
             // A predecessor may have died in the middle of a change.
             StoreRegistry.repairAll()
