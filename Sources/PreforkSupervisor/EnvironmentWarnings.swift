@@ -9,7 +9,7 @@ extension Supervisor {
             let text = "\(name) is no setting (see --print-config, or the manual's table)"
             logger.say(LogLine(.warning, text), by: .own(.start))
         }
-        if let text = InheritedDescriptors.warning(ProcessEnvironment.all, pid: pid) {
+        if let text = InheritedDescriptors.warning {
             logger.say(LogLine(.warning, text), by: .own(.start))
         }
         for text in host.warnings { logger.say(LogLine(.warning, text), by: .own(.start)) }

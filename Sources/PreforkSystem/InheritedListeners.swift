@@ -7,6 +7,8 @@ import Synchronization
 private struct InheritedTable {
     var isRead = false
     var left: [InheritedDescriptor] = []
+    /// What the variables said to another process, before they were removed.
+    var warning: String?
 
     mutating func read() throws(InheritedListenerError) {
         if isRead { return }
@@ -21,6 +23,7 @@ private struct InheritedTable {
                     : InheritedListenerError(.system(error))
             }
         }
+        warning = InheritedDescriptors.warning(ProcessEnvironment.all, pid: getpid())
         ProcessEnvironment.remove(InheritedDescriptors.variables)
         let handedOver = Handover.takeAll(InheritedDescriptors.handoverKind)
         left = announced + handedOver.compactMap { item in
@@ -31,6 +34,13 @@ private struct InheritedTable {
 }
 
 private let table = Mutex(InheritedTable())
+
+extension InheritedDescriptors {
+    /// See `warning(_:pid:)`: of this process, whether it has asked for its listeners or not.
+    package static var warning: String? {
+        table.withLock { $0.isRead ? $0.warning : warning(ProcessEnvironment.all, pid: getpid()) }
+    }
+}
 
 extension Listener {
     /// The listening sockets that systemd or another manager has bound for this process (LISTEN_FDS, LISTEN_PID), in
