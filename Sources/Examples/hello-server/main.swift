@@ -23,8 +23,10 @@ func runtime(_ arguments: Arguments) -> ForkRuntime {
 func serve(_ arguments: Arguments) throws -> SupervisorSummary {
     var runtime = runtime(arguments)
     let count = arguments.workers ?? cpuCount()
-    let listener = try Listener(
-        arguments.endpoint, sharing: arguments.reusePort ? .reusePort(queues: count) : .sharedQueue)
+    // What systemd has bound (FileDescriptorName=http of app.socket) comes before the arguments.
+    let listener =
+        try Listener.inherited(named: "http").first
+        ?? Listener(arguments.endpoint, sharing: arguments.reusePort ? .reusePort(queues: count) : .sharedQueue)
     runtime.hooks.onAllReady = {
         let place = arguments.unixPath.map { "unix:\($0)" } ?? "http://\(listener.address)"
         print("listening on \(place) (pid \(getpid()), \(count) workers)")
