@@ -89,3 +89,66 @@ finish() {
     if [ "$changed" -eq 0 ]; then echo "holds"; else echo "no longer holds"; fi
     exit "$changed"
 }
+
+# Runs commands of the standard input as a service of Debian's systemd, which is process 1 of namespaces of its own over a
+# copy of this root that is gone afterwards. The commands' folder is /run/finding, which is this one.
+in_systemd() {
+    [ "$(id -u)" -eq 0 ] || unable "needs root, for namespaces"
+    need unshare systemctl
+    [ -x /lib/systemd/systemd ] || unable "systemd is missing"
+    local hierarchy group
+    hierarchy=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+    [ -n "$hierarchy" ] || unable "no cgroup2 hierarchy"
+    group=$hierarchy/$(basename "$folder")
+    mkdir "$group" machine
+    { echo 'set -euo pipefail'; cat; } >commands
+    cat >boot <<'BOOT'
+set -euo pipefail
+folder=$1
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$folder/machine"
+cd "$folder/machine"
+mkdir upper work root
+mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
+cd root
+mkdir -p old
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs -o mode=755 tmpfs dev
+mkdir dev/pts dev/shm
+for name in null zero random urandom; do touch "dev/$name"; mount --bind "/dev/$name" "dev/$name"; done
+ln -s /proc/self/fd dev/fd
+for name in dev/shm run tmp; do mount -t tmpfs -o mode=1777 tmpfs "$name"; done
+mkdir -p run/finding
+mount --bind "$folder" run/finding
+cat >etc/systemd/system/finding.service <<'UNIT'
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+TimeoutStartSec=120
+WorkingDirectory=/run/finding
+ExecStart=/bin/bash /run/finding/commands
+StandardOutput=append:/run/finding/seen
+StandardError=append:/run/finding/seen
+ExecStopPost=/bin/systemctl --no-block --force exit 0
+UNIT
+printf '' >etc/fstab
+pivot_root . old
+umount -l old
+exec env -i container=finding PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    /lib/systemd/systemd --unit=finding.service --show-status=false --log-target=null </dev/null
+BOOT
+    : >seen
+    # In the group before it has a cgroup namespace, whose root the group becomes.
+    bash -c 'echo $$ >"$1/cgroup.procs" && exec timeout 180 unshare --pid --mount --cgroup --uts --ipc --net --fork \
+        --kill-child bash "$2/boot" "$2"' bash "$group" "$folder" >boot.log 2>&1 || true
+    for _ in {1..50}; do
+        find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        [ -d "$group" ] || break
+        sleep 0.1
+    done
+    [ -s seen ] || { cat boot.log >&2; unable "systemd did not boot"; }
+    echo "$(/lib/systemd/systemd --version | head -1), Linux $(uname -r)"
+}
