@@ -7,23 +7,41 @@
 ///     final class Server: AsyncService {
 ///         let lifecycle = Lifecycle("server")
 ///         let database = Database(), cache = Cache(), mail = Mail()
-///         var dependencies: [DependencyGroup] { [.parallel([database, cache]), .one(mail)] }
+///         var dependencies: [[any AsyncService]] { [[database, cache], [mail]] }
 ///         func start() async throws { try addTask("tick") { ... } }
 ///     }
 ///     try await Server().run()
 ///
+/// Make the class `final`. One that others inherit from declares `start`, `stop`, `dependencies`, `policy` and
+/// `gracefulShutdownTimeout` itself: a default is settled with the class that conforms, and what a subclass declares in
+/// its place would never be called. The compiler says so. To give several services a common policy, write a protocol:
+///
+///     protocol PatientService: AsyncService {}
+///     extension PatientService { var gracefulShutdownTimeout: Duration { .seconds(60) } }
+///
 /// Needs no process and no event loop: it works in a worker, in a tool and in a test; not in a supervisor, which has no
 /// tasks (`BlockingService` is for that). After facet's `AsyncioServiceMixin`.
-public protocol AsyncService: AnyObject, Sendable {
+public protocol AsyncService: _AsyncServiceShape, Sendable {
+    /// `[any AsyncService]`, `[[any AsyncService]]` or `[DependencyGroup]`, or arrays of one type of service.
+    associatedtype Dependencies = [Never]
+    associatedtype _FinalSelf: AnyObject = Self
+
     /// The state of this service: one stored property, of this instance alone.
     var lifecycle: Lifecycle { get }
 
-    /// What must be up before this starts and is stopped after it: groups one after another, the members of a group at
-    /// once. Read once for each start; the stop goes by what was read. None by default.
-    var dependencies: [DependencyGroup] { get }
+    /// What must be up before this starts and is stopped after it. None by default.
+    ///
+    /// The members of an array start one after another: `[database, cache]`. Those of an inner array start at once:
+    /// `[[database, cache], [mail]]`; so facet's first and second level. `DependencyGroup` mixes both:
+    /// `[.parallel([database, cache]), .one(mail)]`. Read once for each start; the stop goes by what was read.
+    var dependencies: Dependencies { get }
 
     /// How long things may take, and what failures mean. Read when it is needed.
     var policy: ServicePolicy { get }
+
+    /// The longest its stop may take; by default what `policy` says, 10 seconds. For the root, that of the whole tree.
+    /// See `ServicePolicy.gracefulShutdownTimeout`, which this replaces. After facet's `graceful_shutdown_timeout`.
+    var gracefulShutdownTimeout: Duration { get }
 
     /// Brings the service up. Everything it needs is up. When it throws, `stop` is not called.
     ///
@@ -35,9 +53,14 @@ public protocol AsyncService: AnyObject, Sendable {
     ///
     /// Runs in a task of its own, which is cancelled when its time is over.
     func stop() async throws
+
+    /// `dependencies` in one form.
+    func _dependencyGroups() -> [[any AsyncService]]
 }
 
 /// A step of `AsyncService.dependencies`.
+///
+/// An array literal is `.parallel`: `[[database, cache], .one(mail)]`.
 public enum DependencyGroup: Sendable {
     case one(any AsyncService)
     /// Started at once, and stopped at once; may be empty.
@@ -51,9 +74,19 @@ public enum DependencyGroup: Sendable {
     }
 }
 
-extension AsyncService {
-    public var dependencies: [DependencyGroup] { [] }
+extension DependencyGroup: ExpressibleByArrayLiteral {
+    public init(arrayLiteral services: any AsyncService...) {
+        self = .parallel(services)
+    }
+}
+
+extension AsyncService where Dependencies == [Never] {
+    public var dependencies: [Never] { [] }
+}
+
+extension AsyncService where Self == _FinalSelf {
     public var policy: ServicePolicy { ServicePolicy() }
+    public var gracefulShutdownTimeout: Duration { policy.gracefulShutdownTimeout }
     public func start() async throws {}
     public func stop() async throws {}
 }
@@ -63,7 +96,7 @@ extension GraphTracing<any AsyncService>.Reading {
     static var async: Self {
         Self(
             identity: { ObjectIdentifier($0) },
-            groups: { $0.lifecycle.startedWith ?? $0.dependencies.map(\.members) },
+            groups: { $0.lifecycle.startedWith ?? $0._dependencyGroups() },
             name: { $0.lifecycle.givenName },
             type: { Swift.type(of: $0) })
     }

@@ -3,30 +3,61 @@
 /// A part of a program that is started and stopped, together with what it needs, without tasks.
 ///
 /// The rules are those of `AsyncService`: what it needs is up before it starts and is stopped after it, once, however
-/// many share it; when a start fails, what had started is stopped; every stop is called, whatever the others throw.
+/// many share it; when a start fails, what had started is stopped; every stop is called, whatever the others throw; a
+/// class that others inherit from declares all members.
 /// There are no background tasks, no time limits and nothing runs at once. Nothing here starts a thread, so it works in
 /// a supervisor as well as in a worker. Threads that share a service must not start or stop it at the same time: the
 /// second gets an error of kind `cycle`, as nobody waits here. After facet's `BlockingServiceMixin`.
 public protocol BlockingService: AnyObject {
-    /// A name that is unique in the tree; nil, the default: the name of the type and a number.
-    var serviceName: String? { get }
+    /// `[any BlockingService]` or `[[any BlockingService]]`, or arrays of one type of service.
+    associatedtype Dependencies = [Never]
+    associatedtype _Name = Never?
+    associatedtype _Start = _NotDeclared
+    associatedtype _Stop = _NotDeclared
+    associatedtype _AsyncStart = _NotDeclared
+    associatedtype _AsyncStop = _NotDeclared
+    associatedtype _FinalSelf: AnyObject = Self
 
-    /// What must be up before this starts, in this order. Read once for each start. None by default.
-    var dependencies: [any BlockingService] { get }
+    /// A `String` or `String?`: a name that is unique in the tree; nil, the default: the name of the type and a number.
+    var serviceName: _Name { get }
 
-    /// Brings the service up. When it throws, `stop` is not called.
-    func start() throws
+    /// What must be up before this starts, in this order; inner arrays change nothing. Read once for each start. None
+    /// by default.
+    var dependencies: Dependencies { get }
 
-    /// Brings the service down; called exactly once for each `start` that returned.
-    func stop() throws
+    /// Brings the service up: `func start() throws`. When it throws, `stop` is not called.
+    @discardableResult func start() throws -> _Start
+
+    /// Brings the service down: `func stop() throws`; called exactly once for each `start` that returned.
+    @discardableResult func stop() throws -> _Stop
+
+    // What nothing calls: an `async` start or stop of a class is found by these, and refused.
+    @discardableResult func start() async throws -> _AsyncStart
+    @discardableResult func stop() async throws -> _AsyncStop
+
+    var _givenName: String? { get }
+    func _dependencyList() -> [any BlockingService]
+    func _checkStart()
+    func _checkStop()
+}
+
+extension BlockingService where Dependencies == [Never] {
+    public var dependencies: [Never] { [] }
+}
+
+extension BlockingService where _Name == Never? {
+    public var serviceName: Never? { nil }
+}
+
+extension BlockingService where _Start == _NotDeclared {
+    @discardableResult public func start() throws -> _NotDeclared { _NotDeclared() }
+}
+
+extension BlockingService where _Stop == _NotDeclared {
+    @discardableResult public func stop() throws -> _NotDeclared { _NotDeclared() }
 }
 
 extension BlockingService {
-    public var serviceName: String? { nil }
-    public var dependencies: [any BlockingService] { [] }
-    public func start() throws {}
-    public func stop() throws {}
-
     /// Whether it has started and its stop has not begun.
     public var running: Bool { BlockingHolds.isRunning(ObjectIdentifier(self)) }
 
@@ -60,7 +91,7 @@ extension BlockingService {
     @discardableResult
     public func wait() throws(ServiceError) -> StopReason {
         guard running, let stops = ServiceHost.blockingStops else {
-            throw ServiceError(.notRunning, service: serviceName ?? "\(type(of: self))")
+            throw ServiceError(.notRunning, service: _givenName ?? "\(type(of: self))")
         }
         return stops.wait()
     }
@@ -69,7 +100,7 @@ extension BlockingService {
 extension GraphTracing<any BlockingService>.Reading {
     static var blocking: Self {
         Self(
-            identity: { ObjectIdentifier($0) }, groups: { $0.dependencies.map { [$0] } }, name: { $0.serviceName },
+            identity: { ObjectIdentifier($0) }, groups: { $0._dependencyList().map { [$0] } }, name: { $0._givenName },
             type: { Swift.type(of: $0) })
     }
 }

@@ -5,6 +5,8 @@
 /// Every timeout, budget and backoff of a tree goes by the clock of its `ServiceHost`: an event loop's timers in a
 /// worker, a manual clock in a test.
 public protocol ServiceClock: Sendable {
+    associatedtype _Fraction = Double
+
     /// The time since an origin of the clock's own; never goes back.
     var now: Duration { get }
 
@@ -14,11 +16,19 @@ public protocol ServiceClock: Sendable {
     func sleep(until deadline: Duration) async throws
 
     /// A number of 0 through 1 that backoffs are spread by; random by default.
-    func fraction() -> Double
+    func fraction() -> _Fraction
+
+    func _chance() -> Double
+}
+
+extension ServiceClock where _Fraction == Double {
+    public func fraction() -> Double { .random(in: 0...1) }
+    public func _chance() -> Double { fraction() }
 }
 
 extension ServiceClock {
-    public func fraction() -> Double { .random(in: 0...1) }
+    @available(*, unavailable, message: "fraction() returns a Double")
+    public func _chance() -> Double { 0 }
 }
 
 /// The standard library's clock. Its sleep starts threads: not for a process that forks afterwards.

@@ -4,6 +4,9 @@ import Synchronization
 
 /// Where wishes to stop come from: signals, a supervisor, a console.
 public protocol StopSource: Sendable {
+    /// `Duration?` or `Duration`.
+    associatedtype _Deadline = Duration?
+
     /// Calls `stop` whenever a stop is wished for, on any thread; at once if it was already.
     ///
     /// - Returns: ends the observation. It is called once, when the tree is down.
@@ -12,11 +15,23 @@ public protocol StopSource: Sendable {
     /// When, by the host's clock, a tree must be down whatever its own budget says: somebody kills the process then.
     /// Nil, the default: its own budget alone counts. Read when a stop begins, and at each wish for one: a deadline
     /// that has come nearer shortens a stop that is under way. One that is over cancels each stop at once.
-    var deadline: Duration? { get }
+    var deadline: _Deadline { get }
+
+    var _latestDeadline: Duration? { get }
+}
+
+extension StopSource where _Deadline == Duration? {
+    public var deadline: Duration? { nil }
+    public var _latestDeadline: Duration? { deadline }
+}
+
+extension StopSource where _Deadline == Duration {
+    public var _latestDeadline: Duration? { deadline }
 }
 
 extension StopSource {
-    public var deadline: Duration? { nil }
+    @available(*, unavailable, message: "deadline is a Duration or a Duration?")
+    public var _latestDeadline: Duration? { nil }
 }
 
 /// The clock, the executor and the stop wishes of the trees that a process runs.

@@ -3,13 +3,13 @@
 extension TreeRun {
     /// What a stop that begins now may take.
     var stopTimeout: Duration {
-        let own = services[0].policy.gracefulShutdownTimeout.bounded
+        let own = services[0].gracefulShutdownTimeout.bounded
         return min(own, timeToDeadline ?? own)
     }
 
     /// A budget that is used up at the host's deadline, with the tenth that a stop may be late; nil without a deadline.
     var timeToDeadline: Duration? {
-        host.stopSource?.deadline.map { max($0 - host.clock.now, .zero).bounded * 10 / 11 }
+        host.stopSource?._latestDeadline.map { max($0 - host.clock.now, .zero).bounded * 10 / 11 }
     }
 
     /// Shortens a stop that would go on beyond the deadline. The levels that are left share what time is left.

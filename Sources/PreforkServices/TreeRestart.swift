@@ -47,7 +47,7 @@ extension TreeRun {
         _ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason
     ) -> Duration? {
         let clock = host.clock
-        switch state.scores[node, default: FailureScore()].fail(at: clock.now, backoff, fraction: clock.fraction()) {
+        switch state.scores[node, default: FailureScore()].fail(at: clock.now, backoff, fraction: clock._chance()) {
         case .restart(let delay): return delay
         case .giveUp:
             exit(reason, ServiceError(.restartLimitReached, service: error.service, cause: error.cause ?? error))

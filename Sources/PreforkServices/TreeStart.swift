@@ -146,7 +146,7 @@ extension TreeRun {
     }
 
     func policyBudget(_ node: Int) -> StopBudget {
-        StopBudget(timeout: services[node].policy.gracefulShutdownTimeout, levels: 1)
+        StopBudget(timeout: services[node].gracefulShutdownTimeout, levels: 1)
     }
 
     // The end before it is up.

@@ -16,7 +16,7 @@ extension TreeRun {
         let rounds = StopOrder.rounds(after: state.start) { state.nodes[$0].phase == .up }
         state.rounds = rounds.of
         // What settling took is taken from the same budget; a deadline knows what time it is.
-        let left = services[0].policy.gracefulShutdownTimeout.bounded - (now - (state.haltedAt ?? now))
+        let left = services[0].gracefulShutdownTimeout.bounded - (now - (state.haltedAt ?? now))
         state.budget = StopBudget(timeout: min(left, timeToDeadline ?? left), levels: rounds.count)
         var order = StopOrder(after: state.start)
         let first = order.begin()
