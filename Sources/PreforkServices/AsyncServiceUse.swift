@@ -79,19 +79,27 @@ extension AsyncService {
     /// neither is `CancellationError` from a task that was cancelled.
     ///
     /// - Parameter name: for errors and events.
-    /// - Returns: a number for `cancelTask`.
+    /// - Returns: the task: its `value`, and `cancel()`. A `stop` that waits for it cancels it first.
     /// - Throws: `ServiceError` of kind `notRunning` or `stopping` when the service neither starts nor runs; then
     ///   `body` is never called.
     @discardableResult
-    public func addTask(
-        _ name: String = "task", _ body: @escaping @Sendable () async throws -> Void
-    ) throws(ServiceError) -> Int {
+    public func addTask<Success: Sendable>(
+        _ name: String, _ body: @escaping @Sendable () async throws -> Success
+    ) throws(ServiceError) -> Task<Success, any Error> {
         try lifecycle.addTask(name, body)
     }
 
+    /// As `addTask(_:_:)`, for a task named `task`.
+    @discardableResult
+    public func addTask<Success: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Success
+    ) throws(ServiceError) -> Task<Success, any Error> {
+        try addTask("task", body)
+    }
+
     /// Cancels one background task; no effect when it has ended.
-    public func cancelTask(_ id: Int) {
-        lifecycle.cancelTask(id)
+    public func cancelTask(_ task: Task<some Sendable, any Error>) {
+        task.cancel()
     }
 
     /// Asks every tree that this service is part of to end. Any thread, at any time, as often as you like; the first

@@ -6,8 +6,8 @@ import Synchronization
 struct BackgroundTasks {
     private struct Entry {
         let name: String
-        /// Nil between being let in and being made.
-        var task: Task<Void, Never>?
+        /// Cancels it; nil between being let in and being made.
+        var cancel: (@Sendable () -> Void)?
     }
 
     private var entries: [Int: Entry] = [:]
@@ -29,13 +29,11 @@ struct BackgroundTasks {
     }
 
     /// - Returns: whether the task has come too late and is to be cancelled.
-    mutating func made(_ id: Int, _ task: Task<Void, Never>) -> Bool {
+    mutating func made(_ id: Int, cancel: @escaping @Sendable () -> Void) -> Bool {
         guard entries[id] != nil else { return false }
-        entries[id]?.task = task
+        entries[id]?.cancel = cancel
         return isClosed
     }
-
-    func task(_ id: Int) -> Task<Void, Never>? { entries[id]?.task }
 
     /// - Returns: whom to tell that it was the last one.
     mutating func ended(_ id: Int) -> (run: TreeRun, node: Int)? {
@@ -45,11 +43,11 @@ struct BackgroundTasks {
         return drained
     }
 
-    /// - Returns: the tasks to cancel.
-    mutating func close(tell run: TreeRun, _ node: Int) -> [Task<Void, Never>] {
+    /// - Returns: what cancels them.
+    mutating func close(tell run: TreeRun, _ node: Int) -> [@Sendable () -> Void] {
         isClosed = true
         drained = entries.isEmpty ? nil : (run, node)
-        return entries.values.compactMap(\.task)
+        return entries.values.compactMap(\.cancel)
     }
 }
 
@@ -69,7 +67,9 @@ final class TaskFailure: Sendable {
 }
 
 extension Lifecycle {
-    func addTask(_ name: String, _ body: @escaping @Sendable () async throws -> Void) throws(ServiceError) -> Int {
+    func addTask<Success: Sendable>(
+        _ name: String, _ body: @escaping @Sendable () async throws -> Success
+    ) throws(ServiceError) -> Task<Success, any Error> {
         let admission = state.withLock { state -> Result<(Int, TreeRun), ServiceError> in
             guard state.phase == .starting || state.phase == .running, !state.tasks.isClosed,
                 let run = state.holders.first?.run
@@ -79,26 +79,27 @@ extension Lifecycle {
             return .success((state.tasks.admit(name), run))
         }
         let (id, run) = try admission.get()
-        let task = Task(executorPreference: run.host.executor) {
-            var failure: (any Error)?
-            do { try await run.callService(self, body) } catch { failure = error }
-            // Asked only once: a task that is cancelled after it has thrown has failed nevertheless.
-            let isCancellation = failure?.isCancellation == true && Task.isCancelled
-            self.taskEnded(id, name, isCancellation ? nil : failure)
+        let task = Task<Success, any Error>(executorPreference: run.host.executor) {
+            do {
+                let success = try await run.callService(self, body)
+                self.taskEnded(id, name, nil)
+                return success
+            } catch {
+                // Asked only once: a task that is cancelled after it has thrown has failed nevertheless.
+                let isCancellation = error.isCancellation && Task.isCancelled
+                self.taskEnded(id, name, isCancellation ? nil : error)
+                throw error
+            }
         }
-        if state.withLock({ $0.tasks.made(id, task) }) { task.cancel() }
-        return id
-    }
-
-    func cancelTask(_ id: Int) {
-        state.withLock { $0.tasks.task(id) }?.cancel()
+        if state.withLock({ $0.tasks.made(id, cancel: { task.cancel() }) }) { task.cancel() }
+        return task
     }
 
     /// - Returns: whether there is nothing to wait for; otherwise the tree is told (`drained`).
     func cancelTasks(tell run: TreeRun, _ node: Int) -> Bool {
         // One look: a task that ends after it tells the tree itself.
-        let (tasks, isEmpty) = state.withLock { ($0.tasks.close(tell: run, node), $0.tasks.isEmpty) }
-        for task in tasks { task.cancel() }
+        let (cancels, isEmpty) = state.withLock { ($0.tasks.close(tell: run, node), $0.tasks.isEmpty) }
+        for cancel in cancels { cancel() }
         return isEmpty
     }
 

@@ -2,7 +2,8 @@
 
 /// The end of a tree of services that was not a clean one.
 ///
-/// The outermost error is the first cause in time: a failed start, a failed task, an error of the scope's body.
+/// The outermost error is the first cause in time: a failed start, a failed task, an error of the scope's body. `cause`
+/// is what the service's own code has thrown; `plain` and `run(throwing: .plain)` give that alone, as facet does.
 /// Whatever failed while the tree was taken down is in `suppressed`, in the order it happened: nothing is lost.
 public struct ServiceError: Error, Sendable {
     public enum Kind: Sendable, Equatable {

@@ -206,12 +206,12 @@ final class TreeRun: Sendable {
 
     // The services' own code.
 
-    func callService(
-        _ lifecycle: Lifecycle, _ body: @Sendable () async throws -> Void
-    ) async throws {
+    func callService<Success: Sendable>(
+        _ lifecycle: Lifecycle, _ body: @Sendable () async throws -> Success
+    ) async throws -> Success {
         var context = context
         context.owners.append(lifecycle)
-        try await ServiceContext.$current.withValue(context) { try await body() }
+        return try await ServiceContext.$current.withValue(context) { try await body() }
     }
 
     func emit(

@@ -167,12 +167,11 @@ struct AwkwardInputTests {
         let root = ScriptedService("root")
         try await root.withRunning { root in
             let first = Gate(), second = Gate()
-            let id = try root.addTask { try await first.pass() }
+            let task = try root.addTask { try await first.pass() }
             try root.addTask { try await second.pass() }
             try await eventually("both wait") { first.waiting == 1 && second.waiting == 1 }
-            root.cancelTask(id)
-            root.cancelTask(id)
-            root.cancelTask(-1)
+            root.cancelTask(task)
+            root.cancelTask(task)
             try await eventually("the first has ended") { first.waiting == 0 }
             #expect(second.waiting == 1 && root.running)
         }
