@@ -117,6 +117,7 @@ let package = Package(
             "manager-fixture", path: "Tests/Fixtures/manager-fixture",
             on: ["Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
         program("tree-fixture", path: "Tests/Fixtures/tree-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program("guess-fixture", path: "Tests/Fixtures/guess-fixture", on: ["Prefork"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
             swiftSettings: settings),
@@ -168,7 +169,7 @@ let package = Package(
             of: [
                 "Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
                 "manager-fixture", "ops-fixture", "hostile-fixture", "hello-server", "shared-counter", "service-tree",
-                "tree-fixture", "preforkctl",
+                "tree-fixture", "guess-fixture", "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -65,8 +65,19 @@ public struct ForkRuntime: Sendable {
         let manager = ProcessManager()
     }
 
-    public init(workers: WorkerCount = .perCore) {
+    /// - Parameters:
+    ///   - workers: `.perCore`, or a number: `ForkRuntime(workers: 4)`.
+    ///   - maxRestarts: as the property; nil: nobody has set it.
+    public init(workers: WorkerCount = .perCore, maxRestarts: Int? = nil) {
         settings.workers = workers
+        if let maxRestarts { settings.restarts.limit = maxRestarts }
+    }
+
+    /// - Parameters:
+    ///   - workers: how many; nil: one per core. Zero and less is refused by `run`.
+    ///   - maxRestarts: as the property; nil: nobody has set it.
+    public init(workers: Int?, maxRestarts: Int? = nil) {
+        self.init(workers: WorkerCount(workers), maxRestarts: maxRestarts)
     }
 
     /// The settings in force: `settings` and what the environment changes. What `--print-config` of a program should

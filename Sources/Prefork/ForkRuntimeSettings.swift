@@ -13,6 +13,12 @@ extension ForkRuntime {
         set { settings.restarts = newValue }
     }
 
+    /// How many restarts the pool may need in its whole life: `restarts.limit`, which says what is set by setting it.
+    public var maxRestarts: Int {
+        get { settings.restarts.limit }
+        set { settings.restarts.limit = newValue }
+    }
+
     /// How long a new worker may take to become ready before it is killed.
     public var bootTimeout: Duration {
         get { settings.bootTimeout }

@@ -81,6 +81,11 @@ extension ProcessManager {
         try used().send(code, to: name)
     }
 
+    /// As `send(.restart, to:)`: the manager ends the target's process and starts the next one, in its next turns.
+    public func restart(_ name: String) throws(ProcessError) {
+        try send(.restart, to: name)
+    }
+
     /// Whether the target's process lives; false for one that was never started or has ended.
     ///
     /// - Throws: `.unknown`, `.wrongOwner`.

@@ -62,20 +62,4 @@ extension ProcessManager {
             LoopMain.warmUp()
         }
     }
-
-    /// As the other form without a loop, for channels that carry strings.
-    public func addTarget(
-        _ name: String, _ options: TargetOptions = TargetOptions(),
-        _ body: @escaping (borrowing ChildContext<String>) throws -> Int32
-    ) throws(ProcessError) {
-        try addTarget(name, carrying: String.self, options, body)
-    }
-
-    /// As the other form with a loop, for channels that carry strings.
-    public func addTarget(
-        _ name: String, _ options: TargetOptions = TargetOptions(),
-        _ body: @escaping @Sendable (ManagedChild<String>) async throws -> Int32
-    ) throws(ProcessError) {
-        try addTarget(name, carrying: String.self, options, body)
-    }
 }

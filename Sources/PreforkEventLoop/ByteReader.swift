@@ -173,9 +173,10 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads everything until the stream ends.
     ///
-    /// - Parameter limit: how many bytes that may be; zero takes an empty stream, and nothing fits into less.
+    /// - Parameter limit: how many bytes that may be, 16 MiB by default; zero takes an empty stream, and nothing fits
+    ///   into less.
     /// - Throws: `.limitExceeded` when more comes; the first `limit` bytes and what came with them stay readable.
-    public func readToEnd(limit: Int) async throws -> [UInt8] {
+    public func readToEnd(limit: Int = 16 << 20) async throws -> [UInt8] {
         try await exclusively { reader in
             while reader.buffer.count <= limit {
                 if try await !reader.receive(atLeast: 1) { return reader.take(reader.buffer.count) }

@@ -1,5 +1,7 @@
 // A stream as lines.
 
+import PreforkSystem
+
 extension ByteReader {
     /// The stream's lines without their ends (LF or CRLF), as Strings with invalid UTF-8 repaired. A last line
     /// without an end counts. Lines may have up to 1 MiB; see `lines(limit:)`.
@@ -21,6 +23,36 @@ extension ByteReader {
     /// As `byteLines`, with a limit for the bytes of one line, its end included.
     public func byteLines(limit: Int) -> ByteLineSequence {
         ByteLineSequence(reader: self, limit: limit)
+    }
+}
+
+extension ByteReader {
+    /// Reads one line, without its end (LF or CRLF), as a String with invalid UTF-8 repaired. A last line without an
+    /// end counts. For one line now and then; `lines` is the fast way through many.
+    ///
+    /// - Parameter limit: how many bytes it may have, its end included, 1 MiB by default; no line fits into zero and
+    ///   less.
+    /// - Returns: nil at the end of the stream.
+    /// - Throws: `.limitExceeded` for a longer line, which stays readable.
+    public func readLine(limit: Int = 1 << 20) async throws -> String? {
+        let line = try await exclusively { reader -> [UInt8]? in
+            var searched = 0
+            while true {
+                if let end = reader.buffer.bytes.firstOffset(of: UInt8(ascii: "\n"), from: searched) {
+                    guard end < limit else { throw StreamError(.limitExceeded(limit: limit)) }
+                    return reader.take(end + 1)
+                }
+                searched = reader.buffer.count
+                guard searched < limit else { throw StreamError(.limitExceeded(limit: limit)) }
+                if try await !reader.receive(atLeast: 1) { return searched > 0 ? reader.take(searched) : nil }
+            }
+        }
+        guard var text = line?[...] else { return nil }
+        if text.last == UInt8(ascii: "\n") {
+            text.removeLast()
+            if text.last == UInt8(ascii: "\r") { text.removeLast() }
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 }
 

@@ -123,6 +123,12 @@ extension SharedStore {
         return wasThere
     }
 
+    /// As `delete(_:ignoringMissing:)`, by liteyuki's name.
+    @discardableResult
+    public func delete(_ key: String, ignoreKeyError: Bool) throws(StoreError) -> Bool {
+        try delete(key, ignoringMissing: ignoreKeyError)
+    }
+
     /// Adds to an integer, in one step; a key that is not there counts as 0 and comes to be. Its expiry stays.
     ///
     /// - Returns: the sum.

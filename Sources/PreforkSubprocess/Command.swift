@@ -66,14 +66,36 @@ public struct Command: Hashable, Sendable {
         self.stderr = stderr
     }
 
-    /// A program by name, or by path when `program` has a slash.
+    /// A program by name, or by path when `program` has a slash, and its arguments.
+    ///
+    ///     Command("git", "log", "--oneline", cwd: "/srv/site", env: ["PATH": "/usr/bin"])
+    ///
+    /// - Parameters:
+    ///   - cwd: `workingDirectory`; nil: this process's.
+    ///   - env: the whole environment, as `.only`; nil: this process's. See `environment` for changes to it.
+    ///   - startNewSession: `group` is `.session`.
     public init(
         _ program: String, _ arguments: String..., stdin: Input = .null, stdout: Output = .automatic,
-        stderr: Output = .automatic
+        stderr: Output = .automatic, cwd: String? = nil, env: [String: String]? = nil, startNewSession: Bool = false
+    ) {
+        self.init(
+            program, arguments: arguments, stdin: stdin, stdout: stdout, stderr: stderr, cwd: cwd, env: env,
+            startNewSession: startNewSession)
+    }
+
+    /// As the form whose arguments follow one by one, with an array of them.
+    public init(
+        _ program: String, arguments: [String], stdin: Input = .null, stdout: Output = .automatic,
+        stderr: Output = .automatic, cwd: String? = nil, env: [String: String]? = nil, startNewSession: Bool = false
     ) {
         self.init(
             program.contains("/") ? .path(RawText(program)) : .name(RawText(program)),
             arguments: arguments.map { RawText($0) }, stdin: stdin, stdout: stdout, stderr: stderr)
+        workingDirectory = cwd.map { RawText($0) }
+        if let env {
+            environment = .only(Dictionary(uniqueKeysWithValues: env.map { (RawText($0.key), RawText($0.value)) }))
+        }
+        if startNewSession { group = .session }
     }
 }
 

@@ -35,6 +35,17 @@ extension Subprocess {
     }
 }
 
+extension Subprocess.Exit {
+    /// Whether the return code is this number: the exit code, or minus the signal's number. A lost status is none.
+    public static func == (exit: Self, code: Int) -> Bool { exit.returnCode.map(Int.init) == code }
+    public static func == (code: Int, exit: Self) -> Bool { exit == code }
+    public static func != (exit: Self, code: Int) -> Bool { !(exit == code) }
+    public static func != (code: Int, exit: Self) -> Bool { !(exit == code) }
+
+    /// For `switch exit { case 0: ... }`.
+    public static func ~= (code: Int, exit: Self) -> Bool { exit == code }
+}
+
 extension Subprocess.Exit: CustomStringConvertible {
     public var description: String {
         let cause =
@@ -60,6 +71,9 @@ public struct CalledProcessError: Error, Sendable, CustomStringConvertible {
     public let output: Subprocess.Output?
 
     public var status: ExitStatus { exit.status }
+
+    /// The exit code, or minus the signal's number; nil when the status was lost.
+    public var returnCode: Int32? { exit.returnCode }
 
     public var description: String {
         let lastLine = output?.stderrText.split(separator: "\n").last.map { ": \($0)" } ?? ""

@@ -29,7 +29,7 @@ public final class Subprocess: Sendable {
     public let stderr: ByteReader?
     let watched: WatchedChild
     let sinks: OutputSinks
-    private let terminal: Int32?
+    private let terminal: OwnedTerminal?
 
     init(
         _ command: Command, _ watched: WatchedChild, sinks: OutputSinks, stdin: ByteWriter?, stdout: ByteReader?,
@@ -41,11 +41,27 @@ public final class Subprocess: Sendable {
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
-        self.terminal = terminal
+        self.terminal = terminal.map { OwnedTerminal($0) }
     }
 
-    deinit {
-        if let terminal { closeDescriptor(terminal) }
+    /// Another handle of the same process.
+    init(sharing other: Subprocess) {
+        command = other.command
+        watched = other.watched
+        sinks = other.sinks
+        stdin = other.stdin
+        stdout = other.stdout
+        stderr = other.stderr
+        terminal = other.terminal
+    }
+
+    /// The pseudo-terminal's descriptor, closed with the last handle.
+    private final class OwnedTerminal: Sendable {
+        let number: Int32
+
+        init(_ number: Int32) { self.number = number }
+
+        deinit { closeDescriptor(number) }
     }
 
     public var pid: Int32 { watched.child.pid }
@@ -82,6 +98,12 @@ public final class Subprocess: Sendable {
         raising ? try await waitForExit() : try await watched.wait()
     }
 
+    /// As `waitForExit(raising:)`, by tornado's name. The exit compares with a return code: `exit == 0`.
+    @discardableResult
+    public func waitForExit(raiseError: Bool) async throws -> Exit {
+        try await waitForExit(raising: raiseError)
+    }
+
     /// Sends a signal.
     ///
     /// By pidfd: no stranger is hit that got the same process ID (cpython #82811). A process that has ended takes no
@@ -90,6 +112,16 @@ public final class Subprocess: Sendable {
     /// - Throws: `SystemError` when this process may not (EPERM) or the signal does not exist (EINVAL).
     public func send(_ signal: Signal, to target: SignalTarget = .process) throws(SystemError) {
         try watched.send(signal, to: target)
+    }
+
+    /// Sends SIGTERM to the process; does not wait. `stop()` sees to its end.
+    public func terminate() throws(SystemError) {
+        try send(.terminate)
+    }
+
+    /// Sends SIGKILL to the process; does not wait.
+    public func kill() throws(SystemError) {
+        try send(.kill)
     }
 
     /// Makes the process end and waits for that: signals by the plan, SIGKILL at its end.
@@ -113,6 +145,6 @@ public final class Subprocess: Sendable {
     /// Changes the size of the pseudo-terminal; the program hears of it by SIGWINCH. No effect without one.
     public func resizeTerminal(to size: Command.TerminalSize) throws(SystemError) {
         guard let terminal else { return }
-        try setTerminalSize(terminal, rows: size.rows, columns: size.columns)
+        try setTerminalSize(terminal.number, rows: size.rows, columns: size.columns)
     }
 }

@@ -25,14 +25,15 @@ import PreforkSystem
 ///
 /// - Parameters:
 ///   - count: how many workers; nil or not above zero: one per core, or PREFORK_WORKERS.
-///   - maxRestarts: how many restarts in the whole life of the pool; not below zero.
+///   - maxRestarts: how many restarts in the whole life of the pool; not below zero; nil: 100.
 /// - Returns: the task ID, 0 ..< count.
 /// - Throws: `.alreadyForked` in a worker, `.multithreaded` when this process has more than one thread,
 ///   `.badWorkerCount`, `.badSettings`, `.system`.
-public func forkProcesses(_ count: Int?, maxRestarts: Int = 100) throws(SupervisorError) -> Int {
+@discardableResult
+public func forkProcesses(_ count: Int? = nil, maxRestarts: Int? = nil) throws(SupervisorError) -> Int {
     if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }
     var settings = RuntimeSettings()
-    settings.restarts.limit = maxRestarts
+    settings.restarts.limit = maxRestarts ?? 100
     do {
         settings = try settings.applyingEnvironment()
     } catch {

@@ -66,18 +66,9 @@ extension SettingFormat<Endpoint> {
         Self(
             shape: "host:port, :port (this machine only) or an absolute path",
             parse: { text in
-                if text.hasPrefix("/") { return text.contains("\0") ? nil : .unix(text) }
-                guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-                    return nil
-                }
-                var host = String(text[..<colon])
-                if host.hasPrefix("["), host.hasSuffix("]") {
-                    host = String(host.dropFirst().dropLast())
-                } else if host.contains(":") {
-                    return nil
-                }
                 // Numbers about a service are not for everybody: all addresses must be asked for by 0.0.0.0 or [::].
-                return .tcp(host.isEmpty ? "127.0.0.1" : host, port)
+                if case .tcp("", let port) = Endpoint(text: text) { return .tcp("127.0.0.1", port) }
+                return Endpoint(text: text)
             },
             show: { endpoint in
                 switch endpoint {

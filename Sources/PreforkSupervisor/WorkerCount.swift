@@ -9,6 +9,11 @@ public enum WorkerCount: Hashable, Sendable {
     /// Exactly so many, 1...`maximum`.
     case count(Int)
 
+    /// As `.count(_:)`; nil is `.perCore`.
+    package init(_ count: Int?) {
+        self = count.map { .count($0) } ?? .perCore
+    }
+
     /// More workers than this are a mistake somewhere: a process each, and a line of the scoreboard.
     public static let maximum = 10_000
 
@@ -32,5 +37,12 @@ public enum WorkerCount: Hashable, Sendable {
                 throw SupervisorError(.badWorkerCount("PREFORK_WORKERS=\(shown) is neither auto nor within \(range)"))
             }
         }
+    }
+}
+
+extension WorkerCount: ExpressibleByIntegerLiteral {
+    /// `4` is `.count(4)`.
+    public init(integerLiteral count: Int) {
+        self = .count(count)
     }
 }

@@ -31,6 +31,22 @@ import Testing
         }
     }
 
+    @Test func oneLineAtATimeLeavesTheRestReadable() async throws {
+        try await everywhere {
+            let (reader, raw) = try pipeReader()
+            put("one\r\ntwo\n\nlong line\nend", to: raw)
+            #expect(try await reader.readLine() == "one")
+            #expect(try await reader.readLine(limit: 4) == "two")
+            #expect(try await reader.readLine() == "")
+            // Its end counts: nine bytes and a line feed.
+            await #expect(throws: StreamError.self) { try await reader.readLine(limit: 9) }
+            #expect(try await reader.readLine(limit: 10) == "long line")
+            close(raw)
+            #expect(try await reader.readLine() == "end")
+            #expect(try await reader.readLine() == nil)
+        }
+    }
+
     @Test func linesAsBytesAreTheSame() async throws {
         try await everywhere {
             let (reader, raw) = try pipeReader()

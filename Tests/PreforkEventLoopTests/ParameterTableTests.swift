@@ -47,6 +47,7 @@ import Testing
         ("ByteReader.read.limit", { _ = try await $0.read(until: "\n", limit: $1) }),
         ("ByteReader.read.limit", { _ = try await $0.read(until: [10], limit: $1) }),
         ("ByteReader.read.limit", { _ = try await $0.read(until: #/\n/#, limit: $1) }),
+        ("ByteReader.readLine.limit", { _ = try await $0.readLine(limit: $1) }),
         ("ByteReader.readToEnd.limit", { _ = try await $0.readToEnd(limit: $1) }),
         ("ByteReader.lines.limit", { for try await _ in $0.lines(limit: $1) {} }),
         ("ByteReader.byteLines.limit", { for try await _ in $0.byteLines(limit: $1) {} }),

@@ -23,7 +23,46 @@ import Testing
         return try await Subprocess.run(command).check()
     }
 
-    private static let table: [ParameterRow] = programs + streams + rights + limits + times
+    private static let table: [ParameterRow] = programs + doors + streams + rights + limits + times
+
+    private typealias Door = @Sendable (
+        _ program: String, _ argument: String, _ cwd: String?, _ env: [String: String]?
+    ) async throws -> Void
+
+    /// The ways from texts to a program.
+    private static let opened: [(door: String, open: Door)] = [
+        ("Command.init", { _ = try await Subprocess.run(Command($0, $1, cwd: $2, env: $3)).check() }),
+        ("Command.init", { _ = try await Subprocess.run(Command($0, arguments: [$1], cwd: $2, env: $3)).check() }),
+        ("Subprocess.init", { try await Subprocess([$0, $1], cwd: $2, env: $3).waitForExit() }),
+        ("Subprocess.spawn", { try await Subprocess.spawn($0, $1, cwd: $2, env: $3).waitForExit() }),
+        ("Subprocess.run", { try await Subprocess.run($0, $1, cwd: $2, env: $3).check() }),
+    ]
+
+    private static let doors: [ParameterRow] = opened.flatMap { rows($0.door, $0.open) }
+
+    private static func rows(_ door: String, _ open: @escaping Door) -> [ParameterRow] {
+        Parameter.text(
+            door == "Subprocess.init" ? "\(door).arguments" : "\(door).program", empty: .refused("no name"),
+            huge: .refused("too long"), nul: .refused("NUL byte", "a\\u{0}b"),
+            controls: .refused("a\\u{1B}[2J\\u{A}b", "No such file"), dots: .refused("../x", "No such file"),
+            foreign: .refused("größe", "No such file")
+        ) { try await open($0, "", nil, nil) }
+            + Parameter.text(
+                "\(door).arguments", empty: .means("an empty argument"), huge: .refused("Argument list too long"),
+                nul: .refused("NUL byte in argument 1"), controls: .means("an argument"), dots: .means("an argument"),
+                foreign: .means("an argument")
+            ) { try await open("/bin/true", $0, nil, nil) }
+            + Parameter.text(
+                "\(door).cwd", empty: .refused("workingDirectory", "No such file"), huge: .refused("too long"),
+                nul: .refused("NUL byte"), controls: .refused("a\\u{1B}[2J\\u{A}b"), dots: .refused("../x"),
+                foreign: .refused("größe")
+            ) { try await open("/bin/true", "", $0, nil) }
+            + Parameter.text(
+                "\(door).env", empty: .refused("environment variable"), huge: .refused("Argument list too long"),
+                nul: .refused("environment variable a\\u{0}b"), controls: .means("a name that few programs read"),
+                dots: .means("a name that few programs read"), foreign: .means("a name that few programs read")
+            ) { try await open("/bin/true", "", nil, [$0: "value"]) }
+    }
 
     private static let programs: [ParameterRow] =
         Parameter.text(
@@ -51,6 +90,9 @@ import Testing
         + Parameter.list(
             "Command.init.arguments", of: RawText("x"), empty: .means("none"), huge: .refused("Argument list too long")
         ) { arguments in try await run { $0.arguments = arguments } }
+        + Parameter.list(
+            "Subprocess.init.arguments", of: "x", empty: .refused("no name"), huge: .refused("Argument list too long")
+        ) { try await Subprocess($0.isEmpty ? [] : ["/bin/true"] + $0).waitForExit() }
         + Parameter.text(
             "Command.argument0", empty: .means("an empty name"), huge: .refused("Argument list too long"),
             nul: .refused("NUL byte in argument 0"), controls: .means("a name"), dots: .means("a name"),

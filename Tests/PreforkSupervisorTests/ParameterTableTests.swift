@@ -83,6 +83,10 @@ import Testing
             "WorkerCount.count.0", zero: .refused("number of workers: 0"), negative: .refused("number of workers: -"),
             huge: .refused("number of workers: \(Int.max)")
         ) { (count: Int) in try use { $0.workers = .count(count) } }
+        + Parameter.number(
+            "WorkerCount.init.integerLiteral", zero: .refused("number of workers: 0"),
+            negative: .refused("number of workers: -"), huge: .refused("number of workers: \(Int.max)")
+        ) { (count: Int) in try use { $0.workers = WorkerCount(integerLiteral: count) } }
         + count("RestartPolicy.init.limit", "restarts.limit", zero: .means("no restart"), huge: .means("no limit")) {
             $0.restarts = RestartPolicy(limit: $1)
         }
@@ -323,6 +327,9 @@ import Testing
             "forkProcesses.maxRestarts", zero: .refused("threads"), negative: .refused("restarts.limit=-"),
             huge: .refused("threads")
         ) { (restarts: Int) in _ = try forkProcesses(2, maxRestarts: restarts) }
+        + Parameter.value("forkProcesses.maxRestarts", "nil", .refused("threads")) {
+            _ = try forkProcesses(2, maxRestarts: nil)
+        }
         + Parameter.duration(
             "DurationHistogram.add.duration", zero: .means("no time"), negative: .means("no time"),
             huge: .means("longer than all bounds")

@@ -43,6 +43,11 @@ import Testing
 
     private static let table: [ParameterRow] = endpoints + descriptors + addresses + names
 
+    private static let refusedAddresses = [
+        ":8080", "localhost", "localhost:", "localhost:http", "::1:8080", "127.0.0.1:65536", "127.0.0.1:-1", "unix:",
+        "unix:relative", "unix:127.0.0.1:80",
+    ]
+
     private static let endpoints: [ParameterRow] =
         Parameter.text(
             "Endpoint.tcp.0", empty: .means("all addresses"), huge: .refused("xxx", "more bytes"),
@@ -74,6 +79,16 @@ import Testing
         ) { try inFolder($0) }
         + Parameter.value("Endpoint.unix.0", "no path at all", .refused("unix:", "Invalid argument")) {
             try Listener(.unix("")).close()
+        }
+        + Parameter.text(
+            "Listener.init.address", empty: .refused("''", "HOST:PORT"), huge: .refused("xxx", "HOST:PORT"),
+            nul: .refused("a\\u{0}b"), controls: .refused("a\\u{1B}[2J\\u{A}b"), dots: .refused("'../x'"),
+            foreign: .refused("größe \\u{202E}")
+        ) { try Listener($0).close() }
+        + refusedAddresses.flatMap { address in
+            Parameter.value("Listener.init.address", address, .refused("'\(address)'", "HOST:PORT")) {
+                try Listener(address).close()
+            }
         }
         + Parameter.unsigned(
             "Endpoint.unix.mode", zero: .means("nobody but root"), huge: .refused("mode", "37777777777")

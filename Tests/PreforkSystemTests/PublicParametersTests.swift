@@ -22,6 +22,12 @@ import Testing
                 ) {}
                 // public func commented(out: Int) {}
                 func hidden(_ count: Int) {}
+                @available(*, unavailable, renamed: "make(from:flag:)")
+                public func build(of text: String) {}
+                @available(
+                    *, unavailable, message: "a long one")
+                @discardableResult
+                public func built(of text: String) -> Int { 0 }
             }
 
             extension Box {

@@ -32,7 +32,46 @@ import Testing
             ])
     }
 
-    private static let table: [ParameterRow] = names + options + waits + marks
+    private static let table: [ParameterRow] = names + options + waits + marks + pools
+
+    /// What cannot be is refused by `run`, before it looks at this process's threads.
+    private static let pools: [ParameterRow] =
+        Parameter.number(
+            "ForkRuntime.init.workers", zero: .refused("number of workers: 0"),
+            negative: .refused("number of workers: -"), huge: .refused("number of workers: 9")
+        ) { (workers: Int) in try ForkRuntime(workers: workers).run { _ in } }
+        + Parameter.value("ForkRuntime.init.workers", "nil", .means("one per core")) {
+            let none: Int? = nil
+            #expect(ForkRuntime(workers: none).workers == .perCore)
+        }
+        + limits.flatMap { parameter, make in
+            Parameter.number(
+                parameter, zero: .means("no restart"), negative: .refused("restarts.limit=-"), huge: .means("no limit")
+            ) { (restarts: Int) in
+                let runtime = make(restarts)
+                #expect(runtime.restarts.limit == restarts && runtime.maxRestarts == restarts)
+                #expect(runtime.restarts.countsRequestCrashes)
+                do { try runtime.run { _ in } } catch let error as SupervisorError {
+                    guard case .multithreaded = error.code else { throw error }
+                }
+            }
+        }
+        + Parameter.value("ForkRuntime.init.maxRestarts", "nil", .means("nobody has set it")) {
+            #expect(ForkRuntime(workers: 2, maxRestarts: nil).restarts == RestartPolicy())
+        }
+
+    private static let limits: [(String, @Sendable (Int) -> ForkRuntime)] = [
+        ("ForkRuntime.init.maxRestarts", { ForkRuntime(workers: 2, maxRestarts: $0) }),
+        ("ForkRuntime.init.maxRestarts", { count in ForkRuntime(workers: Int?.none, maxRestarts: count) }),
+        (
+            "ForkRuntime.maxRestarts",
+            { count in
+                var runtime = ForkRuntime()
+                runtime.maxRestarts = count
+                return runtime
+            }
+        ),
+    ]
 
     private static let marks: [ParameterRow] = Parameter.number(
         "RequestOptions.init.rawValue", zero: .means("none"), negative: .means("bits without a meaning"),
@@ -53,6 +92,7 @@ import Testing
         ("ProcessManager.start.name", { try $0.start($1) }),
         ("ProcessManager.launch.name", { try $0.launch($1) }),
         ("ProcessManager.send.to", { try $0.send(.stop, to: $1) }),
+        ("ProcessManager.restart.name", { try $0.restart($1) }),
         ("ProcessManager.isProcessAlive.name", { _ = try $0.isProcessAlive($1) }),
         ("ProcessManager.status.of", { _ = try $0.status(of: $1) }),
         ("ProcessManager.terminate.name", { try $0.terminate($1) }),

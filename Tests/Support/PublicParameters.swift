@@ -31,9 +31,10 @@ public enum PublicParameters {
     public static func names(of source: String) -> Set<String> {
         var names: Set<String> = []
         var types: [(indentation: Int, name: String, isPublicEnum: Bool)] = []
-        let lines = source.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            line.drop { $0 == " " }.hasPrefix("//") ? "" : line
-        }
+        let lines = withoutUnavailable(
+            source.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+                line.drop { $0 == " " }.hasPrefix("//") ? "" : line
+            })
         for (index, line) in lines.enumerated() where !line.isEmpty {
             let indentation = line.prefix { $0 == " " }.count
             var words = line.split { $0 == " " || $0 == ":" || $0 == "{" }.map(String.init)[...]
@@ -66,6 +67,23 @@ public enum PublicParameters {
             }
         }
         return names
+    }
+
+    /// A declaration that only names another one takes no values: no program that calls it compiles.
+    private static func withoutUnavailable(_ lines: [Substring]) -> [Substring] {
+        var lines = lines
+        var index = 0
+        while index < lines.count {
+            defer { index += 1 }
+            guard lines[index].drop(while: { $0 == " " }).hasPrefix("@available(") else { continue }
+            let start = index
+            while index < lines.count, !lines[index].hasSuffix(")") { index += 1 }
+            guard lines[start...min(index, lines.count - 1)].joined().contains("unavailable") else { continue }
+            // Up to the line that declares; other attributes may be between.
+            repeat { index += 1 } while index < lines.count && lines[index].drop(while: { $0 == " " }).hasPrefix("@")
+            if index < lines.count { lines[index] = "" }
+        }
+        return lines
     }
 
     private static let modifierWords: Set<String> = [

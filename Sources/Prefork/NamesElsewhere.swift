@@ -1,0 +1,21 @@
+// What tornado and liteyuki call things: the compiler names what they are called here. None of these can be called.
+
+public import PreforkChannels
+public import PreforkSystem
+
+@available(*, unavailable, message: "Listener(.tcp(host, port)), or Listener(\"0.0.0.0:8080\")")
+public func bindSockets(_ port: Int, address: String = "") throws -> Listener { fatalError() }
+
+@available(*, unavailable, message: "Channel<Message>.named(name)")
+public func getChannel(_ name: String) throws -> Channel<String> { fatalError() }
+
+@available(*, unavailable, message: "Channel<Message>(name:): a channel has its name from the start")
+public func setChannel(_ name: String, _ channel: Channel<String>) {}
+
+extension ProcessManager {
+    @available(*, unavailable, message: "terminate(_:) waits for the end; send(.stop, to:) asks for it")
+    public func stop(_ name: String) throws {}
+
+    @available(*, unavailable, renamed: "terminateAll()")
+    public func stopAll() throws {}
+}

@@ -1,0 +1,12 @@
+// What tornado's streams call reads: the compiler names what they are called here. None of these can be called.
+
+extension ByteReader {
+    @available(*, unavailable, renamed: "read(exactly:)")
+    public func readBytes(_ count: Int) async throws -> [UInt8] { fatalError() }
+
+    @available(*, unavailable, message: "read(until:limit:): every read has a limit")
+    public func readUntil(_ delimiter: String) async throws -> [UInt8] { fatalError() }
+
+    @available(*, unavailable, renamed: "readToEnd()")
+    public func readUntilClose() async throws -> [UInt8] { fatalError() }
+}
