@@ -1,5 +1,5 @@
-// Declarations that have a requirement's name and another type: they work, or the compiler refuses them. The defaults of
-// the protocols accepted them, and they were never used.
+// Declarations that have a requirement's name and another type: they work, or the compiler refuses them. Defaults of the
+// protocols hid them before, and they were never used.
 
 import PreforkServices
 import PreforkServicesTestKit
@@ -150,7 +150,9 @@ private final class Derived: Base, @unchecked Sendable {
         }
         #expect((Console() as any StopSource)._latestDeadline == .zero)
         let root = ScriptedService("root", stop: { _ in try Task.checkCancellation() })
-        let error = await thrown { try await ServiceHost(stopSource: Console()).with { try await root.withRunning { _ in } } }
+        let error = await thrown {
+            try await ServiceHost(stopSource: Console()).with { try await root.withRunning { _ in } }
+        }
         #expect(error?.kind == .stopTimedOut)
     }
 
