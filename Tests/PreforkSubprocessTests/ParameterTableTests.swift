@@ -12,7 +12,9 @@ import Testing
     }
 
     @Test func noParameterIsMissing() {
-        expectComplete(Self.table, module: "PreforkSubprocess")
+        expectComplete(
+            Self.table, module: "PreforkSubprocess",
+            reasons: ["Subprocess.Exit": "how a command ended, which compares with any number"])
     }
 
     /// Runs `/bin/true`, changed; it must end well.

@@ -27,7 +27,10 @@ import Testing
             #expect(EnvironmentSettings.options.contains { $0.name == parts[0] }, "\(variable)")
             guard parts.count == 2 else { continue }
             #expect(throws: Never.self, "\(variable)") {
-                _ = try RuntimeSettings().applying([parts[0]: parts[1]])
+                // These two go together.
+                var environment = ["PREFORK_MIN_WORKERS": "1", "PREFORK_MAX_WORKERS": "100"]
+                environment[parts[0]] = parts[1]
+                _ = try RuntimeSettings().applying(environment)
             }
         }
     }

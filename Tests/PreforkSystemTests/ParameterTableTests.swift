@@ -81,7 +81,7 @@ import Testing
             try Listener(.unix("")).close()
         }
         + Parameter.text(
-            "Listener.init.address", empty: .refused("''", "HOST:PORT"), huge: .refused("xxx", "HOST:PORT"),
+            "Listener.init.address", empty: .refused("''", "HOST:PORT"), huge: .refused("xxx", "more bytes"),
             nul: .refused("a\\u{0}b"), controls: .refused("a\\u{1B}[2J\\u{A}b"), dots: .refused("'../x'"),
             foreign: .refused("größe \\u{202E}")
         ) { try Listener($0).close() }
