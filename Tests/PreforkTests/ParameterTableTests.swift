@@ -64,7 +64,7 @@ import Testing
         ("ForkRuntime.init.maxRestarts", { ForkRuntime(workers: 2, maxRestarts: $0) }),
         ("ForkRuntime.init.maxRestarts", { count in ForkRuntime(workers: Int?.none, maxRestarts: count) }),
         (
-            "ForkRuntime.maxRestarts",
+            "ForkRuntime.init.maxRestarts",
             { count in
                 var runtime = ForkRuntime()
                 runtime.maxRestarts = count
