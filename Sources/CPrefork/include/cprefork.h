@@ -76,7 +76,12 @@ void cprefork_reseed(void);
 /// Looks up the functions that children call first, so that no child has to.
 void cprefork_bind_symbols(void);
 
-/// close_range(2), Linux 5.9, both ends included.
+/// Opens /dev/null at each of the numbers 0, 1 and 2 that is closed; where there is none, what reads as its end and takes
+/// nothing. Returns -1 where a descriptor is not to be had: then they stay closed.
+int cprefork_fill_standard_streams(void);
+
+/// close_range(2), Linux 5.9, both ends included; where it is refused, those that /proc names.
+/// System calls only, and the caller's stack. Returns -1, with errno, where /proc cannot be read either.
 int cprefork_close_range(unsigned first, unsigned last);
 
 /// environ(7), which is NULL after clearenv(3).
