@@ -45,6 +45,25 @@ final class StandardErrorLog {
         if !hadBacklog, !send() { lost = 1 }
     }
 
+    /// What code of the program's own has printed, as it is.
+    ///
+    /// - Returns: how many lines of it were lost: there was no room, or the other side is closed.
+    func pass(_ bytes: [UInt8]) -> Int {
+        if bytes.isEmpty { return 0 }
+        var kept = bytes[...]
+        let room = Self.capacity - backlog.count
+        if bytes.count > room {
+            // Whole lines: the next one begins as one.
+            let end = bytes.prefix(max(0, room)).lastIndex(of: UInt8(ascii: "\n"))
+            kept = bytes.prefix(end.map { $0 + 1 } ?? 0)
+        }
+        let left = bytes[kept.endIndex...]
+        let hadBacklog = !backlog.isEmpty
+        backlog += kept
+        if !hadBacklog, !send() { return bytes.count { $0 == UInt8(ascii: "\n") } }
+        return left.isEmpty ? 0 : max(1, left.count { $0 == UInt8(ascii: "\n") })
+    }
+
     /// Tries again, if it is time.
     func retry(at now: MonotonicInstant) {
         guard let nextTry, nextTry <= now else { return }

@@ -108,7 +108,9 @@ extension Supervisor: ControlDelegate {
 
     private func prepareReload() -> ControlOutcome? {
         do {
-            try configuration.hooks.onReload?(pool.generation + 1)
+            if let hook = configuration.hooks.onReload {
+                try logger.running { try hook(pool.generation + 1) }
+            }
             return nil
         } catch {
             logger.say(LogLine(.error, "reload refused, all workers stay: \(error)"), by: .own(.order))
@@ -123,7 +125,7 @@ extension Supervisor: ControlDelegate {
             logger.say(LogLine(.error, "the log goes on in its old file: \(error)"), by: .own(.order))
             return .failed("\(error)")
         }
-        configuration.hooks.onReopenLogs?()
+        if let hook = configuration.hooks.onReopenLogs { logger.running { hook() } }
         logger.say(LogLine(.info, "logs reopened"), by: .own(.order))
         return .done("logs reopened")
     }

@@ -11,7 +11,7 @@ enum ForkResult {
 extension Supervisor {
     func fork(slot: Int, spawn: UInt64, generation: Int) -> ForkResult {
         var info = WorkerInfo(taskID: slot, generation: generation, pid: nil)
-        configuration.hooks.beforeFork?(info)
+        runHook(configuration.hooks.beforeFork, info)
         let threads = threadCount()
         guard threads == 1 else {
             let error = SupervisorError(.multithreaded(threads: threads))

@@ -58,16 +58,21 @@ extension Supervisor {
         let hooks = configuration.hooks
         switch report {
         case .ready(let taskID, let pid, let generation, _):
-            hooks.onReady?(WorkerInfo(taskID: taskID, generation: generation, pid: pid))
-        case .allReady: hooks.onAllReady?()
+            runHook(hooks.onReady, WorkerInfo(taskID: taskID, generation: generation, pid: pid))
+        case .allReady: if let hook = hooks.onAllReady { logger.running { hook() } }
         case .exited(let exit):
-            hooks.onExit?(exit)
-            if exit.isCrash { hooks.onCrash?(exit) }
-        case .stopping(let reason): hooks.onStop?(reason)
+            runHook(hooks.onExit, exit)
+            if exit.isCrash { runHook(hooks.onCrash, exit) }
+        case .stopping(let reason): runHook(hooks.onStop, reason)
         case .hung(let taskID, let pid, _):
-            hooks.onHang?(WorkerInfo(taskID: taskID, generation: pool.slots[taskID].generation, pid: pid))
+            runHook(hooks.onHang, WorkerInfo(taskID: taskID, generation: pool.slots[taskID].generation, pid: pid))
         default: break
         }
+    }
+
+    /// A hook may print: see `SupervisorLogger.running`.
+    func runHook<Fact>(_ hook: ((Fact) -> Void)?, _ fact: Fact) {
+        if let hook { logger.running { hook(fact) } }
     }
 
     private func tellHost(_ report: PoolReport) {
@@ -122,7 +127,7 @@ extension Supervisor {
     static func logger(
         _ log: (@Sendable (LogLine) -> Void)?, _ file: LogFile?, _ format: LogFormat
     ) -> SupervisorLogger {
-        if let log { return SupervisorLogger(log) }
+        if let log { return SupervisorLogger(isByProgram: true, log) }
         if let file { return SupervisorLogger { file.write($0) } }
         let standardError = StandardErrorLog(format)
         return SupervisorLogger(beside: standardError) { standardError.write($0) }

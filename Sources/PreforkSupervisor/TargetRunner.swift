@@ -65,8 +65,8 @@ package final class TargetRunner {
     var signals: ManagerSignals?
     var wasStopped = false
     private let standardError = StandardErrorLog()
-    lazy var ownLogger = SupervisorLogger(beside: standardError) { [unowned self] line in
-        if let log { log(line) } else { standardError.write(line) }
+    lazy var ownLogger: SupervisorLogger = SupervisorLogger(beside: standardError) { [unowned self] line in
+        if let log { ownLogger.running { log(line) } } else { standardError.write(line) }
     }
     /// The pool's supervisor, where there is one.
     var host: TargetHost?

@@ -26,7 +26,7 @@ extension TargetRunner {
             if took > .seconds(1) { tell(.hookWasSlow(name: name, hook, took: took)) }
         }
         do {
-            try body()
+            try logger.running(body)
             return true
         } catch {
             tell(.hookFailed(name: name, hook, error: "\(error)"))
@@ -43,7 +43,7 @@ extension TargetRunner {
             for hook in hooks.afterExit { runHook(.afterExit, of: exit.name) { try hook(exit.name, exit) } }
         }
         hooksRunning += 1
-        for hook in hooks.onReport { hook(report) }
+        for hook in hooks.onReport { logger.running { hook(report) } }
         hooksRunning -= 1
     }
 

@@ -30,17 +30,20 @@ var isOnlyThread: Bool {
 ///
 /// What stdout and stderr have buffered is the parent's to write, or both sides would (redis #439, spdlog #2920): the
 /// child throws its copy away. Before its first fork a process writes all streams out, so that what a program says when
-/// it starts is seen at once. Later that could wait: children share the pipe, and may have filled it. The streams that a
+/// it starts is seen at once, as far as a reader takes it. Later that could wait: children share the pipe, and may have filled it. The streams that a
 /// program has opened itself are its own to flush from then on.
 package func forkProcess() throws(SystemError) -> ForkSide {
     if !Handover.isLaterImage, lastForker.exchange(ForkCount.current, ordering: .relaxed) != ForkCount.current {
-        cprefork_flush_stdio()
+        cprefork_flush_without_waiting()
     }
     cprefork_learn_thread_numbers()
     CrashMark.prepare()
     cprefork_note_new_child(true)
     let pid = try systemCall("fork") { fork() }
-    if pid == 0 { cprefork_discard_stdio() }
+    if pid == 0 {
+        cprefork_leave_diversion()
+        cprefork_discard_stdio()
+    }
     return pid == 0 ? .child : .parent(child: pid)
 }
 
