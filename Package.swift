@@ -99,6 +99,7 @@ let package = Package(
             "store-fixture", path: "Tests/Fixtures/store-fixture", on: ["Prefork", "PreforkFixtureSupport", "Stepping"]),
         .target(name: "Stepping", path: "Tests/Stepping"),
         .target(name: "StepsC", path: "Tests/Fixtures/StepsC"),
+        .executableTarget(name: "refuse-fixture", path: "Tests/Fixtures/refuse-fixture"),
         .target(name: "HostileC", path: "Tests/Fixtures/HostileC"),
         program(
             "hostile-fixture", path: "Tests/Fixtures/hostile-fixture",
@@ -145,7 +146,9 @@ let package = Package(
                 "preforkctl",
             ]),
         tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit", "PreforkTestSupport"]),
-        tests("PreforkStoreTests", of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture"]),
+        tests(
+            "PreforkStoreTests",
+            of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture", "refuse-fixture"]),
         tests(
             "PreforkChannelsTests",
             of: [
@@ -162,14 +165,14 @@ let package = Package(
             "PreforkSubprocessTests",
             of: [
                 "PreforkSubprocess", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "subprocess-fixture",
-                "run-command",
+                "run-command", "refuse-fixture",
             ]),
         tests(
             "PreforkTests",
             of: [
                 "Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
                 "manager-fixture", "ops-fixture", "hostile-fixture", "hello-server", "shared-counter", "service-tree",
-                "tree-fixture", "guess-fixture", "preforkctl",
+                "tree-fixture", "guess-fixture", "refuse-fixture", "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

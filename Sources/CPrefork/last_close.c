@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cprefork.h"
 #include "cprefork_passing.h"
 #include "kernel_numbers.h"
 
@@ -23,11 +24,11 @@ static void hold(const int *sorted, int count, int input) {
         } else {
             kept = (unsigned)sorted[index++];
         }
-        if (kept > next) syscall(SYS_close_range, next, kept - 1, 0);
+        if (kept > next) cprefork_close_range(next, kept - 1);
         if (kept >= next) next = kept + 1;
     }
     // Also the parent's end of the pipe: it ends with the parent.
-    syscall(SYS_close_range, next, ~0u, 0);
+    cprefork_close_range(next, ~0u);
     char byte;
     while (syscall(SYS_read, input, &byte, 1) < 0 && errno == EINTR) {}
     while (1) syscall(SYS_exit_group, 0);

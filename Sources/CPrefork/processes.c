@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "close_listed.h"
 #include "kernel_numbers.h"
 
 int64_t cprefork_microseconds(struct timeval time) { return (int64_t)time.tv_sec * 1000000 + time.tv_usec; }
@@ -36,14 +37,18 @@ int cprefork_pidfd_send_signal_to_group(int pidfd, int signal) {
 }
 
 int cprefork_waitid(int pidfd, pid_t pid, int options, struct cprefork_exit *result) {
-    int type = pidfd >= 0 ? P_PIDFD : P_PID;
-    int target = pidfd >= 0 ? pidfd : pid;
     siginfo_t info;
     memset(&info, 0, sizeof info);  // with WNOHANG and nothing to report, waitid leaves si_pid alone (waitid(2))
     int answer;
     do {
+        int type = pidfd >= 0 ? P_PIDFD : P_PID;
+        int target = pidfd >= 0 ? pidfd : pid;
         answer = (int)syscall(SYS_waitid, type, target, &info, WEXITED | WNOHANG | options, &result->usage);
-    } while (answer < 0 && errno == EINTR);
+        // EINVAL before Linux 5.4, the others by filters. The number is as good: who asks has not collected the child.
+        bool is_refused = answer < 0 && pidfd >= 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM);
+        if (is_refused) pidfd = -1;
+        if (!is_refused && !(answer < 0 && errno == EINTR)) break;
+    } while (true);
     // A child can have its parent trace it (PTRACE_TRACEME), and its stops are then told to who asks for ends.
     bool is_end = info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
     result->pid = is_end ? info.si_pid : 0;
@@ -111,7 +116,10 @@ void cprefork_bind_symbols(void) {
     (void)getppid();
 }
 
-int cprefork_close_range(unsigned first, unsigned last) { return (int)syscall(SYS_close_range, first, last, 0); }
+int cprefork_close_range(unsigned first, unsigned last) {
+    if (syscall(SYS_close_range, first, last, 0) == 0) return 0;
+    return cprefork_close_listed(first, last);
+}
 
 char **cprefork_environment(void) { return environ; }
 

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "close_listed.h"
 #include "kernel_numbers.h"
 
 enum { SIGNALS = 64, SIGNAL_BYTES = SIGNALS / 8, STACK_BYTES = 16 * 1024 };
@@ -101,45 +102,10 @@ static void place_descriptors(const struct child *child) {
     }
 }
 
-struct directory_entry {  // struct linux_dirent64, which no header shows (getdents64(2))
-    uint64_t inode;
-    int64_t offset;
-    uint16_t length;
-    uint8_t type;
-    char name[];
-};
-
-/// Closes `first`...`last` without close_range(2): those that /proc names. The directory is read again after each
-/// batch, because closing changes it.
-static void close_listed(const struct child *child, unsigned first, unsigned last) {
-    int folder = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    CHECK(child, CPREFORK_STEP_CLOSE_OTHERS, -1, folder);
-    bool has_closed;
-    do {
-        has_closed = false;
-        char buffer[4096] __attribute__((aligned(8)));
-        CHECK(child, CPREFORK_STEP_CLOSE_OTHERS, -1, syscall(SYS_lseek, folder, 0, SEEK_SET));
-        long count;
-        while ((count = syscall(SYS_getdents64, folder, buffer, sizeof buffer)) > 0) {
-            for (long at = 0; at < count;) {
-                const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
-                at += entry->length;
-                unsigned number = 0;
-                const char *digit = entry->name;
-                for (; *digit >= '0' && *digit <= '9'; digit++) number = number * 10 + (unsigned)(*digit - '0');
-                if (digit == entry->name || number < first || number > last || number == (unsigned)folder) continue;
-                syscall(SYS_close, number);
-                has_closed = true;
-            }
-        }
-    } while (has_closed);
-    syscall(SYS_close, folder);
-}
-
 static void close_range_of(const struct child *child, unsigned first, unsigned last) {
     if (first > last) return;
     if (!child->plan->without_close_range && syscall(SYS_close_range, first, last, 0) == 0) return;
-    close_listed(child, first, last);
+    CHECK(child, CPREFORK_STEP_CLOSE_OTHERS, -1, cprefork_close_listed(first, last));
 }
 
 /// Closes everything that is no target: between the targets, and above them.
@@ -238,9 +204,7 @@ static int run_child(void *argument) {
 
 /// Collects a child that failed before its program ran; somebody else may have been faster.
 static void reap_failed(const struct cprefork_spawn_result *result) {
-    int type = result->pidfd >= 0 ? P_PIDFD : P_PID;
-    int target = result->pidfd >= 0 ? result->pidfd : result->pid;
-    while (syscall(SYS_waitid, type, target, NULL, WEXITED | __WALL, NULL) < 0 && errno == EINTR) {}
+    while (syscall(SYS_waitid, P_PID, result->pid, NULL, WEXITED | __WALL, NULL) < 0 && errno == EINTR) {}
     if (result->pidfd >= 0) close(result->pidfd);
 }
 

@@ -12,19 +12,30 @@ package final class DeathWatch {
     private let process = ForkCount.current
     private var pidfd: Descriptor?
     private var number: Int32?
+    private var isCancelled = false
+
+    /// How often a process is looked at where a kernel or a seccomp filter refuses pidfds.
+    private static let period = Duration.milliseconds(100)
 
     /// Calls `onDeath` once on the loop, when `process` has ended. On the loop's thread only.
     ///
     /// - Returns: nil when it has ended already; `onDeath` is then not called.
-    /// - Throws: `SystemError` (`pidfd_open`, `epoll_ctl`).
+    /// - Throws: `SystemError` (`pidfd_open`, `epoll_ctl`) for want of descriptors or memory.
     package init?(of process: ProcessIdentity, on loop: EventLoop, onDeath: @escaping () -> Void) throws(SystemError) {
-        guard let pidfd = try process.openPidfd() else { return nil }
-        let number = pidfd.number
-        self.number = number
-        self.pidfd = consume pidfd
         self.loop = loop
-        loop.usersDescriptors.withLock { _ = $0.insert(number) }
-        let watch = Watch(number) { [weak self] _ in
+        let opened: Int32
+        do throws(SystemError) {
+            guard let pidfd = try process.openPidfd() else { return nil }
+            opened = pidfd.number
+            self.pidfd = consume pidfd
+        } catch {
+            guard [.noSystemCall, .notPermitted].contains(error.errno) else { throw error }
+            guard process.isAlive else { return nil }
+            return lookLater(at: process, onDeath)
+        }
+        number = opened
+        loop.usersDescriptors.withLock { _ = $0.insert(opened) }
+        let watch = Watch(opened) { [weak self] _ in
             self?.cancel()
             onDeath()
         }
@@ -32,8 +43,18 @@ package final class DeathWatch {
         self.watch = watch
     }
 
+    private func lookLater(at process: ProcessIdentity, _ onDeath: @escaping () -> Void) {
+        // Not kept, because it would keep the loop.
+        _ = loop?.call(after: Self.period) { [weak self] in
+            guard let self, !isCancelled else { return }
+            if process.isAlive { return lookLater(at: process, onDeath) }
+            onDeath()
+        }
+    }
+
     /// No call from now on. On the loop's thread only.
     package func cancel() {
+        isCancelled = true
         guard let watch else { return }
         loop?.remove(watch)
         self.watch = nil

@@ -39,18 +39,29 @@ package final class ChildProcess: Sendable {
     }
 
     /// Sends a signal. A process that has ended already takes it silently.
+    ///
+    /// Where pidfd_send_signal(2) is refused (container profiles of before 2019), by number, after a look that the number
+    /// is still this child's: nobody has collected it.
     package func send(_ signal: Signal) throws(SystemError) {
         do throws(SystemError) {
             if let pidfd = pidfdNumber {
-                try systemCall("pidfd_send_signal", on: "\(signal) to process \(pid)") {
-                    cprefork_pidfd_send_signal(pidfd, signal.rawValue)
+                if cprefork_pidfd_send_signal(pidfd, signal.rawValue) >= 0 { return }
+                let errno = Errno.current
+                guard PidfdSignals.isRefusal(errno) else {
+                    throw SystemError("pidfd_send_signal", errno, on: "\(signal) to process \(pid)")
                 }
-            } else {
-                try systemCall("kill", on: "\(signal) to process \(pid)") { Glibc.kill(pid, signal.rawValue) }
+                guard isUncollected else { return }
             }
+            try systemCall("kill", on: "\(signal) to process \(pid)") { Glibc.kill(pid, signal.rawValue) }
         } catch {
             if error.errno != .noProcess { throw error }
         }
+    }
+
+    /// Whether it is a child of this process that nobody has collected, ended or not: its number is not used again.
+    private var isUncollected: Bool {
+        var result = cprefork_exit()
+        return cprefork_waitid(-1, pid, Int32(WNOWAIT), &result) == 0
     }
 
     /// Sends a signal to the process group that the child leads.
@@ -73,7 +84,7 @@ package final class ChildProcess: Sendable {
         } catch {
             if error.errno == .noProcess { return false }
             // EINVAL: a kernel before 6.9 does not know the flag.
-            if error.errno != .invalidArgument { throw error }
+            if error.errno != .invalidArgument && !PidfdSignals.isRefusal(error.errno) { throw error }
         }
         if isReaped { return false }
         do throws(SystemError) {
@@ -101,7 +112,9 @@ package final class ChildProcess: Sendable {
     /// Whether `sendToGroup` works when the child has been reaped.
     package var reachesGroupForEver: Bool {
         guard let pidfd = pidfdNumber else { return false }
-        return cprefork_pidfd_send_signal_to_group(pidfd, 0) == 0 || Errno.current != .invalidArgument
+        if cprefork_pidfd_send_signal_to_group(pidfd, 0) == 0 { return true }
+        let errno = Errno.current
+        return errno != .invalidArgument && !PidfdSignals.isRefusal(errno)
     }
 
     /// Collects the process if it has ended: waitid(2) on this child and never on another one (gunicorn #1584, #3220:

@@ -16,11 +16,9 @@ package func killMembers(ofControlGroup path: [UInt8]) {
         let members = memberProcesses(directory)
         if members.isEmpty { return }
         for pid in members {
-            let pidfd = Descriptor(owning: cprefork_pidfd_open(pid))
+            guard let held = HeldProcess(pid) else { continue }
             // A number that was used again between the two looks belongs to a process that is not in the group.
-            if pidfd.number >= 0, memberProcesses(directory).contains(pid) {
-                _ = cprefork_pidfd_send_signal(pidfd.number, SIGKILL)
-            }
+            if memberProcesses(directory).contains(pid) { held.send(SIGKILL) }
         }
     }
 }

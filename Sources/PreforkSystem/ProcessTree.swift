@@ -1,6 +1,5 @@
 // A process with all of its descendants.
 
-import CPrefork
 import Glibc
 
 package enum ProcessTree {
@@ -28,15 +27,13 @@ package enum ProcessTree {
                 visitChildren(of: pid, &seen, signal)
                 continue
             }
-            let number = cprefork_pidfd_open(pid)
-            guard number >= 0 else { continue }
-            let pidfd = Descriptor(owning: number)
+            guard let held = HeldProcess(pid) else { continue }
             // The pidfd is of the process that had the number just now; a child of `parent` still is the one we saw.
             guard children(of: parent).contains(pid) else { continue }
             seen.insert(pid)
-            if signal == .kill { _ = cprefork_pidfd_send_signal(pidfd.number, SIGSTOP) }
+            if signal == .kill { held.send(SIGSTOP) }
             visitChildren(of: pid, &seen, signal)
-            _ = cprefork_pidfd_send_signal(pidfd.number, signal.rawValue)
+            held.send(signal.rawValue)
         }
     }
 

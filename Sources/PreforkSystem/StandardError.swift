@@ -52,7 +52,8 @@ private enum SharedWriting {
                 rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
             } catch {
                 // The kernel cannot write there in this way.
-                let isUnable = error.errno == .notSupported || error.errno == .noSystemCall
+                // EPERM: a seccomp filter that does not know pwritev2.
+                let isUnable = [.notSupported, .noSystemCall, .notPermitted].contains(error.errno)
                 if case .atOnce = way, isUnable {
                     way = reopened(number)
                 } else if rest.count < bytes.count {
