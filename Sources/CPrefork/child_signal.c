@@ -2,6 +2,7 @@
 #include "cprefork.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,6 +31,11 @@ int cprefork_watch_child_signal(int new_bell) {
     struct sigaction current;
     if (sigaction(SIGCHLD, NULL, &current) < 0) return -1;
     atomic_store_explicit(&bell, new_bell, memory_order_release);
+    // A program inherits the mask of whoever started it. One thread that takes the signal is enough.
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    pthread_sigmask(SIG_UNBLOCK, &children, NULL);
     // Installed a second time above a handler that calls ours, the two would call each other for ever.
     if (atomic_load(&is_installed)) return 0;
     previous = current;

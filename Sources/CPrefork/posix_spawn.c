@@ -65,6 +65,11 @@ static int set_attributes(posix_spawnattr_t *attributes, const struct cprefork_s
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
+    for (int number = 1; number <= 64; number++) {
+        struct sigaction now;
+        bool was_ignored = cprefork_inherited_ignored_signals() >> (number - 1) & 1;
+        if (was_ignored && sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN) sigdelset(&all, number);
+    }
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     if (plan->new_session) flags |= POSIX_SPAWN_SETSID;
     else if (plan->process_group >= 0) flags |= POSIX_SPAWN_SETPGROUP;

@@ -24,6 +24,7 @@ struct child {
     const struct cprefork_spawn_plan *plan;
     struct cprefork_spawn_result *result;
     pid_t parent;
+    uint64_t ignored;
 };
 
 static _Noreturn void leave(void) {
@@ -40,13 +41,20 @@ static _Noreturn void fail(const struct child *child, int step, int object) {
 #define CHECK(child, step, object, call) \
     do { if ((call) < 0) fail(child, step, object); } while (0)
 
-/// Handlers of the parent must not run here, and ignored signals must not stay ignored in the program (a program
-/// that is started with SIGPIPE or SIGTERM ignored keeps it so). The mask is still closed.
-static void reset_signals(void) {
-    // The kernel's struct sigaction, of which SIG_DFL, no flags and an empty mask are all zero.
+/// Handlers of the parent must not run here, and what the parent ignores for itself must not stay ignored in the program
+/// (a program that is started with SIGPIPE ignored keeps it so). What the parent was itself started with stays: a job of
+/// nohup(1) is one in all of its parts. The mask is still closed.
+static void reset_signals(const struct child *child) {
+    // The kernel's struct sigaction, of which SIG_DFL, no flags and an empty mask are all zero. The handler comes first.
     const uint64_t standard[4] = {0};
-    for (int number = 1; number <= SIGNALS; number++)
+    for (int number = 1; number <= SIGNALS; number++) {
+        uint64_t now[4] = {0};
+        bool was_ignored = child->ignored >> (number - 1) & 1;
+        if (was_ignored && syscall(SYS_rt_sigaction, number, NULL, now, SIGNAL_BYTES) == 0 &&
+            now[0] == (uint64_t)(uintptr_t)SIG_IGN)
+            continue;
         syscall(SYS_rt_sigaction, number, standard, NULL, SIGNAL_BYTES);
+    }
 }
 
 static void open_signal_mask(void) {
@@ -178,7 +186,7 @@ static _Noreturn void run_program(const struct child *child) {
 static int run_child(void *argument) {
     const struct child *child = argument;
     const struct cprefork_spawn_plan *plan = child->plan;
-    reset_signals();
+    reset_signals(child);
     if (plan->new_session) CHECK(child, CPREFORK_STEP_SESSION, -1, syscall(SYS_setsid));
     if (plan->process_group >= 0 && !plan->new_session)
         CHECK(child, CPREFORK_STEP_GROUP, -1, syscall(SYS_setpgid, 0, plan->process_group));
@@ -211,7 +219,8 @@ static void reap_failed(const struct cprefork_spawn_result *result) {
 void cprefork_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spawn_result *result) {
     // The child's stack: a part of this one, whose thread waits. No page is mapped, nothing is shared with others.
     char stack[STACK_BYTES] __attribute__((aligned(16)));
-    struct child child = {.plan = plan, .result = result, .parent = plan->parent_death_signal ? getpid() : 0};
+    struct child child = {.plan = plan, .result = result, .parent = plan->parent_death_signal ? getpid() : 0,
+                          .ignored = cprefork_inherited_ignored_signals()};
     *result = (struct cprefork_spawn_result){.pidfd = -1, .step = CPREFORK_STEP_NONE, .object = -1};
     // All 64, the two that glibc hides as well: a setuid in another thread must not interrupt the child.
     const uint64_t all = ~(uint64_t)0;

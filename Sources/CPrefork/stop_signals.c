@@ -46,7 +46,12 @@ void cprefork_watch_stop_signals(int new_bell, int unread) {
             atomic_store(&count, 0);
             atomic_store(&seen, 0);
         }
-        sigaction(watched[i], &ours, NULL);
+        if (sigaction(watched[i], &ours, NULL) < 0) continue;
+        // Blocked by whoever started the program, it would never come.
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, watched[i]);
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     }
 }
 

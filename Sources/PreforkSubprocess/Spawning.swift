@@ -62,6 +62,7 @@ extension Subprocess {
         let plumbing = try Plumbing(command, collectsByDefault: collectsByDefault)
         if plumbing.writesToPipes { ignoreBrokenPipes() }
         let plan = try command.spawnPlan(plumbing.childDescriptors, terminal: plumbing.controllingTerminal)
+        CurrentProcess.collectChildren()
         let started = MonotonicInstant.now
         let spawned = try spawnProcess(plan, engine: ExitWatching.engine)
         plumbing.childSide.closeAll()

@@ -26,6 +26,20 @@ package enum CurrentProcess {
         sigaction(SIGCHLD, &action, nil)
     }
 
+    /// Has children that end stay to be collected, where SIGCHLD is ignored or SA_NOCLDWAIT set: inherited from whoever
+    /// started this program, or by code of its own. A handler that is there stays.
+    ///
+    /// Asked before each start of a program: anybody may change the signal's action at any time.
+    package static func collectChildren() {
+        var action = sigaction()
+        guard sigaction(SIGCHLD, nil, &action) == 0 else { return }
+        let isIgnored = action.sa_flags & SA_SIGINFO == 0 && cprefork_is_ignored(&action)
+        guard isIgnored || action.sa_flags & SA_NOCLDWAIT != 0 else { return }
+        action.sa_flags &= ~SA_NOCLDWAIT
+        if isIgnored { action.__sigaction_handler.sa_handler = nil }
+        sigaction(SIGCHLD, &action, nil)
+    }
+
     /// Ends this process as exit(3) does: its atexit handlers run.
     package static func exit(code: Int32) -> Never {
         Glibc.exit(code)

@@ -2,12 +2,21 @@
 #ifndef CPREFORK_SPAWN_H
 #define CPREFORK_SPAWN_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #pragma clang assume_nonnull begin
+
+/// Those that were ignored when this program began, signal n as bit n - 1. Programs that it starts ignore them, too,
+/// unless it has come to take them itself. Never SIGPIPE, which service managers ignore and programs rely on, and
+/// SIGCHLD, with which they would lose the status of their children.
+uint64_t cprefork_inherited_ignored_signals(void);
+
+/// Of an action without SA_SIGINFO. SIG_IGN is a macro that Swift does not see.
+bool cprefork_is_ignored(const struct sigaction *action);
 
 /// Where a start failed. SpawnStep in PreforkSystem has the same numbers.
 enum cprefork_spawn_step {

@@ -13,6 +13,8 @@ await runScenario(of: [
     "exit-status-lost-thief": statusLostToAThief,
     "ways": ways,
     "unstoppable": unstoppable,
+    "timed-out": timedOut,
+    "collects": collects,
     "closed-stdio": closedStdio,
     "concurrent": concurrent,
     "sequential": sequential,
