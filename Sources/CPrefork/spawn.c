@@ -200,8 +200,8 @@ static int run_child(void *argument) {
     if (plan->parent_death_signal) {
         // After the change of user, which would clear it; a parent that went before it is set is never heard of
         // (prctl(2), PR_SET_PDEATHSIG).
-        CHECK(child, CPREFORK_STEP_PARENT_DEATH, -1,
-              syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death_signal, 0, 0, 0));
+        long answer = syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death_signal, 0, 0, 0);
+        if (!plan->parent_death_is_wish) CHECK(child, CPREFORK_STEP_PARENT_DEATH, -1, answer);
         if (syscall(SYS_getppid) != child->parent) leave();
     }
     if (plan->no_new_privileges)

@@ -16,6 +16,9 @@ extension Command {
         case join(Int32)
         /// A new session without a terminal, or with the pseudo-terminal of its streams.
         case session
+        /// As `session`, and the program lives on when the worker or managed process that has started it ends, and when
+        /// its supervisor does. All others end with the worker.
+        case detached
     }
 
     /// Whose rights a command has. They are given up in the only order that works: groups, group, user.

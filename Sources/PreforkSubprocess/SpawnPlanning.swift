@@ -21,7 +21,8 @@ extension Command {
         plan.userID = identity?.user
         plan.groupID = identity?.group
         plan.umask = umask
-        plan.parentDeathSignal = dieWithParent
+        plan.parentDeathSignal = dieWithParent ?? (FamilyChildren.includes(self) ? .kill : nil)
+        plan.parentDeathIsWish = dieWithParent == nil
         plan.noNewPrivileges = noNewPrivileges
         return plan
     }
@@ -32,7 +33,7 @@ extension Command {
         case .inherit: .inherited
         case .new: .new
         case .join(let group): .joining(group)
-        case .session: .session
+        case .session, .detached: .session
         }
     }
 

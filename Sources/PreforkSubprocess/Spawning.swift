@@ -20,7 +20,7 @@ extension Subprocess {
         while true {
             do throws(SpawnError) {
                 let loop = try chosenLoop()
-                guard command.dieWithParent != nil, !loop.isCurrent else {
+                guard command.dieWithParent != nil || FamilyChildren.includes(command), !loop.isCurrent else {
                     return try start(command, on: loop, collectsByDefault)
                 }
                 return try await startOnThread(of: loop, command, collectsByDefault)
@@ -69,6 +69,7 @@ extension Subprocess {
         let watched = WatchedChild(
             spawned.child, started: started, leadsGroup: plan.group == .new || plan.group == .session,
             controlGroup: command.controlGroup, loop: loop)
+        if FamilyChildren.includes(command) { FamilyChildren.add(watched) }
         return connect(command, plumbing, watched)
     }
 

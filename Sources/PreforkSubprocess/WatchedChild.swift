@@ -76,6 +76,7 @@ final class WatchedChild: @unchecked Sendable {
         }
         guard let (exit, waiters, callbacks) = told else { return false }
         stopWatching()
+        if Family.isMember { FamilyChildren.remove(self) }
         for observer in observers { observer() }
         observers = []
         for waiter in waiters { waiter.resume(returning: .exited(exit)) }

@@ -26,6 +26,7 @@ enum SupervisedChild {
             DescriptorHolders.keep(HeldDescriptor(.doorbell, buttons.news))
             DescriptorHolders.keep(HeldDescriptor(.doorbell, buttons.crash))
             CrashMark.arm(crashes, button: buttons.crash)
+            Family.join()
             return buttons.news
         } catch {
             StandardErrorLines.say("error", "\(name) cannot start: \(error)", by: "end")

@@ -87,6 +87,7 @@ package func bindSymbolsOfChildren() {
 /// - Parameter code: 0...255; another one ends it with 255. The kernel keeps the low eight bits (wait(2)): 256 would
 ///   look like success.
 package func exitChild(code: Int32) -> Never {
+    Family.leave()
     StandardErrorLines.tellAllLeftOut()
     cprefork_flush_stdio()
     _exit((0...255).contains(code) ? code : 255)

@@ -59,6 +59,8 @@ package struct SpawnPlan: Sendable {
     package var groupID: UInt32?
     package var umask: UInt32?
     package var parentDeathSignal: Signal?
+    /// Where that cannot be set, the program runs without.
+    package var parentDeathIsWish = false
     package var noNewPrivileges = false
 
     package init(programs: [[UInt8]], arguments: [[UInt8]]) {
@@ -129,6 +131,7 @@ extension SpawnPlan {
         plan.group_id = groupID.map(Int64.init) ?? -1
         plan.mask = umask.map { Int32($0 & 0o777) } ?? -1
         plan.parent_death_signal = parentDeathSignal?.rawValue ?? 0
+        plan.parent_death_is_wish = parentDeathIsWish
         plan.no_new_privileges = noNewPrivileges
     }
 }

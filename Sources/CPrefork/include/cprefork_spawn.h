@@ -83,6 +83,8 @@ struct cprefork_spawn_plan {
     int mask;                   ///< umask; -1: the parent's
     int parent_death_signal;    ///< 0: none
     bool no_new_privileges;
+    /// Where the parent-death signal cannot be set, the program runs without.
+    bool parent_death_is_wish;
     /// Tests: take the ways for kernels and filters without close_range(2), without CLONE_PIDFD.
     bool without_close_range, without_pidfd;
 };

@@ -50,4 +50,9 @@ runScenario(of: [
     "disregard": disregardScenario,
     "taken-orders": takenOrdersScenario,
     "in-hand": inHandScenario,
+    "printing-hooks": printingHooksScenario,
+    "crashing-hook": crashingHookScenario,
+    "replacing-hook": replacingHookScenario,
+    "family": familyScenario,
+    "closed-streams": closedStreamsScenario,
 ])
