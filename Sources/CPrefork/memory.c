@@ -20,6 +20,8 @@ const void *cprefork_find_last(const void *bytes, size_t count, int byte) { retu
 
 int cprefork_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
 
+int cprefork_reserve(int fd, int64_t count) { return fallocate(fd, 0, 0, count); }
+
 int cprefork_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); }
 
 int cprefork_is_size_sealed(int fd) {

@@ -53,7 +53,8 @@ public final class SharedStore: Sendable {
     ///   - lockTimeout: how long one call waits at most for locks, all of them together, for example for one that a
     ///     stopped process holds. In a process that is no worker, for example the supervisor, at most 100 ms. Zero and
     ///     less: no lock is waited for.
-    /// - Throws: `.badArgument` for a capacity or a name that makes no sense; `.system` when there is no memory or
+    /// - Throws: `.badArgument` for a capacity or a name that makes no sense; `.memoryLimit` for one that the control
+    ///   group's memory has no room for; `.system` when there is no memory or
     ///   descriptor.
     public init(
         name: String? = nil, was: Int? = nil, capacity: StoreCapacity = StoreCapacity(),

@@ -34,6 +34,9 @@ public struct StoreError: Error, Equatable, Sendable {
         case notAStore(String)
         /// A message of more bytes than the publish log takes.
         case messageTooLarge(bytes: Int, limit: Int)
+        /// The store would not fit into the memory that this process's control group has left, `limit` bytes in all:
+        /// whoever filled it would have the kernel kill processes of the group, the supervisor among them.
+        case memoryLimit(needed: Int, limit: Int, group: String)
         /// A system call failed.
         case system(SystemError)
     }
@@ -85,6 +88,8 @@ extension StoreError: CustomStringConvertible {
             case .badArgument(let reason): reason
             case .notAStore(let reason): "not a store: \(reason)"
             case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
+            case .memoryLimit(let needed, let limit, let group):
+                "a store of \(needed) bytes does not fit into the memory limit of \(group), \(limit) bytes"
             case .system(let error): "\(error)"
             }
         return key.isEmpty ? text : "\(Escaping.brief(key)): \(text)"

@@ -39,8 +39,10 @@ package final class StoreTable: Sendable {
         layout = try StoreLayout(capacity, evicts: evicts)
         bucketsPerStripe = layout.homeBuckets + layout.overflowBuckets
         self.lockTimeout = lockTimeout
+        let isReserved = try Self.checkMemory(layout)
         do {
             file = try MemoryFile(name: "prefork-store", byteCount: layout.byteCount)
+            if isReserved { try file.reserve(byteCount: layout.byteCount) }
             bell = try Bell()
             mapping = try SharedMapping(file, byteCount: layout.byteCount)
             memory = SharedWords(base: mapping.base)

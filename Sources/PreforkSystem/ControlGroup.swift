@@ -23,7 +23,7 @@ package struct ControlGroup: Sendable {
     let unified: Place?
     /// Version 1's hierarchies by controller.
     let controllers: [String: Place]
-    private let readFile: @Sendable (String) -> String?
+    let readFile: @Sendable (String) -> String?
 
     /// - Parameters:
     ///   - membership: the text of /proc/self/cgroup.

@@ -68,6 +68,43 @@ private let cpuMount = "33 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgro
         #expect(group("0::/a\n", text).unified == nil)
     }
 
+    @Test func theMemoryLimitIsThatWithTheLeastRoomInEitherVersion() {
+        let files = [
+            "/sys/fs/cgroup/a/b/memory.max": "max\n", "/sys/fs/cgroup/a/memory.max": "1000\n",
+            "/sys/fs/cgroup/a/memory.current": "700\n",
+            "/sys/fs/cgroup/a/memory.stat": "anon 100\nfile 500\ninactive_file 300\nactive_file 100\n",
+            "/sys/fs/cgroup/memory.max": "600\n", "/sys/fs/cgroup/memory.current": "50\n",
+        ]
+        let unified = group("0::/a/b\n", unifiedMount, files).memoryLimit
+        #expect(unified == MemoryLimit(group: "/sys/fs/cgroup", bytes: 600, used: 50))
+        let mount = "35 30 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
+        let separate = [
+            "/sys/fs/cgroup/memory/x/memory.limit_in_bytes": "4096\n",
+            "/sys/fs/cgroup/memory/x/memory.usage_in_bytes": "5000\n",
+            "/sys/fs/cgroup/memory/x/memory.stat": "total_inactive_file 10\ntotal_active_file 20\n",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+        ]
+        let limit = group("4:memory:/x\n", mount, separate).memoryLimit
+        #expect(limit == MemoryLimit(group: "/sys/fs/cgroup/memory/x", bytes: 4096, used: 4970))
+        #expect(limit?.room == 0)
+        #expect(group("4:memory:/\n", mount, separate).memoryLimit == nil)
+    }
+
+    @Test(arguments: ["", "max", "-1", "1.5", "99999999999999999999", "\u{0}"])
+    func garbageIsNoMemoryLimit(text: String) {
+        #expect(group("0::/\n", unifiedMount, ["/sys/fs/cgroup/memory.max": text]).memoryLimit == nil)
+    }
+
+    @Test func aMemoryFileBeyondTheLimitIsRefusedByName() {
+        let limit = MemoryLimit(group: "/g", bytes: 100 << 20, used: 0)
+        let error = #expect(throws: SystemError.self) {
+            try MemoryFile.checkLimit("prefork-queue", byteCount: 200 << 20, limit: limit)
+        }
+        #expect(error?.errno == .noMemory && error?.object.contains("prefork-queue, 209715200 bytes") == true)
+        #expect(throws: Never.self) { try MemoryFile.checkLimit("a", byteCount: 90 << 20, limit: limit) }
+        #expect(throws: Never.self) { try MemoryFile.checkLimit("a", byteCount: 1 << 20, limit: nil) }
+    }
+
     @Test func theOutOfMemoryCounterIsReadFromEitherVersion() {
         #expect(OutOfMemoryKills.count(in: "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n") == 2)
         #expect(OutOfMemoryKills.count(in: "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n") == 7)

@@ -210,6 +210,9 @@ const void *_Nullable cprefork_find_last(const void *bytes, size_t count, int by
 /// memfd_create(2) with MFD_CLOEXEC | MFD_ALLOW_SEALING.
 int cprefork_memory_file(const char *name);
 
+/// fallocate(2) of the first `count` bytes.
+int cprefork_reserve(int fd, int64_t count);
+
 /// F_ADD_SEALS: its size is final, and so are its seals.
 int cprefork_seal_size(int fd);
 

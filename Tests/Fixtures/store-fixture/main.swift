@@ -16,4 +16,5 @@ runScenario(of: [
     "adopt": adoptScenario,
     "publish-storm": publishStormScenario,
     "race-for-last-place": lastPlaceScenario,
+    "limited": limitedScenario,
 ])
