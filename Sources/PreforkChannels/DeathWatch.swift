@@ -31,7 +31,8 @@ package final class DeathWatch {
         } catch {
             guard [.noSystemCall, .notPermitted].contains(error.errno) else { throw error }
             guard process.isAlive else { return nil }
-            return lookLater(at: process, onDeath)
+            lookLater(at: process, onDeath)
+            return
         }
         number = opened
         loop.usersDescriptors.withLock { _ = $0.insert(opened) }

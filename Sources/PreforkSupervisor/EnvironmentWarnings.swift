@@ -12,6 +12,7 @@ extension Supervisor {
         if let text = InheritedDescriptors.warning {
             logger.say(LogLine(.warning, text), by: .own(.start))
         }
+        if let text = descriptors.warning { logger.say(LogLine(.warning, text), by: .own(.start)) }
         for text in host.warnings { logger.say(LogLine(.warning, text), by: .own(.start)) }
         if let text = configuration.settings.privileges.warning(user: Credentials.users.effective) {
             logger.say(LogLine(.warning, text), by: .own(.start))

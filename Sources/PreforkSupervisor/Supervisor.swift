@@ -61,6 +61,7 @@ package final class Supervisor {
     let lifelineHold: Descriptor
     let scoreboard: Scoreboard
     let signalMask: SignalSet
+    private(set) var descriptors: DescriptorNeed
     let host: SupervisorHost
     private(set) var servers: SupervisorServers?
     var records = SupervisorRecords()
@@ -152,9 +153,9 @@ package final class Supervisor {
             workers: configuration.workers, settings: configuration.poolSettings, now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
-            // Each worker has a pidfd, a doorbell and its output, the two last once more for a way back; beside a reload there are more workers than slots.
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
-            try raiseDescriptorLimit(to: UInt64(most) * 8 + 256 + (targets?.descriptorNeed ?? 0))
+            descriptors = DescriptorNeed(workers: most, others: targets?.descriptorNeed ?? 0)
+            descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()
             if let inheritance {
