@@ -34,6 +34,10 @@ int cprefork_change_mode(int place, mode_t mode) {
     return chmod(name, mode);
 }
 
+int cprefork_change_owner(int place, uid_t user, gid_t group) {
+    return fchownat(place, "", user, group, AT_EMPTY_PATH);
+}
+
 int cprefork_give_name(int directory, const char *from, const char *to) {
     // Without AT_SYMLINK_FOLLOW.
     if (linkat(directory, from, directory, to, 0) == 0) return 0;

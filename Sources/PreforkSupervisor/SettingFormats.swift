@@ -73,7 +73,7 @@ extension SettingFormat<Endpoint> {
             show: { endpoint in
                 switch endpoint {
                 case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-                case .unix(let path, _): path
+                case .unix(let path, _, _): path
                 }
             })
     }

@@ -105,6 +105,37 @@ final class FilePlace: Sendable {
         return true
     }
 
+    /// Changes the owner of this very file, if the name still stands for it.
+    ///
+    /// - Returns: false when something else is there.
+    func changeOwner(_ owner: SocketOwner.Numbers, of identity: FileIdentity) throws(SystemError) -> Bool {
+        let place = cprefork_open_place(directory.number, name)
+        guard place >= 0 else { return false }
+        let held = Descriptor(owning: place)
+        guard FileIdentity(of: held.number) == identity else { return false }
+        try changeOwner(of: held.number, to: owner)
+        return true
+    }
+
+    /// Gives a socket that this process has bound at a private name in this directory to another owner.
+    ///
+    /// Whoever owns the directory can have put something else at the name. What has one name only, in this directory, is
+    /// a socket, and belongs to this process's user is no file of elsewhere: that would have its name there, too.
+    ///
+    /// - Throws: ENOENT when it is something else.
+    func giveAway(_ other: String, to owner: SocketOwner.Numbers) throws(SystemError) {
+        let place = cprefork_open_place(directory.number, other)
+        let held = Descriptor(owning: place)
+        guard place >= 0, let status = FileStatus(of: held.number), status.kind == .socket, status.links == 1,
+            status.owner == geteuid()
+        else { throw SystemError("fchownat", .noEntry, on: "\(path): its private name was taken away") }
+        try changeOwner(of: held.number, to: owner)
+    }
+
+    private func changeOwner(of held: Int32, to owner: SocketOwner.Numbers) throws(SystemError) {
+        try systemCall("fchownat", on: path) { cprefork_change_owner(held, owner.user, owner.group) }
+    }
+
     /// A name beside it that nobody can know before: for a file that gets its own name when it is whole.
     static func randomSuffix() -> String {
         let digits = String(UInt32.random(in: .min ... .max), radix: 16)

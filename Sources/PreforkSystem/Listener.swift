@@ -3,17 +3,6 @@
 import Glibc
 import Synchronization
 
-/// Where a listener is bound.
-public enum Endpoint: Hashable, Sendable {
-    /// A host name or numeric address and a port. Port 0 takes a free one (see `Listener.address`). The host `::` and
-    /// the empty host accept IPv4 and IPv6 alike. A name that stands for several addresses is bound to the first that
-    /// can be.
-    case tcp(String, UInt16)
-    /// A Unix socket in the file system, with the permission bits of its path, 0...0o777. A path has at most 107 bytes
-    /// (unix(7)).
-    case unix(String, mode: UInt32 = 0o600)
-}
-
 /// How the workers of a pool share a listener.
 public enum AcceptSharing: Hashable, Sendable {
     /// One accept queue for all: a connection goes to a worker that waits, and a dead worker's share to the others.
@@ -42,9 +31,9 @@ public final class Listener: Sendable {
     /// How many queues it is said to have.
     let queues: Int
     let place: Mutex<Place>
-    /// The key among what the next image of this program is left, and the mode of the path; nil where this program has
-    /// not bound the path.
-    let binding: (key: String, mode: UInt32)?
+    /// The key among what the next image of this program is left, and the mode and owner of the path; nil where this
+    /// program has not bound the path.
+    let binding: (key: String, mode: UInt32, owner: SocketOwner.Numbers)?
     /// The workers of the image before have the same sockets. Of no meaning in the first image.
     package let isWhollyInherited: Bool
 
@@ -79,7 +68,8 @@ public final class Listener: Sendable {
     ///     and lets one wait where it is zero.
     ///   - sharing: see `AcceptSharing`.
     /// - Throws: `SystemError` naming the call (`bind`, `listen`, `getaddrinfo`, ...), errno and the address; EINVAL,
-    ///   with the value, for a backlog, a mode or a number of queues that makes no sense.
+    ///   with the value, for a backlog, a mode, an owner or a number of queues that makes no sense; EPERM of `fchownat`
+    ///   for an owner whom this process may not give the file to.
     public init(
         _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {
@@ -88,16 +78,18 @@ public final class Listener: Sendable {
         self.backlog = backlog
         queues = if case .reusePort(let count) = sharing { count } else { 1 }
         let key = "\(endpoint) \(sharing)"
-        binding = if case .unix(_, let mode) = endpoint { (key, mode) } else { nil }
+        if case .unix(let path, let mode, let owner) = endpoint {
+            binding = (key, mode, try owner.numbers(for: .unix(path: path)))
+        } else {
+            binding = nil
+        }
         let file: UnixSocketFile?
         if let left = try Self.left(for: endpoint, sharing: sharing, key: key) {
             // The last image of this program had it open, and connections may wait in its queue.
-            if case .unix(let name, let mode) = endpoint {
+            if case .unix(let name, _, _) = endpoint {
                 address = .unix(path: name)
                 sockets = left.descriptors
-                // The program after this one, which is gone, may have changed the mode.
-                let keepsMode = left.key == key && Handover.returned == nil
-                file = Handover.isTrial ? nil : Self.adopt(name, left, mode: keepsMode ? nil : mode)
+                file = Handover.isTrial ? nil : Self.adopt(name, left, binding)
             } else {
                 address = try SocketAddress(of: left.descriptors.first ?? -1, left: left.text)
                 file = nil
@@ -116,13 +108,15 @@ public final class Listener: Sendable {
                 try Self.bindTCP(host: host, port: port, backlog: backlog, sharing: sharing)
             }
             file = nil
-        case .unix(let name, let mode):
+        case .unix(let name, let mode, _):
+            let owner = binding?.owner ?? SocketOwner.Numbers()
             let address = SocketAddress.unix(path: name)
             if case .reusePort = sharing {
                 throw SystemError("bind", .invalidArgument, on: "\(address): SO_REUSEPORT is for TCP")
             }
             let bound = try Self.tellingTrial { () throws(SystemError) in
-                try UnixSocketFile.bind(name, mode: mode, backlog: backlog, isTrial: Handover.isTrial)
+                try UnixSocketFile.bind(
+                    name, mode: mode, owner: owner, backlog: backlog, isTrial: Handover.isTrial)
             }
             sockets = [bound.socket]
             file = bound.file
@@ -136,9 +130,13 @@ public final class Listener: Sendable {
     /// beyond the permissions for none.
     private static func check(_ endpoint: Endpoint, backlog: Int32) throws(SystemError) {
         if backlog < 0 { throw SystemError("listen", .invalidArgument, on: "a backlog of \(backlog)") }
-        if case .unix(let path, let mode) = endpoint, mode > 0o777 {
-            let octal = String(mode, radix: 8)
-            throw SystemError("bind", .invalidArgument, on: "\(SocketAddress.unix(path: path)): mode 0o\(octal)")
+        guard case .unix(let path, let mode, let owner) = endpoint else { return }
+        let address = SocketAddress.unix(path: path)
+        if mode > 0o777 {
+            throw SystemError("bind", .invalidArgument, on: "\(address): mode 0o\(String(mode, radix: 8))")
+        }
+        if owner != .unchanged, path.utf8.first == 0 {
+            throw SystemError("bind", .invalidArgument, on: "\(address): an abstract name has no owner")
         }
     }
 

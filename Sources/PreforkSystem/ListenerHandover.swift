@@ -32,7 +32,7 @@ extension Listener {
     /// - Throws: EINVAL for a listener that is shared in a way that what is left cannot be.
     static func left(for endpoint: Endpoint, sharing: AcceptSharing, key: String) throws(SystemError) -> HandoverItem? {
         if let left = Handover.take(handoverKind, key: key) { return left }
-        guard case .unix(let name, _) = endpoint else { return try group(at: endpoint, sharing: sharing) }
+        guard case .unix(let name, _, _) = endpoint else { return try group(at: endpoint, sharing: sharing) }
         // `unix("/run/app.sock", mode: ` as in the key of any mode.
         let beginning = "\(Endpoint.unix(name, mode: 0))".dropLast(2)
         return Handover.take(handoverKind) { $0.hasPrefix(beginning) }
@@ -66,6 +66,7 @@ extension Listener {
     package var terms: String {
         var terms = [backlog == .max ? "backlog of whoever has bound it" : "backlog \(backlog)"]
         if let binding { terms.append("mode \(String(binding.mode, radix: 8))") }
+        if let owner = binding?.owner, owner != SocketOwner.Numbers() { terms.append("owner \(owner)") }
         if queues > 1 { terms.append("\(queues) queues") }
         return terms.joined(separator: ", ")
     }
@@ -77,15 +78,18 @@ extension Listener {
         HandoverItem(kind: handoverKind, key: key, descriptors: sockets, text: file?.handoverText ?? text)
     }
 
-    /// - Parameter mode: what the file gets; nil leaves it as it is.
-    static func adopt(_ path: String, _ left: HandoverItem, mode: UInt32?) -> UnixSocketFile? {
+    /// - Parameter binding: what the file gets, where that was not what it had got.
+    static func adopt(
+        _ path: String, _ left: HandoverItem, _ binding: (key: String, mode: UInt32, owner: SocketOwner.Numbers)?
+    ) -> UnixSocketFile? {
         let file = UnixSocketFile.adopt(path, text: left.text)
-        guard let file, let mode else { return file }
+        // The program after this one, which is gone, may have changed them.
+        guard let file, let binding, left.key != binding.key || Handover.returned != nil else { return file }
         do {
-            try file.changeMode(mode)
+            try file.change(mode: binding.mode, owner: binding.owner)
         } catch {
             // The program before is gone: its service must not end because of this.
-            StandardErrorLines.say("warning", "\(path) keeps its mode: \(error)", by: "mode of \(path)")
+            StandardErrorLines.say("warning", "\(path) keeps its mode or owner: \(error)", by: "mode of \(path)")
         }
         return file
     }

@@ -25,7 +25,8 @@ extension Listener {
                 guard let file = place.file else { return try bindNameAnew() }
                 // The name of a socket that refuses everybody. It is removed only if it still is that file's.
                 file.remove()
-                let bound = try UnixSocketFile.bind(path, mode: binding.mode, backlog: backlog, isTrial: false)
+                let bound = try UnixSocketFile.bind(
+                    path, mode: binding.mode, owner: binding.owner, backlog: backlog, isTrial: false)
                 defer { closeDescriptor(bound.socket) }
                 // The old socket's queue may hold connections with descriptors in flight.
                 let replaced = try LastClose.elsewhere(sockets) { () throws(SystemError) in

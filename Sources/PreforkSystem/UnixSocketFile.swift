@@ -23,7 +23,7 @@ struct UnixSocketFile: Sendable {
     /// - Throws: EADDRINUSE when somebody listens there, or something else than a socket is there; `SystemError` that
     ///   names the call and the address, or the lock.
     static func bind(
-        _ path: String, mode: UInt32, backlog: Int32, isTrial: Bool
+        _ path: String, mode: UInt32, owner: SocketOwner.Numbers = .init(), backlog: Int32, isTrial: Bool
     ) throws(SystemError) -> (socket: Int32, file: UnixSocketFile?) {
         let address = SocketAddress.unix(path: path)
         let descriptor = Descriptor(owning: try Socket.open(for: address))
@@ -54,6 +54,7 @@ struct UnixSocketFile: Sendable {
         let privateName = try bindPrivately(descriptor.number, place, mode: mode)
         // After link(2) this is the second name of the same file.
         defer { place.remove(privateName) }
+        if owner != SocketOwner.Numbers() { try place.giveAway(privateName, to: owner) }
         try Socket.listen(descriptor.number, backlog: backlog, on: address)
         guard let status = place.status(privateName), status.kind == .socket else {
             throw SystemError("bind", .noEntry, on: "\(address): its private name was taken away")
@@ -83,11 +84,12 @@ struct UnixSocketFile: Sendable {
     /// For the next image of this program.
     var handoverText: String { identity.text }
 
-    /// Changes the mode of the file, not of what may be at its path instead.
-    func changeMode(_ mode: UInt32) throws(SystemError) {
+    /// Changes mode and owner of the file, not of what may be at its path instead.
+    func change(mode: UInt32, owner: SocketOwner.Numbers = .init()) throws(SystemError) {
         let place = try FilePlace(path)
         // Whoever owns the directory may have taken the name away. The socket serves on.
         _ = try place.changeMode(mode, of: identity)
+        if owner != SocketOwner.Numbers() { _ = try place.changeOwner(owner, of: identity) }
     }
 
     /// Removes the name, if it still stands for this file and this process has made it. A name that the program before

@@ -41,6 +41,16 @@ import Testing
         #expect(status.st_mode & 0o7777 == mode)
     }
 
+    private static func nameOfAnAccount(
+        _ parameter: String, _ text: String, _ owner: @escaping @Sendable (String) -> SocketOwner
+    ) -> [ParameterRow] {
+        Parameter.text(
+            parameter, empty: .refused(text), huge: .refused(text, "more bytes"), nul: .refused(text, "a\\u{0}b"),
+            controls: .refused(text, "a\\u{1B}[2J\\u{A}b"), dots: .refused(text, "../x"),
+            foreign: .refused(text, "größe \\u{202E}")
+        ) { name in try Listener(.unix("/tmp/prefork-nobodys.sock", owner: owner(name))).close() }
+    }
+
     private static let table: [ParameterRow] = endpoints + descriptors + addresses + names
 
     private static let refusedAddresses = [
@@ -96,6 +106,8 @@ import Testing
         + Parameter.value("Endpoint.unix.mode", "0o1000", .refused("mode", "0o1000")) {
             try inFolder("socket", mode: 0o1000)
         }
+        + nameOfAnAccount("SocketOwner.init.user", "no user") { SocketOwner(user: $0) }
+        + nameOfAnAccount("SocketOwner.init.group", "no group") { SocketOwner(group: $0) }
         + Parameter.number(
             "Listener.init.backlog", zero: .means("the kernel lets one wait"), negative: .refused("backlog of -"),
             huge: .means("net.core.somaxconn")

@@ -183,7 +183,7 @@ import Testing
         defer { close(bound.socket) }
         let text = try #require(bound.file?.handoverText)
         let adopted = try #require(UnixSocketFile.adopt(path, text: text))
-        try adopted.changeMode(0o640)
+        try adopted.change(mode: 0o640)
         var status = stat()
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o640)
         // Something else at the path by now: neither its mode nor its name is touched.
@@ -192,7 +192,7 @@ import Testing
         chmod(other, 0o600)
         unlink(path)
         symlink(other, path)
-        try adopted.changeMode(0o666)
+        try adopted.change(mode: 0o666)
         adopted.remove()
         #expect(stat(other, &status) == 0 && status.st_mode & 0o777 == 0o600)
         #expect(lstat(path, &status) == 0, "somebody else's name")

@@ -137,3 +137,17 @@ func unixLinksScenario(_ arguments: [String]) throws {
     attackers.forEach(killAndReap)
     say("rounds \(rounds)")
 }
+
+/// `unix-owner PATH USER GROUP`: the file's owner and mode, or the error.
+func unixOwnerScenario(_ arguments: [String]) throws {
+    do {
+        let owner = SocketOwner(user: arguments[1], group: arguments[2])
+        let listener = try Listener(.unix(arguments[0], mode: 0o660, owner: owner))
+        var status = stat()
+        require(stat(arguments[0], &status) == 0, "no file")
+        say("\(status.st_uid) \(status.st_gid) \(String(status.st_mode & 0o7777, radix: 8))")
+        listener.close()
+    } catch let error as SystemError {
+        say("error \(error)")
+    }
+}

@@ -17,6 +17,7 @@ runScenario(of: [
     "pid-file-of-before": pidFileOfBeforeScenario,
     "lock-as-nobody": lockAsNobodyScenario,
     "unix-listen": unixListenScenario,
+    "unix-owner": unixOwnerScenario,
     "closed-descriptors": closedDescriptorsScenario,
     "unix-storm": unixStormScenario,
     "unix-links": unixLinksScenario,
