@@ -15,7 +15,6 @@ package struct MemoryFile: ~Copyable, Sendable {
     ///   - mode: who may open it anew through /proc, even with a descriptor that only reads: the kernel's 0777 lets
     ///     every user write.
     package init(name: String, byteCount: Int, mode: UInt32? = nil) throws(SystemError) {
-        try Self.checkLimit(name, byteCount: byteCount)
         let file = Descriptor(owning: try systemCall("memfd_create", on: name) { cprefork_memory_file(name) })
         let number = file.number
         if let mode { try systemCall("fchmod", on: name) { fchmod(number, mode_t(mode)) } }

@@ -70,20 +70,8 @@ extension ControlGroup {
 }
 
 extension MemoryFile {
-    /// From here on memory is compared with the control group's limit when it is made.
+    /// What is larger is reserved where the control group has a limit.
     package static let largeByteCount = 64 << 20
-
-    /// Refuses what does not fit into the control group's memory at all.
-    ///
-    /// - Throws: ENOMEM, with the group and its limit.
-    static func checkLimit(_ name: String, byteCount: Int, limit: @autoclosure () -> MemoryLimit? = .current)
-        throws(SystemError)
-    {
-        guard byteCount > largeByteCount, let limit = limit(), UInt64(byteCount) > limit.bytes else { return }
-        throw SystemError(
-            "memfd_create", .noMemory,
-            on: "\(name), \(byteCount) bytes: control group \(limit.group) has a limit of \(limit.bytes)")
-    }
 
     /// Has the kernel give all of its pages now (fallocate(2)): what the control group lets this process have then is not
     /// refused later, when its page is touched, by a kill. Where the call is refused, pages come when they are touched.

@@ -14,7 +14,6 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
     ///
     /// - Parameter byteCount: rounded up to whole pages by the kernel; must be above zero.
     package init(byteCount: Int) throws(SystemError) {
-        try MemoryFile.checkLimit("shared memory", byteCount: byteCount)
         let pointer = cprefork_shared_memory(byteCount)
         guard pointer != MAP_FAILED else { throw SystemError("mmap", .current, on: "\(byteCount) bytes shared") }
         base = pointer

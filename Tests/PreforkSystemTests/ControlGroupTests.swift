@@ -95,16 +95,6 @@ private let cpuMount = "33 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgro
         #expect(group("0::/\n", unifiedMount, ["/sys/fs/cgroup/memory.max": text]).memoryLimit == nil)
     }
 
-    @Test func aMemoryFileBeyondTheLimitIsRefusedByName() {
-        let limit = MemoryLimit(group: "/g", bytes: 100 << 20, used: 0)
-        let error = #expect(throws: SystemError.self) {
-            try MemoryFile.checkLimit("prefork-queue", byteCount: 200 << 20, limit: limit)
-        }
-        #expect(error?.errno == .noMemory && error?.object.contains("prefork-queue, 209715200 bytes") == true)
-        #expect(throws: Never.self) { try MemoryFile.checkLimit("a", byteCount: 90 << 20, limit: limit) }
-        #expect(throws: Never.self) { try MemoryFile.checkLimit("a", byteCount: 1 << 20, limit: nil) }
-    }
-
     @Test func theOutOfMemoryCounterIsReadFromEitherVersion() {
         #expect(OutOfMemoryKills.count(in: "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n") == 2)
         #expect(OutOfMemoryKills.count(in: "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n") == 7)
