@@ -109,7 +109,9 @@ let package = Package(
         program(
             "ops-fixture", path: "Tests/Fixtures/ops-fixture",
             on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport", "StepsC"]),
-        program("deploy-fixture", path: "Tests/Fixtures/deploy-fixture", on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
+        program(
+            "deploy-fixture", path: "Tests/Fixtures/deploy-fixture",
+            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         program("queue-fixture", path: "Tests/Fixtures/queue-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program(
             "host-fixture", path: "Tests/Fixtures/host-fixture",

@@ -63,7 +63,8 @@ public final class Worker: Sendable {
     /// The loop gives signs by itself; a body needs this only where it keeps the loop from turning. One or two stores
     /// into shared memory.
     ///
-    /// - Parameter extend: from now; the latest call counts. The supervisor believes a day at most, from the last sign of
+    /// - Parameter extend: from now; the latest call counts. The supervisor believes a day at most, from the last sign
+    /// of
     ///   life. Zero and less end an extension.
     public func heartbeat(extend: Duration? = nil) {
         guard let extend else { return seat.beat() }

@@ -25,9 +25,9 @@ public enum SubscriptionStart: Hashable, Sendable {
     /// With what is published after the subscription was made.
     case now
     /// After the last message that a subscription under this name was given, if there was one; else now. A message is
-    /// noted as given before it is handled: one that kills its subscriber does not come again. The successor of a worker
-    /// or a managed process waits until its predecessor has stopped; other subscribers under one name get all messages
-    /// each. 256 names per store, any text that is not empty.
+    /// noted as given before it is handled: one that kills its subscriber does not come again. The successor of a
+    /// worker or a managed process waits until its predecessor has stopped; other subscribers under one name get all
+    /// messages each. 256 names per store, any text that is not empty.
     case resuming(as: String)
 }
 

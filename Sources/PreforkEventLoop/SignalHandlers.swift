@@ -38,8 +38,8 @@ extension EventLoop {
     /// Calls `handler` on the loop for each of `signals`, which lose their usual effect. The last call counts.
     ///
     /// In a worker and a managed process TERM, QUIT and INT are the runtime's, which turns them into `stopRequest`:
-    /// `handler` is not called for them. HUP, USR1, USR2, WINCH, TTIN and TTOU have no effect there until a program asks
-    /// for them by this call or by a handler of its own. Signals are blocked in the calling thread and in those it
+    /// `handler` is not called for them. HUP, USR1, USR2, WINCH, TTIN and TTOU have no effect there until a program
+    /// asks for them by this call or by a handler of its own. Signals are blocked in the calling thread and in those it
     /// starts from now on; threads from before could still get them. Before or while the loop runs on this thread.
     ///
     /// - Throws: `SystemError` (`signalfd`) when there is no descriptor left.

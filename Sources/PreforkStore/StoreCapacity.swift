@@ -10,8 +10,8 @@ public struct StoreCapacity: Hashable, Sendable {
     /// for its value, and a block for its key and for the end of the value, if that fits into it.
     ///
     /// Memory counts when it is touched: a store of 1 GiB that holds 1 MiB costs little more than that. Not so for more
-    /// than 64 MiB where the control group has a memory limit (systemd's MemoryMax=, Docker's --memory): the kernel kills
-    /// for a page that is not to be had, so that all of it is reserved when the store is made. The index adds
+    /// than 64 MiB where the control group has a memory limit (systemd's MemoryMax=, Docker's --memory): the kernel
+    /// kills for a page that is not to be had, so that all of it is reserved when the store is made. The index adds
     /// about 24 bytes for each of `entries`, and up to 5 MiB and a fifteenth keep the capacity usable when sizes are
     /// mixed and values replaced.
     public var bytes: Int

@@ -110,8 +110,8 @@ package final class StoreTable: Sendable {
         if isPrivate { leaveOwners() }
     }
 
-    /// In a private copy: its locks belong to nobody. What an owner was about to do in the original is put in order here
-    /// as after its death.
+    /// In a private copy: its locks belong to nobody. What an owner was about to do in the original is put in order
+    /// here as after its death.
     private func leaveOwners() {
         func leave(_ lock: SharedLock) { lock.word.pointee.store(LockOwner.needsRepair, ordering: .relaxed) }
         for stripe in 0..<layout.stripes { leave(sharedLock(stripe)) }

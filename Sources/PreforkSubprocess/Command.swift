@@ -48,8 +48,8 @@ public struct Command: Hashable, Sendable {
     /// The signal that the kernel sends to the process when this one ends, even by SIGKILL. The process is then started
     /// by the thread of the event loop, which lives as long as the loop (the kernel watches that thread).
     ///
-    /// In workers and managed processes nil means SIGKILL, where `group` is not `.detached`: nothing of a service outlives
-    /// it. Set-user-ID programs lose the signal.
+    /// In workers and managed processes nil means SIGKILL, where `group` is not `.detached`: nothing of a service
+    /// outlives it. Set-user-ID programs lose the signal.
     public var dieWithParent: Signal?
 
     /// How long the command may run; then `stopPlan` ends it and the exit's reason is `.timedOut`. Zero and less: it is

@@ -6,7 +6,8 @@ import Synchronization
 /// The running subprocesses of a worker or managed process: all but those of `Command.Group.detached`.
 ///
 /// The kernel ends each with its parent (PR_SET_PDEATHSIG), whatever the parent dies of; what these have started
-/// themselves is in their process groups, to which no such signal goes. So a process that ends by itself ends the groups.
+/// themselves is in their process groups, to which no such signal goes. So a process that ends by itself ends the
+/// groups.
 enum FamilyChildren {
     private struct State {
         var process: UInt64 = 0

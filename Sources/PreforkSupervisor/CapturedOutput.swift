@@ -5,9 +5,9 @@ import PreforkSystem
 /// Reads what children write to their `OutputPipe`s and says it line by line.
 ///
 /// A child waits for room only while the supervisor is stopped, or when children write more than it can throw away
-/// (25 MiB/s of one, 100 MiB/s of all). What is above an `OutputAllowance` is thrown away and counted. One turn reads at
-/// most 1 MiB and says at most `linesOfTurn`, or 16 KiB in longer lines: what is left of a read waits in the stream's `Backlog` for the next turn.
-/// A child that writes often is looked at every 10 ms instead of at each write.
+/// (25 MiB/s of one, 100 MiB/s of all). What is above an `OutputAllowance` is thrown away and counted. One turn reads
+/// at most 1 MiB and says at most `linesOfTurn`, or 16 KiB in longer lines: what is left of a read waits in the
+/// stream's `Backlog` for the next turn. A child that writes often is looked at every 10 ms instead of at each write.
 ///
 /// It waits by an epoll of its own, whose number its owner watches.
 final class CapturedOutput: DescriptorHolder {

@@ -68,8 +68,8 @@ package enum DescriptorHolders {
     /// What a child does with the descriptors that it inherits, decided before the fork: in the child each object that
     /// is looked at, and each one that is made, costs a page of its own.
     final class Leaving {
-        /// Whose descriptors are closed in the child. None of them is ever freed there: the numbers of their descriptors
-        /// and the addresses of their mappings will belong to others.
+        /// Whose descriptors are closed in the child. None of them is ever freed there: the numbers of their
+        /// descriptors and the addresses of their mappings will belong to others.
         fileprivate let holders: [any DescriptorHolder]
         /// What takes the place of the parent's list.
         fileprivate let list: List

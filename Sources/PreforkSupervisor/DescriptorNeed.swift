@@ -25,8 +25,8 @@ struct DescriptorNeed: Equatable {
         guard limit < least else { return nil }
         let fitting = limit > Self.own + others ? (limit - Self.own - others) / Self.perWorker : 0
         return """
-            \(workers) workers need about \(least) descriptors, and this process may have \(limit): about \(fitting) workers \
-            can start (raise the hard limit: LimitNOFILE=, ulimit -Hn)
+            \(workers) workers need about \(least) descriptors, and this process may have \(limit): about \(fitting) \
+            workers can start (raise the hard limit: LimitNOFILE=, ulimit -Hn)
             """
     }
 

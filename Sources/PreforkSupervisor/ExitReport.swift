@@ -23,8 +23,8 @@ public struct ExitReport: Equatable, Sendable {
     public internal(set) var outOfMemory = false
     /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL.
     public internal(set) var crash: CrashReport?
-    /// Where it stood when it was found to hang, at the last such time, innermost first; empty where it never was, or did
-    /// not answer.
+    /// Where it stood when it was found to hang, at the last such time, innermost first; empty where it never was, or
+    /// did not answer.
     public internal(set) var hangStack: [StackFrame] = []
     /// It ended abnormally with a request or a message of a connection in hand, and was not killed by the supervisor. A
     /// connection that was open and idle is no request.

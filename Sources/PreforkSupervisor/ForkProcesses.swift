@@ -16,8 +16,8 @@ import PreforkSystem
 ///
 /// `PREFORK_*` variables change the settings as for `ForkRuntime`, but for the heartbeat, which needs its event loop,
 /// and for PREFORK_WORKERS where `count` is given. An operator may still scale such a pool, by hand or by load.
-/// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade. A reload and an
-/// upgrade begin every task ID anew, those that are done among them, as long as one worker is left.
+/// SIGHUP is a rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR2 an in-place upgrade. A reload and
+/// an upgrade begin every task ID anew, those that are done among them, as long as one worker is left.
 ///
 /// Follows tornado.process.fork_processes, but counts CPUs by affinity and cgroup quota, stops the siblings when it
 /// gives up (tornado #2993), leaves no orphan when it dies (tornado #1912), and waits before a slot's fourth quick

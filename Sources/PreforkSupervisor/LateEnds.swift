@@ -9,7 +9,8 @@ import PreforkSystem
 ///
 /// Children are named by a key of the user's.
 struct LateEnds {
-    /// Long for a tracer that means no harm, such as strace(1), which collects at once; short for a slot without worker.
+    /// Long for a tracer that means no harm, such as strace(1), which collects at once; short for a slot without
+    /// worker.
     static let patience = Duration.milliseconds(100)
     static let killPatience = Duration.seconds(5)
     private static let shortPause = Duration.milliseconds(10)

@@ -11,8 +11,8 @@ struct OutputLines {
     static let longestLine = 8000
     /// As long as a line whose bytes cost as much time as the rest of it.
     static let shortLine = 64
-    /// Where the line is looked for that says why a process ends, of what waits to be said or is thrown away: the end. A
-    /// flood of 100 MiB/s that is searched as a whole takes a processor.
+    /// Where the line is looked for that says why a process ends, of what waits to be said or is thrown away: the end.
+    /// A flood of 100 MiB/s that is searched as a whole takes a processor.
     private static let searchedRest = 8 << 10
 
     private static func searched(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {

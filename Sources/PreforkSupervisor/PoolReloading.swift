@@ -21,8 +21,8 @@ public struct ReloadPolicy: Equatable, Sendable {
     public var generations: Int
 
     /// How long new workers must hold after the last of them is ready, before the reload is over, and with it the way
-    /// back of an upgrade. One that ends by itself meanwhile, and not of a request, is what the reload has come to. Zero:
-    /// a reload is over when the last worker is ready.
+    /// back of an upgrade. One that ends by itself meanwhile, and not of a request, is what the reload has come to.
+    /// Zero: a reload is over when the last worker is ready.
     public var probation: Duration
 
     /// - Parameters:
@@ -83,8 +83,8 @@ extension Pool {
         actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
     }
 
-    /// A worker that is forked while its slot waits for its turn in a reload is a new one already: it needs no other one
-    /// after it.
+    /// A worker that is forked while its slot waits for its turn in a reload is a new one already: it needs no other
+    /// one after it.
     mutating func beOfReload(_ index: Int) {
         if let reload, reload.waiting.contains(index) { slots[index].generation = reload.generation }
     }

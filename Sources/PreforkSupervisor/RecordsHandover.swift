@@ -2,8 +2,8 @@
 
 import PreforkSystem
 
-/// Counters, restart scores and reports that an upgrade does not set back. As JSON: an image that knows a counter more begins it
-/// at zero.
+/// Counters, restart scores and reports that an upgrade does not set back. As JSON: an image that knows a counter more
+/// begins it at zero.
 struct InheritedRecords: Equatable {
     static let handoverKind = "records"
 

@@ -91,8 +91,8 @@ package final class Scoreboard: Sendable {
         keepWhole(true)
     }
 
-    /// No child can make holes in the memory and so have the supervisor wait for each word. Before another image maps it,
-    /// which may be of a version that does not know this, it is allowed again.
+    /// No child can make holes in the memory and so have the supervisor wait for each word. Before another image maps
+    /// it, which may be of a version that does not know this, it is allowed again.
     func keepWhole(_ on: Bool) { file.keepWhole(on) }
 
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only

@@ -36,7 +36,9 @@ extension SettingFormat<QuarantinePolicy> {
         return Self(
             shape: "a number of at most 1000 and a time, as 3/60s",
             parse: { text in
-                window.parse(text).flatMap { $0.count <= 1_000 ? QuarantinePolicy(crashes: $0.count, per: $0.period) : nil }
+                window.parse(text).flatMap {
+                    $0.count <= 1_000 ? QuarantinePolicy(crashes: $0.count, per: $0.period) : nil
+                }
             },
             show: { window.show(RestartPolicy.Window(count: $0.crashes, per: $0.period)) })
     }

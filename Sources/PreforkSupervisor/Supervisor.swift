@@ -197,8 +197,8 @@ package final class Supervisor {
         Handover.settle(true)
     }
 
-    /// Supervises until no worker is left and none is to come; then ends the managed processes. Where that comes without
-    /// an order while there is a way back, the program before takes over.
+    /// Supervises until no worker is left and none is to come; then ends the managed processes. Where that comes
+    /// without an order while there is a way back, the program before takes over.
     package func run() throws(SupervisorError) -> SupervisorReturn {
         do throws(SupervisorError) {
             if let seat = try supervise() { return .worker(seat) }
@@ -260,8 +260,8 @@ package final class Supervisor {
         if wayBack == nil { closeRest() }
         describeWayBack()
         tellOfReturn()
-        // One that came back has its own workers already, unless some were replaced: those are of the generation that the
-        // program in between has begun.
+        // One that came back has its own workers already, unless some were replaced: those are of the generation that
+        // the program in between has begun.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
         let hasOwnWorkers = generations.count == 1 && generations.first.map { $0 < pool.generation } == true
         // Accept queues that the program in between has added are for new workers.

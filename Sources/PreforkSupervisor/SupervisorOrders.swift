@@ -100,9 +100,9 @@ package final class SupervisorOrders: Sendable {
     /// What a child must not keep.
     var descriptor: Int32 { file.descriptor.number }
 
-    /// Proof: every offset is one of the head's words or a line's within both mappings, zeroed by the kernel, eight-byte
-    /// aligned, and only ever used as this atomic word; the mappings live as long as the object, of which no child frees
-    /// its copy (`DescriptorHolders.leave`).
+    /// Proof: every offset is one of the head's words or a line's within both mappings, zeroed by the kernel,
+    /// eight-byte aligned, and only ever used as this atomic word; the mappings live as long as the object, of which no
+    /// child frees its copy (`DescriptorHolders.leave`).
     private func word(_ index: Int, of mapping: borrowing SharedMapping) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (mapping.base + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
     }

@@ -72,8 +72,8 @@ struct SupervisorWayBack {
             let spawn = pool.workers[index].spawn
             let known = duplicates[spawn] ?? Self.duplicates(of: numbers(spawn))
             duplicates[spawn] = known
-            // Without a descriptor left for it, the worker serves without a bell, and what it says is lost. One that has
-            // crashed has no bell any more.
+            // Without a descriptor left for it, the worker serves without a bell, and what it says is lost. One that
+            // has crashed has no bell any more.
             let worker = pool.workers[index]
             let doorbell = worker.hasDoorbell ? known.doorbell : nil
             let output = worker.output == nil ? nil : known.output

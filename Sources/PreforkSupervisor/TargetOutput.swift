@@ -3,9 +3,9 @@
 import PreforkSystem
 
 extension TargetRunner {
-    /// Where the output of the next managed process goes. Only a loop that is sure to turn may capture it, which is that
-    /// of a pool's supervisor, or `run`. In a program that starts processes and then does something else they would wait
-    /// for room.
+    /// Where the output of the next managed process goes. Only a loop that is sure to turn may capture it, which is
+    /// that of a pool's supervisor, or `run`. In a program that starts processes and then does something else they
+    /// would wait for room.
     ///
     /// - Returns: nil when nothing is captured.
     func capturedOutput() -> CapturedOutput? {

@@ -75,8 +75,8 @@ extension TargetRunner {
         reapStrangers()
     }
 
-    /// Children that managed processes have left here (CLONE_PARENT); beside a pool its supervisor does that. SIGCHLD is
-    /// the program's own, so that it takes a look each second, where managed processes have a user of their own.
+    /// Children that managed processes have left here (CLONE_PARENT); beside a pool its supervisor does that. SIGCHLD
+    /// is the program's own, so that it takes a look each second, where managed processes have a user of their own.
     private func reapStrangers() {
         guard host == nil, let user = ownRights?.otherUser else { return strangersLook = nil }
         if let look = strangersLook, look > .now { return }

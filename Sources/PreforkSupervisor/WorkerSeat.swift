@@ -57,8 +57,8 @@ package struct WorkerSeat: Sendable {
         beat()
     }
 
-    /// Whether the supervisor knows that this worker is ready. Until it does, `markReady` is to be called again: siblings
-    /// can write over the word before the supervisor has seen it.
+    /// Whether the supervisor knows that this worker is ready. Until it does, `markReady` is to be called again:
+    /// siblings can write over the word before the supervisor has seen it.
     package var isKnownReady: Bool { scoreboard.orders.isHeard(line: line) }
 
     /// Tells the supervisor that this worker can serve. Has no effect when it knows.

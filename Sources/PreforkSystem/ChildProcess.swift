@@ -40,8 +40,8 @@ package final class ChildProcess: Sendable {
 
     /// Sends a signal. A process that has ended already takes it silently.
     ///
-    /// Where pidfd_send_signal(2) is refused (container profiles of before 2019), by number, after a look that the number
-    /// is still this child's: nobody has collected it.
+    /// Where pidfd_send_signal(2) is refused (container profiles of before 2019), by number, after a look that the
+    /// number is still this child's: nobody has collected it.
     package func send(_ signal: Signal) throws(SystemError) {
         do throws(SystemError) {
             if let pidfd = pidfdNumber {
@@ -120,7 +120,8 @@ package final class ChildProcess: Sendable {
     /// Collects the process if it has ended: waitid(2) on this child and never on another one (gunicorn #1584, #3220:
     /// a supervisor that waits for any child steals those of its program).
     ///
-    /// - Returns: nil while it lives, also where it has itself traced by this process. A child that somebody else reaped has the status `.lost`.
+    /// - Returns: nil while it lives, also where it has itself traced by this process. A child that somebody else
+    /// reaped has the status `.lost`.
     package func reap() throws(SystemError) -> ProcessExit? {
         var result = cprefork_exit()
         do throws(SystemError) {
@@ -139,8 +140,8 @@ package final class ChildProcess: Sendable {
         return ProcessExit(status: status, usage: ResourceUsage(result.usage))
     }
 
-    /// Whether the kernel says that it has ended, though `reap` may have nothing yet: a process that is traced shows its
-    /// end to the tracer first, and to its parent only when that one has collected it, lets go or ends (ptrace(2)).
+    /// Whether the kernel says that it has ended, though `reap` may have nothing yet: a process that is traced shows
+    /// its end to the tracer first, and to its parent only when that one has collected it, lets go or ends (ptrace(2)).
     package var isOver: Bool {
         if let pidfdNumber { return (try? Polling.waitUntilReadable([pidfdNumber], until: .now)) == true }
         return (try? SmallFile.read("/proc/\(pid)/stat", limit: 512))?.split(separator: ")").last?.hasPrefix(" Z") == true
@@ -156,8 +157,8 @@ package final class ChildProcess: Sendable {
         return number
     }
 
-    /// A child whose end `epoll` tells with `word`, once: see `isOver`. Where it takes no further descriptor (ENOMEM, the user's limit of
-    /// watches), the child has no pidfd, and its end is heard of by SIGCHLD.
+    /// A child whose end `epoll` tells with `word`, once: see `isOver`. Where it takes no further descriptor (ENOMEM,
+    /// the user's limit of watches), the child has no pidfd, and its end is heard of by SIGCHLD.
     package static func watched(_ pid: Int32, by epoll: borrowing Epoll, word: UInt64) -> ChildProcess {
         let child = ChildProcess(pid: pid)
         guard let number = child.pidfdNumber else { return child }

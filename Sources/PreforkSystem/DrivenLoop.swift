@@ -51,8 +51,8 @@ package enum DrivenLoops {
         }
     }
 
-    /// A program that came by an upgrade will supervise, or be a trial that ends where it would: until then its callbacks
-    /// wait, and none runs twice.
+    /// A program that came by an upgrade will supervise, or be a trial that ends where it would: until then its
+    /// callbacks wait, and none runs twice.
     private static var willSupervise: Bool { ForkCount.isFirst && (Handover.isLaterImage || Handover.isTrial) }
 
     /// Makes `loop` this process's, and starts its thread unless a supervisor turns it.

@@ -16,8 +16,8 @@ public enum Endpoint: Hashable, Sendable {
 public struct SocketOwner: Hashable, Sendable {
     /// A user's name, or its number; nil: the user that binds the socket. Another one needs root (CAP_CHOWN).
     public var user: String?
-    /// A group's name, or its number; nil: the group of the process that binds the socket, or of the directory where that
-    /// has the set-group-ID bit. A process that is not root may give the file to groups of its own only.
+    /// A group's name, or its number; nil: the group of the process that binds the socket, or of the directory where
+    /// that has the set-group-ID bit. A process that is not root may give the file to groups of its own only.
     public var group: String?
 
     public init(user: String? = nil, group: String? = nil) {

@@ -119,8 +119,8 @@ final class FilePlace: Sendable {
 
     /// Gives a socket that this process has bound at a private name in this directory to another owner.
     ///
-    /// Whoever owns the directory can have put something else at the name. What has one name only, in this directory, is
-    /// a socket, and belongs to this process's user is no file of elsewhere: that would have its name there, too.
+    /// Whoever owns the directory can have put something else at the name. What has one name only, in this directory,
+    /// is a socket, and belongs to this process's user is no file of elsewhere: that would have its name there, too.
     ///
     /// - Throws: ENOENT when it is something else.
     func giveAway(_ other: String, to owner: SocketOwner.Numbers) throws(SystemError) {

@@ -30,8 +30,8 @@ var isOnlyThread: Bool {
 ///
 /// What stdout and stderr have buffered is the parent's to write, or both sides would (redis #439, spdlog #2920): the
 /// child throws its copy away. Before its first fork a process writes all streams out, so that what a program says when
-/// it starts is seen at once, as far as a reader takes it. Later that could wait: children share the pipe, and may have filled it. The streams that a
-/// program has opened itself are its own to flush from then on.
+/// it starts is seen at once, as far as a reader takes it. Later that could wait: children share the pipe, and may have
+/// filled it. The streams that a program has opened itself are its own to flush from then on.
 package func forkProcess() throws(SystemError) -> ForkSide {
     if !Handover.isLaterImage, lastForker.exchange(ForkCount.current, ordering: .relaxed) != ForkCount.current {
         cprefork_flush_without_waiting()

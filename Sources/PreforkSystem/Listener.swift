@@ -11,10 +11,10 @@ public enum AcceptSharing: Hashable, Sendable {
     /// belong to the supervisor; the worker with task ID i always gets queue i, so that a replacement finds the
     /// connections its predecessor left. `queues` is the number of workers. TCP only.
     ///
-    /// Queues without a worker are shared out among the workers that are ready, by the supervisor's order: where the pool
-    /// has fewer workers than queues, and while a worker that has ended has no successor. `Listener.serve` does that. A
-    /// server that accepts from `Listener.descriptor` itself has its own queue alone, and must not have fewer workers
-    /// than queues.
+    /// Queues without a worker are shared out among the workers that are ready, by the supervisor's order: where the
+    /// pool has fewer workers than queues, and while a worker that has ended has no successor. `Listener.serve` does
+    /// that. A server that accepts from `Listener.descriptor` itself has its own queue alone, and must not have fewer
+    /// workers than queues.
     case reusePort(queues: Int)
 }
 
@@ -289,8 +289,9 @@ extension Listener {
     /// Binds the queues that an SO_REUSEPORT group of the image before does not have. Those that it has more stay: to
     /// close one would reset what waits there.
     ///
-    /// They do not listen: the kernel would give them connections that end with a trial, or that nobody takes while this
-    /// image has no worker, and that are lost if it never has one. The first worker that takes a queue listens on it.
+    /// They do not listen: the kernel would give them connections that end with a trial, or that nobody takes while
+    /// this image has no worker, and that are lost if it never has one. The first worker that takes a queue listens on
+    /// it.
     private static func bindMissing(
         of left: HandoverItem, at address: SocketAddress, backlog: Int32, _ sharing: AcceptSharing
     ) throws(SystemError) -> [Int32] {

@@ -6,8 +6,8 @@ import Synchronization
 extension Listener {
     private static let handoverKind = "listener"
 
-    /// Behind the key of an SO_REUSEPORT group of which older workers do not have all sockets: an image that finds it must
-    /// not rely on them, whatever number of queues it asks for.
+    /// Behind the key of an SO_REUSEPORT group of which older workers do not have all sockets: an image that finds it
+    /// must not rely on them, whatever number of queues it asks for.
     static let incomplete = " incomplete"
 
     /// In the supervisor, when new workers have taken the places of all others: each worker has all sockets of each

@@ -33,7 +33,8 @@ extension Listener {
     /// Before each fork: makes the listeners ready for processes that are not trusted. Each of them once, while nobody
     /// else has it: these calls take the socket's lock. For TCP:
     ///
-    /// - Filters are locked (SO_LOCK_FILTER): a worker could attach one that lets no connection in, and lock it, so that
+    /// - Filters are locked (SO_LOCK_FILTER): a worker could attach one that lets no connection in, and lock it, so
+    /// that
     ///   nobody gets it off again. The program's own, which for a group of sockets may choose the socket, are there by
     ///   now.
     /// - The options are noted, for `restoreAll`, and for the next image of this program.
@@ -65,7 +66,8 @@ extension Listener {
 
     /// Has TCP listeners listen again, and puts the noted options right, as far as this process has the rights: in a
     /// child, never in the supervisor, because the calls take the socket's lock. A device that somebody has bound a
-    /// listener to (SO_BINDTODEVICE) only root takes away (CAP_NET_RAW): so it is called before rights are given up, too.
+    /// listener to (SO_BINDTODEVICE) only root takes away (CAP_NET_RAW): so it is called before rights are given up,
+    /// too.
     package static func restoreOptions() {
         for listener in all {
             let options = listener.place.withLock { $0.options }

@@ -62,8 +62,8 @@ extension Listener {
         return true
     }
 
-    /// Whether another process has shut this Unix listener down. Such a one is readable for ever, and accept4(2) without
-    /// waiting says EAGAIN (only one that waits says EINVAL): who does not ask here turns in circles.
+    /// Whether another process has shut this Unix listener down. Such a one is readable for ever, and accept4(2)
+    /// without waiting says EAGAIN (only one that waits says EINVAL): who does not ask here turns in circles.
     ///
     /// Asked without the socket's lock, which another process could hold (unix_poll).
     package var isShutDownForGood: Bool {

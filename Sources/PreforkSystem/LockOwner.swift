@@ -109,8 +109,8 @@ package struct LockOwner: Equatable, Sendable {
 
     // Turns: what the processes of a slot have one after the other
 
-    /// This process's word as a turn's owner. Where a lock's word names the program image, which does not matter here, it
-    /// has bits of the slot's identity.
+    /// This process's word as a turn's owner. Where a lock's word names the program image, which does not matter here,
+    /// it has bits of the slot's identity.
     package static func turn(of slot: ProcessSlot) -> UInt64 {
         current.word & ~imageMask | (slot.identity >> 1) << 26 & imageMask
     }

@@ -73,8 +73,9 @@ extension MemoryFile {
     /// What is larger is reserved where the control group has a limit.
     package static let largeByteCount = 64 << 20
 
-    /// Has the kernel give all of its pages now (fallocate(2)): what the control group lets this process have then is not
-    /// refused later, when its page is touched, by a kill. Where the call is refused, pages come when they are touched.
+    /// Has the kernel give all of its pages now (fallocate(2)): what the control group lets this process have then is
+    /// not refused later, when its page is touched, by a kill. Where the call is refused, pages come when they are
+    /// touched.
     package func reserve(byteCount: Int) throws(SystemError) {
         let number = descriptor.number
         do throws(SystemError) {

@@ -114,8 +114,8 @@ package final class PidFile {
     /// For children, which close them, and for an in-place upgrade, which keeps them: the file and its lock.
     package var descriptors: [Int32] { [file.number] + (lock.map { [$0.descriptor] } ?? []) }
 
-    /// Takes the file away, if this process made it and it still is the one at that path, and then its lock. One that the
-    /// program before goes on with, if this one ends, stays.
+    /// Takes the file away, if this process made it and it still is the one at that path, and then its lock. One that
+    /// the program before goes on with, if this one ends, stays.
     ///
     /// - Returns: whether it was there and is gone. A process that has changed its root or its user may not reach it.
     @discardableResult
@@ -131,8 +131,8 @@ package final class PidFile {
     private static func obstacle(_ place: FilePlace) throws(SystemError) -> PidFileError.Code? {
         guard let status = place.status() else { return nil }
         guard status.kind == .regular else { return .notRegular }
-        // Before `PATH.lock` the lock was on the file itself, where any user may put one: it counts only for the process
-        // that the file names, and only if that one could have written the file.
+        // Before `PATH.lock` the lock was on the file itself, where any user may put one: it counts only for the
+        // process that the file names, and only if that one could have written the file.
         guard let holder = FileLocks.holder(of: status.identity), holder == writtenProcess(place),
             holder != getpid(), let user = realUser(of: holder), [0, geteuid()].contains(user)
         else { return nil }

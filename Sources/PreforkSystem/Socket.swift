@@ -15,8 +15,8 @@ package enum Socket {
     /// Lets no descriptors come with what arrives at a Unix socket, and at the connections that a listener accepts.
     ///
     /// Who reads a message with read(2), or closes the socket before, closes the descriptors that came with it, and
-    /// waits where one is a TCP socket with SO_LINGER (socket(7)). Kernels before Linux 6.16 take them all the same. The
-    /// call may wait for the socket's lock, which another process that has the socket can hold.
+    /// waits where one is a TCP socket with SO_LINGER (socket(7)). Kernels before Linux 6.16 take them all the same.
+    /// The call may wait for the socket's lock, which another process that has the socket can hold.
     package static func refuseDescriptors(_ fd: Int32) {
         _ = cprefork_refuse_descriptors(fd)
     }
@@ -46,8 +46,8 @@ package enum Socket {
         try withAddress("connect", address) { Glibc.connect(fd, $0, $1) }
     }
 
-    /// Takes a TCP socket back to one that is neither connected nor listening; its explicit port stays its own. Waits for
-    /// nobody but who holds the socket's lock: an address of no family ends a connection by a reset (connect(2)).
+    /// Takes a TCP socket back to one that is neither connected nor listening; its explicit port stays its own. Waits
+    /// for nobody but who holds the socket's lock: an address of no family ends a connection by a reset (connect(2)).
     package static func disconnect(_ fd: Int32) throws(SystemError) {
         var none = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         try systemCall("connect", on: "socket \(fd), to nobody") {

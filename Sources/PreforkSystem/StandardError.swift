@@ -6,9 +6,9 @@ import Glibc
 
 /// Writes as much of `text` to standard error as it takes without waiting for whoever reads it.
 ///
-/// O_NONBLOCK is no way: the flag belongs to the open file, and each process that has it can take the flag away. poll(2)
-/// before the write is none either: another writer may fill the pipe between the two calls. What a call by itself
-/// cannot be made to wait for depends on the kind of file:
+/// O_NONBLOCK is no way: the flag belongs to the open file, and each process that has it can take the flag away.
+/// poll(2) before the write is none either: another writer may fill the pipe between the two calls. What a call by
+/// itself cannot be made to wait for depends on the kind of file:
 ///
 /// - a pipe: pwritev2(2) with RWF_NOWAIT (Linux 6.4);
 /// - a socket: MSG_DONTWAIT;

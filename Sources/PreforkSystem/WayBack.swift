@@ -7,8 +7,8 @@ import Glibc
 ///
 /// From before its main() on, its end executes the program before (way_back.c): by exit(3), by a return from main(), by
 /// a signal of a crash. What that program gets back are duplicates of all descriptors that it had, which nothing of the
-/// new program uses: whatever that one closes, replaces or has in hand at its end, they are the same open files. SIGKILL
-/// and _exit(2) end the process.
+/// new program uses: whatever that one closes, replaces or has in hand at its end, they are the same open files.
+/// SIGKILL and _exit(2) end the process.
 package final class WayBack {
     static let variable = "PREFORK_WAY_BACK"
     package static let handoverKind = "way back"

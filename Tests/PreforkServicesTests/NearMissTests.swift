@@ -1,5 +1,5 @@
-// Declarations that have a requirement's name and another type: they work, or the compiler refuses them. Defaults of the
-// protocols hid them before, and they were never used.
+// Declarations that have a requirement's name and another type: they work, or the compiler refuses them. Defaults of
+// the protocols hid them before, and they were never used.
 
 import PreforkServices
 import PreforkServicesTestKit

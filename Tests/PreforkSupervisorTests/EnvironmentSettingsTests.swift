@@ -30,8 +30,8 @@ import Testing
         #expect(try own.applying(["PREFORK_WORKERS": "", "PATH": "/bin"]) == own)
     }
 
-    /// Nothing, zero, negative, huge, text: each value of each variable is taken or refused by its name, and what is taken
-    /// can be planned with.
+    /// Nothing, zero, negative, huge, text: each value of each variable is taken or refused by its name, and what is
+    /// taken can be planned with.
     @Test(arguments: EnvironmentSettings.options.map(\.name))
     func noValueOfAVariableIsSilentlyMisread(name: String) throws {
         let values = [

@@ -163,8 +163,8 @@ import Testing
         #expect(finishedReloads(actions) == [2] && driver.complaints.isEmpty)
     }
 
-    /// The reload that follows an upgrade is an operator's order: it fills the slot. Without one, as after the way back,
-    /// the slot stays empty.
+    /// The reload that follows an upgrade is an operator's order: it fills the slot. Without one, as after the way
+    /// back, the slot stays empty.
     @Test(arguments: [true, false]) func `The next image knows which workers were done`(reloads: Bool) throws {
         var old = PoolDriver.ready(workers: 3)
         old.exit(2, .success)

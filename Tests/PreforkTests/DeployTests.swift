@@ -91,8 +91,8 @@ import Testing
         try await service.wait("a message is in hand") { !service.ledger.of("held").isEmpty }
         let receivers = Set(service.ledger.lines.filter { $0.word == "got" }.map(\.pid))
         let got = service.ledger.of("got").count
-        // Managed processes end before the new program begins: that of an upgrade would wait for the sink's message, and
-        // for the answer to the source's call.
+        // Managed processes end before the new program begins: that of an upgrade would wait for the sink's message,
+        // and for the answer to the source's call.
         try await service.tell(part == "managed" || part == "call" ? "reload" : "upgrade", "--wait")
         if part != "call" { try await service.waitForSends(10) }
         if part == "active" || part == "large" {

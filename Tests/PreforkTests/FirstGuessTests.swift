@@ -1,4 +1,5 @@
-// The ten programs of `guess-fixture`, whose authors have not read this package's documents, do what their authors mean.
+// The ten programs of `guess-fixture`, whose authors have not read this package's documents, do what their authors
+// mean.
 
 import PreforkTestSupport
 import Testing

@@ -86,8 +86,8 @@ final class Service: Sendable {
 
     // Sending
 
-    /// A number is noted before it is sent and after: a process may be killed in between. Each sender's numbers are of a
-    /// million of their own.
+    /// A number is noted before it is sent and after: a process may be killed in between. Each sender's numbers are of
+    /// a million of their own.
     private func send(_ part: Part, until stop: StopRequest) async throws {
         var number = Int(MonotonicInstant.now.nanoseconds / 1_000_000) * 1_000_000
         while !stop.isRequested {

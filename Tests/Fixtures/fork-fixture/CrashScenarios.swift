@@ -73,9 +73,9 @@ func printsScenario(_ arguments: [String]) throws {
 
 private func told(_ crash: CrashReport?) -> String { crash.map { "crash \($0.signal)" } ?? "no crash" }
 
-/// `crashes [workers=N]`: a worker that reads `index`, `fatal` or another name of a `CrashKind` crashes that way, one that
-/// reads `locked` while it holds a lock that others wait for, and any other line is answered with `ok`. Beside the workers
-/// is a managed process that crashes when a worker reads `managed`. Settings come by the environment.
+/// `crashes [workers=N]`: a worker that reads `index`, `fatal` or another name of a `CrashKind` crashes that way, one
+/// that reads `locked` while it holds a lock that others wait for, and any other line is answered with `ok`. Beside the
+/// workers is a managed process that crashes when a worker reads `managed`. Settings come by the environment.
 func crashesScenario(_ arguments: [String]) throws {
     let listener = try Listener(.tcp("127.0.0.1", 0))
     guard case .ipv4(_, let port) = listener.address else { fail(SystemError("bind", .invalidArgument, on: "127.0.0.1")) }

@@ -4,8 +4,8 @@ import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
 
-/// `family`: each of two workers starts a program, one that has a child of its own, and one that is detached, and leaves
-/// them alone.
+/// `family`: each of two workers starts a program, one that has a child of its own, and one that is detached, and
+/// leaves them alone.
 func familyScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(2))
     runtime.quickTimeout = .seconds(20)

@@ -4,8 +4,8 @@ import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
 
-/// `printing-hooks pipe|socket|terminal`: standard output and standard error have no reader. Every hook prints more than
-/// they take; workers are replaced all the same, and the end comes.
+/// `printing-hooks pipe|socket|terminal`: standard output and standard error have no reader. Every hook prints more
+/// than they take; workers are replaced all the same, and the end comes.
 func printingHooksScenario(_ arguments: [String]) throws {
     let report = dup(STDOUT_FILENO)
     let reading = redirectOutput(to: arguments.first ?? "pipe")

@@ -22,8 +22,8 @@ func closedDescriptorsScenario(_ arguments: [String]) throws {
     listener.close()
 }
 
-/// `unix-storm PATH ROUNDS SEED`: many start at once, where nothing is, where a dead socket is, or where a living one is
-/// about to end. One gets the path, and keeps it.
+/// `unix-storm PATH ROUNDS SEED`: many start at once, where nothing is, where a dead socket is, or where a living one
+/// is about to end. One gets the path, and keeps it.
 func unixStormScenario(_ arguments: [String]) throws {
     let path = arguments[0]
     let rounds: Int = arguments.number(1, default: 50)

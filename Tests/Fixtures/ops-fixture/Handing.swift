@@ -6,9 +6,9 @@ import PreforkSystem
 
 /// A store, and, where they are asked for, a queue and a channel.
 ///
-/// Switches make this another version of the program: `one-more` makes another store without a name first, `named` makes
-/// one with a name first and gives the other its name, `other-store`, `other-queue` and `other-notes` make theirs with
-/// other sizes.
+/// Switches make this another version of the program: `one-more` makes another store without a name first, `named`
+/// makes one with a name first and gives the other its name, `other-store`, `other-queue` and `other-notes` make theirs
+/// with other sizes.
 struct Things: Sendable {
     let store: SharedStore
     let queue: WorkQueue<Int>?

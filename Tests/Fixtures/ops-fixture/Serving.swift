@@ -10,8 +10,8 @@ struct Refusal: Error {}
 
 /// Serves until it is stopped. Switches (files in the folder `switches`): `crash-start` and `hang-start` for the
 /// program itself, `crash-worker` and `hang-worker` for workers before they are ready, `crash-later`
-/// for workers 0.3 s after that, `refuse` for `onReload`. What another program would say: `short-queue` (a backlog of 7),
-/// `open-mode` (0666 for the socket at `unix=PATH`), `more-queues` and `fewer-queues` than the setting
+/// for workers 0.3 s after that, `refuse` for `onReload`. What another program would say: `short-queue` (a backlog of
+/// 7), `open-mode` (0666 for the socket at `unix=PATH`), `more-queues` and `fewer-queues` than the setting
 /// `queues`, `one-queue` (none of its own for each worker).
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)

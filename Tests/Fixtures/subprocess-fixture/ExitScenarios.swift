@@ -33,7 +33,8 @@ func collects(_ arguments: [String]) async throws {
 func timedOut(_ arguments: [String]) async throws {
     var command = Command("sh", "-c", "trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000")
     command.timeout = .milliseconds(200)
-    command.stopPlan = StopPlan([.init(.terminate, grace: .milliseconds(50))], to: arguments.first == "tree" ? .tree : .group)
+    command.stopPlan = StopPlan(
+        [.init(.terminate, grace: .milliseconds(50))], to: arguments.first == "tree" ? .tree : .group)
     let output = try await Subprocess.run(command)
     try expect(output.exit.reason == .timedOut && output.exit.wasForced, "\(output.exit)")
     guard let grandchild = Int32(output.stdoutText.dropLast()) else { throw Failure(description: output.stdoutText) }
