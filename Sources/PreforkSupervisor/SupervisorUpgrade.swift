@@ -167,6 +167,8 @@ extension Supervisor {
             logger.say(LogLine(.info, "upgrade: what changes: \(list)"), by: .own(.order))
         }
         let handover = programs.handover(to: upgrade.path, keeps: upgrade.keepsPath, changes: upgrade.changes)
+        // Before the list is made: it closes the output of a worker that has just ended.
+        finishLog()
         let items = Handover.offers + [ownItem(), inheritedRecords.item]
         // Workers of this program are of an earlier generation when it comes back.
         let itemsBack = Handover.offers + [ownItem(generation: pool.generation + 1), inheritedRecords.item]
@@ -181,6 +183,7 @@ extension Supervisor {
         }
     }
 
+    /// - Parameter items: from here on nothing closes their descriptors; `finishLog` came before.
     /// - Returns: only when it fails, with everything as it was.
     func become(
         _ source: ProgramImage.Source, in directory: String, _ items: [HandoverItem], _ wayBack: WayBackOffer? = nil
@@ -194,7 +197,6 @@ extension Supervisor {
                 logger.say(LogLine(.warning, "upgrade: the working directory stays: \(error)"), by: .own(.order))
             }
         }
-        finishLog()
         host.prepareForExec()
         leaveMemory(true)
         let error = ProgramImage.execute(

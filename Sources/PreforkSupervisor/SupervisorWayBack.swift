@@ -129,6 +129,7 @@ extension Supervisor {
     /// - Returns: only when that program cannot be executed.
     func commitWayBack() {
         isGoingBack = false
+        finishLog()
         describeWayBack()
         guard let wayBack else { return }
         let isAsked = whenNotBack != nil

@@ -56,7 +56,23 @@ package enum ProgramImage {
         let descriptors = left + (wayBack?.descriptors ?? [])
         setenv(Handover.variable, "\(file):\(getpid())\(purpose.rawValue)", 1)
         if let wayBack { setenv(WayBack.variable, wayBack.variable(left), 1) }
-        for descriptor in descriptors { _ = cprefork_fcntl(descriptor, F_SETFD, 0) }
+        func takeBack() {
+            for descriptor in descriptors { try? setCloseOnExec(descriptor) }
+            closeDescriptor(file)
+            unsetenv(Handover.variable)
+            unsetenv(WayBack.variable)
+        }
+        for descriptor in descriptors {
+            // The other program would take whatever it opens next under that number for what it was left.
+            do throws(SystemError) {
+                try systemCall("fcntl", on: "descriptor \(descriptor), which the other program is left") {
+                    cprefork_fcntl(descriptor, F_SETFD, 0)
+                }
+            } catch {
+                takeBack()
+                return error
+            }
+        }
         var arena = CStringArena(
             tables: [arguments.count], stringBytes: arguments.reduce(0) { $0 + $1.utf8.count }, strings: arguments.count
         )
@@ -71,10 +87,7 @@ package enum ProgramImage {
             _ = fexecve(number, table, cprefork_environment())
             error = SystemError("execveat", .current, on: "the program that ran before")
         }
-        for descriptor in descriptors { try? setCloseOnExec(descriptor) }
-        closeDescriptor(file)
-        unsetenv(Handover.variable)
-        unsetenv(WayBack.variable)
+        takeBack()
         return error
     }
 

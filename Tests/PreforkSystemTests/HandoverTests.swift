@@ -1,5 +1,6 @@
 // Which of its things an image finds among those that the image before has left.
 
+import Glibc
 import Testing
 
 @testable import PreforkSystem
@@ -122,6 +123,14 @@ import Testing
         #expect(ledger.claim("queue", name: "x", was: nil).name == .name("x", again: 1))
         ledger.withdraw(id)
         #expect(ledger.claim("queue", name: "x", was: nil).name == .name("x", again: 0))
+    }
+
+    @Test func `Another program is not left a number that is closed`() {
+        let item = HandoverItem(kind: "x", key: "", descriptors: [900], text: "")
+        let error = ProgramImage.execute(.path("/nonexistent"), leaving: [item], for: .upgrade)
+        #expect(error.errno == .badDescriptor, "\(error)")
+        #expect("\(error)".contains("descriptor 900"))
+        #expect(getenv(Handover.variable) == nil)
     }
 
     @Test func `A child forgets what it has closed`() {
