@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -80,6 +79,18 @@ static void divert(struct stream *stream, int number) {
     put(memory, number, 0);
 }
 
+/// poll(2) before a write(2) is no way: another writer may fill the pipe between the two. O_NONBLOCK is the flag of an
+/// open file of this call alone; `writeWithoutBlocking` does the same where no handler of a signal may need it.
+static ssize_t write_reopened(int number, const void *bytes, size_t count) {
+    char path[] = "/proc/self/fd/0";
+    path[sizeof path - 2] = (char)('0' + number);
+    int own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (own < 0) return -1;
+    ssize_t taken = write(own, bytes, count < 4096 ? count : 4096);
+    close(own);
+    return taken;
+}
+
 /// As much as is taken without waiting: a pipe, a socket, anything else that says that it has room.
 /// Returns how much was.
 static size_t pass_on(int number, const char *bytes, size_t count) {
@@ -89,9 +100,7 @@ static size_t pass_on(int number, const char *bytes, size_t count) {
         ssize_t taken = pwritev2(number, &piece, 1, -1, RWF_NOWAIT);
         if (taken < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EPERM)) {
             taken = send(number, piece.iov_base, piece.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
-            struct pollfd room = {.fd = number, .events = POLLOUT};
-            if (taken < 0 && errno == ENOTSOCK && poll(&room, 1, 0) == 1 && room.revents & POLLOUT)
-                taken = write(number, piece.iov_base, piece.iov_len < 4096 ? piece.iov_len : 4096);
+            if (taken < 0 && errno == ENOTSOCK) taken = write_reopened(number, piece.iov_base, piece.iov_len);
         }
         if (taken <= 0) break;
         passed += (size_t)taken;
