@@ -107,6 +107,7 @@ void cprefork_bind_symbols(void) {
     int on = 1;
     ioctl(-1, FIONBIO, &on);
     poll(NULL, 0, 0);
+    (void)!dup2(-1, -1);
     char byte;
     (void)!getrandom(&byte, 0, GRND_NONBLOCK);
     sigaction(SIGPIPE, NULL, NULL);
@@ -125,12 +126,17 @@ char **cprefork_environment(void) { return environ; }
 
 void cprefork_flush_stdio(void) { fflush(NULL); }
 
+/// Their addresses are written when the program is loaded. A call by name would look the name up in each child
+/// (`cprefork_bind_symbols`), and neither can be called ahead without effect.
+static void (*volatile const purge)(FILE *) = __fpurge;
+static int (*volatile const set_buffer)(FILE *, char *, int, size_t) = setvbuf;
+
 void cprefork_discard_stdio(void) {
-    __fpurge(stdout);
-    __fpurge(stderr);
+    purge(stdout);
+    purge(stderr);
     // Whole lines, and at once: into a pipe or a file stdout has a buffer of 4 KiB otherwise, which is written without
     // regard to lines, among the lines of siblings, and lost at a crash (setvbuf(3)).
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    set_buffer(stdout, NULL, _IOLBF, 0);
 }
 
 void cprefork_reset_signal_actions(void) {

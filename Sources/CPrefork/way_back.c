@@ -205,12 +205,15 @@ void cprefork_action_below(int number, struct sigaction *now) {
 void cprefork_leave_way_back(void) {
     for (int index = 0; index < SIGNALS; index++) {
         struct sigaction now;
-        if (!atomic_exchange(&is_taken[index], false) || sigaction(signals[index], NULL, &now) < 0) continue;
+        // Most children have nothing to leave. A write would cost each of them a copied page.
+        if (!atomic_load(&is_taken[index]) || !atomic_exchange(&is_taken[index], false)) continue;
+        if (sigaction(signals[index], NULL, &now) < 0) continue;
         // One that the program has put above stays.
         bool is_ours = now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_end_by_signal;
         if (is_ours) sigaction(signals[index], &below[index], NULL);
     }
-    if (atomic_load(&owner) != getpid()) atomic_store(&owner, 0);
+    int process = atomic_load(&owner);
+    if (process != 0 && process != getpid()) atomic_store(&owner, 0);
 }
 
 void cprefork_end_way_back(void) {

@@ -45,6 +45,6 @@ extension WorkerSeat {
     fileprivate func beat(on loop: EventLoop, every period: Duration) {
         beat()
         StoreRegistry.disownAll()
-        loop.call(after: period) { beat(on: loop, every: period) }
+        loop.call(after: period) { self.beat(on: loop, every: period) }
     }
 }

@@ -2,8 +2,11 @@
 
 package import PreforkSystem
 
-/// A worker's end of the supervision: who it is, how to say that it is ready, how to notice that it is alone.
-package struct WorkerSeat: Sendable {
+/// A worker's end of the supervision: its place in the pool, how to say that it is ready, how to notice that it is alone.
+///
+/// An object, because the new worker returns it through every frame of the supervisor's loop. A value would be copied
+/// into each of them, and each of these pages of the stack is shared with the supervisor until it is written.
+package final class WorkerSeat: Sendable {
     package let info: WorkerInfo
     let scoreboard: Scoreboard
     let line: Int
@@ -17,6 +20,21 @@ package struct WorkerSeat: Sendable {
     /// What `Doorbell.ring` takes, to wake the supervisor. Negative where no descriptor was left for it.
     package let doorbell: Int32
     let title: WorkerTitle?
+
+    init(
+        info: WorkerInfo, scoreboard: Scoreboard, line: Int, supervisorPipe: Int32, signalMask: SignalSet,
+        heartbeatPeriod: Duration?, spawn: UInt64, doorbell: Int32, title: WorkerTitle?
+    ) {
+        self.info = info
+        self.scoreboard = scoreboard
+        self.line = line
+        self.supervisorPipe = supervisorPipe
+        self.signalMask = signalMask
+        self.heartbeatPeriod = heartbeatPeriod
+        self.spawn = spawn
+        self.doorbell = doorbell
+        self.title = title
+    }
 
     /// The whole pool is ending.
     package var serviceStops: Bool { scoreboard.orders.serviceStops }

@@ -12,8 +12,11 @@ package enum ForkSide: Equatable, Sendable {
 
 /// How many threads this process has.
 ///
-/// The link count of a task directory is two plus its entries (proc(5)), so that one stat(2) is enough.
+/// The link count of a task directory is two plus its entries (proc(5)), so that one stat(2) is enough. A process that
+/// has never started a thread is spared it: glibc keeps a flag for that (sys/single_threaded.h, 2.32), which is false
+/// where it is not sure.
 package func threadCount() -> Int {
+    if cprefork_is_surely_single_threaded() { return 1 }
     var status = stat()
     guard stat("/proc/self/task", &status) == 0 else { return 1 }
     return max(1, Int(status.st_nlink) - 2)

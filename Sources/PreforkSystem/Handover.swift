@@ -222,17 +222,26 @@ enum HandoverManifest {
         return items(of: String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
     }
 
+    /// On bytes: until an upgrade holds, all of this is written again whenever a worker has come or gone.
+    /// On bytes: until an upgrade holds, all of this is written again whenever a worker has come or gone.
     private static func escape(_ text: String) -> String {
-        var escaped = ""
+        if text.utf8.allSatisfy(isPlain) { return text }
+        let digits = Array("0123456789abcdef".utf8)
+        var escaped: [UInt8] = []
+        escaped.reserveCapacity(text.utf8.count * 5 / 4)
         for byte in text.utf8 {
-            if byte > 32, byte < 127, byte != UInt8(ascii: "%") {
-                escaped.unicodeScalars.append(Unicode.Scalar(byte))
+            if isPlain(byte) {
+                escaped.append(byte)
             } else {
-                escaped += "%" + String(Int(byte) + 256, radix: 16).dropFirst()
+                escaped.append(UInt8(ascii: "%"))
+                escaped.append(digits[Int(byte >> 4)])
+                escaped.append(digits[Int(byte & 15)])
             }
         }
-        return escaped
+        return String(decoding: escaped, as: UTF8.self)
     }
+
+    private static func isPlain(_ byte: UInt8) -> Bool { byte > 32 && byte < 127 && byte != UInt8(ascii: "%") }
 
     private static func unescape(_ text: Substring) -> String? {
         var bytes: [UInt8] = []

@@ -76,6 +76,10 @@ void cprefork_reseed(void);
 /// Looks up the functions that children call first, so that no child has to.
 void cprefork_bind_symbols(void);
 
+/// Whether this process surely has one thread: none was ever started by pthread_create(3), or the last of them was
+/// joined. False where the C library does not say (glibc before 2.32).
+bool cprefork_is_surely_single_threaded(void);
+
 /// Opens /dev/null at each of the numbers 0, 1 and 2 that is closed; where there is none, what reads as its end and takes
 /// nothing. Returns -1 where a descriptor is not to be had: then they stay closed.
 int cprefork_fill_standard_streams(void);
