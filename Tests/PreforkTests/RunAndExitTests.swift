@@ -1,0 +1,97 @@
+// `runAndExit(on:)`: one line and an exit code for each failure, and never a crash dump.
+
+import Glibc
+import PreforkTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct RunAndExitTests {
+    private func start(
+        _ scenario: String, _ address: String, environment: [String: String] = [:]
+    ) throws -> ChildProgram {
+        try ChildProgram("short-fixture", [scenario, address], environment: environment)
+    }
+
+    /// The port that it listens on by its log.
+    private func port(of program: ChildProgram) async throws -> UInt16 {
+        var port: UInt16?
+        try await eventually("it listens\n\(program.errors)") {
+            let text = "info: listening on 127.0.0.1:"
+            let line = program.errors.split(separator: "\n").first { $0.contains(text) }
+            port = line.flatMap { UInt16($0.split(separator: ":").last ?? "") }
+            return port != nil
+        }
+        return port!
+    }
+
+    /// The lines of its log that are errors.
+    private func errorLines(of program: ChildProgram) -> [String] {
+        program.errors.split(separator: "\n").map(String.init).filter { $0.contains("] error: ") }
+    }
+
+    @Test func `It says where it listens, serves, and ends with 0 when it is stopped`() async throws {
+        let program = try start("serve", "127.0.0.1:0")
+        let client = try Client(port: try await port(of: program))
+        try client.send("hello\n")
+        #expect(String(decoding: try client.receive(), as: UTF8.self).hasPrefix("worker "))
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0)
+        #expect(program.groupSize == 0)
+    }
+
+    @Test func `A port in use is one line and 75`() async throws {
+        let first = try start("serve", "127.0.0.1:0")
+        let address = "127.0.0.1:\(try await port(of: first))"
+        for scenario in ["serve", "bind"] {
+            let second = try start(scenario, address)
+            #expect(try await second.waitForExit() == 75)
+            let lines = errorLines(of: second)
+            #expect(lines.count == 1 && second.errors.split(separator: "\n").count == 1, "\(second.errors)")
+            #expect(lines.first?.contains("cannot listen: bind(\(address))") == true, "\(lines)")
+        }
+        first.send(.terminate)
+        #expect(try await first.waitForExit() == 0)
+    }
+
+    @Test(arguments: ["8080", "nothing", "127.0.0.1:99999", ""])
+    func `What is no address is one line and 64`(_ address: String) async throws {
+        let program = try start("serve", address)
+        #expect(try await program.waitForExit() == 64)
+        #expect(program.errors.split(separator: "\n").count == 1, "\(program.errors)")
+    }
+
+    @Test func `A setting that makes no sense is one line and 64, also where the port is in use`() async throws {
+        let first = try start("serve", "127.0.0.1:0")
+        let address = "127.0.0.1:\(try await port(of: first))"
+        let second = try start("serve", address, environment: ["PREFORK_WORKERS": "many"])
+        #expect(try await second.waitForExit() == 64)
+        #expect(errorLines(of: second).first?.contains("PREFORK_WORKERS") == true, "\(second.errors)")
+        first.send(.terminate)
+        #expect(try await first.waitForExit() == 0)
+    }
+
+    @Test func `A task of top-level code is an error that says so`() async throws {
+        let program = try start("task", "127.0.0.1:0")
+        #expect(try await program.waitForExit() == 70)
+        let lines = errorLines(of: program)
+        #expect(lines.count == 1 && lines[0].contains("a task was made before the workers are forked"), "\(lines)")
+        #expect(!program.output.contains("a task has run"))
+    }
+
+    @Test func `A thread before the fork is one line and 70`() async throws {
+        let program = try start("thread", "127.0.0.1:0")
+        #expect(try await program.waitForExit() == 70)
+        #expect(errorLines(of: program).first?.contains("this process has 2 threads") == true, "\(program.errors)")
+    }
+
+    @Test func `Too many restarts are 70, and workers that never come up 75`() async throws {
+        let never = try start("crash", "127.0.0.1:0")
+        #expect(try await never.waitForExit() == 75)
+        let often = try start("serve", "127.0.0.1:0")
+        let port = try await port(of: often)
+        for _ in 0..<2 {
+            // Until the kernel has closed it, a connection may be one of the crashed worker.
+            try await eventually("a worker has crashed") { (try? Client(port: port).send("crash\n")) != nil }
+        }
+        #expect(try await often.waitForExit() == 70, "\(often.errors)")
+    }
+}
