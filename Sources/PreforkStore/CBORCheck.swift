@@ -21,6 +21,7 @@ extension CBORReader {
 
     /// - Parameter levels: so many containers may be in each other from here; they bound the recursion.
     private func checkedEnd(of offset: Int, levels: Int) throws(CBORDefect) -> Int {
+        if offset < bytes.count, bytes[offset] >> 5 == CBORMajor.tag.rawValue { try checkTag(at: offset) }
         guard let head = item(at: offset) else {
             throw CBORDefect(offset: offset, reason: offset < bytes.count ? "cut off or reserved" : "cut off")
         }
@@ -42,6 +43,14 @@ extension CBORReader {
             return try checkedEnd(ofContainer: head, levels: levels - 1)
         case .tag:
             throw CBORDefect(offset: offset, reason: "a tag without number")
+        }
+    }
+
+    /// A reference would be read as the number that it is: another value, and no error.
+    private func checkTag(at offset: Int) throws(CBORDefect) {
+        let tag = tag(at: offset)
+        guard tag != CBORTag.stringReference, tag != CBORTag.sharedReference else {
+            throw CBORDefect(offset: offset, reason: "a reference to an item that came before")
         }
     }
 

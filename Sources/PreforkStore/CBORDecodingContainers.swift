@@ -64,6 +64,18 @@ struct CBORKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
         }
     }
 
+    func decode(_ type: Int128.Type, forKey key: Key) throws -> Int128 {
+        try value.scalar(at: try offset(key), key: key) { reader, at throws(CBORMismatch) in
+            try reader.integer(at: at)
+        }
+    }
+
+    func decode(_ type: UInt128.Type, forKey key: Key) throws -> UInt128 {
+        try value.scalar(at: try offset(key), key: key) { reader, at throws(CBORMismatch) in
+            try reader.integer(at: at)
+        }
+    }
+
     func decode<Number: FixedWidthInteger & Decodable>(_ type: Number.Type, forKey key: Key) throws -> Number {
         try value.scalar(at: try offset(key), key: key) { reader, at throws(CBORMismatch) in
             try reader.integer(at: at)
@@ -126,7 +138,16 @@ struct CBORUnkeyedDecoding: UnkeyedDecodingContainer {
         return true
     }
 
+    mutating func decode(_ type: Int128.Type) throws -> Int128 { try integer() }
+    mutating func decode(_ type: UInt128.Type) throws -> UInt128 { try integer() }
+
     mutating func decode<Number: FixedWidthInteger & Decodable>(_ type: Number.Type) throws -> Number {
+        try integer()
+    }
+
+    private mutating func integer<Number: FixedWidthInteger & Decodable>(
+        _ type: Number.Type = Number.self
+    ) throws -> Number {
         let number: Number = try value.scalar(at: try next(type), key: key) { reader, at throws(CBORMismatch) in
             try reader.integer(at: at)
         }
@@ -168,6 +189,14 @@ struct CBORSingleValueDecoding: SingleValueDecodingContainer {
     var codingPath: [any CodingKey] { value.codingPath }
 
     func decodeNil() -> Bool { value.reader.isNil(at: value.offset) }
+
+    func decode(_ type: Int128.Type) throws -> Int128 {
+        try value.scalar(at: value.offset, key: nil) { reader, at throws(CBORMismatch) in try reader.integer(at: at) }
+    }
+
+    func decode(_ type: UInt128.Type) throws -> UInt128 {
+        try value.scalar(at: value.offset, key: nil) { reader, at throws(CBORMismatch) in try reader.integer(at: at) }
+    }
 
     func decode<Number: FixedWidthInteger & Decodable>(_ type: Number.Type) throws -> Number {
         try value.scalar(at: value.offset, key: nil) { reader, at throws(CBORMismatch) in try reader.integer(at: at) }

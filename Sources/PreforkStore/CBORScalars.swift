@@ -5,6 +5,8 @@ enum CBORMismatch: Error {
     case otherType
     /// A number that the type has not.
     case outOfRange
+    /// A time was asked for, and no tag says what the number or text is.
+    case noTime
 }
 
 extension CBORReader {
@@ -28,17 +30,16 @@ extension CBORReader {
         case .unsigned:
             guard let number = Number(exactly: head.argument) else { throw .outOfRange }
             return number
-        case .negative:
-            guard let argument = Int64(exactly: head.argument), let number = Number(exactly: ~argument) else {
-                throw .outOfRange
-            }
+        case .negative where head.argument <= UInt64(Int64.max):
+            guard let number = Number(exactly: ~Int64(head.argument)) else { throw .outOfRange }
             return number
         default:
-            throw .otherType
+            guard let number = try wideInteger(at: offset).exactly(Number.self) else { throw .outOfRange }
+            return number
         }
     }
 
-    /// Integers, too: other languages write 1.0 as 1.
+    /// Integers and decimal fractions, too: other languages write 1.0 as 1.
     func double(at offset: Int) throws(CBORMismatch) -> Double {
         guard let head = item(at: offset) else { throw .otherType }
         switch (head.major, head.detail) {
@@ -55,6 +56,13 @@ extension CBORReader {
             if head.argument == .max { return -0x1p64 }
             guard let number = Double(exactly: head.argument + 1) else { throw .outOfRange }
             return -number
+        case (.bytes, _):
+            guard let number = try wideInteger(at: offset).double else { throw .outOfRange }
+            return number
+        case (.array, _):
+            let (exponent, mantissa) = try decimalParts(at: offset)
+            guard let number = Double("\(mantissa.magnitude)e\(exponent)"), number.isFinite else { throw .outOfRange }
+            return mantissa.isNegative ? -number : number
         default:
             throw .otherType
         }
@@ -87,6 +95,12 @@ extension CBORReader {
     }
 
     func byteString(at offset: Int) throws(CBORMismatch) -> [UInt8] {
+        guard !isNumbers(at: offset) else { throw .otherType }
+        return try rawBytes(at: offset)
+    }
+
+    /// The bytes of a byte string, whatever its tag says that they are.
+    func rawBytes(at offset: Int) throws(CBORMismatch) -> [UInt8] {
         guard let head = item(at: offset), head.major == .bytes else { throw .otherType }
         guard head.isIndefinite else { return Array(bytes[head.end..<contentEnd(of: head)]) }
         var whole: [UInt8] = []
@@ -104,9 +118,9 @@ extension CBORReader {
         guard let head = item(at: offset) else { return "nothing" }
         switch head.major {
         case .unsigned, .negative: return "an integer"
-        case .bytes: return "a byte string"
+        case .bytes: return isNumbers(at: offset) ? "a large number or an array of numbers" : "a byte string"
         case .text: return "a text"
-        case .array: return "an array"
+        case .array: return isFraction(at: offset) ? "a fraction" : "an array"
         case .map: return "a map"
         case .tag: return "a tag"
         case .simple:

@@ -10,6 +10,8 @@ final class CBORValueDecoder: Decoder {
     /// Where the keyed containers of this value look for the next key.
     private(set) var entries: CBOREntries?
     private var index: CBORKeyIndex?
+    /// What is being decoded from this value, where it is a type with an `init(from:)`.
+    private var subject: Any.Type?
 
     init(_ reader: CBORReader, at offset: Int, above: CBORPath?, key: (any CodingKey)?) {
         self.reader = reader
@@ -27,7 +29,12 @@ final class CBORValueDecoder: Decoder {
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        CBORUnkeyedDecoding(value: self, items: reader.items(of: try container(.array, [Any].self)))
+        let isMap = reader.item(at: offset)?.major == .map
+        // Only a Dictionary takes a map's keys and values in turn.
+        if isMap, let subject, case .map? = CBORCollectionForm(subject) {
+            return CBORUnkeyedDecoding(value: self, items: reader.items(of: try container(.map, subject)))
+        }
+        return CBORUnkeyedDecoding(value: self, items: reader.items(of: try container(.array, [Any].self)))
     }
 
     func singleValueContainer() -> any SingleValueDecodingContainer {
@@ -35,7 +42,9 @@ final class CBORValueDecoder: Decoder {
     }
 
     private func container(_ major: CBORMajor, _ type: Any.Type) throws -> CBORHead {
-        guard let head = reader.item(at: offset), head.major == major else {
+        guard let head = reader.item(at: offset), head.major == major,
+            major != .array || !reader.isFraction(at: offset)
+        else {
             throw failure(.otherType, type, at: offset, key: nil)
         }
         return head
@@ -55,8 +64,19 @@ extension CBORValueDecoder {
                 try reader.read(type, as: direct, at: at)
             }
         }
+        if let known = CBORKnownType(type), !reader.isNil(at: place) {
+            let (collection, content) = try scalar(at: place, key: key(), as: type) { reader, at throws(CBORMismatch) in
+                (try known.collection(type, at: at, of: reader), try known.content(at: at, of: reader))
+            } as (Value?, CBORReader?)
+            if let collection { return collection }
+            if let content {
+                return try Value(from: CBORValueDecoder(content, at: 0, above: path, key: key()))
+            }
+        }
         // A wrapper's content is the value itself: it gets this decoder, not one more.
-        return try Value(from: offset == nil ? self : inner(at: place, key: key()))
+        let decoder = offset == nil ? self : inner(at: place, key: key())
+        decoder.subject = type
+        return try Value(from: decoder)
     }
 
     /// The offset of a key's value.
@@ -75,13 +95,13 @@ extension CBORValueDecoder {
     /// The item as what `read` makes of it.
     @inline(__always)
     func scalar<Value>(
-        at offset: Int, key: @autoclosure () -> (any CodingKey)?,
+        at offset: Int, key: @autoclosure () -> (any CodingKey)?, as type: Any.Type = Value.self,
         _ read: (CBORReader, Int) throws(CBORMismatch) -> Value
     ) throws -> Value {
         do throws(CBORMismatch) {
             return try read(reader, offset)
         } catch {
-            throw failure(error, Value.self, at: offset, key: key())
+            throw failure(error, type, at: offset, key: key())
         }
     }
 
@@ -97,6 +117,9 @@ extension CBORValueDecoder {
     func failure(_ mismatch: CBORMismatch, _ type: Any.Type, at offset: Int, key: (any CodingKey)?) -> DecodingError {
         let found = reader.name(ofItemAt: offset)
         switch mismatch {
+        case .noTime:
+            return .typeMismatch(
+                type, context("expected \(type), which is tag 0 or 1, found \(found) without such a tag", key))
         case .outOfRange:
             return .dataCorrupted(context("\(found) that does not fit into \(type)", key))
         case .otherType where reader.isNil(at: offset):

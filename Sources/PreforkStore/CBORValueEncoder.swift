@@ -38,8 +38,13 @@ final class CBORValueEncoder: Encoder {
     private var refused: Refusal?
     /// The items in the container: pairs in a map.
     private(set) var count = 0
+    /// The items of the array are keys and values in turn.
+    private var isPairs = false
     /// The nested container that was begun last, while nothing has followed it.
     private var open: CBORValueEncoder?
+
+    /// What is encoding itself into this value.
+    private var subject: Any.Type?
 
     private let depth: Int
     private let above: CBORPath?
@@ -62,7 +67,7 @@ final class CBORValueEncoder: Encoder {
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        KeyedEncodingContainer(CBORKeyedEncoding<Key>(value: begun(.map)))
+        KeyedEncodingContainer(CBORKeyedEncoding<Key>(value: begun(.map), naming: naming(of: Key.self)))
     }
 
     func unkeyedContainer() -> any UnkeyedEncodingContainer {
@@ -80,8 +85,28 @@ final class CBORValueEncoder: Encoder {
         guard content == .nothing else { return refusing(.otherContainer) }
         guard depth < CBORCodec.maximumDepth else { return refusing(.tooDeep) }
         content = wanted
+        if wanted == .array, let subject { prepare(for: CBORCollectionForm(subject)) }
         out.write(byte: 0)  // for the head
         return self
+    }
+
+    /// Before the head of an array that a Dictionary or a Set has asked for.
+    private func prepare(for form: CBORCollectionForm?) {
+        switch form {
+        case .set:
+            out.write(tag: CBORTag.set)
+            start = out.count
+        case .map, .integerMap:
+            isPairs = true
+        case nil:
+            break
+        }
+    }
+
+    private func naming(of key: any CodingKey.Type) -> CBORNaming {
+        guard key == CBORCollectionForm.dictionaryKey else { return .key }
+        if let subject, case .integerMap? = CBORCollectionForm(subject) { return .key }
+        return .text
     }
 
     private func refusing(_ reason: Refusal) -> CBORValueEncoder {
@@ -115,16 +140,19 @@ extension CBORValueEncoder {
     }
 
     /// Writes an item of a map (with its key) or of an array: all of it, or nothing when something throws.
-    func add<Value: Encodable>(_ value: Value, key: some CodingKey, named: Bool) throws {
+    func add<Value: Encodable>(_ value: Value, key: some CodingKey, naming: CBORNaming) throws {
         try expectItem(value)
         let mark = out.count
-        if named { out.write(key.stringValue) }
+        out.write(key, as: naming)
         if let type = CBORDirectType(Value.self) {
             out.write(value, as: type)
+        } else if let item = try CBORKnownType(Value.self)?.item(of: value) {
+            out.write(item: item)
         } else {
             phase = .busy
             defer { phase = .ready }
             let inner = CBORValueEncoder(into: out, depth: depth + 1, above: path, key: key)
+            inner.subject = Value.self
             do {
                 try value.encode(to: inner)
                 try inner.finish()
@@ -139,30 +167,30 @@ extension CBORValueEncoder {
 
     /// Writes an item of a known type by `write`.
     @inline(__always)
-    func add(_ value: some Any, key: some CodingKey, named: Bool, _ write: (CBORWriter) -> Void) throws {
+    func add(_ value: some Any, key: some CodingKey, naming: CBORNaming, _ write: (CBORWriter) -> Void) throws {
         try expectItem(value)
-        if named { out.write(key.stringValue) }
+        out.write(key, as: naming)
         write(out)
         count += 1
     }
 
     /// Begins a nested map, array, or (nil) a value of any kind.
-    private func nested(_ content: Content?, key: some CodingKey, named: Bool) -> CBORValueEncoder {
+    private func nested(_ content: Content?, key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder {
         do {
             try expectItem(key)
         } catch {
             return refusing(.parentRefuses)
         }
-        if named { out.write(key.stringValue) }
+        out.write(key, as: naming)
         count += 1
         let inner = CBORValueEncoder(into: out, depth: depth + 1, above: path, key: key)
         open = inner
         return content.map { inner.begun($0) } ?? inner
     }
 
-    func nestedMap(key: some CodingKey, named: Bool) -> CBORValueEncoder { nested(.map, key: key, named: named) }
-    func nestedArray(key: some CodingKey, named: Bool) -> CBORValueEncoder { nested(.array, key: key, named: named) }
-    func nestedAny(key: some CodingKey, named: Bool) -> CBORValueEncoder { nested(nil, key: key, named: named) }
+    func nestedMap(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder { nested(.map, key: key, naming: naming) }
+    func nestedArray(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder { nested(.array, key: key, naming: naming) }
+    func nestedAny(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder { nested(nil, key: key, naming: naming) }
 
     /// Makes an item the whole value, by `write`.
     @inline(__always)
@@ -180,7 +208,11 @@ extension CBORValueEncoder {
         if let type = CBORDirectType(Value.self) {
             out.write(value, as: type)
             content = .scalar
+        } else if let item = try CBORKnownType(Value.self)?.item(of: value) {
+            out.write(item: item)
+            content = .scalar
         } else {
+            subject = Value.self
             try value.encode(to: self)
         }
     }
@@ -197,6 +229,7 @@ extension CBORValueEncoder {
         case .nothing: out.writeHead(.map, 0)
         case .scalar: break
         case .map: out.setHead(at: start, .map, count: count)
+        case .array where isPairs && count.isMultiple(of: 2): out.setHead(at: start, .map, count: count / 2)
         case .array: out.setHead(at: start, .array, count: count)
         }
         end()

@@ -70,6 +70,11 @@ final class CBORWriter {
         count += size
     }
 
+    /// Appends a whole item.
+    func write(item other: CBORWriter) { write(UnsafeBufferPointer(start: other.base, count: other.count)) }
+
+    var bytes: [UInt8] { Array(UnsafeBufferPointer(start: base, count: count)) }
+
     func writeNull() { write(byte: CBORSimple.null) }
     func write(_ value: Bool) { write(byte: value ? CBORSimple.true : CBORSimple.false) }
 
@@ -86,6 +91,16 @@ final class CBORWriter {
         value.withUnsafeBufferPointer { write($0) }
     }
 
+    /// A key of a map: its number where it has one.
+    @inline(__always)
+    func write(_ key: some CodingKey, as naming: CBORNaming) {
+        switch naming {
+        case .none: break
+        case .text: write(key.stringValue)
+        case .key: if let number = key.intValue { write(number) } else { write(key.stringValue) }
+        }
+    }
+
     func write(_ number: Int) {
         if number >= 0 {
             writeHead(.unsigned, UInt64(number))
@@ -94,9 +109,11 @@ final class CBORWriter {
         }
     }
 
-    /// - Parameter number: of a type of at most 64 bits.
+    /// - Parameter number: of a type of at most 128 bits.
     func write<Number: FixedWidthInteger>(integer number: Number) {
-        if Number.isSigned {
+        if Number.bitWidth > 64 {
+            write(CBORWideInteger(isNegative: number < 0, magnitude: UInt128(truncatingIfNeeded: number.magnitude)))
+        } else if Number.isSigned {
             write(Int(truncatingIfNeeded: number))
         } else {
             writeHead(.unsigned, UInt64(truncatingIfNeeded: number))

@@ -186,6 +186,13 @@ struct CBORContainerTests {
 
     @Test func errorsNameTheirPlace() throws {
         struct Inner: Codable { let d: [Int8] }
+        struct Twice: Encodable {
+            func encode(to encoder: any Encoder) throws {
+                var container = encoder.singleValueContainer()
+                try container.encode(1)
+                try container.encode(2)
+            }
+        }
         let bytes = try codec.encode(["a": [["d": [1, 2, 300]]]])
         do {
             _ = try codec.decode([String: [Inner]].self, from: bytes)
@@ -194,7 +201,7 @@ struct CBORContainerTests {
             #expect(context.codingPath.map(\.stringValue) == ["a", "Index 0", "d", "Index 2"])
         }
         do {
-            _ = try codec.encode(["a": [Int128.max]])
+            _ = try codec.encode(["a": [Twice()]])
             Issue.record("no error")
         } catch EncodingError.invalidValue(_, let context) {
             #expect(context.codingPath.map(\.stringValue) == ["a", "Index 0"])
