@@ -29,6 +29,9 @@ func collects(_ arguments: [String]) async throws {
     say("ignored \(line.split(separator: "\t").last?.dropLast() ?? "")")
 }
 
+/// Not one that has ended and that its new parent has not reaped yet: kill(2) finds that, too.
+private func isAlive(_ pid: Int32) -> Bool { state(of: pid) != "Z" && state(of: pid) != "X" }
+
 /// A timeout ends a program, and what it has started.
 func timedOut(_ arguments: [String]) async throws {
     var command = Command("sh", "-c", "trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000")
@@ -38,8 +41,8 @@ func timedOut(_ arguments: [String]) async throws {
     let output = try await Subprocess.run(command)
     try expect(output.exit.reason == .timedOut && output.exit.wasForced, "\(output.exit)")
     guard let grandchild = Int32(output.stdoutText.dropLast()) else { throw Failure(description: output.stdoutText) }
-    for _ in 0..<5_000 where kill(grandchild, 0) == 0 { try await EventLoop.sleep(for: .milliseconds(2)) }
-    try expect(kill(grandchild, 0) != 0, "its child lives on")
+    for _ in 0..<5_000 where isAlive(grandchild) { try await EventLoop.sleep(for: .milliseconds(2)) }
+    try expect(!isAlive(grandchild), "its child lives on")
     say("ended")
 }
 
@@ -181,6 +184,6 @@ private func checkExits() async throws {
     let grandchild = Int32(String(decoding: line.dropLast(), as: UTF8.self))!
     let exit = try await process.stop(.terminate(grace: .milliseconds(50)))
     try expect(exit.wasForced && exit.returnCode == -9, "\(exit)")
-    for _ in 0..<1_000 where kill(grandchild, 0) == 0 { try await EventLoop.sleep(for: .milliseconds(2)) }
+    for _ in 0..<1_000 where isAlive(grandchild) { try await EventLoop.sleep(for: .milliseconds(2)) }
     try process.send(.terminate, to: .tree)
 }
