@@ -29,6 +29,8 @@ static _Thread_local uint64_t owner;
 /// The listener in whose accept4(2) this thread may be; -1: in none.
 static _Thread_local volatile sig_atomic_t guarded = -1;
 static _Thread_local volatile sig_atomic_t has_fired;
+/// The listener was found blocking. Without it the call was slow, on a machine with too much to do.
+static _Thread_local volatile sig_atomic_t was_blocking;
 
 static void make_nonblocking(int fd) {
     int on = 1;
@@ -40,7 +42,11 @@ static void on_guard_signal(int number) {
     if (guarded < 0) return;
     int saved = errno;
     has_fired = 1;
-    make_nonblocking(guarded);
+    int flags = fcntl(guarded, F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK) == 0) {
+        was_blocking = 1;
+        make_nonblocking(guarded);
+    }
     errno = saved;
 }
 
@@ -93,6 +99,7 @@ int cprefork_accept_shared(int listener, void *peer, uint32_t *length, int *is_r
     }
     bool is_armed = has_timer();
     has_fired = 0;
+    was_blocking = 0;
     if (is_armed) {
         // Again and again: the first may come before the call.
         const struct timespec wait = {.tv_nsec = LONGEST_WAIT_NS};
@@ -108,7 +115,7 @@ int cprefork_accept_shared(int listener, void *peer, uint32_t *length, int *is_r
         guarded = -1;
     }
     if (has_fired) {
-        *is_repaired = 1;
+        if (was_blocking) *is_repaired = 1;
         if (connection < 0 && saved == EINTR) saved = EAGAIN;
     }
     errno = saved;
