@@ -5,6 +5,10 @@ import PreforkSystem
 /// Accepts for one `serve`. On the loop's thread only.
 final class Acceptor: @unchecked Sendable {
     // Sendable: the connections' tasks, which hold it, run on the loop's thread as it does.
+    /// How long the end of the service waits for the first bytes of a connection: a round trip, and not long for who has
+    /// connected in advance and stays silent.
+    private static let firstMessage = Duration.milliseconds(500)
+
     private let listener: Listener
     private let loop: EventLoop
     private let limit: Int
@@ -132,13 +136,14 @@ final class Acceptor: @unchecked Sendable {
 
     /// When this worker alone ends, clients that keep their connections do not know of it: each gets one more answer,
     /// if it asks within the linger, and with that the news that the connection ends. Called again when the whole
-    /// service ends, too.
+    /// service ends, too: then those are waited for, shortly, who have just connected.
     func drain() {
-        let lingers = loop.stopRequest.reach == .worker && loop.idleLinger > .zero
-        connections.drain(lingers: lingers)
-        if loop.stopRequest.reach == .service { waitingAtStop = listener.queue?.waiting ?? 0 }
+        let isOfService = loop.stopRequest.reach == .service
+        let limit = isOfService ? min(loop.idleLinger, Self.firstMessage) : loop.idleLinger
+        connections.drain(limit <= .zero ? .none : isOfService ? .first : .next)
+        if isOfService { waitingAtStop = listener.queue?.waiting ?? 0 }
         linger?.cancel()
-        if lingers { linger = loop.call(after: loop.idleLinger) { [connections] in connections.endLingering() } }
+        if limit > .zero { linger = loop.call(after: limit) { [connections] in connections.endLingering() } }
         slot.resume(.ready)
     }
 

@@ -256,7 +256,7 @@ extension ByteReader {
     private func waitForBytes(isIdle: Bool, hasLookedAgain: inout Bool) async throws {
         buffer.releaseIfEmpty(to: &channel.loop.chunks)
         guard isIdle, let server else { return try await channel.waitUntilReadable() }
-        if !server.isDraining || (server.isLingering && !hasReceivedWhileDraining) {
+        if server.maySend(isFirst: !hasReceived, hasSent: hasReceivedWhileDraining) {
             return try await channel.waitForChangeWhileIdle()
         }
         // A request that arrived a moment before the stop is still answered.

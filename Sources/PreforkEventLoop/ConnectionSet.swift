@@ -4,9 +4,7 @@
 final class ConnectionSet: @unchecked Sendable {
     // Sendable: mutated on the loop's thread; `isDraining` is asked there too, by the connections' handlers.
     private(set) var isDraining = false
-    /// While it drains: connections between messages may still send one. A client that keeps its connection may have
-    /// sent the next request already; to close then would lose it (RFC 9112, 9.6).
-    private(set) var isLingering = false
+    private var linger = Linger.none
     private var channels: [ObjectIdentifier: StreamChannel] = [:]
 
     var count: Int { channels.count }
@@ -19,16 +17,38 @@ final class ConnectionSet: @unchecked Sendable {
         channels.removeValue(forKey: ObjectIdentifier(connection.channel))
     }
 
-    /// - Parameter lingers: until `endLingering`, those between messages are waited for.
-    func drain(lingers: Bool) {
-        isDraining = true
-        isLingering = lingers
-        if !lingers { wakeIdle() }
+    /// Whose first or next message is waited for while it drains.
+    enum Linger {
+        case none
+        /// Of those who have not sent anything: a client sends its request a moment after it has connected, or the
+        /// request is on its way.
+        case first
+        /// Of all between messages. A client that keeps its connection may have sent the next request already; to close
+        /// then would lose it (RFC 9112, 9.6).
+        case next
     }
 
-    func endLingering() {
-        isLingering = false
-        wakeIdle()
+    /// - Parameter linger: until `endLingering`.
+    func drain(_ linger: Linger) {
+        isDraining = true
+        self.linger = linger
+        if linger != .next { wakeIdle() }
+    }
+
+    func endLingering() { drain(.none) }
+
+    /// Whether one between messages may still send one.
+    ///
+    /// - Parameters:
+    ///   - isFirst: it has not sent anything.
+    ///   - hasSent: it has sent something since the draining began.
+    func maySend(isFirst: Bool, hasSent: Bool) -> Bool {
+        switch linger {
+        case _ where !isDraining: true
+        case .none: false
+        case .first: isFirst
+        case .next: !hasSent
+        }
     }
 
     private func wakeIdle() {

@@ -24,7 +24,7 @@ extension EventLoop {
             let connections = ConnectionSet()
             let left = Connection(owning: pair.0, peer: .unix(path: ""), loop: loop, server: connections)
             connections.insert(left)
-            loop.stopRequest.onRequest { connections.drain(lingers: false) }
+            loop.stopRequest.onRequest { connections.drain(.none) }
             let right = Connection(owning: pair.1, peer: .unix(path: ""), loop: loop)
             try await withThrowingDiscardingTaskGroup { group in
                 group.addTask(executorPreference: loop.preference) {

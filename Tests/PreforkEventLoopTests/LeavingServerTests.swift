@@ -62,6 +62,26 @@ import Testing
         try await server.waitForEnd()
     }
 
+    /// Between connecting and asking there is a moment, in which the service's end may come.
+    @Test func whoHasJustConnectedAtTheEndOfTheServiceIsAnswered() async throws {
+        let listener = try Listener(.tcp("127.0.0.1", 0))
+        let server = try await ServingLoop(listener)
+        let idle = try Client(port: listener.address.port ?? 0)
+        try idle.send("hello\n")
+        try await eventually("its answer") { idle.hasInput }
+        #expect(try idle.receive() == Array("hello\n".utf8))
+        let client = try Client(port: listener.address.port ?? 0)
+        try await eventually("it is accepted") { server.connections == 2 }
+        server.stop(.service)
+        // Who has had an answer is not waited for, and hears that the server drains.
+        try await eventually("the end of the idle one") { idle.hasInput }
+        #expect(try idle.receive().isEmpty)
+        try client.send("hello\n")
+        try await eventually("an answer") { client.hasInput }
+        #expect(try client.receive() == Array("hello\n".utf8))
+        try await server.waitForEnd()
+    }
+
     /// The kernel wakes one for each connection. Here it is always the one that hears of its stop at the same time:
     /// its thread gets the processor, which it has to share with the client, when both have happened.
     @Test func theConnectionThatWokeWhoLeavesIsAnswered() async throws {
@@ -101,8 +121,11 @@ private func useOneProcessor() throws {
 private final class ServingLoop: Sendable {
     private let loop: EventLoop
     private let lines = Calls()
+    private let accepted = Calls()
     private let ends = Calls()
 
+    /// How many clients it has taken.
+    var connections: Int { accepted.count }
     /// How many lines have come.
     var requests: Int { lines.count }
 
@@ -116,7 +139,7 @@ private final class ServingLoop: Sendable {
         loop = try EventLoop()
         // As in a worker: who has connected may ask before it is sent away.
         loop.idleLinger = .seconds(20)
-        let (loop, lines, ends) = (loop, lines, ends)
+        let (loop, lines, accepted, ends) = (loop, lines, accepted, ends)
         let waits = Calls()
         loop.onFirstWait = { waits.add() }
         try startThread {
@@ -124,6 +147,7 @@ private final class ServingLoop: Sendable {
                 if onOneProcessor { try useOneProcessor() }
                 try loop.run {
                     try await listener.serve(limit: limit) { connection in
+                        accepted.add()
                         while try await connection.reader.waitForMessage() {
                             let line = try await connection.reader.read(until: "\n", limit: 100)
                             lines.add()
