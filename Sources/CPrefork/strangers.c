@@ -2,8 +2,10 @@
 #include "cprefork_host.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static int wait_once(idtype_t type, id_t id, int options, siginfo_t *info) {
     memset(info, 0, sizeof *info);  // waitid(2) leaves si_pid alone when nobody has ended
@@ -33,6 +35,15 @@ static pid_t wait_for(idtype_t type, id_t id, int options, uid_t *user) {
 
 pid_t cprefork_peek_ended_child(pid_t pid, uid_t *user) {
     return wait_for(pid == 0 ? P_ALL : P_PID, (id_t)pid, WNOWAIT, user);
+}
+
+int cprefork_end_group_of_killed_child(pid_t pid) {
+    siginfo_t info;
+    if (wait_once(P_PID, (id_t)pid, WEXITED | WNOWAIT, &info) < 0) return 0;
+    if (info.si_pid != pid || info.si_code != CLD_KILLED || info.si_status != SIGKILL) return 0;
+    // Both are those of the dead until it is collected, and so is the number.
+    if (getpgid(pid) != pid || getsid(pid) == pid) return 0;
+    return kill(-pid, SIGKILL) == 0;
 }
 
 pid_t cprefork_collect_child(pid_t pid) { return wait_for(P_PID, (id_t)pid, 0, NULL); }

@@ -36,11 +36,15 @@ package struct InitDuties: Sendable {
 
     /// Collects strangers that have ended. After each SIGCHLD, when the supervisor's own children are reaped.
     ///
-    /// - Parameter known: workers, and every other child that somebody waits for.
+    /// - Parameters:
+    ///   - known: workers, and every other child that somebody waits for.
+    ///   - endsFamilies: those that a worker has started, and that the kernel has killed with it, take their process
+    ///     groups along. Not where workers are of another user: a group may have set-user-ID programs in it, which such a
+    ///     worker may not signal.
     /// - Returns: the strangers' process IDs, for the log at debug level: what they returned is nobody's business. As
     ///   many as `mostStrangers`: there may be more.
-    package static func reapStrangers(except known: Set<Int32>) -> [Int32] {
-        Strangers.reap(except: known, atMost: mostStrangers)
+    package static func reapStrangers(except known: Set<Int32>, endsFamilies: Bool = false) -> [Int32] {
+        Strangers.reap(except: known, endsFamilies: endsFamilies, atMost: mostStrangers)
     }
 
     /// Collected in one turn.

@@ -93,7 +93,9 @@ extension Supervisor {
         let begin = MonotonicInstant.now
         let isMore: Bool
         if InitDuties.areNeeded {
-            isMore = InitDuties.reapStrangers(except: knownChildren).count == InitDuties.mostStrangers
+            let isOwnUser = host.rights.otherUser == nil
+            let reaped = InitDuties.reapStrangers(except: knownChildren, endsFamilies: isOwnUser)
+            isMore = reaped.count == InitDuties.mostStrangers
         } else if let user = host.rights.otherUser {
             let most = Self.mostStrangers
             isMore = Strangers.reap(except: knownChildren, ofUser: user, atMost: most).count == most

@@ -20,17 +20,22 @@ package enum Strangers {
     /// tell it from an orphan.
     ///
     /// - Parameters:
+    ///   - endsFamilies: kills the process group of each that was killed and led one, but no session, before its number
+    ///     is free. The kernel kills a program with the worker that has started it, but not what the program has
+    ///     started itself.
     ///   - user: collects only those whose real user ID this is; nil: whosever they are.
     ///   - limit: whoever may fork without end keeps nobody here.
     /// - Returns: their process IDs, which may be used again from now on; as many as `limit`: there may be more.
-    package static func reap(except known: Set<Int32>, ofUser user: UInt32? = nil, atMost limit: Int) -> [Int32] {
+    package static func reap(
+        except known: Set<Int32>, endsFamilies: Bool = false, ofUser user: UInt32? = nil, atMost limit: Int
+    ) -> [Int32] {
         var reaped: [Int32] = []
         var owner: uid_t = 0
         // waitid(P_ALL, WNOWAIT) always shows the same first one. As long as that is a stranger, it is the short way.
         while reaped.count < limit, case let pid = cprefork_peek_ended_child(0, &owner), pid > 0 {
             let isOurs = !known.contains(pid) && (user == nil || owner == user)
-            guard isOurs, cprefork_collect_child(pid) == pid else {
-                return reaped + reapBehind(known, ofUser: user, atMost: limit - reaped.count)
+            guard isOurs, collect(pid, endsFamilies) else {
+                return reaped + reapBehind(known, endsFamilies, ofUser: user, atMost: limit - reaped.count)
             }
             reaped.append(pid)
         }
@@ -39,15 +44,22 @@ package enum Strangers {
 
     /// One that is not ours to collect stands in front of the others: each other child is asked by its number, which is
     /// safe, because nobody else collects it.
-    private static func reapBehind(_ known: Set<Int32>, ofUser user: UInt32?, atMost limit: Int) -> [Int32] {
+    private static func reapBehind(
+        _ known: Set<Int32>, _ endsFamilies: Bool, ofUser user: UInt32?, atMost limit: Int
+    ) -> [Int32] {
         var reaped: [Int32] = []
         for pid in children(except: known) {
             if reaped.count == limit { break }
             var owner: uid_t = 0
             if let user, cprefork_peek_ended_child(pid, &owner) != pid || owner != user { continue }
-            if cprefork_collect_child(pid) == pid { reaped.append(pid) }
+            if collect(pid, endsFamilies) { reaped.append(pid) }
         }
         return reaped
+    }
+
+    private static func collect(_ pid: Int32, _ endsFamilies: Bool) -> Bool {
+        if endsFamilies { cprefork_end_group_of_killed_child(pid) }
+        return cprefork_collect_child(pid) == pid
     }
 
     /// The children of this process that are not known, ended or not (CONFIG_PROC_CHILDREN, Linux 4.2).

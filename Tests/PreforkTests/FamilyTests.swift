@@ -12,8 +12,8 @@ import Testing
         var grandchildren: [Int32] = []
         var detached: [Int32] = []
 
-        init() async throws {
-            program = try ChildProgram("fork-fixture", ["family"])
+        init(environment: [String: String] = [:]) async throws {
+            program = try ChildProgram("fork-fixture", ["family"], environment: environment)
             for worker in 0..<2 { try await program.waitForLine("started \(worker)") }
             subprocesses = numbers("family ")
             grandchildren = numbers("grandchild ")
@@ -53,6 +53,24 @@ import Testing
         _ = try await family.program.waitForExit()
         for pid in family.subprocesses { try await eventually("\(pid) is gone") { isGone(pid) } }
         for pid in family.detached { #expect(!isGone(pid)) }
+    }
+
+    /// Where orphans come to the supervisor. Elsewhere the grandchild, to which no signal of the kernel's goes, stays.
+    @Test(arguments: [Signal.kill, .segmentationFault], [true, false])
+    func whatAWorkerHasStartedEndsWithTheWorkerThatIsKilled(signal: Signal, adopts: Bool) async throws {
+        let family = try await Family(
+            environment: ["PREFORK_ADOPT_ORPHANS": adopts ? "on" : "off", "SWIFT_BACKTRACE": "enable=no"])
+        defer {
+            family.program.killGroup()
+            for line in family.program.output.split(separator: "\n") {
+                if let pid = line.split(separator: " ").last.flatMap({ Int32($0) }), pid > 1 { kill(pid, SIGKILL) }
+            }
+        }
+        for worker in family.program.children { kill(worker, signal.rawValue) }
+        for pid in family.subprocesses + (adopts ? family.grandchildren : []) {
+            try await eventually("\(pid) is gone") { isGone(pid) }
+        }
+        for pid in family.detached + (adopts ? [] : family.grandchildren) { #expect(!isGone(pid)) }
     }
 
     /// Ctrl-C at a terminal: SIGINT of the kernel's to the foreground group, in which subprocesses are not.

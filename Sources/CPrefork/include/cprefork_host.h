@@ -68,6 +68,10 @@ int cprefork_set_affinity(const int *processors, int count);
 /// its real user ID. Returns its process ID, 0 when there is none, -1 and errno on failure (ECHILD: no such child).
 pid_t cprefork_peek_ended_child(pid_t pid, uid_t *user);
 
+/// Kills the process group of a child that has ended and was not collected: if it ended by SIGKILL, led its group and
+/// led no session. Returns whether it did.
+int cprefork_end_group_of_killed_child(pid_t pid);
+
 /// Collects one ended child by its number. Returns as above.
 pid_t cprefork_collect_child(pid_t pid);
 
