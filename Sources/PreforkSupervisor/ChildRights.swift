@@ -53,6 +53,17 @@ struct ChildRights: Sendable {
         return nil
     }
 
+    /// The groups that children are in.
+    var groups: [UInt32] {
+        privileges.steps.flatMap { step -> [UInt32] in
+            switch step {
+            case .setGroups(let groups): groups
+            case .setGroup(let group): [group]
+            default: []
+            }
+        }
+    }
+
     /// The exit code of a child that could not give its rights up, or not get its place (EX_CONFIG of sysexits.h).
     static let failureCode: Int32 = 78
 }

@@ -15,26 +15,29 @@ package final class ControlServer {
     static let lineLimit = 64 << 10
 
     private let sockets: ControlSockets
+    private let audience: ControlAudience
     private let usage: ControlUsage
     private weak let delegate: (any ControlDelegate)?
 
     /// - Parameters:
-    ///   - listener: a Unix socket, bound with mode 0600 (see `bind(_:)`) or inherited by an upgrade.
+    ///   - listener: a Unix socket (see `bind(_:)`) or inherited by an upgrade.
+    ///   - audience: who is let in.
     ///   - delegate: the supervisor, which is not kept alive.
     ///   - usage: shared with the metrics, so that the workers are looked at once for both.
     package init(
-        _ listener: Listener, delegate: any ControlDelegate, usage: ControlUsage = ControlUsage(),
-        limits: ControlLimits = ControlLimits()
+        _ listener: Listener, audience: ControlAudience = ControlAudience(), delegate: any ControlDelegate,
+        usage: ControlUsage = ControlUsage(), limits: ControlLimits = ControlLimits()
     ) throws(SystemError) {
         sockets = try ControlSockets(listener, limits)
+        self.audience = audience
         self.delegate = delegate
         self.usage = usage
     }
 
-    /// Binds the control socket: mode 0600; a path that a killed supervisor left is taken over, one that somebody
-    /// answers on is EADDRINUSE.
-    package static func bind(_ path: String) throws(SystemError) -> Listener {
-        try Listener(.unix(path, mode: 0o600), backlog: 128)
+    /// Binds the control socket: mode 0600, and 0660 where its owner names a group; a path that a killed supervisor left
+    /// is taken over, one that somebody answers on is EADDRINUSE.
+    package static func bind(_ path: String, owner: SocketOwner = .unchanged) throws(SystemError) -> Listener {
+        try Listener(Endpoint.unix(path, mode: 0o600).owned(by: owner), backlog: 128)
     }
 
     /// The epoll to watch for reading.
@@ -56,10 +59,7 @@ extension ControlServer: ControlConversation {
 
     func refusal(of socket: Int32) -> [UInt8]? {
         // The socket's mode keeps others out already, but not whoever was handed a descriptor.
-        guard let peer = try? PeerCredentials(of: socket), peer.isOwnUserOrRoot else {
-            return JSONWriter.failure("the control socket is for the supervisor's user and root")
-        }
-        return nil
+        audience.includes(socket) ? nil : JSONWriter.failure("the control socket is for \(audience)")
     }
 
     func next(in input: inout [UInt8], from client: UInt64) -> ControlStep {

@@ -97,8 +97,14 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "CONTROL", \.controlSocket, SettingFormat<String>.path.orOff, "The control socket of preforkctl."),
         EnvironmentOption(
+            "CONTROL_OWNER", \.controlOwner, SettingFormat<SocketOwner>.socketOwner.orOff,
+            "Who may use it beside the supervisor's user and root: its file's user, and all in the group (mode 0660)."),
+        EnvironmentOption(
             "METRICS", \.metrics, SettingFormat<Endpoint>.endpoint.orOff,
             "Where metrics, health and status page are served."),
+        EnvironmentOption(
+            "METRICS_OWNER", \.metricsOwner, SettingFormat<SocketOwner>.socketOwner.orOff,
+            "The file's user and group, where that is a path; the group may connect."),
         EnvironmentOption(
             "PID_FILE", \.pidFile, SettingFormat<String>.path.orOff,
             "Holds the supervisor's pid (mode 0644); its lock is this name with `.lock`."),

@@ -26,8 +26,12 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var quarantine: QuarantinePolicy?
     /// The control socket's path; nil: none.
     public var controlSocket: String?
+    /// Whose the control socket's file is, and who may connect beside the supervisor's user and root; nil: nobody.
+    public var controlOwner: SocketOwner?
     /// Where metrics, health and the status page are served; nil: nowhere.
     public var metrics: Endpoint?
+    /// Whose the file of a Unix socket at `metrics` is; nil: as that says.
+    public var metricsOwner: SocketOwner?
     public var pidFile: String?
     /// nil: standard error.
     public var logFile: String?

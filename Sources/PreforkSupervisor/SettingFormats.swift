@@ -81,6 +81,20 @@ extension SettingFormat<Endpoint> {
     }
 }
 
+extension SettingFormat<SocketOwner> {
+    static var socketOwner: Self {
+        Self(
+            shape: "user, user:group or :group",
+            parse: { text in
+                let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+                // `off` is none; `off:` would be nobody's.
+                guard !text.utf8.contains(0), parts.count == 2 ? !parts[1].isEmpty : !text.isEmpty else { return nil }
+                return SocketOwner(user: parts[0].isEmpty ? nil : parts[0], group: parts.count == 2 ? parts[1] : nil)
+            },
+            show: { $0 == .unchanged ? "off" : $0.description })
+    }
+}
+
 extension SettingFormat<CPUAffinity> {
     static var affinity: Self {
         Self(

@@ -10,7 +10,7 @@ struct SupervisorServers {
     init(_ host: SupervisorHost, delegate: any ControlDelegate) throws(SystemError) {
         let usage = ControlUsage()
         control = try host.control.map { listener throws(SystemError) in
-            try ControlServer(listener, delegate: delegate, usage: usage)
+            try ControlServer(listener, audience: host.audience, delegate: delegate, usage: usage)
         }
         metrics = try host.metrics.map { listener throws(SystemError) in
             try MetricsServer(listener, delegate: delegate, usage: usage)

@@ -9,6 +9,8 @@ final class SupervisorHost {
     let logFile: LogFile?
     let control: Listener?
     let metrics: Listener?
+    /// Whom the control socket lets in.
+    let audience: ControlAudience
     /// What workers and managed processes give up.
     let rights: ChildRights
     /// What is in the environment and cannot be used; told once there is a log.
@@ -30,9 +32,16 @@ final class SupervisorHost {
                 try LogFile(path: path, format: settings.logFormat)
             }
             pidFile = try Self.pidFile(settings.pidFile)
-            control = try settings.controlSocket.map { path throws(SystemError) in try ControlServer.bind(path) }
+            let owner = settings.controlOwner ?? .unchanged
+            audience = try settings.controlSocket.map { path throws(SystemError) in
+                try ControlAudience(owner, at: path)
+            } ?? ControlAudience()
+            control = try settings.controlSocket.map { path throws(SystemError) in
+                try ControlServer.bind(path, owner: owner)
+            }
             metrics = try settings.metrics.map { endpoint throws(SystemError) in
-                try Listener(endpoint, backlog: MetricsServer.backlog)
+                let place = settings.metricsOwner.map { endpoint.owned(by: $0) } ?? endpoint
+                return try Listener(place, backlog: MetricsServer.backlog)
             }
             environment = ServiceEnvironment.take(keeping: settings.keepsServiceVariables)
         } catch {
@@ -49,6 +58,9 @@ final class SupervisorHost {
             warnings.append("NOTIFY_SOCKET cannot be used, the service manager hears nothing: \(error)")
         }
         if let complaint = ServiceWatchdog.complaint(environment) { warnings.append(complaint) }
+        if let user = rights.otherUser, audience.includes(user: user, groups: rights.groups) {
+            warnings.append("the workers may give orders at the control socket (see PREFORK_CONTROL_OWNER)")
+        }
         self.warnings = warnings
         watchdog = ServiceWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
         // Before titles, which lie where the arguments were.

@@ -47,17 +47,30 @@ extension SocketOwner: CustomStringConvertible {
     public var description: String { (user ?? "") + (group.map { ":\($0)" } ?? "") }
 }
 
+extension Endpoint {
+    /// A Unix socket of this owner, whose group gets the right to connect. Others stay as they are.
+    package func owned(by owner: SocketOwner) -> Endpoint {
+        guard case .unix(let path, let mode, _) = self else { return self }
+        return .unix(path, mode: owner.group == nil ? mode : mode | 0o060, owner: owner)
+    }
+}
+
 extension SocketOwner {
     /// The numbers for fchownat(2), of which -1 leaves as it is.
-    struct Numbers: Hashable, Sendable {
-        var user = UInt32.max
-        var group = UInt32.max
+    package struct Numbers: Hashable, Sendable {
+        package var user = UInt32.max
+        package var group = UInt32.max
+
+        package init(user: UInt32 = .max, group: UInt32 = .max) {
+            self.user = user
+            self.group = group
+        }
     }
 
     /// Looks the names up: a name that is no account's is a number.
     ///
     /// - Throws: EINVAL, with the name, for one that is neither.
-    func numbers(for address: SocketAddress) throws(SystemError) -> Numbers {
+    package func numbers(for address: SocketAddress) throws(SystemError) -> Numbers {
         var numbers = Numbers()
         if let user {
             guard let number = try Accounts.user(named: user)?.uid ?? Self.number(user) else {

@@ -46,6 +46,12 @@ final class FilePlace: Sendable {
 
     func identity(_ other: String? = nil) -> FileIdentity? { status(other)?.identity }
 
+    /// A directory with the set-group-ID bit gives its own (inode(7)).
+    var groupOfNewFiles: UInt32 {
+        guard let status = FileStatus(of: directory.number), status.mode & 0o2000 != 0 else { return getegid() }
+        return status.group
+    }
+
     /// - Throws: why this process cannot put a new name there, as `call` would: EACCES, EROFS.
     func checkMayWrite(for call: StaticString, on object: String) throws(SystemError) {
         try systemCall(call, on: object) { faccessat(directory.number, ".", W_OK | X_OK, AT_EACCESS) }

@@ -85,8 +85,10 @@ extension Listener {
         let file = UnixSocketFile.adopt(path, text: left.text)
         // The program after this one, which is gone, may have changed them.
         guard let file, let binding, left.key != binding.key || Handover.returned != nil else { return file }
+        let before = "\(Endpoint.unix(path, mode: 0))".dropLast(2)
+        let hadOwner = left.key.hasPrefix(before) && left.key.dropFirst(before.count).contains(", owner: ")
         do {
-            try file.change(mode: binding.mode, owner: binding.owner)
+            try file.change(mode: binding.mode, owner: binding.owner, takesBack: hadOwner)
         } catch {
             // The program before is gone: its service must not end because of this.
             StandardErrorLines.say("warning", "\(path) keeps its mode or owner: \(error)", by: "mode of \(path)")

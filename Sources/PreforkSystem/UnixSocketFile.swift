@@ -85,8 +85,17 @@ struct UnixSocketFile: Sendable {
     var handoverText: String { identity.text }
 
     /// Changes mode and owner of the file, not of what may be at its path instead.
-    func change(mode: UInt32, owner: SocketOwner.Numbers = .init()) throws(SystemError) {
+    ///
+    /// - Parameter takesBack: what has no owner named is this process's again.
+    func change(
+        mode: UInt32, owner: SocketOwner.Numbers = .init(), takesBack: Bool = false
+    ) throws(SystemError) {
         let place = try FilePlace(path)
+        var owner = owner
+        if takesBack {
+            if owner.user == .max { owner.user = geteuid() }
+            if owner.group == .max { owner.group = place.groupOfNewFiles }
+        }
         // Whoever owns the directory may have taken the name away. The socket serves on.
         _ = try place.changeMode(mode, of: identity)
         if owner != SocketOwner.Numbers() { _ = try place.changeOwner(owner, of: identity) }

@@ -62,6 +62,21 @@ import Testing
         }
     }
 
+    @Test func ownersThatAProgramSetsHaveTheBoundsOfTheVariables() throws {
+        for owner in [SocketOwner(user: ""), SocketOwner(group: ""), SocketOwner(user: "a\0b")] {
+            var (control, metrics) = (RuntimeSettings(), RuntimeSettings())
+            control.controlOwner = owner
+            metrics.metricsOwner = owner
+            let first = #expect(throws: EnvironmentSettingsError.self) { try control.applying([:]) }
+            #expect("\(first!)".contains("controlOwner"))
+            let second = #expect(throws: EnvironmentSettingsError.self) { try metrics.applying([:]) }
+            #expect("\(second!)".contains("metricsOwner"))
+        }
+        var settings = RuntimeSettings()
+        settings.controlOwner = .unchanged
+        #expect(throws: Never.self) { try settings.applying([:]) }
+    }
+
     @Test func eachVariableChangesItsSetting() throws {
         let found = try settings([
             "PREFORK_WORKERS": "4", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "8",
@@ -82,6 +97,7 @@ import Testing
             "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
             "PREFORK_WATCHDOG_MINIMUM": "3",
             "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
+            "PREFORK_CONTROL_OWNER": "app:operators", "PREFORK_METRICS_OWNER": ":www-data",
         ])
         #expect(found.workers == .count(4) && found.scaling.workers == 2...8)
         #expect(found.scaling.busy == 0.6 && found.scaling.backlog == 1.5)
@@ -98,6 +114,8 @@ import Testing
         #expect(found.heartbeat == .seconds(30) && found.heartbeatGrace == .seconds(5))
         #expect(found.slowRequest == .seconds(2) && found.quarantine == QuarantinePolicy(crashes: 3, per: .seconds(60)))
         #expect(found.controlSocket == "/run/app/control" && found.metrics == .tcp("127.0.0.1", 9_100))
+        #expect(found.controlOwner == SocketOwner(user: "app", group: "operators"))
+        #expect(found.metricsOwner == SocketOwner(group: "www-data"))
         #expect(found.pidFile == "/run/app.pid" && found.logFile == "/var/log/app.log")
         #expect(found.logFormat == .json && found.captureOutput == .on)
         #expect(found.privileges.user == "www-data" && found.privileges.group == "1000")
@@ -119,6 +137,7 @@ import Testing
         ("RESTART_WINDOW", "5/"), ("RECYCLE_REQUESTS", "0"), ("RECYCLE_MEMORY", "1X"), ("RECYCLE_MEMORY", "M"),
         ("RECYCLE_MEMORY", "99999999999G"), ("RECYCLE_JITTER", "101%"), ("RECYCLE_JITTER", "10"), ("HEARTBEAT", "1ms"),
         ("CONTROL", "run/app"), ("METRICS", "9100"), ("METRICS", "a:b:1"), ("METRICS", "host:65536"), ("METRICS", ":"),
+        ("CONTROL_OWNER", ":"), ("CONTROL_OWNER", "app:"), ("METRICS_OWNER", ":"),
         ("GROUPS", "a,,b"), ("UMASK", "8"), ("UMASK", "1000"), ("UMASK", "-1"), ("CHROOT", "srv"),
         ("DUMPABLE", "maybe"),
         ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),

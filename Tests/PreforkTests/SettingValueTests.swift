@@ -30,6 +30,7 @@ import Testing
         "bytes, or 512K, 300M, 2G; or off": ["1073741824", "512K", "300M", "2G", "off"],
         "an absolute path; or off": ["/PATH", "off"],
         "host:port, :port (this machine only) or an absolute path; or off": ["127.0.0.1:0", ":0", "/PATH", "off"],
+        "user, user:group or :group; or off": ["off"],
         "text or json": ["text", "json"],
         "errors, on or off": ["errors", "on", "off"],
         "text; or off": ["off"],
@@ -48,6 +49,8 @@ import Testing
         "PREFORK_USER": ["nobody", "off"],
         "PREFORK_GROUP": ["nogroup", "off"],
         "PREFORK_SERVICE": ["shop", "off"],
+        "PREFORK_CONTROL_OWNER": ["nobody", "nobody:daemon", ":daemon", "1000:1000", "off"],
+        "PREFORK_METRICS_OWNER": ["nobody", "nobody:daemon", ":daemon", "1000:1000", "off"],
     ]
 
     /// Values that are taken and that a busy machine cannot keep: half a second to boot, or without a sign of life.
@@ -86,7 +89,9 @@ import Testing
             var value = values[round % values.count]
             if Self.tooShort.contains("\(option.name)=\(value)") { continue }
             // Changes of rights are root's.
-            let needsRoot = ["USER", "GROUP", "GROUPS", "CHROOT"].contains { option.name == "PREFORK_\($0)" }
+            let needsRoot = ["USER", "GROUP", "GROUPS", "CHROOT", "CONTROL_OWNER", "METRICS_OWNER"].contains {
+                option.name == "PREFORK_\($0)"
+            }
             if needsRoot, geteuid() != 0 { continue }
             if value == "/PATH" {
                 value = try temporaryPath()

@@ -11,8 +11,8 @@ struct Refusal: Error {}
 /// Serves until it is stopped. Switches (files in the folder `switches`): `crash-start` and `hang-start` for the
 /// program itself, `crash-worker` and `hang-worker` for workers before they are ready, `crash-later`
 /// for workers 0.3 s after that, `refuse` for `onReload`. What another program would say: `short-queue` (a backlog of
-/// 7), `open-mode` (0666 for the socket at `unix=PATH`), `more-queues` and `fewer-queues` than the setting
-/// `queues`, `one-queue` (none of its own for each worker).
+/// 7), `open-mode` (0666 for the socket at `unix=PATH`), `owned` (an owner for it), `more-queues` and `fewer-queues` than
+/// the setting `queues`, `one-queue` (none of its own for each worker).
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let switches = Switches(folder: settings["switches"] ?? "/nonexistent")
@@ -35,7 +35,10 @@ func serveScenario(_ arguments: [String]) throws {
         .tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)), backlog: switches.isOn("short-queue") ? 7 : 1024,
         sharing: sharing)
     let beside = try settings["unix"].map {
-        try Listener(.unix($0, mode: switches.isOn("open-mode") ? 0o666 : 0o600))
+        try Listener(
+            .unix(
+                $0, mode: switches.isOn("open-mode") ? 0o666 : 0o600,
+                owner: switches.isOn("owned") ? SocketOwner(user: "4300", group: "4242") : .unchanged))
     }
     defer { beside?.close() }
     let more = try DirectoryListing.names(switches.folder).first { $0.hasPrefix("more-") }.map {
@@ -162,8 +165,9 @@ private struct Answer {
         case "slow": try await EventLoop.sleep(for: .milliseconds(amount))
         case "eat":
             let bytes = amount << 20
-            let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
-            memset(memory, 1, bytes)
+            // Not what the optimiser knows: an allocation that nobody reads is none.
+            let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            if let memory, memory != MAP_FAILED { memset(memory, 1, bytes) }
         default: return "\(worker.taskID) \(getpid()) \(worker.generation)"
         }
         return "done"
