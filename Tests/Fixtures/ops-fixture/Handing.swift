@@ -21,7 +21,8 @@ struct Things: Sendable {
             store = try SharedStore(name: "sessions", was: 0)
         } else {
             prices = switches.isOn("one-more") ? try SharedStore() : nil
-            let capacity = switches.isOn("other-store") ? StoreCapacity(entries: 100) : StoreCapacity()
+            let capacity = switches.isOn("other-store")
+                ? StoreCapacity(entries: 100) : StoreCapacity(bytes: (settings.number("store") ?? 64) << 20)
             store = try SharedStore(capacity: capacity)
         }
         try prices?.set("count", 1_000)
