@@ -1,8 +1,9 @@
 // What a new program of an upgrade does at its end, until it has shown that it holds: it executes the program before.
 //
 // The program before has left in the environment what that takes,
-// PREFORK_WAY_BACK=PID:IMAGE:DIRECTORY:FILE:KEPT:OTHERS: descriptors of its own file, of its working directory and of the
-// description of what it gets back, the list of all that it keeps (3-17,20), and that of what the new program alone has.
+// PREFORK_WAY_BACK=PID:IMAGE:DIRECTORY:FILE:KEPT:OTHERS:LIMIT: descriptors of its own file, of its working directory and
+// of the description of what it gets back, the list of all that it keeps (3-17,20), that of what the new program alone
+// has, and in how many milliseconds it must have come to supervise.
 // A constructor takes it before main, and before the program can end in any other way. From there on the actions at the end are system calls alone: descriptors lose close-on-exec, and execveat(2) follows. The
 // program is never asked for anything that it may have broken.
 #define _GNU_SOURCE
@@ -49,9 +50,12 @@ static char **arguments, **environment;
 static sigset_t mask;
 static struct sigaction below[SIGNALS];
 static atomic_bool is_taken[SIGNALS];
-/// The first end: `s` for a signal, `e` for exit(3), `q` for quick_exit(3).
+/// The first end: `s` for a signal, `e` for exit(3), `q` for quick_exit(3), `t` when the time for the start is over.
 static atomic_int cause;
 static atomic_bool has_new_child;
+/// The real-time signal of the limit for the start; 0: there is none, or no longer.
+static atomic_int limit_signal;
+static int limit_timer;
 
 bool cprefork_has_way_back(void) { return atomic_load(&owner) == getpid(); }
 
@@ -150,6 +154,52 @@ static void write_last_words(void) {
     funlockfile(stdout);
 }
 
+/// Runs in the main thread, wherever it is.
+static void on_limit(int number, siginfo_t *info, void *context) {
+    (void)context;
+    int saved = errno;
+    // Any process of the same user may send it.
+    if (info->si_code == SI_TIMER && atomic_load(&limit_signal) == number && cprefork_has_way_back()) end_here('t', 0);
+    errno = saved;
+}
+
+/// A program that hangs before it supervises would keep the service without an order that anyone could give. The timer
+/// of the kernel (timer_create(2)) needs no thread and no code of the program. One that blocks all signals and then
+/// hangs is not reached.
+static void limit_start(int milliseconds) {
+    const struct sigaction wanted = {.sa_sigaction = on_limit, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    int number = SIGRTMAX - 4;
+    struct sigaction now;
+    while (number >= SIGRTMIN && (sigaction(number, NULL, &now) < 0 || now.sa_handler != SIG_DFL)) number--;
+    if (number < SIGRTMIN || sigaction(number, &wanted, NULL) < 0) return;
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
+    event._sigev_un._tid = getpid();
+    const struct itimerspec end = {
+        .it_value = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L}};
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &limit_timer) < 0) {
+        signal(number, SIG_DFL);
+        return;
+    }
+    sigset_t open;
+    sigemptyset(&open);
+    sigaddset(&open, number);
+    sigprocmask(SIG_UNBLOCK, &open, NULL);
+    atomic_store(&limit_signal, number);
+    syscall(SYS_timer_settime, limit_timer, 0, &end, NULL);
+}
+
+void cprefork_end_start_limit(void) {
+    int number = atomic_exchange(&limit_signal, 0);
+    if (number == 0) return;
+    // A forked child has no timers of its parent (timer_create(2)).
+    if (cprefork_has_way_back()) syscall(SYS_timer_delete, limit_timer);
+    struct sigaction now;
+    // One that the program has put in its place stays.
+    if (sigaction(number, NULL, &now) == 0 && now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_limit) {
+        signal(number, SIG_DFL);
+    }
+}
+
 static void on_exit_here(int status, void *unused) {
     (void)unused;
     if (!cprefork_has_way_back()) return;
@@ -203,6 +253,7 @@ void cprefork_action_below(int number, struct sigaction *now) {
 }
 
 void cprefork_leave_way_back(void) {
+    cprefork_end_start_limit();
     for (int index = 0; index < SIGNALS; index++) {
         struct sigaction now;
         // Most children have nothing to leave. A write would cost each of them a copied page.
@@ -218,6 +269,7 @@ void cprefork_leave_way_back(void) {
 
 void cprefork_end_way_back(void) {
     if (!cprefork_has_way_back()) return;
+    cprefork_end_start_limit();
     atomic_store(&owner, 0);
     cprefork_leave_way_back();
 }
@@ -322,6 +374,7 @@ __attribute__((constructor)) static void take_way_back(int count, char **argv, c
     const char *list = text;
     struct description *new = make_description(file, read_list(&text, NULL));
     read_list(&text, NULL);
+    int limit = next_field(&text);
     arguments = copy_of(argv, 0);
     environment = copy_of(envp, 1);
     unsetenv(VARIABLE);
@@ -339,4 +392,5 @@ __attribute__((constructor)) static void take_way_back(int count, char **argv, c
     at_quick_exit(on_quick_exit);
     take_signals();
     atomic_store(&owner, pid);
+    if (limit > 0) limit_start(limit);
 }

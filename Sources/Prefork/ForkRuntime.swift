@@ -62,7 +62,7 @@ public struct ForkRuntime: Sendable {
     private final class ManagerHold: @unchecked Sendable {
         // Sendable: the reference never changes, and the manager looks at nothing that does on any thread but the one
         // that has made it, and in no other process.
-        let manager = ProcessManager()
+        let manager = ProcessManager(isBesidePool: true)
     }
 
     /// - Parameters:

@@ -34,6 +34,8 @@ public final class ProcessManager {
     /// What holds the channels: their registry does not.
     private var channels: [String: any Sendable] = [:]
     var isWarm = false
+    /// It belongs to a `ForkRuntime`, and goes on with what the one of the image before had.
+    private let isBesidePool: Bool
     private let log: (@Sendable (LogLine) -> Void)?
     /// What managed processes give up; beside a worker pool what its settings say.
     private var privileges: Privileges
@@ -53,6 +55,16 @@ public final class ProcessManager {
         self.grace = grace
         self.privileges = privileges
         self.log = log
+        isBesidePool = false
+    }
+
+    /// That of a `ForkRuntime`.
+    init(isBesidePool: Bool) {
+        storedHooks = ProcessHooks()
+        grace = .seconds(10)
+        privileges = Privileges()
+        log = nil
+        self.isBesidePool = isBesidePool
     }
 
     deinit {
@@ -106,6 +118,7 @@ public final class ProcessManager {
         settings.startTimeout = options.startTimeout
         settings.grace = max(.zero, options.grace ?? grace)
         settings.privileges = options.privileges
+        settings.succession = options.succession
         let line = try targets.add(settings) { seat in body(seat, pair) }
         ControlLines.add(line, for: name)
         channels[name] = pair
@@ -126,7 +139,7 @@ public final class ProcessManager {
     func used() throws(ProcessError) -> TargetRunner {
         guard isOwner else { throw ProcessError(.wrongOwner) }
         if let targets { return targets }
-        let new = try TargetRunner(hooks: storedHooks)
+        let new = try TargetRunner(hooks: storedHooks, isBesidePool: isBesidePool)
         new.log = log
         new.privileges = privileges
         targets = new

@@ -22,11 +22,14 @@ public struct TargetOptions: Sendable {
     public var channels: ChannelOptions
     /// Its rights. A process with `.workers` gives up what the pool's workers give up, in the same way.
     public var privileges: TargetPrivileges
+    /// Which process comes first when the program is upgraded in place. Without a pool there are no upgrades. A restart
+    /// that was asked for stops the process first in any case.
+    public var succession: TargetSuccession
 
     public init(
         dependencies: [String] = [], onFailure: TargetFailureAction = .ignore, readiness: TargetReadiness = .automatic,
         startTimeout: Duration? = nil, grace: Duration? = nil, channels: ChannelOptions? = nil,
-        privileges: TargetPrivileges = .workers
+        privileges: TargetPrivileges = .workers, succession: TargetSuccession = .stopFirst
     ) {
         self.dependencies = dependencies
         self.onFailure = onFailure
@@ -35,6 +38,7 @@ public struct TargetOptions: Sendable {
         self.grace = grace
         self.channels = channels ?? .newForEachGeneration
         self.privileges = privileges
+        self.succession = succession
     }
 }
 

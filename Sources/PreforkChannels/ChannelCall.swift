@@ -48,6 +48,7 @@ extension Channel {
         while true {
             let epoch = end.waiters.epoch
             try end.checkStop()
+            try await end.waitWhilePaused()
             if let (header, value) = try end.takeCopy(.call) { return try call(header, value) }
             try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.call) }
         }

@@ -1,11 +1,15 @@
 // Messages as a sequence.
 
+import PreforkEventLoop
+import PreforkSystem
+
 extension Channel {
     /// The messages that arrive at this end, from now to the channel's end.
     ///
     /// Ends when the other end or this one is closed, and when this process is asked to stop. The other process's death
     /// does not end it: what its successor sends follows. Several iterators share the messages. All errors of `receive`
-    /// but `.closed`, `.stopping` and `.peerDied` are thrown.
+    /// but `.closed`, `.stopping` and `.peerDied` are thrown. In a main process that supervises, a message is in hand
+    /// until the next one is asked for, or its iterator is gone: an upgrade in place waits for that.
     public var messages: ChannelMessages<Message> { ChannelMessages(channel: self) }
 }
 
@@ -15,6 +19,8 @@ public struct ChannelMessages<Message: Codable & Sendable>: AsyncSequence, Senda
 
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let channel: Channel<Message>
+        /// What a main process that supervises has in hand.
+        @usableFromInline var hand: MessageInHand?
 
         @usableFromInline
         init(channel: Channel<Message>) {
@@ -23,9 +29,12 @@ public struct ChannelMessages<Message: Codable & Sendable>: AsyncSequence, Senda
 
         @inlinable
         public mutating func next() async throws -> Message? {
+            hand = nil
             while true {
                 do {
-                    return try await channel.receive()
+                    let message = try await channel.receive()
+                    if MessageInHand.isCounted { hand = MessageInHand() }
+                    return message
                 } catch let error as ChannelError {
                     switch error.code {
                     case .closed, .stopping: return nil
@@ -41,4 +50,17 @@ public struct ChannelMessages<Message: Codable & Sendable>: AsyncSequence, Senda
     public func makeAsyncIterator() -> Iterator {
         Iterator(channel: channel)
     }
+}
+
+/// A message that a loop over `messages` has taken in a main process that supervises.
+@usableFromInline
+final class MessageInHand: Sendable {
+    private let work = WorkInHand()
+
+    @usableFromInline
+    init() {}
+
+    /// One load.
+    @usableFromInline
+    static var isCounted: Bool { DrivenLoops.isTurning }
 }

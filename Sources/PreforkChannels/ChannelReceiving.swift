@@ -80,6 +80,7 @@ extension Channel {
         while true {
             let epoch = end.waiters.epoch
             try end.checkStop()
+            try await end.waitWhilePaused()
             if let message = try tryReceive() { return message }
             try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
         }
@@ -148,12 +149,21 @@ struct UndecodedMessage: Sendable {
 }
 
 extension ChannelEnd {
+    /// Until it is known whether another image of the program takes this process over: what was not taken is for that
+    /// one.
+    func waitWhilePaused() async throws {
+        while DrivenLoops.isTakingPaused { try await EventLoop.sleep(for: .milliseconds(20)) }
+    }
+
     /// Takes the next message, without its descriptors.
     @usableFromInline
     func takeMessage(
         unlessStopping: Bool, _ body: (ValueKind, TakenPayload) -> Void
     ) throws(ChannelError) -> Bool {
-        if unlessStopping { try checkStop() }
+        if unlessStopping {
+            try checkStop()
+            if DrivenLoops.isTakingPaused { return false }
+        }
         var isUnknown = false
         let taken = try take(.message) { header, payload, descriptors in
             for descriptor in descriptors { closeForeignDescriptor(descriptor) }

@@ -53,6 +53,7 @@ extension Channel {
         while true {
             let epoch = end.waiters.epoch
             try end.checkStop()
+            try await end.waitWhilePaused()
             var taken: (value: StoredValue?, descriptors: [PassedDescriptor]) = (nil, [])
             let isTaken = try end.take(.message) { header, payload, numbers in
                 taken.descriptors = numbers.map { PassedDescriptor(owning: $0) }

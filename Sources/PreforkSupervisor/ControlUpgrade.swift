@@ -3,7 +3,8 @@
 package import PreforkSystem
 
 extension ControlClient {
-    /// Asks the supervisor to become a new program, and waits until that has rolled its workers in, or has not.
+    /// Asks the supervisor to become a new program, and waits until that has rolled its workers in and its probation is
+    /// over, or the program before goes on.
     ///
     /// - Parameters:
     ///   - path: another program; nil: what is by now at the path that the service was started by.
@@ -57,7 +58,10 @@ extension ControlClient {
         guard status["supervisor"] == before["supervisor"] else {
             throw ControlClientError.refused("the supervisor that was upgraded has ended; another one answers")
         }
-        if status["reload"]?["state"] == .string("running") || status["phase"] != .string("running") { return nil }
+        let state = status["reload"]?["state"]
+        if state == .string("running") || state == .string("probation") || status["phase"] != .string("running") {
+            return nil
+        }
         let generation = status["generation"]?.integer ?? 0
         // The new program's workers are the next generation, rolled in. When they fail the old program comes back:
         // without a reload of its own if all of its workers still serve, else with one more generation.

@@ -67,6 +67,23 @@ struct ManagedTarget: Equatable {
         }
     }
 
+    /// What the image before knew of it.
+    mutating func inherit(_ record: TargetRecord) {
+        generation = max(generation, record.generation)
+        score = record.score
+    }
+
+    /// For the next image. One that has failed begins anew there: the next program may have mended it.
+    var record: TargetRecord {
+        TargetRecord(generation: generation, score: state == .failed ? RestartScore() : score)
+    }
+
+    /// Goes on with a process that this very program had forked when it ran here before.
+    mutating func adopt(_ process: WorkerProcess) {
+        generation = max(generation, process.generation)
+        state = .running(process)
+    }
+
     /// Its dependencies are ready: it is forked at the next look.
     mutating func dependenciesAreReady(_ now: MonotonicInstant) {
         if state == .waiting { state = .backoff(until: max(now, pace.earliest)) }
@@ -79,7 +96,9 @@ struct ManagedTarget: Equatable {
         actions.append(.report(.dependencyFailed(name: name, dependency: dependency)))
     }
 
-    mutating func forked(pid: Int32, spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+    mutating func forked(
+        pid: Int32, spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [TargetAction]
+    ) {
         guard case .backoff = state else { return }
         generation += 1
         let process = WorkerProcess(pid: pid, spawn: spawn, generation: generation, started: now)

@@ -61,6 +61,8 @@ struct Pool: Equatable {
     var scaledTo: Int?
     /// After an upgrade to a program with fewer workers: how many, as soon as its own have taken over.
     var sizeAfterReload: Int?
+    /// See `hold`.
+    var isHeld = false
     private(set) var hasBeenReady = false
     private(set) var hasBeenComplete = false
     private var spawns: UInt64 = 0
@@ -77,7 +79,7 @@ struct Pool: Equatable {
     /// When `tick` is due without another event; nil: never.
     var nextDeadline: MonotonicInstant? {
         let lifetime = phase == .running ? nextLifetimeEnd : nil
-        let probation = phase == .running ? reload?.probationEnd : nil
+        let probation = phase == .running && !isHeld ? reload?.probationEnd : nil
         return [slots.lazy.compactMap(\.deadline).min(), lifetime, probation].lazy.compactMap { $0 }.min()
     }
 

@@ -67,7 +67,7 @@ extension Pool {
     /// Begins a reload; during another one, that it be followed by one more.
     mutating func beginReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         // Whoever asks for the next one is content with this one.
-        if reload?.probationEnd != nil { finishReload(now, &actions) }
+        if reload?.probationEnd != nil, !isHeld { finishReload(now, &actions) }
         if reload != nil {
             reload?.isWantedAgain = true
             return
@@ -93,7 +93,7 @@ extension Pool {
     mutating func advanceReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard phase == .running, var current = reload else { return }
         if let end = current.probationEnd {
-            if end <= now { finishReload(now, &actions) }
+            if end <= now, !isHeld { finishReload(now, &actions) }
             return
         }
         current.active.removeAll { index in
@@ -130,7 +130,7 @@ extension Pool {
             reload = current
             let probation = settings.reload.probation
             // Of what was asked for again nothing is to be waited for.
-            if probation <= .zero || current.isWantedAgain || current.total == 0 {
+            if !isHeld, probation <= .zero || current.isWantedAgain || current.total == 0 {
                 return finishReload(now, &actions)
             }
             reload?.probationEnd = now + probation
@@ -142,6 +142,19 @@ extension Pool {
         }
         reload = current
         if begun { tick(now, &actions) }
+    }
+
+    /// - Parameter isHeld: something else than workers is being replaced, too: the probation goes on until it has held
+    ///   for as long as they must.
+    mutating func hold(_ isHeld: Bool, at now: MonotonicInstant) -> [PoolAction] {
+        guard isHeld != self.isHeld else { return [] }
+        self.isHeld = isHeld
+        guard !isHeld, let end = reload?.probationEnd else { return [] }
+        let probation = reload?.isWantedAgain == true ? .zero : settings.reload.probation
+        reload?.probationEnd = max(probation == .zero ? now : end, now + probation)
+        var actions: [PoolAction] = []
+        finish(now, &actions)
+        return actions
     }
 
     /// The new workers have held.

@@ -35,6 +35,20 @@ struct RestartScore: Equatable {
         return .restart(in: record.nextDelay(policy.backoff, at: now, using: &random))
     }
 
+    init() {}
+
+    /// For the next image of this program: how many restarts count, then the words of the record.
+    var words: [Int64] { [Int64(counted)] + record.words }
+
+    /// - Returns: nil for what are no such words.
+    init?(words: [Int64]) {
+        guard let counted = words.first, (0..<1 << 31).contains(counted),
+            let record = SlotRecord(words: Array(words.dropFirst()))
+        else { return nil }
+        self.counted = Int(counted)
+        self.record = record
+    }
+
     /// How long to wait after the kernel refused a fork.
     mutating func delayAfterRefusedFork(using random: inout some RandomNumberGenerator) -> Duration {
         record.nextForkDelay(Backoff(), using: &random)

@@ -139,7 +139,7 @@ package final class Supervisor {
             throw SupervisorError(.badWorkerCount("\(configuration.workers) is not within 1...\(limit)"))
         }
         self.configuration = configuration
-        self.targets = targets
+        if let targets { self.targets = targets } else { self.targets = try Self.targetsOfImageBefore() }
         quarantine = Quarantine(configuration.settings.quarantine)
         do throws(SupervisorError) {
             host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
@@ -154,7 +154,7 @@ package final class Supervisor {
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
-            descriptors = DescriptorNeed(workers: most, others: targets?.descriptorNeed ?? 0)
+            descriptors = DescriptorNeed(workers: most, others: self.targets?.descriptorNeed ?? 0)
             descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()
@@ -171,7 +171,7 @@ package final class Supervisor {
             }
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
-            if let targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
+            if let targets = self.targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
             let mode = configuration.settings.captureOutput
             output = try mode == .off ? nil : CapturedOutput(mode, at: .now) { [logger] in logger.say($0, by: $1) }
             if let output { try epoll.add(output.epollNumber, .readable, word: Source.output) }
@@ -184,7 +184,7 @@ package final class Supervisor {
         ignoreBrokenPipes()
         let mask = SignalMask.block(SignalSet(Self.signals))
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
-        targets?.host = TargetHost(
+        self.targets?.host = TargetHost(
             signalMask: signalMask, rights: host.rights, logger: logger, crashes: configuration.settings.crashes,
             outOfMemory: outOfMemory, capture: configuration.settings.captureOutput,
             title: host.settings.setsTitles
@@ -257,8 +257,10 @@ package final class Supervisor {
         guard let inheritance else { return handle(.tick) }
         adopt(inheritance)
         self.inheritance = nil
+        if wayBack != nil { pool.isHeld = targets?.isSucceeding == true }
         if wayBack == nil { closeRest() }
         describeWayBack()
+        WayBack.endStartLimit()
         tellOfReturn()
         // One that came back has its own workers already, unless some were replaced: those are of the generation that
         // the program in between has begun.

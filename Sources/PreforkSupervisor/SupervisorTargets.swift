@@ -4,7 +4,29 @@ import PreforkSystem
 
 extension Supervisor {
     func startTargets() throws(SupervisorError) {
-        do { try targets?.startAll() } catch { throw SupervisorError(error) }
+        guard let targets else { return }
+        targets.prepareSuccession(isOnProbation: wayBack != nil, patience: configuration.settings.bootTimeout)
+        do { try targets.startAll() } catch { throw SupervisorError(error) }
+        targets.beginSuccession()
+    }
+
+    /// The managed processes of the image before, where this program has none of its own.
+    static func targetsOfImageBefore() throws(SupervisorError) -> TargetRunner? {
+        guard !Handover.isTrial, Handover.find(InheritedTargets.handoverKind) != nil else { return nil }
+        do { return try TargetRunner(hooks: ProcessHooks(), isBesidePool: true) } catch { throw SupervisorError(error) }
+    }
+
+    /// While there is a way back: the reload of an upgrade is not over before managed processes are replaced, and a
+    /// successor that fails is what it has come to.
+    private func followSuccession() -> WorkerSeat? {
+        guard let targets, pool.phase == .running else { return nil }
+        guard wayBack != nil else { return carryOut(pool.hold(false, at: .now)) }
+        guard let reason = targets.successionFailure else {
+            return carryOut(pool.hold(targets.isSucceeding, at: .now))
+        }
+        if pool.reload != nil { return carryOut(pool.abandonReload(reason, at: .now)) }
+        goBack()
+        return nil
     }
 
     func turnTargets() throws(SupervisorError) -> WorkerSeat? {
@@ -15,6 +37,7 @@ extension Supervisor {
         }
         tellManagedWaits()
         if outcome == nil, isLeaving { return nil }
+        if let seat = followSuccession() { return seat }
         if outcome != nil {
             if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
         } else if targets.crashed != nil, pool.phase == .running {

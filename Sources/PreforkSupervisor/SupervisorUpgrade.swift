@@ -19,7 +19,7 @@ struct Upgrade {
     /// It was killed at the deadline; its end is all that can come.
     var isLate = false
     let whenOver: ((ControlOutcome) -> Void)?
-    /// The trial is over; what is left is that managed processes end.
+    /// The trial is over; what is left is that the main process's callbacks finish.
     var isTried = false
     /// What the new program changes, by its own word.
     var changes: [String] = []
@@ -80,7 +80,7 @@ extension Supervisor {
         upgrade.flatMap { $0.isTried || $0.isLate ? nil : $0.deadline }
     }
 
-    /// Another image takes over as soon as the managed processes have ended: it has its own of the same names.
+    /// Another image takes over as soon as the main process's callbacks have finished what they have in hand.
     var isLeaving: Bool { isGoingBack || upgrade?.isTried == true }
 
     /// Looks how far the trial is, and leaves this process to another program when nothing keeps it any more; then it
@@ -94,11 +94,6 @@ extension Supervisor {
             if let upgrade { endUpgrade(upgrade, "the pool stops") }
             return
         }
-        if let targets, targets.isBusy {
-            // A hook, or an order that came late, may have started one again.
-            if !targets.isStoppingAll { targets.stopAllForSuccessors() }
-            return
-        }
         guard mainLoop.mayLeave(within: configuration.settings.drainTimeout) else { return }
         if DrivenLoops.driven?.hasWorkInHand == true {
             let text = "upgrade: callbacks of the main process have not finished what they have in hand"
@@ -107,10 +102,6 @@ extension Supervisor {
         DrivenLoops.leave()
         if let upgrade { commitUpgrade(upgrade) } else { commitWayBack() }
         mainLoop.stay()
-        // Nothing came of it: this image goes on, and so do its managed processes.
-        do { try targets?.startAll() } catch {
-            logger.say(LogLine(.error, "managed processes: \(error)"), by: .own(.order))
-        }
     }
 
     private func lookAtTrial(_ current: Upgrade) {
@@ -137,7 +128,6 @@ extension Supervisor {
             }
         }
         upgrade?.isTried = true
-        targets?.stopAllForSuccessors()
     }
 
     /// A trial that is under way when the pool has ended ends with it.
@@ -167,17 +157,26 @@ extension Supervisor {
             logger.say(LogLine(.info, "upgrade: what changes: \(list)"), by: .own(.order))
         }
         let handover = programs.handover(to: upgrade.path, keeps: upgrade.keepsPath, changes: upgrade.changes)
+        targets?.prepareToLeave()
         // Before the list is made: it closes the output of a worker that has just ended.
         finishLog()
-        let items = Handover.offers + [ownItem(), inheritedRecords.item]
-        // Workers of this program are of an earlier generation when it comes back.
-        let itemsBack = Handover.offers + [ownItem(generation: pool.generation + 1), inheritedRecords.item]
+        let (inherited, managed, records) = (inheritedPool, targets?.inheritance(), inheritedRecords.item)
+        func items(_ pool: InheritedPool, _ managed: InheritedTargets?) -> [HandoverItem] {
+            let managed = targets.flatMap { targets in managed.map { targets.item($0) } }
+            return Handover.offers + [item(pool), records] + (managed.map { [$0] } ?? [])
+        }
+        // Workers of this program are of an earlier generation when it comes back, and managed processes are its own.
+        var (poolBack, managedBack) = (inherited, managed)
+        poolBack.generation = pool.generation + 1
+        managedBack?.ownSpawns = targets?.lastSpawn ?? 0
         do throws(SystemError) {
             let undo = HandoverItem(
                 kind: ProgramHandover.handoverKind, key: "", descriptors: [], text: handover.undo ?? "")
-            let wayBack = try WayBackOffer(itemsBack + [undo])
+            let wayBack = try WayBackOffer(
+                items(poolBack, managedBack) + [undo], startLimit: configuration.settings.bootTimeout)
             throw become(
-                .path(upgrade.path), in: upgrade.directory, items + [handover.item, wayBack.item], wayBack)
+                .path(upgrade.path), in: upgrade.directory,
+                items(inherited, managed) + [handover.item, wayBack.item], wayBack)
         } catch {
             endUpgrade(upgrade, "\(error)")
         }
@@ -241,6 +240,7 @@ extension Supervisor {
     /// - Parameter isLeaving: false: the other image has not come.
     private func leaveMemory(_ isLeaving: Bool) {
         scoreboard.keepWhole(!isLeaving)
+        targets?.scoreboard.keepWhole(!isLeaving)
         if isLeaving { scoreboard.orders.ownsLocks = true }
         Handover.leave(isLeaving)
     }
@@ -266,9 +266,7 @@ extension Supervisor {
             })
     }
 
-    private func ownItem(generation: Int? = nil) -> HandoverItem {
-        var pool = inheritedPool
-        if let generation { pool.generation = generation }
+    private func item(_ pool: InheritedPool) -> HandoverItem {
         let own = [
             scoreboard.file.descriptor.number, scoreboard.orders.descriptor, lifeline.number,
             lifelineHold.number,

@@ -9,15 +9,14 @@ struct SupervisorWayBack {
     private let own: [Int32]
     /// Of which new workers of this program are, at least: those of the program before are of an earlier one.
     private let generation: Int
-    /// Of each worker its doorbell and what reads its output, duplicated.
-    private var duplicates: [UInt64: Duplicates] = [:]
-
-    private struct Duplicates {
-        var doorbell: Int32?
-        var output: Int32?
-
-        var all: [Int32] { [doorbell, output].compactMap { $0 } }
-    }
+    /// Of each worker its doorbell and what reads its output.
+    private var workers = ChildDuplicates()
+    /// The same for managed processes.
+    private var managed = ChildDuplicates()
+    /// Those of the manager.
+    private var managers: [Int32] = []
+    /// Managed processes up to this spawn are of the program before.
+    private var ownSpawns: UInt64 = 0
 
     /// nil: no program before has left one, or not one that can be read; then there is none.
     static func take() -> SupervisorWayBack? {
@@ -34,12 +33,12 @@ struct SupervisorWayBack {
         self.back = back
         generation = inheritance.pool.generation
         own = [inheritance.scoreboard, inheritance.orders, inheritance.lifeline, inheritance.lifelineHold]
-        var (doorbells, outputs) = (inheritance.doorbells[...], inheritance.outputs[...])
-        for worker in inheritance.pool.workers {
-            duplicates[worker.spawn] = Duplicates(
-                doorbell: worker.hasDoorbell ? doorbells.popFirst() : nil,
-                output: worker.output == nil ? nil : outputs.popFirst())
-        }
+        workers = ChildDuplicates(inheritance.pool.workers, inheritance.doorbells, inheritance.outputs)
+        let left = back.items.first { $0.kind == InheritedTargets.handoverKind }.flatMap { TargetInheritance($0) }
+        guard let left else { return }
+        managers = [left.scoreboard, left.orders, left.lifeline, left.lifelineHold]
+        managed = ChildDuplicates(left.targets.processes, left.doorbells, left.outputs)
+        ownSpawns = left.targets.ownSpawns
     }
 
     var image: Int32 { back.image }
@@ -48,7 +47,7 @@ struct SupervisorWayBack {
     var items: [HandoverItem] { back.present }
 
     var heldDescriptors: [HeldDescriptor] {
-        let kept = Set(back.kept + duplicates.values.flatMap(\.all))
+        let kept = Set(back.kept + workers.all + managed.all + managers)
         return back.place.map { HeldDescriptor(.programImage, $0) } + kept.map { HeldDescriptor(.handover, $0) }
     }
 
@@ -56,49 +55,113 @@ struct SupervisorWayBack {
         back.end()
     }
 
-    /// Tells the program before of the workers that live now.
+    /// Tells the program before of the workers and the managed processes that live now.
     ///
     /// - Parameters:
-    ///   - numbers: a worker's doorbell and what reads its output, in this program.
+    ///   - targets: the manager of managed processes, if there is one.
     ///   - ended: children that end with this program.
+    ///   - numbers: a worker's doorbell and what reads its output, in this program.
     mutating func describe(
-        _ pool: InheritedPool, _ records: HandoverItem, ending ended: [Int32],
+        _ pool: InheritedPool, _ targets: TargetRunner?, _ records: HandoverItem, ending ended: [Int32],
         _ numbers: (UInt64) -> (doorbell: Int32?, output: Int32?)
     ) throws(SystemError) {
         var pool = pool
         pool.generation = max(pool.generation, generation)
-        var (doorbells, outputs): ([Int32], [Int32]) = ([], [])
-        for index in pool.workers.indices {
-            let spawn = pool.workers[index].spawn
-            let known = duplicates[spawn] ?? Self.duplicates(of: numbers(spawn))
-            duplicates[spawn] = known
-            // Without a descriptor left for it, the worker serves without a bell, and what it says is lost. One that
-            // has crashed has no bell any more.
-            let worker = pool.workers[index]
-            let doorbell = worker.hasDoorbell ? known.doorbell : nil
-            let output = worker.output == nil ? nil : known.output
-            pool.workers[index].hasDoorbell = doorbell != nil
-            if output == nil { pool.workers[index].output = nil }
-            doorbells += doorbell.map { [$0] } ?? []
-            outputs += output.map { [$0] } ?? []
-        }
+        let (doorbells, outputs) = workers.describe(&pool.workers, numbers)
         let item = HandoverItem(
             kind: Supervisor.handoverKind, key: "", descriptors: own + doorbells + outputs, text: pool.text)
-        let children = Leftovers.item(from: back.items, keeping: pool.workers.map(\.pid), ending: ended)
-        let changing = [item, records, children]
+        let managedItem = try targets.map { targets throws(SystemError) in try describe(targets) }
+        let kept = pool.workers.map(\.pid) + (managedItem?.pids ?? [])
+        let children = Leftovers.item(from: back.items, keeping: kept, ending: ended)
+        let changing = [item, records, children] + (managedItem.map { [$0.item] } ?? [])
         let kinds = Set(changing.map(\.kind))
         try back.describe(back.items.filter { !kinds.contains($0.kind) } + changing)
         // What the program before has duplicated stays open: it is what it gets if this fails from now on.
         let old = Set(back.items.flatMap(\.descriptors))
-        let living = Set(pool.workers.map(\.spawn))
-        for (spawn, known) in duplicates where !living.contains(spawn) {
-            duplicates[spawn] = nil
-            for number in known.all where !old.contains(number) { closeDescriptor(number) }
+        workers.forget(besides: Set(pool.workers.map(\.spawn)), keeping: old)
+        if let managedItem { managed.forget(besides: managedItem.spawns, keeping: old) }
+    }
+
+    private mutating func describe(
+        _ targets: TargetRunner
+    ) throws(SystemError) -> (item: HandoverItem, pids: [Int32], spawns: Set<UInt64>) {
+        var inherited = targets.inheritance(ownSpawns: ownSpawns)
+        // Where the program before had no managed processes, it gets these to end them.
+        if managers.isEmpty {
+            let made = DescriptorBag()
+            let numbers = try targets.ownDescriptors.map { number throws(SystemError) in
+                made.add(try duplicate(number))
+            }
+            made.releaseAll()
+            managers = numbers
+        }
+        let (doorbells, outputs) = managed.describe(&inherited.processes) { targets.descriptors(of: $0) }
+        let item = HandoverItem(
+            kind: InheritedTargets.handoverKind, key: "", descriptors: managers + doorbells + outputs,
+            text: inherited.text)
+        return (item, inherited.processes.map(\.pid), Set(inherited.processes.map(\.spawn)))
+    }
+}
+
+/// Duplicates of what belongs to children of one kind, for the program before.
+private struct ChildDuplicates {
+    private struct Entry {
+        var doorbell: Int32?
+        var output: Int32?
+
+        var all: [Int32] { [doorbell, output].compactMap { $0 } }
+    }
+
+    /// By spawn.
+    private var entries: [UInt64: Entry] = [:]
+
+    init() {}
+
+    /// What the program before has duplicated itself.
+    init(_ children: [some InheritedChild], _ doorbells: [Int32], _ outputs: [Int32]) {
+        var (doorbells, outputs) = (doorbells[...], outputs[...])
+        for child in children {
+            entries[child.spawn] = Entry(
+                doorbell: child.hasDoorbell ? doorbells.popFirst() : nil,
+                output: child.output == nil ? nil : outputs.popFirst())
         }
     }
 
-    private static func duplicates(of numbers: (doorbell: Int32?, output: Int32?)) -> Duplicates {
-        Duplicates(
+    var all: [Int32] { entries.values.flatMap(\.all) }
+
+    /// - Parameters:
+    ///   - children: lose what there is no descriptor left for: such a process serves without a bell, and what it says
+    ///     is lost. One that has crashed has no bell any more.
+    ///   - numbers: what belongs to a child in this program.
+    /// - Returns: in the order of the children.
+    mutating func describe(
+        _ children: inout [some InheritedChild], _ numbers: (UInt64) -> (doorbell: Int32?, output: Int32?)
+    ) -> (doorbells: [Int32], outputs: [Int32]) {
+        var (doorbells, outputs): ([Int32], [Int32]) = ([], [])
+        for index in children.indices {
+            let spawn = children[index].spawn
+            let known = entries[spawn] ?? Self.duplicates(of: numbers(spawn))
+            entries[spawn] = known
+            let doorbell = children[index].hasDoorbell ? known.doorbell : nil
+            let output = children[index].output == nil ? nil : known.output
+            children[index].hasDoorbell = doorbell != nil
+            if output == nil { children[index].output = nil }
+            doorbells += doorbell.map { [$0] } ?? []
+            outputs += output.map { [$0] } ?? []
+        }
+        return (doorbells, outputs)
+    }
+
+    /// Closes what belongs to other children than these.
+    mutating func forget(besides living: Set<UInt64>, keeping kept: Set<Int32>) {
+        for (spawn, known) in entries where !living.contains(spawn) {
+            entries[spawn] = nil
+            for number in known.all where !kept.contains(number) { closeDescriptor(number) }
+        }
+    }
+
+    private static func duplicates(of numbers: (doorbell: Int32?, output: Int32?)) -> Entry {
+        Entry(
             doorbell: numbers.doorbell.flatMap { try? duplicate($0) },
             output: numbers.output.flatMap { try? duplicate($0) })
     }
@@ -108,9 +171,9 @@ extension Supervisor {
     /// Before anything runs that may end this program, and whenever a worker has come or gone.
     func describeWayBack() {
         guard wayBack != nil, inheritance == nil else { return }
-        let ended = (targets?.knownProcesses ?? []) + (upgrade.map { [$0.trial.pid] } ?? [])
+        let ended = (targets?.late.processes ?? []) + (upgrade.map { [$0.trial.pid] } ?? [])
         do throws(SystemError) {
-            try wayBack?.describe(inheritedPool, inheritedRecords.item, ending: ended) { [self] spawn in
+            try wayBack?.describe(inheritedPool, targets, inheritedRecords.item, ending: ended) { [self] spawn in
                 (bells[spawn]?.number, output?.pipe(of: spawn)?.number)
             }
         } catch {
@@ -123,12 +186,12 @@ extension Supervisor {
     func goBack() {
         guard wayBack != nil else { return }
         isGoingBack = true
-        targets?.stopAllForSuccessors()
     }
 
     /// - Returns: only when that program cannot be executed.
     func commitWayBack() {
         isGoingBack = false
+        targets?.prepareToLeave()
         finishLog()
         describeWayBack()
         guard let wayBack else { return }
@@ -155,6 +218,7 @@ extension Supervisor {
         wayBack.end()
         self.wayBack = nil
         undo = nil
+        targets?.commitSuccession()
         // Nobody else's locks have this process's name any more.
         let orders = scoreboard.orders
         orders.ownsLocks = false

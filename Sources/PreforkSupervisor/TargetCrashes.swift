@@ -112,11 +112,12 @@ extension TargetRunner {
         return notes
     }
 
-    private func crashRecord(line: Int?) -> CrashRecord? {
+    func crashRecord(line: Int?) -> CrashRecord? {
         line.flatMap { scoreboard.crashArea(line: $0) }.flatMap { CrashRecord(in: $0) }
     }
 
-    private func report(of record: CrashRecord) -> CrashReport {
-        CrashNote(record: record, isInherited: false).report(program: (try? ProgramImage.path()) ?? "")
+    /// - Parameter isInherited: the process runs the program of the image before.
+    func report(of record: CrashRecord, isInherited: Bool = false) -> CrashReport {
+        CrashNote(record: record, isInherited: isInherited).report(program: (try? ProgramImage.path()) ?? "")
     }
 }

@@ -20,6 +20,12 @@ enum TargetEvent: Equatable {
     case crashed(Int, spawn: UInt64, CrashSign, CrashPolicy)
     /// A process that had said so was reaped.
     case crashedExited(spawn: UInt64, ProcessExit, TargetEndNotes)
+    /// A process of the image before was reaped.
+    case elderExited(spawn: UInt64, ProcessExit, TargetEndNotes)
+    /// Every target was started that is to run in this image; processes of the image before are replaced.
+    case successionBegan
+    /// There is no way back to the image before.
+    case committed
     /// A code came on the control line: 0 stops, 1 restarts, others are counted. `isPaced`: from another process,
     /// which may send them without end. `obstacle`: why no process can be forked now.
     case control(Int, code: UInt8, isPaced: Bool = false, obstacle: String? = nil)
@@ -39,5 +45,11 @@ enum TargetAction: Equatable {
     case signal(Int, Signal)
     /// SIGKILL to a process that has said that it crashes.
     case killCrashed(spawn: UInt64)
+    /// Ask a process of the image before to end; see `ProcessSlot.Order`.
+    case askElder(spawn: UInt64, name: String, ProcessSlot.Order)
+    /// SIGKILL to such a process.
+    case killElder(spawn: UInt64)
+    /// A process that this very program had forked when it ran here before is the target's again.
+    case adopt(Int, spawn: UInt64)
     case report(TargetReport)
 }

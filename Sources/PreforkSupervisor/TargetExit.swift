@@ -64,15 +64,20 @@ public struct TargetStatus: Equatable, Sendable {
     /// Processes of it that have crashed and have not been reaped yet; their ends are reported then. A successor does
     /// not wait for them.
     public internal(set) var crashedProcesses: [Int32] = []
+    /// Processes of the program before an upgrade that live: one may be what `pid` names, until its successor is
+    /// forked.
+    public internal(set) var olderProcesses: [Int32] = []
 
     /// Whether those that depend on it may start.
     package var isReady: Bool { phase == .running || phase == .stopped && isCompleted }
     /// No process of it runs, and none will without an order.
     package var isIdle: Bool { phase == .stopped || phase == .failed }
     /// Idle, and the ends of all its processes are known.
-    package var isAtRest: Bool { isIdle && crashedProcesses.isEmpty }
+    package var isAtRest: Bool { isIdle && crashedProcesses.isEmpty && olderProcesses.isEmpty }
     /// Those that exist.
-    package var processes: [Int32] { (pid.map { [$0] } ?? []) + crashedProcesses }
+    package var processes: [Int32] {
+        (pid.map { [$0] } ?? []) + crashedProcesses + olderProcesses.filter { $0 != pid }
+    }
 }
 
 /// What a process has said of its end, in the report of it.

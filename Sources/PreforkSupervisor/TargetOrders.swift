@@ -31,7 +31,6 @@ extension TargetRunner {
     package func startAll() throws(ProcessError) {
         let plan = try table.plan()
         if table.isStoppingAll { throw ProcessError(.stopping) }
-        isMakingRoom = false
         try checkThreads()
         if host == nil, !hasWarned, let warning = scoreboard.orders.warning {
             logger.say(warning, by: .own(.start))
@@ -52,8 +51,7 @@ extension TargetRunner {
         return isAlive
     }
 
-    package func stopAll(within limit: Duration?, makingRoom: Bool = false) {
-        isMakingRoom = makingRoom
+    package func stopAll(within limit: Duration?) {
         handle(.stopAll(within: limit))
     }
 

@@ -7,18 +7,21 @@ extension TargetRunner {
 
     /// Those that are waited for one by one.
     var knownProcesses: [Int32] {
-        children.values.map(\.pid) + crashedChildren.values.map(\.child.pid) + late.processes
+        children.values.map(\.pid) + crashedChildren.values.map(\.child.pid) + elders.values.map(\.child.pid)
+            + late.processes
     }
 
     var hasChildWithoutPidfd: Bool {
         children.values.contains { $0.pidfdNumber == nil }
             || crashedChildren.values.contains { $0.child.pidfdNumber == nil }
+            || elders.values.contains { $0.child.pidfdNumber == nil }
     }
 
     /// SIGCHLD says that somebody has ended: it is what is left for children that have no pidfd.
     package func reapWithoutPidfd() {
         for (number, child) in children where child.pidfdNumber == nil { reap(number) }
         for (spawn, crashed) in crashedChildren where crashed.child.pidfdNumber == nil { reapCrashed(spawn) }
+        for (spawn, elder) in elders where elder.child.pidfdNumber == nil { reapElder(spawn) }
     }
 
     func reap(_ number: Int) {
@@ -69,7 +72,13 @@ extension TargetRunner {
     /// What comes without an event.
     func reapLate() {
         for key in late.due(at: .now) {
-            if key & Source.crashed != 0 { reapCrashed(key & ~Source.crashed) } else { reap(Int(key)) }
+            if key & Source.crashed != 0 {
+                reapCrashed(key & ~Source.crashed)
+            } else if key & Source.elder != 0 {
+                reapElder(key & ~Source.elder)
+            } else {
+                reap(Int(key))
+            }
         }
         for line in late.collect(at: .now) { lineTable.free(line) }
         reapStrangers()

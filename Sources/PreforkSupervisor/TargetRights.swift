@@ -45,7 +45,9 @@ extension TargetRunner: DescriptorHolder {
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         if let signals { held.append(HeldDescriptor(.signals, signals.number)) }
-        let watched = Array(children.values) + crashedChildren.values.map(\.child)
+        held += elders.values.compactMap(\.bell).map { HeldDescriptor(.otherDoorbell, $0) }
+        held += elders.values.compactMap(\.output?.number).map { HeldDescriptor(.capturedOutput, $0) }
+        let watched = Array(children.values) + crashedChildren.values.map(\.child) + elders.values.map(\.child)
         held += watched.compactMap(\.pidfdNumber).map { HeldDescriptor(.pidfd, $0) }
         return held
     }

@@ -16,6 +16,8 @@ package final class TargetRunner {
         static let bell: UInt64 = 1 << 63
         /// With the spawn of a process that has said that it crashes, and whose pidfd is readable.
         static let crashed: UInt64 = 1 << 62
+        /// With the spawn of a process of the image before.
+        static let elder: UInt64 = 1 << 61
         // Below: the number of the target whose pidfd is readable.
     }
 
@@ -44,6 +46,8 @@ package final class TargetRunner {
     var children: [Int: ChildProcess] = [:]
     /// Those that have said that they crash, by spawn, until they are reaped.
     var crashedChildren: [UInt64: CrashedChild] = [:]
+    /// Processes of the image before, by spawn, until they are reaped.
+    var elders: [UInt64: ElderChild] = [:]
     /// How many have said so, also those whose end was seen first.
     var crashMarks: UInt64 = 0
     /// A line for each target, by `lines`; the first is for forks of the program's own (see `ControlInbox`).
@@ -54,8 +58,6 @@ package final class TargetRunner {
     /// When children that nobody knows are looked for.
     var strangersLook: MonotonicInstant?
     var hasWarned = false
-    /// Whether those that are all being stopped have successors.
-    var isMakingRoom = false
     var bodies: [Int: Body] = [:]
     var queue: [TargetEvent] = []
     private var isHandling = false
@@ -82,22 +84,32 @@ package final class TargetRunner {
     /// Takes the log's lines; nil: the log of the pool's supervisor, or else standard error.
     package var log: (@Sendable (LogLine) -> Void)?
 
+    /// - Parameter isBesidePool: it goes on with the managed processes of the image before, if there is one.
     /// - Throws: `.alreadyForked`, `.system`.
-    package init(hooks: ProcessHooks) throws(ProcessError) {
+    package init(hooks: ProcessHooks, isBesidePool: Bool = false) throws(ProcessError) {
         if TaskIdentity.current != nil || ThreadLoop.current != nil { throw ProcessError(.alreadyForked) }
         self.hooks = hooks
         table = TargetTable(seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
+        let inheritance = isBesidePool && !Handover.isTrial ? TargetInheritance.take() : nil
         do {
             epoll = try Epoll()
-            scoreboard = try Scoreboard(lines: WorkerCount.maximum)
+            if let inheritance {
+                lifeline = Descriptor(owning: inheritance.lifeline)
+                lifelineHold = Descriptor(owning: inheritance.lifelineHold)
+                scoreboard = try Scoreboard(
+                    inherited: inheritance.scoreboard, orders: inheritance.orders, lines: WorkerCount.maximum)
+                for process in inheritance.targets.processes { lineTable.inherit(process.line) }
+            } else {
+                let pipe = try makePipe()
+                lifeline = Descriptor(owning: pipe.reading)
+                lifelineHold = Descriptor(owning: pipe.writing)
+                scoreboard = try Scoreboard(lines: WorkerCount.maximum)
+            }
             let line = lineTable.take(of: scoreboard.lines) ?? 0
             var random = SplitMix64(seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
             inbox = try ControlInbox(
                 manager: UInt32(truncatingIfNeeded: random.next()) & ControlPacket.lastManager,
                 ring: scoreboard.controls(line: line))
-            let pipe = try makePipe()
-            lifeline = Descriptor(owning: pipe.reading)
-            lifelineHold = Descriptor(owning: pipe.writing)
             try epoll.add(inbox.button.descriptor.number, .readableOnce, word: Source.inbox)
         } catch {
             throw ProcessError(error)
@@ -106,6 +118,7 @@ package final class TargetRunner {
         CurrentProcess.keepStatusOfChildren()
         DescriptorHolders.add(self)
         DescriptorHolders.add(MainLoopDescriptors.all)
+        if let inheritance { inherit(inheritance) }
     }
 
     deinit {
@@ -179,7 +192,7 @@ package final class TargetRunner {
 
     package func plan() throws(ProcessError) -> DependencyPlan { try table.plan() }
 
-    package var isBusy: Bool { table.isBusy || !queue.isEmpty || !crashedChildren.isEmpty }
+    package var isBusy: Bool { table.isBusy || !queue.isEmpty || !crashedChildren.isEmpty || !elders.isEmpty }
     package var isStoppingAll: Bool { table.isStoppingAll }
     /// The target whose crash ended everything; nil since the next start.
     package var crashed: String? { table.crashed }
@@ -223,6 +236,7 @@ package final class TargetRunner {
                 bells.rang(word & ~Source.bell, by: epoll, at: .now)
                 look(at: Int(word & ~Source.bell))
             case _ where word & Source.crashed != 0: reapCrashed(word & ~Source.crashed)
+            case _ where word & Source.elder != 0: reapElder(word & ~Source.elder)
             default: reap(Int(word))
             }
         }
@@ -285,13 +299,20 @@ package final class TargetRunner {
                 guard table.isToBeForked(number, at: .now), children[number] == nil else { continue }
                 perform(table.handle(fork(number, spawn: spawn, generation: generation), at: .now))
             case .hooks(let number, let order, let deadline):
-                let isPrevented = !runHooks(before: order, of: number)
+                let isPrevented = table.targets[number].map { !runHooks(before: order, of: $0.name) } ?? false
                 let event = TargetEvent.proceed(number, order, deadline: deadline, isPrevented: isPrevented)
                 perform(table.handle(event, at: .now))
             case .signal(let number, let signal):
                 send(signal, to: number)
             case .killCrashed(let spawn):
                 killCrashed(spawn)
+            case .askElder(let spawn, let name, let order):
+                runHooks(before: .stop, of: name)
+                askElder(spawn, order)
+            case .killElder(let spawn):
+                send(.kill, toElder: spawn)
+            case .adopt(let number, let spawn):
+                adoptElder(spawn, as: number)
             case .report(let report):
                 tell(report)
             }
@@ -300,7 +321,7 @@ package final class TargetRunner {
 
     private func send(_ signal: Signal, to number: Int) {
         if let line = lines[number] {
-            let isReplaced = table.isStoppingAll ? isMakingRoom : table.targets[number]?.state.isToRestart == true
+            let isReplaced = !table.isStoppingAll && table.targets[number]?.state.isToRestart == true
             scoreboard.orders.setOrder(isReplaced ? .makeRoom : .leave, line: line)
         }
         if signal == .kill, children[number] != nil { late.wasKilled(UInt64(number), at: .now) }

@@ -55,11 +55,6 @@ extension TargetRunner {
         return wasStopped ? .stopped : .ended
     }
 
-    /// Another image of the program starts processes of the same names. They find what is in the channels.
-    func stopAllForSuccessors() {
-        stopAll(within: nil, makingRoom: true)
-    }
-
     func readSignals() {
         while let signal = signals?.next() {
             switch signal {

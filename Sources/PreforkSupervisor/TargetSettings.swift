@@ -37,6 +37,15 @@ public enum TargetReadiness: Hashable, Sendable {
     case manual
 }
 
+/// Which process comes first when the program is upgraded in place and a managed process of it is replaced.
+public enum TargetSuccession: Hashable, Sendable {
+    /// The old process ends before the new program's process is forked: there are never two at once.
+    case stopFirst
+    /// The new program's process is forked beside the old one, which is asked to end when the new one is ready. Both
+    /// of them live meanwhile. The ends of channels that the old one has go to the new one at a message boundary.
+    case newFirst
+}
+
 /// A target as the supervisor knows it.
 package struct TargetSettings: Equatable, Sendable {
     package var name: String
@@ -48,6 +57,8 @@ package struct TargetSettings: Equatable, Sendable {
     package var privileges = TargetPrivileges.workers
     /// From SIGTERM to SIGKILL.
     package var grace: Duration = .seconds(10)
+    /// At an upgrade.
+    package var succession = TargetSuccession.stopFirst
 
     package init(name: String) {
         self.name = name

@@ -65,6 +65,14 @@ enum TargetState: Equatable {
         }
     }
 
+    /// Its process was asked to end.
+    var isAskedToEnd: Bool {
+        switch self {
+        case .stopping, .killed(_, _, .some, _): true
+        default: false
+        }
+    }
+
     /// Nothing runs and nothing will, of itself.
     var isAtRest: Bool { self == .stopped || self == .failed }
 

@@ -10,19 +10,21 @@ struct TargetTable: Equatable {
         case stoppingAll
     }
 
-    private(set) var targets: [Int: ManagedTarget] = [:]
+    var targets: [Int: ManagedTarget] = [:]
     /// Processes that have said that they crash and have not been reaped, by spawn.
     private(set) var crashes: [UInt64: CrashedTarget] = [:]
     private(set) var numbers: [String: Int] = [:]
     /// In the order in which they were added.
-    private var addOrder: [Int] = []
+    private(set) var addOrder: [Int] = []
     /// In the order of their latest forks.
-    private var forkOrder: [Int] = []
+    var forkOrder: [Int] = []
     private var phase = Phase.normal
     /// The target whose crash ended everything, since the last start.
     private(set) var crashed: String?
     private var nextNumber = 0
-    private var spawns: UInt64 = 0
+    var spawns: UInt64 = 0
+    /// Processes of the image before, and what becomes of them.
+    var succession = SuccessionState()
     private var random: SplitMix64
 
     init(seed: UInt64) {
@@ -38,13 +40,14 @@ struct TargetTable: Equatable {
     func status(of target: ManagedTarget) -> TargetStatus {
         var status = target.status
         status.crashedProcesses = crashes.values.filter { $0.number == target.number }.map(\.process.pid).sorted()
+        addElders(to: &status)
         return status
     }
 
     var isStoppingAll: Bool { phase == .stoppingAll }
 
     /// Whether anything lives or is to be started.
-    var isBusy: Bool { targets.values.contains { !$0.state.isAtRest } }
+    var isBusy: Bool { targets.values.contains { !$0.state.isAtRest } || !succession.elders.isEmpty }
 
     /// Whether a target that was to be forked still is: hooks that ran meanwhile may have changed that.
     func isToBeForked(_ number: Int, at now: MonotonicInstant) -> Bool {
@@ -56,7 +59,7 @@ struct TargetTable: Equatable {
     var nextDeadline: MonotonicInstant? {
         let ofTargets = targets.values.lazy.compactMap(\.state.deadline).min()
         let ofCrashes = crashes.values.lazy.filter { $0.killReason == nil }.map(\.deadline).min()
-        let earliest = [ofTargets, ofCrashes].lazy.compactMap { $0 }.min()
+        let earliest = [ofTargets, ofCrashes, successionDeadline].lazy.compactMap { $0 }.min()
         return earliest == .distantFuture ? nil : earliest
     }
 
@@ -104,15 +107,22 @@ struct TargetTable: Equatable {
             forkOrder.removeAll { $0 == number }
             forkOrder.append(number)
             targets[number]?.forked(pid: pid, spawn: spawn, now, &actions)
-        case .forkFailed(let number, let reason): targets[number]?.forkFailed(reason, now, &random, &actions)
+        case .forkFailed(let number, let reason):
+            targets[number]?.forkFailed(reason, now, &random, &actions)
+            successorFailed(number, "it could not be forked: \(reason)")
         case .ready(let number, let spawn): targets[number]?.becameReady(spawn: spawn, now, &actions)
         case .exited(let number, let exit, let notes):
+            let isAsked = targets[number]?.state.isAskedToEnd == true
             guard let consequence = targets[number]?.exited(exit, notes, now, &random, &actions) else { break }
+            if !isAsked, !exit.status.isSuccess { successorFailed(number, "it \(exit.status)") }
             follow(consequence, of: number, now, &actions)
         case .crashed(let number, let spawn, let sign, let policy): crashed(number, spawn, sign, policy, now, &actions)
         case .crashedExited(let spawn, let exit, let notes):
             guard let crashed = crashes.removeValue(forKey: spawn) else { break }
             targets[crashed.number]?.reaped(crashed, exit, notes, now, &actions)
+        case .elderExited(let spawn, let exit, let notes): elderExited(spawn, exit, notes, now, &actions)
+        case .successionBegan: succession.hasBegun = true
+        case .committed: succession.isOnProbation = false
         case .control(let number, let code, let isPaced, let obstacle):
             control(number, code, isPaced: isPaced, obstacle, now, &actions)
         case .proceed(let number, let order, let deadline, let isPrevented):
@@ -122,6 +132,7 @@ struct TargetTable: Equatable {
             let deadline = now + (within ?? targets[number]?.settings.grace ?? .zero)
             limitCrashes(to: deadline, of: number)
             targets[number]?.order(.stop, deadline: deadline, now, &actions)
+            if let name = targets[number]?.name { stopElders(of: name, by: deadline, now, &actions) }
         case .stopAll(let within):
             limitCrashes(to: sharedDeadline(within, now))
             stopAll(within, now, &actions)
@@ -140,7 +151,7 @@ struct TargetTable: Equatable {
             guard seen.insert(next).inserted, let target = targets[next] else { continue }
             // A dependency that has done its work need not do it again.
             if next != number, target.satisfiesDependents { continue }
-            targets[next]?.start()
+            startOrAdopt(next, &actions)
             wanted += target.dependencies
         }
     }
@@ -178,7 +189,9 @@ struct TargetTable: Equatable {
     private mutating func follow(
         _ consequence: TargetConsequence, of number: Int, _ now: MonotonicInstant, _ actions: inout [TargetAction]
     ) {
-        guard consequence == .crashTree, phase == .normal, let name = targets[number]?.name else { return }
+        // The program before goes on with everything.
+        guard consequence == .crashTree, phase == .normal, !hasFailedSuccessor, let name = targets[number]?.name
+        else { return }
         crashed = name
         actions.append(.report(.treeCrashed(name: name)))
         stopAll(nil, now, &actions)
@@ -188,8 +201,10 @@ struct TargetTable: Equatable {
         _ number: Int, _ spawn: UInt64, _ sign: CrashSign, _ policy: CrashPolicy, _ now: MonotonicInstant,
         _ actions: inout [TargetAction]
     ) {
+        let isAsked = targets[number]?.state.isAskedToEnd == true
         let crash = targets[number]?.crashed(spawn, sign, deadline: now + policy.timeout, now, &random, &actions)
         guard let crash else { return }
+        if !isAsked { successorFailed(number, "it has crashed (\(sign.signal))") }
         crashes[spawn] = crash
         let traced = crashes.values.count { $0.hasBacktracer && $0.killReason == nil }
         if crash.hasBacktracer, traced > policy.backtracersAtOnce { killCrashed(spawn, .crashed, &actions) }
@@ -214,8 +229,9 @@ struct TargetTable: Equatable {
 
     /// The time in which everything ends: the longest grace of those that live, where nothing else is said.
     private func sharedDeadline(_ within: Duration?, _ now: MonotonicInstant) -> MonotonicInstant {
-        let alive = targets.values.filter { $0.state.process != nil }
-        return now + (within ?? alive.map(\.settings.grace).max() ?? .zero)
+        let alive = targets.values.filter { $0.state.process != nil }.map(\.settings.grace)
+        let elders = succession.elders.values.map(\.grace)
+        return now + (within ?? (alive + elders).max() ?? .zero)
     }
 
     /// The last one forked is asked first, all of them before any has ended: they share the time.
@@ -229,6 +245,7 @@ struct TargetTable: Equatable {
         for number in forkOrder.reversed() where targets[number]?.state.process != nil {
             targets[number]?.order(.stop, deadline: deadline, now, &actions)
         }
+        stopElders(of: nil, by: deadline, now, &actions)
     }
 
     private mutating func tick(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
@@ -236,6 +253,7 @@ struct TargetTable: Equatable {
         for (spawn, crash) in crashes where crash.deadline <= now && crash.killReason == nil {
             killCrashed(spawn, .crashed, &actions)
         }
+        tickElders(now, &actions)
     }
 
     /// What follows from the states alone: dependents start or fail, what is due is forked.
@@ -249,16 +267,18 @@ struct TargetTable: Equatable {
                 if let unable = needed.first(where: \.isUnableToSatisfy) {
                     targets[target.number]?.dependencyIsUnable(unable.name, &actions)
                     hasChanged = true
-                } else if needed.allSatisfy(\.satisfiesDependents) {
+                } else if needed.allSatisfy(\.satisfiesDependents), mayBegin(number, now, &actions) {
                     targets[target.number]?.dependenciesAreReady(now)
                 }
             }
         }
+        settleElders(now, &actions)
         for number in addOrder {
             guard isToBeForked(number, at: now) else { continue }
             spawns += 1
             actions.append(.fork(number, spawn: spawns, generation: (targets[number]?.generation ?? 0) + 1))
         }
         if phase == .stoppingAll, !isBusy { phase = .normal }
+        limitSuccession(now)
     }
 }

@@ -4,8 +4,8 @@ import PreforkSystem
 
 extension TargetRunner {
     /// - Returns: false when the order is not to be carried out.
-    func runHooks(before order: TargetOrder, of number: Int) -> Bool {
-        guard let name = table.targets[number]?.name else { return true }
+    @discardableResult
+    func runHooks(before order: TargetOrder, of name: String) -> Bool {
         for hook in hooks.beforeProcessShutdown { runHook(.beforeProcessShutdown, of: name) { try hook(name) } }
         guard order == .restart else { return true }
         var isWanted = true

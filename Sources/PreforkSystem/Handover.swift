@@ -81,7 +81,7 @@ package enum Handover {
     }
 
     /// Looks for the first one of a kind, and leaves it there.
-    static func find(_ kind: String, where isWanted: (String) -> Bool = { _ in true }) -> HandoverItem? {
+    package static func find(_ kind: String, where isWanted: (String) -> Bool = { _ in true }) -> HandoverItem? {
         withState { $0.ledger.received.first { $0.kind == kind && isWanted($0.key) } }
     }
 

@@ -18,6 +18,8 @@ package final class WayBack {
         case exit(code: Int32)
         /// quick_exit(3), which does not tell its code.
         case quickExit
+        /// It had not come to supervise in time.
+        case startLimit
         case signal(Signal)
 
         /// - Parameter text: as way_back.c writes it.
@@ -26,6 +28,7 @@ package final class WayBack {
             switch text.first {
             case "e": self = .exit(code: number)
             case "q": self = .quickExit
+            case "t": self = .startLimit
             case "s": self = .signal(Signal(rawValue: number))
             default: return nil
             }
@@ -91,6 +94,9 @@ package final class WayBack {
         cprefork_note_new_child(false)
     }
 
+    /// This program supervises by now: its start has no limit any more.
+    package static func endStartLimit() { cprefork_end_start_limit() }
+
     /// The new program holds, or is to end.
     package func end() {
         cprefork_end_way_back()
@@ -103,6 +109,7 @@ extension WayBack.End: CustomStringConvertible {
         switch self {
         case .exit(let code): "exit code \(code)"
         case .quickExit: "quick_exit"
+        case .startLimit: "it did not come to supervise within the boot timeout"
         case .signal(let signal): "\(signal)"
         }
     }
@@ -118,9 +125,13 @@ package final class WayBackOffer {
     /// Below zero: it cannot be opened.
     private let directory: Int32
     private let items: [HandoverItem]
+    private let startLimit: Duration
 
-    /// - Parameter offers: what this program gets back. Their descriptors are duplicated.
-    package init(_ offers: [HandoverItem]) throws(SystemError) {
+    /// - Parameters:
+    ///   - offers: what this program gets back. Their descriptors are duplicated.
+    ///   - startLimit: in what time the new program must have come to supervise; above zero.
+    package init(_ offers: [HandoverItem], startLimit: Duration) throws(SystemError) {
+        self.startLimit = startLimit
         let made = DescriptorBag()
         image = made.add(try ProgramImage.open())
         directory = cprefork_open_directory(".")
@@ -157,7 +168,8 @@ package final class WayBackOffer {
     func variable(_ others: [Int32]) -> String {
         let place = directory >= 0 ? "\(directory)" : ""
         let kept = Self.list(of: items.flatMap(\.descriptors) + [file])
-        return "\(getpid()):\(image):\(place):\(file):\(kept):\(Self.list(of: others))"
+        let limit = max(1, Int32(clamping: startLimit.saturatedNanoseconds / 1_000_000))
+        return "\(getpid()):\(image):\(place):\(file):\(kept):\(Self.list(of: others)):\(limit)"
     }
 
     private static func list(of numbers: [Int32]) -> String {

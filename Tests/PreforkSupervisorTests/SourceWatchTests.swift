@@ -179,6 +179,7 @@ import Testing
         #expect(try outcome(of: status(5, reload: "running")) == nil)
         #expect(try outcome(of: status(5, reload: "done", phase: "starting")) == nil)
         #expect(try outcome(of: status(5, reload: "done")) == "upgraded, generation 5")
+        #expect(try outcome(of: status(5, reload: "probation")) == nil)
     }
 
     @Test func aSupervisorThatSaysNothingIsNotWaitedForForEver() throws {

@@ -51,7 +51,7 @@ private struct TableDriver {
                 done.append("SIGKILL crashed \(table.crashes[spawn].map { name($0.number) } ?? "?")")
             case .report(.exited(let exit)):
                 exits.append(exit)
-            case .report:
+            case .report, .askElder, .killElder, .adopt:
                 break
             }
         }

@@ -10,6 +10,7 @@ import Testing
         #expect(WayBack.End(text: "e0") == .exit(code: 0))
         #expect(WayBack.End(text: "e255") == .exit(code: 255))
         #expect(WayBack.End(text: "q0") == .quickExit)
+        #expect(WayBack.End(text: "t0") == .startLimit)
         for text in ["", "s", "e256", "e-1", "x3", "11"] { #expect(WayBack.End(text: Substring(text)) == nil, "\(text)") }
         #expect("\(WayBack.End.signal(.segmentationFault)), \(WayBack.End.exit(code: 3))" == "SIGSEGV, exit code 3")
     }

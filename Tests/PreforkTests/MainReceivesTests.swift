@@ -40,6 +40,19 @@ import Testing
         #expect(threads(of: program) == 1)
     }
 
+    @Test func `An upgrade waits for the message that a loop of the main process has in hand`() async throws {
+        let program = try ChildProgram("manager-fixture", ["main-loops"], environment: environment)
+        try await program.waitForLine("all ready, image 1, threads 1")
+        try await waitUntilHeard("talker", 1, program)
+        for count in 2...4 {
+            _ = try await order("upgrade", "--wait", to: program)
+            try await waitUntilHeard("talker", count, program)
+        }
+        program.send(.terminate)
+        #expect(try await program.waitForExit(within: .seconds(60)) == 0)
+        #expect(!program.output.contains("gap"), "\(program.output)")
+    }
+
     @Test func `A main process with callbacks restarts, reloads and upgrades, and loses no message`() async throws {
         let program = try ChildProgram("manager-fixture", ["main-receives"], environment: environment)
         try await program.waitForLine("all ready, image 1, threads 1")

@@ -67,6 +67,54 @@ import Testing
         #expect(access(pidFile, F_OK) != 0 && access(pidFile + ".lock", F_OK) != 0)
     }
 
+    /// In its main program, where nothing can be asked of it.
+    @Test(arguments: ["start-sleep", "things-sleep", "listeners-sleep", "start-spin", "things-spin"])
+    func `A new program that hangs before it supervises is gone back from`(end: String) async throws {
+        let server = try await OperatedProgram(
+            ["workers=2", "target=1"], environment: ["PREFORK_PROBATION": "20s", "PREFORK_BOOT_TIMEOUT": "1500ms"])
+        try await eventually("the managed process") { server.workers.count == 3 }
+        let old = Set(server.workers)
+        let load = try await ConstantLoad(on: server.port)
+        server.turnOn("new-\(end)")
+        server.program.send(.user2)
+        try await server.waitForLog(
+            containing: "the new program ended (it did not come to supervise within the boot timeout)")
+        try await server.waitForLog(containing: "goes on with 2 workers")
+        #expect(Set(server.workers) == old)
+        server.turnOff("new-\(end)")
+        let result = try await load.stop()
+        #expect(result.failures == 0, "\(result)")
+        // Its time is counted anew.
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "goes on with 2 workers", times: 2)
+        try await server.waitForLog(containing: "is on probation")
+        #expect(try await server.end())
+    }
+
+    /// Its process lives on, and with it the owner that the locks name.
+    @Test func `Locks that the new program had when it crashed are given back`() async throws {
+        let server = try await OperatedProgram(
+            ["workers=2", "jobs=3", "notes=1"], environment: ["PREFORK_PROBATION": "20s"])
+        #expect(try get("/count", port: server.port).body == "1")
+        server.turnOn("new-crash-inside")
+        server.program.send(.user2)
+        try await server.waitForLog(containing: "the new program ended (SIGSEGV)")
+        try await server.waitForLog(containing: "goes on with 2 workers")
+        server.turnOff("new-crash-inside")
+        for count in 2...20 { #expect(try get("/count", port: server.port).body == "\(count)") }
+        #expect(try get("/jobs/5", port: server.port).body == "done")
+        try await eventually("the jobs are done") {
+            try get("/jobs", port: server.port).body == "5 done, 0 ready, 0 in flight"
+        }
+        #expect(try get("/note/one", port: server.port).body == "done")
+        // The next image receives it.
+        server.program.send(.user2)
+        try await eventually("the note has come\n\(server.program.output)") {
+            server.program.output.contains("notes [\"one\"]")
+        }
+        #expect(try await server.end())
+    }
+
     @Test func `What the new program has printed last is written`() async throws {
         let server = try await OperatedProgram(["workers=1"], environment: ["PREFORK_PROBATION": "20s"])
         server.turnOn("new-start-exit")

@@ -20,6 +20,9 @@ int cprefork_describe_way_back(int file, const int *kept, int count);
 /// A child may live that the description does not name; false: none does. Has no effect without a way back.
 void cprefork_note_new_child(bool is_new);
 
+/// The program supervises by now: its start has no limit any more. Has no effect a second time.
+void cprefork_end_start_limit(void);
+
 /// There is no way back any more, and signals have the actions that they had without one.
 void cprefork_end_way_back(void);
 

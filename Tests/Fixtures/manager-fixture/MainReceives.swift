@@ -76,6 +76,42 @@ func mainReceivesScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
+/// A loop over messages in the main process, which has each of them in hand for some time.
+func mainLoopsScenario(_ arguments: [String]) throws {
+    let store = try SharedStore(name: "main-loops")
+    image = Int(try store.increment("images"))
+    var options = TargetOptions(readiness: .manual)
+    options.grace = .seconds(60)
+    var runtime = ForkRuntime(workers: .count(1))
+    let lines = try Channel<String>(name: "lines")
+    try runtime.manager.addTarget("talker", options) { child in
+        child.ready()
+        say("talker is \(getpid())")
+        var number = 0
+        while !child.stopRequested.isRequested {
+            number += 1
+            try await lines.opposite.send("\(getpid()) \(number)")
+            try await EventLoop.sleep(for: .milliseconds(1))
+        }
+        return 0
+    }
+    _ = Task(executorPreference: try EventLoop.shared) {
+        do {
+            for try await text in lines.messages {
+                try await EventLoop.sleep(for: .milliseconds(5))
+                note("channel", text, in: store)
+            }
+            say("gap: the loop has ended")
+        } catch {
+            say("gap: \(error)")
+        }
+    }
+    runtime.hooks.onAllReady = { say("all ready, image \(image), threads \(threadCount())") }
+    let summary = try runtime.run { worker in try await worker.stopRequested.wait() }
+    say("outcome \(summary.outcome), children \(childCount)")
+    exit(summary.outcome.exitCode)
+}
+
 /// A manager by hand: callbacks run in its calls, and on a thread between them.
 func mainReceivesByHandScenario(_ arguments: [String]) throws {
     let manager = ProcessManager(log: { _ in })

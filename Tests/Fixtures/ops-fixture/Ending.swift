@@ -20,7 +20,7 @@ enum Image: String {
 /// its trial nor the program before.
 struct Ending: Sendable {
     enum Kind: String, CaseIterable {
-        case exit, quick, fatal, memory, recursion, abort, thread, hang, children
+        case exit, quick, fatal, memory, recursion, abort, thread, hang, children, sleep, spin
     }
 
     let switches: Switches
@@ -44,7 +44,11 @@ struct Ending: Sendable {
         case .thread:
             var thread = pthread_t()
             pthread_create(&thread, nil, { _ in CrashKind.memory.crash(1); return nil }, nil)
-            while true { sleep(1) }
+            while true { Glibc.sleep(1) }
+        case .sleep: while true { Glibc.sleep(1_000) }
+        case .spin:
+            var count: UInt64 = 0
+            while true { count &+= UInt64(getpid()) }
         case .hang:
             say("new program waits")
             switches.wait(while: "hold")

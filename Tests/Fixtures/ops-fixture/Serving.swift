@@ -25,6 +25,7 @@ func serveScenario(_ arguments: [String]) throws {
     if switches.isOn("end-start") { exit(0) }
     let things = try Things(settings, switches)
     try things.useBeforeRun(settings)
+    if Image.current == .new, switches.isOn("new-crash-inside") { try things.crashInside() }
     trialStep("things", switches)
     ending.at("things")
     var sharing = AcceptSharing.sharedQueue
