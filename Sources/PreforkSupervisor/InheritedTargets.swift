@@ -32,6 +32,8 @@ struct InheritedTarget: Equatable, InheritedChild {
     var started: Int64
     var stage: Stage
     var wasReady: Bool
+    /// The receiving program has forked it itself: it ran here before.
+    var isOwn = false
     /// From SIGTERM to SIGKILL.
     var grace: Duration
     var hasDoorbell = false
@@ -50,8 +52,6 @@ struct InheritedTargets: Equatable {
     static let handoverKind = "managed processes"
 
     var spawns: UInt64
-    /// Processes up to this spawn are of the receiving program itself, which ran here before. 0: none is.
-    var ownSpawns: UInt64 = 0
     /// By name.
     var records: [String: TargetRecord] = [:]
     var processes: [InheritedTarget] = []
@@ -67,7 +67,6 @@ struct InheritedTargets: Equatable {
         var writer = JSONWriter()
         writer.object { object in
             object.member("spawns", Int64(clamping: spawns))
-            object.member("ownSpawns", Int64(clamping: ownSpawns))
             object.name("records")
             object.array(records.sorted { $0.key < $1.key }) { writer, record in
                 writer.object { object in
@@ -93,11 +92,9 @@ struct InheritedTargets: Equatable {
     init?(text: String) {
         guard let value = try? JSONParser.parse(Array(text.utf8), sizeLimit: Self.sizeLimit),
             let spawns = value["spawns"]?.integer, (0..<Self.tooMany).contains(spawns),
-            let own = value["ownSpawns"]?.integer, (0...spawns).contains(own),
             let records = value["records"]?.array, let processes = value["processes"]?.array
         else { return nil }
         self.spawns = UInt64(spawns)
-        ownSpawns = UInt64(own)
         for record in records {
             guard let name = record["name"]?.string?.unescaped, let words = record.words, let generation = words.first,
                 (0..<Self.tooMany).contains(generation), let score = RestartScore(words: Array(words.dropFirst()))
@@ -123,20 +120,20 @@ extension InheritedTarget {
         let identity = [Int64(pid), Int64(clamping: spawn), Int64(generation), Int64(line), started]
         let grace = min(max(0, grace.saturatedNanoseconds), Self.mostNanoseconds)
         return identity + [
-            stage.rawValue, wasReady ? 1 : 0, grace, hasDoorbell ? 1 : 0, Int64(output?.rawValue ?? 0),
+            stage.rawValue, wasReady ? 1 : 0, grace, hasDoorbell ? 1 : 0, Int64(output?.rawValue ?? 0), isOwn ? 1 : 0,
         ]
     }
 
     /// - Returns: nil for what are no such words.
     fileprivate init?(name: String, words: [Int64]) {
-        guard words.count == 10, words.allSatisfy({ (0...Self.mostNanoseconds).contains($0) }),
+        guard words.count == 11, words.allSatisfy({ (0...Self.mostNanoseconds).contains($0) }),
             let pid = Int32(exactly: words[0]), pid > 0, words[1] > 0, words[2] < 1 << 60,
             words[3] < WorkerCount.maximum, let stage = Stage(rawValue: words[5]), !name.isEmpty
         else { return nil }
         self.init(
             name: name, pid: pid, spawn: UInt64(words[1]), generation: Int(words[2]), line: Int(words[3]),
-            started: words[4], stage: stage, wasReady: words[6] == 1, grace: .nanoseconds(words[7]),
-            hasDoorbell: words[8] == 1, output: OutputPipe.Kind(rawValue: Int(words[9])))
+            started: words[4], stage: stage, wasReady: words[6] == 1, isOwn: words[10] == 1,
+            grace: .nanoseconds(words[7]), hasDoorbell: words[8] == 1, output: OutputPipe.Kind(rawValue: Int(words[9])))
     }
 }
 

@@ -159,8 +159,9 @@ extension Pool {
 
     /// The new workers have held.
     private mutating func finishReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        guard let current = reload else { return }
+        guard var current = reload else { return }
         reload = nil
+        current.probationEnd = nil
         lastReload = current
         let duration = current.duration ?? now - current.started
         actions.append(.report(.reloadFinished(generation: current.generation, after: duration)))

@@ -160,15 +160,16 @@ extension Supervisor {
         targets?.prepareToLeave()
         // Before the list is made: it closes the output of a worker that has just ended.
         finishLog()
-        let (inherited, managed, records) = (inheritedPool, targets?.inheritance(), inheritedRecords.item)
+        let (inherited, records) = (inheritedPool, inheritedRecords.item)
         func items(_ pool: InheritedPool, _ managed: InheritedTargets?) -> [HandoverItem] {
             let managed = targets.flatMap { targets in managed.map { targets.item($0) } }
             return Handover.offers + [item(pool), records] + (managed.map { [$0] } ?? [])
         }
         // Workers of this program are of an earlier generation when it comes back, and managed processes are its own.
-        var (poolBack, managedBack) = (inherited, managed)
+        var poolBack = inherited
         poolBack.generation = pool.generation + 1
-        managedBack?.ownSpawns = targets?.lastSpawn ?? 0
+        let managed = targets?.inheritance { _ in false }
+        let managedBack = targets.map { targets in targets.inheritance { targets.isOwn($0) } }
         do throws(SystemError) {
             let undo = HandoverItem(
                 kind: ProgramHandover.handoverKind, key: "", descriptors: [], text: handover.undo ?? "")

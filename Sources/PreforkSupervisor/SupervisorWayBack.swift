@@ -15,8 +15,8 @@ struct SupervisorWayBack {
     private var managed = ChildDuplicates()
     /// Those of the manager.
     private var managers: [Int32] = []
-    /// Managed processes up to this spawn are of the program before.
-    private var ownSpawns: UInt64 = 0
+    /// Of the managed processes of the program before.
+    private var ownSpawns: Set<UInt64> = []
 
     /// nil: no program before has left one, or not one that can be read; then there is none.
     static func take() -> SupervisorWayBack? {
@@ -38,7 +38,7 @@ struct SupervisorWayBack {
         guard let left else { return }
         managers = [left.scoreboard, left.orders, left.lifeline, left.lifelineHold]
         managed = ChildDuplicates(left.targets.processes, left.doorbells, left.outputs)
-        ownSpawns = left.targets.ownSpawns
+        ownSpawns = Set(left.targets.processes.filter(\.isOwn).map(\.spawn))
     }
 
     var image: Int32 { back.image }
@@ -85,7 +85,7 @@ struct SupervisorWayBack {
     private mutating func describe(
         _ targets: TargetRunner
     ) throws(SystemError) -> (item: HandoverItem, pids: [Int32], spawns: Set<UInt64>) {
-        var inherited = targets.inheritance(ownSpawns: ownSpawns)
+        var inherited = targets.inheritance { [ownSpawns] in ownSpawns.contains($0) }
         // Where the program before had no managed processes, it gets these to end them.
         if managers.isEmpty {
             let made = DescriptorBag()

@@ -88,11 +88,11 @@ extension TargetRunner {
         handleQueue()
     }
 
-    /// For the next image; after `finishLog`.
+    /// For another image; after `finishLog`.
     ///
-    /// - Parameter ownSpawns: as of `InheritedTargets`.
-    func inheritance(ownSpawns: UInt64 = 0) -> InheritedTargets {
-        var inherited = table.inheritance(ownSpawns: ownSpawns) { spawn, number in
+    /// - Parameter isOwn: as of `InheritedTarget`.
+    func inheritance(isOwn: (_ spawn: UInt64) -> Bool) -> InheritedTargets {
+        var inherited = table.inheritance(isOwn: isOwn) { spawn, number in
             if let number { return children[number] == nil ? nil : lines[number] }
             return elders[spawn]?.line ?? crashedChildren[spawn]?.line
         }
@@ -108,7 +108,8 @@ extension TargetRunner {
         return inherited
     }
 
-    var lastSpawn: UInt64 { table.spawns }
+    /// Whether this program has forked the process of that number.
+    func isOwn(_ spawn: UInt64) -> Bool { table.succession.elders[spawn]?.isOwn ?? true }
 
     /// What an image that goes on with it takes over first.
     var ownDescriptors: [Int32] {

@@ -60,7 +60,7 @@ extension TargetTable {
                 process: WorkerProcess(
                     pid: process.pid, spawn: process.spawn, generation: process.generation,
                     started: MonotonicInstant(nanoseconds: process.started)),
-                wasReady: process.wasReady, grace: process.grace, isOwn: process.spawn <= inherited.ownSpawns,
+                wasReady: process.wasReady, grace: process.grace, isOwn: process.isOwn,
                 hasCrashed: process.stage == .crashed,
                 stage: process.stage == .serving ? .serving : .leaving(deadline: now + process.grace))
         }
@@ -69,11 +69,12 @@ extension TargetTable {
     /// For the next image.
     ///
     /// - Parameters:
-    ///   - ownSpawns: see `InheritedTargets`.
+    ///   - isOwn: see `InheritedTarget`.
     ///   - line: a process's line of the scoreboard; nil: the process is not handed over.
-    func inheritance(ownSpawns: UInt64, line: (_ spawn: UInt64, _ number: Int?) -> Int?) -> InheritedTargets {
+    func inheritance(
+        isOwn: (_ spawn: UInt64) -> Bool, line: (_ spawn: UInt64, _ number: Int?) -> Int?
+    ) -> InheritedTargets {
         var inherited = InheritedTargets(spawns: spawns)
-        inherited.ownSpawns = ownSpawns
         inherited.records = succession.records
         func add(
             _ process: WorkerProcess, _ number: Int?, _ name: String, _ stage: InheritedTarget.Stage, wasReady: Bool,
@@ -83,7 +84,8 @@ extension TargetTable {
             inherited.processes.append(
                 InheritedTarget(
                     name: name, pid: process.pid, spawn: process.spawn, generation: process.generation, line: line,
-                    started: process.started.nanoseconds, stage: stage, wasReady: wasReady, grace: grace))
+                    started: process.started.nanoseconds, stage: stage, wasReady: wasReady,
+                    isOwn: isOwn(process.spawn), grace: grace))
         }
         for target in inOrder {
             if inherited.records[target.name] == nil { inherited.records[target.name] = target.record }
@@ -236,15 +238,17 @@ extension TargetTable {
         actions.append(.report(.exited(report)))
     }
 
-    /// The turn of a target is over when its process is ready or at its end; elders whose successor is there leave, and
-    /// those that will have none, as soon as there is no way back.
-    mutating func settleElders(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
-        if let number = succession.successor {
-            switch targets[number]?.state {
-            case .waiting, .backoff, .starting: break
-            case .running, .stopping, .killed, .stopped, .failed, nil: endTurn()
-            }
+    /// The turn of a target is over when its process is ready or at its end.
+    mutating func settleTurn() {
+        guard let number = succession.successor else { return }
+        switch targets[number]?.state {
+        case .waiting, .backoff, .starting: break
+        case .running, .stopping, .killed, .stopped, .failed, nil: endTurn()
         }
+    }
+
+    /// Elders whose successor is there leave, and those that will have none, as soon as there is no way back.
+    mutating func settleElders(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
         if succession.elders.isEmpty { return }
         for elder in succession.elders.values.sorted(by: { $0.process.spawn > $1.process.spawn })
         where elder.stage == .serving {
@@ -267,8 +271,9 @@ extension TargetTable {
     mutating func limitSuccession(_ now: MonotonicInstant) {
         guard succession.isOnProbation, isSucceeding else { return succession.deadline = nil }
         guard succession.deadline == nil, let patience = succession.patience else { return }
-        let name = succession.successor.flatMap { targets[$0]?.name }
-        let graces = name.map { elders(of: $0).map(\.grace) } ?? []
+        let target = succession.successor.flatMap { targets[$0] }
+        let isElderFirst = target?.settings.succession == .stopFirst
+        let graces = target.map { isElderFirst ? elders(of: $0.name).map(\.grace) : [] } ?? []
         succession.deadline = now + patience + (graces.max() ?? .zero)
     }
 

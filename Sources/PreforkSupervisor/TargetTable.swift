@@ -258,6 +258,7 @@ struct TargetTable: Equatable {
 
     /// What follows from the states alone: dependents start or fail, what is due is forked.
     private mutating func settle(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
+        settleTurn()
         var hasChanged = true
         while hasChanged {
             hasChanged = false

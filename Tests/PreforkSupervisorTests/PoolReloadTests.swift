@@ -466,6 +466,8 @@ import Testing
         #expect(driver.pool.nextDeadline.map { $0 <= driver.now + .milliseconds(1) } == true)
         #expect(hasFinished(driver.pass(.milliseconds(1))))
         #expect(driver.pool.reload == nil && driver.pool.lastReload?.abortReason == nil)
+        // `upgrade --wait` asks for it.
+        #expect(driver.pool.lastReload?.status(at: driver.now).state == .done)
     }
 
     @Test func `Without a probation it is over when the last one is ready`() {

@@ -133,7 +133,7 @@ private final class UpgradedProgram {
         let (code, output) = try await service.order("upgrade", "--wait")
         #expect(code != 0, "\(output)")
         try await service.waitForLog("this process becomes the program before again")
-        try await service.program.waitForLine("all ready, image 3")
+        try await service.waitForLog("goes on with 2 workers", times: 2)
         let isFirst = succession == "new"
         // Whose successor was ready, or that had to end before, was replaced.
         let isBaseReplaced = end != "crash-base" || !isFirst
@@ -172,7 +172,7 @@ private final class UpgradedProgram {
         service.turnOn("new-main-\(end)")
         service.program.send(.user2)
         try await service.waitForLog("upgrade failed: the new program ended")
-        try await service.program.waitForLine("all ready, image 3")
+        try await service.waitForLog("goes on with 2 workers")
         #expect(old.isSuperset(of: service.processes("base") + service.processes("top")))
         #expect(service.processes("base").count == 1 && service.processes("top").count == 1)
         #expect(service.isAlive(service.processes("base")[0]) && service.isAlive(service.processes("top")[0]))
@@ -207,9 +207,10 @@ private final class UpgradedProgram {
         service.turnOn("new-with-more")
         service.program.send(.user2)
         try await service.waitForLog("on probation")
-        let more = try #require(service.processes("more").first)
+        try await eventually("more is there") { service.processes("more").count == 1 }
+        let more = service.processes("more")[0]
         #expect(try await service.order("rollback", "--wait").code == 0, "\(service.program.errors)")
-        try await service.program.waitForLine("all ready, image 3")
+        try await service.waitForLog("goes on with 2 workers", times: 2)
         try await eventually("more has ended") { !service.isAlive(more) }
         #expect(service.isAlive(base))
         try await eventually("top is the first program's") { service.processes("top").count == 3 }
@@ -224,7 +225,7 @@ private final class UpgradedProgram {
         service.program.send(.user2)
         try await eventually("the new base\n\(service.program.errors)") { service.processes("base").count == 2 }
         kill(service.processes("top")[0], SIGKILL)
-        try await service.waitForLog("top (pid \(service.processes("top")[0])) SIGKILL")
+        try await service.waitForLog("top (pid \(service.processes("top")[0])) killed by SIGKILL")
         service.turnOff("new-wait-base")
         try await eventually("both are new\n\(service.program.errors)") {
             service.processes("top").count == 2 && service.count("top ready") == 2
@@ -252,12 +253,12 @@ private final class UpgradedProgram {
 
     @Test func `A new process that never becomes ready fails the upgrade at the boot timeout`() async throws {
         let service = try await UpgradedProgram(
-            ["succession=new"], environment: ["PREFORK_BOOT_TIMEOUT": "1s", "PREFORK_PROBATION": "0"])
+            ["succession=new"], environment: ["PREFORK_BOOT_TIMEOUT": "5s", "PREFORK_PROBATION": "0"])
         let top = service.processes("top")[0]
         service.turnOn("new-hang-top")
         #expect(try await service.order("upgrade", "--wait").code != 0)
         try await service.waitForLog("managed process top was not replaced within the boot timeout")
-        try await service.program.waitForLine("all ready, image 3")
+        try await service.waitForLog("goes on with 2 workers", times: 2)
         #expect(service.isAlive(top))
         service.turnOff("new-hang-top")
         try await service.end()
