@@ -121,6 +121,9 @@ let package = Package(
             on: ["Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
         program("tree-fixture", path: "Tests/Fixtures/tree-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("short-fixture", path: "Tests/Fixtures/short-fixture", on: ["Prefork"]),
+        program(
+            "travel-fixture", path: "Tests/Fixtures/travel-fixture",
+            on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         program("guess-fixture", path: "Tests/Fixtures/guess-fixture", on: ["Prefork"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
@@ -175,7 +178,8 @@ let package = Package(
             of: [
                 "Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
                 "manager-fixture", "ops-fixture", "hostile-fixture", "hello-server", "shared-counter", "service-tree",
-                "tree-fixture", "guess-fixture", "refuse-fixture", "short-fixture", "preforkctl",
+                "tree-fixture", "guess-fixture", "travel-fixture", "refuse-fixture", "short-fixture",
+                "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
@@ -26,7 +28,10 @@ int cprefork_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F
 
 int cprefork_is_size_sealed(int fd) {
     int seals = fcntl(fd, F_GET_SEALS);
-    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return 0;
+    // Huge pages (MFD_HUGETLB) have seals, too, and to touch one where none is left is SIGBUS.
+    struct statfs system;
+    return fstatfs(fd, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
 
 void cprefork_keep_whole(int fd, int on) {

@@ -41,15 +41,15 @@ ssize_t cprefork_send_passing(
     return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-ssize_t cprefork_receive_passing(
-    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated) {
+static ssize_t receive(
+    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated, int flags) {
     union control control;
     struct iovec part = {.iov_base = bytes, .iov_len = capacity};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     *descriptor_count = 0;
     *is_truncated = 0;
-    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT | flags);
     if (received < 0) return received;
     *is_truncated = (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
     // The control buffer has room for CPREFORK_PASSING_LIMIT descriptors, in however many headers.
@@ -61,6 +61,36 @@ ssize_t cprefork_receive_passing(
     }
     return received;
 }
+
+ssize_t cprefork_receive_passing(
+    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated) {
+    return receive(socket, bytes, capacity, descriptors, descriptor_count, is_truncated, 0);
+}
+
+ssize_t cprefork_copy_passing(
+    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated) {
+    return receive(socket, bytes, capacity, descriptors, descriptor_count, is_truncated, MSG_PEEK);
+}
+
+int cprefork_set_peek_offset(int socket, int offset) {
+    return setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+}
+
+static int option(int socket, int name) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    return getsockopt(socket, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+int cprefork_is_packet_socket(int fd) {
+    return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) == SOCK_SEQPACKET && option(fd, SO_ACCEPTCONN) == 0;
+}
+
+static __thread void *luggage[2] __attribute__((tls_model("initial-exec")));
+
+void *cprefork_luggage(int arriving) { return luggage[arriving != 0]; }
+
+void cprefork_set_luggage(int arriving, void *place) { luggage[arriving != 0] = place; }
 
 int cprefork_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 

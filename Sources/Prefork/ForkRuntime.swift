@@ -124,6 +124,7 @@ public struct ForkRuntime: Sendable {
         var configuration = try SupervisorConfiguration(runtime.settings)
         configuration.hooks = hooks
         configuration.log = log
+        FamilyNames.prepare()
         let supervisor = try Supervisor(configuration, beside: manager.beside(log: log))
         supervisor.warnOfUnknownVariables()
         LoopMain.warmUp()

@@ -106,6 +106,7 @@ public final class ProcessManager {
         if channels[name] != nil { throw ProcessError(.duplicate(name)) }
         if name.isEmpty { throw ProcessError(.badName(name)) }
         try options.check(name)
+        FamilyNames.prepare()
         let pair: ChannelDeliver<Message>
         do throws(ChannelError) {
             pair = try ChannelDeliver(process: name, options.channels)

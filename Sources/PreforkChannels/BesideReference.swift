@@ -8,13 +8,16 @@ struct BesideReference: Hashable, Sendable {
     var fileByteCount: Int
     /// The file's place in the sender's pool.
     var slot: Int?
+    /// How many of its descriptors, the last ones, belong to handles inside of the message.
+    var luggageCount = 0
 
     static let byteCount = 16
 }
 
 extension BesideReference {
     var bytes: [UInt8] {
-        let second = UInt64(fileByteCount) | UInt64(slot.map { $0 + 1 } ?? 0) << 56
+        let second =
+            UInt64(fileByteCount) | UInt64(UInt8(truncatingIfNeeded: luggageCount)) << 32 | UInt64(slot.map { $0 + 1 } ?? 0) << 56
         return withUnsafeBytes(of: (packet, second)) { Array($0) }
     }
 
@@ -22,7 +25,8 @@ extension BesideReference {
         guard payload.count >= Self.byteCount else { return nil }
         packet = payload.loadUnaligned(as: UInt64.self)
         let second = payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-        fileByteCount = Int(second & 0xFF_FFFF_FFFF_FFFF)
+        fileByteCount = Int(second & 0xFFFF_FFFF)
+        luggageCount = Int(second >> 32 & 0xFF)
         let number = Int(second >> 56)
         slot = (1...PayloadPool.slotCount).contains(number) ? number - 1 : nil
     }

@@ -33,9 +33,12 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
     let core: ChannelCore
     /// The end of the process that has made the channel, and that of every other; for the opposite handle the reverse.
     private let ends: (home: ChannelEnd, away: ChannelEnd)
+    /// Those that it sends at; others than `ends` for a loop.
+    private let sendingEnds: (home: ChannelEnd, away: ChannelEnd)
     private let home: UInt64
     /// Whether this handle is for the end at which the process is not by itself.
-    private let isOpposite: Bool
+    let isOpposite: Bool
+    private let isLoop: Bool
     /// Messages of these types are read out of the shared memory; others are copied first, and read by a codec of which
     /// it is not known what it does.
     @usableFromInline let isDirect: Bool
@@ -58,11 +61,14 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
         try ChannelRegistry.add(core)
     }
 
-    init(_ core: ChannelCore, isOpposite: Bool) {
+    /// - Parameter isLoop: it sends at the end that it does not receive at.
+    init(_ core: ChannelCore, isOpposite: Bool, isLoop: Bool = false) {
         self.core = core
         self.isOpposite = isOpposite
+        self.isLoop = isLoop
         home = core.home
         ends = isOpposite ? (core.peer, core.creator) : (core.creator, core.peer)
+        sendingEnds = isOpposite != isLoop ? (core.peer, core.creator) : (core.creator, core.peer)
         let coding = ValueCoding<Message>(codec: core.memory.options.codec)
         encode = coding.encode
         decode = coding.decode
@@ -76,11 +82,26 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
         Channel(core, isOpposite: !isOpposite)
     }
 
+    /// A handle for both ends: what this process sends by it, it receives by it, in order.
+    ///
+    /// ```swift
+    /// let todo = try Channel<String>(name: "todo").loop
+    /// try await todo.send("resize 17")
+    /// let next = try await todo.receive()
+    /// ```
+    ///
+    /// The process has both ends then, and no other process can use the channel. For a queue that several processes
+    /// send to and receive from, by one handle, see `WorkQueue`.
+    public var loop: Channel { Channel(core, isOpposite: isOpposite, isLoop: true) }
+
     /// Closes this end. The other end receives what was sent before, then `.closed`; what it sends from then on fails
     /// with `.closed`. Here every operation fails with `.closed` from now on, also those that wait. A process that
     /// comes to this end later opens it again. A second call has no effect.
+    ///
+    /// Of a `loop` both ends are closed.
     public func close() {
         end.close()
+        if isLoop { sendingEnd.close() }
     }
 
     /// Makes this process the one at this end, before it sends or receives.
@@ -93,6 +114,9 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
 
     @usableFromInline
     var end: ChannelEnd { ForkCount.current == home ? ends.home : ends.away }
+
+    @usableFromInline
+    var sendingEnd: ChannelEnd { ForkCount.current == home ? sendingEnds.home : sendingEnds.away }
 }
 
 /// What all handles of a channel share. The registry refers to it weakly, so no hot path should.
@@ -101,17 +125,24 @@ final class ChannelCore: Sendable {
     let messageType: any Any.Type
     let creator: ChannelEnd
     let peer: ChannelEnd
-    /// `ForkCount` of the process that has made it.
-    let home = ForkCount.current
+    /// `ForkCount` of the process that has made it; 0: another one, of no ancestor.
+    let home: UInt64
 
-    init(name: String, options: ChannelOptions, messageType: any Any.Type) throws(ChannelError) {
-        memory = try ChannelMemory(name: name, options: options)
+    convenience init(name: String, options: ChannelOptions, messageType: any Any.Type) throws(ChannelError) {
+        self.init(try ChannelMemory(name: name, options: options), messageType, home: ForkCount.current)
+        SharedHandles.add(self, of: memory.identity)
+    }
+
+    init(_ memory: ChannelMemory, _ messageType: any Any.Type, home: UInt64) {
+        self.memory = memory
         self.messageType = messageType
+        self.home = home
         creator = ChannelEnd(memory, .creator)
         peer = ChannelEnd(memory, .peer)
     }
 
     deinit {
+        SharedHandles.forgetDead(memory.identity)
         creator.retire()
         peer.retire()
     }

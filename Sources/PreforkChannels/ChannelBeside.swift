@@ -54,6 +54,11 @@ extension ChannelEnd {
         guard let reference = inline.withUnsafeBytes({ BesideReference($0) }) else {
             return .failed(error(.corrupt("a reference of \(header.length) bytes")))
         }
+        guard reference.luggageCount <= header.descriptorCount else {
+            return .failed(error(.corrupt("\(reference.luggageCount) descriptors of \(header.descriptorCount)")))
+        }
+        var header = header
+        header.luggageCount = reference.luggageCount
         let expected = header.descriptorCount + (header.isByFile ? 1 : 0)
         guard expected <= DescriptorPassing.limit else {
             return .failed(error(.corrupt("\(header.descriptorCount) descriptors")))

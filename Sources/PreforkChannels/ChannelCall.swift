@@ -21,14 +21,14 @@ extension Channel {
     ///   `.peerStopping`: the call was not handled and never is; `.callFailed` when its handler has thrown, or nobody
     ///   answers calls there.
     public func call(_ message: Message, timeout: Duration) async throws -> Message {
-        let end = end
-        let value = try stored(message)
-        let record = try value.bytes.withUnsafeBytes { bytes in
-            try end.outgoing(.init(type: .call, kind: value.kind.rawValue), bytes, on: end.messages)
+        let end = sendingEnd
+        let packed = try packed(message)
+        let record = try packed.value.bytes.withUnsafeBytes { bytes in
+            try end.outgoing(
+                .init(type: .call, kind: packed.value.kind.rawValue), bytes, with: packed.luggage, on: end.messages)
         }
         switch try await end.call(record, until: .now + timeout) {
-        case .value(let kind, let bytes):
-            return try self.message(ValueKind(rawValue: kind).map { StoredValue(kind: $0, bytes: bytes) })
+        case .value(let value): return try self.message(value)
         case .failure(let reason): throw end.error(.callFailed(reason))
         case .failed(let error): throw error
         }
@@ -54,7 +54,7 @@ extension Channel {
         }
     }
 
-    func call(_ header: ByteRingHeader, _ value: StoredValue?) throws -> ChannelCall<Message> {
+    func call(_ header: ByteRingHeader, _ value: CarriedValue?) throws -> ChannelCall<Message> {
         do {
             return ChannelCall(message: try message(value), channel: self, id: header.id, generation: header.generation)
         } catch {
@@ -64,10 +64,10 @@ extension Channel {
         }
     }
 
-    func stored(_ message: Message) throws -> StoredValue {
-        var stored: StoredValue?
-        try encode(message) { stored = StoredValue(kind: $0, bytes: Array($1)) }
-        return stored!  // `encode` has called its argument: it throws otherwise
+    func packed(_ message: Message) throws -> (value: StoredValue, luggage: Luggage.Packing) {
+        var packed: (value: StoredValue, luggage: Luggage.Packing)?
+        try pack(message) { packed = (StoredValue(kind: $0, bytes: Array($1)), $2) }
+        return packed!  // `encode` has called its argument: it throws otherwise
     }
 }
 
@@ -83,7 +83,8 @@ public struct ChannelCall<Message: Codable & Sendable>: Sendable {
     ///
     /// - Throws: as `Channel.send`.
     public func reply(_ message: Message) async throws {
-        try await reply(.reply, try channel.stored(message))
+        let (value, luggage) = try channel.packed(message)
+        try await reply(.reply, value, luggage)
     }
 
     /// Lets the call fail at the other end with `.callFailed`.
@@ -93,11 +94,13 @@ public struct ChannelCall<Message: Codable & Sendable>: Sendable {
         try await reply(.failure, StoredValue(kind: .string, bytes: Array(reason.utf8.prefix(1024))))
     }
 
-    private func reply(_ type: ByteRingHeader.Kind, _ value: StoredValue) async throws {
+    private func reply(
+        _ type: ByteRingHeader.Kind, _ value: StoredValue, _ luggage: Luggage.Packing = Luggage.Packing()
+    ) async throws {
         let end = channel.end
         defer { end.answered(.init(generation: generation, id: id)) }
         let header = ByteRingHeader(type: type, kind: value.kind.rawValue, generation: generation, id: id)
-        let record = try value.bytes.withUnsafeBytes { try end.outgoing(header, $0, on: end.replies) }
+        let record = try value.bytes.withUnsafeBytes { try end.outgoing(header, $0, with: luggage, on: end.replies) }
         // Who asked may be gone; then the answer is nobody's.
         guard end.memory.generation(of: end.side.other) == generation else { return }
         try await end.send(record, until: nil, on: end.replies)
@@ -114,12 +117,13 @@ extension ChannelEnd {
         }
     }
 
-    /// Takes the next record as a copy, without its descriptors.
-    func takeCopy(_ wanted: Wanted) throws(ChannelError) -> (ByteRingHeader, StoredValue?)? {
-        var copy: (ByteRingHeader, StoredValue?)?
+    /// Takes the next record as a copy, without the descriptors that it was sent with.
+    func takeCopy(_ wanted: Wanted) throws(ChannelError) -> (ByteRingHeader, CarriedValue?)? {
+        var copy: (ByteRingHeader, CarriedValue?)?
         _ = try take(wanted) { header, payload, descriptors in
-            for descriptor in descriptors { closeForeignDescriptor(descriptor) }
-            copy = (header, ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: payload.array) })
+            let (own, luggage) = header.divide(descriptors)
+            for descriptor in own { closeForeignDescriptor(descriptor) }
+            copy = (header, header.carried(payload, luggage))
         }
         return copy
     }

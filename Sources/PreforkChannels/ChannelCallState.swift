@@ -7,7 +7,8 @@ import Synchronization
 
 /// What came back.
 enum CallReply: Sendable {
-    case value(kind: UInt8, [UInt8])
+    /// Nil: of a kind that no process of this package sends.
+    case value(CarriedValue?)
     case failure(String)
     case failed(ChannelError)
 }
@@ -72,7 +73,8 @@ extension ChannelEnd {
         }
         var header = record.header
         header.id = id
-        let call = OutgoingRecord(header: header, bytes: record.bytes, file: record.file)
+        let call = OutgoingRecord(
+            header: header, bytes: record.bytes, file: record.file, luggage: record.luggage)
         try await send(call, until: deadline)
         while true {
             let epoch = waiters.epoch
@@ -146,20 +148,22 @@ extension ChannelEnd {
     }
 
     private func takeReply(_ header: ByteRingHeader, _ consumer: ByteRingConsumer) -> CallReply? {
-        guard header.type == .reply || header.type == .failure, header.descriptorCount == 0 else { return nil }
+        guard header.type == .reply || header.type == .failure else { return nil }
         var reply: CallReply?
-        func make(_ bytes: UnsafeRawBufferPointer) -> CallReply {
+        func make(_ bytes: UnsafeRawBufferPointer, _ luggage: ArrivedLuggage?) -> CallReply {
             header.type == .failure
-                ? .failure(String(copying: bytes)) : .value(kind: header.kind, Array(bytes))
+                ? .failure(String(copying: bytes)) : .value(header.carried(.borrowed(bytes), luggage))
         }
-        if header.isByFile {
+        if header.isByFile || header.descriptorCount > 0 {
             // Replies of predecessors are skipped, so that none is half taken.
-            let failure = takeBeside(header, consumer, .replies, mayBeMissing: false) { _, payload, _ in
-                reply = payload.withBytes(make)
+            let failure = takeBeside(header, consumer, .replies, mayBeMissing: false) { header, payload, descriptors in
+                let (own, luggage) = header.divide(descriptors)
+                for descriptor in own { closeForeignDescriptor(descriptor) }
+                reply = payload.withBytes { make($0, luggage) }
             }
             if case .failed(let error) = failure { reply = .failed(error) }
         } else {
-            reply = consumer.withPayload(of: header, make)
+            reply = consumer.withPayload(of: header) { make($0, nil) }
         }
         return reply
     }

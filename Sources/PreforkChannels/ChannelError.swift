@@ -23,7 +23,7 @@ public struct ChannelError: Error, Equatable, Sendable {
         case modeConflict
         /// A channel of that name exists.
         case duplicateName
-        /// No channel of that name was made in this process or, before the fork, in an ancestor.
+        /// No channel of that name was made in this process or, before the fork, in an ancestor, and none is registered.
         case unknownName
         /// The channel of that name carries messages of another type.
         case wrongMessageType(found: String, asked: String)
@@ -40,6 +40,12 @@ public struct ChannelError: Error, Equatable, Sendable {
         case decode(String)
         /// The other end's handler has thrown, or nobody answers calls there.
         case callFailed(String)
+        /// What has come as a channel, in a message or by a name, is none, for the reason given.
+        case notAChannel(String)
+        /// The channel cannot be sent to another process.
+        case cannotTravel(String)
+        /// As many names as the processes of a service can share are taken.
+        case tooManyNames(limit: Int)
         /// A blocking call on an event loop's thread, which it would stop.
         case onEventLoop
         /// The lock of the channel's header was not to be had within a second (100 ms in a process that is no worker):
@@ -73,7 +79,7 @@ extension ChannelError: CustomStringConvertible {
         case .endInUse(let pid): "process \(pid) is at this end"
         case .modeConflict: "this end receives in the other mode"
         case .duplicateName: "a channel of this name exists"
-        case .unknownName: "no channel of this name was made before the fork"
+        case .unknownName: "no channel of this name was made before the fork or registered since"
         case .wrongMessageType(let found, let asked): "carries \(found), not \(asked)"
         case .tooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
         case .tooManyDescriptors(let count, let limit): "\(count) descriptors with one message; the limit is \(limit)"
@@ -81,6 +87,9 @@ extension ChannelError: CustomStringConvertible {
         case .corrupt(let what): "the shared memory is corrupt: \(what)"
         case .decode(let reason): "a message that cannot be read: \(reason)"
         case .callFailed(let reason): "the call failed: \(Escaping.brief(reason))"
+        case .notAChannel(let reason): "not a channel: \(Escaping.brief(reason))"
+        case .cannotTravel(let reason): reason
+        case .tooManyNames(let limit): "\(limit) names are taken"
         case .onEventLoop: "a blocking call on an event loop's thread"
         case .busy: "the lock of its header was not to be had in time"
         case .badArgument(let reason): reason

@@ -25,7 +25,7 @@ final class ChannelMemory: Sendable {
     private let parts: ChannelParts
     let lock: SharedLock
     private let notedLocks: NotedLocks
-    private let capacities: (messages: Int, replies: Int)
+    let form: ChannelForm
     /// Names it among what the next image of this program is left.
     private let offer: UInt64
 
@@ -48,9 +48,8 @@ final class ChannelMemory: Sendable {
         self.name = name
         self.options = options
         let capacity = max(4096, 1 << (Int.bitWidth - (options.ringBytes - 1).leadingZeroBitCount))
-        capacities = (capacity, max(4096, capacity / 4))
         let form = ChannelForm(capacity: capacity, messageLimit: options.messageLimit)
-        let byteCount = 4096 + 2 * capacities.messages + 2 * capacities.replies
+        self.form = form
         let claim = Handover.claim("channel", name: name)
         var left = claim.left
         if let objection = left.flatMap({ form.objection(toText: $0.text) }) {
@@ -59,12 +58,13 @@ final class ChannelMemory: Sendable {
         }
         // That of a trial is a dead end: what the trial sends and receives is no business of the pool.
         if Handover.isTrial { left = nil }
+        let reach = MemoryReach(claim, travels: options.travels)
         do throws(SystemError) {
             parts =
                 if let left {
-                    try ChannelParts.adopt(left.descriptors, byteCount: byteCount)
+                    try ChannelParts.adopt(left.descriptors, byteCount: form.byteCount, reach)
                 } else {
-                    try ChannelParts.make(byteCount: byteCount, isHandedOver: claim.isOffered)
+                    try ChannelParts.make(byteCount: form.byteCount, reach)
                 }
         } catch {
             throw ChannelError(.system(error), channel: name)
@@ -76,20 +76,43 @@ final class ChannelMemory: Sendable {
         let descriptors = parts.descriptors
         offer = Handover.offer(claim, descriptors: descriptors, text: form.text, isTaken: left != nil) { isLeaving in
             // Withdrawn before the file is closed.
-            if let memory = descriptors.first { MemoryFile.keepWhole(memory, !isLeaving) }
+            if let memory = descriptors.first, reach == .images { MemoryFile.keepWhole(memory, !isLeaving) }
         }
+    }
+
+    /// A channel that another process has made.
+    ///
+    /// - Throws: `HandleRefusal`.
+    init(opening handle: ArrivedHandle, _ options: ChannelOptions, _ form: ChannelForm) throws(HandleRefusal) {
+        name = handle.note.name
+        self.options = options
+        self.form = form
+        try handle.check(bells: 2)
+        do throws(SystemError) {
+            parts = try ChannelParts.open(handle.release(), byteCount: form.byteCount)
+        } catch {
+            throw HandleRefusal(error.travelText)
+        }
+        lock = SharedLock(at: parts.mapping.base + 64)
+        notedLocks = NotedLocks(at: parts.mapping.base + 64)
+        offer = 0
     }
 
     deinit {
         Handover.withdraw(offer)
     }
 
+    /// Memory, bells and sockets, as they travel; empty: the channel was not made to.
+    var descriptors: [Int32] { parts.descriptors }
+
+    var identity: FileIdentity? { parts.identity }
+
     private var base: UnsafeMutableRawPointer { parts.mapping.base }
 
     /// The ring by which `side` sends.
     func ring(_ lane: Lane, from side: EndSide) -> ByteRing {
-        let capacity = lane == .messages ? capacities.messages : capacities.replies
-        let start = 4096 + (lane == .messages ? 0 : 2 * capacities.messages) + side.rawValue * capacity
+        let capacity = lane == .messages ? form.capacity : form.replyCapacity
+        let start = 4096 + (lane == .messages ? 0 : 2 * form.capacity) + side.rawValue * capacity
         return ByteRing(
             control: base + 256 + ByteRing.controlByteCount * (lane.rawValue * 2 + side.rawValue),
             memory: base + start, capacity: capacity)

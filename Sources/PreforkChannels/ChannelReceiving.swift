@@ -13,7 +13,8 @@ extension Channel {
     ///
     /// - Throws: `ChannelError`: `.closed`, `.stopping`, `.peerDied`, `.modeConflict`, `.decode` (that message is
     ///   gone), `.endInUse`, `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was
-    ///   cancelled while it waited.
+    ///   cancelled while it waited; `.notAChannel`, `WorkQueueError` `.notAQueue` or `StoreError` `.notAStore` when a
+    ///   handle inside of the message is none (that message is gone).
     @inlinable
     public func receive() async throws -> Message {
         if let message = try take(unlessStopping: true) {
@@ -43,9 +44,9 @@ extension Channel {
     func take(unlessStopping: Bool) throws -> Message? {
         var message: Message?
         var other: UndecodedMessage?
-        let taken = try end.takeMessage(unlessStopping: unlessStopping) { kind, payload in
+        let taken = try end.takeMessage(unlessStopping: unlessStopping) { kind, payload, luggage in
             // Runs under the end's lock: a codec, of which it is not known what it does, must wait.
-            guard isDirect else { return other = UndecodedMessage(kind, payload) }
+            guard isDirect else { return other = UndecodedMessage(kind, payload, luggage) }
             do {
                 message = try read(kind, payload)
             } catch {
@@ -103,13 +104,9 @@ extension Channel {
 
     @usableFromInline
     func decode(_ message: UndecodedMessage?) throws -> Message {
-        do {
-            guard let message else { throw UndecodedMessage.Missing() }
-            if let error = message.error { throw error }
-            return try message.bytes.withUnsafeBytes { try decode(message.kind, $0) }
-        } catch {
-            throw end.error(.decode("\(error)"))
-        }
+        guard let message else { throw end.error(.decode("\(UndecodedMessage.Missing())")) }
+        if let error = message.error { throw end.error(.decode("\(error)")) }
+        return try unpack(message.luggage, message.kind, message.bytes)
     }
 }
 
@@ -132,12 +129,14 @@ struct UndecodedMessage: Sendable {
 
     let kind: ValueKind
     var bytes: [UInt8] = []
+    var luggage: ArrivedLuggage?
     /// Why it cannot be read.
     var error: (any Error)?
 
     @usableFromInline
-    init(_ kind: ValueKind, _ payload: TakenPayload) {
+    init(_ kind: ValueKind, _ payload: TakenPayload, _ luggage: ArrivedLuggage?) {
         self.kind = kind
+        self.luggage = luggage
         bytes = payload.array
     }
 
@@ -158,7 +157,7 @@ extension ChannelEnd {
     /// Takes the next message, without its descriptors.
     @usableFromInline
     func takeMessage(
-        unlessStopping: Bool, _ body: (ValueKind, TakenPayload) -> Void
+        unlessStopping: Bool, _ body: (ValueKind, TakenPayload, ArrivedLuggage?) -> Void
     ) throws(ChannelError) -> Bool {
         if unlessStopping {
             try checkStop()
@@ -166,8 +165,9 @@ extension ChannelEnd {
         }
         var isUnknown = false
         let taken = try take(.message) { header, payload, descriptors in
-            for descriptor in descriptors { closeForeignDescriptor(descriptor) }
-            if let kind = ValueKind(rawValue: header.kind) { body(kind, payload) } else { isUnknown = true }
+            let (own, luggage) = header.divide(descriptors)
+            for descriptor in own { closeForeignDescriptor(descriptor) }
+            if let kind = ValueKind(rawValue: header.kind) { body(kind, payload, luggage) } else { isUnknown = true }
         }
         if isUnknown { throw error(.decode("a value of an unknown kind")) }
         return taken

@@ -36,28 +36,3 @@ enum ChannelRegistry {
         entries.withLock { entries in entries.filter { $0.value.core != nil }.keys.sorted() }
     }
 }
-
-extension Channel {
-    /// The channel of that name that was made in this process or, before the fork, in an ancestor, and that somebody
-    /// still holds.
-    ///
-    /// - Throws: `.unknownName`, `.wrongMessageType`.
-    public static func named(_ name: String) throws(ChannelError) -> Channel {
-        guard let core = ChannelRegistry[name] else { throw ChannelError(.unknownName, channel: name) }
-        guard core.messageType == Message.self else {
-            let code = ChannelError.Code.wrongMessageType(found: "\(core.messageType)", asked: "\(Message.self)")
-            throw ChannelError(code, channel: name)
-        }
-        return Channel(core, isOpposite: false)
-    }
-
-    /// Takes the channel out of this process's registry: its name is free for another. Those who hold it may go on.
-    public func unregister() {
-        ChannelRegistry.remove(core)
-    }
-}
-
-extension Channel where Message == Never {
-    /// The names of all channels that this process has, in order.
-    public static var names: [String] { ChannelRegistry.names }
-}

@@ -15,16 +15,16 @@ extension Channel {
     @inlinable
     public func send(_ message: Message) async throws {
         if let record = try trySend(message, passing: []) {
-            try await end.sendLater(record, timeout: nil)
-        } else if end.isTurnOver {
-            await end.giveTurn()
+            try await sendingEnd.sendLater(record, timeout: nil)
+        } else if sendingEnd.isTurnOver {
+            await sendingEnd.giveTurn()
         }
     }
 
     /// As `send`, for at most `timeout`, which then throws `.timedOut`.
     @inlinable
     public func send(_ message: Message, timeout: Duration) async throws {
-        if let record = try trySend(message, passing: []) { try await end.sendLater(record, timeout: timeout) }
+        if let record = try trySend(message, passing: []) { try await sendingEnd.sendLater(record, timeout: timeout) }
     }
 
     /// Sends a message if that is possible without waiting.
@@ -41,32 +41,52 @@ extension Channel {
     /// - Parameter timeout: nil waits for ever; after it `.timedOut` is thrown.
     /// - Throws: as `send`, and `.onEventLoop` on a loop's thread.
     public func sendBlocking(_ message: Message, timeout: Duration? = nil) throws {
-        if EventLoop.current != nil { throw end.error(.onEventLoop) }
+        if EventLoop.current != nil { throw sendingEnd.error(.onEventLoop) }
         if let record = try trySend(message, passing: []) {
-            try end.sendBlocking(record, until: timeout.map { .now + $0 })
+            try sendingEnd.sendBlocking(record, until: timeout.map { .now + $0 })
         }
     }
 
     /// Sends a message with descriptors. They stay the caller's, and must stay open until this returns; the other end
     /// gets copies, by `receivePassed()`. Any other way of receiving closes them.
     ///
-    /// - Parameter descriptors: at most 253, or 252 with a message that is larger than a quarter of the ring.
+    /// - Parameter descriptors: at most 253, or 252 with a message that is larger than a quarter of the ring; with those
+    ///   of handles inside of the message (a channel has 7, a queue 3, a store 2).
     /// - Throws: as `send`, and `.tooManyDescriptors`.
     @inlinable
     public func send(_ message: Message, passing descriptors: [Int32]) async throws {
-        if let record = try trySend(message, passing: descriptors) { try await end.sendLater(record, timeout: nil) }
+        if let record = try trySend(message, passing: descriptors) { try await sendingEnd.sendLater(record, timeout: nil) }
     }
 
     /// - Returns: what must wait; nil when it is sent.
     @inlinable
     func trySend(_ message: Message, passing descriptors: [Int32]) throws -> OutgoingRecord? {
-        let end = end
+        // Handles of other channels, which travel with a message, are inside of types that need a codec.
+        if !isDirect { return try trySendCoded(message, passing: descriptors) }
+        let end = sendingEnd
         var record: OutgoingRecord?
         var failure: ChannelError?
         // The codec has done its work when the closure is called: none of it runs under a lock.
         try encode(message) { kind, bytes in
             do throws(ChannelError) {
                 record = try end.trySend(kind, bytes, passing: descriptors)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return record
+    }
+
+    /// As above, for a message that its codec may have handles in.
+    @usableFromInline
+    func trySendCoded(_ message: Message, passing descriptors: [Int32]) throws -> OutgoingRecord? {
+        let end = sendingEnd
+        var record: OutgoingRecord?
+        var failure: ChannelError?
+        try pack(message) { kind, bytes, luggage in
+            do throws(ChannelError) {
+                record = try end.trySend(kind, bytes, passing: descriptors, with: luggage)
             } catch {
                 failure = error
             }

@@ -9,26 +9,39 @@ extension ChannelEnd {
     /// - Throws: `.tooLarge`, `.tooManyDescriptors`, `.system`.
     func outgoing(
         _ header: ByteRingHeader, _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32] = [],
-        on lane: SendingLane
+        with luggage: Luggage.Packing = Luggage.Packing(), on lane: SendingLane
     ) throws(ChannelError) -> OutgoingRecord {
         guard bytes.count <= memory.options.messageLimit else {
             throw error(.tooLarge(bytes: bytes.count, limit: memory.options.messageLimit))
         }
-        let limit = lane.ring.payloadLimit - (descriptors.isEmpty ? 0 : BesideReference.byteCount)
+        let descriptorCount = descriptors.count + luggage.descriptors.count
+        let limit = lane.ring.payloadLimit - (descriptorCount == 0 ? 0 : BesideReference.byteCount)
         let isLarge = bytes.count > limit
         let descriptorLimit = DescriptorPassing.limit - (isLarge ? 1 : 0)
-        guard descriptors.count <= descriptorLimit else {
-            throw error(.tooManyDescriptors(count: descriptors.count, limit: descriptorLimit))
+        guard descriptorCount <= descriptorLimit else {
+            throw error(.tooManyDescriptors(count: descriptorCount, limit: descriptorLimit))
         }
         guard isLarge else {
-            return OutgoingRecord(header: header, bytes: Array(bytes), file: nil, descriptors: descriptors)
+            return OutgoingRecord(
+                header: header, bytes: Array(bytes), file: nil, descriptors: descriptors, luggage: luggage)
         }
         do throws(SystemError) {
             return OutgoingRecord(
-                header: header, bytes: [], file: try lane.pool.file(with: bytes), descriptors: descriptors)
+                header: header, bytes: [], file: try lane.pool.file(with: bytes), descriptors: descriptors,
+                luggage: luggage)
         } catch {
             throw ChannelError(.system(error), channel: memory.name)
         }
+    }
+
+    /// As below, with what goes along with the message.
+    func trySend(
+        _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32], with luggage: Luggage.Packing
+    ) throws(ChannelError) -> OutgoingRecord? {
+        if luggage.descriptors.isEmpty { return try trySend(kind, bytes, passing: descriptors) }
+        let header = ByteRingHeader(type: .message, kind: kind.rawValue)
+        let record = try outgoing(header, bytes, passing: descriptors, with: luggage, on: messages)
+        return try push(record, ticket: nil, on: messages) ? nil : record
     }
 
     /// Sends at once or not at all.

@@ -285,7 +285,13 @@ package enum ChannelSuccession {
     /// Looked up where a process comes to an end.
     static let leavesToNextImage: Void = DrivenLoops.onLeaving { for end in ends { end.leaveToNextImage() } }
 
-    private static var ends: [ChannelEnd] { ChannelRegistry.cores.flatMap { [$0.creator, $0.peer] } }
+    private static var ends: [ChannelEnd] {
+        // Those that came from elsewhere have no name here, and those for children alone no file.
+        let travelling = SharedHandles.channels
+        let known = Set(travelling.map(ObjectIdentifier.init))
+        let cores = travelling + ChannelRegistry.cores.filter { !known.contains(ObjectIdentifier($0)) }
+        return cores.flatMap { [$0.creator, $0.peer] }
+    }
 
     /// Looks every ten milliseconds whether an end is to be handed over, for as long as the loop turns: where no task
     /// waits at an end, nothing else in this process looks. On the loop's thread only.

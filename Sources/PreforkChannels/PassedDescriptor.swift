@@ -54,10 +54,11 @@ extension Channel {
             let epoch = end.waiters.epoch
             try end.checkStop()
             try await end.waitWhilePaused()
-            var taken: (value: StoredValue?, descriptors: [PassedDescriptor]) = (nil, [])
+            var taken: (value: CarriedValue?, descriptors: [PassedDescriptor]) = (nil, [])
             let isTaken = try end.take(.message) { header, payload, numbers in
-                taken.descriptors = numbers.map { PassedDescriptor(owning: $0) }
-                taken.value = ValueKind(rawValue: header.kind).map { StoredValue(kind: $0, bytes: payload.array) }
+                let (own, luggage) = header.divide(numbers)
+                taken.descriptors = own.map { PassedDescriptor(owning: $0) }
+                taken.value = header.carried(payload, luggage)
             }
             if isTaken { return Passed(message: try message(taken.value), descriptors: taken.descriptors) }
             try await end.wait(.receive, since: epoch, until: deadline) { end.mustWaitToReceive(.message) }
@@ -65,7 +66,7 @@ extension Channel {
     }
 
     /// - Parameter value: nil for a kind that no process of this package sends.
-    func message(_ value: StoredValue?) throws -> Message {
-        try decode(value.map { UndecodedMessage($0.kind, TakenPayload($0.bytes)) })
+    func message(_ carried: CarriedValue?) throws -> Message {
+        try decode(carried.map { UndecodedMessage($0.value.kind, TakenPayload($0.value.bytes), $0.luggage) })
     }
 }

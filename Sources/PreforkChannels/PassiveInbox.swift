@@ -10,7 +10,7 @@ import Synchronization
 /// callback would make (swoole-src #730, zeek #3396). So a send that waits at an end in passive mode takes what arrives
 /// meanwhile, in order, up to a bound. If the process dies, these messages are gone with it.
 struct PassiveInbox: Sendable {
-    private var records: [(header: ByteRingHeader, value: StoredValue?)] = []
+    private var records: [(header: ByteRingHeader, value: CarriedValue?)] = []
     /// Those in front of it are handed out: to move all others up for each would take for ever.
     private var first = 0
     private var byteCount = 0
@@ -23,12 +23,12 @@ struct PassiveInbox: Sendable {
 
     func hasRoom(limit: Int) -> Bool { byteCount <= limit }
 
-    mutating func append(_ record: (header: ByteRingHeader, value: StoredValue?)) {
-        byteCount += ByteRingHeader.byteCount + (record.value?.bytes.count ?? 0)
+    mutating func append(_ record: (header: ByteRingHeader, value: CarriedValue?)) {
+        byteCount += ByteRingHeader.byteCount + (record.value?.value.bytes.count ?? 0)
         records.append(record)
     }
 
-    mutating func popFirst() -> (ByteRingHeader, StoredValue?)? {
+    mutating func popFirst() -> (ByteRingHeader, CarriedValue?)? {
         if first == records.count { return nil }
         let record = records[first]
         records[first].value = nil
@@ -37,15 +37,15 @@ struct PassiveInbox: Sendable {
             records.removeFirst(first)
             first = 0
         }
-        byteCount -= ByteRingHeader.byteCount + (record.value?.bytes.count ?? 0)
+        byteCount -= ByteRingHeader.byteCount + (record.value?.value.bytes.count ?? 0)
         return record
     }
 }
 
 extension ChannelEnd {
     /// The next message or call for the callbacks.
-    func takePassive() throws(ChannelError) -> (ByteRingHeader, StoredValue?)? {
-        try inbox.withLock { inbox throws(ChannelError) -> (ByteRingHeader, StoredValue?)? in
+    func takePassive() throws(ChannelError) -> (ByteRingHeader, CarriedValue?)? {
+        try inbox.withLock { inbox throws(ChannelError) -> (ByteRingHeader, CarriedValue?)? in
             inbox.adopt()
             if let early = inbox.popFirst() { return early }
             return try takeCopy(.anything)
@@ -53,7 +53,7 @@ extension ChannelEnd {
     }
 
     /// The next one that was taken early.
-    func takeSpilled() -> (ByteRingHeader, StoredValue?)? { inbox.withLock { $0.popFirst() } }
+    func takeSpilled() -> (ByteRingHeader, CarriedValue?)? { inbox.withLock { $0.popFirst() } }
 
     /// Takes one message early, for a send that has to wait.
     ///

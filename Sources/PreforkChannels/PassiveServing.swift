@@ -50,7 +50,7 @@ extension PassiveMessages {
     private enum Turn {
         case nothingLeft
         case wait
-        case handle(ByteRingHeader, StoredValue?, [(id: UInt64, callback: Callback)])
+        case handle(ByteRingHeader, CarriedValue?, [(id: UInt64, callback: Callback)])
     }
 
     /// Looks and takes in one step: a message that is taken when the last callback has just been cancelled is lost.
@@ -109,7 +109,7 @@ extension PassiveMessages {
 
     /// - Parameter callbacks: those for whom it was taken.
     private func handle(
-        _ header: ByteRingHeader, _ value: StoredValue?, _ channel: Channel<Message>,
+        _ header: ByteRingHeader, _ value: CarriedValue?, _ channel: Channel<Message>,
         _ callbacks: [(id: UInt64, callback: Callback)]
     ) async {
         if header.type == .call { return await answer(header, value, channel) }
@@ -133,7 +133,7 @@ extension PassiveMessages {
         }
     }
 
-    private func answer(_ header: ByteRingHeader, _ value: StoredValue?, _ channel: Channel<Message>) async {
+    private func answer(_ header: ByteRingHeader, _ value: CarriedValue?, _ channel: Channel<Message>) async {
         guard let handler = state.withLock({ $0.onCall }) else {
             return channel.end.refuse(header, "nobody answers calls here")
         }

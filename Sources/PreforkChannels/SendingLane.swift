@@ -14,15 +14,24 @@ final class OutgoingRecord: Sendable {
     let file: PayloadFile?
     /// Descriptors that travel with it; the sender's own, which stay open until it is sent.
     let descriptors: [Int32]
+    /// Descriptors of handles inside of the message, which travel behind those.
+    let luggage: Luggage.Packing
     /// The ring's position behind it, once it is there.
     let end = Atomic<UInt64>(0)
 
-    init(header: ByteRingHeader, bytes: [UInt8], file: PayloadFile? = nil, descriptors: [Int32] = []) {
+    init(
+        header: ByteRingHeader, bytes: [UInt8], file: PayloadFile? = nil, descriptors: [Int32] = [],
+        luggage: Luggage.Packing = Luggage.Packing()
+    ) {
         self.header = header
         self.bytes = bytes
         self.file = file
         self.descriptors = descriptors
+        self.luggage = luggage
     }
+
+    /// Whether it needs a packet beside the ring.
+    var isBeside: Bool { file != nil || !descriptors.isEmpty || !luggage.descriptors.isEmpty }
 }
 
 /// Pushes records. A sender that has to wait takes a place in a queue; the others stand behind it.
@@ -101,7 +110,7 @@ final class SendingLane: Sendable {
         let pushed = state.withLock { state -> (Outcome, wakes: Bool) in
             if let refusal = refusal(state, ticket: ticket) { return (refusal, false) }
             let pushed =
-                record.file != nil || !record.descriptors.isEmpty
+                record.isBeside
                 ? pushBeside(record, &state) : record.bytes.withUnsafeBytes { push(record.header, $0, &state) }
             if case .done = pushed.0 { record.end.store(state.producer.tail, ordering: .relaxed) }
             return pushed
@@ -141,9 +150,9 @@ final class SendingLane: Sendable {
         state.packets &+= 1
         let reference = BesideReference(
             packet: state.generation << 32 | state.packets, fileByteCount: record.file?.byteCount ?? 0,
-            slot: record.file?.slot)
+            slot: record.file?.slot, luggageCount: record.luggage.descriptors.count)
         do throws(SystemError) {
-            var descriptors = record.descriptors
+            var descriptors = record.descriptors + record.luggage.descriptors
             if let slot = reference.slot { pool.give(slot, packet: reference.packet) }
             if let file = record.file { descriptors.insert(file.number, at: 0) }
             let socket = memory.socket(lane, of: side)
@@ -164,7 +173,7 @@ final class SendingLane: Sendable {
         }
         var header = record.header
         header.isByFile = record.file != nil
-        header.descriptorCount = record.descriptors.count
+        header.descriptorCount = record.descriptors.count + record.luggage.descriptors.count
         let payload = reference.bytes + record.bytes
         return payload.withUnsafeBytes { push(header, $0, &state) }
     }

@@ -31,6 +31,8 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
 
     let table: QueueTable
     let coding: ValueCoding<Message>
+    /// Of its codec; 0 where it needs none.
+    let codecNumber: UInt8
     let receivers: WorkQueueLine<Void, QueueArrival>
     let senders: WorkQueueLine<StoredValue, Void>
     let sleepers = (receiving: WorkQueueSleepers(), sending: WorkQueueSleepers())
@@ -54,31 +56,51 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
         self.name = name
         self.options = options
         coding = ValueCoding(codec: codec)
+        codecNumber = Message.self is any SharedValue.Type ? 0 : codec.identifier
         do throws(SystemError) {
             (table, offer) = try QueueTable.makeOrTake(
                 QueueForm(
                     cellCount: UInt32(options.capacity / QueueTable.cellByteCount),
                     attempts: options.redelivery.attempts ?? 0, messageLimit: options.messageLimit),
-                name: name)
+                name: name, travels: options.travels)
         } catch {
             throw WorkQueueError(error, queue: name)
         }
-        let table = table
+        SharedHandles.add(table, of: table.identity)
+        (receivers, senders) = Self.lines(of: table, name)
+    }
+
+    /// A queue that another process has made.
+    init(_ table: QueueTable, name: String, _ options: WorkQueueOptions, codec: any ValueCodec) {
+        self.table = table
+        self.name = name
+        self.options = options
+        coding = ValueCoding(codec: codec)
+        codecNumber = Message.self is any SharedValue.Type ? 0 : codec.identifier
+        offer = 0
+        (receivers, senders) = Self.lines(of: table, name)
+    }
+
+    private static func lines(
+        of table: QueueTable, _ name: String
+    ) -> (receivers: WorkQueueLine<Void, QueueArrival>, senders: WorkQueueLine<StoredValue, Void>) {
         let error: @Sendable (WorkQueueError.Code) -> WorkQueueError = { WorkQueueError($0, queue: name) }
-        receivers = WorkQueueLine(
+        let receivers = WorkQueueLine<Void, QueueArrival>(
             of: table, bell: table.receiversBell.descriptor.number, endsAtStop: true, error: error
         ) {
             try table.receive(sleeping: true, queue: name)
         }
-        senders = WorkQueueLine(
+        let senders = WorkQueueLine<StoredValue, Void>(
             of: table, bell: table.sendersBell.descriptor.number, endsAtStop: false, error: error
         ) { value in
             try value.bytes.withUnsafeBytes { try table.send(value.kind, $0, sleeping: true, queue: name) } ? () : nil
         }
+        return (receivers, senders)
     }
 
     deinit {
         Handover.withdraw(offer)
+        SharedHandles.forgetDead(table.identity)
         receivers.leave()
         senders.leave()
     }

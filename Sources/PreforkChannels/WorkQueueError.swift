@@ -24,6 +24,16 @@ public struct WorkQueueError: Error, Equatable, Sendable {
         case tooManyReceivers(limit: Int)
         /// A message that is none of the queue's type. It is among the dead letters, or gone where there are none.
         case undecodable(String)
+        /// What has come as a queue, in a message or by a name, is none, for the reason given.
+        case notAQueue(String)
+        /// The queue cannot be sent to another process.
+        case cannotTravel(String)
+        /// A queue of that name is registered.
+        case duplicateName
+        /// No queue of that name is registered.
+        case unknownName
+        /// As many names as the processes of a service can share are taken.
+        case tooManyNames(limit: Int)
         /// Options that make no sense.
         case badArgument(String)
         /// A system call failed.
@@ -66,6 +76,11 @@ extension WorkQueueError: CustomStringConvertible {
             case .corrupt(let what): "damaged shared memory: \(what)"
             case .tooManyReceivers(let limit): "more than \(limit) processes receive"
             case .undecodable(let reason): "a message of another type: \(reason)"
+            case .notAQueue(let reason): "not a queue: \(Escaping.brief(reason))"
+            case .cannotTravel(let reason): reason
+            case .duplicateName: "a queue of this name is registered"
+            case .unknownName: "no queue of this name is registered"
+            case .tooManyNames(let limit): "\(limit) names are taken"
             case .badArgument(let reason): reason
             case .system(let error): "\(error)"
             }

@@ -34,6 +34,8 @@ public struct WorkQueueOptions: Hashable, Sendable {
     public var redelivery: Redelivery
     /// The largest message, in bytes of its coded form: 1 to a quarter of the capacity.
     public var messageLimit: Int
+    /// As `ChannelOptions.travels`.
+    public var travels: Bool?
 
     /// - Parameter messageLimit: nil: 64 KiB, or a quarter of the capacity if that is less.
     public init(capacity: Int = 1 << 20, redelivery: Redelivery = .none, messageLimit: Int? = nil) {

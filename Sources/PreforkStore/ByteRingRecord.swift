@@ -30,6 +30,8 @@ package struct ByteRingHeader: Hashable, Sendable {
     package var kind: UInt8
     /// How many descriptors travel beside the ring for it.
     package var descriptorCount: Int
+    /// How many of them, the last ones, belong to handles inside of the message. Not of the ring: it is said beside it.
+    package var luggageCount = 0
     package var length: Int
     package var generation: UInt64
     package var id: UInt64

@@ -25,6 +25,19 @@ package struct QueueForm: Equatable, Sendable {
 
     package var text: String { "\(Self.version) \(cellCount) \(attempts) \(messageLimit)" }
 
+    /// What another process says of a queue that it sends.
+    ///
+    /// - Returns: nil for another layout, and for sizes that no queue has.
+    package init?(arriving text: String) {
+        let words = text.split(separator: " ").map { Int($0) }
+        guard words.count == 4, words[0] == Self.version, let cells = words[1].flatMap({ UInt32(exactly: $0) }),
+            let attempts = words[2], let limit = words[3], (4...1 << 30).contains(cells),
+            (0...QueueState.maximumAttempts).contains(attempts),
+            (1...Int(cells) * QueueCell.payloadBytes / 4).contains(limit)
+        else { return nil }
+        self.init(cellCount: cells, attempts: attempts, messageLimit: limit)
+    }
+
     /// Why a program that makes the queue like this cannot go on with one that was left with `text`; nil: it can.
     package func objection(toText text: String) -> String? {
         if text == self.text { return nil }

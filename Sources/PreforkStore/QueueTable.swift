@@ -36,7 +36,7 @@ package final class QueueTable: @unchecked Sendable {
     /// Rung when there is room.
     package let sendersBell: Bell
 
-    /// By which the next image of the program comes to the memory; nil: it gets no such image.
+    /// By which the next image of the program, and other processes, come to the memory; nil: they do not.
     private let file: MemoryFile?
     private let mapping: SharedMapping
     let lock: QuickLock
@@ -55,13 +55,14 @@ package final class QueueTable: @unchecked Sendable {
     ///   - attempts: 0 to `QueueState.maximumAttempts`.
     ///   - messageLimit: in bytes.
     ///   - isHandedOver: whether there may be a next image of the program, which goes on with the queue.
+    ///   - travels: whether other processes may come to it that have not inherited it.
     package convenience init(
-        cellCount: UInt32, attempts: Int, messageLimit: Int, isHandedOver: Bool = false
+        cellCount: UInt32, attempts: Int, messageLimit: Int, isHandedOver: Bool = false, travels: Bool = false
     ) throws(SystemError) {
         let form = QueueForm(cellCount: cellCount, attempts: attempts, messageLimit: messageLimit)
-        if isHandedOver {
+        if isHandedOver || travels {
             let file = try MemoryFile(name: "prefork-queue", byteCount: form.byteCount)
-            try self.init(form, file, receiversBell: try Bell(), sendersBell: try Bell())
+            try self.init(form, file, receiversBell: try Bell(), sendersBell: try Bell(), keepsWhole: !travels)
         } else {
             let mapping = try SharedMapping(byteCount: form.byteCount)
             self.init(form, nil, mapping, receiversBell: try Bell(), sendersBell: try Bell())
@@ -72,8 +73,12 @@ package final class QueueTable: @unchecked Sendable {
 
     /// Goes on with the queue of the image before, whose workers may be at work on it.
     ///
-    /// - Parameter descriptors: as its `descriptors` were; this table's from now on.
-    package convenience init(_ form: QueueForm, adopting descriptors: [Int32]) throws(SystemError) {
+    /// - Parameters:
+    ///   - descriptors: as its `descriptors` were; this table's from now on.
+    ///   - isForeign: they are those of another process, and it is no image before.
+    package convenience init(
+        _ form: QueueForm, adopting descriptors: [Int32], isForeign: Bool = false
+    ) throws(SystemError) {
         guard descriptors.count == 3 else {
             throw SystemError("mmap", .invalidArgument, on: "\(descriptors.count) descriptors of a queue")
         }
@@ -83,13 +88,17 @@ package final class QueueTable: @unchecked Sendable {
         guard try file.sealedByteCount() == form.byteCount else {
             throw SystemError("mmap", .invalidArgument, on: "the memory of a queue")
         }
-        try self.init(form, file, receiversBell: receiversBell, sendersBell: sendersBell)
+        try self.init(form, file, receiversBell: receiversBell, sendersBell: sendersBell, keepsWhole: !isForeign)
     }
 
     private convenience init(
-        _ form: QueueForm, _ file: consuming MemoryFile, receiversBell: consuming Bell, sendersBell: consuming Bell
+        _ form: QueueForm, _ file: consuming MemoryFile, receiversBell: consuming Bell, sendersBell: consuming Bell,
+        keepsWhole: Bool
     ) throws(SystemError) {
-        let mapping = try SharedMapping(keepingWhole: file, byteCount: form.byteCount)
+        let mapping =
+            keepsWhole
+            ? try SharedMapping(keepingWhole: file, byteCount: form.byteCount)
+            : try SharedMapping(file, byteCount: form.byteCount)
         self.init(form, file, mapping, receiversBell: receiversBell, sendersBell: sendersBell)
     }
 
@@ -118,7 +127,10 @@ package final class QueueTable: @unchecked Sendable {
 
     package var form: QueueForm { QueueForm(cellCount: cellCount, attempts: attempts, messageLimit: messageLimit) }
 
-    /// Memory and both bells, for the next image; empty: it gets none.
+    /// Of the memory; nil where it has no file.
+    package var identity: FileIdentity? { memoryDescriptor.flatMap { FileIdentity(of: $0) } }
+
+    /// Memory and both bells, for the next image and for other processes; empty: they get none.
     package var descriptors: [Int32] {
         guard let memory = memoryDescriptor else { return [] }
         return [memory, receiversBell.descriptor.number, sendersBell.descriptor.number]

@@ -152,7 +152,14 @@ public final class SharedStore: Sendable {
         StoreRegistry.add(table)
     }
 
-    private static func bell(_ number: Int32) throws(StoreError) -> Bell {
+    /// A second handle of a store that this process has.
+    init(_ table: StoreTable, codec: any ValueCodec) {
+        self.table = table
+        self.codec = codec
+        offer = 0
+    }
+
+    static func bell(_ number: Int32) throws(StoreError) -> Bell {
         do throws(SystemError) {
             return try Bell(adopting: Descriptor(owning: number))
         } catch {

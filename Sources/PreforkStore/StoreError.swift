@@ -32,6 +32,12 @@ public struct StoreError: Error, Equatable, Sendable {
         case badArgument(String)
         /// A descriptor that is not a store's, or one of another version of this package.
         case notAStore(String)
+        /// A store of that name is registered.
+        case duplicateName(String)
+        /// No store of that name is registered.
+        case unknownName(String)
+        /// As many names as the processes of a service can share are taken.
+        case tooManyNames(limit: Int)
         /// A message of more bytes than the publish log takes.
         case messageTooLarge(bytes: Int, limit: Int)
         /// The store would not fit into the memory that this process's control group has left, `limit` bytes in all:
@@ -87,6 +93,9 @@ extension StoreError: CustomStringConvertible {
             case .badStep(let reason): "not a step: \(reason)"
             case .badArgument(let reason): reason
             case .notAStore(let reason): "not a store: \(reason)"
+            case .duplicateName(let name): "a store of the name \(Escaping.brief(name)) is registered"
+            case .unknownName(let name): "no store of the name \(Escaping.brief(name)) is registered"
+            case .tooManyNames(let limit): "\(limit) names are taken"
             case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
             case .memoryLimit(let needed, let limit, let group):
                 "a store of \(needed) bytes does not fit into the memory limit of \(group), \(limit) bytes"

@@ -18,6 +18,11 @@ package enum StoreRegistry {
         }
     }
 
+    /// The store of this process whose memory is that file.
+    static func table(of identity: FileIdentity) -> StoreTable? {
+        stores.withLock { $0.compactMap(\.table) }.first { FileIdentity(of: $0.file.descriptor.number) == identity }
+    }
+
     /// Makes the list, in a process whose children will look at it.
     package static func prepare() { stores.withLock { _ = $0.count } }
 

@@ -21,6 +21,7 @@ struct ChildRights: Sendable {
     init(_ settings: RuntimeSettings) throws(PrivilegesError) {
         privileges = try settings.privileges.prepare()
         variables = ChildEnvironment.names(keepingService: settings.keepsServiceVariables)
+        if otherUser != nil { Family.noteOtherRights() }
     }
 
     /// Runs in the child. When it throws, the process must end.

@@ -25,7 +25,7 @@ package enum ProcessKind: String, CaseIterable, Sendable {
 
 /// What a descriptor is for.
 package enum DescriptorRole: String, CaseIterable, Sendable {
-    case standardStream, program, listener, store, workQueue, channel, lifeline, doorbell
+    case standardStream, program, listener, store, workQueue, channel, names, lifeline, doorbell
     case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage
     case handover, memoryEvents
@@ -90,6 +90,7 @@ package enum DescriptorTable {
         row(.store, "stores", "memory and bell of each (a trial has the memory)", .both, children + [.trial]),
         row(.workQueue, "work queues", "memory and bells of each", .both, children),
         row(.channel, "channels", "memory, bells and packet sockets of each", .both, children),
+        row(.names, "names", "a lock's memory and sockets: what is registered by name lies there", .both, children),
         row(.lifeline, "lifeline, reading end", "its end says that the supervisor is gone", .reading, children),
         row(.doorbell, "doorbells of this process", "have the supervisor look at its line; tell of a crash", .both, children),
     ]
@@ -139,6 +140,7 @@ package enum DescriptorTable {
         case "store": .store
         case "queue": .workQueue
         case "channel": .channel
+        case "names": .names
         case "pid file": .pidFile
         default: .handover
         }

@@ -31,6 +31,9 @@ package struct Bell: ~Copyable, Sendable {
         self.descriptor = descriptor
     }
 
+    /// Whether a descriptor is a bell's.
+    package static func isBell(_ number: Int32) -> Bool { cprefork_is_bell(number) == 1 }
+
     /// Wakes those who watch the bell. It stays readable until `clear`.
     package func ring() {
         Self.ring(descriptor.number)

@@ -42,7 +42,8 @@ package func closeDescriptor(_ number: Int32) {
 package func closeForeignDescriptor(_ number: Int32) {
     var off = linger()
     _ = setsockopt(number, SOL_SOCKET, SO_LINGER, &off, socklen_t(MemoryLayout<linger>.size))
-    closeDescriptor(number)
+    // What lies in a Unix socket is closed with it, and may have SO_LINGER, too.
+    if Family.isBehindWall { LastClose.closeForeign(number) } else { closeDescriptor(number) }
 }
 
 /// Closes every descriptor of `numbers` in this process, with one close_range(2) for each unbroken run of numbers.

@@ -14,6 +14,8 @@ package struct PacketPair: ~Copyable, Sendable {
 
     package let first: End
     package let second: End
+    /// Others, who may be no children of this process, have them, too.
+    private let isForeign: Bool
 
     /// Both are non-blocking and close-on-exec.
     package init() throws(SystemError) {
@@ -21,19 +23,24 @@ package struct PacketPair: ~Copyable, Sendable {
         try systemCall("socketpair", on: "SOCK_SEQPACKET") { cprefork_packet_pair(&ends) }
         first = End(number: ends[0])
         second = End(number: ends[1])
+        isForeign = false
     }
 
-    /// A pair of the image before.
-    package init(adopting first: Int32, _ second: Int32) {
+    /// A pair of the image before, or of another process.
+    package init(adopting first: Int32, _ second: Int32, isForeign: Bool = false) {
         self.first = End(number: first)
         self.second = End(number: second)
+        self.isForeign = isForeign
     }
+
+    /// Whether a descriptor is of the kind that a pair has.
+    package static func isEnd(_ number: Int32) -> Bool { cprefork_is_packet_socket(number) == 1 }
 
     package var numbers: [Int32] { [first.number, second.number] }
 
     deinit {
         let numbers = [first.number, second.number]
-        if hasForkedChildren { LastClose.closeShared(numbers) } else { closeDescriptors(numbers) }
+        if isForeign || hasForkedChildren { LastClose.closeShared(numbers) } else { closeDescriptors(numbers) }
     }
 }
 
@@ -80,12 +87,37 @@ package enum DescriptorPassing {
     package static func receive(
         into bytes: UnsafeMutableRawBufferPointer, from socket: Int32
     ) throws(SystemError) -> PassedPacket? {
+        try take(bytes, from: socket, cprefork_receive_passing)
+    }
+
+    /// One recvmsg(2) that leaves the packet where it is; the descriptors are copies.
+    ///
+    /// - Returns: nil when no packet waits behind the socket's peek offset.
+    package static func copy(
+        into bytes: UnsafeMutableRawBufferPointer, from socket: Int32
+    ) throws(SystemError) -> PassedPacket? {
+        try take(bytes, from: socket, cprefork_copy_passing)
+    }
+
+    /// - Parameter offset: from which byte of all that waits the next `copy` reads; nil: from the first, always. Each
+    ///   `copy` goes on behind what it has read.
+    package static func look(at socket: Int32, from offset: Int?) throws(SystemError) {
+        try systemCall("setsockopt", on: "SO_PEEK_OFF of socket \(socket)") {
+            cprefork_set_peek_offset(socket, Int32(clamping: offset ?? -1))
+        }
+    }
+
+    private static func take(
+        _ bytes: UnsafeMutableRawBufferPointer, from socket: Int32,
+        _ call: (Int32, UnsafeMutableRawPointer, Int, UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>,
+            UnsafeMutablePointer<Int32>) -> Int
+    ) throws(SystemError) -> PassedPacket? {
         var numbers = [Int32](repeating: -1, count: limit)
         var count: Int32 = 0
         var isTruncated: Int32 = 0
         do throws(SystemError) {
             let received = try systemCall("recvmsg", on: "socket \(socket)") {
-                cprefork_receive_passing(
+                call(
                     socket, bytes.baseAddress ?? UnsafeMutableRawPointer(bitPattern: 1)!, bytes.count, &numbers, &count,
                     &isTruncated)
             }

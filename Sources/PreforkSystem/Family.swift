@@ -14,6 +14,17 @@ package enum Family {
 
     private static let farewells = Mutex(Farewells())
 
+    /// Whether children of this process have other rights than it has: what they have made is not to be trusted here.
+    // Proof: written while the process has one thread, before it forks the first of them.
+    package private(set) nonisolated(unsafe) static var hasOtherRights = false
+
+    /// Children will become another user.
+    package static func noteOtherRights() { hasOtherRights = true }
+
+    /// Whether this process must not use memory that one of its children has made: the kernel has whoever touches it
+    /// wait while a child makes holes in it (`MemoryFile.keepWhole`).
+    package static var isBehindWall: Bool { hasOtherRights && !isMember }
+
     /// In a freshly forked child.
     package static func join() { isMember = true }
 

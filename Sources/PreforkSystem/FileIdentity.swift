@@ -4,7 +4,7 @@ import CPrefork
 import Glibc
 
 /// Device and inode of a file.
-struct FileIdentity: Hashable, Sendable {
+package struct FileIdentity: Hashable, Sendable {
     var major: UInt32
     var minor: UInt32
     var inode: UInt64
@@ -16,7 +16,7 @@ struct FileIdentity: Hashable, Sendable {
     }
 
     /// Nil when it is not open.
-    init?(of number: Int32) {
+    package init?(of number: Int32) {
         guard let status = FileStatus(of: number) else { return nil }
         self = status.identity
     }
@@ -42,7 +42,7 @@ struct FileIdentity: Hashable, Sendable {
 
 extension FileIdentity {
     /// As text for the next image of this program.
-    var text: String { "\(major):\(minor):\(inode)" }
+    package var text: String { "\(major):\(minor):\(inode)" }
 
     init?(text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)

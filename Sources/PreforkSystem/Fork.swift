@@ -59,7 +59,7 @@ package func forkProcess() throws(SystemError) -> ForkSide {
 }
 
 /// Whether children of this process, or of the image before it, may have the sockets that it closes.
-var hasForkedChildren: Bool {
+package var hasForkedChildren: Bool {
     lastForker.load(ordering: .relaxed) == ForkCount.current || Handover.isLaterImage && ForkCount.isFirst
 }
 

@@ -56,6 +56,14 @@ package enum LastClose {
         if poll(&looks, nfds_t(looks.count), 0) == 0 { closeDescriptors(numbers) } else { close(numbers) }
     }
 
+    /// Closes a descriptor that a process with fewer rights has sent. The holder is not waited for: whoever sends many
+    /// must not slow this process down by that.
+    static func closeForeign(_ number: Int32) {
+        var look = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+        if poll(&look, 1, 0) > 0, (try? elsewhere([number], patience: 0) { closeDescriptor(number) }) != nil { return }
+        closeDescriptor(number)
+    }
+
     /// One that has not ended by then is collected by a later call.
     private static func reap(_ child: Int32, _ patience: Int32) {
         let pidfd = cprefork_pidfd_open(child)

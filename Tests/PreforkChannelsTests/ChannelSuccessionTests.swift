@@ -23,8 +23,8 @@ struct ChannelSuccessionTests {
         try successor.attach()
         for number in 0..<count { #expect(try near.trySend(number, passing: [pipe.reading]) == nil, "\(number)") }
         // The packets of the new records are all there.
-        for _ in 0..<count { #expect(try successor.takeMessage(unlessStopping: false) { _, _ in }) }
-        #expect(try !successor.takeMessage(unlessStopping: false) { _, _ in })
+        for _ in 0..<count { #expect(try successor.takeMessage(unlessStopping: false) { _, _, _ in }) }
+        #expect(try !successor.takeMessage(unlessStopping: false) { _, _, _ in })
     }
 
     @Test(arguments: [true, false]) func aCallDoesNotWaitForASuccessorsReply(isCalleeThere: Bool) async throws {

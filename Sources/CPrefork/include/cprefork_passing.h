@@ -25,6 +25,21 @@ ssize_t cprefork_send_passing(
 ssize_t cprefork_receive_passing(
     int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated);
 
+/// As cprefork_receive_passing, and the packet stays where it is: recvmsg(2) with MSG_PEEK makes copies of the descriptors.
+/// Reads the packet at the socket's peek offset, which goes on behind it.
+ssize_t cprefork_copy_passing(
+    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated);
+
+/// SO_PEEK_OFF of socket(7): from which byte of what waits the next peek reads; -1: always from the first.
+int cprefork_set_peek_offset(int socket, int offset);
+
+/// Whether it is a Unix socket that keeps packets whole (SOCK_SEQPACKET), and no listener.
+int cprefork_is_packet_socket(int fd);
+
+/// A pointer of this thread: to what goes with the value that it encodes (0), or came with the one that it decodes (1).
+void *_Nullable cprefork_luggage(int arriving);
+void cprefork_set_luggage(int arriving, void *_Nullable place);
+
 /// Takes no descriptors with what arrives at a Unix socket, and at the connections that a listener accepts: SO_PASSRIGHTS
 /// of Linux 6.16, whose senders get EPERM. ENOPROTOOPT before, EOPNOTSUPP of another family.
 int cprefork_refuse_descriptors(int socket);

@@ -1,0 +1,117 @@
+// Channels by name: in this process, and in all processes of a service.
+
+public import PreforkStore
+import PreforkSystem
+
+extension Channel {
+    /// The channel of that name: one that was made in this process or, before the fork, in an ancestor, and that somebody
+    /// still holds; else one that a process of this service has registered (`register(as:replacing:)`).
+    ///
+    /// - Parameter codec: the channel's, where that is not `CBORCodec` and the channel is a registered one.
+    /// - Throws: `.unknownName`, `.wrongMessageType`; for a registered one also `.notAChannel`, `.busy`, `.corrupt`,
+    ///   `.system`.
+    public static func named(_ name: String, codec: (any ValueCodec)? = nil) throws(ChannelError) -> Channel {
+        if let core = ChannelRegistry[name] {
+            try check(core)
+            return Channel(core, isOpposite: false)
+        }
+        let handle: ArrivedHandle
+        do throws(FamilyNames.Failure) {
+            handle = try FamilyNames.find(.channel, name)
+        } catch {
+            throw ChannelError(naming: error, channel: name)
+        }
+        return try Channel(opening: handle, codec: codec)
+    }
+
+    /// Lets every process of this service find the channel by `named(_:)`: the supervisor, workers and managed processes,
+    /// also those that were forked before it was made, and those that will be.
+    ///
+    /// ```swift
+    /// let replies = try Channel<String>(name: "replies")      // in a worker
+    /// try replies.register()
+    /// // in a managed process                                 // back in the worker
+    /// try await Channel<String>.named("replies").send("yes")  let reply = try await replies.receive()
+    /// ```
+    ///
+    /// The name stays, and the channel's memory with it, until it is taken away or replaced: also when this process has
+    /// ended, over reloads and over upgrades. It is this process's as long as that lives: another one may take it for a
+    /// channel of its own after its death, as the successor in its slot (worker, managed process), or by `replacing`. To
+    /// register the same channel again has no effect.
+    ///
+    /// The names of all processes are at most 64, those of queues and stores included. Where the service's children have
+    /// another user, its main process can register what it has made, but uses nothing that is registered.
+    ///
+    /// - Parameters:
+    ///   - name: 1 to 255 bytes of UTF-8; nil: the channel's.
+    ///   - replacing: takes the name from a registrant that lives.
+    /// - Throws: `.duplicateName`, also for a name that this process knows by inheritance for another channel;
+    ///   `.cannotTravel`; `.tooManyNames`; `.badArgument`; `.busy`; `.corrupt`; `.system`, with ETOOMANYREFS when this user
+    ///   has more descriptors on their way than a process may have open.
+    public func register(as name: String? = nil, replacing: Bool = false) throws(ChannelError) {
+        let name = name ?? self.name
+        // Others of this service may have inherited it, and find that one.
+        if let known = ChannelRegistry[name], known !== core { throw ChannelError(.duplicateName, channel: name) }
+        let descriptors = try travellingDescriptors()
+        do throws(FamilyNames.Failure) {
+            try FamilyNames.register(note(name: name), descriptors, replacing: replacing)
+        } catch {
+            throw ChannelError(naming: error, channel: name)
+        }
+    }
+
+    /// Takes the channel out of this process's registry and away from the names that the service shares: its names are
+    /// free for others. Those who hold it may go on.
+    ///
+    /// Of the shared ones it takes what it can: one that is left, for example because their lock is busy, is there after
+    /// this.
+    public func unregister() {
+        ChannelRegistry.remove(core)
+        if let memory = core.memory.descriptors.first { try? FamilyNames.remove(.channel, memory: memory) }
+    }
+
+    /// All channels of this message type, by their names: those that this process has made or inherited, and those that
+    /// are registered.
+    ///
+    /// - Throws: `.busy`, `.corrupt`, `.system`: no registered one can be had.
+    public static func registered() throws(ChannelError) -> [String: Channel] {
+        var found: [String: Channel] = [:]
+        do throws(FamilyNames.Failure) {
+            for handle in try FamilyNames.all(.channel) {
+                // Others are of another type, or of nobody's.
+                found[handle.note.name] = try? Channel(opening: handle, codec: nil)
+            }
+        } catch {
+            if case .refused = error {} else { throw ChannelError(naming: error, channel: "registered") }
+        }
+        for core in ChannelRegistry.cores where core.messageType == Message.self {
+            found[core.memory.name] = Channel(core, isOpposite: false)
+        }
+        return found
+    }
+}
+
+extension Channel where Message == Never {
+    /// The names of all channels that this process has, and of those that are registered, in order.
+    public static var names: [String] {
+        let registered = (try? FamilyNames.names(.channel)) ?? []
+        return Set(ChannelRegistry.names + registered).sorted()
+    }
+}
+
+extension ChannelError {
+    init(naming failure: FamilyNames.Failure, channel: String) {
+        let code: Code =
+            switch failure {
+            case .duplicate: .duplicateName
+            case .unknown: .unknownName
+            case .tooMany: .tooManyNames(limit: FamilyNames.limit)
+            case .badName: .badArgument("a name has 1 to \(HandleNote.longestName) bytes")
+            case .busy: .busy
+            case .damaged: .corrupt("the names of the service")
+            case .refused(let refusal): .notAChannel(refusal.reason)
+            case .system(let error): .system(error)
+            }
+        self.init(code, channel: channel)
+    }
+}

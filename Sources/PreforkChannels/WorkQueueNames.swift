@@ -1,0 +1,120 @@
+// Queues and stores by name, in all processes of a service.
+
+public import PreforkStore
+import PreforkSystem
+
+extension WorkQueue {
+    /// Lets every process of this service find the queue by `named(_:codec:)`; see `Channel.register(as:replacing:)`.
+    ///
+    /// - Throws: `WorkQueueError` `.duplicateName`, `.cannotTravel`, `.tooManyNames`, `.badArgument`, `.busy`, `.corrupt`,
+    ///   `.system`.
+    public func register(as name: String? = nil, replacing: Bool = false) throws(WorkQueueError) {
+        let name = name ?? self.name
+        let descriptors = try travellingDescriptors()
+        do throws(FamilyNames.Failure) {
+            try FamilyNames.register(note(name: name), descriptors, replacing: replacing)
+        } catch {
+            throw WorkQueueError(naming: error, queue: name)
+        }
+    }
+
+    /// Takes the queue's names away. Those who hold it may go on.
+    ///
+    /// - Throws: `WorkQueueError` `.busy`, `.corrupt`, `.system`.
+    public func unregister() throws(WorkQueueError) {
+        guard let memory = table.descriptors.first else { return }
+        do throws(FamilyNames.Failure) {
+            try FamilyNames.remove(.queue, memory: memory)
+        } catch {
+            throw WorkQueueError(naming: error, queue: name)
+        }
+    }
+
+    /// The queue that a process of this service has registered.
+    ///
+    /// - Parameter codec: the queue's, where that is not `CBORCodec`.
+    /// - Throws: `WorkQueueError` `.unknownName`, `.notAQueue`, `.busy`, `.corrupt`, `.system`.
+    public static func named(_ name: String, codec: (any ValueCodec)? = nil) throws(WorkQueueError) -> WorkQueue {
+        let handle: ArrivedHandle
+        do throws(FamilyNames.Failure) {
+            handle = try FamilyNames.find(.queue, name)
+        } catch {
+            throw WorkQueueError(naming: error, queue: name)
+        }
+        return try WorkQueue(opening: handle, codec: codec)
+    }
+}
+
+extension SharedStore {
+    /// Lets every process of this service find the store by `named(_:codec:)`; see `Channel.register(as:replacing:)`.
+    ///
+    /// - Throws: `StoreError` `.duplicateName`, `.tooManyNames`, `.badArgument`, `.busy`, `.corrupt`, `.system`.
+    public func register(as name: String, replacing: Bool = false) throws(StoreError) {
+        do throws(FamilyNames.Failure) {
+            try FamilyNames.register(note(name: name), travellingDescriptors, replacing: replacing)
+        } catch {
+            throw StoreError(naming: error, name)
+        }
+    }
+
+    /// Takes the store's names away. Those who hold it may go on.
+    ///
+    /// - Throws: `StoreError` `.busy`, `.corrupt`, `.system`.
+    public func unregister() throws(StoreError) {
+        do throws(FamilyNames.Failure) {
+            try FamilyNames.remove(.store, memory: travellingDescriptors[0])
+        } catch {
+            throw StoreError(naming: error, "")
+        }
+    }
+
+    /// The store that a process of this service has registered. Its `lockTimeout` is a second, unless this process has it
+    /// already.
+    ///
+    /// - Throws: `StoreError` `.unknownName`, `.notAStore`, `.busy`, `.corrupt`, `.system`.
+    public static func named(
+        _ name: String, codec: any ValueCodec = CBORCodec()
+    ) throws(StoreError) -> SharedStore {
+        let handle: ArrivedHandle
+        do throws(FamilyNames.Failure) {
+            handle = try FamilyNames.find(.store, name)
+        } catch {
+            throw StoreError(naming: error, name)
+        }
+        return try SharedStore(opening: handle, codec: codec)
+    }
+}
+
+extension WorkQueueError {
+    init(naming failure: FamilyNames.Failure, queue: String) {
+        let code: Code =
+            switch failure {
+            case .duplicate: .duplicateName
+            case .unknown: .unknownName
+            case .tooMany: .tooManyNames(limit: FamilyNames.limit)
+            case .badName: .badArgument("a name has 1 to \(HandleNote.longestName) bytes")
+            case .busy: .busy
+            case .damaged: .corrupt("the names of the service")
+            case .refused(let refusal): .notAQueue(refusal.reason)
+            case .system(let error): .system(error)
+            }
+        self.init(code, queue: queue)
+    }
+}
+
+extension StoreError {
+    fileprivate init(naming failure: FamilyNames.Failure, _ name: String) {
+        let code: Code =
+            switch failure {
+            case .duplicate: .duplicateName(name)
+            case .unknown: .unknownName(name)
+            case .tooMany: .tooManyNames(limit: FamilyNames.limit)
+            case .badName: .badArgument("a name has 1 to \(HandleNote.longestName) bytes")
+            case .busy: .busy
+            case .damaged: .corrupt("the names of the service")
+            case .refused(let refusal): .notAStore(refusal.reason)
+            case .system(let error): .system(error)
+            }
+        self.init(code)
+    }
+}

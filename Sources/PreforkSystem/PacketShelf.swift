@@ -1,0 +1,136 @@
+// Descriptors that the kernel keeps for all processes that have a socket.
+
+import CPrefork
+import Glibc
+
+/// Packets with descriptors that stay in a socket: whoever has the shelf looks at them (SO_PEEK_OFF and MSG_PEEK, which
+/// copies descriptors), adds one, or sorts some out. What lies there is open for as long as any process has the shelf,
+/// whichever process has put it there; none of them has the descriptors itself.
+///
+/// One process at a time: the place that is looked at belongs to the socket. A process that does not mind that, or that
+/// fills the shelf, empties it or puts something else there, makes calls throw or find less; none waits, and none reads
+/// more than `mostPackets`.
+package final class PacketShelf: Sendable {
+    /// A packet as it lies there.
+    package struct Packet: Sendable {
+        package let bytes: [UInt8]
+        /// In front of it lie so many bytes.
+        fileprivate let offset: Int
+    }
+
+    /// A socket of the usual size holds 278 of them.
+    private static let mostPackets = 512
+    /// No packet has more.
+    package static let longestPacket = 2048
+
+    private let pair: PacketPair
+
+    package init() throws(SystemError) {
+        pair = try PacketPair()
+    }
+
+    /// One that the image before has left.
+    package init(adopting first: Int32, _ second: Int32) {
+        pair = PacketPair(adopting: first, second)
+    }
+
+    package var numbers: [Int32] { pair.numbers }
+
+    private var front: Int32 { pair.first.number }
+    private var back: Int32 { pair.second.number }
+
+    /// All that lies there, without descriptors.
+    ///
+    /// - Returns: also whether it is certain that there is no more.
+    package func list() throws(SystemError) -> (packets: [Packet], isWhole: Bool) {
+        try DescriptorPassing.look(at: back, from: 0)
+        defer { try? DescriptorPassing.look(at: back, from: nil) }
+        var packets: [Packet] = []
+        var offset = 0
+        for _ in 0..<Self.mostPackets {
+            // One without bytes, which is none of this package's, or the end of a socket that somebody has shut.
+            guard let bytes = try next() else { return (packets, true) }
+            packets.append(Packet(bytes: bytes, offset: offset))
+            offset += bytes.count
+        }
+        return (packets, false)
+    }
+
+    private func next() throws(SystemError) -> [UInt8]? {
+        var failure: SystemError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: Self.longestPacket) { space, count in
+            do throws(SystemError) {
+                count = try systemCall("recv", on: "socket \(back)") {
+                    recv(back, space.baseAddress, space.count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if failure?.errno == .wouldBlock { return nil }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Copies of a packet's descriptors, which are the caller's.
+    ///
+    /// - Returns: nil when it does not lie there any more.
+    /// - Throws: EMFILE.
+    package func descriptors(of packet: Packet, atMost count: Int) throws(SystemError) -> [Int32]? {
+        try DescriptorPassing.checkRoom(for: count, by: back)
+        try DescriptorPassing.look(at: back, from: packet.offset)
+        defer { try? DescriptorPassing.look(at: back, from: nil) }
+        guard let (bytes, copy) = try receive(DescriptorPassing.copy) else { return nil }
+        if bytes == packet.bytes, !copy.isTruncated, copy.descriptors.count <= count { return copy.descriptors }
+        for number in copy.descriptors { closeForeignDescriptor(number) }
+        return nil
+    }
+
+    private func receive(
+        _ call: (UnsafeMutableRawBufferPointer, Int32) throws(SystemError) -> PassedPacket?
+    ) throws(SystemError) -> ([UInt8], PassedPacket)? {
+        var bytes = [UInt8](repeating: 0, count: Self.longestPacket)
+        var failure: SystemError?
+        let packet = bytes.withUnsafeMutableBytes { space -> PassedPacket? in
+            do throws(SystemError) { return try call(space, back) } catch { failure = error }
+            return nil
+        }
+        if let failure { throw failure }
+        return packet.map { (Array(bytes.prefix($0.byteCount)), $0) }
+    }
+
+    /// - Parameter descriptors: stay the caller's.
+    /// - Returns: false when there is no room.
+    package func put(_ bytes: [UInt8], _ descriptors: [Int32]) throws(SystemError) -> Bool {
+        var failure: SystemError?
+        let isThere = bytes.withUnsafeBytes { bytes -> Bool in
+            do throws(SystemError) {
+                return try DescriptorPassing.send(bytes, passing: descriptors, to: front)
+            } catch {
+                failure = error
+            }
+            return false
+        }
+        if let failure { throw failure }
+        return isThere
+    }
+
+    /// Throws away what `isKept` does not want, each packet once. A packet that stays is there at every moment, for a while
+    /// twice: who is killed here leaves one too many.
+    ///
+    /// Whoever throws away must not mind that the kernel may have it wait for what somebody has put there (SO_LINGER).
+    ///
+    /// - Parameter count: of descriptors that a packet has at most.
+    package func sort(atMost count: Int, _ isKept: ([UInt8]) -> Bool) throws(SystemError) {
+        try DescriptorPassing.checkRoom(for: 2 * DescriptorPassing.limit, by: back)
+        // No more: those that are kept come round again.
+        for _ in 0..<(try list().packets.count) {
+            guard let (bytes, copy) = try receive(DescriptorPassing.copy) else { return }
+            let isKept = !copy.isTruncated && copy.descriptors.count <= count && !bytes.isEmpty && isKept(bytes)
+            defer { for number in copy.descriptors { closeForeignDescriptor(number) } }
+            if isKept, try !put(bytes, copy.descriptors) { return }
+            guard let (_, taken) = try receive(DescriptorPassing.receive) else { return }
+            for number in taken.descriptors { closeForeignDescriptor(number) }
+        }
+    }
+}
