@@ -19,8 +19,7 @@ import Testing
     }
 
     @Test func theManualHasTheTable() throws {
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        #expect(read("/\(root)/README.md").contains("\n" + EnvironmentSettings.markdown))
+        #expect(read("\(packageRoot)/README.md").contains("\n" + EnvironmentSettings.markdown))
     }
 
     @Test func anEmptyEnvironmentChangesNothing() throws {

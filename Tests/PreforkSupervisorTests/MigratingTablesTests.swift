@@ -9,10 +9,9 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct MigratingTablesTests {
     /// What is between backticks in the tables of all pages named Migrating.
     private static let codes: [String] = {
-        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let folder = "\(root)/Sources/Prefork/Documentation.docc"
-        return entries(folder).filter { $0.hasPrefix("Migrating") }.flatMap { page in
-            read("\(folder)/\(page)").split(separator: "\n").filter { $0.hasPrefix("|") }.flatMap { row in
+        let pages = filePaths(below: "\(packageRoot)/Sources/Prefork/Documentation.docc")
+        return pages.filter { $0.split(separator: "/").last?.hasPrefix("Migrating") == true }.flatMap { page in
+            read(page).split(separator: "\n").filter { $0.hasPrefix("|") }.flatMap { row in
                 row.split(separator: "`", omittingEmptySubsequences: false).enumerated()
                     .filter { !$0.offset.isMultiple(of: 2) }.map { String($0.element) }
             }

@@ -1,6 +1,7 @@
 // Counters, histograms and their text.
 
 import PreforkSystem
+import PreforkTestSupport
 import Testing
 
 @testable import PreforkSupervisor
@@ -119,9 +120,8 @@ struct PrometheusTests {
                 labels[name, default: []].formUnion(line.matches(of: /[{,]([a-z]+)="/).map { String($0.output.1) })
             }
         }
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let page = try SmallFile.read(
-            "/\(root)/Sources/Prefork/Documentation.docc/OperatingWithPreforkctl.md", limit: 1 << 20)
+            "\(packageRoot)/Sources/Prefork/Documentation.docc/OperatingWithPreforkctl.md", limit: 1 << 20)
         let rows = page.split(separator: "\n").filter { $0.hasPrefix("| `prefork_") }
         #expect(rows.count == types.count)
         for row in rows {

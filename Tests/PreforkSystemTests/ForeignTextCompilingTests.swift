@@ -6,7 +6,7 @@ import Testing
 @Suite(.timeLimit(.minutes(3)), .enabled(if: Compiler.path != nil, "there is no swiftc in PATH"))
 struct ForeignTextCompilingTests {
     /// The package's identity, by which its modules know one another: the name of its folder.
-    private static let package = #filePath.split(separator: "/").dropLast(3).last?.lowercased() ?? ""
+    private static let package = packageRoot.split(separator: "/").last?.lowercased() ?? ""
 
     /// - Returns: what the compiler says of these statements, in which `text` is a `ForeignText`; empty: nothing.
     private func complaints(_ statements: String) async throws -> String {

@@ -7,8 +7,7 @@ import Testing
 @Suite struct DeployUnitTests {
     /// Assignments by name, in their order.
     private func assignments(_ name: String) throws -> [String: [String]] {
-        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let text = read("\(root)/Deploy/systemd/\(name)")
+        let text = read("\(packageRoot)/Deploy/systemd/\(name)")
         try #require(!text.isEmpty)
         var found: [String: [String]] = [:]
         for line in text.split(separator: "\n") where !line.hasPrefix("#") && !line.hasPrefix("[") {

@@ -106,8 +106,7 @@ private final class RightsProgram {
 
 @Suite(.timeLimit(.minutes(2))) struct RightsTests {
     @Test func theManualHasTheTable() throws {
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let page = "/\(root)/Sources/Prefork/Documentation.docc/DescriptorsAndRights.md"
+        let page = "\(packageRoot)/Sources/Prefork/Documentation.docc/DescriptorsAndRights.md"
         #expect(read(page).contains("\n" + DescriptorTable.markdown), "\(DescriptorTable.markdown)")
     }
 

@@ -172,9 +172,8 @@ public func expectComplete(
 
 /// What `expectComplete` fails for.
 public func gaps(in rows: [ParameterRow], module: String, reasons: [String: String]) -> [String] {
-    let root = "/" + #filePath.split(separator: "/").prefix { $0 != "Tests" }.joined(separator: "/")
-    let parameters = PublicParameters.names(in: "\(root)/Sources/\(module)")
-    if parameters.isEmpty { return ["there are no sources at \(root)"] }
+    let parameters = PublicParameters.names(in: "\(packageRoot)/Sources/\(module)")
+    if parameters.isEmpty { return ["there are no sources at \(packageRoot)"] }
     func isExcused(_ name: String) -> Bool {
         // What an error says is the package's word.
         name.contains("Error.Code.") || reasons.keys.contains { name == $0 || name.hasPrefix($0 + ".") }

@@ -14,12 +14,10 @@ public enum PublicParameters {
         "String", "RawText", "Endpoint", "SocketAddress",
     ]
 
-    /// - Parameter folder: its sources.
+    /// - Parameter folder: its sources, in folders of any depth.
     public static func names(in folder: String) -> Set<String> {
         var names: Set<String> = []
-        for file in entries(folder) where file.hasSuffix(".swift") {
-            names.formUnion(Self.names(of: read("\(folder)/\(file)")))
-        }
+        for file in filePaths(below: folder) where file.hasSuffix(".swift") { names.formUnion(Self.names(of: read(file))) }
         // `Type.variable` is `Type.init.variable`.
         return names.filter { name in
             let parts = name.split(separator: ".")
