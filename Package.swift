@@ -56,7 +56,8 @@ let package = Package(
             enabledTraits: ["Valkey"]),
     ],
     targets: [
-        .target(name: "CPrefork"),
+        // Its files lie in folders; the headers that they share lie above these.
+        .target(name: "CPrefork", cSettings: [.headerSearchPath(".")]),
         floor("PreforkSystem", on: ["CPrefork"]),
         floor("PreforkEventLoop", on: ["PreforkSystem"]),
         floor("PreforkSupervisor", on: ["PreforkSystem"]),
