@@ -48,6 +48,11 @@ int cprefork_give_name(int directory, const char *from, const char *to) {
     return -1;
 }
 
+int64_t cprefork_modified_nanoseconds(const void *status) {
+    const struct stat *file = status;
+    return (int64_t)file->st_mtim.tv_sec * 1000000000 + file->st_mtim.tv_nsec;
+}
+
 bool cprefork_has_access_list(const char *path) {
     // A list that says no more than the mode does is not stored (posix_acl_update_mode).
     if (getxattr(path, "system.posix_acl_access", NULL, 0) >= 0) return true;

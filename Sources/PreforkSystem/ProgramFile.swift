@@ -1,5 +1,6 @@
 // Which program it is: path, build and time.
 
+import CPrefork
 import Glibc
 
 /// A program as it was found in the file system, or as it runs.
@@ -45,9 +46,10 @@ package struct ProgramFile: Hashable, Sendable {
         buildID = CodePlace.buildID(ofFile: source).map { byte in
             String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
         }.joined()
-        let nanoseconds = Int64(status.st_mtim.tv_nsec)
-        time = Int64(status.st_mtim.tv_sec) * 1_000 + nanoseconds / 1_000_000
-        stamp = "\(FileStatus(status).identity.text):\(status.st_size):\(status.st_mtim.tv_sec).\(nanoseconds)"
+        let modified = cprefork_modified_nanoseconds(&status)
+        let (seconds, nanoseconds) = modified.quotientAndRemainder(dividingBy: 1_000_000_000)
+        time = modified / 1_000_000
+        stamp = "\(FileStatus(status).identity.text):\(status.st_size):\(seconds).\(nanoseconds)"
     }
 
     /// The same build, wherever it lies; where either has no build ID, the same file, not written since.
