@@ -3,14 +3,13 @@
 import collections
 import json
 import os
-import pathlib
 import random
 import subprocess
 import sys
 
+from programs import ROOT
 from rows import Row, median
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILT = ROOT / "Tests/Interop/subprocess/.build/release"
 LIMITS = ROOT / ".build-bench/subprocess_limits"
 PEERS = ROOT / "Scripts/benchmarks/subprocess_peers.py"
