@@ -5,7 +5,7 @@ import Glibc
 
 /// The object that an address lies in, and the function as far as the linker knows it. Any address may be asked for.
 package struct CodePlace: Equatable, Sendable {
-    /// The object's path; nil: the program itself, which the linker knows by argv[0] only, and that lies where titles are
+    /// The object's path. If nil, the program itself: the linker knows it by argv[0] only, which lies where titles are
     /// written.
     package let module: String?
     package let base: UInt64
@@ -28,7 +28,7 @@ package struct CodePlace: Equatable, Sendable {
         offset = UInt64(found.offset)
     }
 
-    /// The build ID of a file; empty where it has none, or cannot be read.
+    /// The build ID of a file; empty if it has no build ID or cannot be read.
     package static func buildID(ofFile path: String) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 64)
         let count = bytes.withUnsafeMutableBufferPointer { cprefork_build_id_of_file(path, $0.baseAddress!, 64) }

@@ -1,4 +1,4 @@
-// What a process says of its own crash, before it has ended.
+// What a crashing process reports about its own crash before it ends.
 
 import CPrefork
 import Synchronization
@@ -7,9 +7,9 @@ import Synchronization
 /// into memory shared with the supervisor, rings and lets the Swift runtime's backtracer, where there is one, do its
 /// work: a supervisor has the successor ready long before that is done.
 ///
-/// Limits: a thread without an alternate signal stack, which is any but the one that was forked, cannot tell that its
-/// stack has overflowed; its end says by which signal it died. A process that was taken over can tell of a crash that
-/// there was none of, of its own only: see `Doorbell.hasCrashed`. What it writes are numbers, which are shown and never
+/// Limits: only the thread that was forked has an alternate signal stack. Any other thread cannot report that its stack
+/// has overflowed, so its end shows only the signal that killed it. A compromised process can report a crash that did
+/// not happen, but only for itself: see `Doorbell.hasCrashed`. What it writes are numbers, which are shown and never
 /// followed.
 package enum CrashMark {
     /// How much memory a record takes.
@@ -23,7 +23,7 @@ package enum CrashMark {
     ///
     /// - Parameters:
     ///   - area: `byteCount` bytes, aligned to eight, shared with the supervisor and mapped as long as the process lives.
-    ///   - button: what tells the supervisor; -1: none.
+    ///   - button: the doorbell that informs the supervisor, or -1 for no doorbell.
     package static func arm(_ area: UnsafeMutableRawPointer?, button: Int32) {
         cprefork_arm_crash_mark(area?.assumingMemoryBound(to: UInt64.self), button)
     }
@@ -34,8 +34,8 @@ package struct CrashRecord: Equatable, Sendable {
     package var signal: Signal
     /// si_code of sigaction(2).
     package var code: Int32
-    /// What was touched (SIGSEGV, SIGBUS), or the instruction; of a signal that a process sent (a code of zero or less)
-    /// the sender's process ID.
+    /// The address that was touched (SIGSEGV, SIGBUS), or that of the instruction. For a signal that a process sent (a
+    /// code of zero or less), the sender's process ID.
     package var address: UInt64
     package var thread: Int32
     /// Another handler, such as the Swift runtime's backtracer, follows: the end may take its time.

@@ -3,9 +3,10 @@
 import Glibc
 package import Synchronization
 
-/// Words in which supervisors name children that have crashed: the Swift runtime's backtracer, or a core file, can keep
-/// such a process for seconds in which it does nothing of its own any more. For who asks `ProcessIdentity.isAlive`, the
-/// owners of channel ends, deliveries and leases, it is gone; not for locks, because nothing says what it has torn.
+/// Words in which supervisors name children that have crashed: the Swift runtime's backtracer or a core file can keep
+/// such a process alive for seconds, although it runs no more code of the program. `ProcessIdentity.isAlive` reports it
+/// as dead, so that its channel ends, deliveries and leases are released. Locks are not released, because nothing tells
+/// which data the crash has torn.
 package enum CrashedProcesses {
     /// How many a supervisor can name. Of more than that, the others are alive until they end.
     package static let wordCount = 3
@@ -17,7 +18,7 @@ package enum CrashedProcesses {
 
     private static let tables = Mutex<[Table]>([])
 
-    /// From now on the words are looked at.
+    /// Makes `isAlive` consult the words from now on.
     ///
     /// - Parameter words: `wordCount` of them, each a process ID or 0, mapped until `forget`.
     package static func watch(_ words: UnsafeMutablePointer<Atomic<UInt64>>) {

@@ -4,16 +4,16 @@ import CPrefork
 import Glibc
 import Synchronization
 
-/// The dump that a worker can be asked for while it hangs: a handler that runs wherever the worker is, stores the
-/// return addresses of its stack (backtrace(3)) into memory that it shares with its supervisor, rings its doorbell and
-/// lets the worker go on. The supervisor writes the lines: no worker needs the log's descriptor, and no text of a worker
-/// gets into it.
+/// The dump that a worker can be asked for while it hangs. A handler interrupts the worker wherever it is, stores the
+/// return addresses of its stack (backtrace(3)) into memory that it shares with its supervisor, and rings its doorbell.
+/// The worker then continues. The supervisor writes the lines: no worker needs the log's descriptor, and no text of a
+/// worker gets into it.
 ///
-/// Limits: the stack is that of the thread which takes the signal, the main thread in a worker. Names are the linker's,
-/// mangled, and only of exported functions (`-Xlinker --export-dynamic` gives more). The others are offsets for
-/// addr2line(1) or `llvm-symbolizer`. A worker in an uninterruptible wait (state D) or stopped (T) does not answer:
-/// `ProcessSnapshot` says so from outside. A worker that was taken over can store any numbers: they are shown as
-/// numbers, and never followed.
+/// Limits: the stack belongs to the thread that takes the signal, which is the main thread in a worker. Names are the
+/// linker's, mangled, and only of exported functions (`-Xlinker --export-dynamic` gives more). The others are offsets
+/// for addr2line(1) or `llvm-symbolizer`. A worker in an uninterruptible wait (state D) or stopped (T) does not answer:
+/// `ProcessSnapshot` says so from outside. A compromised worker can store any numbers. They are shown as numbers and
+/// never followed.
 package struct StackDump: Equatable, Sendable {
     /// How much memory a dump takes.
     package static let byteCount = CPREFORK_DUMP_WORDS * 8
@@ -31,7 +31,7 @@ package struct StackDump: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - area: `byteCount` bytes, aligned to eight, that are shared with the supervisor and stay mapped.
-    ///   - doorbell: an eventfd of this process, which the supervisor watches; -1 for none.
+    ///   - doorbell: an eventfd of this process, which the supervisor watches, or -1 for no doorbell.
     package static func install(
         on signal: Signal = defaultSignal, into area: UnsafeMutableRawPointer, doorbell: Int32
     ) throws(SystemError) {
@@ -44,7 +44,7 @@ package struct StackDump: Equatable, Sendable {
     /// Asks a child for its stack, if it has the handler: without one the signal would be its end.
     ///
     /// Runs in the supervisor.
-    /// - Returns: false when the child does not catch the signal, or cannot be looked at.
+    /// - Returns: false if the child does not catch the signal or cannot be inspected.
     package static func request(from child: ChildProcess, by signal: Signal = defaultSignal) throws(SystemError) -> Bool
     {
         let status = (try? SmallFile.read("/proc/\(child.pid)/status", limit: 16_384)) ?? ""
@@ -61,7 +61,7 @@ package struct StackDump: Equatable, Sendable {
         return mask & (1 << UInt64(signal.rawValue - 1)) != 0
     }
 
-    /// What a look at a worker's area has found.
+    /// What a read of a worker's area found.
     package enum Reading: Equatable, Sendable {
         /// Nothing since the number that the caller knows.
         case nothing
@@ -75,7 +75,7 @@ package struct StackDump: Equatable, Sendable {
         word(area, CPREFORK_DUMP_NUMBER).pointee.load(ordering: .acquiring)
     }
 
-    /// Reads each word once; the worker may write at any time.
+    /// Reads each word once, because the worker may write at any time.
     package static func read(_ area: UnsafeMutableRawPointer, after known: UInt64) -> Reading {
         if number(in: area) == known { return .nothing }
         func load(_ index: Int) -> UInt64 { word(area, index).pointee.load(ordering: .relaxed) }
@@ -88,7 +88,7 @@ package struct StackDump: Equatable, Sendable {
                 frames: (0..<Int(count)).map { load(CPREFORK_DUMP_FIRST_FRAME + $0) }))
     }
 
-    /// Proof: `area` has `byteCount` bytes, is aligned to eight, and is only ever used as these atomic words; the
+    /// Proof: `area` has `byteCount` bytes, is aligned to eight, and is only ever used as these atomic words. The
     /// handler in C uses the same words by the same atomic instructions.
     private static func word(_ area: UnsafeMutableRawPointer, _ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (area + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)

@@ -10,7 +10,7 @@ import Glibc
 package struct Descriptor: ~Copyable, Sendable {
     package let number: Int32
 
-    /// Takes over a descriptor that nobody else will close.
+    /// Takes ownership of a descriptor that no other code closes.
     package init(owning number: Int32) {
         self.number = number
     }
@@ -35,10 +35,10 @@ package func closeDescriptor(_ number: Int32) {
     _ = Glibc.close(number)
 }
 
-/// Closes a descriptor that another process has sent and nobody here wants.
+/// Closes a descriptor that another process has sent and that this process does not use.
 ///
-/// A socket with SO_LINGER would make its last closer wait for the peer (socket(7)). Descriptors whose close waits by
-/// itself, those of file systems in user space, cannot be told apart here.
+/// A socket with SO_LINGER would make its last closer wait for the peer (socket(7)). Descriptors whose close itself
+/// waits, such as files of file systems in user space, cannot be detected here.
 package func closeForeignDescriptor(_ number: Int32) {
     var off = linger()
     _ = setsockopt(number, SOL_SOCKET, SO_LINGER, &off, socklen_t(MemoryLayout<linger>.size))

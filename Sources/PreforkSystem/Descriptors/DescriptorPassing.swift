@@ -57,11 +57,11 @@ package enum DescriptorPassing {
     /// How many descriptors one packet takes (SCM_MAX_FD).
     package static let limit = Int(CPREFORK_PASSING_LIMIT)
 
-    /// One sendmsg(2). The descriptors stay the caller's; the packet holds copies.
+    /// One sendmsg(2). The caller keeps the descriptors, and the packet holds copies.
     ///
     /// - Returns: false when the socket takes no packet now.
-    /// - Throws: E2BIG above `limit` descriptors; EBADF for one that is not open; ETOOMANYREFS when more descriptors
-    ///   are on their way than the user may have open.
+    /// - Throws: E2BIG above `limit` descriptors. EBADF for one that is not open. ETOOMANYREFS when more descriptors
+    ///   are in flight than the user may have open.
     package static func send(
         _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32], to socket: Int32
     ) throws(SystemError) -> Bool {
@@ -69,7 +69,7 @@ package enum DescriptorPassing {
         guard descriptors.count <= limit else { throw SystemError("sendmsg", Errno(rawValue: E2BIG), on: object) }
         do throws(SystemError) {
             try systemCall("sendmsg", on: object) {
-                // For no bytes any address does, here and below; 1 is not nil.
+                // Without bytes any address will do, here and below; 1 is not nil.
                 cprefork_send_passing(
                     socket, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, bytes.count, descriptors,
                     Int32(descriptors.count))
@@ -147,8 +147,8 @@ package enum DescriptorPassing {
 
     /// Whether this process may have `count` descriptors more.
     ///
-    /// recvmsg(2) does not fail without room: it throws the descriptors away that do not fit. One who must not lose
-    /// them asks before.
+    /// recvmsg(2) does not fail without room: it throws the descriptors away that do not fit. A caller that must not
+    /// lose them asks before.
     ///
     /// - Parameter number: any open descriptor.
     /// - Throws: EMFILE or ENFILE when there is no room.

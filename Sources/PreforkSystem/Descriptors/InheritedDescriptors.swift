@@ -5,7 +5,7 @@ import Glibc
 /// One descriptor of LISTEN_FDS.
 package struct InheritedDescriptor: Hashable, Sendable {
     package var number: Int32
-    /// FileDescriptorName= of the socket unit; `unknown` where the manager gives no names.
+    /// FileDescriptorName= of the socket unit, or `unknown` if the manager gives no names.
     package var name: String
     /// The image before had it from the manager, and workers have it: what that image says of it.
     package var left: String?
@@ -24,7 +24,7 @@ public struct InheritedListenerError: Error, Hashable, Sendable {
         case badVariable(name: String, value: String)
         /// LISTEN_FDNAMES has another number of names than LISTEN_FDS has descriptors.
         case namesDoNotMatch(names: Int, descriptors: Int)
-        /// The manager announced a descriptor that is not open: somebody has closed it, or the variable lies.
+        /// The manager announced a descriptor that is not open: it was closed before, or the variable is wrong.
         case notOpen(descriptor: Int32, name: String)
         /// It is open, but not a listening stream socket: a FIFO or a datagram socket.
         case notListening(descriptor: Int32, name: String)
@@ -60,7 +60,7 @@ package enum InheritedDescriptors {
     static let handoverKind = "inherited socket"
     package static let variables = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"]
 
-    /// What the variables announce to the process `pid`, without a look at the descriptors.
+    /// What the variables announce to the process `pid`. The descriptors are not inspected.
     ///
     /// Empty, as in sd_listen_fds(3), when LISTEN_FDS or LISTEN_PID is not set and when LISTEN_PID is another process:
     /// a shell script between manager and server must end in `exec`.
@@ -85,9 +85,9 @@ package enum InheritedDescriptors {
         return names.enumerated().map { InheritedDescriptor(number: first + Int32($0.offset), name: $0.element) }
     }
 
-    /// What the variables announce to somebody else, as a warning; nil: nothing. With a shell or a container's init
-    /// (tini, dumb-init) between manager and server, the server would open addresses of its own, without a word, and
-    /// clients of the manager's sockets would wait for ever.
+    /// A warning if the variables announce sockets to another process. If nil, they do not. With a shell or a
+    /// container's init (tini, dumb-init) between manager and server, the server would silently bind its addresses
+    /// itself, and clients of the manager's sockets would wait forever.
     package static func warning(_ environment: [String: String], pid: Int32) -> String? {
         guard let owner = environment["LISTEN_PID"], environment["LISTEN_FDS"] != nil, Int32(owner) != pid
         else { return nil }
@@ -95,6 +95,6 @@ package enum InheritedDescriptors {
             + "init in between must exec the server)"
     }
 
-    /// More than any manager passes; a number beyond it must not become an allocation.
+    /// More than any manager passes: a number beyond it must not become an allocation.
     private static let largestCount: Int32 = 65_536
 }

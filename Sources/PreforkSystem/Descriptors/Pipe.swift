@@ -23,13 +23,13 @@ package func isPipe(_ number: Int32) -> Bool {
     return fstat(number, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
 }
 
-/// How many bytes can be read now; 0 also where that cannot be told.
+/// How many bytes can be read now; also 0 if that is unknown.
 package func waitingByteCount(_ number: Int32) -> Int {
     var count: Int32 = 0
     return cprefork_waiting_bytes(number, &count) == 0 ? Int(count) : 0
 }
 
-/// Whether nobody has the writing end of this pipe open any more (poll(2), POLLHUP).
+/// Whether no process has the writing end of this pipe open any more (poll(2), POLLHUP).
 package func isWriterGone(_ number: Int32) -> Bool {
     var status = pollfd(fd: number, events: 0, revents: 0)
     return poll(&status, 1, 0) == 1 && status.revents & Int16(POLLHUP) != 0
@@ -37,7 +37,7 @@ package func isWriterGone(_ number: Int32) -> Bool {
 
 /// F_SETPIPE_SZ.
 ///
-/// - Returns: false where the user's limits do not allow it; the pipe stays as it is.
+/// - Returns: false if the user's limits do not allow it. The pipe then stays as it is.
 @discardableResult
 package func setPipeCapacity(_ number: Int32, _ bytes: Int32) -> Bool {
     let setPipeSize: Int32 = 1031  // F_SETPIPE_SZ, hidden without _GNU_SOURCE

@@ -31,7 +31,7 @@ package func readBytes(from number: Int32, into buffer: UnsafeMutableRawBufferPo
 ///
 /// The process ignores SIGPIPE (see `ignoreBrokenPipes`), so a vanished reader is EPIPE, thrown.
 ///
-/// - Returns: how many bytes were taken; nil when none can be taken now.
+/// - Returns: how many bytes were taken, or nil if no byte can be taken now.
 package func writeBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
     while true {
         let count = Glibc.write(number, bytes.baseAddress, bytes.count)
@@ -44,7 +44,7 @@ package func writeBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throw
 
 /// One pwritev2(2) with RWF_NOWAIT on a pipe: it does not wait for room, whatever flags the open file has.
 ///
-/// - Returns: how many bytes were taken; nil when none can be taken now.
+/// - Returns: how many bytes were taken, or nil if no byte can be taken now.
 /// - Throws: EOPNOTSUPP where the file or the kernel has no such write.
 package func writeBytesAtOnce(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
     while true {
@@ -57,10 +57,10 @@ package func writeBytesAtOnce(to number: Int32, _ bytes: UnsafeRawBufferPointer)
     }
 }
 
-/// One send(2) on a socket, with MSG_NOSIGNAL: no SIGPIPE whatever the process does with that signal; and MSG_DONTWAIT,
-/// because a socket that is shared with another process need not be non-blocking.
+/// One send(2) on a socket. MSG_NOSIGNAL prevents SIGPIPE, whatever the process does with that signal. MSG_DONTWAIT is
+/// needed because a socket shared with another process may be in blocking mode.
 ///
-/// - Returns: how many bytes were taken; nil when none can be taken now.
+/// - Returns: how many bytes were taken, or nil if no byte can be taken now.
 package func sendBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
     while true {
         let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
@@ -74,8 +74,8 @@ package func sendBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws
 
 /// Makes a broken pipe an error value (EPIPE) in the whole process.
 ///
-/// sockets have MSG_NOSIGNAL, pipes have no such flag (pipe(7)); every server and language runtime with pipes
-/// ends up ignoring the signal. A program that set a handler of its own keeps it.
+/// Sockets have MSG_NOSIGNAL, but pipes have no such flag (pipe(7)), so every server and language runtime with pipes
+/// ends up ignoring the signal. A program that installed a handler keeps it.
 package func ignoreBrokenPipes() {
     var current = sigaction()
     guard sigaction(SIGPIPE, nil, &current) == 0 else { return }

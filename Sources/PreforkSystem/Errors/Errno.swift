@@ -75,7 +75,7 @@ extension Errno {
 ///
 /// - Parameters:
 ///   - name: the call's name for the error.
-///   - object: what it acts on; evaluated only when the call fails.
+///   - object: what the call acts on. Evaluated only when the call fails.
 @discardableResult
 @inline(__always)
 package func systemCall<Result: SignedInteger>(

@@ -2,8 +2,8 @@
 
 /// A system call that failed.
 ///
-/// Every floor above wraps or rethrows this; it names the call, its errno and the object (a path, an address, a
-/// process ID), so that one log line is enough to know what happened.
+/// Every module above wraps or rethrows this error. It names the call, its errno and the object (a path, an address, a
+/// process ID), so that one log line suffices to know what happened.
 public struct SystemError: Error, Hashable, Sendable {
     /// The call as in its man page, for example `bind`.
     public let call: String

@@ -12,10 +12,12 @@ private func ignoreFileSizeLimitSignal() {
     if current.__sigaction_handler.sa_handler == nil { _ = signal(SIGXFSZ, SIG_IGN) }
 }
 
-/// An open log file. Its descriptor's number never changes: who has kept it writes to the new file after `reopen`.
+/// An open log file. Its descriptor's number never changes, so code that has kept the number writes to the new file
+/// after `reopen`.
 ///
-/// The directory may belong to somebody else, who would have a privileged process write where they cannot: a symbolic
-/// link at the path is not followed, and a file with other names is refused. Root writes only to what belongs to root.
+/// The directory may belong to another user, who could make a privileged process write to a file that this user cannot
+/// write to. A symbolic link at the path is therefore not followed, and a file with other names is refused. Root writes
+/// only to what belongs to root.
 package struct AppendFile: ~Copyable, Sendable {
     package let path: String
     package let descriptor: Descriptor
@@ -25,10 +27,10 @@ package struct AppendFile: ~Copyable, Sendable {
 
     /// - Parameters:
     ///   - path: made when it is not there. A FIFO must have a reader (ENXIO). `/dev/stdout`, `/dev/stderr` and
-    ///     `/dev/fd/N` are what this process has open there, in an open file of their own wherever /proc allows.
+    ///     `/dev/fd/N` are what this process has open there, opened again as a separate open file if /proc allows it.
     ///   - mode: of a new file, less the umask.
-    /// - Throws: `SystemError` with what is wrong: ELOOP for a symbolic link, EPERM for a file of somebody else's or
-    ///   with several names, EINVAL for anything else than a file, a FIFO or a character device.
+    /// - Throws: `SystemError` with what is wrong: ELOOP for a symbolic link, EPERM for a file that belongs to another
+    ///   user or has several names, EINVAL for anything other than a file, a FIFO or a character device.
     package init(path: String, mode: UInt32 = 0o640) throws(SystemError) {
         ignoreFileSizeLimitSignal()
         self.path = path
@@ -39,7 +41,7 @@ package struct AppendFile: ~Copyable, Sendable {
 
     /// Opens the path again: after logrotate(8) has moved the file away, a new one.
     ///
-    /// - Throws: what keeps the path from being opened; the old file stays open then.
+    /// - Throws: what prevents the path from being opened. The old file then stays open.
     package func reopen() throws(SystemError) {
         let new = Descriptor(owning: try Self.open(path, mode))
         let (source, target) = (new.number, descriptor.number)
@@ -80,8 +82,8 @@ package struct AppendFile: ~Copyable, Sendable {
             do throws(SystemError) {
                 number = try place.open(O_WRONLY | O_APPEND)
             } catch where error.errno == .noEntry {
-                // O_EXCL: what appears meanwhile is looked at like what was there before. With O_CREAT alone, another
-                // user's file in a directory like /tmp would be EACCES (fs.protected_regular).
+                // O_EXCL: a file that appears meanwhile is checked like one that was there before. With O_CREAT alone,
+                // another user's file in a directory like /tmp would be EACCES (fs.protected_regular).
                 do throws(SystemError) {
                     number = try place.open(O_WRONLY | O_APPEND | O_CREAT | O_EXCL, mode: mode)
                 } catch where error.errno.rawValue == EEXIST {
@@ -102,7 +104,7 @@ package struct AppendFile: ~Copyable, Sendable {
         guard [.regular, .pipe, .characterDevice].contains(status.kind) else {
             throw SystemError("open", .invalidArgument, on: "\(path): no file, FIFO or character device")
         }
-        // A device is made by root. Terminals belong to whoever is logged in.
+        // A device is made by root. Terminals belong to the user who is logged in.
         if status.kind == .characterDevice { return }
         if status.links > 1 {
             throw SystemError("open", .notPermitted, on: "\(path): the file has \(status.links) names (hard links)")

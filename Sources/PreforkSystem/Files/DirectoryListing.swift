@@ -3,13 +3,13 @@
 import Glibc
 
 package enum DirectoryListing {
-    /// Without `.` and `..`; empty when the directory cannot be read.
+    /// Without `.` and `..`. Empty if the directory cannot be read.
     package static func names(_ path: String) -> [String] {
         entries(path).map(\.name)
     }
 
-    /// The same, with what tells directories. A symbolic link is none, and where the file system does not tell,
-    /// lstat(2) does.
+    /// The same, with what tells directories. A symbolic link does not count as a directory. If the file system does
+    /// not report types, lstat(2) does.
     package static func entries(_ path: String) -> [(name: String, isDirectory: Bool)] {
         guard let directory = opendir(path) else { return [] }
         defer { closedir(directory) }

@@ -1,4 +1,4 @@
-// Which file it is, whatever its name; what it is; and who has it locked.
+// Which file it is, whatever its name, what kind of file it is, and which process has it locked.
 
 import CPrefork
 import Glibc
@@ -98,7 +98,8 @@ struct FileStatus: Hashable, Sendable {
 enum FileLocks {
     /// The process that has a file locked by flock(2).
     ///
-    /// A line: `1: FLOCK  ADVISORY  WRITE 4711 08:01:262145 0 EOF`; the device in hexadecimal. Who waits has `->`.
+    /// A line: `1: FLOCK  ADVISORY  WRITE 4711 08:01:262145 0 EOF`, with the device in hexadecimal. A waiting process
+    /// has `->`.
     static func holder(of file: FileIdentity, in table: String) -> Int32? {
         for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")

@@ -16,9 +16,9 @@ package struct FileNotice: Hashable, Sendable {
     }
 
     package var kind: Kind
-    /// The number that `watch` returned; -1 for `.overflow`.
+    /// The number that `watch` returned, or -1 for `.overflow`.
     package var directory: Int32
-    /// What it happened to, without the directory's path; empty: to the directory itself.
+    /// The name in the directory, without the directory's path. If empty, the event concerns the directory itself.
     package var name: String
     package var isDirectory: Bool
 
@@ -41,7 +41,7 @@ package struct FileNotices: ~Copyable, Sendable {
     }
 
     /// - Returns: the directory's number in notices, the same for the same directory.
-    /// - Throws: ENOTDIR, ENOENT; ENOSPC when /proc/sys/fs/inotify/max_user_watches is reached.
+    /// - Throws: ENOTDIR, ENOENT, or ENOSPC when /proc/sys/fs/inotify/max_user_watches is reached.
     package func watch(_ path: String) throws(SystemError) -> Int32 {
         let events = IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR
         return try systemCall("inotify_add_watch", on: path) {
@@ -53,7 +53,7 @@ package struct FileNotices: ~Copyable, Sendable {
         _ = inotify_rm_watch(descriptor.number, directory)
     }
 
-    /// All that is there now; empty when there is nothing.
+    /// All notices that are there now; empty if there are no notices.
     package func read() throws(SystemError) -> [FileNotice] {
         var notices: [FileNotice] = []
         // Room for many: one read gives whole entries only, each at most a header and 256 bytes.

@@ -5,9 +5,9 @@ import Glibc
 
 /// The last part of a path, and its directory.
 ///
-/// Whoever may write to a directory can put a symbolic link at any name in it between two calls. The directories that
-/// lead to a path are the operator's and are followed. The last part is never followed here: each call acts on the name
-/// in this very directory, or fails.
+/// A user with write access to a directory can put a symbolic link at any name in it between two calls. The directories
+/// that lead to a path are the operator's and are followed. The last part is never followed here: each call acts on the
+/// name in this very directory, or fails.
 ///
 /// Made for one chain of calls and closed after it: a process that inherited such a descriptor could leave its chroot.
 final class FilePlace: Sendable {
@@ -15,8 +15,8 @@ final class FilePlace: Sendable {
     let name: String
     private let directory: Descriptor
 
-    /// - Throws: what keeps the directory from being opened; EISDIR for a path that ends with `/`, `.` or `..`; EINVAL
-    ///   for an empty one or one with a NUL byte.
+    /// - Throws: what prevents the directory from being opened, EISDIR for a path that ends with `/`, `.` or `..`,
+    ///   EINVAL for an empty path or one with a NUL byte.
     init(_ path: String) throws(SystemError) {
         guard !path.isEmpty, !path.utf8.contains(0) else { throw SystemError("open", .invalidArgument, on: path) }
         let parts = Self.split(path)
@@ -37,7 +37,7 @@ final class FilePlace: Sendable {
     /// For calls that take a directory.
     var number: Int32 { directory.number }
 
-    /// What is at the name now, a symbolic link as such; nil when nothing is.
+    /// What is at the name now, or nil if the name is free. A symbolic link is reported as a link.
     func status(_ other: String? = nil) -> FileStatus? {
         var status = stat()
         guard fstatat(directory.number, other ?? name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
@@ -94,7 +94,8 @@ final class FilePlace: Sendable {
         unlinkat(directory.number, other ?? name, 0) == 0
     }
 
-    /// Removes the name while it stands for this file. Only a lock that everybody takes makes the two steps one.
+    /// Removes the name while it stands for this file. The two steps are atomic only under a lock that every process
+    /// takes.
     func remove(if identity: FileIdentity) -> Bool {
         self.identity() == identity && remove()
     }
@@ -125,8 +126,8 @@ final class FilePlace: Sendable {
 
     /// Gives a socket that this process has bound at a private name in this directory to another owner.
     ///
-    /// Whoever owns the directory can have put something else at the name. What has one name only, in this directory,
-    /// is a socket, and belongs to this process's user is no file of elsewhere: that would have its name there, too.
+    /// The directory's owner can have put another file at the name. What has one name only, in this directory, is a
+    /// socket, and belongs to this process's user is no file of elsewhere: that would have its name there, too.
     ///
     /// - Throws: ENOENT when it is something else.
     func giveAway(_ other: String, to owner: SocketOwner.Numbers) throws(SystemError) {
@@ -142,7 +143,7 @@ final class FilePlace: Sendable {
         try systemCall("fchownat", on: path) { cprefork_change_owner(held, owner.user, owner.group) }
     }
 
-    /// A name beside it that nobody can know before: for a file that gets its own name when it is whole.
+    /// An unpredictable name beside it, for a file that gets its final name once it is complete.
     static func randomSuffix() -> String {
         let digits = String(UInt32.random(in: .min ... .max), radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits

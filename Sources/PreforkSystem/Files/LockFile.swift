@@ -1,17 +1,17 @@
-// Lock files: who may take over a path.
+// Lock files: which process may take over a path.
 
 import CPrefork
 import Glibc
 
 /// An flock(2) on `PATH.lock`, a file of mode 0600 of this process's user.
 ///
-/// flock needs no right to write: whoever can open a file for reading can lock it. So the lock is never on a file that
-/// others may read. The directory may belong to somebody else, who can put anything at that name: a file that is not
-/// this user's, has other names, can be opened by others, or is no file, is refused in words. It is neither waited for
-/// nor changed.
+/// flock needs no right to write: a process that can open a file for reading can lock it. So the lock is never on a
+/// file that others may read. The directory may belong to another user, who can put anything at that name. A file is
+/// refused with an explanation if it is not this user's, has other names, can be opened by other users, or is not a
+/// regular file. The lock neither waits for such a file nor changes it.
 ///
-/// The file is removed while it is locked, and whoever has locked a file that is no longer at the path tries again: so
-/// nothing stays behind but after a kill, and a file that stayed is used by the next one.
+/// The holder removes the file while it is locked. A process that has locked a file which is no longer at the path
+/// tries again. Thus only a kill leaves a file behind, and the next holder uses that file.
 ///
 /// The lock belongs to the open file, which forked children inherit and must close, and which survives execve(2) when
 /// close-on-exec is taken off.
@@ -22,10 +22,10 @@ final class LockFile: Sendable {
     private let isAdopted: Bool
 
     /// - Parameters:
-    ///   - path: of what is to be locked; the lock is `path` and `.lock`.
+    ///   - path: what is locked. The lock file is `path` with `.lock` appended.
     ///   - patience: how long another process may hold it.
     /// - Returns: nil when another process has it.
-    /// - Throws: EPERM or ELOOP for something at the path that is not to be trusted, with what it is.
+    /// - Throws: EPERM or ELOOP if the object at the path cannot be trusted, with what it is.
     static func take(beside path: String, patience: Duration = .zero) throws(SystemError) -> LockFile? {
         let place = try FilePlace(path + ".lock")
         let deadline = MonotonicInstant.now + patience
@@ -37,7 +37,7 @@ final class LockFile: Sendable {
                 if status.links == 1, place.identity() == status.identity {
                     return LockFile(path: place.path, file: file.release())
                 }
-                // Removed by its last holder, or by whoever owns the directory.
+                // Removed by its last holder, or by the directory's owner.
                 races += 1
                 guard races < 1_000 else {
                     throw SystemError("flock", .busy, on: "\(place.path) is removed all the time")
@@ -51,7 +51,7 @@ final class LockFile: Sendable {
 
     /// The lock of the program that this process was before execve(2).
     ///
-    /// - Parameter number: its `descriptor` back then; becomes close-on-exec.
+    /// - Parameter number: its `descriptor` back then. It becomes close-on-exec.
     init(adopting number: Int32, beside path: String) throws(SystemError) {
         self.path = path + ".lock"
         file = Descriptor(owning: number)
@@ -68,7 +68,7 @@ final class LockFile: Sendable {
     }
 
     deinit {
-        // The program before goes on with it, if this one ends.
+        // The previous program continues to use it if this one ends.
         if isAdopted, WayBack.isOpen { return }
         guard owner == getpid(), let identity = FileIdentity(of: file.number) else { return }
         _ = (try? FilePlace(path))?.remove(if: identity)

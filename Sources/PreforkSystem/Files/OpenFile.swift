@@ -7,7 +7,7 @@ package enum FileAccess: Sendable {
     case reading
     /// Made when it is not there, emptied when it is.
     case writing
-    /// Made when it is not there; every write goes to its end.
+    /// Made if it is not there. Every write goes to its end.
     case appending
 
     fileprivate var flags: Int32 {
@@ -19,8 +19,8 @@ package enum FileAccess: Sendable {
     }
 }
 
-/// Opens a file without waiting: a FIFO that nobody writes to yet reads as empty, one that nobody reads is ENXIO
-/// (fifo(7)). Reads and writes then block as usual.
+/// Opens a file without waiting: a FIFO without a writer reads as empty, and opening a FIFO without a reader fails with
+/// ENXIO (fifo(7)). Reads and writes then block as usual.
 ///
 /// - Parameter path: bytes without NUL.
 package func openFile(_ path: [UInt8], for access: FileAccess, mode: UInt32 = 0o666) throws(SystemError) -> Int32 {
@@ -40,11 +40,11 @@ package enum SharedFile: Sendable {
     case regular(Int32)
 }
 
-/// A descriptor of one's own to write to what `number` refers to, without a change to the open file: O_NONBLOCK would
-/// be seen by everybody who has it, a shell for example.
+/// A separate descriptor to write to what `number` refers to. The open file stays unchanged, because every process that
+/// shares it, such as a shell, would see O_NONBLOCK.
 ///
-/// A pipe or terminal is opened a second time by /proc, non-blocking; a regular file never makes one wait for long;
-/// a socket has MSG_DONTWAIT. Where /proc refuses, writes may block.
+/// A pipe or terminal is opened a second time through /proc, non-blocking. A regular file never blocks for long, and a
+/// socket has MSG_DONTWAIT. If /proc refuses, writes may block.
 package func openShared(_ number: Int32) throws(SystemError) -> SharedFile {
     var status = stat()
     try systemCall("fstat", on: "descriptor \(number)") { fstat(number, &status) }

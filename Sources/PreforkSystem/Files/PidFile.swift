@@ -6,9 +6,9 @@ import Glibc
 public struct PidFileError: Error, Hashable, Sendable {
     public enum Code: Hashable, Sendable {
         /// A living process has it. Its ID comes from the kernel's table of locks, or else from the file, which may
-        /// be wrong; nil when neither says.
+        /// be wrong. Nil if neither has an ID.
         case held(by: Int32?)
-        /// The path is something other than a regular file; a symbolic link is not followed.
+        /// The path is not a regular file. A symbolic link is not followed.
         case notRegular
         /// Others took it and gave it back again and again meanwhile.
         case contended
@@ -36,12 +36,12 @@ extension PidFileError: CustomStringConvertible {
     }
 }
 
-/// A pid file that is owned by a lock, not by what is written in it: a process ID that was used again looks alive for
-/// ever (stellar-core #652, conjur #2381), a lock ends with its process.
+/// A pid file that is owned by a lock and not by its contents. A process ID that was used again would look alive
+/// forever (stellar-core #652, conjur #2381), but a lock ends with its process.
 ///
-/// The lock is an flock(2) on `PATH.lock`, mode 0600 (see `LockFile`): everybody may read the pid file, and whoever can
-/// read a file can lock it. Forked children inherit the lock: they close `descriptors`, or a worker that outlives its
-/// supervisor holds the path. It survives execve(2) when close-on-exec is taken off, for `adopt`.
+/// The lock is an flock(2) on `PATH.lock`, mode 0600 (see `LockFile`): every user may read the pid file, and a process
+/// that can read a file can lock it. Forked children inherit the lock. They must close `descriptors`, or a worker that
+/// outlives its supervisor holds the path. It survives execve(2) when close-on-exec is taken off, for `adopt`.
 package final class PidFile {
     package let path: String
     private let file: Descriptor
@@ -51,7 +51,7 @@ package final class PidFile {
     private let isAdopted: Bool
     private var isRemoved = false
 
-    /// Takes the path: makes the file, or takes over one whose process is gone, whatever is in it.
+    /// Takes the path: makes the file, or takes over a file whose process is gone, whatever its contents.
     ///
     /// The file appears with its content: it is written under another name and moved to its place.
     ///
@@ -70,7 +70,7 @@ package final class PidFile {
                 refusal = .held(by: LockFile.holder(beside: path) ?? writtenProcess(place))
             }
         } catch {
-            // Of many who take and give back the lock, one found no end.
+            // Many processes took and released the lock, and the retries of this process never ended.
             throw PidFileError(error.errno == .busy ? .contended : .system(error), path: path)
         }
         throw PidFileError(refusal, path: path)
@@ -78,10 +78,11 @@ package final class PidFile {
 
     /// The pid file of the program that this process was before execve(2).
     ///
-    /// Nothing that somebody else can do to the directory makes it fail: there is no way back to that program.
+    /// No change that another user makes to the directory lets it fail, because the previous program cannot be restored
+    /// any more.
     ///
-    /// - Parameter descriptors: its `descriptors` back then; become close-on-exec. An image of before `PATH.lock` left
-    ///   one, and the lock is taken now if it can be had.
+    /// - Parameter descriptors: its `descriptors` back then. They become close-on-exec. An image from before
+    ///   `PATH.lock` left one descriptor. The lock is then taken now if it is available.
     package static func adopt(_ descriptors: [Int32], path: String) throws(PidFileError) -> PidFile {
         do throws(SystemError) {
             guard let file = descriptors.first else { throw SystemError("fcntl", .badDescriptor, on: path) }
@@ -114,8 +115,8 @@ package final class PidFile {
     /// For children, which close them, and for an in-place upgrade, which keeps them: the file and its lock.
     package var descriptors: [Int32] { [file.number] + (lock.map { [$0.descriptor] } ?? []) }
 
-    /// Takes the file away, if this process made it and it still is the one at that path, and then its lock. One that
-    /// the program before goes on with, if this one ends, stays.
+    /// Takes the file away, if this process made it and it still is the one at that path, and then its lock. The file
+    /// stays if the previous program continues to use it when this one ends.
     ///
     /// - Returns: whether it was there and is gone. A process that has changed its root or its user may not reach it.
     @discardableResult
@@ -127,7 +128,7 @@ package final class PidFile {
         return place.remove(if: identity)
     }
 
-    /// What is in the way of a new file; nil when nothing is.
+    /// What prevents a new file, or nil if the path is free.
     private static func obstacle(_ place: FilePlace) throws(SystemError) -> PidFileError.Code? {
         guard let status = place.status() else { return nil }
         guard status.kind == .regular else { return .notRegular }
@@ -145,7 +146,7 @@ package final class PidFile {
         let file = Descriptor(owning: try place.open(O_RDWR | O_CREAT | O_EXCL, mode: 0o644, name: other))
         let number = file.number
         do throws(SystemError) {
-            // Whatever the umask: everybody may read it.
+            // Whatever the umask, every user may read it.
             try systemCall("fchmod", on: place.path) { fchmod(number, 0o644) }
             // For programs of before `PATH.lock`, and for tools that ask the kernel's table. Not needed.
             _ = flock(number, LOCK_EX | LOCK_NB)
@@ -169,7 +170,7 @@ package final class PidFile {
         return text.split(separator: "\n").first.flatMap { Int32($0) }.flatMap { $0 > 0 ? $0 : nil }
     }
 
-    /// As the kernel tells: a process in /proc belongs to root when it may not be traced, whoever runs it.
+    /// As the kernel reports it: a process that may not be traced belongs to root in /proc, whichever user runs it.
     private static func realUser(of pid: Int32) -> UInt32? {
         let text = (try? SmallFile.read("/proc/\(pid)/status")) ?? ""
         guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("Uid:") }) else { return nil }

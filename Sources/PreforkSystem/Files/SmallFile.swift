@@ -6,10 +6,10 @@ import Glibc
 package enum SmallFile {
     /// The file as text, or its beginning.
     ///
-    /// - Parameter limit: about so many bytes at most. Nothing that this package reads whole comes near the default;
-    ///   a file that does is not what it was taken for.
+    /// - Parameter limit: about so many bytes at most. No file that this package reads whole comes near the default, so
+    ///   a larger file is not the expected one.
     package static func read(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> String {
-        // O_NONBLOCK: should it be a FIFO after all, nobody waits for a writer.
+        // O_NONBLOCK: if it is a FIFO after all, the open must not wait for a writer.
         let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
         let file = Descriptor(owning: try systemCall("open", on: path) { cprefork_open(path, flags, 0) })
         return try read(file.number, path, limit: limit)

@@ -1,6 +1,6 @@
 // How often the kernel's out-of-memory killer has struck in this control group.
 
-/// The counter that tells a worker killed for memory from one killed by somebody.
+/// The counter that distinguishes a worker killed for lack of memory from one killed by a process.
 ///
 /// Version 2: `oom_kill` in memory.events, which counts the group and its descendants (kernel documentation,
 /// cgroup-v2). Version 1: `oom_kill` in memory.oom_control (Linux 4.13).
@@ -38,7 +38,7 @@ package struct OutOfMemoryKills: Sendable {
         source = .events(path)
     }
 
-    /// The count so far; nil where the kernel does not tell.
+    /// The count so far, or nil if the kernel does not report it.
     package func current() -> UInt64? {
         guard let source, let text = try? SmallFile.read(source.path) else { return nil }
         return Self.count(in: text)

@@ -13,8 +13,8 @@ package struct ThreadSnapshot: Equatable, Sendable {
 
 /// A process with its first threads. Reads take microseconds, stop nothing, and wait for nothing that the process could
 /// hold: `stat`, `status` and `wchan` take no lock that sleeps. `maps`, `smaps`, `cmdline`, `environ` and `exe` would
-/// take the lock of its address space, `syscall`, `stack` and `auxv` that of its execve(2) (exec_update_lock): a hostile
-/// process can keep either for as long as it likes, and who reads would wait with it.
+/// take the lock of its address space, `syscall`, `stack` and `auxv` the lock of its execve(2) (exec_update_lock). A
+/// hostile process can hold either lock for as long as it likes, and a reader would wait with it.
 package struct ProcessSnapshot: Equatable, Sendable {
     package var pid: Int32
     /// Of all threads together, in clock ticks (1/100 s): two snapshots tell a loop from a wait.

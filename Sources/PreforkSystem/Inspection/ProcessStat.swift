@@ -14,7 +14,7 @@ struct ProcessStat {
         fields = line[line.index(after: end)...].split { $0 == " " || $0 == "\n" }
     }
 
-    /// - Parameter number: from 3 on, the state; nil where the kernel does not tell.
+    /// - Parameter number: from 3 on, the state. Nil if the kernel does not report the field.
     subscript(_ number: Int) -> Substring? {
         fields.indices.contains(number - 3) ? fields[number - 3] : nil
     }

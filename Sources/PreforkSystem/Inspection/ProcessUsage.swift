@@ -24,7 +24,7 @@ package struct ProcessUsageReader: Sendable {
 
     package init() {}
 
-    /// What a process uses now; nil when there is none, or /proc does not show it.
+    /// What a process uses now, or nil if it does not exist or /proc does not show it.
     ///
     /// /proc/pid/stat takes no lock that the process could keep.
     package mutating func usage(of pid: Int32) -> ProcessUsage? {
@@ -33,9 +33,9 @@ package struct ProcessUsageReader: Sendable {
         return usage
     }
 
-    /// The PSS in bytes. The kernel walks the whole address space for it, which takes as long as hundreds of the other
-    /// figures do (/proc/pid/smaps_rollup, Linux 4.14), under the lock of that space: a process can make who asks wait.
-    /// For tools, never in a supervisor.
+    /// The PSS in bytes. The kernel walks the whole address space for it (/proc/pid/smaps_rollup, Linux 4.14), which
+    /// takes as long as hundreds of the other figures. It holds the lock of that address space, so a process can make
+    /// the reader wait. For tools, never in a supervisor.
     package mutating func proportional(of pid: Int32) -> Int? {
         contents(of: "/proc/\(pid)/smaps_rollup").flatMap(Self.proportional)
     }
@@ -49,7 +49,8 @@ package struct ProcessUsageReader: Sendable {
         return buffer[..<count]
     }
 
-    /// proc(5): the command's name, field 2, is in parentheses and may hold any byte; 14, 15 and 24 are what counts.
+    /// proc(5): the command's name, field 2, is in parentheses and may hold any byte. Fields 14, 15 and 24 are the ones
+    /// used here.
     private func parseStat(_ stat: ArraySlice<UInt8>) -> ProcessUsage? {
         guard let name = stat.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         var field = 2

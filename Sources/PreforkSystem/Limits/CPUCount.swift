@@ -3,8 +3,8 @@
 import CPrefork
 import Glibc
 
-/// How many processors this process may use: those of its affinity mask (sched_getaffinity(2)), but no more than its
-/// control groups' CPU quota, rounded up; at least 1. The environment variable `PREFORK_WORKERS` overrides.
+/// How many processors this process may use: the number in its affinity mask (sched_getaffinity(2)), limited by its
+/// control groups' CPU quota, rounded up, and at least 1. The environment variable `PREFORK_WORKERS` overrides.
 ///
 /// Follows tornado.process.cpu_count, which counts the machine's processors whatever share of them a container has
 /// (and so starts 64 workers for half a core: nginx/docker-nginx #31, laravel/octane #1101).
@@ -16,12 +16,12 @@ public func cpuCount() -> Int {
 /// What limits a process's use of processors.
 struct CPULimits {
     var affinity: Int
-    /// Processors' worth of time, for example 1.5; nil for no limit.
+    /// Processors' worth of time, for example 1.5. If nil, there is no limit.
     var quota: Double?
 
     var count: Int {
         let processors = max(1, affinity)
-        // A quota beyond the processors is none; compared as Double, so that no value is too large to convert.
+        // A quota beyond the processors is not a limit. Compared as Double, so that no value is too large to convert.
         guard let quota, quota < Double(processors) else { return processors }
         return max(1, Int(quota.rounded(.up)))
     }
@@ -38,7 +38,7 @@ package enum WorkerOverride: Equatable, Sendable {
 /// Accepts the same values as the setting, so that a program which calls `cpuCount()` or `forkProcesses` alone reads
 /// the variable as a pool does: `auto` asks for the count of processors, as if the variable were not set.
 ///
-/// - Parameter value: the variable's text; nil or empty when it is not set.
+/// - Parameter value: the variable's text. Nil or empty if it is not set.
 package func workerOverride(_ value: String?) -> WorkerOverride {
     guard let value, !value.isEmpty, value != "auto" else { return .absent }
     // Int reads `+3`, too, which the setting refuses.

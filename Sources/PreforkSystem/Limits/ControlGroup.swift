@@ -19,7 +19,7 @@ package struct ControlGroup: Sendable {
         }
     }
 
-    /// Version 2's one hierarchy; nil where it is not mounted.
+    /// Version 2's single hierarchy, or nil if it is not mounted.
     let unified: Place?
     /// Version 1's hierarchies by controller.
     let controllers: [String: Place]
@@ -58,7 +58,8 @@ package struct ControlGroup: Sendable {
             readFile: { try? SmallFile.read($0) })
     }
 
-    /// How many processors' time the groups allow, the tightest of a group and its ancestors; nil for no limit.
+    /// How many processors' time the groups allow: the tightest limit of a group and its ancestors. If nil, there is no
+    /// limit.
     package var cpuQuota: Double? {
         let unified = (unified?.lineage ?? []).compactMap { Self.quota(unified: readFile("\($0)/cpu.max")) }
         let separate = (controllers["cpu"]?.lineage ?? []).compactMap {
@@ -73,7 +74,7 @@ package struct ControlGroup: Sendable {
         return ratio(String(fields[0]), String(fields[1]))
     }
 
-    /// Version 1: two files; a quota of -1 is no limit.
+    /// Version 1: two files. A quota of -1 means no limit.
     private static func quota(quota: String?, period: String?) -> Double? {
         guard let quota, let period else { return nil }
         return ratio(quota.filter { !$0.isWhitespace }, period.filter { !$0.isWhitespace })
@@ -104,8 +105,8 @@ private struct Mount {
         controllers = isUnified ? [] : Set(halves[dash + 3].split(separator: ",").map(String.init))
     }
 
-    /// Where a group's files are. In a container the mount shows a part of the hierarchy only, `root`, which the
-    /// path begins with; a path outside of it shows as the mount point itself, which is as close as one can look.
+    /// Where a group's files are. In a container, the mount shows only a part of the hierarchy, `root`, and the path
+    /// begins with it. A path outside of it maps to the mount point itself, which is the closest place visible.
     func place(of path: Substring) -> ControlGroup.Place {
         var rest = String(path)
         if root != "/" {

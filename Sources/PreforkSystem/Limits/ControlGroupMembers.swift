@@ -3,8 +3,8 @@
 import CPrefork
 import Glibc
 
-/// Sends SIGKILL to every process in a control group: by cgroup.kill (cgroup v2, Linux 5.14), else one by one until
-/// none is left. Errors are not told: the group may be gone, which is what was wanted.
+/// Sends SIGKILL to every process in a control group: by cgroup.kill (cgroup v2, Linux 5.14), or else one by one until
+/// the group is empty. Errors are not reported: the group may be gone, which is the intended result.
 package func killMembers(ofControlGroup path: [UInt8]) {
     let directory = String(decoding: path, as: UTF8.self)
     let number = cprefork_open(directory + "/cgroup.kill", O_WRONLY | O_CLOEXEC, 0)

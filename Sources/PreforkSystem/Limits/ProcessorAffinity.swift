@@ -16,7 +16,7 @@ package enum ProcessorAffinity {
 
     /// Lets the calling thread, and the threads and children it starts later, run on these processors only.
     ///
-    /// - Throws: EINVAL when none of them is there or a control group (cpuset(7)) allows none.
+    /// - Throws: EINVAL if no such processor exists or a control group (cpuset(7)) allows no processor of them.
     package static func set(_ processors: [Int]) throws(SystemError) {
         let numbers = processors.map { Int32(clamping: $0) }
         try systemCall("sched_setaffinity", on: "processors \(processors)") {

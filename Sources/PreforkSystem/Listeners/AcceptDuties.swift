@@ -1,7 +1,7 @@
 // Which worker accepts from which queue of an SO_REUSEPORT group.
 
 /// The accept queues that a process takes. The kernel gives each queue of a group its share of the connections, whether
-/// a worker accepts from it or not: a queue without a worker of its own is another worker's duty.
+/// a worker accepts from it or not, so a queue without a worker is another worker's duty.
 ///
 /// The worker with task ID i has queue i modulo the number of queues. Queues that no worker has by this rule, because
 /// the pool is smaller, or because their worker has ended and its successor is not ready, go round robin to the workers

@@ -37,7 +37,7 @@ package struct ListenQueue: Hashable, Sendable {
 }
 
 extension Listener {
-    /// The accept queue, those of an SO_REUSEPORT group added up; nil where the kernel does not tell.
+    /// The accept queue, or the sum of the queues of an SO_REUSEPORT group. Nil if the kernel does not report it.
     package var queue: ListenQueue? {
         let queues = sockets.compactMap { try? ListenQueue(of: $0, at: address) }
         guard var sum = queues.first else { return nil }

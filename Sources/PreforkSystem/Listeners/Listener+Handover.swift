@@ -98,7 +98,8 @@ extension Listener {
 }
 
 extension SocketAddress {
-    /// For the next image of this program, without spaces; nil for what getsockname(2) tells without the socket's lock.
+    /// For the next image of this program, without spaces. Nil for what getsockname(2) reports without the socket's
+    /// lock.
     ///
     /// A worker can hold that lock for as long as it likes, and has changed what is told when it has connected or shut
     /// down the socket.

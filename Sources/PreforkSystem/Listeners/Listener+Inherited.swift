@@ -3,7 +3,8 @@
 import Glibc
 import Synchronization
 
-/// The descriptors of LISTEN_FDS that nobody has taken yet. Read once in a process: the variables are removed then.
+/// The descriptors of LISTEN_FDS that the program has not taken yet. Read once in a process, which then removes the
+/// variables.
 private struct InheritedTable {
     var isRead = false
     var left: [InheritedDescriptor] = []
@@ -44,11 +45,11 @@ extension InheritedDescriptors {
 
 extension Listener {
     /// The listening sockets that systemd or another manager has bound for this process (LISTEN_FDS, LISTEN_PID), in
-    /// their order; none when there are none.
+    /// their order. Empty if the manager passed no sockets.
     ///
     /// Call it in the supervisor, before the fork. Each socket is handed out once: a later call returns what is left.
-    /// The variables are removed from the environment, so that a program started later does not take them for its own;
-    /// the sockets become non-blocking and close-on-exec. A failed call takes nothing.
+    /// The variables are removed from the environment, so that a program started later does not take the sockets for
+    /// its own. The sockets become non-blocking and close-on-exec. A failed call takes nothing.
     ///
     /// - Throws: `InheritedListenerError` when the variables make no sense or a descriptor is not a listening stream
     ///   socket. That nothing was passed is not an error.
@@ -57,8 +58,8 @@ extension Listener {
         try take { _ in true }
     }
 
-    /// As `inherited()`, only the sockets of that `FileDescriptorName=`; several ListenStream= lines of one unit share
-    /// a name.
+    /// Like `inherited()`, but returns only the sockets with that `FileDescriptorName=`. Several ListenStream= lines of
+    /// one unit share a name.
     ///
     /// - Parameter name: without it in the unit file, systemd uses the socket unit's name, such as `app.socket`.
     public static func inherited(named name: String) throws(InheritedListenerError) -> [Listener] {
@@ -86,9 +87,9 @@ extension Listener {
         }
     }
 
-    /// A worker may have shut down what is handed over, at any instant of an upgrade. New workers restore it; a program
-    /// that refused it would end the service. And a worker of a service that has ended may have shut down what its
-    /// manager keeps for the next one.
+    /// A worker may have shut down a handed-over socket at any instant of an upgrade. New workers restore it, and a
+    /// program that refused it would end the service. A worker of an ended service may also have shut down the socket
+    /// that its manager keeps for the next service.
     static func checkListens(_ descriptor: InheritedDescriptor) throws(InheritedListenerError) {
         let (number, name) = (descriptor.number, descriptor.name)
         do throws(SystemError) {
@@ -103,7 +104,7 @@ extension Listener {
         throw InheritedListenerError(.notListening(descriptor: number, name: name))
     }
 
-    /// A socket that had a port. One that is connected to somebody says EINVAL.
+    /// A socket that had a port. A socket that is connected to a peer fails with EINVAL.
     private static func listenAgain(_ number: Int32) -> Bool {
         guard let address = try? Socket.localAddress(number), address.port ?? 0 != 0 else { return false }
         // A port that the kernel has chosen was given back. EINVAL: the socket has its port still.

@@ -3,8 +3,8 @@
 import Glibc
 
 extension Listener {
-    /// Makes `descriptor` listen again, at the same address, after another process has ended that by shutdown(2), and
-    /// perhaps connected the socket to somebody.
+    /// Makes `descriptor` listen again at the same address, after another process has ended listening by shutdown(2)
+    /// and perhaps connected the socket to a peer.
     ///
     /// TCP only: shutdown(2) takes a TCP listener back to a bound socket (inet_shutdown), and a Unix one to its end.
     ///

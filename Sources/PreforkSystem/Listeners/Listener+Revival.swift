@@ -5,12 +5,12 @@ import Glibc
 import Synchronization
 
 extension Listener {
-    /// Binds those Unix listeners anew that another process with the socket has shut down. For the process that has
-    /// bound them, after a child of it came to a bad end: shutdown(2) ends a Unix listener for good, for all who have
-    /// it, while a TCP one can listen again (`listenAgain`).
+    /// Binds again the Unix listeners that another process with the socket has shut down. Called by the process that
+    /// has bound them, after a child crashed. shutdown(2) ends a Unix listener permanently for every process that has
+    /// it, while a TCP listener can listen again (`listenAgain`).
     ///
-    /// The descriptor keeps its number: children that are forked from now on have the new socket. Those of before end
-    /// with the old one.
+    /// The descriptor keeps its number: children that are forked from now on have the new socket. Older children exit
+    /// with the old socket.
     ///
     /// - Returns: what to tell, a sentence for each.
     package static func reviveAll() -> [String] {
@@ -23,7 +23,7 @@ extension Listener {
             let isRevived = try place.withLock { place throws(SystemError) in
                 guard place.isOpen else { return false }
                 guard let file = place.file else { return try bindNameAnew() }
-                // The name of a socket that refuses everybody. It is removed only if it still is that file's.
+                // The name of a socket that refuses every connection. It is removed only if it still is that file's.
                 file.remove()
                 let bound = try UnixSocketFile.bind(
                     path, mode: binding.mode, owner: binding.owner, backlog: backlog, isTrial: false)
@@ -62,13 +62,14 @@ extension Listener {
         return true
     }
 
-    /// Whether another process has shut this Unix listener down. Such a one is readable for ever, and accept4(2)
-    /// without waiting says EAGAIN (only one that waits says EINVAL): who does not ask here turns in circles.
+    /// Whether another process has shut this Unix listener down. Such a listener is readable forever, and a
+    /// non-blocking accept4(2) fails with EAGAIN (only a blocking one fails with EINVAL), so a loop that does not check
+    /// here spins.
     ///
     /// Asked without the socket's lock, which another process could hold (unix_poll).
     package var isShutDownForGood: Bool {
         guard case .unix = address else { return false }
-        // POLLRDHUP, whose number is epoll's; glibc shows it to C with _GNU_SOURCE only.
+        // POLLRDHUP has the same number as in epoll. glibc declares it for C with _GNU_SOURCE only.
         let finished = Int16(truncatingIfNeeded: EPOLLRDHUP.rawValue)
         var status = pollfd(fd: sockets[0], events: finished, revents: 0)
         return poll(&status, 1, 0) == 1 && status.revents & (finished | Int16(POLLHUP)) != 0

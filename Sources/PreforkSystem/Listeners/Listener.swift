@@ -7,8 +7,8 @@ import Synchronization
 public enum AcceptSharing: Hashable, Sendable {
     /// One accept queue for all: a connection goes to a worker that waits, and a dead worker's share to the others.
     case sharedQueue
-    /// SO_REUSEPORT: one accept queue per worker, chosen by the kernel from the client's address and port. All of them
-    /// belong to the supervisor; the worker with task ID i always gets queue i, so that a replacement finds the
+    /// SO_REUSEPORT: one accept queue per worker, chosen by the kernel from the client's address and port. The
+    /// supervisor owns all of them. The worker with task ID i always gets queue i, so that a replacement finds the
     /// connections its predecessor left. `queues` is the number of workers. TCP only.
     ///
     /// Queues without a worker are shared out among the workers that are ready, by the supervisor's order: where the
@@ -24,15 +24,15 @@ public enum AcceptSharing: Hashable, Sendable {
 /// a crash, a restart or a reload of workers never resets a connection that waits in the queue. Serving it is
 /// `serve(limit:_:)` of the event loop.
 public final class Listener: Sendable {
-    /// Where it is bound; the actual port if port 0 was asked for.
+    /// The address it is bound to. If port 0 was requested, it has the actual port.
     public let address: SocketAddress
     let sockets: [Int32]
     let backlog: Int32
     /// How many queues it is said to have.
     let queues: Int
     let place: Mutex<Place>
-    /// The key among what the next image of this program is left, and the mode and owner of the path; nil where this
-    /// program has not bound the path.
+    /// The key in what is handed over to the next image of this program, and the mode and owner of the path. Nil if
+    /// this program has not bound the path.
     let binding: (key: String, mode: UInt32, owner: SocketOwner.Numbers)?
     /// The workers of the image before have the same sockets. Of no meaning in the first image.
     package let isWhollyInherited: Bool
@@ -41,7 +41,8 @@ public final class Listener: Sendable {
     struct Place {
         /// The path to remove.
         var file: UnixSocketFile?
-        /// What the next image of this program is left, and its name there; nil: nothing.
+        /// What is handed over to the next image of this program, and its name there. If nil, the next image gets
+        /// nothing.
         var item: HandoverItem?
         var offer: UInt64
         var isOpen = true
@@ -62,14 +63,15 @@ public final class Listener: Sendable {
     /// Binds and listens.
     ///
     /// - Parameters:
-    ///   - endpoint: the address. A Unix path that exists is taken over only if it is a socket that nobody listens on.
-    ///     The socket is bound under another name in the same directory first, which getsockname(2) goes on to tell.
-    ///   - backlog: connections that may wait to be accepted, not below zero; the kernel cuts it to net.core.somaxconn,
-    ///     and lets one wait where it is zero.
+    ///   - endpoint: the address. An existing Unix path is taken over only if it is a socket without a listening
+    ///     process. The socket is first bound under another name in the same directory, and getsockname(2) keeps
+    ///     reporting that name.
+    ///   - backlog: connections that may wait to be accepted, not below zero. The kernel reduces it to
+    ///     net.core.somaxconn, and lets one connection wait if it is zero.
     ///   - sharing: see `AcceptSharing`.
-    /// - Throws: `SystemError` naming the call (`bind`, `listen`, `getaddrinfo`, ...), errno and the address; EINVAL,
-    ///   with the value, for a backlog, a mode, an owner or a number of queues that makes no sense; EPERM of `fchownat`
-    ///   for an owner whom this process may not give the file to.
+    /// - Throws: `SystemError` naming the call (`bind`, `listen`, `getaddrinfo`, ...), errno and the address. EINVAL,
+    ///   with the value, for an invalid backlog, mode, owner or number of queues. EPERM of `fchownat` if this process
+    ///   may not give the file to the owner.
     public init(
         _ endpoint: Endpoint, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {
@@ -126,8 +128,8 @@ public final class Listener: Sendable {
         ListenerRegistry.add(self)
     }
 
-    /// Refuses what would be taken for something else: a negative backlog for the greatest (listen(2)), bits of a mode
-    /// beyond the permissions for none.
+    /// Refuses values that the kernel would misread: a negative backlog would be the greatest (listen(2)), and bits of
+    /// a mode beyond the permissions would be ignored.
     private static func check(_ endpoint: Endpoint, backlog: Int32) throws(SystemError) {
         if backlog < 0 { throw SystemError("listen", .invalidArgument, on: "a backlog of \(backlog)") }
         guard case .unix(let path, let mode, let owner) = endpoint else { return }
@@ -157,14 +159,15 @@ public final class Listener: Sendable {
     }
 
     /// - Parameters:
-    ///   - name: under which the next image of this program is left the socket; nil: it stays with this one.
-    ///   - left: the text of the image before; nil: this is the first one.
+    ///   - name: the name under which the next image of this program gets the socket. If nil, the socket stays with
+    ///     this image.
+    ///   - left: the text of the previous image. If nil, this is the first image.
     private init(adopting descriptor: Int32, offeringAs name: String?, left: String?) throws(SystemError) {
         try setNonBlocking(descriptor)
         try setCloseOnExec(descriptor)
         address = try SocketAddress(of: descriptor, left: left)
         sockets = [descriptor]
-        // Whoever has bound it has chosen one; the kernel cuts it to net.core.somaxconn.
+        // The process that has bound it has chosen a backlog, and the kernel reduces it to net.core.somaxconn.
         backlog = Int32.max
         queues = 1
         binding = nil
@@ -182,17 +185,17 @@ public final class Listener: Sendable {
         close()
     }
 
-    /// The listening socket that this process accepts from: that of its task ID for `.reusePort`, else the only one.
-    /// `serve` moreover accepts from those of `.reusePort` that have no worker.
+    /// The listening socket that this process accepts from: the socket of its task ID for `.reusePort`, or else the
+    /// only one. With `.reusePort`, `serve` also accepts from sockets without a worker.
     ///
-    /// It stays owned here; a server that closes the socket it is given gets a `duplicate()`.
+    /// The listener keeps owning it. A server that closes the socket it is given gets a `duplicate()`.
     public var descriptor: Int32 {
         if TaskIdentity.current != nil { beginListening(onQueue: ownQueue) }
         return sockets[ownQueue]
     }
 
-    /// In a worker that is about to accept from a queue: one that this image has bound beside those of the image before
-    /// may not listen yet. That it cannot, the worker hears when it accepts.
+    /// Called in a worker before it accepts from a queue: a queue that this image has bound in addition to the previous
+    /// image's queues may not listen yet. If it cannot, accepting reports the error to the worker.
     package func beginListening(onQueue number: Int) {
         if mayHaveNewQueues { _ = listenAgain(sockets[number]) }
     }
@@ -200,13 +203,13 @@ public final class Listener: Sendable {
     /// Whether some queues may not listen because no worker has taken them yet.
     var mayHaveNewQueues: Bool { sockets.count > 1 && !isWhollyInherited && Handover.isLaterImage }
 
-    /// Whether nothing comes to `socket` before a worker takes its queue.
+    /// Whether `socket` receives no connections before a worker takes its queue.
     func isNew(_ socket: Int32) -> Bool {
         mayHaveNewQueues
             && (try? Socket.option(socket, level: SOL_SOCKET, SO_ACCEPTCONN, name: "SO_ACCEPTCONN")) == 0
     }
 
-    /// Which of the accept queues is that of `descriptor`.
+    /// Which of the accept queues belongs to `descriptor`.
     package var ownQueue: Int { (TaskIdentity.current?.taskID ?? 0) % sockets.count }
 
     /// More than one for `.reusePort`. Every process that has the listener has the sockets of all of them.
@@ -215,17 +218,17 @@ public final class Listener: Sendable {
     /// - Parameter number: 0 ..< `queueCount`.
     package func socket(ofQueue number: Int) -> Int32 { sockets[number] }
 
-    /// A second descriptor of that socket, close-on-exec, for its taker to close: for servers with an event loop of
-    /// their own, such as SwiftNIO, which adopt a bound socket. Closing it ends accepting there, and neither in other
-    /// workers nor in the supervisor, where connections go on to queue.
+    /// A second descriptor of that socket, close-on-exec, which the caller must close. For servers with another event
+    /// loop, such as SwiftNIO, which adopt a bound socket. Closing it ends accepting in that server only. Other workers
+    /// are not affected, and connections continue to queue in the supervisor.
     ///
     /// - Throws: fcntl's error when no descriptor is left.
     public func duplicate() throws(SystemError) -> Int32 {
         try PreforkSystem.duplicate(descriptor)
     }
 
-    /// Closes the socket in this process; the last process that has it open ends it. The process that bound a Unix
-    /// path removes it. Closing twice has no effect.
+    /// Closes the socket in this process. The socket ends when the last process that has it open closes it. The process
+    /// that bound a Unix path removes it. Closing twice has no effect.
     ///
     /// A supervisor does not wait for what a worker has left in the queue of a Unix socket: see `LastClose`.
     public func close() {
@@ -239,7 +242,7 @@ public final class Listener: Sendable {
         }
         guard last.isOpen else { return }
         Handover.withdraw(last.offer)
-        // Before the socket is closed: nobody takes a name with a listener for a dead one.
+        // Before the socket is closed, so that no process takes a name that has a listener for a dead one.
         last.file?.remove()
         if case .unix = address, isShared { LastClose.closeShared(sockets) } else { closeDescriptors(sockets) }
     }
@@ -273,7 +276,7 @@ public final class Listener: Sendable {
         var address = wanted
         do {
             for _ in 0..<queues {
-                // The first socket settles port 0; the others join it.
+                // The first socket settles port 0, and the others join it.
                 sockets.append(try openListeningTCP(address, backlog: backlog, shared: sharing != .sharedQueue))
                 address = try Socket.localAddress(sockets[0])
             }
@@ -289,8 +292,8 @@ extension Listener {
     /// Binds the queues that an SO_REUSEPORT group of the image before does not have. Those that it has more stay: to
     /// close one would reset what waits there.
     ///
-    /// They do not listen: the kernel would give them connections that end with a trial, or that nobody takes while
-    /// this image has no worker, and that are lost if it never has one. The first worker that takes a queue listens on
+    /// They do not listen yet. Otherwise the kernel would give them connections that end with a trial run, or that wait
+    /// while this image has no worker and are lost if it never has one. The first worker that takes a queue listens on
     /// it.
     private static func bindMissing(
         of left: HandoverItem, at address: SocketAddress, backlog: Int32, _ sharing: AcceptSharing
@@ -302,7 +305,7 @@ extension Listener {
             for _ in left.descriptors.count..<queues {
                 let socket = try openTCP(address, shared: true)
                 sockets.append(socket)
-                // As `prepareForSharing` does with those of the first image.
+                // As `prepareForSharing` does for the first image.
                 try Socket.setOption(socket, level: SOL_SOCKET, SO_LOCK_FILTER, name: "SO_LOCK_FILTER", to: 1)
             }
             return sockets

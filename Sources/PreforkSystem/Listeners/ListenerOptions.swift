@@ -4,7 +4,7 @@ import CPrefork
 import Glibc
 import Synchronization
 
-/// Option values, as numbers that no code but C looks at.
+/// Option values, as numbers that only C interprets.
 struct ListenerOptions: Equatable, Sendable {
     private static let count = Int(CPREFORK_LISTENER_OPTIONS)
     private let values: [Int32]
@@ -17,7 +17,8 @@ struct ListenerOptions: Equatable, Sendable {
         }
     }
 
-    /// - Parameter text: of the image before, an address and the numbers; nil: it left none, or others.
+    /// - Parameter text: an address and the numbers, from the previous image. Nil if it left no text or numbers for
+    ///   other options.
     init?(text: String) {
         values = text.split(separator: " ").dropFirst().compactMap { Int32($0) }
         if values.count != Self.count { return nil }
@@ -30,13 +31,12 @@ struct ListenerOptions: Equatable, Sendable {
 }
 
 extension Listener {
-    /// Before each fork: makes the listeners ready for processes that are not trusted. Each of them once, while nobody
-    /// else has it: these calls take the socket's lock. For TCP:
+    /// Before each fork: makes the listeners ready for processes that are not trusted. Does it once for each listener,
+    /// before another process has the listener, because these calls take the socket's lock. For TCP:
     ///
-    /// - Filters are locked (SO_LOCK_FILTER): a worker could attach one that lets no connection in, and lock it, so
-    /// that
-    ///   nobody gets it off again. The program's own, which for a group of sockets may choose the socket, are there by
-    ///   now.
+    /// - Filters are locked (SO_LOCK_FILTER). Otherwise a worker could attach and lock a filter that lets no connection
+    /// in, and no process could remove it. The program's filters, which may choose the socket of a group, are attached
+    /// by now.
     /// - The options are noted, for `restoreAll`, and for the next image of this program.
     package static func prepareForSharing() {
         for listener in all { listener.prepareForSharing() }
@@ -64,10 +64,10 @@ extension Listener {
         place.offer = Handover.offer(item)
     }
 
-    /// Has TCP listeners listen again, and puts the noted options right, as far as this process has the rights: in a
-    /// child, never in the supervisor, because the calls take the socket's lock. A device that somebody has bound a
-    /// listener to (SO_BINDTODEVICE) only root takes away (CAP_NET_RAW): so it is called before rights are given up,
-    /// too.
+    /// Makes TCP listeners listen again and restores the noted options, as far as this process has the privileges.
+    /// Called in a child, never in the supervisor, because the calls take the socket's lock. Only root (CAP_NET_RAW)
+    /// can remove a device to which another process has bound a listener (SO_BINDTODEVICE), so it is also called before
+    /// the child drops its privileges.
     package static func restoreOptions() {
         for listener in all {
             let options = listener.place.withLock { $0.options }

@@ -1,4 +1,4 @@
-// The listeners of this process, for whoever watches their queues.
+// The listeners of this process, for code that watches their queues.
 
 import Synchronization
 

@@ -3,27 +3,27 @@
 import CPrefork
 import Glibc
 
-/// A supervisor and its descendants, among whom the locks of its stores, queues and channels are shared.
+/// A supervisor and its descendants, which share the locks of its stores, queues and channels.
 ///
 /// A process that was taken over can write the name of any living process into a lock's word, and others would wait for
 /// that process as for an owner, after the damager has ended, too. Two kinds of processes cannot have the lock:
 ///
-/// - The supervisor, while it has not made a word of its own. It says so in memory that no child can write.
-/// - One that is no descendant of the supervisor and that the caller may not signal, because it has another user. Such
-///   a process can have a store only by adopting its descriptors; see `SharedStore.init(adopting:)`.
+/// - The supervisor, while it has not made its word. It says so in memory that no child can write.
+/// - A process that is not a descendant of the supervisor and that the caller may not signal, because it has another
+///   user. Such a process can have a store only by adopting its descriptors; see `SharedStore.init(adopting:)`.
 ///
 /// Of all others, siblings above all, a process cannot know whether they are inside.
 package enum LockFamily {
     private struct Family {
         let supervisor: Int32
-        /// Whether the supervisor has a word; called in its descendants.
+        /// Whether the supervisor has a word. Called in its descendants.
         let isOwner: () -> Bool
         /// Called in the supervisor, before it has one.
         let becomesOwner: () -> Void
     }
 
     /// Proof: the supervisor sets it while it is the only thread of its process, before the first fork and after the
-    /// last child's end; children read their own copy and never write it.
+    /// last child's end. Children read their own copy and never write it.
     nonisolated(unsafe) private static var family: Family?
 
     /// Makes this process the supervisor of those that it will fork. It has one thread and holds no lock.
@@ -32,7 +32,7 @@ package enum LockFamily {
     ///   - isOwner: what `becomesOwner` has noted, read in any descendant.
     ///   - becomesOwner: notes that this process may own locks from now on.
     package static func found(isOwner: @escaping () -> Bool, becomesOwner: @escaping () -> Void) {
-        // What it did with stores before the fork is over; it has its word again with its next lock.
+        // What it did with stores before the fork is over. It has its word again with its next lock.
         cprefork_set_lock_token(0)
         family = Family(supervisor: getpid(), isOwner: isOwner, becomesOwner: becomesOwner)
     }
@@ -54,7 +54,7 @@ package enum LockFamily {
         if pid == family.supervisor { return !family.isOwner() }
         guard kill(pid, 0) != 0, Errno.current == .notPermitted else { return false }
         var ancestor = pid
-        // A chain of parents is short; one that is longer is not judged.
+        // A chain of parents is short. A longer one is not judged.
         for _ in 0..<64 {
             guard let stat = (try? SmallFile.read("/proc/\(ancestor)/stat", limit: 1024)).flatMap({ ProcessStat($0) }),
                 let parent = stat.number(4)

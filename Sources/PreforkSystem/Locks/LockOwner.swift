@@ -65,8 +65,8 @@ package struct LockOwner: Equatable, Sendable {
         return owner
     }
 
-    /// Where `current` is as one atomic word, 0 before its first use and in a child that was just forked: for modules
-    /// whose shortest path has no room for a call.
+    /// The address of `current` as one atomic word, which is 0 before its first use and in a child that was just
+    /// forked. For modules whose shortest path has no room for a call.
     package static var currentWord: UnsafeMutableRawPointer { cprefork_lock_token_address() }
 
     /// Makes this process's word, while there is a descriptor for it.

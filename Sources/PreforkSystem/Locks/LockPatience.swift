@@ -27,7 +27,7 @@ package struct LockPatience: Sendable {
         waitsLong.store(true, ordering: .relaxed)
     }
 
-    /// - Parameter limit: nanoseconds; outside of workers at most 100 ms.
+    /// - Parameter limit: in nanoseconds, at most 100 ms outside of workers.
     package init(limit: Int64) {
         let longest = Self.waitsLong.load(ordering: .relaxed) ? .max : Self.limitOutsideOfWorkers
         self.limit = max(0, min(limit, longest))
@@ -35,11 +35,11 @@ package struct LockPatience: Sendable {
 
     package var neverWaits: Bool { limit == 0 }
 
-    /// Whether a word that was nonsense all that time may be given up. An owner whose word was written over needs less
-    /// to come to its end.
+    /// Whether a word that was nonsense all that time may be given up. The owner of an overwritten word needs less time
+    /// to finish.
     var isLong: Bool { limit >= 10_000_000 }
 
-    /// How long the next wait may be; nil when the time is over.
+    /// How long the next wait may be, or nil when the time is over.
     package mutating func nextSlice() -> Int64? {
         if limit == 0 { return nil }
         let now = cprefork_monotonic_nanoseconds()

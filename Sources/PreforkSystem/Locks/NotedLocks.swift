@@ -2,11 +2,11 @@
 
 import CPrefork
 
-/// As long as this object lives, a crash of this process looks at the locks: where it holds one, it ends at once and no
-/// backtracer runs, because other processes wait for the lock.
+/// While this object lives, the crash handler of this process checks the locks. If the process holds one, it ends at
+/// once and no backtracer runs, because other processes wait for the lock.
 ///
-/// Of more than 256 places in a process the others are not looked at: their locks are free when the backtracer is done,
-/// 10 s later at most (`PREFORK_CRASH_TIMEOUT`).
+/// In a process with more than 256 places, the handler does not check the rest. Their locks are free when the
+/// backtracer is done, at most 10 s later (`PREFORK_CRASH_TIMEOUT`).
 package final class NotedLocks: Sendable {
     private let number: Int32
 

@@ -11,7 +11,7 @@ extension SharedLock {
     /// A word that names this very process is damage where it has no other thread: the caller waits for the lock, and so
     /// does not have it. So is one that names a process which cannot have the lock (`LockFamily`). It is replaced as
     /// nonsense is, after the caller's whole time. A call that may meet a lock which its caller holds must have a short
-    /// patience (`LockPatience.isLong`) or none.
+    /// patience (`LockPatience.isLong`) or zero patience.
     @inline(never)
     package func lock(_ patience: inout LockPatience) throws(Failure) -> Acquisition {
         let own = LockOwner.current.word
@@ -63,8 +63,8 @@ extension SharedLock {
         return false
     }
 
-    /// In nanoseconds: 50 µs, twice as much each time, then what `patience` gives. Nobody tells of an owner's death, so
-    /// one that was killed is found after about as long as it was waited for; one that is stopped costs little.
+    /// In nanoseconds: 50 µs, doubled each time, then what `patience` gives. An owner's death is not announced, so a
+    /// waiter finds a killed owner after about the time that it has already waited. A stopped owner costs little.
     private func slices(_ turns: Int) -> Int64 { 50_000 << Int64(min(turns - 1, 8)) }
 
     private func take(_ seen: UInt64, _ wanted: UInt64) -> Bool {

@@ -5,17 +5,17 @@ package import Synchronization
 
 /// A mutex in memory that several processes share: one word that names its owner (`LockOwner`), and a futex.
 ///
-/// Every value that the word can have is safe to find. A robust mutex of the C library is not: it is linked into a list
-/// by addresses, so that unlocking one whose links another process wrote is a write to an address of that process's
+/// Every value that the word can have is safe to find. A robust mutex of the C library is unsafe: it is linked into a
+/// list by addresses, so unlocking one whose links another process wrote is a write to an address of that process's
 /// choice.
 ///
-/// Whoever waits looks whether the owner is gone (pidfd, start time), and then takes the lock from it by one
-/// compare-and-exchange. An owner that is stopped keeps its lock. A word that is nonsense is replaced after the waiter's
-/// whole time limit, because a living owner may be inside.
+/// A waiter checks whether the owner is gone (pidfd, start time) and then takes the lock from it by one
+/// compare-and-exchange. An owner that is stopped keeps its lock. An invalid word is replaced after the waiter's whole
+/// time limit, because a living owner may be inside.
 ///
 /// A word can be written over so that it names a living process that does not hold the lock. If that process cannot hold
 /// it (`LockFamily`), the word is replaced as nonsense is. Of others a waiter cannot know it, and finds the lock busy. The
-/// named one can: it puts the word right when it comes to the lock, or looks after its locks (`disown`).
+/// named process can: it corrects the word when it next takes the lock or checks its locks (`disown`).
 ///
 /// Not recursive, and not to be held across a suspension. A thread that ends while it holds a lock, of a process that
 /// lives on, keeps it.
@@ -26,7 +26,7 @@ package struct SharedLock: @unchecked Sendable {
     /// How many bytes a lock takes in a layout: a cache line. Zeroed memory is a free lock.
     package static let byteCount = 64
 
-    /// What there is to know of a lock that was just taken.
+    /// The state of a lock that was just taken.
     package enum Acquisition: Equatable, Sendable {
         case clean
         /// The last owner died inside, or the word was damaged. Put in order what the lock protects, then `unlock`, or
@@ -46,7 +46,7 @@ package struct SharedLock: @unchecked Sendable {
         word = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    /// Takes the lock if it is free and nothing is to be repaired.
+    /// Takes the lock if it is free and does not need repair.
     package func tryLock() -> Bool {
         let token = cprefork_lock_token()
         if token == 0 { return false }
@@ -80,13 +80,13 @@ package struct SharedLock: @unchecked Sendable {
         unlock()
     }
 
-    /// Tells the next owner to repair, whoever has the lock now.
+    /// Tells the next owner to repair, whichever process has the lock now.
     package func demandRepair() {
         word.pointee.bitwiseOr(LockOwner.needsRepair, ordering: .acquiringAndReleasing)
     }
 
-    /// Frees the lock if its word names this process. To be called where the process holds no lock, which only a process
-    /// with one thread can know of itself; in others, nothing happens.
+    /// Frees the lock if its word names this process. Must be called only while the process holds no lock, which only a
+    /// process with one thread can know. In a process with more threads it has no effect.
     ///
     /// - Returns: whether it was so: the word was written over, and the next owner repairs.
     package func disown() -> Bool {
@@ -99,9 +99,9 @@ package struct SharedLock: @unchecked Sendable {
         return true
     }
 
-    /// Who has it, as the word says.
+    /// The owner that the word names.
     package var owner: LockOwner { LockOwner(word: word.pointee.load(ordering: .relaxed)) }
 
-    /// Whether the lock is free and nothing is to be repaired.
+    /// Whether the lock is free and does not need repair.
     package var isFree: Bool { word.pointee.load(ordering: .relaxed) == 0 }
 }

@@ -43,7 +43,7 @@ struct CStringArena: ~Copyable {
     }
 
     private mutating func take(_ size: Int) -> UnsafeMutableRawPointer {
-        // The one caller has counted the same values that it then puts in; the check is for who changes it.
+        // The only caller has counted the same values that it then puts in. The check guards against later changes.
         precondition(used + size <= capacity, "an arena of \(capacity) bytes has no room for \(used) + \(size)")
         defer { used += size }
         return base + used

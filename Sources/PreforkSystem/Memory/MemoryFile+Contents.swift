@@ -2,8 +2,8 @@
 
 import Glibc
 
-// By calls and not by a mapping: a fresh mapping costs a page fault for every 4 KiB, which takes longer than the copy;
-// and a file that somebody cuts off is a short read, not SIGBUS.
+// Uses calls and not a mapping: a fresh mapping costs a page fault for every 4 KiB, which takes longer than the copy,
+// and a file that is truncated meanwhile gives a short read, not SIGBUS.
 extension MemoryFile {
     /// Writes all of `bytes` at the file's beginning.
     package func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {

@@ -10,10 +10,10 @@ package struct MemoryFile: ~Copyable, Sendable {
 
     /// - Parameters:
     ///   - name: what /proc/self/maps shows.
-    ///   - byteCount: its size for ever: nobody who has the descriptor can shrink it under a reader, who would die of
-    ///     SIGBUS, or grow it (F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL).
-    ///   - mode: who may open it anew through /proc, even with a descriptor that only reads: the kernel's 0777 lets
-    ///     every user write.
+    ///   - byteCount: its permanent size. No process that has the descriptor can shrink it under a reader, which would
+    ///     die of SIGBUS, or grow it (F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL).
+    ///   - mode: which users may open it again through /proc, even with a descriptor that only reads. The kernel's 0777
+    ///     lets every user write.
     package init(name: String, byteCount: Int, mode: UInt32? = nil) throws(SystemError) {
         let file = Descriptor(owning: try systemCall("memfd_create", on: name) { cprefork_memory_file(name) })
         let number = file.number
@@ -23,7 +23,7 @@ package struct MemoryFile: ~Copyable, Sendable {
         descriptor = file
     }
 
-    /// A file that somebody else has made.
+    /// A file that another process has made.
     package init(owning descriptor: consuming Descriptor) {
         self.descriptor = descriptor
     }
@@ -36,11 +36,12 @@ package struct MemoryFile: ~Copyable, Sendable {
         return Descriptor(owning: try systemCall("open", on: path) { cprefork_open(path, O_RDONLY | O_CLOEXEC, 0) })
     }
 
-    /// Has nobody make holes in it, or allows that again, as far as this process has the rights: CAP_LINUX_IMMUTABLE,
-    /// Linux 6.6. Meanwhile nobody can map it for writing; what is mapped stays so.
+    /// Prevents every process from making holes in it, or allows that again, as far as this process has the privileges
+    /// (CAP_LINUX_IMMUTABLE, Linux 6.6). Meanwhile no process can map it for writing. Existing mappings stay as they
+    /// are.
     ///
-    /// Whoever touches a page while a hole is made there waits in the kernel (shmem_fault), and any process that has the
-    /// memory mapped for writing can make holes all the time (MADV_REMOVE of madvise(2)).
+    /// A process that touches a page while a hole is made there waits in the kernel (shmem_fault), and any process that
+    /// has the memory mapped for writing can make holes all the time (MADV_REMOVE of madvise(2)).
     package func keepWhole(_ on: Bool) { Self.keepWhole(descriptor.number, on) }
 
     /// The same for a file that another object owns.
@@ -51,7 +52,8 @@ package struct MemoryFile: ~Copyable, Sendable {
 
     /// How large it is, provided that it cannot shrink any more.
     ///
-    /// - Throws: EPERM for a file that is not sealed: what somebody else may cut off is not safe to map.
+    /// - Throws: EPERM for a file that is not sealed, because memory that another process may truncate is not safe to
+    ///   map.
     package func sealedByteCount() throws(SystemError) -> Int {
         let object = "descriptor \(descriptor.number)"
         guard cprefork_is_size_sealed(descriptor.number) == 1 else {

@@ -1,12 +1,12 @@
-// How much memory this process's control groups allow, for what is to be shared and must fit.
+// How much memory this process's control groups allow for shared memory, which must fit.
 
 import CPrefork
 import Glibc
 
 /// The tightest memory limit of the control groups of this process and their ancestors.
 ///
-/// A page beyond it is answered by the kernel's out-of-memory killer and not by an error (kernel documentation,
-/// cgroup-v2): pages of shared memory that nobody can be made to give back, so that it goes on to kill until the
+/// The kernel answers a page beyond the limit by its out-of-memory killer and not by an error (kernel documentation,
+/// cgroup-v2). No process can be made to give pages of shared memory back, so the kernel continues to kill until the
 /// supervisor is among the dead.
 package struct MemoryLimit: Equatable, Sendable {
     /// The directory of the group, below /sys/fs/cgroup.
@@ -19,7 +19,7 @@ package struct MemoryLimit: Equatable, Sendable {
     /// What is still to be had.
     package var room: UInt64 { bytes > used ? bytes - used : 0 }
 
-    /// nil: there is none.
+    /// If nil, there is no limit.
     package static var current: MemoryLimit? { ControlGroup.current.memoryLimit }
 }
 

@@ -1,18 +1,18 @@
-// Memory that a process shares with others: the children it forks, and whoever has its descriptor.
+// Memory that a process shares with others: the children it forks, and every process that has its descriptor.
 
 import CPrefork
 import Glibc
 
 /// Zeroed memory that stays the same memory in every child forked later.
 package struct SharedMapping: ~Copyable, @unchecked Sendable {
-    // Sendable: the mapping is owned by one value; what several processes do in it is the user's layout to prove.
+    // Sendable: one value owns the mapping. The user's layout must prove that what several processes do in it is safe.
     package let base: UnsafeMutableRawPointer
     package let byteCount: Int
 
-    /// Memory without a descriptor: for a process and its children, none of which can make holes in it and so have the
-    /// others wait (see `MemoryFile.keepWhole`).
+    /// Memory without a descriptor: for a process and its children, which cannot make holes in it and so cannot make
+    /// the others wait (see `MemoryFile.keepWhole`).
     ///
-    /// - Parameter byteCount: rounded up to whole pages by the kernel; must be above zero.
+    /// - Parameter byteCount: must be above zero. The kernel rounds it up to whole pages.
     package init(byteCount: Int) throws(SystemError) {
         let pointer = cprefork_shared_memory(byteCount)
         guard pointer != MAP_FAILED else { throw SystemError("mmap", .current, on: "\(byteCount) bytes shared") }
@@ -29,17 +29,18 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
             object: "\(byteCount) bytes of descriptor \(file.descriptor.number)")
     }
 
-    /// All bytes of a file in memory in which nobody makes holes from now on, as far as this process has the rights
-    /// (`MemoryFile.keepWhole`).
+    /// Maps all bytes of a file in memory, and prevents holes in it from now on, as far as this process has the
+    /// privileges (`MemoryFile.keepWhole`).
     package init(keepingWhole file: borrowing MemoryFile, byteCount: Int) throws(SystemError) {
-        // While it is forbidden, nobody maps the file for writing; the image before may have been killed at that.
+        // While it is forbidden, no process can map the file for writing. The previous image may have been killed in
+        // that state.
         file.keepWhole(false)
         defer { file.keepWhole(true) }
         try self.init(file, byteCount: byteCount)
     }
 
-    /// The same bytes for this process alone: nobody else sees what it writes (MAP_PRIVATE), and what others write shows
-    /// in pages that it has not written to. The file may be open for reading only.
+    /// The same bytes for this process alone: other processes do not see what it writes (MAP_PRIVATE), and what others
+    /// write shows in pages that it has not written to. The file may be open for reading only.
     package init(privateCopyOf file: borrowing MemoryFile, byteCount: Int) throws(SystemError) {
         try self.init(
             byteCount: byteCount, flags: MAP_PRIVATE | MAP_NORESERVE, file: file.descriptor.number,

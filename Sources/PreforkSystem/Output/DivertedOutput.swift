@@ -21,7 +21,7 @@ package enum DivertedOutput {
     /// Pairs nest.
     package static func begin() { cprefork_divert_output() }
 
-    /// - Returns: what to pass on to descriptors 1 and 2; nil inside of another pair, whose end gets it.
+    /// - Returns: what must be passed on to descriptors 1 and 2. Nil inside another pair, whose end gets it.
     package static func end() -> Text? {
         var memory: [Int32] = [-1, -1]
         guard cprefork_return_output(&memory) != 0 else { return nil }

@@ -1,10 +1,10 @@
 // How many lines of a log one cause may have.
 
-/// One line a second for each cause; the next one that gets through says how many were left out.
+/// Lets one line a second through for each cause. The next line that gets through says how many were left out.
 ///
 /// A worker, a client or a peer that can cause a line can cause a million: 35 MB in five seconds were seen. Some causes
-/// may have several lines at once first (`burst`), and one a second from then on. A value: it neither writes nor looks
-/// at a clock.
+/// may have several lines at once first (`burst`), and one a second from then on. A pure value: it neither writes nor
+/// reads a clock.
 package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     package enum Verdict: Equatable, Sendable {
         /// To be written, and so many like it were not since the last one that was.
@@ -12,7 +12,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
         case leaveOut
     }
 
-    /// What nobody has been told of yet.
+    /// Left-out lines that have not been reported yet.
     package struct Rest: Equatable, Sendable {
         /// nil: of all those that were too many to be told apart.
         package var cause: Cause?
@@ -34,9 +34,9 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     /// Of all causes that found no room: together they have what one has.
     private var others: Record?
     private var swept: MonotonicInstant?
-    /// Of how many causes there is something to be told: most of the time of none, and nobody looks through them.
+    /// How many causes have something to report. It is usually zero, and the causes are then not searched.
     private var untold = 0
-    /// Nothing is to be told before. Kept, because it is asked for at each turn of an event loop.
+    /// Nothing has to be reported before this time. Kept, because it is asked for at each turn of an event loop.
     private var earliest: MonotonicInstant?
     private let period: Duration
     private let mostCauses: Int
@@ -82,7 +82,8 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
         return min(max(0, Int(clamping: count)), 1 << 20)
     }
 
-    /// Takes what is to be told of causes that have been silent for a period: no further line of theirs says it soon.
+    /// Takes the reports of causes that have been silent for a period, because no further line of theirs will carry the
+    /// report soon.
     package mutating func takeSettled(at now: MonotonicInstant) -> [Rest] {
         guard let next = nextDeadline, next <= now else { return [] }
         let period = period
@@ -91,7 +92,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
         return taken
     }
 
-    /// Takes all that is to be told: nobody comes after this to tell it.
+    /// Takes all reports, because no later line can carry them.
     package mutating func takeAll() -> [Rest] {
         defer { earliest = nil }
         return take { _ in true }
@@ -115,7 +116,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     /// How many causes it tells apart at present.
     package var causeCount: Int { records.count }
 
-    /// When `takeSettled` may have something; nil: nothing was left out.
+    /// When `takeSettled` may return a report. If nil, nothing was left out.
     package var nextDeadline: MonotonicInstant? { untold == 0 ? nil : earliest }
 
     private var earliestOfAll: MonotonicInstant? {
@@ -124,7 +125,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
         return [own, others.flatMap { $0.leftOut > 0 ? $0.came + period : nil }].lazy.compactMap { $0 }.min()
     }
 
-    /// Forgets, at most once in a period, those that have all of their lines again: nobody sees a difference.
+    /// Forgets, at most once in a period, causes that have their full allowance again. Callers see no difference.
     private mutating func hasRoom(at now: MonotonicInstant) -> Bool {
         if records.count < mostCauses { return true }
         guard swept.map({ now - $0 >= period }) ?? true else { return false }

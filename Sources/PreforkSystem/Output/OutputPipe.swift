@@ -7,14 +7,14 @@ import Glibc
 ///
 /// A pipe is right for a child that has the reader's user. It is wrong for one that has fewer rights: the kernel copies
 /// a writer's bytes while it holds the pipe's mutex (pipe_write in fs/pipe.c). A writer whose memory comes from FUSE or
-/// userfaultfd(2) keeps the mutex for as long as it likes. read(2), FIONREAD and even the last close(2) wait for that
-/// mutex, uninterruptibly and whatever O_NONBLOCK says.
+/// userfaultfd(2) keeps the mutex for as long as it likes, and read(2), FIONREAD and even the last close(2) wait for
+/// that mutex, uninterruptibly and whatever O_NONBLOCK says.
 ///
 /// Such a child therefore gets a Unix stream socket. The kernel copies a sender's bytes before it takes a lock of the
 /// receiver's, and the receiver's own lock is taken by readers only (unix_stream_sendmsg and unix_stream_read_generic in
 /// net/unix/af_unix.c). Sockets carry descriptors, and the last close of one can wait for SO_LINGER. Linux 6.16 refuses
-/// them (SO_PASSRIGHTS). Older kernels show them to a look ahead (MSG_PEEK): the supervisor then reads no further, and a
-/// process of its own closes the socket (`LastClose`). The price of the socket: the child cannot open `/dev/stderr`
+/// them (SO_PASSRIGHTS). Older kernels show them to a peek (MSG_PEEK): the supervisor then reads no further, and a
+/// separate process closes the socket (`LastClose`). The price of the socket: the child cannot open `/dev/stderr`
 /// (ENXIO), as in services whose standard error is systemd's journal. A pipe that root has made cannot be opened there
 /// by another user, either.
 package final class OutputPipe: Sendable {
@@ -79,7 +79,7 @@ package final class OutputPipe: Sendable {
         switch kind {
         case .pipe:
             switch try readBytes(from: number, into: buffer) {
-            // read(2) of a pipe goes on until the pipe is empty or the buffer is full.
+            // read(2) of a pipe continues until the pipe is empty or the buffer is full.
             case .bytes(let count): return .bytes(count, isLast: count < buffer.count)
             case .end: return .end
             case .wouldBlock: return .nothing
@@ -88,8 +88,8 @@ package final class OutputPipe: Sendable {
         }
     }
 
-    /// What was seen is read again, to the same byte, and nothing else: whatever a sender adds in between is behind it.
-    /// Its pages may change meanwhile (splice(2)), so that the bytes are those of the first look.
+    /// The peeked bytes, and no more, are read again: whatever a sender adds in between is behind them. Their pages may
+    /// change meanwhile (splice(2)), so the peeked bytes are the ones used.
     private func readSocket(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Reading {
         guard let base = buffer.baseAddress, buffer.count > 0 else { return .nothing }
         var hasFiles: Int32 = 0

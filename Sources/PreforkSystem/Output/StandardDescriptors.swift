@@ -4,9 +4,10 @@ import CPrefork
 
 /// Opens /dev/null at each of the numbers 0, 1 and 2 that is closed.
 ///
-/// A program that was started with them closed has them by now (standard_streams.c); one that closes them itself, as
-/// daemons did, gets them here. Otherwise the next file that it opens, a lock or a listener, gets one of these numbers:
-/// workers keep it, because they keep standard input, output and error, and what anybody prints goes there.
+/// A program that was started with them closed has them by now (standard_streams.c). A program that closes them itself,
+/// as daemons did, gets them here. Otherwise the next file that it opens, a lock or a listener, gets one of these
+/// numbers. Workers would keep that file, because they keep standard input, output and error, and all printed text
+/// would go there.
 package func fillStandardDescriptors() {
     _ = cprefork_fill_standard_streams()
 }

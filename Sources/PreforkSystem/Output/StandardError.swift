@@ -4,16 +4,16 @@
 import CPrefork
 import Glibc
 
-/// Writes as much of `text` to standard error as it takes without waiting for whoever reads it.
+/// Writes as much of `text` to standard error as it takes without waiting for its reader.
 ///
-/// O_NONBLOCK is no way: the flag belongs to the open file, and each process that has it can take the flag away.
-/// poll(2) before the write is none either: another writer may fill the pipe between the two calls. What a call by
-/// itself cannot be made to wait for depends on the kind of file:
+/// O_NONBLOCK does not work: the flag belongs to the open file, and each process that has the file can clear the flag.
+/// poll(2) before the write does not work either: another writer may fill the pipe between the two calls. What prevents
+/// a single call from waiting depends on the kind of file:
 ///
-/// - a pipe: pwritev2(2) with RWF_NOWAIT (Linux 6.4);
-/// - a socket: MSG_DONTWAIT;
-/// - a terminal, or a pipe of an older kernel: opened once more by /proc for this write, so that O_NONBLOCK is of an
-///   open file that nobody else has. Where that is refused, poll(2) and write(2), which may wait after all;
+/// - a pipe: pwritev2(2) with RWF_NOWAIT (Linux 6.4),
+/// - a socket: MSG_DONTWAIT,
+/// - a terminal, or a pipe of an older kernel: opened again through /proc for this write, so that O_NONBLOCK applies to
+///   an open file that no other process has. If that is refused, poll(2) and write(2), which may wait after all,
 /// - a file: write(2), which waits for the disk only.
 ///
 /// Two processes that write to one pipe or file take turns in the kernel. One that writes from memory which is slow to
@@ -30,8 +30,8 @@ package func writeToStandardErrorWithoutBlocking(_ text: String) -> Bool {
 /// Writes as much of `bytes` to a descriptor that others may share as it takes without waiting: see
 /// `writeToStandardErrorWithoutBlocking`.
 ///
-/// - Returns: how many bytes were taken; nil when none can be taken now.
-/// - Throws: why none was taken, if not for want of room.
+/// - Returns: how many bytes were taken, or nil if no byte can be taken now.
+/// - Throws: why no byte was taken, if the reason is not lack of room.
 package func writeWithoutBlocking(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int? {
     try SharedWriting.write(bytes, to: number)
 }

@@ -7,7 +7,7 @@ import Synchronization
 package enum StandardErrorLines {
     private struct State {
         var thinning = LineThinning<String>()
-        /// Somebody is going to call `tellSettled`.
+        /// A caller has promised to call `tellSettled`.
         var isLookPlanned = false
     }
 
@@ -16,9 +16,10 @@ package enum StandardErrorLines {
     /// Writes a line, unless one of its cause was written within the last second. Nothing in `text` ends the line or
     /// commands a terminal.
     ///
-    /// - Parameter hasMoreLines: line ends in `text` are meant. What follows one is indented, so that it is nobody's
-    ///   first line.
-    /// - Returns: after how long `tellSettled` is to be called, where nobody was asked to yet and a line was left out.
+    /// - Parameter hasMoreLines: whether line ends in `text` are intended. The text after a line end is indented, so
+    ///   that it cannot pass for another line's beginning.
+    /// - Returns: after how long the caller must call `tellSettled`, if a line was left out and no other caller has
+    ///   promised to.
     @discardableResult
     package static func say(_ level: String, _ text: String, by cause: String, hasMoreLines: Bool = false)
         -> Duration?
@@ -39,7 +40,7 @@ package enum StandardErrorLines {
 
     /// Tells how many lines were left out of causes that have been silent for a second.
     ///
-    /// - Returns: after how long it is to be called again; nil: when `say` says so.
+    /// - Returns: after how long it must be called again. If nil, a later `say` tells.
     package static func tellSettled() -> Duration? {
         let (rests, pause) = state.withLock { state in
             let now = MonotonicInstant.now

@@ -5,9 +5,9 @@ import Glibc
 
 /// A child process of this one that has not been waited for.
 ///
-/// It is held by pidfd (pidfd_open(2)), which becomes readable when it ends. Where the kernel or a seccomp filter has
-/// none, or no descriptor is left, by its process ID, which cannot be used again before the child is collected; its
-/// end is then heard of by SIGCHLD only.
+/// It is held by its pidfd (pidfd_open(2)), which becomes readable when it ends. If the kernel or a seccomp filter has
+/// no pidfd, or no descriptor is left, it is held by its process ID, which cannot be used again before the child is
+/// collected. Only SIGCHLD then announces its end.
 package final class ChildProcess: Sendable {
     package let pid: Int32
     private let pidfd: Descriptor?
@@ -18,7 +18,7 @@ package final class ChildProcess: Sendable {
         pidfd = number >= 0 ? Descriptor(owning: number) : nil
     }
 
-    /// A child whose pidfd came with it (CLONE_PIDFD).
+    /// A child whose pidfd was made with it (CLONE_PIDFD).
     package init(pid: Int32, pidfd: Int32) {
         self.pid = pid
         self.pidfd = Descriptor(owning: pidfd)
@@ -30,7 +30,7 @@ package final class ChildProcess: Sendable {
         pidfd = nil
     }
 
-    /// The pidfd's number; nil where there is none.
+    /// The pidfd's number, or nil if there is no pidfd.
     package var pidfdNumber: Int32? {
         switch pidfd {
         case .some(let descriptor): descriptor.number
@@ -40,8 +40,8 @@ package final class ChildProcess: Sendable {
 
     /// Sends a signal. A process that has ended already takes it silently.
     ///
-    /// Where pidfd_send_signal(2) is refused (container profiles of before 2019), by number, after a look that the
-    /// number is still this child's: nobody has collected it.
+    /// If pidfd_send_signal(2) is refused (container profiles from before 2019), signals by number, after a check that
+    /// the number still is this child's and that the child has not been collected.
     package func send(_ signal: Signal) throws(SystemError) {
         do throws(SystemError) {
             if let pidfd = pidfdNumber {
@@ -58,7 +58,8 @@ package final class ChildProcess: Sendable {
         }
     }
 
-    /// Whether it is a child of this process that nobody has collected, ended or not: its number is not used again.
+    /// Whether it is a child of this process that has not been collected, ended or not, so that its number is not used
+    /// again.
     private var isUncollected: Bool {
         var result = cprefork_exit()
         return cprefork_waitid(-1, pid, Int32(WNOWAIT), &result) == 0
@@ -66,9 +67,9 @@ package final class ChildProcess: Sendable {
 
     /// Sends a signal to the process group that the child leads.
     ///
-    /// By pidfd (Linux 6.9) that is right even when the child is gone and others of its group live on: the signal goes
-    /// by the kernel's object, not by its number, which may be somebody else's by then. Without, the number is safe
-    /// only while the child has not been reaped, which the caller sees to.
+    /// By pidfd (Linux 6.9), that is right even if the child is gone and others of its group live on: the signal goes
+    /// to the kernel's object and not to its number, which another group may have by then. Without a pidfd, the number
+    /// is safe only until the child is reaped, which the caller must ensure.
     ///
     /// - Returns: false when the group has no process.
     @discardableResult
@@ -102,8 +103,8 @@ package final class ChildProcess: Sendable {
         return cprefork_waitid(-1, pid, Int32(WNOWAIT), &result) == 0
     }
 
-    /// Whether it has ended and stays to be collected, so that its number and its group's are not used again. False
-    /// also when somebody else has collected it.
+    /// Whether it has ended and has not been collected, so that its number and its group's are not used again. Also
+    /// false if other code has collected it.
     package var hasEnded: Bool {
         var result = cprefork_exit()
         return cprefork_waitid(pidfdNumber ?? -1, pid, Int32(WNOWAIT), &result) == 0 && result.pid != 0
@@ -117,10 +118,10 @@ package final class ChildProcess: Sendable {
         return errno != .invalidArgument && !PidfdSignals.isRefusal(errno)
     }
 
-    /// Collects the process if it has ended: waitid(2) on this child and never on another one (gunicorn #1584, #3220:
-    /// a supervisor that waits for any child steals those of its program).
+    /// Collects the process if it has ended. Calls waitid(2) on this child and never on another one (gunicorn #1584,
+    /// #3220: a supervisor that waits for any child steals the children of its program).
     ///
-    /// - Returns: nil while it lives, also where it has itself traced by this process. A child that somebody else
+    /// - Returns: nil while it lives, and also while this process traces it at its own request. A child that other code
     /// reaped has the status `.lost`.
     package func reap() throws(SystemError) -> ProcessExit? {
         var result = cprefork_exit()
@@ -147,7 +148,7 @@ package final class ChildProcess: Sendable {
         return (try? SmallFile.read("/proc/\(pid)/stat", limit: 512))?.split(separator: ")").last?.hasPrefix(" Z") == true
     }
 
-    /// Who traces it; nil: nobody, or it is not known.
+    /// The process that traces it, or nil if it is not traced or the tracer is unknown.
     package var tracer: Int32? {
         // The kernel escapes line ends in the name, which is the process's own choice.
         guard let status = try? SmallFile.read("/proc/\(pid)/status", limit: 8192),
@@ -157,8 +158,8 @@ package final class ChildProcess: Sendable {
         return number
     }
 
-    /// A child whose end `epoll` tells with `word`, once: see `isOver`. Where it takes no further descriptor (ENOMEM,
-    /// the user's limit of watches), the child has no pidfd, and its end is heard of by SIGCHLD.
+    /// A child whose end `epoll` reports once with `word`: see `isOver`. If epoll takes no further descriptor (ENOMEM,
+    /// the user's limit of watches), the child has no pidfd, and SIGCHLD announces its end.
     package static func watched(_ pid: Int32, by epoll: borrowing Epoll, word: UInt64) -> ChildProcess {
         let child = ChildProcess(pid: pid)
         guard let number = child.pidfdNumber else { return child }
@@ -170,8 +171,8 @@ package final class ChildProcess: Sendable {
         }
     }
 
-    /// As `reap`, for who has nobody to tell of a failure: waitid fails on a child of one's own only when somebody has
-    /// closed the descriptor under it, and what became of the child is lost then, too.
+    /// Like `reap`, but never throws. waitid(2) on a child of this process fails only if other code has closed its
+    /// descriptor, and the exit status is then lost.
     package func reapOrLose() -> ProcessExit? {
         do throws(SystemError) {
             return try reap()
