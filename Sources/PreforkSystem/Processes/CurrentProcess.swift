@@ -6,7 +6,7 @@ import Glibc
 package enum CurrentProcess {
     package static var pid: Int32 { getpid() }
 
-    /// An environment variable; nil when it is not set.
+    /// An environment variable, or nil if it is not set.
     package static func environment(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }
     }
@@ -26,10 +26,10 @@ package enum CurrentProcess {
         sigaction(SIGCHLD, &action, nil)
     }
 
-    /// Has children that end stay to be collected, where SIGCHLD is ignored or SA_NOCLDWAIT set: inherited from whoever
-    /// started this program, or by code of its own. A handler that is there stays.
+    /// Keeps ended children until they are collected, where SIGCHLD is ignored or SA_NOCLDWAIT is set: inherited from
+    /// the process that started this program, or set by its code. An existing handler stays.
     ///
-    /// Asked before each start of a program: anybody may change the signal's action at any time.
+    /// Called before each start of a program, because any code may change the signal's action at any time.
     package static func collectChildren() {
         var action = sigaction()
         guard sigaction(SIGCHLD, nil, &action) == 0 else { return }

@@ -36,7 +36,7 @@ var isOnlyThread: Bool {
     return stat("/proc/self/task", &status) == 0 && status.st_nlink == 3
 }
 
-/// Forks this process. Every signal must be blocked by the caller, who knows when its child can take them
+/// Forks this process. The caller must block every signal first, because it knows when its child can take them
 /// (gunicorn #1910: a signal between fork and the child's handlers is lost).
 ///
 /// What stdout and stderr have buffered is the parent's to write, or both sides would (redis #439, spdlog #2920): the
@@ -71,8 +71,8 @@ private let lastForker = Atomic<UInt64>(0)
 /// - Parameters:
 ///   - parent: the process that forked.
 ///   - unneeded: descriptors of the parent's that the child must not keep (`unbrokenRuns`).
-/// - Returns: false when the parent is gone already: PR_SET_PDEATHSIG is set too late to hear of it, and the
-///   child must leave at once (prctl(2); contribsys/einhorn checks the same).
+/// - Returns: false if the parent is gone already. PR_SET_PDEATHSIG was then set too late to report it, and the child
+///   must exit at once (prctl(2); contribsys/einhorn checks the same).
 package func becomeChild(of parent: Int32, closing unneeded: [ClosedRange<Int32>]) -> Bool {
     _ = cprefork_set_parent_death_signal(SIGKILL)
     for run in unneeded { closeDescriptors(run) }
@@ -95,7 +95,7 @@ package func bindSymbolsOfChildren() {
 /// Tells what was left out of its lines, writes out stdio and leaves at once: handlers that the parent registered with
 /// atexit(3) are the parent's.
 ///
-/// - Parameter code: 0...255; another one ends it with 255. The kernel keeps the low eight bits (wait(2)): 256 would
+/// - Parameter code: 0...255. Any other code ends it with 255. The kernel keeps the low eight bits (wait(2)): 256 would
 ///   look like success.
 package func exitChild(code: Int32) -> Never {
     Family.leave()

@@ -13,8 +13,8 @@ package enum PidfdSignals {
     }
 }
 
-/// Any process, held by a pidfd: its number is not used again meanwhile. Where pidfds are refused, by its number alone,
-/// and the caller looks once more that it is still the one that is meant.
+/// Any process, held by a pidfd: its number is not used again meanwhile. If pidfds are refused, it is held by its
+/// number alone, and the caller checks again that the number still is the intended process.
 struct HeldProcess: ~Copyable {
     let pid: Int32
     private let pidfd: Descriptor?
@@ -32,7 +32,7 @@ struct HeldProcess: ~Copyable {
         }
     }
 
-    /// Sends a signal to whoever it is. Errors are not told: it may be gone, which is what was wanted.
+    /// Sends a signal to the process. Errors are not reported: the process may be gone, which is the intended result.
     func send(_ signal: Int32) {
         switch pidfd {
         case .some(let descriptor):

@@ -7,11 +7,11 @@ import Glibc
 /// worker that it had just forked, what its main() started. They go with it.
 package enum Leftovers {
     private static let handoverKind = "children"
-    /// They were killed: whoever is not gone by then is stuck in the kernel.
+    /// They were killed. A process that is not gone by then is stuck in the kernel.
     private static let patience = Duration.seconds(1)
 
     /// - Parameters:
-    ///   - kept: children that the program before goes on with, besides those that live now.
+    ///   - kept: children that the previous program continues to use, besides the children that live now.
     ///   - ended: those that end with the new program.
     package static func item(keeping kept: [Int32], ending ended: [Int32]) -> HandoverItem {
         item(before: Strangers.children(except: []), keeping: kept, ending: ended)
@@ -39,14 +39,14 @@ package enum Leftovers {
     /// Kills and collects them.
     ///
     /// - Parameters:
-    ///   - items: what the program before has left for itself; loses the lists.
+    ///   - items: what the previous program has left for itself. The function removes the lists from it.
     ///   - areMore: a child may live that no list has.
     static func end(from items: inout [HandoverItem], areMore: Bool) {
         guard let index = items.firstIndex(where: { $0.kind == handoverKind }) else { return }
         let lists = lists(of: items.remove(at: index).text)
         guard lists.count == 3 else { return }
         var rest = Set(lists[2])
-        // Where orphans come to this process, a child in no list may have come by the end of its parent.
+        // If this process adopts orphans, a child in no list may have come by the end of its parent.
         if areMore || !Strangers.areAdopted {
             rest.formUnion(Strangers.children(except: Set(lists[0] + lists[1])))
         }

@@ -7,7 +7,7 @@ import Glibc
 public enum ExitStatus: Hashable, Sendable {
     /// It returned or called exit with this code, 0...255.
     case exited(code: Int32)
-    /// A signal ended it; `coreDumped` tells whether the kernel wrote a core file.
+    /// A signal ended it. `coreDumped` tells whether the kernel wrote a core file.
     case signaled(Signal, coreDumped: Bool)
     /// Another process has reaped it, or traces it and keeps its end from its parent: how it ended is not known.
     case lost
@@ -15,7 +15,7 @@ public enum ExitStatus: Hashable, Sendable {
     /// True for exit code 0 only.
     public var isSuccess: Bool { self == .exited(code: 0) }
 
-    /// The exit code, or minus the signal's number, as tornado and Python's subprocess count; nil when lost.
+    /// The exit code, or minus the signal's number, as tornado and Python's subprocess count. Nil if lost.
     public var returnCode: Int32? {
         switch self {
         case .exited(let code): code
@@ -43,8 +43,9 @@ public struct ResourceUsage: Hashable, Sendable {
     public var systemTime: Duration
     /// The largest resident size it ever had, in bytes.
     ///
-    /// The kernel counts a process from its fork or clone on, when its memory is still that of the process that started
-    /// it (getrusage(2), ru_maxrss survives execve): of a program started by a larger one it is an upper bound.
+    /// The kernel counts a process from its fork or clone on, while it still has the memory of the process that started
+    /// it (getrusage(2), ru_maxrss survives execve). For a program started by a larger one, the figure is an upper
+    /// bound.
     public var peakMemory: Int
 
     init(_ usage: rusage) {

@@ -1,4 +1,4 @@
-// Which process, for ever: a process ID alone is used again.
+// Identifies a process permanently: a process ID alone is used again.
 
 import CPrefork
 import Glibc
@@ -7,7 +7,7 @@ import Glibc
 /// whether the process of back then still lives.
 package struct ProcessIdentity: Hashable, Sendable {
     package var pid: Int32
-    /// Clock ticks after boot (field 22 of /proc/pid/stat, proc(5)); 0 where that cannot be read.
+    /// Clock ticks after boot (field 22 of /proc/pid/stat, proc(5)), or 0 if it cannot be read.
     package var startTime: UInt64
 
     package init(pid: Int32, startTime: UInt64) {
@@ -15,7 +15,7 @@ package struct ProcessIdentity: Hashable, Sendable {
         self.startTime = startTime
     }
 
-    /// The identity of the process with this ID; nil when there is none.
+    /// The identity of the process with this ID, or nil if there is no such process.
     package init?(of pid: Int32) {
         guard pid > 0 else { return nil }
         self.init(pid: pid, startTime: Self.startTime(of: pid) ?? 0)
@@ -55,7 +55,7 @@ package struct ProcessIdentity: Hashable, Sendable {
         do throws(SystemError) {
             let number = try systemCall("pidfd_open", on: "process \(pid)") { cprefork_pidfd_open(pid) }
             let descriptor = Descriptor(owning: number)
-            // Looked at after the pidfd holds the number: now it cannot be given to another process.
+            // Checked after the pidfd holds the number, which now cannot be given to another process.
             if isAlive { return descriptor }
             return nil
         } catch {

@@ -18,9 +18,9 @@ package struct ProcessSlot: Sendable {
         case end
     }
 
-    /// The same number in every process of the slot, another one in every other slot; never 0.
+    /// The same number in every process of the slot, and another one in every other slot. Never 0.
     package let identity: UInt64
-    /// Grows from one process of the slot to the next; never 0.
+    /// Grows from one process of the slot to the next. Never 0.
     package let spawn: UInt64
     private let readOrder: @Sendable () -> Order
 
@@ -51,7 +51,7 @@ package struct ProcessSlot: Sendable {
     // Proof: written once by the only thread of a freshly forked child, before it runs any code of the program.
     private nonisolated(unsafe) static var entered: (process: UInt64, slot: ProcessSlot)?
 
-    /// The slot of this process. A child that it forks itself fills none.
+    /// The slot of this process. A child that this process forks itself has no slot.
     package static var current: ProcessSlot? {
         guard let entered, entered.process == ForkCount.current else { return nil }
         return entered.slot

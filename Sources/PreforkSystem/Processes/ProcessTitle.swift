@@ -5,16 +5,16 @@ import CPrefork
 /// Sets what /proc/pid/cmdline and /proc/pid/comm show.
 ///
 /// The memory that held the arguments at the start is overwritten (proc(5)), with up to 512 bytes of the environment
-/// behind it, which moves to the heap first; /proc/pid/environ loses that part. Where the kernel does not tell where
-/// that memory is, or does not let it be written, titles change nothing. Nothing here can crash the process: the memory
-/// is tried out by the kernel first. Who kept a pointer into argv or a value of getenv(3) from before the first title
-/// sees titles there; `CommandLine.arguments` is read before.
+/// behind it. These bytes move to the heap first, and /proc/pid/environ loses them. Where the kernel does not tell
+/// where that memory is, or does not let it be written, titles change nothing. Nothing here can crash the process: the
+/// memory is tried out by the kernel first. Code that kept a pointer into argv or a value of getenv(3) from before the
+/// first title sees titles there. `CommandLine.arguments` is read before.
 ///
-/// One thread at a time; a forked child starts with its parent's title. A title costs a copy of its bytes, a name one
+/// One thread at a time. A forked child starts with its parent's title. A title costs a copy of its bytes, a name one
 /// system call.
 package enum ProcessTitle {
-    /// Finds the room for titles, in bytes; 0: there is none. The first `set` does it, too; here it is done before a
-    /// fork, once for all children.
+    /// Finds the room for titles, in bytes. Without room it returns 0. The first `set` does it, too. Calling this
+    /// before a fork does it once for all children.
     @discardableResult
     package static func prepare() -> Int { prepared }
 
@@ -27,8 +27,8 @@ package enum ProcessTitle {
 
     /// - Parameters:
     ///   - title: the whole command line, such as `prefork: worker 3 g2 ready [shop]`. What does not fit is cut off
-    ///     before a character; a NUL ends it.
-    ///   - name: the thread's short name, 15 bytes, that pgrep(1) and top(1) show; nil leaves it.
+    ///     at a character boundary, and a NUL ends the title.
+    ///   - name: the thread's short name, 15 bytes, which pgrep(1) and top(1) show. If nil, the name stays.
     /// - Returns: false when this process has no room for titles.
     @discardableResult
     package static func set(_ title: String, name: String? = nil) -> Bool {

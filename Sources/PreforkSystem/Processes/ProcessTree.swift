@@ -6,14 +6,14 @@ package enum ProcessTree {
     /// Sends `signal` to every descendant of `root`, found by /proc (CONFIG_PROC_CHILDREN, Linux 4.2), not to `root`
     /// itself. A descendant whose parent has ended belongs to init and is not found.
     ///
-    /// Each is held by a pidfd and seen to be its parent's child after that, so that no number that was used again is
-    /// hit. SIGKILL stops each process before it is asked for its children: none is born unseen.
+    /// Each is held by a pidfd and then checked to be its parent's child, so that no number that was used again is
+    /// signalled. SIGKILL stops each process before its children are listed, so that it cannot fork a child unseen.
     ///
     /// - Parameter root: a child of this process that has not been reaped.
     package static func signalDescendants(of root: ChildProcess, _ signal: Signal) {
         var seen: Set<Int32> = [root.pid]
         if signal == .kill { try? root.send(.stop) }
-        // Again until nobody new is found: a process may fork between two looks.
+        // Repeats until no new descendant is found, because a process may fork between two passes.
         for _ in 0..<16 {
             let before = seen.count
             visitChildren(of: root.pid, &seen, signal)
@@ -28,7 +28,8 @@ package enum ProcessTree {
                 continue
             }
             guard let held = HeldProcess(pid) else { continue }
-            // The pidfd is of the process that had the number just now; a child of `parent` still is the one we saw.
+            // The pidfd belongs to the process that had the number just now. Check that it still is the child of
+            // `parent`.
             guard children(of: parent).contains(pid) else { continue }
             seen.insert(pid)
             if signal == .kill { held.send(SIGSTOP) }

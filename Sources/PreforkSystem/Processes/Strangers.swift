@@ -1,10 +1,10 @@
-// Children that this process did not start: orphans that came to it as PID 1 or as a subreaper.
+// Children that this process did not start: orphans that it adopted as PID 1 or as a subreaper.
 
 import CPrefork
 import Glibc
 
 package enum Strangers {
-    /// Whether orphans come to this process: it is PID 1 of its namespace, or has `becomeSubreaper` behind it.
+    /// Whether this process adopts orphans: it is PID 1 of its namespace, or has called `becomeSubreaper`.
     package static var areAdopted: Bool { getpid() == 1 || cprefork_child_subreaper() == 1 }
 
     /// Makes this process the new parent of its descendants' orphans (PR_SET_CHILD_SUBREAPER, Linux 3.4). Forked
@@ -13,8 +13,8 @@ package enum Strangers {
         try systemCall("prctl", on: "PR_SET_CHILD_SUBREAPER") { cprefork_set_child_subreaper(on ? 1 : 0) }
     }
 
-    /// Collects children that have ended and are not in `known`, whose status is left for whoever started them
-    /// (gunicorn #1584, #3220). What the strangers' exit codes were is nobody's business here.
+    /// Collects children that have ended and are not in `known`. The status of a known child is left for the code that
+    /// started it (gunicorn #1584, #3220). The strangers' exit codes are ignored.
     ///
     /// A child that the program's own code has started and waits for later must be known, too: the kernel does not
     /// tell it from an orphan.

@@ -3,7 +3,7 @@
 import CPrefork
 import Glibc
 
-/// One word of the calling thread: the object whose loop runs on it.
+/// A word of the calling thread: the object whose loop runs on it.
 package enum ThreadLoop {
     package static var current: UnsafeMutableRawPointer? {
         get { cprefork_thread_loop() }
@@ -39,7 +39,7 @@ private func newThread(_ body: @escaping @Sendable () -> Void) throws(SystemErro
     return thread
 }
 
-/// A thread whose end somebody waits for.
+/// A thread whose end another thread waits for.
 package struct WaitedThread: Sendable {
     private let thread: pthread_t
 

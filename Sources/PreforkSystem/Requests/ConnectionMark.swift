@@ -103,7 +103,7 @@ extension SocketAddress {
         }
     }
 
-    /// What `words` were made of; nil for any others.
+    /// The mark that `words` were made of, or nil for any other words.
     init?(info: UInt64, high: UInt64, low: UInt64) {
         let port = UInt16(truncatingIfNeeded: info >> 8)
         switch Family(rawValue: info & 0xFF) {

@@ -6,12 +6,12 @@ import Synchronization
 ///
 /// | words           | what                                                                             |
 /// |-----------------|----------------------------------------------------------------------------------|
-/// | 0               | the count in the low byte; above, a number that is odd while the list is changed |
-/// | 8 + 24 × entry  | nanoseconds of CLOCK_MONOTONIC until which it is refused; 0: without end         |
+/// | 0               | the count in the low byte, above it a number that is odd during a change         |
+/// | 8 + 24 × entry  | nanoseconds of CLOCK_MONOTONIC until which it is refused, or 0 for permanently   |
 /// | + 1             | the length of the label, in bytes                                                |
 /// | + 2 ..< 18      | the label, padded with zeroes                                                    |
 package struct QuarantineList: @unchecked Sendable {
-    // Sendable: an address that never changes; what is behind it is atomic.
+    // Sendable: an address that never changes, of memory that is accessed atomically.
 
     /// An entry of the list.
     package struct Entry: Equatable, Sendable {
@@ -37,7 +37,7 @@ package struct QuarantineList: @unchecked Sendable {
     /// - Parameter base: `byteCount` bytes, aligned to eight, mapped for as long as the list is used. Only `set` writes.
     package init(at base: UnsafeMutableRawPointer) { self.base = base }
 
-    /// Proof: the word is one of the layout above, within `byteCount` bytes; the memory is only ever used as these
+    /// Proof: the word belongs to the layout above, within `byteCount` bytes. The memory is only ever used as these
     /// atomic words.
     @inline(__always)
     private func word(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {

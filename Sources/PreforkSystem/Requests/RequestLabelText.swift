@@ -33,8 +33,9 @@ enum RequestLabelText {
         return offset + (endsBeforeQuery ? min(rest, firstQuestionMark(word)) : rest)
     }
 
-    /// The index of the first byte that is `?`, counted from the lowest; 8: none is. The lowest byte that is zero after
-    /// the exclusive or is found without an error by the well-known carry trick; those above it need not be right.
+    /// The index of the first byte that is `?`, counted from the lowest, or 8 if there is no such byte. The lowest byte
+    /// that is zero after the exclusive or is found exactly by the well-known carry trick. The result for the bytes
+    /// above it may be wrong.
     @inline(__always)
     private static func firstQuestionMark(_ word: UInt64) -> Int {
         let zeroes = word ^ 0x3F3F_3F3F_3F3F_3F3F

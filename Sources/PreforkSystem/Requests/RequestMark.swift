@@ -40,7 +40,7 @@ public struct TraceID: Hashable, Sendable {
 
     /// Reads 32 hexadecimal digits.
     ///
-    /// - Parameter text: the ID alone, or a whole `traceparent`, whose second part it is.
+    /// - Parameter text: the ID alone, or a whole `traceparent`, whose second part is the ID.
     /// - Returns: nil for another text, and for the ID zero, which is not valid.
     public init?(_ text: some StringProtocol) {
         var digits = text.utf8[...]

@@ -4,9 +4,9 @@ import Synchronization
 
 /// The writing end of a process's ring (see `RequestRingLayout`), with what the process itself knows of its marks.
 ///
-/// The process never reads the shared words back: another process with the same memory can write them, and then a
-/// report is wrong, but no mark is lost and no slot is taken for ever. On the event loop's thread a mark costs stores
-/// only. Elsewhere it costs two atomic exchanges and a look at the clock.
+/// The process never reads the shared words back. Another process with the same memory can write them and falsify a
+/// report, but no mark is lost and no slot stays taken. On the event loop's thread a mark costs stores only. On another
+/// thread it costs two atomic exchanges and a read of the clock.
 package struct RequestRing: @unchecked Sendable {
     // Sendable: an address that never changes. What is behind it is touched on the loop's thread only, or is atomic.
 
@@ -14,7 +14,7 @@ package struct RequestRing: @unchecked Sendable {
     let own: UnsafeMutablePointer<RequestRingState>
 
     /// - Parameter memory: `RequestRingLayout.byteCount` bytes, aligned to eight, which stay mapped for the life of the
-    ///   process; nil: the process has no place in shared memory, and its marks are seen by nobody.
+    ///   process. If nil, the process has no place in shared memory, and its marks are invisible to others.
     package init(memory: UnsafeMutableRawPointer?) {
         let base = memory ?? .allocate(byteCount: RequestRingLayout.byteCount, alignment: 64)
         if memory == nil { base.initializeMemory(as: UInt8.self, repeating: 0, count: RequestRingLayout.byteCount) }
@@ -36,7 +36,7 @@ package struct RequestRing: @unchecked Sendable {
 
     /// On the loop's thread: says which task runs from now on.
     ///
-    /// - Parameter task: any number that is this task's as long as it lives; 0: none.
+    /// - Parameter task: any number that belongs to this task as long as it lives, or 0 for no task.
     @inline(__always)
     package func runs(_ task: UInt64) {
         own.pointee.task = task
@@ -73,7 +73,7 @@ package struct RequestRing: @unchecked Sendable {
         return RequestMark(own: own, slot: slot, sequence: sequence)
     }
 
-    /// Looks for slots of the loop whose marks another thread has ended.
+    /// Finds slots of the loop whose marks another thread has ended.
     ///
     /// - Returns: the first of them.
     @inline(never)
@@ -154,8 +154,8 @@ package struct RequestRing: @unchecked Sendable {
         RequestRingLayout.word(own.pointee.base, index).pointee.store(value, ordering: .relaxed)
     }
 
-    /// Ends a mark, from any thread. A mark that has ended already, or whose slot has another one by now, changes
-    /// nothing but, where it had no slot, the count.
+    /// Ends a mark, from any thread. If the mark has ended already, or its slot has another mark by now, nothing
+    /// changes except the count of a mark without a slot.
     @inline(__always)
     func end(_ slot: Int, _ sequence: UInt64) {
         if own.pointee.isOnLoop, slot <= RequestRingLayout.loopSpare {

@@ -7,22 +7,22 @@ import Synchronization
 ///
 /// | words          | what                                                                                 |
 /// |----------------|--------------------------------------------------------------------------------------|
-/// | 0              | the task that runs on the event loop now, as an opaque number; 0: none               |
+/// | 0              | the task that runs on the event loop now, as an opaque number, or 0                  |
 /// | 1              | requests begun on the loop, minus those that ended on it                             |
 /// | 2              | the same of all other threads, as a signed number: a mark may end on another thread  |
 /// | 3              | connections that have a message in hand                                              |
-/// | 8 ..< 75       | for each slot the number of the mark in it; 0: the slot is free                      |
+/// | 8 ..< 75       | for each slot the number of the mark in it, or 0 if the slot is free                 |
 /// | 80 + 24 × slot | the slot: see `Field`                                                                |
 ///
 /// | slots    | for                                                                                        |
 /// |----------|--------------------------------------------------------------------------------------------|
-/// | 0 ... 32 | requests marked on the loop; the last slot is the spare one                                |
-/// | 33 ... 49| requests marked on other threads; the last slot is the spare one                           |
-/// | 50 ... 66| connections with a message in hand; the last slot is the spare one                         |
+/// | 0 ... 32 | requests marked on the loop, with the spare slot last                                      |
+/// | 33 ... 49| requests marked on other threads, with the spare slot last                                 |
+/// | 50 ... 66| connections with a message in hand, with the spare slot last                               |
 ///
 /// A process may have thousands of requests in flight. Those that find no slot are counted only, but the spare slot
 /// names the last of them: a request that crashes its worker at once, as most do, has a name even then. Connections
-/// have slots apart, so that clients which send half a head cannot take those of requests.
+/// have separate slots, so that clients which send half a head cannot take the slots of requests.
 package enum RequestRingLayout {
     package static let labelLimit = 128
     package static let byteCount = (firstSlot + slotCount * slotWords) * 8
@@ -48,7 +48,7 @@ package enum RequestRingLayout {
     enum Field {
         /// Nanoseconds of CLOCK_MONOTONIC.
         static let start = 0
-        /// The task that has made the mark; 0: none, or none on the loop.
+        /// The task that has made the mark, or 0 if no task on the loop did.
         static let task = 1
         /// Requests: the trace ID. Connections: the two halves of the peer's address.
         static let high = 2

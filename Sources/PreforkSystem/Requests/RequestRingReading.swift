@@ -8,19 +8,20 @@ package struct RequestRecord: Equatable, Sendable {
     package var sequence: UInt64
     /// When it began, at most now.
     package var start: MonotonicInstant
-    /// nil: a connection without a request of its own.
+    /// If nil, a connection without a request.
     package var label: ForeignText?
     package var trace: TraceID?
     package var peer: SocketAddress?
-    /// Of its connection, so far; nil for a request whose connection is not known.
+    /// Bytes read from its connection so far, or nil for a request whose connection is unknown.
     package var bytesRead: UInt64?
-    /// Its code runs at this moment, on the loop or on a thread of its own. Otherwise it waits for something.
+    /// Its code runs at this moment, on the loop or on another thread. Otherwise it waits for something.
     package var isExecuting: Bool
 }
 
 /// All marks of a process at one look.
 package struct RequestRingReading: Equatable, Sendable {
-    /// Those that execute first, the innermost before the one that it was begun in; then the others, oldest first.
+    /// Executing requests first, an inner one before the request in which it was begun. The others follow, oldest
+    /// first.
     package private(set) var records: [RequestRecord] = []
     /// How many requests and connections with a message in hand there are, those without a slot included. A worker that
     /// lies can make it any number up to four thousand million.
@@ -33,7 +34,7 @@ package struct RequestRingReading: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - base: `RequestRingLayout.byteCount` bytes.
-    ///   - most: how many records are made; the others are counted.
+    ///   - most: how many records are made. The others are counted.
     package init(_ base: UnsafeMutableRawPointer, at now: MonotonicInstant, atMost most: Int = .max) {
         typealias Layout = RequestRingLayout
         func load(_ index: Int) -> UInt64 { Layout.word(base, index).pointee.load(ordering: .relaxed) }

@@ -1,4 +1,4 @@
-// What a process itself knows of its request marks, in memory of its own.
+// What a process itself knows of its request marks, in private memory.
 
 import Synchronization
 
@@ -10,7 +10,7 @@ struct RequestRingState: ~Copyable {
     static let ending: UInt64 = 1
 
     let base: UnsafeMutableRawPointer
-    /// Which mark is in a slot; 0: none. What `end` believes, instead of the shared words.
+    /// Which mark is in a slot, or 0 for a free slot. What `end` believes, instead of the shared words.
     let owners: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// Set before the process has a second thread.
@@ -24,7 +24,7 @@ struct RequestRingState: ~Copyable {
     /// A bit for each slot. One that was freed by another thread is missing until `reclaim`.
     var freeOnLoop = Self.allOnLoop
     var freeConnections: UInt64 = (1 << 16) - 1
-    /// The number of the loop's last mark: even ones are the loop's, odd ones those of other threads.
+    /// The number of the loop's last mark. Even numbers belong to the loop, odd numbers to other threads.
     var sequence: UInt64 = 0
     var live: UInt64 = 0
     var connections: UInt64 = 0

@@ -29,7 +29,7 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let resume = Signal(rawValue: SIGCONT)
     public static let brokenPipe = Signal(rawValue: SIGPIPE)
 
-    /// Asks whether there is somebody to signal, and sends nothing (kill(2)).
+    /// Checks whether there is a process to signal, and sends nothing (kill(2)).
     package static let none = Signal(rawValue: 0)
 
     /// The name as in signal(7), for example `SIGTERM`.
@@ -81,7 +81,7 @@ package enum SignalMask {
     }
 }
 
-/// A signal and who has sent it.
+/// A signal and its sender.
 package struct ReceivedSignal: Equatable, Sendable {
     package var signal: Signal
     /// 0: the kernel, or a process outside of this PID namespace.
@@ -102,7 +102,7 @@ package struct ReceivedSignal: Equatable, Sendable {
         self.isByKernel = isByKernel
     }
 
-    /// Whether root has sent it, or one of `users`, or the runtime outside of the container, whose user may have no
+    /// Whether the sender is root, one of `users`, or the runtime outside of the container, whose user may have no
     /// number inside. SIGCONT may come from any process of the same session (kill(2)).
     package func isFrom(_ users: IdentityTriple) -> Bool {
         isByKill && (user == 0 || user == users.real || user == users.effective || sender == 0)
@@ -123,14 +123,14 @@ package struct SignalDescriptor: ~Copyable, Sendable {
     /// Hears other signals from now on. Those that are left out stay pending.
     package func listen(to signals: SignalSet) {
         var set = signals.set
-        // Fails only for a descriptor that is none, or a wrong size (signalfd(2)).
+        // Fails only for an invalid descriptor or a wrong size (signalfd(2)).
         _ = signalfd(descriptor.number, &set, 0)
     }
 
-    /// The next pending signal and the process that sent it (0: the kernel); nil when none is pending.
+    /// The next pending signal and the process that sent it (0: the kernel), or nil if no signal is pending.
     package func next() -> (signal: Signal, sender: Int32)? { nextReceived().map { ($0.signal, $0.sender) } }
 
-    /// The next pending signal; nil when none is pending.
+    /// The next pending signal, or nil if no signal is pending.
     package func nextReceived() -> ReceivedSignal? {
         var info = signalfd_siginfo()
         while true {

@@ -14,8 +14,8 @@ package final class StopSignals: Sendable {
 
     /// Rings the bell at each of them from now on. One that has another action than the default keeps it.
     ///
-    /// - Parameter unread: no loop looks at the bell. They interrupt system calls in which the program waits (EINTR),
-    ///   and the second one ends the process.
+    /// - Parameter unread: whether no loop watches the bell. Signals then interrupt system calls in which the program
+    ///   waits (EINTR), and the second one ends the process.
     package func listen(unread: Bool = false) {
         cprefork_watch_stop_signals(bell.descriptor.number, unread ? 1 : 0)
     }

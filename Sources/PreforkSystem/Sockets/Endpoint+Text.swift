@@ -1,7 +1,7 @@
 // Addresses to listen on, as people write them.
 
 extension Endpoint {
-    /// `host:port`, `[IPv6 address]:port` or an absolute path; nil for anything else. An empty host stays empty.
+    /// `host:port`, `[IPv6 address]:port` or an absolute path. Nil for anything else. An empty host stays empty.
     package init?(text: String) {
         if text.hasPrefix("/") {
             if text.contains("\0") { return nil }
@@ -26,7 +26,7 @@ extension Listener {
     /// `unix:/run/app.sock` or `/run/app.sock`. A Unix socket has mode 0o600.
     ///
     /// - Parameter address: the host must be there: `0.0.0.0` or `[::]` for all addresses.
-    /// - Throws: as `init(_:backlog:sharing:)`; EINVAL with the text for one that is no address.
+    /// - Throws: like `init(_:backlog:sharing:)`, and EINVAL with the text if the text is not an address.
     public convenience init(
         _ address: String, backlog: Int32 = 1024, sharing: AcceptSharing = .sharedQueue
     ) throws(SystemError) {

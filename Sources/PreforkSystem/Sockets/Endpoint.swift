@@ -1,4 +1,4 @@
-// Where a listener is bound, and whose its file is.
+// Where a listener is bound, and which user owns its file.
 
 /// Where a listener is bound.
 public enum Endpoint: Hashable, Sendable {
@@ -11,13 +11,13 @@ public enum Endpoint: Hashable, Sendable {
     case unix(String, mode: UInt32 = 0o600, owner: SocketOwner = .unchanged)
 }
 
-/// Whose a Unix socket's file is. To connect, a client needs the right to write to it (unix(7)): a web server in front
-/// gets it by `mode: 0o660` and its group.
+/// The owner of a Unix socket's file. To connect, a client needs the right to write to it (unix(7)): a web server in
+/// front gets it by `mode: 0o660` and its group.
 public struct SocketOwner: Hashable, Sendable {
-    /// A user's name, or its number; nil: the user that binds the socket. Another one needs root (CAP_CHOWN).
+    /// A user's name or its number. If nil, the user that binds the socket. Another one needs root (CAP_CHOWN).
     public var user: String?
-    /// A group's name, or its number; nil: the group of the process that binds the socket, or of the directory where
-    /// that has the set-group-ID bit. A process that is not root may give the file to groups of its own only.
+    /// A group's name or its number. If nil, the group of the process that binds the socket, or of the directory if
+    /// that has the set-group-ID bit. A process that is not root may give the file only to groups it belongs to.
     public var group: String?
 
     public init(user: String? = nil, group: String? = nil) {

@@ -7,8 +7,8 @@ import Glibc
 /// Blocks while the name is looked up: for start-up, not for a worker's hot path. An empty host and `*` mean every
 /// address of this machine: `::` for both families where there is IPv6, else `0.0.0.0`.
 ///
-/// - Throws: `SystemError`: EINVAL if the host contains a NUL byte, which would end it for C; ENAMETOOLONG if it has
-///   more than 1,024 bytes (NI_MAXHOST); EADDRNOTAVAIL if it is not found.
+/// - Throws: `SystemError`: EINVAL if the host contains a NUL byte, which would end it for C, ENAMETOOLONG if it has
+///   more than 1,024 bytes (NI_MAXHOST), EADDRNOTAVAIL if it is not found.
 package func resolveAddresses(host: String, port: UInt16) throws(SystemError) -> [SocketAddress] {
     if host.isEmpty || host == "*" {
         return [.ipv6(0, 0, port: port, scope: 0), .ipv4(0, port: port)]
@@ -35,7 +35,7 @@ package func resolveAddresses(host: String, port: UInt16) throws(SystemError) ->
     return addresses
 }
 
-/// The address that a numeric host is; nil for a name, which would have to be looked up. Never blocks.
+/// The address of a numeric host, or nil for a name, which would need a lookup. Never blocks.
 package func numericAddress(host: String, port: UInt16) -> SocketAddress? {
     // C reads a host up to its first NUL byte.
     if host.utf8.contains(0) { return nil }

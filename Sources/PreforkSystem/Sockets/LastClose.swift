@@ -4,21 +4,21 @@ import CPrefork
 import Glibc
 import Synchronization
 
-/// The last close of a Unix socket throws away what nobody has read, and with it descriptors that were on their way
-/// (SCM_RIGHTS of unix(7)). A TCP socket among them that has SO_LINGER and unsent data makes the closer wait, for as
-/// long as its sender and the peer like; so does one whose lock somebody holds.
+/// The last close of a Unix socket discards unread data, and with it descriptors that were in flight (SCM_RIGHTS of
+/// unix(7)). A TCP socket among them that has SO_LINGER and unsent data makes the closer wait as long as its sender and
+/// the peer like. So does a socket whose lock another process holds.
 ///
-/// A process that ends does not wait for SO_LINGER (PF_EXITING in inet_release), and nobody needs to wait for it. So a
-/// child has the sockets open while this process closes them, and then ends.
+/// A process that exits does not wait for SO_LINGER (PF_EXITING in inet_release), and no process needs to wait for its
+/// exit. So a child has the sockets open while this process closes them, and then ends.
 package enum LastClose {
-    /// Holders that had not ended when they were last looked at: the kernel is at work on their descriptors.
+    /// Holders that had not ended at the last check: the kernel is at work on their descriptors.
     private static let unreaped = Mutex<[Int32]>([])
 
     /// Calls `body`, which closes `numbers` in this process or puts other files in their places, and is never the last
     /// to close them.
     ///
     /// - Parameter patience: how long the holder's end is waited for, in milliseconds. It ends within one, unless the
-    ///   machine is busy or somebody keeps the kernel from closing what it held.
+    ///   machine is busy or a process prevents the kernel from closing what it held.
     /// - Throws: pipe's or clone's error, and `body` was not called.
     package static func elsewhere<Value, Failure: Error>(
         _ numbers: [Int32], patience: Int32 = 20, _ body: () throws(Failure) -> Value
@@ -35,9 +35,9 @@ package enum LastClose {
         return result
     }
 
-    /// Closes sockets, mostly at the end of a program: it waits longer for the holder, so that nobody is left when the
-    /// program has ended. Where no child can be had they stay open: better a descriptor too many than a supervisor that
-    /// waits.
+    /// Closes sockets, mostly at the end of a program. It waits longer for the holder, so that no child is left when
+    /// the program has ended. If no child can be forked they stay open: a descriptor too many is better than a
+    /// supervisor that waits.
     ///
     /// - Returns: whether they are closed.
     @discardableResult
@@ -48,9 +48,9 @@ package enum LastClose {
 
     /// Closes Unix sockets of this process that children of it may have had.
     ///
-    /// Where nothing waits in them, nothing can make the close wait, and no child is needed. Who puts something in between
-    /// the look and the close has the socket open, and the close is not the last; it would have to end at that very
-    /// moment, too, of which it hears nothing.
+    /// If no data waits in them, the close cannot wait, and no child is needed. A process that adds data between the
+    /// check and the close has the socket open, so the close is not the last one. That process would have to end at
+    /// that very moment, which it cannot foresee.
     static func closeShared(_ numbers: [Int32]) {
         var looks = numbers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         if poll(&looks, nfds_t(looks.count), 0) == 0 { closeDescriptors(numbers) } else { close(numbers) }

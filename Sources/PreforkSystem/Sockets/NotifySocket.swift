@@ -1,4 +1,4 @@
-// The socket on which a service manager hears of its service (sd_notify(3)).
+// The socket on which a service reports to its service manager (sd_notify(3)).
 
 import CPrefork
 import Glibc

@@ -4,7 +4,7 @@ import CPrefork
 import Glibc
 
 package enum Socket {
-    /// A stream socket of the address's family; a Unix one takes no descriptors.
+    /// A stream socket of the address's family. A Unix socket refuses descriptors.
     package static func open(for address: SocketAddress) throws(SystemError) -> Int32 {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let number = try systemCall("socket", on: "\(address)") { socket(address.family, type, 0) }
@@ -14,9 +14,9 @@ package enum Socket {
 
     /// Lets no descriptors come with what arrives at a Unix socket, and at the connections that a listener accepts.
     ///
-    /// Who reads a message with read(2), or closes the socket before, closes the descriptors that came with it, and
-    /// waits where one is a TCP socket with SO_LINGER (socket(7)). Kernels before Linux 6.16 take them all the same.
-    /// The call may wait for the socket's lock, which another process that has the socket can hold.
+    /// A process that reads a message with read(2), or closes the socket before, closes the descriptors that came with
+    /// it, and waits if one is a TCP socket with SO_LINGER (socket(7)). Kernels before Linux 6.16 take them all the
+    /// same. The call may wait for the socket's lock, which another process that has the socket can hold.
     package static func refuseDescriptors(_ fd: Int32) {
         _ = cprefork_refuse_descriptors(fd)
     }
@@ -46,8 +46,8 @@ package enum Socket {
         try withAddress("connect", address) { Glibc.connect(fd, $0, $1) }
     }
 
-    /// Takes a TCP socket back to one that is neither connected nor listening; its explicit port stays its own. Waits
-    /// for nobody but who holds the socket's lock: an address of no family ends a connection by a reset (connect(2)).
+    /// Returns a TCP socket to the state that is neither connected nor listening. It keeps its explicit port. Waits
+    /// only for the socket's lock: an address without a family ends a connection by a reset (connect(2)).
     package static func disconnect(_ fd: Int32) throws(SystemError) {
         var none = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         try systemCall("connect", on: "socket \(fd), to nobody") {
@@ -59,7 +59,7 @@ package enum Socket {
         try systemCall("listen", on: "\(address)") { Glibc.listen(fd, backlog) }
     }
 
-    /// The next connection of the accept queue, its socket non-blocking and close-on-exec; nil when none waits.
+    /// The next connection of the accept queue, non-blocking and close-on-exec, or nil if no connection waits.
     package static func accept(_ fd: Int32) throws(SystemError) -> (socket: Int32, peer: SocketAddress)? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -79,7 +79,7 @@ package enum Socket {
     /// It waits for some 10 ms at most. It takes one real-time signal of the process that has no handler, and one timer
     /// of the thread, which `endSharedAccepting` gives back.
     ///
-    /// - Returns: besides, whether O_NONBLOCK was missing; it is set again.
+    /// - Returns: besides, whether O_NONBLOCK was missing. The call sets it again.
     package static func acceptShared(
         _ fd: Int32
     ) throws(SystemError) -> (connection: (socket: Int32, peer: SocketAddress)?, isRepaired: Bool) {
@@ -113,7 +113,7 @@ package enum Socket {
         case reading, writing
     }
 
-    /// shutdown(2) of one direction. A socket whose peer is gone already is as shut as it can be.
+    /// shutdown(2) of one direction. If the peer is gone already, the socket counts as shut down.
     package static func shutDown(_ fd: Int32, _ half: Half) throws(SystemError) {
         do {
             let how = Int32(half == .reading ? SHUT_RD : SHUT_WR)
@@ -123,12 +123,12 @@ package enum Socket {
         }
     }
 
-    /// Where the socket is bound; of one of our own at a Unix path, its public name.
+    /// The address the socket is bound to. For a listener of this package at a Unix path, its public name.
     package static func localAddress(_ fd: Int32) throws(SystemError) -> SocketAddress {
         try address("getsockname", fd, getsockname)
     }
 
-    /// Who is at the other end.
+    /// The peer's address.
     package static func peerAddress(_ fd: Int32) throws(SystemError) -> SocketAddress {
         try address("getpeername", fd, getpeername)
     }
@@ -156,7 +156,7 @@ package enum Socket {
         try setOption(fd, level: Int32(IPPROTO_TCP), TCP_NODELAY, name: "TCP_NODELAY", to: 1)
     }
 
-    /// Why a connect in progress failed (SO_ERROR); nil when it did not.
+    /// Why a connect in progress failed (SO_ERROR), or nil if it did not fail.
     package static func pendingError(_ fd: Int32) throws(SystemError) -> Errno? {
         let code = try option(fd, level: SOL_SOCKET, SO_ERROR, name: "SO_ERROR")
         return code == 0 ? nil : Errno(rawValue: code)

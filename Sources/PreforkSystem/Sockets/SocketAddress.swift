@@ -1,4 +1,4 @@
-// Where a socket is bound or who is at its other end, as a value.
+// The address of a socket or of its peer, as a value.
 
 package import Glibc
 
@@ -8,12 +8,13 @@ public enum SocketAddress: Hashable, Sendable {
     case ipv4(UInt32, port: UInt16)
     /// IPv6: the upper and lower half of the address, the port, and the scope (interface) of link-local addresses.
     case ipv6(UInt64, UInt64, port: UInt16, scope: UInt32)
-    /// A Unix socket's path; empty for an unnamed one, as clients are. A name that starts with NUL is abstract.
+    /// A Unix socket's path. Empty for an unnamed socket, which clients usually have. A name that starts with NUL is
+    /// abstract.
     case unix(path: String)
     /// Of a family that this package does not know.
     case other(family: UInt16)
 
-    /// The port of an IP address; nil for others.
+    /// The port of an IP address, or nil for other addresses.
     public var port: UInt16? {
         switch self {
         case .ipv4(_, let port), .ipv6(_, _, let port, _): port
@@ -73,7 +74,7 @@ extension SocketAddress {
         }
     }
 
-    /// Calls `body` with the address as the kernel wants it; nil for a path that does not fit into sun_path.
+    /// Calls `body` with the address as the kernel expects it. Nil for a path that does not fit into sun_path.
     package func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result? {
         var storage = sockaddr_storage()
         guard let length = fill(&storage) else { return nil }
@@ -84,7 +85,7 @@ extension SocketAddress {
 
     private func fill(_ storage: inout sockaddr_storage) -> socklen_t? {
         withUnsafeMutableBytes(of: &storage) { bytes in
-            // Offsets of sockaddr_in, sockaddr_in6 and sockaddr_un (ip(7), ipv6(7), unix(7)); all within 128 bytes.
+            // Offsets of sockaddr_in, sockaddr_in6 and sockaddr_un (ip(7), ipv6(7), unix(7)), all within 128 bytes.
             switch self {
             case .ipv4(let address, let port):
                 bytes.storeBytes(of: sa_family_t(AF_INET), as: sa_family_t.self)

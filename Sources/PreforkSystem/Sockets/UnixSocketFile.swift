@@ -17,11 +17,11 @@ struct UnixSocketFile: Sendable {
     /// A worker that closes its copy must not remove the name.
     private let owner = getpid()
 
-    /// A bound and listening socket, and its file; no file for an abstract name, and in a trial.
+    /// A bound and listening socket, and its file. There is no file for an abstract name, or in a trial run.
     ///
     /// - Parameter isTrial: shows only that it could be done. The socket has a name of the kernel's choice instead.
-    /// - Throws: EADDRINUSE when somebody listens there, or something else than a socket is there; `SystemError` that
-    ///   names the call and the address, or the lock.
+    /// - Throws: EADDRINUSE if another process listens there, or the path is not a socket. `SystemError` that names the
+    ///   call and the address, or the lock.
     static func bind(
         _ path: String, mode: UInt32, owner: SocketOwner.Numbers = .init(), backlog: Int32, isTrial: Bool
     ) throws(SystemError) -> (socket: Int32, file: UnixSocketFile?) {
@@ -65,8 +65,8 @@ struct UnixSocketFile: Sendable {
 
     /// The file of a socket that the last image of this program has left.
     ///
-    /// - Parameter text: `handoverText` back then; an image of before this existed left none, and what is at the path
-    ///   counts.
+    /// - Parameter text: `handoverText` back then. An image from before this existed left no text, and the file at the
+    ///   path counts.
     static func adopt(_ path: String, text: String) -> UnixSocketFile? {
         if let identity = FileIdentity(text: text) {
             return UnixSocketFile(path: path, identity: identity, isAdopted: true)
@@ -101,12 +101,12 @@ struct UnixSocketFile: Sendable {
         if owner != SocketOwner.Numbers() { _ = try place.changeOwner(owner, of: identity) }
     }
 
-    /// Removes the name, if it still stands for this file and this process has made it. A name that the program before
-    /// goes on with, if this one ends, stays.
+    /// Removes the name, if it still stands for this file and this process has made it. The name stays if the previous
+    /// program continues to use it when this one ends.
     ///
-    /// Call it while the socket listens: nobody takes a living socket for dead meanwhile. The lock keeps out a start
-    /// that found it dead all the same, after a worker's shutdown(2). A lock that cannot be had leaves a dead name,
-    /// which the next start takes over.
+    /// Call it while the socket listens, so that no process takes a living socket for a dead one meanwhile. The lock
+    /// keeps out a start that found it dead all the same, after a worker's shutdown(2). A lock that cannot be had
+    /// leaves a dead name, which the next start takes over.
     func remove() {
         if isAdopted, WayBack.isOpen { return }
         guard owner == getpid(), let place = try? FilePlace(path), place.identity() == identity else { return }
@@ -159,8 +159,8 @@ struct UnixSocketFile: Sendable {
         throw inUse(address)
     }
 
-    /// Whether it is a socket that nobody listens on. Connecting is the only way to know (unix(7)), and does not tell a
-    /// socket that is bound and not yet listening, as other servers' are for a moment, from a dead one.
+    /// Whether it is a socket without a listening process. Connecting is the only way to know (unix(7)). It cannot
+    /// distinguish a socket that is bound and not yet listening, as other servers' are for a moment, from a dead one.
     private static func isDead(_ status: FileStatus, _ place: FilePlace) throws(SystemError) -> Bool {
         guard status.kind == .socket else { return false }
         let address = SocketAddress.unix(path: place.path)

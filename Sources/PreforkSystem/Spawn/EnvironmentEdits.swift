@@ -6,7 +6,7 @@ import Glibc
 /// Changes to an environment, byte-exact: a name or value need not be UTF-8.
 package struct EnvironmentEdits: Hashable, Sendable {
     package var inheritsAll = true
-    /// In the order they were made; nil removes the name.
+    /// In the order they were made. Nil removes the name.
     package private(set) var changes: [(name: [UInt8], value: [UInt8]?)] = []
 
     package init() {}
@@ -30,7 +30,7 @@ package struct EnvironmentEdits: Hashable, Sendable {
         }
     }
 
-    /// What `name` will be for the new process; nil when unset.
+    /// The value of `name` for the new process, or nil if unset.
     package func value(of name: [UInt8]) -> [UInt8]? {
         if let change = changes.last(where: { $0.name == name }) { return change.value }
         guard inheritsAll else { return nil }

@@ -51,7 +51,7 @@ package struct SpawnedProcess {
     package let call: SpawnEngine.Call
 }
 
-/// Starts the program of `plan`. Blocks the calling thread until the program runs (some hundred microseconds); any
+/// Starts the program of `plan`. Blocks the calling thread until the program runs (some hundred microseconds). Any
 /// number of threads may call it at once.
 package func spawnProcess(_ plan: SpawnPlan, engine: SpawnEngine) throws(SpawnError) -> SpawnedProcess {
     var result = cprefork_spawn_result()
@@ -65,7 +65,7 @@ package func spawnProcess(_ plan: SpawnPlan, engine: SpawnEngine) throws(SpawnEr
                 result.step == SpawnStep.clone.number && [EINVAL, EPERM, ENOSYS].contains(result.error)
             if isRefused { call = .posixSpawn }
         }
-        // The plan's descriptors are overwritten by a child only, and a refused clone made none.
+        // Only a child overwrites the plan's descriptors, and a refused clone made no child.
         if call == .posixSpawn { cprefork_posix_spawn(&cPlan, &result) }
     }
     guard result.step == 0 else { throw plan.error(of: result) }
@@ -153,7 +153,7 @@ extension SpawnPlan {
         return error == ENOENT ? "\(name), in \(programs.count) directories of PATH" : path
     }
 
-    /// execve(2) says ENOENT for a script whose interpreter is missing, too.
+    /// execve(2) also fails with ENOENT for a script whose interpreter is missing.
     private func missingInterpreter(of path: String) -> String? {
         guard access(path, F_OK) == 0, let head = try? SmallFile.read(path, limit: 256) else { return nil }
         guard head.hasPrefix("#!") else { return "its program loader is missing" }

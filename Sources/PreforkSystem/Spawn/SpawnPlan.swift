@@ -10,7 +10,7 @@ package struct SpawnPlan: Sendable {
     package enum Source: Equatable, Sendable {
         case descriptor(Int32)
         case nullDevice
-        /// This process's descriptor of that number, if an exec would hand it on; else the null device.
+        /// This process's descriptor of that number, if an exec would pass it on. Otherwise the null device.
         case inherited(Int32)
 
         fileprivate var number: Int32 {
@@ -48,7 +48,7 @@ package struct SpawnPlan: Sendable {
     package var descriptors: [(target: Int32, source: Source)] = []
     package var workingDirectory: [UInt8]?
     package var group = Group.inherited
-    /// Child's descriptor that becomes its controlling terminal; needs `.session`.
+    /// The child's descriptor that becomes its controlling terminal. Needs `.session`.
     package var controllingTerminal: Int32?
     /// Path of a `cgroup.procs` file.
     package var controlGroup: [UInt8]?

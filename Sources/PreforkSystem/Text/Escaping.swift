@@ -1,14 +1,14 @@
-// How text of others is written for each kind of reader; see `ForeignText`.
+// How foreign text is written for each kind of reader. See `ForeignText`.
 
 package enum Escaping {
     /// What would end the line, move the cursor, colour or hide or reorder what stands beside it becomes `\u{1B}`.
     /// Nothing else changes, so that plain text stays as it is.
     ///
-    /// A line feed forges a line of its own, ESC commands a terminal (also one that shows the log), and the controls of
-    /// bidirectional text make a reader see another text than is there (CVE-2021-42574).
+    /// A line feed forges a separate line, ESC commands a terminal (also one that shows the log), and bidirectional
+    /// controls make a reader see text that differs from the bytes (CVE-2021-42574).
     static func line(_ text: String) -> String {
         if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
-        // As bytes: a String that grows by scalars is slow, and the text is of those who want it to be.
+        // As bytes: a String that grows by scalars is slow, and the text comes from a peer that may want it to be slow.
         var result: [UInt8] = []
         result.reserveCapacity(text.utf8.count * 2)
         for scalar in text.unicodeScalars {
@@ -69,7 +69,7 @@ package enum Escaping {
         return result
     }
 
-    /// RFC 8259, 7. Beyond what JSON asks for, what hides is escaped, too: the text is looked at by people.
+    /// RFC 8259, 7. Beyond what JSON requires, invisible characters are escaped, too, because people read the text.
     static func json(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
@@ -100,8 +100,7 @@ package enum Escaping {
         return String(repeating: "0", count: max(0, digits - text.count)) + text
     }
 
-    /// Controls, line ends, and what formats without being seen; not the joiners, without which some scripts cannot be
-    /// written.
+    /// Controls, line ends and invisible formatting characters. Joiners are excluded, because some scripts need them.
     package static func hides(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x20..<0x7F: return false

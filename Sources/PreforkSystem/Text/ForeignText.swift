@@ -1,12 +1,13 @@
-// Text of others, which cannot be shown before somebody has said to whom.
+// Text from another process, which can be shown only after the caller has named the reader.
 
-/// Text that somebody else has written: a thread's name, a peer's address, what a socket that may be anybody's answers.
+/// Text that another process has written: a thread's name, a peer's address, the answer of a socket whose owner is
+/// unknown.
 ///
-/// It leaves by `escaped(for:)`. String interpolation of it does not compile; where a description is asked for all the
-/// same, as by `print`, or within an array, it is the one for a log line.
+/// It leaves by `escaped(for:)`. String interpolation of it does not compile. If a description is requested
+/// nevertheless, as by `print` or within an array, it is the one for a log line.
 package struct ForeignText: Hashable, Sendable {
-    /// Who reads it, and what must not be in it for that reader. HTML is not among them: the package writes no page
-    /// with text of others in it (see `StatusPage`).
+    /// The reader, which decides what the text must not contain. HTML is not among them: the package writes no page
+    /// that contains foreign text (see `StatusPage`).
     package enum Reader: Hashable, Sendable, CaseIterable {
         /// A line of the log: one line, and nothing that a terminal would obey which shows the log.
         case log
@@ -42,9 +43,9 @@ package struct ForeignText: Hashable, Sendable {
         }
     }
 
-    /// For whoever bounds what it writes: whoever causes a line decides what stands in it, but not how long it is.
+    /// For callers that bound what they write: the peer that causes a line decides its text, but not its length.
     ///
-    /// - Parameter limit: so many bytes, before they are escaped, are shown; of the rest the number.
+    /// - Parameter limit: so many bytes, counted before escaping, are shown. The number of the remaining bytes follows.
     package func escaped(for reader: Reader, atMost limit: Int) -> String {
         let rest = unescaped.utf8.count - limit
         if rest <= 0 { return escaped(for: reader) }
@@ -56,7 +57,7 @@ package struct ForeignText: Hashable, Sendable {
 }
 
 extension ForeignText: ExpressibleByStringLiteral {
-    /// What stands in the source is nobody else's, and harmless where foreign text is expected.
+    /// A literal in the source is trusted, and harmless where foreign text is expected.
     package init(stringLiteral text: String) {
         self.init(text)
     }
@@ -70,7 +71,7 @@ extension ForeignText: CustomStringConvertible, CustomDebugStringConvertible, Cu
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// Where the compiler comes to this, `escaped(for:)` is missing.
+/// If the compiler selects this, a call of `escaped(for:)` is missing.
 package enum ForeignTextIsNotEscaped {}
 package enum SayToWhomItIsShown {}
 

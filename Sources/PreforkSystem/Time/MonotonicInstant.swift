@@ -61,7 +61,7 @@ extension Duration {
     /// What an Int64 of nanoseconds can still count. By whole components: the other ways to make one are generic.
     private static var longest: Duration { Duration(secondsComponent: 9_223_372_036, attosecondsComponent: 0) }
 
-    /// Seconds as a floating-point number, for people to read; at most 292 years.
+    /// Seconds as a floating-point number, for display. At most 292 years.
     package var seconds: Double {
         if self > Self.longest || self < Duration.zero - Self.longest { return Double(saturatedNanoseconds) / 1e9 }
         return Double(components.seconds) + Double(components.attoseconds) / 1e18

@@ -1,4 +1,4 @@
-// The time of day, for people who read logs.
+// The time of day, for people reading logs.
 
 import CPrefork
 import Glibc
@@ -7,7 +7,7 @@ package enum WallClock {
     /// The present time in UTC with milliseconds, for example `2026-11-21T03:00:00.042Z` (RFC 3339).
     package static var timestamp: String { timestamp(of: cprefork_wall_clock_milliseconds()) }
 
-    /// - Parameter milliseconds: since 1970; below zero counts as zero.
+    /// - Parameter milliseconds: since 1970. A negative value counts as zero.
     static func timestamp(of milliseconds: Int64) -> String {
         let now = max(0, milliseconds)
         var second = time_t(now / 1_000)

@@ -1,17 +1,17 @@
-// What a program leaves to the one that it re-executes itself as: open descriptors, by name.
+// What a program leaves to the program image that it re-executes itself as: open descriptors, by name.
 
 import CPrefork
 import Glibc
 import Synchronization
 
-/// Something with descriptors that the next image of a program can go on with.
+/// An object with descriptors that the next image of a program can continue to use.
 package struct HandoverItem: Equatable, Sendable {
     /// What it is, for example `listener`.
     package var kind: String
     /// Which of them: what the program asks for when it makes it.
     package var key: String
     package var descriptors: [Int32]
-    /// What else there is to know.
+    /// Further information about it.
     package var text: String
 
     package init(kind: String, key: String, descriptors: [Int32], text: String = "") {
@@ -25,15 +25,15 @@ package struct HandoverItem: Equatable, Sendable {
 /// The items of this process: what it was left, and what it would leave.
 ///
 /// A program re-executes itself in place (execve(2): same process, same children) with a list of its descriptors in a
-/// memory file, whose number is in the environment. The new image makes its listeners and stores by the same calls as
-/// ever, and each finds its predecessor's descriptor by what it is asked to be.
+/// memory file, whose number is in the environment. The new image makes its listeners and stores by the usual calls,
+/// and each finds its predecessor's descriptor by its kind and key.
 package enum Handover {
     package static let variable = "PREFORK_HANDOVER"
 
-    /// How a trial ends that has come as far as it is to come. Not 0: a program that ends well before it serves, a
-    /// wrong one or one that only says how it is used, must not become this process.
+    /// The exit code of a trial run that has passed all its checks. Not 0: a program that exits normally before it
+    /// serves, such as a wrong program or one that only prints its usage, must not become this process.
     package static let trialPassed: Int32 = 80
-    /// How one ends that could serve, but not go on from here.
+    /// The exit code of a program that could serve, but could not take over from here.
     package static let trialFailed: Int32 = 81
 
     private struct State {
@@ -45,7 +45,7 @@ package enum Handover {
 
     /// This program ran here before, and the one after it is gone.
     package struct Return: Equatable, Sendable {
-        /// How that one ended; nil: it has gone back by itself.
+        /// How the new image ended. If nil, it has rolled back by itself.
         package var end: WayBack.End?
     }
 
@@ -70,12 +70,12 @@ package enum Handover {
     /// This program came by execve(2) after one that left it something, and may have that one's children.
     package static var isLaterImage: Bool { withState(\.ledger.isLater) }
 
-    /// Takes what the last image has left under this name; the first one that fits. nil when there is nothing.
+    /// Takes what the last image has left under this name: the first match, or nil if there is no match.
     package static func take(_ kind: String, key: String) -> HandoverItem? {
         withState { $0.ledger.take(kind) { $0.key == key } }
     }
 
-    /// Takes the first one of a kind whose key fits.
+    /// Takes the first item of a kind whose key fits.
     static func take(_ kind: String, where isWanted: (String) -> Bool) -> HandoverItem? {
         withState { $0.ledger.take(kind) { isWanted($0.key) } }
     }
@@ -90,7 +90,7 @@ package enum Handover {
         withState { $0.ledger.takeAll { $0.kind == kind } }
     }
 
-    /// Closes what nobody has taken: the new image has no use for it.
+    /// Closes what the new image has not taken, because it has no use for it.
     ///
     /// - Returns: the names of what was closed.
     package static func closeRest() -> [String] {
@@ -123,7 +123,7 @@ package enum Handover {
         guard let value = CurrentProcess.environment(variable) else { return }
         unsetenv(variable)
         let parts = value.split(separator: ":")
-        // Another process's, inherited by mistake, is none of ours.
+        // Another process's variable, inherited by mistake, is ignored.
         guard parts.count >= 2, let file = Int32(parts[0]), Int32(parts[1]) == getpid() else { return }
         state.isTrial = parts.count > 2 && parts[2] == "trial"
         var items = (try? HandoverManifest.read(file)) ?? []
@@ -139,7 +139,7 @@ package enum Handover {
 
 /// Things that keep their identity over an upgrade: stores, queues, channels.
 extension Handover {
-    /// Gives a new thing its name among those of its kind, and finds what the image before has left for it.
+    /// Gives a new object its name among the objects of its kind, and finds what the previous image has left for it.
     ///
     /// - Parameters:
     ///   - name: nil: it gets the next number.
@@ -148,7 +148,7 @@ extension Handover {
         withState { $0.ledger.claim(kind, name: name, was: was) }
     }
 
-    /// This image cannot go on with what was left, and makes its own: a trial fails, and an image goes back.
+    /// This image cannot use what was left, and makes a new object: a trial run fails, and a running image rolls back.
     package static func refuse(_ claim: HandoverClaim, _ reason: String) {
         withState { $0.ledger.refuse(claim, reason) }
     }
@@ -156,8 +156,8 @@ extension Handover {
     /// From now on what was claimed is part of what is left to the next image.
     ///
     /// - Parameters:
-    ///   - isTaken: this image goes on with what was left.
-    ///   - leave: called by `leave`; must not keep what is offered alive.
+    ///   - isTaken: whether this image uses what was left.
+    ///   - leave: called by `leave`. Must not keep the offered object alive.
     /// - Returns: for `withdraw`.
     package static func offer(
         _ claim: HandoverClaim, descriptors: [Int32], text: String, isTaken: Bool,
@@ -168,7 +168,7 @@ extension Handover {
 
     /// Another image is about to take this one's place: what this one had in hand goes back to where it came from.
     ///
-    /// - Parameter isLeaving: false: it has not come, and this one goes on.
+    /// - Parameter isLeaving: false if the next image has not taken over and this one continues.
     package static func leave(_ isLeaving: Bool) {
         for leave in withState(\.ledger.leaving) { leave(isLeaving) }
     }
@@ -176,7 +176,7 @@ extension Handover {
     /// The program has made what it makes before it supervises, or supervises no more.
     package static func settle(_ isSettled: Bool) { withState { $0.ledger.isSettled = isSettled } }
 
-    /// Why this image cannot go on with what it was left; empty: it can.
+    /// Why this image cannot use what it was left. Empty if it can.
     package static var objections: [String] { withState(\.ledger.objections) }
 }
 
@@ -189,7 +189,7 @@ enum HandoverManifest {
         }.joined(separator: "\n")
     }
 
-    /// - Returns: nil when a line is none.
+    /// - Returns: nil if a line is malformed.
     static func items(of text: String) -> [HandoverItem]? {
         var items: [HandoverItem] = []
         for line in text.split(separator: "\n") {

@@ -1,10 +1,10 @@
 // What a program was left by the image before, what it would leave to the next one, and under which names.
 
-/// How the next image of a program asks for one thing among those of its kind.
+/// How the next image of a program asks for one object among the objects of its kind.
 package enum HandoverName: Hashable, Sendable {
     /// The program has named it.
     ///
-    /// - Parameter again: 0; above that for another living one of the same kind and name.
+    /// - Parameter again: 0, or a higher number for another living object of the same kind and name.
     case name(String, again: Int)
     /// It has no name: its number in the order of making.
     case number(Int)
@@ -17,7 +17,7 @@ package enum HandoverName: Hashable, Sendable {
         }
     }
 
-    /// The number that `key` stands for; nil: the key is that of a name, or of a kind without numbers.
+    /// The number that `key` stands for. Nil if the key is a name, or belongs to a kind without numbers.
     static func number(ofKey key: String) -> Int? {
         key.hasPrefix("number ") ? Int(key.dropFirst(7)) : nil
     }
@@ -49,9 +49,9 @@ package struct HandoverClaim: Sendable {
 struct HandoverLedger {
     private struct Offer {
         var item: HandoverItem
-        /// Under which key the image before has left it; nil: this image has made it.
+        /// The key under which the previous image has left it. If nil, this image has made it.
         var leftAs: String?
-        /// Called with true right before another image takes this one's place, and with false if nothing came of it.
+        /// Called with true right before another image takes this one's place, and with false if that failed.
         var leave: (@Sendable (Bool) -> Void)?
     }
 
@@ -61,7 +61,7 @@ struct HandoverLedger {
     private var numbered: [HandoverItem] = []
     /// This program came after another image of it.
     var isLater = false
-    /// Workers are supervised; see `HandoverClaim.isOffered`.
+    /// Workers are supervised: see `HandoverClaim.isOffered`.
     var isSettled = false
     private var offered: [UInt64: Offer] = [:]
     private var lastID: UInt64 = 0
@@ -133,7 +133,7 @@ struct HandoverLedger {
         return takenNumbers[kind, default: []].insert(number).inserted
     }
 
-    /// This image cannot go on with what was left: it stays for the image before, and a trial fails.
+    /// This image cannot use what was left. It stays for the previous image, and a trial run fails.
     mutating func refuse(_ claim: HandoverClaim, _ reason: String) {
         refusals.append("\(claim.title): \(reason)")
         refused.insert("\(claim.kind) \(claim.name.key)")
@@ -177,8 +177,8 @@ struct HandoverLedger {
 
     var leaving: [@Sendable (Bool) -> Void] { offered.values.compactMap(\.leave) }
 
-    /// Why this image cannot go on with what it was left; empty: it can. To be asked when the program has made all that
-    /// it makes before it supervises.
+    /// Why this image cannot use what it was left. Empty if it can. Must be read after the program has made everything
+    /// that it makes before it supervises.
     var objections: [String] { refusals + (isLater ? numberObjections : []) }
 
     /// Numbers tell things apart only as long as there are as many as before: one more that is made first would be

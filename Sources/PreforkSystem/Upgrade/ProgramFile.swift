@@ -9,7 +9,7 @@ package struct ProgramFile: Hashable, Sendable {
     package var path: String
     /// Where that led, without symbolic links.
     package var file: String
-    /// In hexadecimal digits; empty: its linker gave it none (`-Xlinker --build-id`).
+    /// In hexadecimal digits. Empty if the linker wrote no build ID (`-Xlinker --build-id`).
     package var buildID: String
     /// When the file was last written: milliseconds since 1970.
     package var time: Int64
@@ -31,7 +31,7 @@ package struct ProgramFile: Hashable, Sendable {
         try self.init(path: path, file: String(cString: resolved), reading: path)
     }
 
-    /// The one that this process runs.
+    /// The program that this process runs.
     ///
     /// - Parameter path: that it was executed by.
     package static func running(executedBy path: String) throws(SystemError) -> ProgramFile {
@@ -52,7 +52,7 @@ package struct ProgramFile: Hashable, Sendable {
         stamp = "\(FileStatus(status).identity.text):\(status.st_size):\(seconds).\(nanoseconds)"
     }
 
-    /// The same build, wherever it lies; where either has no build ID, the same file, not written since.
+    /// The same build, wherever it lies. If either has no build ID, the same file, not written since.
     package func isSameProgram(as other: ProgramFile) -> Bool {
         if buildID.isEmpty || other.buildID.isEmpty { return stamp == other.stamp }
         return buildID == other.buildID

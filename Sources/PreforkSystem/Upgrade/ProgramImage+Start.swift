@@ -7,8 +7,9 @@ extension ProgramImage {
     /// The path that the program was started by, made absolute and with its symbolic links: at another time they may
     /// lead to another release.
     ///
-    /// argv[0] counts if it is a path, then what execve(2) was given, then argv[0] in PATH, each only if it leads to
-    /// the file that this process runs; else that file's own path. Read it before titles are written.
+    /// argv[0] counts if it is a path, then the path that execve(2) was given, then argv[0] in PATH, each only if it
+    /// leads to the file that this process runs. Otherwise it is that file's own path. Read it before titles are
+    /// written.
     package static func startedBy() throws(SystemError) -> String {
         let name = arguments.first ?? ""
         let executed = cprefork_executed_path().map { String(cString: $0) } ?? ""

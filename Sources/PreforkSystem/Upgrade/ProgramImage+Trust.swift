@@ -1,4 +1,4 @@
-// Whether somebody else can write the program that this process would become.
+// Whether another user can write the program that this process would become.
 
 import CPrefork
 import Glibc
@@ -6,15 +6,15 @@ import Glibc
 extension ProgramImage {
     /// What lets a user replace or change a program: the file itself, or a directory on the way to it.
     ///
-    /// Links are followed, and each directory that one of them lies in counts, too: who can write there decides where
-    /// it leads. The owner of a directory with the sticky bit, and of the file, can replace it, others cannot.
+    /// Links are followed, and each directory that contains one of them counts, too: a user who can write there decides
+    /// where the link leads. The owner of a directory with the sticky bit, and of the file, can replace it, others
+    /// cannot.
     ///
-    /// An access list on the way counts as leave to write. Not looked at: the interpreter of a script, the loader and
-    /// the libraries, and other kinds of lists (NFSv4, security modules).
+    /// An access list on the way counts as leave to write. Not checked: the interpreter of a script, the loader and the
+    /// libraries, and other kinds of lists (NFSv4, security modules).
     ///
     /// - Parameter program: an absolute path.
-    /// - Returns: the path that the user may write to, the last one on the way; nil when there is none, and when
-    ///   nothing is there.
+    /// - Returns: the last path on the way that the user may write to. Nil if there is no such path, or no file.
     package static func writablePart(of program: String, user: UInt32, groups: Set<UInt32>) -> String? {
         guard program.hasPrefix("/") else { return nil }
         var directory = "/"
@@ -50,7 +50,7 @@ extension ProgramImage {
         return writable(directory, holder, holding: nil, user: user, groups: groups) ?? found
     }
 
-    /// - Parameter child: what lies in it on the way; nil: it is the program itself.
+    /// - Parameter child: the entry of it on the way. If nil, it is the program itself.
     private static func writable(
         _ path: String, _ status: stat, holding child: stat?, user: UInt32, groups: Set<UInt32>
     ) -> String? {

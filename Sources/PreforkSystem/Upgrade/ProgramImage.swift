@@ -7,7 +7,7 @@ package enum ProgramImage {
     /// Read once, before titles are written where they lie.
     package static let arguments = CommandLine.arguments
 
-    /// The path of this process's program; what is there now may be a newer one.
+    /// The path of this process's program. The file there now may be a newer one.
     package static func path() throws(SystemError) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = try systemCall("readlink", on: "/proc/self/exe") {
@@ -16,7 +16,7 @@ package enum ProgramImage {
             }
         }
         let path = String(decoding: buffer[..<count], as: UTF8.self)
-        // What was replaced or removed since; its place is what counts.
+        // The running file was replaced or removed since, and its path is what counts.
         return path.hasSuffix(" (deleted)") ? String(path.dropLast(10)) : path
     }
 
@@ -93,7 +93,7 @@ package enum ProgramImage {
 
     /// The same in a new process, which is left nothing but what it needs for a trial.
     ///
-    /// - Parameter directory: where it begins; empty, or gone: where this process is.
+    /// - Parameter directory: where it begins. If empty or gone, it begins in this process's directory.
     /// - Returns: the process.
     package static func tryOut(
         _ source: Source, in directory: String, leaving items: [HandoverItem], parent: Int32

@@ -3,14 +3,15 @@
 import Glibc
 import Synchronization
 
-/// Memory that a new program in its trial writes and the image before reads, when the trial has ended. The trial runs
-/// as the supervisor; still no more than this memory is read of it, and no other process has it.
+/// Memory that a new program writes in its trial run and the previous image reads after the trial run has ended. The
+/// trial run has the supervisor's privileges. Still, the supervisor reads no more than this memory of it, and no other
+/// process has it.
 package final class TrialReport {
     package static let handoverKind = "trial report"
     private static let byteCount = 1 << 16
 
     package enum Entry: Equatable, Sendable {
-        /// Why the new program cannot go on from here.
+        /// Why the new program cannot take over from here.
         case refusal(String)
         /// What the new program says of itself.
         case report(String)
@@ -69,7 +70,7 @@ package final class TrialReport {
         memory.withLock { $0.mapping = try? SharedMapping(file, byteCount: byteCount) }
     }
 
-    /// In a trial; elsewhere it has no effect. The first refusal stays.
+    /// Has an effect in a trial run only. The first refusal stays.
     package static func tell(_ entry: Entry) {
         guard Handover.isTrial else { return }
         memory.withLock { memory in

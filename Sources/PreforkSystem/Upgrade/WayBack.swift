@@ -47,7 +47,7 @@ package final class WayBack {
     package private(set) var present: [HandoverItem]
     private var file: Int32
 
-    /// Takes it out of what the program before has left; nil when there is none.
+    /// Takes it out of what the previous program has left. Nil if it left no way back.
     package static func take() -> WayBack? {
         guard let item = Handover.take(handoverKind, key: ""), let items = HandoverManifest.items(of: item.text),
             item.descriptors.count >= WayBackOffer.ownDescriptors
@@ -162,9 +162,10 @@ package final class WayBackOffer {
             kind: WayBack.handoverKind, key: "", descriptors: descriptors, text: HandoverManifest.text(of: items))
     }
 
-    /// For the new program's first instructions; see way_back.c.
+    /// For the new program's first instructions. See way_back.c.
     ///
-    /// - Parameter others: what the new program is left besides. The program before gets none of it.
+    /// - Parameter others: the other descriptors left to the new program. The previous program gets no descriptor of
+    ///   them.
     func variable(_ others: [Int32]) -> String {
         let place = directory >= 0 ? "\(directory)" : ""
         let kept = Self.list(of: items.flatMap(\.descriptors) + [file])

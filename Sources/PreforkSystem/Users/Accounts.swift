@@ -16,7 +16,8 @@ package struct UserAccount: Hashable, Sendable {
     }
 }
 
-/// Looks names up. Before a chroot, where there is no database; before threads, because some databases start them.
+/// Looks up names. Call it before a chroot, which has no database, and before threads start, because some databases
+/// start threads.
 package enum Accounts {
     /// - Returns: nil when there is no such user.
     package static func user(named name: String) throws(SystemError) -> UserAccount? {
@@ -28,7 +29,7 @@ package enum Accounts {
         try lookUpUser("getpwuid_r", on: "\(uid)") { getpwuid_r(uid, $0, $1, $2, $3) }
     }
 
-    /// - Returns: the group's ID; nil when there is no such group.
+    /// - Returns: the group's ID, or nil if there is no such group.
     package static func group(named name: String) throws(SystemError) -> UInt32? {
         guard canBeName(name) else { return nil }
         return try grow("getgrnam_r", on: name) { buffer, count, code in

@@ -1,4 +1,4 @@
-// Who this process is, and how it becomes somebody else (credentials(7)).
+// The process's user and groups, and how it changes to others (credentials(7)).
 
 import CPrefork
 import Glibc
@@ -62,7 +62,7 @@ package enum Credentials {
         return nil
     }
 
-    /// chroot(2) with the two chdir(2) without which it holds nobody: into the directory, and to the new root.
+    /// chroot(2) with the two chdir(2) without which the process could escape: into the directory, and to the new root.
     package static func changeRoot(to directory: String) throws(SystemError) {
         cprefork_learn_thread_numbers()
         try systemCall("chdir", on: directory) { chdir(directory) }
@@ -74,7 +74,7 @@ package enum Credentials {
     @discardableResult
     package static func setFileMask(_ mask: UInt32) -> UInt32 { umask(mask & 0o777) }
 
-    /// Makes this process the only one of a new session and process group (setsid(2)); it has no terminal any more.
+    /// Makes this process the only one of a new session and process group (setsid(2)). It then has no terminal.
     ///
     /// - Throws: EPERM when it leads a group already, which a forked child does not.
     package static func leaveSession() throws(SystemError) {
@@ -82,20 +82,20 @@ package enum Credentials {
     }
 
     /// A new session keyring for this process and those that it forks (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING). Has no
-    /// effect where the kernel has no keys, or a seccomp filter keeps everybody from them.
+    /// effect if the kernel has no keys, or a seccomp filter refuses them.
     package static func leaveSessionKeyring() throws(SystemError) {
         do throws(SystemError) {
             try systemCall("keyctl", on: "KEYCTL_JOIN_SESSION_KEYRING") { cprefork_join_new_session_keyring() }
         } catch where [.noSystemCall, .notPermitted].contains(error.errno) {}
     }
 
-    /// The session keyring's number, for who looks what came of it; nil where the kernel tells of none.
+    /// The session keyring's number, for checking the result. Nil if the kernel reports no keyring.
     package static var sessionKeyring: Int32? {
         let number = cprefork_session_keyring()
         return number > 0 ? number : nil
     }
 
-    /// For ever: execve(2) gives no more rights than there are (PR_SET_NO_NEW_PRIVS).
+    /// Permanently: execve(2) then gives no additional privileges (PR_SET_NO_NEW_PRIVS).
     package static func setNoNewPrivileges() throws(SystemError) {
         try systemCall("prctl", on: "PR_SET_NO_NEW_PRIVS") { cprefork_set_no_new_privileges() }
     }
@@ -104,10 +104,10 @@ package enum Credentials {
         try systemCall("prctl", on: "PR_SET_DUMPABLE") { cprefork_set_dumpable(dumpable ? 1 : 0) }
     }
 
-    /// For who looks what came of it: nothing but prctl(2) shows it.
+    /// For checking the result: only prctl(2) shows it.
     package static var isDumpable: Bool { cprefork_dumpable() == 1 }
 
-    /// The signal that this process gets when its parent ends; nil for none.
+    /// The signal that this process gets when its parent ends, or nil if there is no such signal.
     package static var parentDeathSignal: Signal? {
         var number: Int32 = 0
         guard cprefork_parent_death_signal(&number) == 0, number != 0 else { return nil }

@@ -1,4 +1,4 @@
-// Who is at the other end of a Unix socket, by the kernel's word.
+// The peer of a Unix socket, as the kernel reports it.
 
 import Glibc
 

@@ -6,15 +6,14 @@ import CPrefork
 ///
 /// Neither `ring` nor `clear` waits, whatever another process does with the same open file: it can clear O_NONBLOCK,
 /// read, write, and set or stop the timer, and no call here depends on any of that. Such a process can ring without
-/// need, and it can take rings away from those that sleep. A sleeper therefore looks again by itself after
-/// `longestSleep`.
+/// need, and it can take rings away from those that sleep. A sleeper therefore wakes by itself after `longestSleep`.
 ///
 /// Several epolls may watch one bell edge-triggered without ever clearing it: each ring is an edge for each of them.
 package struct Bell: ~Copyable, Sendable {
     package let descriptor: Descriptor
 
-    /// A sleeper looks for news after this time, without a ring: a sibling may have taken the ring away, or died between
-    /// its change and the ring.
+    /// A sleeper checks for news after this time without a ring, because a sibling may have taken the ring away, or
+    /// died between its change and the ring.
     package static let longestSleep = Duration.milliseconds(500)
 
     package init() throws(SystemError) {

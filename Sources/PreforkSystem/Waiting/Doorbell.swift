@@ -9,14 +9,14 @@ import Glibc
 /// Two things follow from that. No call of the supervisor reads, writes or closes an open file of the child's, so the
 /// child cannot make one sleep: O_NONBLOCK can be taken away, a pipe's read waits for a writer whose memory is slow
 /// (userfaultfd(2), FUSE), and the last close of a file locks every epoll that watches it. And a doorbell that was
-/// emptied or filled is the trouble of the process alone that did it.
+/// emptied or filled affects only the process that did it.
 ///
-/// The child has two eventfds in it. One says that there is something on its line, of which the supervisor believes
-/// nothing that others could not have written there; the other one that it has crashed, and only its own process can
-/// have rung that.
+/// The child has two eventfds in it. One says that its line has news, of which the supervisor believes only what no
+/// other process could have written there. The other says that it has crashed, and only its own process can have rung
+/// that.
 ///
-/// Epoll wakes the outer instance at each write, whether or not the inner one has been looked at (ep_poll_callback in
-/// fs/eventpoll.c), so that one wait tells of each change.
+/// Epoll wakes the outer instance at each write, whether or not the inner one has been read (ep_poll_callback in
+/// fs/eventpoll.c), so that one wait reports each change.
 package final class Doorbell: Sendable {
     private let ear: Epoll
 
@@ -34,7 +34,7 @@ package final class Doorbell: Sendable {
 
     /// What a child rings.
     package struct Buttons: Sendable {
-        /// What `ring` takes. Negative: there is none, and nothing happens.
+        /// The argument of `ring`. If negative, there is no doorbell, and ringing has no effect.
         package var news: Int32 = -1
         /// What `CrashMark.arm` takes.
         package var crash: Int32 = -1
@@ -61,7 +61,7 @@ package final class Doorbell: Sendable {
         return buttons
     }
 
-    /// Whether the child has said that it has crashed. One epoll_wait(2), which asks eventfds and reads none.
+    /// Whether the child has reported a crash. One epoll_wait(2), which queries eventfds and reads no counter.
     package var hasCrashed: Bool {
         var events = EpollEventBuffer(capacity: 2)
         guard (try? events.wait(ear, timeout: 0)) != nil else { return false }
@@ -70,7 +70,7 @@ package final class Doorbell: Sendable {
 
     /// Wakes the supervisor. Async-signal-safe: one write(2).
     ///
-    /// - Parameter button: negative: there is none, and nothing happens.
+    /// - Parameter button: if negative, there is no doorbell, and the call has no effect.
     package static func ring(_ button: Int32) {
         if button >= 0 { EventCounter.signal(button) }
     }

@@ -1,9 +1,9 @@
-// The event loop of a process that supervises: who turns it.
+// The event loop of a process that supervises, and what drives it.
 
 import Synchronization
 
-/// The loop of a process for code that runs on no loop. A thread of its own turns it, unless the process supervises:
-/// one that forks must have one thread.
+/// The loop of a process for code that runs on no loop. A separate thread turns it, unless the process supervises: a
+/// process that forks must have one thread.
 package protocol DrivenLoop: AnyObject, Sendable {
     /// Readable when the loop has something to do.
     var epollNumber: Int32 { get }
@@ -15,13 +15,13 @@ package protocol DrivenLoop: AnyObject, Sendable {
     func startThread() throws(SystemError)
     /// Ends the thread between two jobs.
     ///
-    /// - Returns: false when the job that it runs took too long: the thread goes on.
+    /// - Returns: false if the job that it runs took too long. The thread then continues.
     func endThread() -> Bool
     /// To be called before the caller waits.
     ///
-    /// - Returns: when `turn` is to be called without news; nil: never.
+    /// - Returns: when `turn` must be called without news, or nil for never.
     func prepareToWait() -> MonotonicInstant?
-    /// Does what there is to do, without waiting. After `end` no further job and no further message is begun.
+    /// Does the pending work, without waiting. After `end` it begins no further job and no further message.
     func turn(until end: MonotonicInstant) throws(SystemError)
 }
 
@@ -35,9 +35,9 @@ package enum DrivenLoops {
     }
 
     private static let state = Mutex(State())
-    /// The nanoseconds at which the present turn ends; 0: no supervisor turns the loop now.
+    /// The nanoseconds at which the present turn ends, or 0 if no supervisor turns the loop now.
     private static let turnEnd = Atomic<Int64>(0)
-    /// The `ForkCount` of the process that takes no messages now; 0: none.
+    /// The `ForkCount` of the process that takes no messages now, or 0 if there is no such process.
     private static let paused = Atomic<UInt64>(0)
 
     private static func withState<Value>(_ body: (inout State) -> Value) -> Value {
@@ -51,8 +51,8 @@ package enum DrivenLoops {
         }
     }
 
-    /// A program that came by an upgrade will supervise, or be a trial that ends where it would: until then its
-    /// callbacks wait, and none runs twice.
+    /// A program that was started by an upgrade will supervise, or is a trial run that ends where it would supervise.
+    /// Until then its callbacks wait, so that no callback runs twice.
     private static var willSupervise: Bool { ForkCount.isFirst && (Handover.isLaterImage || Handover.isTrial) }
 
     /// Makes `loop` this process's, and starts its thread unless a supervisor turns it.
@@ -69,10 +69,10 @@ package enum DrivenLoops {
         try result.get()
     }
 
-    /// The loop that the caller, a supervisor, is to turn; nil: there is none, or its thread does.
+    /// The loop that the caller, a supervisor, must turn. Nil if there is no loop, or its thread turns it.
     package static var driven: (any DrivenLoop)? { withState { $0.isDriven ? $0.loop : nil } }
 
-    /// Has `body` run while this process has no thread for the loop; see `DrivenLoopHold`.
+    /// Runs `body` while this process has no thread for the loop. See `DrivenLoopHold`.
     package static func holding<Value, Failure: Error>(
         _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {
@@ -106,14 +106,15 @@ package enum DrivenLoops {
     /// Whether a supervisor is inside a turn of the loop: no process may be forked there.
     package static var isTurning: Bool { turnEnd.load(ordering: .relaxed) != 0 }
 
-    /// Whether one who takes message after message on the loop is to give way. One load where no supervisor turns it.
+    /// Whether code that takes message after message on the loop must yield. Costs one load if no supervisor turns the
+    /// loop.
     @inline(__always)
     package static var isTurnOver: Bool {
         let end = turnEnd.load(ordering: .relaxed)
         return end != 0 && end <= MonotonicInstant.now.nanoseconds
     }
 
-    /// Whether messages are to stay where they are.
+    /// Whether messages must stay where they are.
     package static var isTakingPaused: Bool {
         let process = paused.load(ordering: .relaxed)
         return process != 0 && process == ForkCount.current

@@ -88,14 +88,14 @@ package struct EpollEventBuffer: ~Copyable, @unchecked Sendable {
 
     /// Waits until a descriptor of `epoll` has events or the time is over.
     ///
-    /// - Parameter timeout: nanoseconds; negative waits for ever, 0 only looks.
+    /// - Parameter timeout: nanoseconds. A negative timeout waits forever, 0 only polls.
     package mutating func wait(_ epoll: borrowing Epoll, timeout: Int64) throws(SystemError) {
         count = 0
         let answer = cprefork_epoll_wait(epoll.descriptor.number, events.baseAddress!, Int32(events.count), timeout)
         if answer >= 0 {
             count = Int(answer)
         } else {
-            // A signal is a wake-up like any other: the caller looks at what it waited for and comes back.
+            // A signal is a wake-up like any other: the caller checks what it waited for and comes back.
             let errno = Errno.current
             if errno != .interrupted { throw SystemError("epoll_wait", errno) }
         }
@@ -108,9 +108,9 @@ package struct EpollEventBuffer: ~Copyable, @unchecked Sendable {
 
     /// The word and the events of entry `index` of the last wait. `index` must be below `count`.
     package subscript(index: Int) -> (word: UInt64, events: EpollEvents) {
-        // `count` is the kernel's, at most what it was offered; callers go through 0 ..< count.
+        // The kernel returns a `count` of at most the capacity offered, and callers use 0 ..< count.
         precondition(index >= 0 && index < count, "event \(index) of \(count)")
-        // In bounds by the check above; the entry was written by the last wait.
+        // In bounds by the check above. The last wait wrote the entry.
         return (cprefork_epoll_word(events.baseAddress! + index), EpollEvents(rawValue: events[index].events))
     }
 }

@@ -1,4 +1,4 @@
-// eventfd(2): a number that another thread or process raises to wake the one that waits for it.
+// eventfd(2): a number that another thread or process raises to wake a waiting one.
 
 import CPrefork
 import Glibc

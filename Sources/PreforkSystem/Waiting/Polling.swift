@@ -7,7 +7,7 @@ package enum Polling {
     ///
     /// - Parameters:
     ///   - numbers: negative ones are passed over.
-    ///   - deadline: nil waits for ever.
+    ///   - deadline: if nil, waits forever.
     /// - Returns: false when the deadline came first.
     package static func waitUntilReadable(
         _ numbers: [Int32], until deadline: MonotonicInstant?
