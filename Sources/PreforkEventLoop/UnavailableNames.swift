@@ -1,4 +1,4 @@
-// What tornado's streams call reads: the compiler names what they are called here. None of these can be called.
+// What tornado's streams call these reads. The compiler tells their names here. No declaration here can be called.
 
 extension ByteReader {
     @available(*, unavailable, renamed: "read(exactly:)")

@@ -1,4 +1,4 @@
-// The build ID of a file, to tell whether it is the one that a process has loaded (elf(5)).
+// The build ID of a file, to check whether it is the file that a process has loaded (elf(5)).
 #define _GNU_SOURCE
 #include "cprefork_stack.h"
 
@@ -54,7 +54,7 @@ static int in_notes(int fd, off_t at, size_t size, unsigned char *buffer, int ro
 
 int cprefork_build_id_of_file(const char *path, unsigned char *buffer, int room) {
     int fd;
-    // O_NONBLOCK: a path may be that of a FIFO.
+    // O_NONBLOCK: the path may name a FIFO.
     do fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (fd < 0 && errno == EINTR);
     if (fd < 0) return 0;
     ElfW(Ehdr) head;

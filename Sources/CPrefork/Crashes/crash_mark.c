@@ -1,9 +1,9 @@
-// What a worker does when it crashes: tells its supervisor at once, lets go of its clients, and leaves the rest to
-// whoever had the signal before.
+// A worker's actions when it crashes: it tells its supervisor at once, disconnects its clients, and leaves the rest to
+// the previous handler of the signal.
 //
-// The supervisor forks the successor when it hears of it. Until then it would have to wait for the end of the process,
-// which may be long in coming: the Swift runtime starts a backtracer that reads debug information (0.1 s for a small
-// program and 10 s for a large one were seen), and the kernel writes a core file first.
+// The supervisor forks the successor as soon as the crash is reported. Until then it would have to wait for the end of
+// the process, which may be long in coming: the Swift runtime starts a backtracer that reads debug information (0.1 s
+// for a small program and 10 s for a large one were seen), and the kernel writes a core file first.
 #define _GNU_SOURCE
 #include "cprefork_crash.h"
 
@@ -39,12 +39,13 @@ int cprefork_is_crash_signal(int number) {
 static struct sigaction previous[SIGNALS];
 static uint64_t *_Atomic area;
 static atomic_int button = -1;
-/// Whose crash is told. A child that this process forks has the same handlers and must not speak for it.
+/// The process whose crash is reported. A child that this process forks has the same handlers and must not speak for
+/// it.
 static atomic_int owner;
 /// The thread that has crashed first.
 static _Atomic pid_t crashed;
 
-/// Words of memory that several processes share; see `cprefork_remember_locks`.
+/// Words of memory that several processes share: see `cprefork_remember_locks`.
 struct locks {
     const char *_Atomic first;
     _Atomic uint32_t count, stride;
@@ -55,7 +56,7 @@ static struct locks lock_tables[LOCK_TABLES];
 int cprefork_remember_locks(const void *first, uint32_t count, uint32_t stride) {
     for (int number = 0; number < LOCK_TABLES; number++) {
         const char *none = NULL;
-        // Nothing is looked at until the count is there.
+        // The handler reads no entry before the count is there.
         if (atomic_compare_exchange_strong(&lock_tables[number].first, &none, first)) {
             atomic_store(&lock_tables[number].stride, stride);
             atomic_store(&lock_tables[number].count, count);
@@ -72,7 +73,7 @@ void cprefork_forget_locks(int number) {
 }
 
 /// Whether the kernel would let this process read the eight bytes at an address. rt_sigprocmask(2) reads the set before
-/// it looks at what is to be done with it: EFAULT for memory that is not there, EINVAL for the senseless rest.
+/// it checks the operation: EFAULT for memory that is not there, EINVAL for the invalid operation.
 static bool is_readable(uintptr_t address) {
     return syscall(SYS_rt_sigprocmask, ~0, address, NULL, 8) == -1 && errno == EINVAL;
 }
@@ -116,14 +117,14 @@ static struct registers registers(const void *context) {
 }
 
 /// Return addresses along the frame pointers, which Swift keeps in every function on Linux: [frame] is the caller's
-/// frame, the word above it the return address. A function of the C library may keep none; then its callers are left out
-/// or the walk ends.
+/// frame, the word above it the return address. A function of the C library may omit its frame pointer. Then its
+/// callers are left out or the walk ends.
 static int walk(const struct registers *at, uint64_t *frames, int most) {
     int count = 0;
     put(frames + count++, at->counter);
     uintptr_t frame = at->frame;
     uintptr_t lowest = at->stack;
-    // A jump to nowhere: who called it is on top of the stack.
+    // A jump to an invalid address: the caller's address is on top of the stack.
     if (!is_readable(at->counter) && lowest % 8 == 0 && is_readable(lowest)) {
         put(frames + count++, *(const uintptr_t *)lowest);
     }
@@ -183,7 +184,7 @@ static void tell(int number, const siginfo_t *info, const void *context, bool la
 ///
 /// The bell stays, as descriptor 3: with its last descriptor it would take its ring with it out of the supervisor's epoll.
 /// That number has a second use. The Swift runtime (6.3) makes a socket pair for its backtracer, which inherits both ends,
-/// its own as descriptor 4. With the other one at 3 it would wait for ever when this process is killed; as 4 it is
+/// its own as descriptor 4. With the other one at 3 it would wait forever when this process is killed. As 4 it is
 /// replaced there.
 static void close_rest(void) {
     int bell = atomic_load(&button);
@@ -233,8 +234,8 @@ static void on_crash(int number, siginfo_t *info, void *context) {
     errno = saved;
 }
 
-/// The Swift runtime's: one handler for all six, in the object that has the runtime's functions. A program's own handler,
-/// which may well repair what happened, is none.
+/// Whether it is the Swift runtime's handler: one handler for all six, in the object that has the runtime's functions.
+/// A program's handler, which may well repair what happened, does not count.
 static bool is_runtimes(const struct sigaction *action) {
     if (!(action->sa_flags & SA_SIGINFO) || action->sa_sigaction == NULL) return false;
     for (int index = 0; index < SIGNALS; index++) {
@@ -252,7 +253,7 @@ static bool is_runtimes(const struct sigaction *action) {
     return dladdr(runtime, &ours) != 0 && ours.dli_fbase == its.dli_fbase;
 }
 
-/// The Swift runtime's handler; NULL while it has none. Found before the first fork, for all children.
+/// The Swift runtime's handler, or NULL while it has no handler. Found before the first fork, for all children.
 static void (*runtimes_handler)(int, siginfo_t *, void *);
 static const struct sigaction ours = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 

@@ -20,8 +20,8 @@ static atomic_bool is_writing;
 static void put(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
 
 /// Runs in the hung thread, at any instant: stores, and one write(2) to a descriptor of this process's own, which does
-/// not wait. The unwinder of GCC 12 finds its tables without a lock (_dl_find_object, glibc 2.35); with an older one a
-/// thread that hangs inside of dlopen(3) may not get past backtrace, and is killed by its hard deadline like any other.
+/// not wait. The unwinder of GCC 12 finds its tables without a lock (_dl_find_object, glibc 2.35). With an older one a
+/// thread that hangs inside dlopen(3) may not get past backtrace, and is killed by its hard deadline like any other.
 static void on_dump_signal(int number, siginfo_t *info, void *context) {
     (void)info;
     (void)context;
@@ -39,7 +39,7 @@ static void on_dump_signal(int number, siginfo_t *info, void *context) {
         for (int index = skipped; index < count; index++) {
             put(words + CPREFORK_DUMP_FIRST_FRAME + (index - skipped), (uint64_t)(uintptr_t)frames[index]);
         }
-        // Last: who sees another number sees the whole dump.
+        // Last: a reader that sees another number sees the whole dump.
         uint64_t dumps = __atomic_load_n(words + CPREFORK_DUMP_NUMBER, __ATOMIC_RELAXED);
         __atomic_store_n(words + CPREFORK_DUMP_NUMBER, dumps + 1, __ATOMIC_RELEASE);
         uint64_t one = 1;
@@ -55,7 +55,7 @@ int cprefork_install_stack_dump(int signal, uint64_t *words, int bell) {
     backtrace(frames, 4);
     atomic_store(&doorbell, bell);
     atomic_store(&area, words);
-    // Returns to where it was: abort(3) then ends the process all the same, and a dump on request harms nobody.
+    // Returns to the interrupted code: abort(3) then ends the process all the same, and a dump on request does no harm.
     struct sigaction ours = {.sa_sigaction = on_dump_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigemptyset(&ours.sa_mask);
     return sigaction(signal, &ours, NULL);
@@ -75,7 +75,7 @@ static int visit_object(struct dl_phdr_info *object, size_t size, void *context)
     return 1;
 }
 
-/// The Swift runtime's, where it can be had: a C program has none, and a static one may not export it.
+/// The Swift runtime's function, if available: a C program has no runtime, and a static one may not export it.
 extern char *swift_demangle(const char *name, size_t length, char *buffer, size_t *capacity, uint32_t flags)
     __attribute__((weak));
 

@@ -1,8 +1,8 @@
 // accept4(2) on a listener that other processes have, too.
 //
-// Whether it waits for a connection depends on O_NONBLOCK, which belongs to the open file: any process that has the
-// listener can take it away, honestly (Python's settimeout) or not, at any instant until accept4(2) has looked at it. A
-// timer signal to this thread ends a call that waits all the same.
+// Whether it waits for a connection depends on O_NONBLOCK, which belongs to the open file. Any process that has the
+// listener can clear the flag, honestly (Python's settimeout) or not, at any instant until accept4(2) has read it. A
+// timer signal to this thread ends a call that waits nevertheless.
 #define _GNU_SOURCE
 #include "cprefork.h"
 #include "cprefork_passing.h"
@@ -24,9 +24,10 @@
 enum { LONGEST_WAIT_NS = 10 * 1000 * 1000 };
 
 static _Thread_local timer_t timer;
-/// The process whose timer it is, by its number of forks: a child inherits no timers (timer_create(2)). 0: none.
+/// The process that owns the timer, by its number of forks: a child inherits no timers (timer_create(2)). 0 means no
+/// process.
 static _Thread_local uint64_t owner;
-/// The listener in whose accept4(2) this thread may be; -1: in none.
+/// The listener in whose accept4(2) this thread may be, or -1.
 static _Thread_local volatile sig_atomic_t guarded = -1;
 static _Thread_local volatile sig_atomic_t has_fired;
 /// The listener was found blocking. Without it the call was slow, on a machine with too much to do.
@@ -74,7 +75,7 @@ static bool has_timer(void) {
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = number;
     event.sigev_notify_thread_id = gettid();
-    // Without one (RLIMIT_SIGPENDING) the look at the flag must do.
+    // Without one (RLIMIT_SIGPENDING) checking the flag must suffice.
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0) return false;
     sigset_t set;
     sigemptyset(&set);
@@ -91,7 +92,7 @@ void cprefork_end_shared_accept(void) {
 
 int cprefork_accept_shared(int listener, void *peer, uint32_t *length, int *is_repaired) {
     *is_repaired = 0;
-    // The flag is looked at, not set: the file's lock would be one for all workers.
+    // The flag is read, not set: the file's lock would be shared by all workers.
     int flags = fcntl(listener, F_GETFL);
     if (flags >= 0 && (flags & O_NONBLOCK) == 0) {
         make_nonblocking(listener);

@@ -1,7 +1,7 @@
 // The accept queue of a listening TCP socket, by sock_diag(7).
 //
 // TCP_INFO would say it, too, but getsockopt(2) takes the socket's lock, which a process that shares the socket can hold
-// for as long as it likes (setsockopt(2) with memory that pages in slowly). Reading the kernel's tables takes none.
+// for as long as it likes (setsockopt(2) with memory that pages in slowly). Reading the kernel's tables takes no lock.
 #define _GNU_SOURCE
 #include "cprefork.h"
 
@@ -54,7 +54,7 @@ static int look(struct nlmsghdr *message, unsigned left, ino_t inode, uint32_t *
 
 /// The kernel makes each part of its answer before send(2) or the recv(2) of the part before returns: nothing waits.
 static int take(int netlink, ino_t inode, uint32_t *waiting, uint32_t *limit) {
-    // A part is at most 32 KiB (netlink_dump). Too many listeners for so many parts are none of a server.
+    // A part is at most 32 KiB (netlink_dump). A server does not have more listeners than fit into so many parts.
     static _Thread_local union {
         struct nlmsghdr head;
         char bytes[32768];

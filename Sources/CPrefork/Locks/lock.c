@@ -13,7 +13,7 @@
 
 #include "cprefork.h"
 
-// The file system of pidfds (pidfs, Linux 6.9); <linux/magic.h> of older headers lacks it.
+// The file system of pidfds (pidfs, Linux 6.9). <linux/magic.h> of older headers lacks it.
 enum { PIDFS = 0x50494446 };
 
 uint64_t cprefork_lock_token_word = 0;

@@ -49,7 +49,7 @@ void *cprefork_shared_memory(size_t count) {
     int fd = cprefork_memory_file("prefork-shared");
     if (fd < 0) return map(count, MAP_ANONYMOUS, -1);
     void *memory = ftruncate(fd, (off_t)count) == 0 ? map(count, 0, fd) : MAP_FAILED;
-    // Linux 5.1. What is mapped by now stays writable, here and in children; no hole can be made any more.
+    // Linux 5.1. Existing mappings stay writable, here and in children, but no hole can be made any more.
     int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
     if (memory != MAP_FAILED && fcntl(fd, F_ADD_SEALS, seals) < 0) cprefork_seal_size(fd);
     close(fd);

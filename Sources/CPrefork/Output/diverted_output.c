@@ -23,21 +23,22 @@
 
 enum { STREAMS = 2, CRASHES = 6 };
 
-/// Of descriptor 1 + its index. `saved` is the file that was there, `memory` where its bytes go meanwhile; -1: none.
+/// The stream of descriptor 1 + its index. `saved` is the file that was there, `memory` the file that receives its
+/// bytes meanwhile, or -1.
 static struct stream {
     int saved, memory, flags;
     dev_t device;
     ino_t inode;
 } streams[STREAMS] = {{.saved = -1, .memory = -1}, {.saved = -1, .memory = -1}};
 
-/// Written by the one thread only; the crash handler runs in it.
+/// Written by a single thread only, in which the crash handler also runs.
 static int depth;
 static pid_t owner;
 
 static const int crashes[CRASHES] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
 static struct sigaction before[CRASHES];
 
-/// A file makes nobody wait but for the disk, and /dev/null not even for that.
+/// A write to a file waits for the disk only, and one to /dev/null not even for that.
 static bool can_wait(int number) {
     struct stat status;
     if (fstat(number, &status) < 0) return false;
@@ -79,8 +80,8 @@ static void divert(struct stream *stream, int number) {
     put(memory, number, 0);
 }
 
-/// poll(2) before a write(2) is no way: another writer may fill the pipe between the two. O_NONBLOCK is the flag of an
-/// open file of this call alone; `writeWithoutBlocking` does the same where no handler of a signal may need it.
+/// poll(2) before a write(2) does not help: another writer may fill the pipe between the two. O_NONBLOCK is set on an
+/// open file that this call alone has. `writeWithoutBlocking` does the same where no signal handler may need it.
 static ssize_t write_reopened(int number, const void *bytes, size_t count) {
     char path[] = "/proc/self/fd/0";
     path[sizeof path - 2] = (char)('0' + number);
@@ -213,7 +214,7 @@ void cprefork_flush_without_waiting(void) {
         while ((count = pread(memory[index], bytes, sizeof bytes, at)) > 0) {
             size_t passed = has_room ? pass_on(index + 1, bytes, (size_t)count) : 0;
             has_room = passed == (size_t)count;
-            // The buffer is empty, and it had room for them before. Standard error has none.
+            // The buffer is empty, and it had room for them before. Standard error has no buffer.
             if (!has_room && index == 0) fwrite(bytes + passed, 1, (size_t)count - passed, stdout);
             at += count;
         }

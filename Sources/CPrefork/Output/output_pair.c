@@ -1,4 +1,5 @@
-// The output of a child that has fewer rights than its reader: a Unix stream socket, looked at before it is read.
+// The output of a child that has fewer privileges than its reader: a Unix stream socket, which is peeked before it is
+// read.
 #define _GNU_SOURCE
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@ int cprefork_output_pair(int ends[2], int bytes) {
     cprefork_refuse_descriptors(ends[0]);
     // The reader says nothing.
     shutdown(ends[0], SHUT_WR);
-    // Above net.core.wmem_max for CAP_NET_ADMIN only; else as much as that is.
+    // Above net.core.wmem_max only for CAP_NET_ADMIN. Other processes get at most net.core.wmem_max.
     if (setsockopt(ends[1], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) < 0)
         setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     return 0;

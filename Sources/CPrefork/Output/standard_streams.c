@@ -8,9 +8,9 @@
 // The first descriptor that a program opens has the lowest free number. Where 0, 1 or 2 is closed at the start, that
 // would be a listener, a store's memory or an epoll, and messages for standard error would be written into it.
 
-/// Without /dev/null (a chroot, a container of little care) the reading end of a pipe without a writer: who reads it
-/// finds the end, who writes to it EBADF, as to a descriptor that is closed. No directory: a descriptor of one leads out
-/// of a chroot.
+/// Without /dev/null (in a chroot or an incomplete container), opens the reading end of a pipe without a writer: a
+/// reader finds the end, and a writer gets EBADF, as for a closed descriptor. It is not a directory, because a
+/// descriptor of one leads out of a chroot.
 static int open_nothing(void) {
     int ends[2];
     if (pipe2(ends, 0) < 0) return -1;

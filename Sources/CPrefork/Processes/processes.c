@@ -44,12 +44,13 @@ int cprefork_waitid(int pidfd, pid_t pid, int options, struct cprefork_exit *res
         int type = pidfd >= 0 ? P_PIDFD : P_PID;
         int target = pidfd >= 0 ? pidfd : pid;
         answer = (int)syscall(SYS_waitid, type, target, &info, WEXITED | WNOHANG | options, &result->usage);
-        // EINVAL before Linux 5.4, the others by filters. The number is as good: who asks has not collected the child.
+        // EINVAL before Linux 5.4, the others from filters. The number is as good, because the caller has not collected
+        // the child.
         bool is_refused = answer < 0 && pidfd >= 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM);
         if (is_refused) pidfd = -1;
         if (!is_refused && !(answer < 0 && errno == EINTR)) break;
     } while (true);
-    // A child can have its parent trace it (PTRACE_TRACEME), and its stops are then told to who asks for ends.
+    // A child can have its parent trace it (PTRACE_TRACEME), and a wait for ends then reports its stops.
     bool is_end = info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
     result->pid = is_end ? info.si_pid : 0;
     result->code = info.si_code;
@@ -143,13 +144,13 @@ void cprefork_reset_signal_actions(void) {
     struct sigaction standard;
     memset(&standard, 0, sizeof standard);
     standard.sa_handler = SIG_DFL;
-    // SIGKILL, SIGSTOP and the two signals that glibc keeps for itself refuse; there is nothing to do about them.
+    // SIGKILL, SIGSTOP and the two signals that glibc reserves refuse, which can be ignored.
     for (int number = 1; number < NSIG; number++) {
         if (cprefork_is_crash_signal(number) || cprefork_disregard_order(number)) continue;
         sigaction(number, &standard, NULL);
     }
     // The runtime's backtracer works in a worker as in a plain program.
     cprefork_take_crash_signals();
-    // A server writes to sockets whose peer is gone: that is EPIPE as a value, never a death (signal(7)).
+    // A server writes to sockets whose peer is gone: the result must be EPIPE, never a death (signal(7)).
     signal(SIGPIPE, SIG_IGN);
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static int wait_once(idtype_t type, id_t id, int options, siginfo_t *info) {
-    memset(info, 0, sizeof *info);  // waitid(2) leaves si_pid alone when nobody has ended
+    memset(info, 0, sizeof *info);  // < waitid(2) leaves si_pid alone if no child has ended
     int answer;
     do {
         // __WALL (Linux 4.7 for waitid): also children that were cloned with another exit signal.
@@ -18,8 +18,9 @@ static int wait_once(idtype_t type, id_t id, int options, siginfo_t *info) {
 }
 
 static pid_t wait_for(idtype_t type, id_t id, int options, uid_t *user) {
-    // A child can have its parent trace it (PTRACE_TRACEME), and its stops are then told to who asks for ends. They are
-    // taken away, for they would stand in front of the ends of others; each process has one, which nobody continues.
+    // A child can have its parent trace it (PTRACE_TRACEME), and a wait for ends then reports its stops. These reports
+    // are consumed, because they would hide the ends of others. Each process reports one stop, and no tracer continues
+    // it.
     const int most_stops = 64;
     siginfo_t info;
     for (int stops = 0; stops < most_stops; stops++) {

@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 // The kernel shows arg_start ..< arg_end as the command line. When the last byte there is not NUL, it takes the memory
-// for a title: a string from arg_start on, which may go on into the environment (get_mm_cmdline in fs/proc/base.c,
-// Linux 5.3; older kernels do alike). So a short title has no NULs behind it, and a long one is not cut at arg_end.
+// for a title: a string from arg_start on, which may continue into the environment (get_mm_cmdline in fs/proc/base.c,
+// Linux 5.3, and similarly in older kernels). So a short title has no NULs behind it, and a long one is not cut at
+// arg_end.
 
 enum { WANTED_ROOM = 512, LARGEST_AREA = 8 << 20 };
 
@@ -38,7 +39,8 @@ static bool is_ours(char *start, size_t count) {
     return good;
 }
 
-/// Copies the environment's strings that lie in the area to the heap. Nobody frees them: getenv(3) has handed them out.
+/// Copies the environment's strings that lie in the area to the heap. They are never freed, because getenv(3) has
+/// handed them out.
 static bool move_environment(char *start, char *end) {
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         if (*entry < start || *entry >= end) continue;
@@ -86,7 +88,7 @@ void cprefork_set_title(const unsigned char *text, size_t length) {
     if (room == 0) return;
     const unsigned char *end = memchr(text, 0, length);
     if (end != NULL) length = (size_t)(end - text);
-    // Its NUL must stay, or a reader would go on into what follows.
+    // Its NUL must stay, or a reader would continue into what follows.
     if (length > room - 1) {
         length = room - 1;
         while (length > 0 && (text[length] & 0xC0) == 0x80) length--;

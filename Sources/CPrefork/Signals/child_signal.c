@@ -13,7 +13,7 @@ static struct sigaction previous;
 /// Ours is called, by the kernel or by a handler that was put above it.
 static atomic_bool is_installed;
 
-/// Runs at any instant in any thread: one ring, then whoever had the signal before.
+/// Runs at any instant in any thread: one ring, then the previous handler of the signal.
 static void on_child_signal(int number, siginfo_t *info, void *context) {
     int saved = errno;
     int fd = atomic_load_explicit(&bell, memory_order_acquire);
@@ -31,12 +31,12 @@ int cprefork_watch_child_signal(int new_bell) {
     struct sigaction current;
     if (sigaction(SIGCHLD, NULL, &current) < 0) return -1;
     atomic_store_explicit(&bell, new_bell, memory_order_release);
-    // A program inherits the mask of whoever started it. One thread that takes the signal is enough.
+    // A program inherits the signal mask of the process that started it. One thread that takes the signal is enough.
     sigset_t children;
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     pthread_sigmask(SIG_UNBLOCK, &children, NULL);
-    // Installed a second time above a handler that calls ours, the two would call each other for ever.
+    // Installed a second time above a handler that calls ours, the two would call each other forever.
     if (atomic_load(&is_installed)) return 0;
     previous = current;
     if (sigaction(SIGCHLD, &ours, NULL) < 0) return -1;
@@ -46,7 +46,7 @@ int cprefork_watch_child_signal(int new_bell) {
 
 void cprefork_unwatch_child_signal(void) {
     struct sigaction current;
-    // Somebody may have put a handler above ours; then ours stays under it and rings nothing.
+    // Other code may have put a handler above ours. Then ours stays under it and rings nothing.
     if (sigaction(SIGCHLD, NULL, &current) == 0 && current.sa_flags & SA_SIGINFO &&
         current.sa_sigaction == on_child_signal && sigaction(SIGCHLD, &previous, NULL) == 0)
         atomic_store(&is_installed, false);

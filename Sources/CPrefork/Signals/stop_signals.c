@@ -11,7 +11,7 @@ static atomic_int last;
 static atomic_int count;
 /// How many came since they are watched, taken or not.
 static atomic_int seen;
-/// No loop looks at the bell: a program that does not react to the first signal is ended by the second.
+/// No loop watches the bell: the second signal ends a program that does not react to the first.
 static atomic_int is_unread;
 static const int watched[] = {SIGTERM, SIGINT};
 
@@ -47,7 +47,7 @@ void cprefork_watch_stop_signals(int new_bell, int unread) {
             atomic_store(&seen, 0);
         }
         if (sigaction(watched[i], &ours, NULL) < 0) continue;
-        // Blocked by whoever started the program, it would never come.
+        // If the process that started the program had blocked it, it would never arrive.
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, watched[i]);

@@ -1,4 +1,4 @@
-// A process that keeps sockets open, so that the one that closes them is never the last.
+// A process that keeps sockets open, so that the process that closes them is never the last.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 // Binding a Unix socket with an exact mode and a name relative to a directory.
 //
 // The mode of the new file is the socket's own less the umask, and the name is relative to the working directory. Both
-// belong to the whole process: to change them for the call would open other threads' new files to everybody. A child
-// that shares memory and descriptors, but not these two (no CLONE_FS), makes the call instead.
+// belong to the whole process: changing them for the call would let all users open the new files of other threads. A
+// child that shares memory and descriptors, but not these two (no CLONE_FS), makes the call instead.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -24,7 +24,7 @@ struct order {
     int error;
 };
 
-/// Runs in the parent's memory, whose thread waits: system calls only.
+/// Runs in the parent's memory while the parent's thread waits: system calls only.
 static int run(void *argument) {
     struct order *order = argument;
     syscall(SYS_umask, 0);

@@ -19,8 +19,8 @@ struct directory_entry {  // struct linux_dirent64, which no header shows (getde
 
 /// The directory is read again after each batch, because closing changes it.
 ///
-/// The listing is a descriptor, too. Where the caller has given that number up, it is closed last; where the caller keeps
-/// it, it was free, and is free again.
+/// The listing is a descriptor, too. If the caller has given up that number, it is closed last. If the caller keeps it,
+/// it was free, and is free again.
 int cprefork_close_listed(unsigned first, unsigned last) {
     int folder = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (folder < 0) return -1;

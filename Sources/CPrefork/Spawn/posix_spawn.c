@@ -28,8 +28,9 @@ static bool is_handed_on(int number) {
     return flags >= 0 && (flags & FD_CLOEXEC) == 0;
 }
 
-/// As place_descriptors of spawn.c, in file actions: all sources move above everything, then down to their targets.
-/// A closefrom leaves no room for targets beyond the last, and those between them that nobody asked for are closed.
+/// Like place_descriptors of spawn.c, but as file actions: all sources move above everything, then down to their
+/// targets. A closefrom leaves no room for targets beyond the last, and unrequested descriptors between them are
+/// closed.
 static int add_descriptors(posix_spawn_file_actions_t *actions, const struct cprefork_spawn_plan *plan) {
     int free = 3, error = 0;
     for (int i = 0; i < plan->descriptor_count; i++) {

@@ -1,6 +1,6 @@
-// From clone to exec. The child runs in its parent's memory, beside threads that hold any lock there is: it makes raw
-// system calls only, touches its own stack and the result, and never returns (swift-subprocess #374: a libc call at
-// this place waited for a lock that nobody could release).
+// From clone to exec. The child runs in its parent's memory, beside threads that may hold any lock. It makes raw system
+// calls only, touches only its stack and the result, and never returns (swift-subprocess #374: a libc call at this
+// place waited for a lock that no thread could release).
 #define _GNU_SOURCE
 #include "cprefork_spawn.h"
 
@@ -135,7 +135,8 @@ static void join_control_group(const struct child *child, const char *path) {
 }
 
 /// What may need the parent's privileges comes before they are given up, and groups before the user
-/// (swift-subprocess #342). The raw calls change this process only; glibc's would go round the parent's threads.
+/// (swift-subprocess #342). The raw calls change this process only. glibc's calls would also change the parent's
+/// threads.
 static void become_user(const struct child *child) {
     const struct cprefork_spawn_plan *plan = child->plan;
     if (plan->control_group) join_control_group(child, plan->control_group);
@@ -153,8 +154,8 @@ static void become_user(const struct child *child) {
     if (plan->user_id >= 0) CHECK(child, CPREFORK_STEP_USER_ID, -1, syscall(SYS_setuid, (uid_t)plan->user_id));
 }
 
-/// execve(2) of each candidate, by the rules of execvp(3): go on where there is nothing, remember a refusal. A file
-/// that is there although the kernel says ENOENT lacks its interpreter: a better answer than "not found", too.
+/// execve(2) of each candidate, by the rules of execvp(3): it continues after a missing file and remembers a refusal. A
+/// file that is there although the kernel says ENOENT lacks its interpreter: a better answer than "not found", too.
 static _Noreturn void run_program(const struct child *child) {
     const struct cprefork_spawn_plan *plan = child->plan;
     int error = ENOENT, program = 0;
@@ -198,7 +199,7 @@ static int run_child(void *argument) {
     if (plan->working_directory)
         CHECK(child, CPREFORK_STEP_WORKING_DIRECTORY, -1, syscall(SYS_chdir, plan->working_directory));
     if (plan->parent_death_signal) {
-        // After the change of user, which would clear it; a parent that went before it is set is never heard of
+        // After the change of user, which would clear it. If the parent ended before it is set, no signal comes
         // (prctl(2), PR_SET_PDEATHSIG).
         long answer = syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death_signal, 0, 0, 0);
         if (!plan->parent_death_is_wish) CHECK(child, CPREFORK_STEP_PARENT_DEATH, -1, answer);
@@ -210,14 +211,15 @@ static int run_child(void *argument) {
     run_program(child);
 }
 
-/// Collects a child that failed before its program ran; somebody else may have been faster.
+/// Collects a child that failed before its program ran, unless other code has already collected it.
 static void reap_failed(const struct cprefork_spawn_result *result) {
     while (syscall(SYS_waitid, P_PID, result->pid, NULL, WEXITED | __WALL, NULL) < 0 && errno == EINTR) {}
     if (result->pidfd >= 0) close(result->pidfd);
 }
 
 void cprefork_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spawn_result *result) {
-    // The child's stack: a part of this one, whose thread waits. No page is mapped, nothing is shared with others.
+    // The child's stack: a part of this stack, whose thread waits. No page is mapped, and no memory is shared with
+    // others.
     char stack[STACK_BYTES] __attribute__((aligned(16)));
     struct child child = {.plan = plan, .result = result, .parent = plan->parent_death_signal ? getpid() : 0,
                           .ignored = cprefork_inherited_ignored_signals()};

@@ -15,8 +15,8 @@ struct renumbering {
     uint32_t now;
 };
 
-// Swift's code is in the program and in Swift's own libraries; thread-local words of others are none of our business,
-// and some of them hold a process ID on purpose, to notice a fork.
+// Swift's code is in the program and in Swift's libraries. Thread-local words of other libraries are left alone,
+// because some of them hold a process ID on purpose, to notice a fork.
 static int holds_swift(const char *name) { return name[0] == '\0' || strstr(name, "libswift") != NULL; }
 
 // Whatever such a word holds other than 0, "not asked yet", is the ID of a thread of a parent or of its parent.

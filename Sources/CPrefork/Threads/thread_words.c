@@ -1,6 +1,6 @@
 // Finds the thread-local words in which Swift keeps thread IDs, by the symbol tables of the program and its libraries.
-// The words are local symbols, which only .symtab has: dlsym(3) knows nothing of them, nor does anybody once a file is
-// stripped. Files are read with pread(2), never mapped: one that is cut short meanwhile would be a SIGBUS.
+// The words are local symbols, which only .symtab has: dlsym(3) does not find them, and a stripped file no longer names
+// them. Files are read with pread(2), never mapped, because a file that is truncated meanwhile would cause SIGBUS.
 #define _GNU_SOURCE
 #include "cprefork.h"
 #include "thread_numbers.h"
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// `static __thread tid` of an inline function, as clang names it; each object file has one. What optimisers of several
+// `static __thread tid` of an inline function, as clang names it. Each object file has one. What optimisers of several
 // files append to make names unique begins with a dot.
 static const char WORD_NAME[] = "_swift_stdlib_gettid.tid";
 
@@ -53,7 +53,7 @@ static bool is_word(int file, const ElfW(Shdr) *names, const ElfW(Phdr) *block, 
 /// Appends the offsets of the words. False: the table cannot be read to its end, or has too many.
 static bool read_symbols(int file, const ElfW(Shdr) *table, const ElfW(Shdr) *names, const ElfW(Phdr) *block) {
     ElfW(Sym) symbols[SYMBOLS_AT_ONCE];
-    // Local symbols come first; sh_info is the number of the first that is not (elf(5)).
+    // Local symbols come first. sh_info is the number of the first symbol that is not local (elf(5)).
     uint64_t count = table->sh_size / sizeof *symbols;
     if (table->sh_info < count) count = table->sh_info;
     if (count > MOST_SYMBOLS) return false;

@@ -145,8 +145,8 @@ static void on_end_by_signal(int number, siginfo_t *info, void *context) {
     errno = saved;
 }
 
-/// What the program has printed and not yet written is its last word. Nothing here waits: not for a lock that another
-/// thread has, and not for who reads the pipe, which has room for a buffer that is no longer than PIPE_BUF.
+/// What the program has printed and not yet written is its last word. Nothing here waits: neither for a lock that
+/// another thread has, nor for the reader of the pipe, which has room for a buffer that is no longer than PIPE_BUF.
 static void write_last_words(void) {
     struct pollfd look = {.fd = STDOUT_FILENO, .events = POLLOUT};
     if (ftrylockfile(stdout) != 0) return;
@@ -238,7 +238,7 @@ static void take_signals(void) {
 void cprefork_find_handlers_below(void) {
     struct sigaction other;
     if (!cprefork_has_way_back() || sigaction(SIGQUIT, NULL, &other) < 0) return;
-    // The seventh signal that the runtime gives its handler to; it is blocked in a supervisor.
+    // The seventh signal for which the runtime installs its handler. It is blocked in a supervisor.
     if (!is_runtimes(&other)) return;
     for (int index = 0; index < SIGNALS; index++) {
         bool is_default = !(below[index].sa_flags & SA_SIGINFO) && below[index].sa_handler == SIG_DFL;
@@ -298,7 +298,7 @@ int cprefork_describe_way_back(int file, const int *kept, int count) {
 
 // ---- before main ------------------------------------------------------------------------------------------------
 
-/// The next number of a list, and what follows it. -1: there is none.
+/// The next number of a list, and the text after it. -1 if there is no number.
 static int next_number(const char **text) {
     char *end;
     if (**text < '0' || **text > '9') return -1;
@@ -315,7 +315,7 @@ static int next_field(const char **text) {
     return number;
 }
 
-/// The next run of a list. False: there is none.
+/// The next run of a list. False if there is no run.
 static bool next_run(const char **text, int *first, int *last) {
     if (**text == ',') ++*text;
     *last = *first = next_number(text);
@@ -326,7 +326,8 @@ static bool next_run(const char **text, int *first, int *last) {
     return *first >= 0 && *last >= *first;
 }
 
-/// How many numbers a list has; writes them to `numbers`, where there is room. None is handed on to other programs.
+/// How many numbers a list has. Writes them to `numbers`, as far as there is room. No descriptor of it is passed on to
+/// other programs.
 static int read_list(const char **text, int *numbers) {
     int first, last, count = 0;
     while (next_run(text, &first, &last)) {
@@ -340,8 +341,8 @@ static int read_list(const char **text, int *numbers) {
     return count;
 }
 
-/// Copies, because a title is written where the originals lie, and the program may change its environment. In that of
-/// the environment the first place is for the description. NULL: there is no memory.
+/// Copies, because a title is written where the originals lie, and the program may change its environment. In the copy
+/// of the environment, the first place is for the description. NULL if there is no memory.
 static char **copy_of(char *const *strings, int first) {
     int count = 0;
     while (strings[count] != NULL) count++;
@@ -363,7 +364,7 @@ __attribute__((constructor)) static void take_way_back(int count, char **argv, c
     const char *text = getenv(VARIABLE);
     if (text == NULL || count < 1) return;
     int pid = next_field(&text);
-    // Another process's, inherited by mistake, is none of ours.
+    // Another process's variable, inherited by mistake, is ignored.
     if (pid != getpid()) {
         unsetenv(VARIABLE);
         return;
@@ -378,7 +379,7 @@ __attribute__((constructor)) static void take_way_back(int count, char **argv, c
     arguments = copy_of(argv, 0);
     environment = copy_of(envp, 1);
     unsetenv(VARIABLE);
-    // Without memory for these few pages a program does not come to serve. Its end is then that of the pool.
+    // Without memory for these few pages a program cannot begin to serve. Its end is then the pool's end.
     if (new == NULL || arguments == NULL || environment == NULL || image < 0 || file < 0) return;
     read_list(&list, new->kept);
     fcntl(image, F_SETFD, FD_CLOEXEC);
@@ -386,7 +387,7 @@ __attribute__((constructor)) static void take_way_back(int count, char **argv, c
     sigprocmask(SIG_SETMASK, NULL, &mask);
     cprefork_give_alternate_stack();
     atomic_store(&description, new);
-    // Until the program says whom it has.
+    // Until the program says which children it has.
     atomic_store(&has_new_child, true);
     on_exit(on_exit_here, NULL);
     at_quick_exit(on_quick_exit);

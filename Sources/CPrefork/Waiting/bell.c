@@ -1,7 +1,7 @@
 // Bells between processes that do not trust each other: timerfd_create(2) without a time.
 //
-// An eventfd cannot be one. O_NONBLOCK belongs to the open file, so a process that has it can take it away and fill the
-// counter, and the next write(2) of another process sleeps; write(2) has no flag of its own for that. A pipe has one
+// An eventfd cannot be one. O_NONBLOCK belongs to the open file, so a process that has it can clear the flag and fill
+// the counter, and the next write(2) of another process sleeps. write(2) has no flag to prevent that. A pipe has one
 // (RWF_NOWAIT), but its kernel mutex is held while bytes are copied, for as long as a writer's memory takes to page in
 // (userfaultfd(2), FUSE). The calls here take one spinlock, copy before they take it, and fill nothing.
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
 // What Swift cannot call by itself: variadic functions, macros, unions in kernel structures, raw system calls
-// and thread-local storage. Nothing here decides anything; PreforkSystem gives each call its types and its errors.
+// and thread-local storage. Nothing here decides anything: PreforkSystem gives each call its types and its errors.
 #ifndef CPREFORK_H
 #define CPREFORK_H
 
@@ -17,7 +17,7 @@
 
 // ---- processes ------------------------------------------------------------------------------------------------
 
-/// How a child ended, out of siginfo_t (whose fields are a union that Swift does not import).
+/// How a child ended, from siginfo_t (whose fields are a union that Swift does not import).
 struct cprefork_exit {
     pid_t pid;     ///< 0: no child has ended yet
     int code;      ///< CLD_EXITED, CLD_KILLED or CLD_DUMPED
@@ -43,10 +43,9 @@ int cprefork_watch_child_signal(int bell);
 /// Back to what SIGCHLD did before.
 void cprefork_unwatch_child_signal(void);
 
-/// Rings a bell at each SIGTERM and SIGINT instead of their default action; where they have another action, it stays.
-/// A second call changes how those that are watched already are watched.
-/// `unread`: nobody waits for the bell. They interrupt the program's own waits in the kernel, and the second one ends
-/// the process.
+/// Rings a bell at each SIGTERM and SIGINT instead of their default action. If they have another action, it stays. A
+/// second call changes how those that are watched already are watched. `unread`: whether no code waits for the bell.
+/// The signals then interrupt the program's waits in the kernel, and the second one ends the process.
 void cprefork_watch_stop_signals(int bell, int unread);
 
 /// Back to the default action.
@@ -88,14 +87,14 @@ bool cprefork_is_surely_single_threaded(void);
 /// nothing. Returns -1 where a descriptor is not to be had: then they stay closed.
 int cprefork_fill_standard_streams(void);
 
-/// close_range(2), Linux 5.9, both ends included; where it is refused, those that /proc names.
-/// System calls only, and the caller's stack. Returns -1, with errno, where /proc cannot be read either.
+/// close_range(2), Linux 5.9, both ends included. If it is refused, closes the descriptors that /proc names. System
+/// calls only, and the caller's stack. Returns -1, with errno, if /proc cannot be read either.
 int cprefork_close_range(unsigned first, unsigned last);
 
 /// environ(7), which is NULL after clearenv(3).
 char *_Nullable *_Nullable cprefork_environment(void);
 
-/// fflush(NULL). It waits for whoever reads what the streams write to.
+/// fflush(NULL). It waits for the readers of what the streams write to.
 void cprefork_flush_stdio(void);
 
 /// __fpurge(3) of stdout and stderr: what a child has inherited in their buffers is its parent's to write.
@@ -109,13 +108,14 @@ void cprefork_reset_signal_actions(void);
 /// does nothing, where it has its default action. False for another signal, which keeps its action.
 bool cprefork_disregard_order(int number);
 
-/// How many processors are in this process's affinity mask; 0 when the kernel does not say. CPU_COUNT_S is a macro.
+/// How many processors are in this process's affinity mask, or 0 if the kernel does not report it. CPU_COUNT_S is a
+/// macro.
 int cprefork_affinity_count(void);
 
 // ---- events ---------------------------------------------------------------------------------------------------
 
 /// epoll_pwait2(2) with nanoseconds where the kernel has it (5.11), else epoll_wait(2) with milliseconds,
-/// rounded up. A negative timeout waits for ever.
+/// rounded up. A negative timeout waits forever.
 int cprefork_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
 
 /// The word that was registered with the descriptor (epoll_data is a union).
@@ -129,7 +129,7 @@ static const uint32_t cprefork_epollet = EPOLLET;
 static const uint32_t cprefork_epollexclusive = EPOLLEXCLUSIVE;
 
 // ---- bells ----------------------------------------------------------------------------------------------------
-// A timerfd without a time. None of the calls waits, whatever other processes do with the same open file.
+// A timerfd without a time. No call waits, whatever other processes do with the same open file.
 
 /// timerfd_create(2), close-on-exec.
 int cprefork_bell(void);
@@ -137,8 +137,8 @@ int cprefork_bell(void);
 /// 1 for a timerfd.
 int cprefork_is_bell(int fd);
 
-/// Makes it readable and wakes everybody who watches it: TFD_IOC_SET_TICKS (Linux 3.17, CONFIG_CHECKPOINT_RESTORE),
-/// else as `cprefork_ring_by_timer`. May be called in a signal handler.
+/// Makes it readable and wakes every process that watches it: TFD_IOC_SET_TICKS (Linux 3.17,
+/// CONFIG_CHECKPOINT_RESTORE), else as `cprefork_ring_by_timer`. May be called in a signal handler.
 int cprefork_ring(int bell);
 
 /// The same by a timer of one nanosecond, which costs some microseconds.
@@ -155,7 +155,7 @@ int cprefork_fcntl(int fd, int command, int argument);
 /// open(2) is variadic.
 int cprefork_open(const char *path, int flags, mode_t mode);
 
-/// pipe2(2) with O_CLOEXEC | O_NONBLOCK; ends[0] reads, ends[1] writes.
+/// pipe2(2) with O_CLOEXEC | O_NONBLOCK. ends[0] reads, ends[1] writes.
 int cprefork_pipe(int ends[_Nonnull 2]);
 
 /// pipe2(2) with O_CLOEXEC alone: a program expects its end to block.
@@ -167,10 +167,10 @@ int cprefork_set_nonblocking(int fd);
 /// How many bytes can be read now (FIONREAD).
 int cprefork_waiting_bytes(int fd, int *count);
 
-/// A new pseudo-terminal, both sides close-on-exec. Returns the primary side; -1 and errno on failure.
+/// A new pseudo-terminal, both sides close-on-exec. Returns the primary side, or -1 and errno on failure.
 int cprefork_open_terminal(int *replica);
 
-/// TIOCSWINSZ: the size in characters; the program gets SIGWINCH.
+/// TIOCSWINSZ: the size in characters. The program gets SIGWINCH.
 int cprefork_set_terminal_size(int terminal, unsigned short rows, unsigned short columns);
 
 /// accept4(2) with SOCK_CLOEXEC | SOCK_NONBLOCK.
@@ -193,12 +193,12 @@ int cprefork_unix_listen_queue(int listener, uint32_t *waiting, uint32_t *limit)
 int cprefork_tcp_listen_queue(int listener, int family, uint32_t *waiting, uint32_t *limit);
 
 // ---- clocks ---------------------------------------------------------------------------------------------------
-// struct timespec has two homes among the modules of the toolchain; a number has none.
+// struct timespec is declared in two modules of the toolchain, so times cross as numbers.
 
 /// CLOCK_MONOTONIC in nanoseconds.
 int64_t cprefork_monotonic_nanoseconds(void);
 
-/// CLOCK_MONOTONIC_COARSE in nanoseconds: that of the kernel's last tick.
+/// CLOCK_MONOTONIC_COARSE in nanoseconds: the time of the kernel's last tick.
 int64_t cprefork_coarse_nanoseconds(void);
 
 /// CLOCK_REALTIME in milliseconds since 1970.
@@ -224,21 +224,21 @@ int cprefork_reserve(int fd, int64_t count);
 /// F_ADD_SEALS: its size is final, and so are its seals.
 int cprefork_seal_size(int fd);
 
-/// 1 when it cannot shrink any more (F_SEAL_SHRINK); 0 when it can or is no file in memory.
+/// 1 if it cannot shrink any more (F_SEAL_SHRINK), 0 if it can or is not a memory file.
 int cprefork_is_size_sealed(int fd);
 
-/// Lets nobody make holes in a memory file, or allows it again: FS_APPEND_FL of ioctl_iflags(2), which memory files have
-/// since Linux 6.6, and which only CAP_LINUX_IMMUTABLE sets. Nobody can map the file for writing meanwhile; what is
-/// mapped stays writable. Has no effect where that cannot be had.
+/// Prevents all processes from making holes in a memory file, or allows it again: FS_APPEND_FL of ioctl_iflags(2),
+/// which memory files have since Linux 6.6, and which only CAP_LINUX_IMMUTABLE sets. Meanwhile no process can map the
+/// file for writing. Existing mappings stay writable. Has no effect where the flag is not available.
 void cprefork_keep_whole(int fd, int on);
 
-/// Zeroed memory that is shared with children, without a descriptor, and in which nobody can make holes (Linux 5.1).
-/// MAP_FAILED and errno on failure.
+/// Zeroed memory that is shared with children, without a descriptor, and in which no process can make holes (Linux
+/// 5.1). MAP_FAILED and errno on failure.
 void *_Nonnull cprefork_shared_memory(size_t count);
 
 // ---- names ----------------------------------------------------------------------------------------------------
 
-/// `EADDRINUSE`, or NULL for a number that is none (strerrorname_np(3), glibc 2.32).
+/// `EADDRINUSE`, or NULL for an unknown number (strerrorname_np(3), glibc 2.32).
 const char *_Nullable cprefork_errno_name(int number);
 
 /// `Address already in use`, never translated (strerrordesc_np(3)).

@@ -9,9 +9,9 @@
 enum {
     CPREFORK_CRASH_FRAMES = 48,
     // The words of a crash area:
-    CPREFORK_CRASH_SIGNAL = 0,  ///< the signal's number; written last, 0 until then
+    CPREFORK_CRASH_SIGNAL = 0,  ///< the signal's number, written last, 0 until then
     CPREFORK_CRASH_CODE = 1,    ///< si_code, as the low 32 bits
-    CPREFORK_CRASH_ADDRESS = 2, ///< si_addr: what was touched, or where; of a signal that a process sent: its pid
+    CPREFORK_CRASH_ADDRESS = 2, ///< si_addr: the address touched, or of the code. For a sent signal: its sender
     CPREFORK_CRASH_THREAD = 3,
     CPREFORK_CRASH_LATER = 4,   ///< whether another handler runs now: the end may take its time
     CPREFORK_CRASH_COUNT = 5,   ///< how many frames follow: the program counter, then return addresses
@@ -22,25 +22,25 @@ enum {
 int cprefork_is_crash_signal(int number);
 
 /// In a process that will fork, on the thread that does: finds out whether the Swift runtime has a handler for the crash
-/// signals, and gives the thread an alternate signal stack when it has none, so that a stack that has overflowed can be
-/// told (sigaltstack(2)). Children inherit both.
+/// signals. Gives the thread an alternate signal stack if it lacks one, so that a stack overflow can be reported
+/// (sigaltstack(2)). Children inherit both.
 void cprefork_prepare_crash_mark(void);
 
-/// Gives the calling thread an alternate signal stack when it has none (sigaltstack(2)), the same for every caller.
+/// Gives the calling thread an alternate signal stack if it lacks one (sigaltstack(2)), the same for every caller.
 void cprefork_give_alternate_stack(void);
 
 /// In a new child with all signals blocked: puts the handler of this package over the six crash signals (SIGILL, SIGTRAP,
 /// SIGABRT, SIGBUS, SIGFPE, SIGSEGV), where they have the default action or the Swift runtime's. An action that the
-/// program chose stays as it is; one that ignores becomes the default.
+/// program chose stays as it is, but an ignored signal gets the default action.
 void cprefork_take_crash_signals(void);
 
 /// From now on a crash of this process, and not of children that it forks, is written to `area`, CPREFORK_CRASH_WORDS
-/// long, and told by one write(2) to the eventfd `button` (-1: none).
+/// long, and reported by one write(2) to the eventfd `button` (-1 for no button).
 void cprefork_arm_crash_mark(uint64_t *_Nullable area, int button);
 
 /// Locks in shared memory, for the handler: `count` words, `stride` bytes apart. A process that crashes while one of
 /// them names it as the owner ends at once, without a backtrace, because others wait for it. Returns a number for
-/// `cprefork_forget_locks`; -1 when the table of 256 is full, and those locks are not looked at.
+/// `cprefork_forget_locks`, or -1 if the table of 256 is full. The handler then does not check these locks.
 int cprefork_remember_locks(const void *first, uint32_t count, uint32_t stride);
 void cprefork_forget_locks(int number);
 

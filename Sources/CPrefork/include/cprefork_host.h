@@ -23,7 +23,7 @@ int cprefork_set_no_new_privileges(void);
 int cprefork_set_dumpable(int dumpable);
 /// KEYCTL_JOIN_SESSION_KEYRING of keyctl(2), with a new anonymous keyring.
 int cprefork_join_new_session_keyring(void);
-/// The number of the calling process's session keyring; -1 and errno when there is none.
+/// The number of the calling process's session keyring, or -1 and errno if it has no keyring.
 int cprefork_session_keyring(void);
 int cprefork_dumpable(void);
 int cprefork_parent_death_signal(int *signal);
@@ -41,9 +41,9 @@ const char *_Nullable cprefork_executed_path(void);
 
 // ---- process title --------------------------------------------------------------------------------------------
 
-/// Finds the memory that /proc/pid/cmdline shows and makes it ours to write: what it holds of the environment moves to
-/// the heap. Once; later calls return what the first one did: the room in bytes for a title, or 0 where the kernel does
-/// not tell (then titles change nothing). One thread at a time.
+/// Finds the memory that /proc/pid/cmdline shows and makes it available for writing: the environment strings in it move
+/// to the heap. Only once: later calls return what the first one did. This is the room in bytes for a title, or 0 if
+/// the kernel does not report the memory (then titles change nothing). One thread at a time.
 size_t cprefork_prepare_title(uintptr_t arg_start, uintptr_t arg_end, uintptr_t env_start, uintptr_t env_end);
 
 /// Overwrites it with UTF-8, up to a NUL. What does not fit is cut off, no character in its middle. Copies bytes and
@@ -56,7 +56,7 @@ int cprefork_set_thread_name(const char *name);
 // ---- processors -----------------------------------------------------------------------------------------------
 
 /// The processors of this process's affinity mask in rising order. Returns how many there are, which may be more than
-/// `capacity`; -1 and errno on failure.
+/// `capacity`, or -1 and errno on failure.
 int cprefork_affinity(int *processors, int capacity);
 
 /// sched_setaffinity(2) of the calling thread.
@@ -64,8 +64,9 @@ int cprefork_set_affinity(const int *processors, int count);
 
 // ---- strangers ------------------------------------------------------------------------------------------------
 
-/// A child that has ended and was not collected: process `pid`, or any when that is 0; it stays where it is. `user` is
-/// its real user ID. Returns its process ID, 0 when there is none, -1 and errno on failure (ECHILD: no such child).
+/// Finds a child that has ended and was not collected, and does not collect it: process `pid`, or any child if that is
+/// 0. `user` is its real user ID. Returns its process ID, 0 if there is no such child, -1 and errno on failure (ECHILD:
+/// no such child).
 pid_t cprefork_peek_ended_child(pid_t pid, uid_t *user);
 
 /// Kills the process group of a child that has ended and was not collected: if it ended by SIGKILL, led its group and
@@ -89,7 +90,7 @@ ssize_t cprefork_write_now(int fd, const void *bytes, size_t count);
 enum { CPREFORK_LISTENER_OPTIONS = 31 };
 
 /// The values of a TCP listener's options that any process with the socket can change, `CPREFORK_LISTENER_OPTIONS` of
-/// them; INT_MIN for what the kernel does not have.
+/// them. INT_MIN marks an option that the kernel does not have.
 void cprefork_note_listener_options(int fd, int32_t *values);
 
 /// Puts right those that are other ones now. A device that the socket was bound to is left alone without CAP_NET_RAW.

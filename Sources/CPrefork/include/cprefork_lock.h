@@ -1,4 +1,4 @@
-// What a lock between processes needs of the kernel: a futex, and who is still there.
+// What a lock between processes needs of the kernel: a futex, and whether a process still lives.
 #ifndef CPREFORK_LOCK_H
 #define CPREFORK_LOCK_H
 
@@ -8,15 +8,15 @@
 #pragma clang assume_nonnull begin
 
 /// FUTEX_WAIT (futex(2)) on a word that processes share, at most `nanoseconds` long. Returns at a wake-up, at the end
-/// of that time, when the word is not `expected`, and at a signal: the caller looks again in any case.
+/// of that time, when the word is not `expected`, and at a signal. The caller checks the word again in any case.
 void cprefork_futex_wait(void *word, uint32_t expected, int64_t nanoseconds);
 
 /// FUTEX_WAKE of one waiter.
 void cprefork_futex_wake(void *word);
 
-/// What a pidfd says of a process (pidfd_open(2), Linux 5.3). 1: it lives. 0: there is none, or it has ended and waits
-/// to be collected. -1: no pidfd was to be had (no descriptor left, an older kernel, a filter).
-/// `number`: the process's own for all time (inode in pidfs, Linux 6.9); 0 where the kernel has none.
+/// What a pidfd says of a process (pidfd_open(2), Linux 5.3). 1: it lives. 0: it does not exist, or it has ended and
+/// has not been collected. -1: no pidfd was available (no descriptor left, an older kernel, a filter). `number`:
+/// permanently identifies the process (inode in pidfs, Linux 6.9), or 0 if the kernel has no such number.
 int cprefork_look_at_process(pid_t pid, uint64_t *number);
 
 /// Tells the processor that it spins.
@@ -30,7 +30,7 @@ static inline void cprefork_pause(void) {
 
 extern uint64_t cprefork_lock_token_word;
 
-/// The word by which this process owns locks; 0 before it has made one. A forked child has none
+/// The word by which this process owns locks, or 0 before it has made one. A forked child has no word
 /// (pthread_atfork(3)).
 static inline uint64_t cprefork_lock_token(void) {
     return __atomic_load_n(&cprefork_lock_token_word, __ATOMIC_RELAXED);

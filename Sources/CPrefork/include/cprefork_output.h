@@ -7,7 +7,8 @@
 /// From here on, what this process writes to descriptors 1 and 2 goes into memory, where they are of a kind that can make
 /// a writer wait: a pipe, a socket, a terminal. For the only thread of a process. Calls nest.
 ///
-/// A crash signal and exit(3) first put back what was there, and pass on what was written, as far as that waits for nobody.
+/// A crash signal and exit(3) first put back what was there, and pass on what was written, as far as that needs no
+/// wait.
 void cprefork_divert_output(void);
 
 /// The end of the outermost call: stdio's buffers are written out, and the descriptors are what they were, unless they

@@ -20,8 +20,8 @@ ssize_t cprefork_send_passing(
 
 /// recvmsg(2) of one packet. The descriptors are close-on-exec.
 ///
-/// `descriptors`: room for CPREFORK_PASSING_LIMIT. `descriptor_count`: how many came. `is_truncated`: 1 when the packet
-/// had more bytes than `capacity`, or more descriptors than this process has room for; those that fit did come.
+/// `descriptors`: room for CPREFORK_PASSING_LIMIT. `descriptor_count`: how many came. `is_truncated`: 1 if the packet
+/// had more bytes than `capacity`, or more descriptors than this process has room for. Those that fit did come.
 ssize_t cprefork_receive_passing(
     int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated);
 
@@ -44,16 +44,16 @@ void cprefork_set_luggage(int arriving, void *_Nullable place);
 /// of Linux 6.16, whose senders get EPERM. ENOPROTOOPT before, EOPNOTSUPP of another family.
 int cprefork_refuse_descriptors(int socket);
 
-/// socketpair(2): SOCK_STREAM | SOCK_CLOEXEC, for the output of a child. ends[0] reads and takes no descriptors where
-/// the kernel can refuse them; ends[1] writes and blocks, with room for `bytes` as far as the user's limits allow.
+/// socketpair(2): SOCK_STREAM | SOCK_CLOEXEC, for the output of a child. ends[0] reads and refuses descriptors if the
+/// kernel can. ends[1] writes and blocks, with room for `bytes` as far as the user's limits allow.
 int cprefork_output_pair(int ends[_Nonnull 2], int bytes);
 
 /// recvmsg(2) with MSG_PEEK | MSG_DONTWAIT, without room for descriptors. Returns the number of bytes, which stay where
-/// they are. `has_files`: 1 when descriptors lie beside them; no reference of this process to their files is the last.
+/// they are. `has_files`: 1 if descriptors lie beside them. This process never holds the last reference to their files.
 ssize_t cprefork_peek(int socket, void *bytes, size_t capacity, int *has_files);
 
 /// A child that has the `count` descriptors of `sorted`, in rising order, and ends when `release` is closed. It sends no
-/// signal at its end; see cprefork_reap_holder.
+/// signal at its end. See cprefork_reap_holder.
 pid_t cprefork_fork_holder(const int *sorted, int count, int *release);
 
 /// Does not wait. Returns 0 while the child has not ended.

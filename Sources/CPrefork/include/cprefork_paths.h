@@ -20,7 +20,7 @@ int cprefork_open_place(int directory, const char *name);
 /// Changes the mode of what an O_PATH descriptor holds: fchmodat2(2) of Linux 6.6, else by /proc.
 int cprefork_change_mode(int place, mode_t mode);
 
-/// Changes the owner of what an O_PATH descriptor holds; -1 leaves a user or a group as it is.
+/// Changes the owner of what an O_PATH descriptor holds. -1 leaves a user or a group as it is.
 int cprefork_change_owner(int place, uid_t user, gid_t group);
 
 /// Gives `from` the name `to` in the same directory, where that name is free: link(2), and renameat2(2) with

@@ -10,9 +10,9 @@
 
 #pragma clang assume_nonnull begin
 
-/// Those that were ignored when this program began, signal n as bit n - 1. Programs that it starts ignore them, too,
-/// unless it has come to take them itself. Never SIGPIPE, which service managers ignore and programs rely on, and
-/// SIGCHLD, with which they would lose the status of their children.
+/// The signals that were ignored when this program began, signal n as bit n - 1. Programs that it starts ignore them,
+/// too, unless this program has begun to handle them itself. Never SIGPIPE, which service managers ignore and programs
+/// rely on, and SIGCHLD, with which they would lose the status of their children.
 uint64_t cprefork_inherited_ignored_signals(void);
 
 /// Of an action without SA_SIGINFO. SIG_IGN is a macro that Swift does not see.
@@ -41,9 +41,9 @@ enum cprefork_spawn_step {
     CPREFORK_STEP_UNSUPPORTED,
 };
 
-/// Sources of a descriptor that are none of the parent's. CPREFORK_SOURCE_INHERIT - n is the parent's descriptor n if
-/// an exec would hand it on, else the null device: a number that is closed, or that some close-on-exec descriptor has
-/// taken after the program was started without stdio.
+/// Sources of a descriptor that are not the parent's. CPREFORK_SOURCE_INHERIT - n is the parent's descriptor n if an
+/// exec would pass it on, else the null device. The latter replaces a number that is closed, or that a close-on-exec
+/// descriptor has taken after the program was started without stdio.
 enum {
     CPREFORK_SOURCE_NULL_DEVICE = -1,
     CPREFORK_SOURCE_INHERIT = -2,
@@ -66,12 +66,12 @@ struct cprefork_spawn_plan {
     const char *_Nullable const *_Nullable programs;          ///< paths to try in order, ended by NULL
     char *_Nullable const *_Nullable arguments;               ///< ended by NULL
     char *_Nullable const *_Nullable environment;             ///< ended by NULL
-    struct cprefork_spawn_descriptor *_Nullable descriptors;  ///< by rising target; `source` is overwritten
+    struct cprefork_spawn_descriptor *_Nullable descriptors;  ///< by rising target. `source` is overwritten
     int descriptor_count;
     const char *_Nullable working_directory;
     bool new_session;
-    pid_t process_group;  ///< -1: the parent's; 0: one of its own; else that one
-    int terminal;         ///< child's descriptor that becomes the controlling terminal; -1: none
+    pid_t process_group;  ///< -1: the parent's, 0: a new group, else that group
+    int terminal;         ///< child's descriptor that becomes the controlling terminal, or -1
     const char *_Nullable control_group;  ///< path of a cgroup.procs file
     bool sets_niceness;
     int niceness;
@@ -80,8 +80,8 @@ struct cprefork_spawn_plan {
     const gid_t *_Nullable groups;
     int group_count;  ///< -1: the parent's
     int64_t user_id, group_id;  ///< -1: the parent's
-    int mask;                   ///< umask; -1: the parent's
-    int parent_death_signal;    ///< 0: none
+    int mask;                   ///< umask, or -1 for the parent's
+    int parent_death_signal;    ///< 0 for no signal
     bool no_new_privileges;
     /// Where the parent-death signal cannot be set, the program runs without.
     bool parent_death_is_wish;
@@ -91,22 +91,22 @@ struct cprefork_spawn_plan {
 
 struct cprefork_spawn_result {
     pid_t pid;
-    int pidfd;    ///< -1 where the kernel gave none
+    int pidfd;    ///< -1 if the kernel gave no pidfd
     int step;     ///< CPREFORK_STEP_NONE: the program runs
     int error;    ///< errno of the failed step
     int program;  ///< which of `programs` the failure is about
-    int object;   ///< descriptor or RLIMIT_... the failure is about; -1: none
+    int object;   ///< the descriptor or RLIMIT_... that failed, or -1
 };
 
 /// Starts the program by clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD): the child shares the parent's memory until its
 /// exec, so that the time does not grow with the parent's size and a failure needs no pipe to come back. The calling
-/// thread, and no other, is suspended meanwhile. No lock is taken anywhere; any number of threads may call it.
+/// thread, and no other, is suspended meanwhile. It takes no lock, and any number of threads may call it.
 ///
 /// A child that fails is reaped here.
 void cprefork_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spawn_result *result);
 
-/// The same by posix_spawn(3), where clone's flags are refused (an old seccomp profile). What posix_spawn cannot do
-/// fails with CPREFORK_STEP_UNSUPPORTED, and its other failures cannot be told from those of exec.
+/// The same by posix_spawn(3), for systems that refuse clone's flags (an old seccomp profile). What posix_spawn cannot
+/// do fails with CPREFORK_STEP_UNSUPPORTED, and its other failures cannot be distinguished from failures of exec.
 void cprefork_posix_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spawn_result *result);
 
 #pragma clang assume_nonnull end

@@ -10,14 +10,14 @@
 /// Whether the end of this very process would execute the program before.
 bool cprefork_has_way_back(void);
 
-/// From now on the program before gets another description of what it goes on with. Call it on the main thread.
+/// From now on the previous program gets another description of what it continues to use. Call it on the main thread.
 ///
-/// `file`: the description, as `PREFORK_HANDOVER` names it. `kept`: all descriptors that the program before gets, that
-/// one among them; they are close-on-exec until the process ends. Returns -1 and ENOMEM on failure, with everything as
-/// it was.
+/// `file`: the description, as `PREFORK_HANDOVER` names it. `kept`: all descriptors that the previous program gets,
+/// including `file`. They are close-on-exec until the process ends. Returns -1 and ENOMEM on failure, with everything
+/// as it was.
 int cprefork_describe_way_back(int file, const int *kept, int count);
 
-/// A child may live that the description does not name; false: none does. Has no effect without a way back.
+/// Whether a child may live that the description does not name. Has no effect without a way back.
 void cprefork_note_new_child(bool is_new);
 
 /// The program supervises by now: its start has no limit any more. Has no effect a second time.
@@ -30,10 +30,10 @@ void cprefork_end_way_back(void);
 /// and leaves signals alone that have one. Finds that handler, for children and for the time without a way back.
 void cprefork_find_handlers_below(void);
 
-/// In a forked child, before it looks at signal actions: gives back those that the parent's way back has taken.
+/// In a forked child, before it reads signal actions: restores the actions that the parent's way back has replaced.
 void cprefork_leave_way_back(void);
 
-/// The action of `number` without a way back; `now` where it has not taken that signal.
+/// The action of `number` without a way back, or `now` if it has not replaced that signal's action.
 void cprefork_action_below(int number, struct sigaction *now);
 
 #pragma clang assume_nonnull end

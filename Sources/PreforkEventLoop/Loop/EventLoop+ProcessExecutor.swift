@@ -1,7 +1,7 @@
 // The loop as the executor of the whole process: the one file that uses the runtime's SPI.
 
-// The SPI is that of Swift 6.3 (ExecutorFactory, MainExecutor, SchedulingExecutor). Another compiler, or the package
-// trait `ProcessExecutor` turned off, leaves the fallback: tasks get the loop as their preferred executor.
+// The SPI belongs to Swift 6.3 (ExecutorFactory, MainExecutor, SchedulingExecutor). Another compiler, or the package
+// trait `ProcessExecutor` turned off, selects the fallback: tasks get the loop as their preferred executor.
 #if ProcessExecutor && compiler(>=6.3) && compiler(<6.4)
     @_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
     import PreforkSystem
@@ -15,7 +15,7 @@
 
         /// Makes this loop run every task of the process: `Task {}`, `Task.sleep`, default actors, the main actor.
         ///
-        /// Must come before anything in this process uses concurrency; a process forked before that counts anew.
+        /// Must come before any code in this process uses concurrency. A process forked before that counts anew.
         package func becomeProcessExecutor() {
             isProcessExecutor = true
             ProcessLoop.isInstalled = true
@@ -35,7 +35,7 @@
 
     /// The factory is asked by type, so what it hands out is kept here.
     private enum ProcessLoop {
-        // Proof: written once, by the only thread of a process, before it uses concurrency; then only read.
+        // Proof: written once, by the only thread of a process, before it uses concurrency, and then only read.
         nonisolated(unsafe) static var isInstalled = false
         nonisolated(unsafe) static var standard: LoopDefaultExecutor?
         nonisolated(unsafe) static var main: LoopMainExecutor?
@@ -51,7 +51,8 @@
         static var defaultExecutor: any TaskExecutor { ProcessLoop.standard! }
     }
 
-    /// The main actor's executor. An object of its own, so that its jobs can be told from all others in the queue.
+    /// The main actor's executor. A separate object, so that its jobs can be distinguished from all others in the
+    /// queue.
     private final class LoopMainExecutor: MainExecutor, Sendable {
         let loop: EventLoop
 
@@ -86,7 +87,7 @@
         func stop() {}
     }
 
-    /// The default executor. An object of its own, because the loop, which is public, cannot conform to SPI.
+    /// The default executor. A separate object, because the loop, which is public, cannot conform to SPI.
     private final class LoopDefaultExecutor: TaskExecutor, SchedulingExecutor, Sendable {
         let loop: EventLoop
 
@@ -104,8 +105,8 @@
         func enqueue<C: Clock>(
             _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
         ) {
-            // Only clocks that measure in Swift's Duration are scheduled by the runtime today; of any other it is not
-            // known how long a unit lasts, and such a job runs at the next turn, where its clock looks again.
+            // The runtime schedules only clocks that measure in Swift's Duration today. How long a unit of any other
+            // clock lasts is unknown, so such a job runs at the next turn, where its clock checks again.
             let duration = (delay as? Duration) ?? .zero
             let unowned = UnownedJob(job)
             let deadline = MonotonicInstant.now + duration

@@ -1,4 +1,4 @@
-// The loop for code that runs on no loop: turned by a thread of its own, or by the supervisor.
+// The loop for code that runs on no loop. A separate thread or the supervisor turns it.
 
 package import PreforkSystem
 import Synchronization
@@ -7,13 +7,13 @@ extension EventLoop {
     /// The loop that serves streams, timers and callbacks of code on no other loop: of a plain `async main`, a test, or
     /// the main process of a service. It is made at first use and then lives as long as the process.
     ///
-    /// A thread of its own turns it. In a process that supervises, the supervisor does instead, without a thread: from
+    /// A separate thread turns it. In a process that supervises, the supervisor does instead, without a thread: from
     /// the call of `ForkRuntime.run`, `forkProcesses` or `ProcessManager.run` until that returns, and within each other
-    /// call of a `ProcessManager`. A thread from before ends there between two callbacks. In a program that came by an
-    /// upgrade nothing turns it before `run`. What runs on the loop then
-    /// holds up the supervisor: it must not block, and must start no thread, or nothing can be forked any more.
+    /// call of a `ProcessManager`. A thread from before ends there between two callbacks. In a program that was started
+    /// by an upgrade nothing turns it before `run`. Code on the loop then delays the supervisor. It must not block and
+    /// must not start a thread, or the supervisor cannot fork any more.
     ///
-    /// - Throws: `SystemError` when there is no descriptor or thread left for it; a later use tries again.
+    /// - Throws: `SystemError` if there is no descriptor or thread left for it. A later use tries again.
     public static var shared: EventLoop {
         get throws(SystemError) { try sharedLoop.withLock { loop throws(SystemError) in try started(&loop) } }
     }
@@ -26,7 +26,7 @@ extension EventLoop {
     private static func started(_ shared: inout EventLoop?) throws(SystemError) -> EventLoop {
         if let loop = shared {
             if loop.process == ForkCount.current { return loop }
-            // The parent's; see `DrivenLoops`, which does not free it in this process either.
+            // The parent's loop: `DrivenLoops` does not free it in this process either.
             _ = Unmanaged.passRetained(loop)
             shared = nil
         }
@@ -38,7 +38,7 @@ extension EventLoop {
 
     /// Runs `body` on this loop, from wherever the caller is.
     ///
-    /// As a task of its own that has the loop for its executor from birth. `withTaskExecutorPreference` would spare the
+    /// Runs as a separate task whose executor is the loop from the start. `withTaskExecutorPreference` would spare the
     /// task but does not hold: on Swift 6.3.1, a task that another thread cancels while it hops was seen to stay where
     /// it was, off the loop, once in some thousand times (the test `timeoutsFromManyThreadsAlwaysCancel`).
     package func run<Success: Sendable>(
@@ -80,8 +80,8 @@ final class LoopThread: Sendable {
             do {
                 try loop.run { self.takesEnd() }
             } catch {
-                // Nothing in this package can make epoll_wait fail: somebody has closed a descriptor that is not
-                // theirs (epoll_wait(2): beside EINTR there are EBADF, EFAULT and EINVAL). Every stream of the process
+                // This package cannot make epoll_wait fail, so foreign code has closed a descriptor that it does not
+                // own (epoll_wait(2): beside EINTR there are EBADF, EFAULT and EINVAL). Every stream of the process
                 // would hang in silence from here on, and this thread has no caller to throw to.
                 fatalError("the shared event loop cannot wait: \(error)")
             }
@@ -99,7 +99,7 @@ final class LoopThread: Sendable {
 
     func askToEnd() { _ = change(Phase.runs, to: Phase.isAskedToEnd) }
 
-    /// - Returns: false when the job that runs takes too long; the thread goes on.
+    /// - Returns: false if the job that runs takes too long. The thread then continues.
     func waitForEnd() -> Bool {
         guard let thread = thread.withLock({ $0 }) else { return true }
         if thread.wait(atMost: Self.patience) { return true }

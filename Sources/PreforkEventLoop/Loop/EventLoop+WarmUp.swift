@@ -1,16 +1,16 @@
-// First use is slow; a supervisor makes it once for all of its workers.
+// First use is slow, so a supervisor does it once for all of its workers.
 
 import PreforkSystem
 
 extension EventLoop {
-    /// Runs a task, a timer and a stream once on a loop of its own and forgets them, on the calling thread.
+    /// Runs a task, a timer and a stream once on a temporary loop and discards them, on the calling thread.
     ///
     /// The first task of a process binds symbols, instantiates metadata and looks up conformances: most of the time
     /// between a fork and the first answer, and memory that each worker would hold for itself. Done before the fork,
-    /// both are shared. Only tasks on an own executor run here, which starts no thread and leaves a process that can
-    /// fork (measured on Swift 6.3.1; the fork counts threads in any case).
+    /// both are shared. Only tasks on this loop run here, which starts no thread and leaves a process that can fork
+    /// (measured on Swift 6.3.1). The fork counts threads in any case.
     ///
-    /// A failure, for want of descriptors, is no error: whoever forks next will meet it and say so.
+    /// A failure, for lack of descriptors, is not an error: the next fork will fail and report it.
     ///
     /// - Parameter more: what else a worker does with its loop before it serves.
     package static func warmUp(_ more: (EventLoop) -> Void) {

@@ -11,8 +11,8 @@ package import Synchronization
 ///
 /// Follows tornado's IOLoop.
 public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable {
-    // Sendable: `inbox` is safe from any thread; everything else is touched only by the thread that runs the loop,
-    // or before it runs. Entry points for other threads (`enqueue`, `execute`) go through the inbox.
+    // Sendable: `inbox` is safe from any thread. Everything else is touched only by the thread that runs the loop, or
+    // before it runs. Entry points for other threads (`enqueue`, `execute`) go through the inbox.
     let inbox: Inbox
     var jobs = JobQueue()
     var timers = TimerHeap<TimerAction>()
@@ -23,7 +23,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     var stopSignals: SignalHandlers?
     var duties = DutyObservers()
     var sleepers: [WaitSlot] = []
-    /// Tasks that have had their share of this turn and go on in the next.
+    /// Tasks that have had their share of this turn and continue in the next.
     var pausing: [WaitSlot] = []
     var chunks = ChunkPool()
     /// Whether new work is still welcome. Servers on this loop end and drain when a stop is requested.
@@ -39,8 +39,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     /// Called once, before the loop waits for the first time with nothing left to run.
     package var onFirstWait: (() -> Void)?
 
-    /// Calls `onFirstWait` now: who accepts connections is ready, and must be known to be so before the first of them
-    /// can end the process.
+    /// Calls `onFirstWait` now: a worker that accepts connections is ready, and this must be known before the first
+    /// connection can end the process.
     package func beginsToAccept() {
         guard let callback = onFirstWait else { return }
         onFirstWait = nil
@@ -112,7 +112,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         }
     }
 
-    /// Runs jobs until none is left, but looks at descriptors and timers at least every thousand of them: tasks that
+    /// Runs jobs until the queue is empty, but polls descriptors and timers at least every thousand jobs: tasks that
     /// keep each other busy must not starve the sockets.
     private func runReadyJobs() {
         readInbox()
@@ -136,7 +136,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         }
     }
 
-    /// When there is something to do without news; nil: never.
+    /// When there is work to do without news, or nil for never.
     package func prepareToWait() -> MonotonicInstant? {
         jobs.isEmpty && pausing.isEmpty && inbox.prepareToSleep() ? timers.next : .now
     }
@@ -162,9 +162,9 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         try look(timeout)
     }
 
-    /// - Parameter timeout: nanoseconds; negative waits for ever, 0 only looks.
+    /// - Parameter timeout: nanoseconds. A negative timeout waits forever, 0 only polls.
     private func look(_ timeout: Int64) throws(SystemError) {
-        // Not at each job's end: the next one says who runs then.
+        // Not at each job's end: the next job records which task runs then.
         requests?.runs(0)
         try events.wait(epoll, timeout: timeout)
         requests?.beginTurn()
@@ -177,14 +177,14 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         if !pausing.isEmpty { resumePausing() }
     }
 
-    /// After those whom the kernel had news for: it is their turn first.
+    /// After the tasks for which the kernel had news, because they come first.
     private func resumePausing() {
         let slots = pausing
         pausing = []
         for slot in slots { slot.resume(.ready) }
     }
 
-    /// Nanoseconds; negative without timers.
+    /// Nanoseconds, negative without timers.
     private func untilNextTimer() -> Int64 {
         guard let deadline = timers.next else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)

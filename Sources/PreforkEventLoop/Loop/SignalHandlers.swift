@@ -2,7 +2,7 @@
 
 public import PreforkSystem
 
-/// Which signals a loop reads, and who is told.
+/// Which signals a loop reads, and their handlers.
 final class SignalHandlers {
     /// A handful: an array costs a new worker less than a set, whose types the runtime would have to make first.
     let signals: [Signal]
@@ -37,10 +37,10 @@ final class SignalHandlers {
 extension EventLoop {
     /// Calls `handler` on the loop for each of `signals`, which lose their usual effect. The last call counts.
     ///
-    /// In a worker and a managed process TERM, QUIT and INT are the runtime's, which turns them into `stopRequest`:
+    /// In a worker and a managed process the runtime handles TERM, QUIT and INT and turns them into `stopRequest`:
     /// `handler` is not called for them. HUP, USR1, USR2, WINCH, TTIN and TTOU have no effect there until a program
-    /// asks for them by this call or by a handler of its own. Signals are blocked in the calling thread and in those it
-    /// starts from now on; threads from before could still get them. Before or while the loop runs on this thread.
+    /// requests them by this call or installs a handler for them. Signals are blocked in the calling thread and in
+    /// threads it starts from now on. Older threads could still get them. Before or while the loop runs on this thread.
     ///
     /// - Throws: `SystemError` (`signalfd`) when there is no descriptor left.
     public func onSignals(_ signals: [Signal], _ handler: @escaping (Signal) -> Void) throws(SystemError) {
@@ -50,7 +50,7 @@ extension EventLoop {
         signalHandlers = new
     }
 
-    /// The same for the signals that ask this process to end, beside those of `onSignals`.
+    /// The same for the signals that ask this process to end, in addition to the signals of `onSignals`.
     package func onStopSignals(_ signals: [Signal], _ handler: @escaping (Signal) -> Void) throws(SystemError) {
         let new = try SignalHandlers(signals, on: self, handler: handler)
         stopSignals?.end(on: self)

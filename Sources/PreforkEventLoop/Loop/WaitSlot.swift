@@ -14,10 +14,11 @@ package enum WaitOutcome {
 ///
 /// A wait allocates nothing, ends at once when its task is cancelled on any thread, and leaves nothing behind.
 package final class WaitSlot: @unchecked Sendable {
-    // Sendable: `continuation` and `ticket` are touched on the loop's thread only; `cancel` goes there first.
+    // Sendable: `continuation` and `ticket` are touched on the loop's thread only, and `cancel` goes there first.
     private let loop: EventLoop
     private var continuation: UnsafeContinuation<WaitOutcome, Never>?
-    /// Tells the present wait from an earlier one, whose cancellation may still be on its way from another thread.
+    /// Distinguishes the present wait from an earlier one, whose cancellation may still be on its way from another
+    /// thread.
     private var ticket: UInt64 = 0
 
     package init(loop: EventLoop) {
@@ -33,8 +34,8 @@ package final class WaitSlot: @unchecked Sendable {
 
     /// As `wait`.
     ///
-    /// - Parameter owner: the task whose cancellation somebody else watches and turns into `resume(.cancelled)`. It
-    ///   needs no handler of its own for each wait, which would cost a tenth of a microsecond.
+    /// - Parameter owner: the task whose cancellation other code watches and turns into `resume(.cancelled)`. It needs
+    ///   no cancellation handler for each wait, which would cost a tenth of a microsecond.
     func wait(owner: TaskOwnership?) async -> WaitOutcome {
         ticket &+= 1
         let ticket = ticket
@@ -61,7 +62,7 @@ package final class WaitSlot: @unchecked Sendable {
         }
     }
 
-    /// Ends the wait; no effect when nobody waits. On the loop's thread only.
+    /// Ends the wait. Has no effect if no task waits. On the loop's thread only.
     package func resume(_ outcome: WaitOutcome) {
         guard let continuation else { return }
         self.continuation = nil

@@ -18,8 +18,8 @@ package final class Watch {
     }
 }
 
-/// All watches of a loop, found by the word that epoll gives back: slot and serial number, so that an event of a
-/// descriptor that was closed a moment ago never reaches the one that took its place.
+/// All watches of a loop, found by the word that epoll gives back: slot and serial number. An event of a descriptor
+/// that was closed a moment ago thus never reaches the descriptor that took its place.
 struct WatchTable {
     static let wakeUpWord = UInt64.max
 
@@ -55,7 +55,7 @@ struct WatchTable {
 }
 
 extension EventLoop {
-    /// Starts to watch a descriptor; on the loop's thread only.
+    /// Starts to watch a descriptor. On the loop's thread only.
     package func add(_ watch: Watch, for events: EpollEvents) throws(SystemError) {
         watches.insert(watch)
         do {
@@ -66,9 +66,10 @@ extension EventLoop {
         }
     }
 
-    /// Calls `body` when nobody has the writing end of the pipe open any more. On the loop's thread, or before it runs.
+    /// Calls `body` when no process has the writing end of the pipe open any more. On the loop's thread, or before it
+    /// runs.
     package func onEnd(of pipe: Int32, _ body: @escaping () -> Void) throws(SystemError) {
-        // A hang-up alone: bytes that somebody writes into the pipe are no end.
+        // A hang-up alone: bytes written into the pipe are not an end.
         try add(Watch(pipe) { events in if events.isOver { body() } }, for: .hangUp)
     }
 
@@ -77,9 +78,9 @@ extension EventLoop {
     }
 
     /// Takes a watch out. Must come before its descriptor is closed: another process may hold the same open file, and
-    /// epoll would go on reporting it (epoll(7), question 6).
+    /// epoll would continue to report it (epoll(7), question 6).
     package func remove(_ watch: Watch) {
-        // In a child the epoll's number may be that of its own loop.
+        // In a child the epoll's number may belong to the child's loop.
         guard process == ForkCount.current else { return }
         watches.remove(watch)
         epoll.remove(watch.fd)

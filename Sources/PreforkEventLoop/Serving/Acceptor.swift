@@ -15,7 +15,7 @@ final class Acceptor: @unchecked Sendable {
     private let report: @Sendable (ServingEvent) -> Void
     private let connections = ConnectionSet()
     private let slot: WaitSlot
-    /// The accept queues that it takes; several only of an SO_REUSEPORT group (`AcceptDuties`).
+    /// The accept queues that it takes. Only an SO_REUSEPORT group has several (`AcceptDuties`).
     private var queues: [Queue] = []
     /// Which of them is asked next.
     private var turnOf = 0
@@ -26,11 +26,12 @@ final class Acceptor: @unchecked Sendable {
     private var standsBack = false
     private var accepted = 0
     private var lastAccepts = 0
-    /// How many stood in the queue when the whole service was to end.
+    /// How many connections stood in the queue when the stop of the whole service was requested.
     private var waitingAtStop = 0
     private var pause: ScheduledCall?
-    /// In its place a connection is taken when there is no descriptor left. Whoever has none does not accept. Not a
-    /// duplicate of the listener's: that would keep open what its owner has closed.
+    /// A descriptor held in reserve: if there is no descriptor left, it is closed so that a connection can be accepted.
+    /// Without a free descriptor, accepting fails. Not a duplicate of the listener's: that would keep open what its
+    /// owner has closed.
     private var reserve: EventCounter?
     private var linger: ScheduledCall?
     private var lastRepair: MonotonicInstant?
@@ -65,7 +66,7 @@ final class Acceptor: @unchecked Sendable {
         }
     }
 
-    /// Has the runtime make the types that the first `Acceptor` of a process needs; see `EventLoop.warmUp`.
+    /// Makes the runtime create the types that the first `Acceptor` of a process needs. See `EventLoop.warmUp`.
     static func warmUp() { withExtendedLifetime([Queue(0, Watch(-1) { _ in })]) {} }
 
     private func makeQueue(_ number: Int) -> Queue {
@@ -86,9 +87,9 @@ final class Acceptor: @unchecked Sendable {
         slot.resume(.ready)
     }
 
-    /// The next connection; nil when the server is to end.
+    /// The next connection, or nil when the server must end.
     func next() async throws -> Connection? {
-        // Handlers must get their turn while clients go on coming.
+        // Handlers must get their turn while clients continue to come.
         accepted += 1
         if accepted.isMultiple(of: 16) { await Task.yield() }
         while true {
@@ -114,7 +115,7 @@ final class Acceptor: @unchecked Sendable {
             try updateWatch()
             return .wait
         }
-        // Whoever accepts no more must not be the one whom the kernel wakes for a connection.
+        // Stop watching: a worker that no longer accepts must not absorb the kernel's wake-up.
         stopWatching()
         if let connection = acceptLast() { return .accepted(connection) }
         return isDone ? .over : .wait
@@ -179,9 +180,9 @@ final class Acceptor: @unchecked Sendable {
     ///
     /// EPOLLEXCLUSIVE alone wakes the worker that registered first whenever it waits, so that one worker gets nearly
     /// all connections (pitchfork #71, #127). A worker that registers anew after it has accepted stands last, which
-    /// deals connections round robin. In a burst the workers that have the CPU would still take the others' turns: one
-    /// that has more than the average stands back for a moment, in which the others, who were woken too, come to
-    /// accept. A moment only, so that a sibling which is stuck delays nobody.
+    /// deals connections round robin. In a burst the workers that have the CPU would still take the others' turns. A
+    /// worker that has more than the average therefore pauses for a moment, in which the others, which were woken too,
+    /// come to accept. A moment only, so that a stuck sibling delays no connection for long.
     private func accept() throws -> Connection? {
         for _ in queues {
             let queue = queues[turnOf]
@@ -198,7 +199,7 @@ final class Acceptor: @unchecked Sendable {
     }
 
     private func accept(from queue: Queue) throws -> Connection? {
-        // Most calls come after the last connection of a burst, and find none.
+        // Most calls come after the last connection of a burst, and find no connection.
         guard Socket.hasConnection(queue.watch.fd) else { return nil }
         do {
             guard let (socket, peer) = try acceptShared(from: queue) else { return nil }
@@ -253,13 +254,13 @@ final class Acceptor: @unchecked Sendable {
     /// Connections that stand in the queue when the whole service ends would be reset by the kernel (gunicorn #2409):
     /// those are still accepted, and answered if they have asked already.
     ///
-    /// When this worker alone ends, they are left to the others, but for one of each queue: EPOLLEXCLUSIVE wakes one
-    /// sleeper for a connection. Was it this one, which then hears of the stop before it accepts, nobody else knows of
-    /// the connection until the next one comes.
+    /// When this worker alone ends, it leaves connections to the others, except one of each queue: EPOLLEXCLUSIVE wakes
+    /// one sleeper for a connection. If it woke this worker, which receives the stop before it accepts, no other worker
+    /// knows of the connection until the next one comes.
     private func acceptLast() -> Connection? {
         guard lastAccepts < mostLastAccepts, hasRoom else { return nil }
         lastAccepts += 1
-        // Its owner may have closed the listener as the first thing of the stop: nobody waits there any more.
+        // Its owner may have closed the listener as the first step of the stop, and no client waits there any more.
         return try? accept()
     }
 
@@ -267,8 +268,8 @@ final class Acceptor: @unchecked Sendable {
         loop.stopRequest.reach == .service ? max(limit, waitingAtStop) : queues.count + givenUp.count
     }
 
-    /// Whether nothing can come any more. A worker that leaves alone may learn, while it still has connections, that
-    /// the others leave, too; and one that is full may have the queue left to it.
+    /// Whether no connection can come any more. A worker that leaves alone may learn, while it still has connections,
+    /// that the others leave, too. A full worker may be the last one for the queue.
     private var isDone: Bool {
         connections.count == 0 || loop.stopRequest.reach == .service && hasRoom
     }
@@ -277,7 +278,7 @@ final class Acceptor: @unchecked Sendable {
         switch error.errno {
         case .invalidArgument where listener.listenAgain(queue.watch.fd):
             reportRepair()
-            // One who shuts it down again and again must not have this loop to itself.
+            // A process that shuts it down again and again must not monopolize this loop.
             standBack(for: .milliseconds(10))
         case .badDescriptor, .invalidArgument, .notSocket:
             throw error
@@ -313,7 +314,7 @@ final class Acceptor: @unchecked Sendable {
     private func updateWatch() throws(SystemError) {
         guard canAccept else { return stopWatching() }
         for queue in queues where !queue.isWatched {
-            // A listener is never writable. One that another process has connected to somebody is.
+            // A listener is never writable. A socket that another process has connected to a peer is.
             try loop.add(queue.watch, for: .listener)
             queue.isWatched = true
         }

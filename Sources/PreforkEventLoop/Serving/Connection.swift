@@ -2,11 +2,11 @@
 
 public import PreforkSystem
 
-/// A connected stream socket: who is at the other end, and both directions.
+/// A connected stream socket: the peer's address, and both directions.
 ///
 /// It belongs to the event loop that accepted it. `serve` closes it when its handler returns or throws.
 public final class Connection: Sendable {
-    /// The other end; unnamed for most Unix sockets.
+    /// The peer's address. Unnamed for most Unix sockets.
     public let peer: SocketAddress
     public let reader: ByteReader
     public let writer: ByteWriter
@@ -23,7 +23,7 @@ public final class Connection: Sendable {
 
     /// Takes over a connected stream socket, which becomes non-blocking.
     ///
-    /// - Parameter loop: serves it; by default the caller's loop, or the shared one.
+    /// - Parameter loop: serves it. By default the caller's loop, or the shared one.
     public convenience init(adopting socket: Int32, on loop: EventLoop? = nil) throws(SystemError) {
         try setNonBlocking(socket)
         try setCloseOnExec(socket)
@@ -31,7 +31,7 @@ public final class Connection: Sendable {
         self.init(owning: socket, peer: peer, loop: try .chosen(loop))
     }
 
-    /// Whether the server is to end: say so to the client with the next answer (`Connection: close` in HTTP).
+    /// Whether the server is draining. Tell the client so with the next answer (`Connection: close` in HTTP).
     public var isDraining: Bool { server?.isDraining ?? false }
 
     /// Closes both directions at once. Unread input makes the kernel reset the connection (see `closeGently`).
@@ -39,13 +39,13 @@ public final class Connection: Sendable {
         reader.close()
     }
 
-    /// Ends the connection so that the other side gets the last answer although it may still be sending: says that
-    /// nothing more will be written, and throws its input away until it ends too. A plain close with unread input is
-    /// a reset, which can destroy an answer on its way (RFC 9112, 9.6; nginx's lingering_close).
+    /// Ends the connection so that the other side gets the last answer although it may still be sending. Shuts down
+    /// writing, and discards input until the other side ends too. A plain close with unread input is a reset, which can
+    /// destroy an answer on its way (RFC 9112, 9.6, and nginx's lingering_close).
     ///
     /// - Parameters:
-    ///   - limit: bytes to throw away at most; zero and less: none are read.
-    ///   - timeout: how long to wait for the other side's end; zero and less: not at all.
+    ///   - limit: bytes to discard at most. With zero or less, no byte is read.
+    ///   - timeout: how long to wait for the other side's end. With zero or less, does not wait.
     public func closeGently(limit: Int = 1 << 20, timeout: Duration = .seconds(2)) async throws {
         defer { close() }
         try await writer.finish()
@@ -59,7 +59,7 @@ public final class Connection: Sendable {
 
     /// Connects to `address`.
     ///
-    /// - Parameter loop: serves the connection; by default the caller's loop, or the shared one.
+    /// - Parameter loop: serves the connection. By default the caller's loop, or the shared one.
     /// - Throws: `SystemError` (`connect`), or `CancellationError`.
     public static func connect(to address: SocketAddress, on loop: EventLoop? = nil) async throws -> Connection {
         let loop = try EventLoop.chosen(loop)

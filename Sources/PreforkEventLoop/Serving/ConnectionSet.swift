@@ -2,7 +2,7 @@
 
 /// Counts the connections of a server and tells those between messages when it drains. On the loop's thread only.
 final class ConnectionSet: @unchecked Sendable {
-    // Sendable: mutated on the loop's thread; `isDraining` is asked there too, by the connections' handlers.
+    // Sendable: mutated on the loop's thread. The connections' handlers read `isDraining` there, too.
     private(set) var isDraining = false
     private var linger = Linger.none
     private var channels: [ObjectIdentifier: StreamChannel] = [:]

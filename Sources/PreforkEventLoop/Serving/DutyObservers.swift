@@ -1,4 +1,4 @@
-// News of the accept queues that a worker is to take.
+// Changes of the accept queues that a worker must take.
 
 import PreforkSystem
 

@@ -4,36 +4,36 @@ public import PreforkSystem
 
 /// What a server reports while it serves on.
 public enum ServingEvent: Sendable {
-    /// Accepting failed for want of descriptors or memory; it goes on after a pause.
+    /// Accepting failed for lack of descriptors or memory. It continues after a pause.
     case acceptPaused(SystemError)
     /// The first connection after such a pause was accepted without a new shortage.
     case acceptResumed
     /// Another process with this listener had made it blocking, or shut it down. It is set right. Told at most once a
     /// minute.
     case listenerRepaired
-    /// A handler threw; its connection is closed.
+    /// A handler threw. Its connection is closed.
     case handlerFailed(any Error, peer: SocketAddress)
 }
 
 extension Listener {
-    /// Accepts connections and runs `handler` for each, as a task of its own on this loop. The connection is closed
-    /// when its handler returns or throws.
+    /// Accepts connections and runs `handler` for each, as a separate task on this loop. The connection is closed when
+    /// its handler returns or throws.
     ///
     /// Ends when a stop is requested (in a worker: when the supervisor asks for it): no connection is accepted any
     /// more, those between messages are ended (`ByteReader.waitForMessage`), and the call returns when the last
     /// handler has. Cancelling the calling task cancels the handlers and throws `CancellationError`.
     ///
     /// A shortage of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) pauses accepting for 100 ms or until a
-    /// connection has ended; with EMFILE one connection is still taken, in the place of a descriptor that is kept for
+    /// connection has ended. With EMFILE one connection is still taken, in the place of a descriptor that is kept for
     /// it, since the kernel may have told no other worker of it. Connections that were gone before they were accepted
     /// (ECONNABORTED) are skipped.
     ///
     /// - Parameters:
-    ///   - limit: how many connections may be open at a time, above zero; more wait in the backlog.
+    ///   - limit: how many connections may be open at a time, above zero. More wait in the backlog.
     ///   - report: told of trouble, on the loop. By default a line on standard error.
     ///   - handler: serves one connection.
-    /// - Throws: `SystemError` when the listener itself fails, for example because it was closed; EINVAL for a limit
-    ///   that is not above zero.
+    /// - Throws: `SystemError` if the listener itself fails, for example because it was closed. EINVAL for a limit that
+    ///   is not above zero.
     public func serve(
         limit: Int = 10_000,
         report: @escaping @Sendable (ServingEvent) -> Void = { reportToStandardError($0) },
@@ -76,7 +76,7 @@ extension Listener {
 }
 
 /// The default of `serve`: a line on standard error for each event, one a second for each kind with the number that was
-/// left out, and none for clients that went away, which is their right.
+/// left out. Clients that disconnect cause no line, because that is their right.
 ///
 /// Peers and errors are text of others: nothing in them ends the line or commands a terminal.
 @Sendable

@@ -3,10 +3,10 @@
 import PreforkSystem
 import Synchronization
 
-/// The stop of this process. The runtime requests it in a worker or a managed process that is asked to end; in a plain
-/// program the signals that end its service trees do.
+/// The stop of this process. In a worker or a managed process, the runtime requests it when the process is asked to
+/// end. In a plain program, the signals that end its service trees request it.
 ///
-/// A forked child has a stop of its own, which was not requested.
+/// A forked child has a separate stop, which was not requested.
 package enum ProcessStop {
     private struct State {
         var process = ForkCount.current
@@ -14,7 +14,7 @@ package enum ProcessStop {
     }
 
     private static let state = Mutex(State())
-    /// The `ForkCount` of the process whose stop was requested; 0: none.
+    /// The `ForkCount` of the process whose stop was requested, or 0.
     private static let stopped = Atomic<UInt64>(0)
 
     /// How many stops are over, in this process and those that it was forked from.
@@ -36,7 +36,7 @@ package enum ProcessStop {
     /// Differs for each request that `current` has been. One load where `current` takes a lock.
     package static var epoch: UInt64 { ForkCount.current &<< 32 | resets.load(ordering: .acquiring) }
 
-    /// Whether something in this process has asked for the stop or observes it: the program has a way to hear of it.
+    /// Whether code in this process has requested the stop or observes it, so that the program can react to it.
     package static var isHeard: Bool { hasAskers.load(ordering: .relaxed) || current.hasObservers }
 
     fileprivate static func noteAsker() {
@@ -55,7 +55,7 @@ package enum ProcessStop {
         current.request()
     }
 
-    /// In a program whose signals no loop reads, threads that block call `readSignals` whenever they look around.
+    /// In a program whose signals no loop reads, blocking threads call `readSignals` whenever they poll.
     package static func readSignals(by reader: (@Sendable () -> Void)?) {
         signalReader.withLock { $0 = reader }
         hasReader.store(reader != nil, ordering: .releasing)
@@ -65,10 +65,10 @@ package enum ProcessStop {
         if hasReader.load(ordering: .acquiring) { signalReader.withLock { $0 }?() }
     }
 
-    /// What was asked to end has ended, and the program goes on: waits from now on end by the next request.
+    /// What was asked to end has ended, and the program continues: waits from now on end by the next request.
     package static func reset() {
         state.withLock { state in
-            // Who observes one that was not requested goes on doing so.
+            // Observers of a stop that was not requested continue to observe it.
             guard state.request.isRequested else { return }
             stopped.store(0, ordering: .releasing)
             hasAskers.store(false, ordering: .relaxed)
@@ -92,7 +92,7 @@ extension EventLoop {
         return current.stopRequest.isRequested
     }
 
-    /// Calls `body` when waits that take new work must end on this loop; at once if that is so already. Runs on the
+    /// Calls `body` when waits that take new work must end on this loop, or at once if that is so already. Runs on the
     /// requester's thread, once for the loop's stop and once for the process's.
     package func onStop(_ body: @escaping @Sendable () -> Void) -> StopObservation {
         StopObservation(with: stopRequest, body)

@@ -1,4 +1,4 @@
-// The wish that a loop's servers end: asked once, heard by everybody.
+// The request that a loop's servers end: made once, observed by all of them.
 
 import PreforkSystem
 import Synchronization
@@ -7,11 +7,11 @@ import Synchronization
 ///
 /// As an `AsyncSequence` it yields one element, when the stop is requested, and ends.
 public final class StopRequest: Sendable {
-    /// What is to end.
+    /// What must end.
     public enum Reach: Sendable {
-        /// This worker alone: others go on, and what waits in the accept queue is theirs.
+        /// This worker alone: the other workers continue, and connections in the accept queue are left to them.
         case worker
-        /// The whole service: nobody is left for what waits in the accept queue.
+        /// The whole service: no worker remains for the connections in the accept queue.
         case service
     }
 
@@ -24,10 +24,10 @@ public final class StopRequest: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Whether `state` has a reach, for those who ask before each message.
+    /// Whether `state` has a reach, for code that checks before each message.
     private let isSet = Atomic(false)
-    /// The `ForkCount` of the last process in which any stop was requested. While this process is another one, no
-    /// single request needs to be looked at: a forked child has loops of its own.
+    /// The `ForkCount` of the last process in which any stop was requested. In any other process, no single request
+    /// needs to be checked: a forked child has separate loops.
     private static let lastProcess = Atomic<UInt64>(0)
     static var isAnySet: Bool { lastProcess.load(ordering: .acquiring) == ForkCount.current }
 
@@ -36,7 +36,7 @@ public final class StopRequest: Sendable {
     /// Whether the stop was requested.
     public var isRequested: Bool { isSet.load(ordering: .acquiring) }
 
-    /// What the request is for; nil before it.
+    /// What the request is for, or nil before it.
     public var reach: Reach? { state.withLock { $0.reach } }
 
     /// Requests the stop. A second request has no effect, but that a stop of this worker alone becomes one of the
@@ -73,7 +73,7 @@ public final class StopRequest: Sendable {
         return id
     }
 
-    /// Calls `body` when the stop is requested; at once if it was already. Runs on the requester's thread.
+    /// Calls `body` when the stop is requested, or at once if it was already. Runs on the requester's thread.
     ///
     /// - Returns: names the observer, for `removeObserver`.
     @discardableResult

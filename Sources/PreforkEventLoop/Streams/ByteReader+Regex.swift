@@ -10,9 +10,9 @@ extension ByteReader {
     ///
     /// - Parameters:
     ///   - regex: searched again from the start whenever more has arrived, so keep `limit` in proportion.
-    ///   - limit: how many bytes the result may have; nothing fits into zero and less.
-    /// - Throws: `.limitExceeded` when no match ends within the first `limit` bytes; `.endOfStream` when the stream
-    ///   ends first. What has come stays readable in both cases.
+    ///   - limit: how many bytes the result may have. With zero or less, no result fits.
+    /// - Throws: `.limitExceeded` if no match ends within the first `limit` bytes, `.endOfStream` if the stream ends
+    ///   first. What has come stays readable in both cases.
     public func read<Output>(until regex: Regex<Output>, limit: Int) async throws -> [UInt8] {
         // Proof: the caller awaits this call, and a Regex is never changed by matching.
         nonisolated(unsafe) let regex = regex

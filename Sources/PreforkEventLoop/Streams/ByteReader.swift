@@ -4,15 +4,15 @@ public import PreforkSystem
 
 /// The reading end of a pipe or socket.
 ///
-/// On its event loop a read is a plain call that suspends only when the kernel has nothing; from any other executor
-/// it goes to the loop and back. Every read throws `CancellationError` at once when its task is cancelled, and
+/// On its event loop a read is a plain call that suspends only when the kernel has no data. From any other executor it
+/// goes to the loop and back. Every read throws `CancellationError` at once when its task is cancelled, and
 /// `StreamError` for all else. Whatever a failed read had received stays readable.
 ///
-/// One task reads at a time; a second read meanwhile throws `.readInProgress`.
+/// One task reads at a time. A second read meanwhile throws `.readInProgress`.
 ///
 /// Follows tornado's PipeIOStream / BaseIOStream (`read_bytes`, `read_into`, `read_until`, `read_until_close`).
 public final class ByteReader: @unchecked Sendable {
-    // Sendable: everything mutable is touched on the channel's loop only; each public operation goes there first.
+    // Sendable: everything mutable is touched on the channel's loop only, and each public operation goes there first.
     let channel: StreamChannel
     private let server: ConnectionSet?
     var buffer = ReadBuffer()
@@ -31,7 +31,7 @@ public final class ByteReader: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - descriptor: closed by this object.
-    ///   - loop: serves the reads; by default the caller's loop, or the shared one.
+    ///   - loop: serves the reads. By default the caller's loop, or the shared one.
     public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
         try setNonBlocking(descriptor)
         let loop = try EventLoop.chosen(loop)
@@ -43,14 +43,14 @@ public final class ByteReader: @unchecked Sendable {
         self.init(StreamChannel(owning: descriptor, kind: kind, loop: loop))
     }
 
-    /// Whether nobody can send any more, or this side is closed. What was sent may still wait. On the loop only.
+    /// Whether no process can send any more, or this side is closed. What was sent may still wait. On the loop only.
     package var isWriterGone: Bool {
         assertOnLoop()
         return channel.isClosed || PreforkSystem.isWriterGone(channel.fd)
     }
 
-    /// From now on the stream ends after what has been sent so far, whoever still holds its other end. On the loop
-    /// only.
+    /// From now on the stream ends after what has been sent so far, whichever process still holds its other end. On the
+    /// loop only.
     package func endAfterWaitingBytes() {
         assertOnLoop()
         channel.endAfterWaitingBytes()
@@ -59,10 +59,9 @@ public final class ByteReader: @unchecked Sendable {
     /// How many bytes have arrived and were not read. On the loop only.
     public var bufferedCount: Int { buffer.count }
 
-    /// Calls `body` with the bytes that have arrived and were not read; they stay unread (see `consume`).
+    /// Calls `body` with the bytes that have arrived and were not read. They stay unread (see `consume`).
     ///
-    /// With `fill` this is the door for parsers that look at bytes in place. On the loop only; the pointer must not
-    /// leave the closure.
+    /// With `fill`, this lets parsers read bytes in place. On the loop only. The pointer must not leave the closure.
     @inlinable
     public func withBufferedBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
@@ -72,7 +71,7 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Marks the first `count` buffered bytes as read. On the loop only.
     ///
-    /// - Parameter count: in bytes; more than `bufferedCount`, or less than 0, is a mistake of the program and ends it.
+    /// - Parameter count: in bytes. More than `bufferedCount`, or less than 0, is a mistake of the program and ends it.
     public func consume(_ count: Int) {
         assertOnLoop()
         buffer.consume(count)
@@ -87,10 +86,10 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Waits for the first byte of a message: the call to make between messages.
     ///
-    /// A server that drains must not wait for clients that keep a connection open without asking for anything; nobody
-    /// but the protocol knows when that is so. This is the protocol's word for it.
+    /// A server that drains must not wait for clients that keep a connection open without a request. Only the protocol
+    /// knows when that is so. By this call the protocol says so.
     ///
-    /// - Returns: false when the stream has ended, or when `serve` is to end and no byte of a message has arrived.
+    /// - Returns: false if the stream has ended, or if `serve` must end and no byte of a message has arrived.
     public func waitForMessage() async throws -> Bool {
         try await exclusively { reader in
             while reader.buffer.count == 0 {
@@ -104,8 +103,8 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads what has arrived, or waits for something to arrive.
     ///
-    /// - Parameter count: at most so many bytes; above zero.
-    /// - Returns: at least one byte; nil at the end of the stream.
+    /// - Parameter count: at most so many bytes. Must be above zero.
+    /// - Returns: at least one byte, or nil at the end of the stream.
     /// - Throws: `.badArgument` for a count that is not above zero.
     public func read(atMost count: Int) async throws -> [UInt8]? {
         guard count > 0 else { throw StreamError(.badArgument("read(atMost: \(count))")) }
@@ -116,7 +115,7 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads `count` bytes.
     ///
-    /// - Throws: `.endOfStream` when the stream ends before; the bytes that came stay readable. `.badArgument` for a
+    /// - Throws: `.endOfStream` if the stream ends before. The bytes that came stay readable. `.badArgument` for a
     ///   count below zero.
     public func read(exactly count: Int) async throws -> [UInt8] {
         // The count may be a peer's word, such as the length in a head.
@@ -134,7 +133,7 @@ public final class ByteReader: @unchecked Sendable {
     /// Reads into the caller's memory, past the buffer when that is empty.
     ///
     /// - Parameter destination: must stay valid until the call returns.
-    /// - Returns: how many bytes were read, at least one; 0 at the end of the stream.
+    /// - Returns: how many bytes were read, at least one, or 0 at the end of the stream.
     /// - Throws: `.badArgument` for an empty destination.
     public func read(into destination: UnsafeMutableRawBufferPointer) async throws -> Int {
         guard destination.count > 0 else { throw StreamError(.badArgument("read(into:) with an empty buffer")) }
@@ -146,9 +145,9 @@ public final class ByteReader: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - delimiter: one byte or more.
-    ///   - limit: how many bytes the result may have, delimiter included; nothing fits into zero and less.
-    /// - Throws: `.limitExceeded` when no delimiter is among the first `limit` bytes; `.endOfStream` when the stream
-    ///   ends first. What has come stays readable in both cases. `.badArgument` for an empty delimiter.
+    ///   - limit: how many bytes the result may have, delimiter included. With zero or less, no result fits.
+    /// - Throws: `.limitExceeded` if no delimiter is among the first `limit` bytes, `.endOfStream` if the stream ends
+    ///   first. What has come stays readable in both cases. `.badArgument` for an empty delimiter.
     public func read(until delimiter: String, limit: Int) async throws -> [UInt8] {
         try await read(until: Array(delimiter.utf8), limit: limit)
     }
@@ -173,9 +172,9 @@ public final class ByteReader: @unchecked Sendable {
 
     /// Reads everything until the stream ends.
     ///
-    /// - Parameter limit: how many bytes that may be, 16 MiB by default; zero takes an empty stream, and nothing fits
-    ///   into less.
-    /// - Throws: `.limitExceeded` when more comes; the first `limit` bytes and what came with them stay readable.
+    /// - Parameter limit: how many bytes that may be, 16 MiB by default. Zero accepts only an empty stream, and a
+    ///   negative limit accepts no stream.
+    /// - Throws: `.limitExceeded` if more comes. The first `limit` bytes and what came with them stay readable.
     public func readToEnd(limit: Int = 16 << 20) async throws -> [UInt8] {
         try await exclusively { reader in
             while reader.buffer.count <= limit {
@@ -226,7 +225,7 @@ extension ByteReader {
 
     /// Adds bytes to the buffer, waiting for the first of them.
     ///
-    /// - Parameter wanted: room is made for so many; fewer may come.
+    /// - Parameter wanted: room is made for so many bytes, but fewer may come.
     /// - Returns: false at the end.
     func receive(atLeast wanted: Int, isBetweenMessages: Bool = false) async throws -> Bool {
         var hasLookedAgain = false
@@ -312,7 +311,7 @@ extension ByteReader {
     }
 
     private func assertOnLoop() {
-        // Which thread calls is decided by the program's code, not by what it reads; going on would be a data race.
+        // The program's code decides which thread calls, not its input. Continuing would be a data race.
         precondition(channel.loop.isCurrent, "buffered bytes are looked at on the reader's own event loop")
     }
 }

@@ -8,13 +8,13 @@ public import PreforkSystem
 /// filling memory. On its event loop a write that fits is a plain call. Writes of several tasks do not mix: they
 /// happen one after the other, in the order they were made.
 ///
-/// A reader that is gone makes a write throw `.peerClosed` (EPIPE); no SIGPIPE is ever raised. A write that is
-/// cancelled while it waits throws `CancellationError`; if a part of it is out already, later writes throw
+/// If the reader is gone, a write throws `.peerClosed` (EPIPE), and no SIGPIPE is ever raised. A write that is
+/// cancelled while it waits throws `CancellationError`. If a part of it is out already, later writes throw
 /// `.writeAbandoned`, because what they mean depends on the missing rest.
 ///
 /// Follows tornado's PipeIOStream / BaseIOStream (`write`).
 public final class ByteWriter: @unchecked Sendable {
-    // Sendable: everything mutable is touched on the channel's loop only; each public operation goes there first.
+    // Sendable: everything mutable is touched on the channel's loop only, and each public operation goes there first.
     private let channel: StreamChannel
     private var isWriting = false
     private var isAbandoned = false
@@ -29,7 +29,7 @@ public final class ByteWriter: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - descriptor: closed by this object.
-    ///   - loop: serves the writes; by default the caller's loop, or the shared one.
+    ///   - loop: serves the writes. By default the caller's loop, or the shared one.
     public convenience init(adopting descriptor: Int32, on loop: EventLoop? = nil) throws(SystemError) {
         ignoreBrokenPipes()
         try setNonBlocking(descriptor)
@@ -44,7 +44,8 @@ public final class ByteWriter: @unchecked Sendable {
 
     /// Writes all of `bytes`.
     public func write(_ bytes: [UInt8]) async throws {
-        // The common case first and without a slice: on the loop, nobody in the way, and the kernel takes everything.
+        // The common case first and without a slice: on the loop, without another writer, and the kernel takes
+        // everything.
         if channel.loop.isCurrent, !isWriting, waiting.isEmpty, !channel.hasHadItsTurn {
             try Task.checkCancellation()
             try checkUsable()
@@ -67,7 +68,7 @@ public final class ByteWriter: @unchecked Sendable {
         }
         try Task.checkCancellation()
         if !isWriting, waiting.isEmpty, !channel.hasHadItsTurn {
-            // The common case: the kernel takes everything at once, and nobody has to wait.
+            // The common case: the kernel takes everything at once, and no writer has to wait.
             try checkUsable()
             let count = try bytes.withUnsafeBytes { bytes throws(StreamError) in try channel.write(bytes) }
             if count == bytes.count { return }
@@ -94,7 +95,7 @@ public final class ByteWriter: @unchecked Sendable {
         switch channel.kind {
         case .socket: try channel.shutDown(.writing)
         case .terminal:
-            // A terminal has no end that could be closed; a program that reads lines from it takes VEOF for one.
+            // A terminal has no end that could be closed. A program that reads lines from it takes VEOF for one.
             defer { channel.close() }
             let endOfTransmission: [UInt8] = [4]
             while try endOfTransmission.withUnsafeBytes({ bytes throws(StreamError) in try channel.write(bytes) }) == 0
@@ -155,7 +156,7 @@ public final class ByteWriter: @unchecked Sendable {
         if let index = waiting.firstIndex(where: { $0 === slot }) {
             waiting.remove(at: index)
         } else {
-            // The turn came at the same moment as the cancellation: somebody else needs it.
+            // The turn came at the same moment as the cancellation, and another writer needs it.
             passTurn()
         }
         throw CancellationError()

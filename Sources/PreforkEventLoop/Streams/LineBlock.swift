@@ -21,7 +21,7 @@ final class LineBlock {
         giveBack()
     }
 
-    /// The next line as a String; nil where `nextLine` says so.
+    /// The next line as a String, or nil in the cases of `nextLine`.
     @usableFromInline
     func nextText() -> String? {
         // One access to the array for the search and the text: its reference count is what lines cost most.
@@ -32,15 +32,15 @@ final class LineBlock {
         }
     }
 
-    /// The next line as a view of the block; nil where `nextLine` says so.
+    /// The next line as a view of the block, or nil in the cases of `nextLine`.
     @usableFromInline
     func nextSlice() -> ArraySlice<UInt8>? {
         guard let line = bytes.withUnsafeBytes(nextLine(in:)) else { return nil }
         return bytes[line]
     }
 
-    /// Where the next line is, without its end; nil when the block is used up, or its next line is too long, or the
-    /// task is cancelled: `refill` tells which.
+    /// Where the next line is, without its end. Nil if the block is used up, its next line is too long, or the task is
+    /// cancelled: `refill` tells which.
     @inline(__always)
     private func nextLine(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
         let start = position
@@ -79,7 +79,8 @@ final class LineBlock {
 }
 
 extension ByteReader {
-    /// Everything up to the last line feed that has arrived; at the end of the stream, the rest; empty after that.
+    /// Everything up to the last line feed that has arrived. At the end of the stream, the rest, and after that an
+    /// empty array.
     fileprivate func takeWholeLines(limit: Int) async throws -> [UInt8] {
         var searched = 0
         while true {

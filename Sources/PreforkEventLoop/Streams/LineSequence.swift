@@ -4,14 +4,14 @@ import PreforkSystem
 
 extension ByteReader {
     /// The stream's lines without their ends (LF or CRLF), as Strings with invalid UTF-8 repaired. A last line
-    /// without an end counts. Lines may have up to 1 MiB; see `lines(limit:)`.
+    /// without an end counts. Lines may have up to 1 MiB: see `lines(limit:)`.
     public var lines: LineSequence { lines(limit: 1 << 20) }
 
     /// As `lines`, with a limit for the bytes of one line, its end included. No line fits into zero and less.
     ///
-    /// A longer line throws `.limitExceeded` and stays readable. Lines are split ahead in blocks of what has arrived;
-    /// those that were not asked for are readable again as soon as the iteration ends, by `break` for example. An
-    /// iterator that is kept keeps them: let go of it before reading on in another way.
+    /// A longer line throws `.limitExceeded` and stays readable. Lines are split ahead in blocks of what has arrived.
+    /// Unread lines are readable again as soon as the iteration ends, by `break` for example. An iterator that is kept
+    /// holds them: release it before reading in another way.
     public func lines(limit: Int) -> LineSequence {
         LineSequence(reader: self, limit: limit)
     }
@@ -28,10 +28,10 @@ extension ByteReader {
 
 extension ByteReader {
     /// Reads one line, without its end (LF or CRLF), as a String with invalid UTF-8 repaired. A last line without an
-    /// end counts. For one line now and then; `lines` is the fast way through many.
+    /// end counts. For an occasional line. `lines` is faster for many.
     ///
-    /// - Parameter limit: how many bytes it may have, its end included, 1 MiB by default; no line fits into zero and
-    ///   less.
+    /// - Parameter limit: how many bytes it may have, its end included, 1 MiB by default. With zero or less, no line
+    ///   fits.
     /// - Returns: nil at the end of the stream.
     /// - Throws: `.limitExceeded` for a longer line, which stays readable.
     public func readLine(limit: Int = 1 << 20) async throws -> String? {
@@ -84,7 +84,7 @@ public struct LineSequence: AsyncSequence, Sendable {
     }
 }
 
-/// Lines of a `ByteReader` as bytes; see `LineSequence`.
+/// Lines of a `ByteReader` as bytes. See `LineSequence`.
 public struct ByteLineSequence: AsyncSequence, Sendable {
     let reader: ByteReader
     let limit: Int

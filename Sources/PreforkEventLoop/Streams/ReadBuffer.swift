@@ -56,10 +56,10 @@ struct ReadBuffer: ~Copyable {
         }
     }
 
-    /// Drops `count` bytes at the front; `count` must not be above `self.count`.
+    /// Drops `count` bytes at the front. `count` must not be above `self.count`.
     mutating func consume(_ count: Int) {
-        // Whoever consumes has looked at so many bytes. One who has not would take what comes later for what it
-        // skipped, which is worse than an end: that is how requests are smuggled.
+        // The caller must have inspected the bytes that it consumes. Otherwise it would take later bytes for the
+        // skipped ones, which is worse than a trap: request smuggling works that way.
         precondition(count >= 0 && count <= self.count, "consuming \(count) of \(self.count) bytes")
         start += count
         if start == end {
@@ -68,7 +68,7 @@ struct ReadBuffer: ~Copyable {
         }
     }
 
-    /// Gives the memory back when nothing is in it, but for that of a stream that has become large.
+    /// Gives the memory back if it is empty, except the memory of a stream that has become large.
     mutating func releaseIfEmpty(to pool: inout ChunkPool) {
         guard count == 0, let base else { return }
         if preferredCapacity == Self.largeCapacity, capacity == Self.largeCapacity { return }

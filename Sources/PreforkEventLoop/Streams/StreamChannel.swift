@@ -1,4 +1,4 @@
-// The kernel's side of a stream: one descriptor, whether it is ready, and who waits for it.
+// The kernel's side of a stream: one descriptor, its readiness, and the tasks that wait for it.
 
 import PreforkSystem
 
@@ -7,16 +7,16 @@ import PreforkSystem
 /// It is registered with epoll only when something has to wait for it, edge-triggered and once: a request that is
 /// answered before the next one comes costs epoll_wait, read and write, and nothing else.
 final class StreamChannel: @unchecked Sendable {
-    // Sendable: touched on the loop's thread only; its owners, reader and writer, go there first.
+    // Sendable: touched on the loop's thread only. Its owners, reader and writer, go there first.
     let loop: EventLoop
     let fd: Int32
     let kind: StreamKind
     let readers: WaitSlot
     let writers: WaitSlot
     private(set) var isClosed = false
-    /// The peer has finished or is gone; what it had sent may still wait in the kernel.
+    /// The peer has finished or is gone. What it had sent may still wait in the kernel.
     private(set) var hasHungUp = false
-    /// How many bytes may still be read before the end is declared; nil: the stream's own end counts.
+    /// How many bytes may still be read before the end is declared. If nil, the stream's real end counts.
     private var remaining: Int?
     /// Bytes moved since the last wait.
     private var movedThisTurn = 0
@@ -26,7 +26,7 @@ final class StreamChannel: @unchecked Sendable {
     private var mayWrite = true
     private var watch: Watch?
     private var watchesWriting = false
-    /// The task that serves this connection and whose cancellation `cancelOwner` tells; see `ownedByCurrentTask`.
+    /// The task that serves this connection. `cancelOwner` handles its cancellation: see `ownedByCurrentTask`.
     private var owner: TaskOwnership?
     /// Of a connection that a worker serves: tells its supervisor while a message is in hand.
     var mark: ConnectionMark?
@@ -42,7 +42,7 @@ final class StreamChannel: @unchecked Sendable {
     }
 
     deinit {
-        // The last owner may let go on any thread; the loop's tables are for its own.
+        // The last owner may release it on any thread, but only the loop's thread may touch its tables.
         guard !isClosed else { return }
         guard let watch else { return closeDescriptor(fd) }
         let parts = UncheckedParts(watch: watch, loop: loop, fd: fd)
@@ -52,7 +52,7 @@ final class StreamChannel: @unchecked Sendable {
         }
     }
 
-    /// Reads what is there into `space`; nil when the caller must wait.
+    /// Reads what is there into `space`, or returns nil if the caller must wait.
     func read(into space: UnsafeMutableRawBufferPointer) throws(StreamError) -> ReadOutcome? {
         if isClosed { throw StreamError(.closed) }
         guard mayRead else { return nil }
@@ -80,7 +80,7 @@ final class StreamChannel: @unchecked Sendable {
         }
     }
 
-    /// From now on the stream ends after the bytes that wait in the kernel, whoever else holds its other end.
+    /// From now on the stream ends after the bytes that wait in the kernel, whichever process holds its other end.
     func endAfterWaitingBytes() {
         guard !isClosed, remaining == nil else { return }
         // A terminal counts its line buffer only, 4 KiB, while up to 64 KiB wait behind that.
@@ -107,7 +107,7 @@ final class StreamChannel: @unchecked Sendable {
         if kind == .pipe { setPipeCapacity(fd, 1 << 18) }
     }
 
-    /// Writes what the kernel takes; 0 when the caller must wait.
+    /// Writes what the kernel takes, or returns 0 if the caller must wait.
     func write(_ bytes: UnsafeRawBufferPointer) throws(StreamError) -> Int {
         if isClosed { throw StreamError(.closed) }
         guard mayWrite else { return 0 }
@@ -124,7 +124,7 @@ final class StreamChannel: @unchecked Sendable {
     /// Whether this stream has had its share: a peer that is always ready would keep the loop's thread for itself.
     var hasHadItsTurn: Bool { movedThisTurn >= Self.turnShare }
 
-    /// Lets the others go first: returns after the loop has looked at all descriptors.
+    /// Lets other tasks go first: returns after the loop has polled all descriptors.
     func giveTurn(to slot: WaitSlot) async throws {
         movedThisTurn = 0
         loop.pausing.append(slot)
@@ -168,8 +168,8 @@ final class StreamChannel: @unchecked Sendable {
         }
     }
 
-    /// Waits of other tasks on this channel have handlers of their own; to be ended here, too, does them no harm when
-    /// the connection's task is cancelled.
+    /// Waits of other tasks on this channel have cancellation handlers. Ending them here, too, when the connection's
+    /// task is cancelled does no harm.
     private func cancelOwner() {
         readers.resume(.cancelled)
         writers.resume(.cancelled)
@@ -191,7 +191,7 @@ final class StreamChannel: @unchecked Sendable {
         mayWrite = false
     }
 
-    /// Calls `body` when the peer has closed its end or this side is closed; at once if that is so already.
+    /// Calls `body` when the peer has closed its end or this side is closed, or at once if that is so already.
     func onClose(_ body: @escaping () -> Void) throws(StreamError) {
         if isClosed || hasHungUp { return body() }
         closeObservers.append(body)
@@ -208,7 +208,7 @@ final class StreamChannel: @unchecked Sendable {
         }
     }
 
-    /// Closes the descriptor. Whoever waits gets `.closed`.
+    /// Closes the descriptor. A waiting task gets `.closed`.
     func close() {
         guard !isClosed else { return }
         isClosed = true
@@ -279,7 +279,7 @@ final class StreamChannel: @unchecked Sendable {
     }
 }
 
-/// Proof: handed once from a deinit, after which nobody else has the watch, to the loop's thread.
+/// Proof: handed once from a deinit to the loop's thread, and no other code has the watch after that.
 private struct UncheckedParts: @unchecked Sendable {
     let watch: Watch
     let loop: EventLoop

@@ -21,7 +21,7 @@ public struct StreamError: Error, Equatable, Sendable {
         case peerClosed
         /// An earlier write was cancelled half-way: what would be written now would not make sense to the reader.
         case writeAbandoned
-        /// A count, a buffer or a delimiter that the call cannot be made with; nothing was read.
+        /// An invalid count, buffer or delimiter. Nothing was read.
         case badArgument(String)
         /// A system call failed.
         case system

@@ -7,9 +7,9 @@ public struct ScheduledCall: Sendable {
     fileprivate let loop: EventLoop
     fileprivate let id: TimerHeap<TimerAction>.ID
 
-    /// Calls it off; no effect when it has run. On the loop's thread only.
+    /// Cancels the scheduled call. Has no effect if it has run. On the loop's thread only.
     public func cancel() {
-        // Which thread calls is decided by the program's code, not by its input; going on would be a data race.
+        // The program's code decides which thread calls, not its input. Continuing would be a data race.
         precondition(loop.isCurrent, "a scheduled call is cancelled on its own event loop")
         loop.timers.remove(id)
     }
@@ -21,7 +21,7 @@ extension EventLoop {
     /// - Parameter delay: zero or less means at the loop's next turn.
     @discardableResult
     public func call(after delay: Duration, _ body: @escaping () -> Void) -> ScheduledCall {
-        // Which thread calls is decided by the program's code, not by its input; going on would be a data race.
+        // The program's code decides which thread calls, not its input. Continuing would be a data race.
         precondition(isCurrent, "calls are scheduled on the event loop's own thread")
         return ScheduledCall(loop: self, id: timers.insert(.call(body), at: .now + delay))
     }
@@ -39,8 +39,8 @@ extension EventLoop {
     }
 
     private func sleepHere(for duration: Duration) async throws {
-        // `sleep(for:)` has brought the task here, and a slot is resumed on its loop: only an executor that runs a job
-        // of this loop elsewhere comes to either check.
+        // `sleep(for:)` has brought the task here, and a slot is resumed on its loop. Only an executor that runs a job
+        // of this loop elsewhere fails either check.
         precondition(isCurrent, "a sleep belongs on its event loop's thread")
         try Task.checkCancellation()
         let slot = sleepers.popLast() ?? WaitSlot(loop: self)

@@ -10,8 +10,8 @@ public struct TimeoutError: Error, Equatable, Sendable, CustomStringConvertible 
 
 /// Runs `body` for at most `timeout`.
 ///
-/// When the time is over `body` is cancelled and awaited, then `TimeoutError` is thrown; a body that ends
-/// successfully in spite of it wins. Cancelling the caller cancels `body`.
+/// When the time is over `body` is cancelled and awaited, then `TimeoutError` is thrown. A body that ends successfully
+/// in spite of it wins. Cancelling the caller cancels `body`.
 ///
 /// - Parameter timeout: zero or less throws without calling `body`.
 public func withTimeout<Success: Sendable>(

@@ -46,14 +46,14 @@ struct TimerHeap<Action> {
         return ID(slot: slot, serial: nextSerial)
     }
 
-    /// - Returns: the action, which will not be handed out any more; nil for a timer that has fired or was removed.
+    /// - Returns: the action, which will not be handed out any more, or nil for a timer that has fired or was removed.
     @discardableResult
     mutating func remove(_ id: ID) -> Action? {
         guard slots.indices.contains(id.slot), slots[id.slot].serial == id.serial else { return nil }
         return remove(at: slots[id.slot].position)
     }
 
-    /// The action of the earliest timer whose deadline is not after `now`; nil when there is none.
+    /// The action of the earliest timer whose deadline is not after `now`, or nil if there is no such timer.
     mutating func popDue(at now: MonotonicInstant) -> Action? {
         guard let first = heap.first, first.deadline <= now else { return nil }
         return remove(at: 0)
