@@ -58,7 +58,7 @@ struct StepPlan {
         self.stripes = stripes.sorted()
     }
 
-    /// Of all keys of the step: none of them is evicted for it.
+    /// The hashes of all keys of the step. No entry of these keys is evicted for the step.
     var hashes: [UInt64] { changes.map(\.hash.bits) + requirements.map(\.hash.bits) }
 }
 
@@ -67,13 +67,13 @@ struct PreparedStep {
     struct Item {
         var stripe: Int
         var hash: KeyHash
-        /// The new entry's block; nil for a deletion.
+        /// The new entry's block, or nil for a deletion.
         var block: Int?
         var units = 0
         var expiry: UInt64 = 0
         /// What was counted for it in advance.
         var growth = StoreGrowth(entries: 0, units: 0)
-        /// Where it goes; nil for the deletion of what is not there.
+        /// Where it goes, or nil for the deletion of a missing key.
         var place: EntryPlace?
 
         var newReference: EntryReference {

@@ -4,15 +4,15 @@ import Synchronization
 
 /// How a step is carried out:
 ///
-/// 1. All stripes of its keys are locked, in ascending order; room is made and all blocks are written.
+/// 1. All stripes of its keys are locked, in ascending order. Room is made and all blocks are written.
 /// 2. Requirements are checked. From here on nothing can fail.
 /// 3. Each stripe notes which references change to what, and which stripe, the lowest, decides under which sequence
 ///    number. Each of those references is marked pending: readers now ask the deciding stripe.
 /// 4. The deciding stripe stores the number. This one store is the commit.
 /// 5. The references are replaced, the notes cleared, the old blocks freed.
 ///
-/// Killed before 4: recovery clears the marks. After it: recovery does 5 again. (Redo logging; the marks are those of
-/// Harris, Fraser and Pratt's multi-word compare-and-swap, 2002.)
+/// Killed before 4: recovery clears the marks. After it: recovery does 5 again. (Redo logging. The marks are those used
+/// by Harris, Fraser and Pratt's multi-word compare-and-swap, 2002.)
 extension StoreTable {
     /// - Returns: false when a requirement did not hold.
     package func perform(_ step: AtomicStep) throws(StoreError) -> Bool {
@@ -66,7 +66,7 @@ extension StoreTable {
         return view.copiedValue(self) == expected
     }
 
-    /// Makes room and writes all blocks. Other entries may be evicted or moved meanwhile, never those of the step.
+    /// Makes room and writes all blocks. Other entries may be evicted or moved meanwhile, but never the step's entries.
     private func prepare(_ plan: StepPlan, _ prepared: inout PreparedStep) throws(StoreError) {
         let hashes = plan.hashes
         var rearranged = false
@@ -103,7 +103,7 @@ extension StoreTable {
         return try result.get()
     }
 
-    /// What a change stores; nil when it deletes.
+    /// What a change stores, or nil when it deletes.
     private func newValue(
         _ change: StepPlan.Change, _ view: EntryView?
     ) throws(StoreError) -> (stored: StoredValue, expiry: UInt64)? {
@@ -150,7 +150,7 @@ extension StoreTable {
             if own.isEmpty { continue }
             participants |= 1 << UInt64(stripe)
             for (index, item) in own.enumerated() {
-                // `changes` are the items with a place, and `place` gives none without a slot; the same below.
+                // `changes` are the items with a place, and `place` is nil without a slot. The same holds below.
                 memory[items(stripe) + index * 16] = UInt64(item.place!.slot!)
                 memory[items(stripe) + index * 16 + 8] = item.newReference.bits
             }

@@ -3,9 +3,9 @@
 extension StoreTable {
     /// The reference that counts where a pending one stands: the new one if its step is committed, else the old one.
     ///
-    /// A step's owner may be stopped or dead; nobody waits for it. What is read here counts only if the pending
-    /// reference is still in its place afterwards, which the caller checks: until then the step's words cannot be
-    /// another step's.
+    /// A step's owner may be stopped or dead, so the reader does not wait for it. What is read here counts only if the
+    /// pending reference is still in its place afterwards, which the caller checks: until then the step's words cannot
+    /// be another step's.
     func resolve(_ pending: EntryReference, _ slot: Int, _ stripe: Int) -> EntryReference {
         guard isCommitted(stripe) else { return pending.settled }
         let base = items(stripe)

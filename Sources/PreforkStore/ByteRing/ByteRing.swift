@@ -13,14 +13,14 @@ import Synchronization
 /// 192        producer is waiting    both (1: producer, 0: consumer)   seq_cst
 /// ```
 ///
-/// Tail and head only grow; they are positions in an endless stream of which the memory shows the last `capacity`
-/// bytes. A producer that is killed before it stores the tail has written nothing; a consumer that is killed before it
+/// Tail and head only grow. They are positions in an endless stream of which the memory shows the last `capacity`
+/// bytes. A producer that is killed before it stores the tail has written nothing. A consumer that is killed before it
 /// stores the head has taken nothing.
 ///
-/// A value without an owner: whoever makes it keeps the mapping.
+/// A value that does not own the memory: its creator must keep the mapping.
 package struct ByteRing: @unchecked Sendable {
-    // Sendable: the words are atomic; the memory is written by the producer above the tail it has stored, and read by
-    // the consumer below it.
+    // Sendable: the words are atomic. The producer writes the memory above the tail it has stored, and the consumer
+    // reads below it.
     private let control: UnsafeMutableRawPointer
     let memory: UnsafeMutableRawPointer
     package let capacity: Int
@@ -36,7 +36,7 @@ package struct ByteRing: @unchecked Sendable {
     ///   - memory: `capacity` bytes, aligned to 8, mapped shared.
     ///   - capacity: a power of two, at least 256.
     package init(control: UnsafeMutableRawPointer, memory: UnsafeMutableRawPointer, capacity: Int) {
-        // Computed by `ChannelMemory` from checked options; never read from shared memory.
+        // Computed by `ChannelMemory` from checked options, and never read from shared memory.
         precondition(capacity >= 256 && capacity & (capacity - 1) == 0, "a ring of \(capacity) bytes")
         self.control = control
         self.memory = memory
@@ -52,7 +52,7 @@ package struct ByteRing: @unchecked Sendable {
     var asleep: UnsafeMutablePointer<Atomic<UInt64>> { word(128) }
     var waiting: UnsafeMutablePointer<Atomic<UInt64>> { word(192) }
 
-    /// How many bytes wait, or nil when the two positions are none that producer and consumer can have come to.
+    /// How many bytes wait, or nil if no correct producer and consumer can have stored the two positions.
     func used(tail: UInt64, head: UInt64) -> Int? {
         let used = tail &- head
         guard used <= UInt64(capacity), used & 7 == 0, head & 7 == 0 else { return nil }
@@ -73,8 +73,8 @@ package struct ByteRing: @unchecked Sendable {
         Int64(bitPattern: head.pointee.load(ordering: .sequentiallyConsistent) &- position) >= 0
     }
 
-    /// Whether a payload of `length` bytes would fit now. Any process may ask; true also for a ring that is corrupt,
-    /// which the push will find.
+    /// Whether a payload of `length` bytes would fit now. Any process may call it. It also returns true for a corrupt
+    /// ring, which the push will detect.
     package func hasRoom(for length: Int) -> Bool {
         let head = head.pointee.load(ordering: .sequentiallyConsistent)
         let tail = tail.pointee.load(ordering: .sequentiallyConsistent)
@@ -88,8 +88,8 @@ package struct ByteRing: @unchecked Sendable {
         return span <= contiguous ? span : contiguous &+ span
     }
 
-    // Sleep: the one who wants to stores its flag and then looks again; the other one stores its position and then
-    // looks at the flag. All four are sequentially consistent, so that one of the two sees the other.
+    // Sleep: the side that wants to sleep stores its flag and then checks again. The other side stores its position and
+    // then checks the flag. All four are sequentially consistent, so that one of the two sees the other.
 
     /// The consumer is about to sleep.
     ///
@@ -107,7 +107,7 @@ package struct ByteRing: @unchecked Sendable {
         return !hasRoom(for: length)
     }
 
-    /// Whether the consumer slept; from now on it does not.
+    /// Whether the consumer slept. Clears its flag.
     func takeSleeper(_ flag: UnsafeMutablePointer<Atomic<UInt64>>) -> Bool {
         flag.pointee.load(ordering: .sequentiallyConsistent) != 0
             && flag.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0

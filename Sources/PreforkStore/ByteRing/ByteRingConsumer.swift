@@ -14,12 +14,12 @@ package struct ByteRingConsumer: Sendable {
     }
 
     package let ring: ByteRing
-    /// The consumer's own; what is in shared memory is only ever written.
+    /// The consumer's private position: the word in shared memory is only ever written.
     private(set) package var head: UInt64
     /// As last seen.
     private var tail: UInt64
 
-    /// Goes on where the last consumer of this ring, alive or killed, has stopped.
+    /// Continues where the last consumer of this ring, alive or killed, has stopped.
     package init(_ ring: ByteRing) {
         self.ring = ring
         head = ring.head.pointee.load(ordering: .acquiring)
@@ -36,7 +36,8 @@ package struct ByteRingConsumer: Sendable {
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
     }
 
-    /// Goes on behind the record that `look` has just described, without freeing it: `free` does, for all at once.
+    /// Moves behind the record that `look` has just described, without freeing it: `free` does that for all records at
+    /// once.
     package mutating func pass(_ header: ByteRingHeader) {
         head &+= UInt64(header.span)
     }
@@ -46,7 +47,7 @@ package struct ByteRingConsumer: Sendable {
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
     }
 
-    /// The next record's header; the record stays.
+    /// The next record's header. The record stays.
     package mutating func look() -> Look {
         if head == tail {
             tail = ring.tail.pointee.load(ordering: .acquiring)

@@ -15,7 +15,7 @@ package struct ByteRingHeader: Hashable, Sendable {
         case message = 1
         case call = 2
         case reply = 3
-        /// A reply that says why there is none, in UTF-8.
+        /// A reply that says why there is no value, in UTF-8.
         case failure = 4
     }
 
@@ -26,7 +26,7 @@ package struct ByteRingHeader: Hashable, Sendable {
     package var type: Kind
     /// The payload is a reference to what travels beside the ring.
     package var isByFile: Bool
-    /// A `ValueKind`; not looked at here.
+    /// A `ValueKind`, which the ring does not interpret.
     package var kind: UInt8
     /// How many descriptors travel beside the ring for it.
     package var descriptorCount: Int
@@ -70,6 +70,6 @@ package struct ByteRingHeader: Hashable, Sendable {
     /// Bytes of the whole record in the ring.
     var span: Int { Self.span(length) }
 
-    /// Bytes that a record with a payload of `length` takes; `length` is below 2^32.
+    /// Bytes that a record with a payload of `length` takes. `length` is below 2^32.
     static func span(_ length: Int) -> Int { byteCount &+ ((length &+ 7) & ~7) }
 }

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Writes records. One at a time for each ring: threads of a process agree by a lock of their own.
+/// Writes records. One at a time for each ring: threads of a process must agree by another lock.
 package struct ByteRingProducer: Sendable {
     package enum Outcome: Equatable, Sendable {
         /// It is there. `wakesConsumer`: the consumer sleeps and must be woken now.
@@ -13,12 +13,13 @@ package struct ByteRingProducer: Sendable {
     }
 
     package let ring: ByteRing
-    /// The producer's own, behind everything that it has written; what is in shared memory is only ever written.
+    /// The producer's private position, behind everything that it has written: the word in shared memory is only ever
+    /// written.
     private(set) package var tail: UInt64
     /// As last seen: the consumer's line is only read when this one says that there is no room.
     private var head: UInt64
 
-    /// Goes on where the last producer of this ring, alive or killed, has stopped.
+    /// Continues where the last producer of this ring, alive or killed, has stopped.
     package init(_ ring: ByteRing) {
         self.ring = ring
         tail = ring.tail.pointee.load(ordering: .acquiring)
@@ -27,7 +28,7 @@ package struct ByteRingProducer: Sendable {
 
     /// Writes one record.
     ///
-    /// - Parameter payload: at most `ring.payloadLimit` bytes; its count is what the header's length becomes.
+    /// - Parameter payload: at most `ring.payloadLimit` bytes. Its count becomes the header's length.
     package mutating func push(_ header: ByteRingHeader, _ payload: UnsafeRawBufferPointer) -> Outcome {
         // A channel puts whatever is longer beside the ring (`ChannelEnd.outgoing`) and cuts its own refusals.
         precondition(payload.count <= ring.payloadLimit, "a record of \(payload.count) bytes; \(ring.payloadLimit) go")

@@ -40,9 +40,10 @@ public struct CBORCodec: ValueCodec {
 
     public init() {}
 
-    /// - Throws: `EncodingError.invalidValue` when the value writes nothing (inside of another it becomes an empty
-    ///   map), is nested too deeply, or uses its encoder against the rules (two kinds of containers, two single values,
-    ///   a container that is written to while an inner value is, or after its end); what its `encode(to:)` throws.
+    /// - Throws: `EncodingError.invalidValue` if the value writes nothing (inside another value it becomes an empty
+    ///   map), is nested too deeply, or violates the encoder's rules (two kinds of containers, two single values, a
+    ///   container that is written to while an inner value is, or after its end). Rethrows what its `encode(to:)`
+    ///   throws.
     public func encode<Value: Encodable>(_ value: Value) throws -> [UInt8] {
         let root = CBORValueEncoder(into: CBORWriter(capacity: 96))
         try root.encodeWhole(value)
@@ -55,7 +56,7 @@ public struct CBORCodec: ValueCodec {
     }
 
     /// - Parameter bytes: they may be anything.
-    /// - Throws: `DecodingError`; what the type's own `init(from:)` throws.
+    /// - Throws: `DecodingError`, or what the type's `init(from:)` throws.
     public func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         let reader = CBORReader(bytes)
         do throws(CBORDefect) {

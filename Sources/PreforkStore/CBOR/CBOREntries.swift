@@ -15,7 +15,7 @@ struct CBOREntries {
         next = items
     }
 
-    /// Somebody asks in quite another order: time for a `CBORKeyIndex`.
+    /// The type decodes in quite another order: time for a `CBORKeyIndex`.
     var isSlow: Bool { passed > 1024 }
 
     /// The offset of a key's value.

@@ -10,7 +10,7 @@ enum CBORMajor: UInt8 {
     case array = 4
     case map = 5
     case tag = 6
-    /// `CBORSimple`, or a float of 2, 4 or 8 bytes, whose bits are the argument.
+    /// `CBORSimple`, or a float of 2, 4 or 8 bytes with its bits as the argument.
     case simple = 7
 }
 

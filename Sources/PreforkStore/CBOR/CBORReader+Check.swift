@@ -10,8 +10,8 @@ struct CBORDefect: Error, CustomStringConvertible {
 }
 
 extension CBORReader {
-    /// Checks that the bytes are one item and nothing after it: lengths stay inside, text is UTF-8, heads are none of
-    /// the reserved ones, containers are not deeper than allowed. What decodes later need not check that again.
+    /// Checks that the bytes are one item without trailing bytes: lengths stay inside, text is UTF-8, no head is
+    /// reserved, containers are not deeper than allowed. What decodes later need not check that again.
     func checkDocument(maximumDepth: Int) throws(CBORDefect) {
         let end = try checkedEnd(of: 0, levels: maximumDepth)
         guard end == bytes.count else {
@@ -19,7 +19,7 @@ extension CBORReader {
         }
     }
 
-    /// - Parameter levels: so many containers may be in each other from here; they bound the recursion.
+    /// - Parameter levels: so many containers may be nested from here. The limit bounds the recursion.
     private func checkedEnd(of offset: Int, levels: Int) throws(CBORDefect) -> Int {
         if offset < bytes.count, bytes[offset] >> 5 == CBORMajor.tag.rawValue { try checkTag(at: offset) }
         guard let head = item(at: offset) else {

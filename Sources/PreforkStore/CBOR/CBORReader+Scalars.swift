@@ -68,7 +68,7 @@ extension CBORReader {
         }
     }
 
-    /// Rounds as `Float(Double)` does; a finite number never becomes infinite.
+    /// Rounds like `Float(Double)`, but a finite number never becomes infinite.
     func float(at offset: Int) throws(CBORMismatch) -> Float {
         let number = try double(at: offset)
         let single = Float(number)

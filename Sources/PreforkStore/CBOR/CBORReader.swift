@@ -1,7 +1,7 @@
 // The items of a document that has been checked.
 
 /// CBOR items by their offsets. Offsets come from the reader itself, and the document is checked once
-/// (`checkDocument`); an offset that leads nowhere would still be no trap: it yields no head.
+/// (`checkDocument`). An invalid offset would still not trap: it yields no head.
 struct CBORReader {
     let bytes: [UInt8]
 
@@ -9,7 +9,7 @@ struct CBORReader {
         self.bytes = bytes
     }
 
-    /// The head at an offset; nil when it is cut off or reserved. A break is `.simple` and indefinite.
+    /// The head at an offset, or nil if it is truncated or reserved. A break is `.simple` and indefinite.
     @inline(__always)
     func head(at offset: Int) -> CBORHead? {
         guard offset < bytes.count, let major = CBORMajor(rawValue: bytes[offset] >> 5) else { return nil }

@@ -7,7 +7,7 @@ final class CBORValueDecoder: Decoder {
     private let above: CBORPath?
     private let key: (any CodingKey)?
     private lazy var path: CBORPath? = key.map { CBORPath(above: above, key: $0) }
-    /// Where the keyed containers of this value look for the next key.
+    /// Where the keyed containers of this value start to search for the next key.
     private(set) var entries: CBOREntries?
     private var index: CBORKeyIndex?
     /// What is being decoded from this value, where it is a type with an `init(from:)`.
@@ -58,7 +58,7 @@ extension CBORValueDecoder {
         _ type: Value.Type, at offset: Int? = nil, key: @autoclosure () -> (any CodingKey)? = nil
     ) throws -> Value {
         let place = offset ?? self.offset
-        // Others write bytes as an array of numbers; that takes the long way.
+        // Other encoders write bytes as an array of numbers, which takes the slow path.
         if let direct = CBORDirectType(type), direct != .byteString || reader.item(at: place)?.major == .bytes {
             return try scalar(at: place, key: key()) { reader, at throws(CBORMismatch) in
                 try reader.read(type, as: direct, at: at)
@@ -109,7 +109,7 @@ extension CBORValueDecoder {
         CBORValueDecoder(reader, at: offset, above: path, key: key)
     }
 
-    /// A value that is not there: a superclass's part that nobody has written.
+    /// A missing value: a superclass's part that was not written.
     func innerNull(key: any CodingKey) -> CBORValueDecoder {
         CBORValueDecoder(CBORReader([CBORSimple.null]), at: 0, above: path, key: key)
     }

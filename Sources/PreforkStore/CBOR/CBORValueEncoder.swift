@@ -3,8 +3,8 @@
 /// What `encode(to:)` of one value gets, and the state behind its containers.
 ///
 /// All values are written straight into one writer. That works as long as they are written one after the other, which
-/// `Codable` does not demand: a nested container may be written to after its parent went on. Then, and only then, it
-/// gets a writer of its own (`setAside`), whose bytes are put in their place at the end.
+/// `Codable` does not demand: a program may write to a nested container after it has written further to the parent.
+/// Only then it gets a separate writer (`setAside`), whose bytes are put in their place at the end.
 final class CBORValueEncoder: Encoder {
     private enum Content {
         case nothing
@@ -242,7 +242,7 @@ extension CBORValueEncoder {
         phase = .refusing(.late)
     }
 
-    /// Something is going to follow the nested container that is open: from now on it has a writer of its own.
+    /// Data will follow the nested container that is open, so it gets a separate writer from now on.
     private func setOpenAside(_ value: Any) throws {
         guard let open else { return }
         guard !open.isBusy else { throw error(.around, value) }

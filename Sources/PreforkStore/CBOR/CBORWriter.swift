@@ -1,14 +1,14 @@
-// The bytes of a document while it comes to be.
+// The bytes of a document while it is being written.
 
 /// A growing run of CBOR items, with places where the bytes of another writer belong.
 final class CBORWriter {
-    // A buffer of its own and not an Array: the fields are read and written, never held during a call, so that the
-    // compiler sees that no access of theirs can overlap another, and drops the checks: a quarter of the time.
+    // A separate buffer and not an Array: the fields are read and written, never held during a call. The compiler
+    // therefore sees that no two accesses can overlap, and drops the checks, a quarter of the time.
     private var base: UnsafeMutablePointer<UInt8>
     private var capacity: Int
     private(set) var count = 0
-    /// Containers that were written to after something else had followed them. In ascending order of offsets; at one
-    /// offset, in the order of the document.
+    /// Containers that were written to after something else had followed them. In ascending order of offsets, and at
+    /// equal offsets in the order of the document.
     private var insets: [(offset: Int, value: CBORValueEncoder)] = []
 
     init(capacity: Int) {
@@ -144,7 +144,7 @@ final class CBORWriter {
 
 /// Containers: their head is written last, for only then is their count known.
 extension CBORWriter {
-    /// Replaces the byte at `start` by a container's head; what follows moves when the head is longer.
+    /// Replaces the byte at `start` by a container's head. The bytes behind it move if the head is longer.
     func setHead(at start: Int, _ major: CBORMajor, count entries: Int) {
         guard entries >= 24 else {
             base[start] = major.rawValue << 5 | UInt8(truncatingIfNeeded: entries)
@@ -154,7 +154,7 @@ extension CBORWriter {
         head.writeHead(major, UInt64(entries))
         let more = head.count - 1
         reserve(more)
-        // Proof: the room was reserved; `update` allows the two ranges to overlap.
+        // Proof: the room was reserved, and `update` allows the two ranges to overlap.
         (base + start + head.count).update(from: base + start + 1, count: count - start - 1)
         (base + start).update(from: head.base, count: head.count)
         count += more
@@ -170,11 +170,11 @@ extension CBORWriter {
         while let last = insets.last, last.offset > mark { insets.removeLast() }
     }
 
-    /// Moves what was written from `start` on into a writer of its own, which `value` is going to fill.
+    /// Moves what was written from `start` on into a separate writer, which `value` will fill.
     func splitOff(from start: Int, for value: CBORValueEncoder) -> CBORWriter {
         let tail = CBORWriter(capacity: 64)
         tail.write(UnsafeBufferPointer(start: base + start, count: count - start))
-        // A container's own insets come after its head; one at `start` is of the item before.
+        // A container's insets come after its head. An inset at `start` belongs to the item before.
         let first = insets.firstIndex { $0.offset > start } ?? insets.endIndex
         tail.insets = insets[first...].map { (offset: $0.offset - start, value: $0.value) }
         insets.removeSubrange(first...)

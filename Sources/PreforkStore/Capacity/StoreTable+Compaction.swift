@@ -49,7 +49,7 @@ extension StoreTable {
 
     private func forEachOpenSlab(_ blockClass: Int, _ stripe: Int, _ body: (Int) -> Void) {
         var slab = Int(truncatingIfNeeded: memory[openSlabsOffset(blockClass, stripe)])
-        // A list cannot be longer than there are slabs; a longer one is damaged.
+        // A list cannot be longer than the number of slabs. A longer one is damaged.
         for _ in 0..<layout.slabs where slab > 0 && slab < layout.slabs {
             body(slab)
             slab = Int(truncatingIfNeeded: memory[slabRecord(slab) + 16])

@@ -12,7 +12,7 @@ extension StoreTable {
     func entryCountWord(_ stripe: Int) -> Int { layout.entryCountsOffset &+ stripe &* 8 }
     func unitCountWord(_ stripe: Int) -> Int { layout.unitCountsOffset &+ stripe &* 8 }
 
-    /// Changes a stripe's counts; the caller holds its lock.
+    /// Changes a stripe's counts. The caller holds its lock.
     @inline(__always)
     func add(_ growth: StoreGrowth, stripe: Int) {
         let entries = entryCountWord(stripe)
@@ -29,7 +29,7 @@ extension StoreTable {
             entries &+= memory[entryCountWord(stripe)]
             units &+= memory[unitCountWord(stripe)]
         }
-        // Damaged counts can say anything; what is computed from these must not overflow.
+        // Damaged counts can have any value, and computations with them must not overflow.
         return StoreGrowth(entries: Int(min(entries, 1 << 48)), units: Int(min(units, 1 << 48)))
     }
 
@@ -46,7 +46,7 @@ extension StoreTable {
     ) throws(StoreError) {
         if growth.entries <= 0 && growth.units <= 0 { return add(growth, stripe: stripe) }
         if growth.units > layout.unitLimit {
-            // Nobody has to go for what would not fit into an empty store.
+            // No entry is evicted for a value that would not fit into an empty store.
             memory.count(Header.refusals)
             throw full(needed: growth.units, used: totals().units)
         }
@@ -76,14 +76,14 @@ extension StoreTable {
                 free: max(0, layout.unitLimit - used) * StoreLayout.unitBytes))
     }
 
-    /// Removes something that may go: expired entries, or the oldest if the store evicts; of this stripe, else of
-    /// another one that nobody is writing to.
+    /// Removes entries that may go: expired entries, or the oldest if the store evicts. They are in this stripe, or
+    /// else in another stripe without a current writer.
     private func makeRoom(stripe: Int, keeping keep: [UInt64]) -> Bool {
         if sweep(stripe, slots: slotsPerStripe) > 0 { return true }
         if layout.evicts, evictOne(stripe, keeping: keep) { return true }
         for other in 0..<layout.stripes where other != stripe {
-            // Never waits while it holds a lock: two that wait for each other would do so for ever. A stripe of this
-            // very step is busy, too.
+            // Never waits while it holds a lock: two processes that wait for each other would do so forever. A stripe
+            // of this very step counts as busy, too.
             guard lockWithoutWaiting(other) else { continue }
             defer { unlock(other) }
             if sweep(other, slots: slotsPerStripe) > 0 { return true }

@@ -5,7 +5,7 @@ import Synchronization
 extension StoreTable {
     /// Notes that the entry at `slot` was used. The only write of a reader, and only when the clock has moved since.
     ///
-    /// Into an array of its own, never into the entry, whose block may be another's by now.
+    /// Copies into a separate array, never into the entry, whose block may belong to another entry by now.
     @inline(__always)
     func touch(_ slot: Int, _ stripe: Int) {
         let clock = UInt32(truncatingIfNeeded: memory[stripeOffset(stripe) &+ Stripe.ageClock])
@@ -24,8 +24,8 @@ extension StoreTable {
         return (memory.base + (layout.agesOffset &+ number &* 4)).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
-    /// Time goes on with new entries: a sixteenth of what the stripe has, at most of its share of the capacity, is one
-    /// tick. (A store can be full of bytes long before it is full of entries.)
+    /// Time advances with new entries: one tick is a sixteenth of the stripe's entries, at most of its share of the
+    /// capacity. (A store can be full of bytes long before it is full of entries.)
     func tickAge(_ stripe: Int) {
         let stripeOffset = stripeOffset(stripe)
         let insertions = memory[stripeOffset + Stripe.insertions] &+ 1
@@ -35,7 +35,7 @@ extension StoreTable {
         if insertions >= tick { memory[stripeOffset + Stripe.ageClock] = memory[stripeOffset + Stripe.ageClock] &+ 1 }
     }
 
-    /// Removes the oldest of up to 32 entries of a stripe; the next call looks at the next ones.
+    /// Removes the oldest of up to 32 entries of a stripe. The next call examines the next ones.
     func evictOne(_ stripe: Int, keeping keep: [UInt64]) -> Bool {
         let clock = UInt32(truncatingIfNeeded: memory[stripeOffset(stripe) + Stripe.ageClock])
         let hand = stripeOffset(stripe) + Stripe.evictionHand

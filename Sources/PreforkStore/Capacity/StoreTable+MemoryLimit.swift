@@ -5,9 +5,8 @@ import PreforkSystem
 extension StoreTable {
     /// Compares a new store with the memory limit of the control group, where there is one.
     ///
-    /// - Returns: whether its memory is to be reserved: it is large, and there is a limit, of which it may have so
-    /// much.
-    ///   Without a limit, and up to `MemoryFile.largeByteCount`, memory counts when it is touched.
+    /// - Returns: whether its memory must be reserved: it is large, and the limit allows so much. Without a limit, and
+    /// up to `MemoryFile.largeByteCount`, memory counts when it is touched.
     /// - Throws: `.memoryLimit`.
     static func checkMemory(
         _ layout: StoreLayout, limit: @autoclosure () -> MemoryLimit? = .current

@@ -2,11 +2,11 @@
 
 /// A reference out of a bucket: | fingerprint 8 | pending 1 | version 27 | block 28 |.
 ///
-/// - block: the entry's first unit of 64 bytes, counted from the first slab; 0: no entry.
-/// - version: one more with every change of this place in the bucket, also when an entry leaves it. A reader that finds
-///   the same word before and after it has copied a value has copied a whole one; to be wrong it would have to sleep
-///   through 2^27 changes of this one place, some seconds of nothing else, to the unit.
-/// - pending: a step of several keys is about to replace this reference; see `StepResolution`.
+/// - block: the entry's first unit of 64 bytes, counted from the first slab, or 0 for no entry.
+/// - version: increases by one with every change of this place in the bucket, also when an entry leaves it. A reader
+///   that finds the same word before and after it has copied a value has copied a whole one. To be wrong it would have
+///   to sleep through exactly 2^27 changes of this one place, which take some seconds.
+/// - pending: a step of several keys is about to replace this reference. See `StepResolution`.
 struct EntryReference: Equatable {
     var bits: UInt64
 

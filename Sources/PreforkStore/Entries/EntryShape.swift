@@ -2,8 +2,8 @@
 
 /// The parts of an entry, from the lengths of its key and value alone.
 ///
-/// An entry's block: 24 bytes of header, the key, and the value. A value that would make it larger than half a slab
-/// has whole slabs of its own for its first part, whose numbers (4 bytes each) come before the rest of it:
+/// An entry's block: 24 bytes of header, the key, and the value. If a value would make the block larger than half a
+/// slab, the value's first part fills whole slabs. Their numbers (4 bytes each) come before the rest of it:
 ///
 /// | bytes         | what                                             |
 /// |---------------|--------------------------------------------------|

@@ -1,13 +1,12 @@
 // An entry's block as it lies in memory, which may change while it is read.
 
-/// A look at a block. Everything read through it counts only after the reference was found unchanged; until then
-/// lengths can be anything, and no read leaves the mapping. Two words, because it is made for every entry that is
-/// looked at.
+/// A view of a block. What is read through it counts only after the reference was found unchanged. Until then lengths
+/// can have any value, and no read leaves the mapping. Two words, because one is made for every entry that is examined.
 struct EntryView {
     let bytes: UnsafeMutableRawPointer
     private let lengths: UInt64
 
-    /// - Returns: nil when the lengths are none that an entry can have.
+    /// - Returns: nil if no entry can have these lengths.
     @inline(__always)
     init?(_ table: StoreTable, _ reference: EntryReference) {
         guard table.isInRange(reference) else { return nil }
@@ -37,7 +36,7 @@ struct EntryView {
     @inline(__always)
     var hash: UInt64 { SharedWords(base: bytes)[0] }
 
-    /// Monotonic nanoseconds; 0: never.
+    /// Monotonic nanoseconds, or 0 for no expiry.
     @inline(__always)
     var expiry: UInt64 { SharedWords(base: bytes)[16] }
 
@@ -99,13 +98,13 @@ struct EntryView {
         return true
     }
 
-    /// The number of one of the value's slabs; nil when it is none.
+    /// The number of one of the value's slabs, or nil if it is not a slab's.
     func slab(_ index: Int, _ shape: EntryShape, _ table: StoreTable) -> Int? {
         let slab = Int(bytes.load(fromByteOffset: shape.listOffset + index * 4, as: UInt32.self))
         return slab > 0 && slab < table.layout.slabs ? slab : nil
     }
 
-    /// The value as an array; nil when the entry is not whole (any more).
+    /// The value as an array, or nil if the entry is not whole (any more).
     func copiedValue(_ table: StoreTable) -> StoredValue? {
         guard let kind else { return nil }
         var isWhole = false

@@ -2,15 +2,15 @@
 
 /// Where an entry is or would be.
 struct EntryPlace {
-    /// Offset of the reference; nil when the chain is full and needs another bucket.
+    /// Offset of the reference, or nil if the chain is full and needs another bucket.
     var slot: Int?
     var reference: EntryReference
-    /// What is there; nil for a new entry.
+    /// The existing entry, or nil for a new one.
     var view: EntryView?
 }
 
 extension StoreTable {
-    /// Where the entry of `key` is; where it could be, if it is not there.
+    /// The place of the entry of `key`, or the place where it could be if it is missing.
     ///
     @inline(__always)
     func locate(_ key: UnsafeRawBufferPointer, _ hash: KeyHash) -> EntryPlace {
@@ -19,7 +19,7 @@ extension StoreTable {
 
     /// As `locate`.
     ///
-    /// - Parameter isTaken: whether somebody has plans for a free place.
+    /// - Parameter isTaken: whether other code has plans for a free place.
     @inline(__always)
     func locate(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ isTaken: (Int) -> Bool) -> EntryPlace {
         let stripe = hash.stripe(of: layout.stripes)
@@ -46,7 +46,7 @@ extension StoreTable {
         return EntryPlace(slot: free, reference: EntryReference(bits: free.map { memory[$0] } ?? 0), view: nil)
     }
 
-    /// Adds a bucket to the chain of `hash` and returns its first place; nil when the stripe has no bucket left.
+    /// Adds a bucket to the chain of `hash` and returns its first place, or nil if the stripe has no bucket left.
     ///
     /// The new bucket's references are empty, whatever their versions: linking it publishes nothing.
     func extendChain(_ hash: KeyHash) -> Int? {
@@ -76,7 +76,7 @@ extension StoreTable {
         while chain.count > 1, let last = chain.popLast(), isEmptyBucket(last) {
             let link = memory[chain[chain.count - 1] + 56]
             memory.release(chain[chain.count - 1] + 56, 0)
-            // Seen to be right above; but it is shared memory, and may be damaged by now.
+            // Checked above, but it is shared memory and may be damaged by now.
             guard link > 0, link <= UInt64(layout.overflowBuckets) else { return }
             let index = Int(link) - 1
             let word = overflowMapWord(index / 64, stripe)

@@ -1,7 +1,7 @@
-// Writing an entry into blocks that nobody sees yet, and giving blocks back.
+// Writing an entry into blocks that no reader sees yet, and giving blocks back.
 
 extension StoreTable {
-    /// Writes a whole entry and returns its block; it belongs to nobody until a reference to it is stored.
+    /// Writes a whole entry and returns its block, which is unused until a reference to it is stored.
     ///
     /// - Parameter rearranged: becomes true when other entries of the stripe were moved to make room.
     func makeEntry(
@@ -45,7 +45,7 @@ extension StoreTable {
         return full(needed: shape.units, used: totals().units - shape.units)
     }
 
-    /// Puts the first part of a large value into slabs of its own, the rest into the block.
+    /// Puts the first part of a large value into whole slabs, the rest into the block.
     private func writeSlabs(
         _ value: UnsafeRawBufferPointer, _ shape: EntryShape, _ block: UnsafeMutableRawPointer, _ stripe: Int,
         _ rearranged: inout Bool

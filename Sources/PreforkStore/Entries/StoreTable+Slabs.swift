@@ -1,4 +1,4 @@
-// Who owns which slab, and which blocks of it are free.
+// Which stripe owns which slab, and which blocks of it are free.
 
 import PreforkSystem
 import Synchronization
@@ -7,8 +7,8 @@ import Synchronization
 ///
 /// | word | meaning                                              | written by                            |
 /// |------|------------------------------------------------------|---------------------------------------|
-/// | 0    | owner: 0 free, else stripe + 1 (16 bits), use << 16  | CAS from 0 by whoever takes it        |
-/// | 1    | which blocks are used, a bit each                    | the owner, under its lock; derived    |
+/// | 0    | owner: 0 free, else stripe + 1 (16 bits), use << 16  | CAS from 0 by the taker               |
+/// | 1    | which blocks are used, a bit each                    | the owner, under its lock (derived)   |
 /// | 2, 3 | next and previous slab of the owner with room        | the same                              |
 ///
 /// `use` is the class of its blocks, or `wholeSlab`. Taking a slab is one CAS, so that a process killed right after it
@@ -21,7 +21,7 @@ extension StoreTable {
         UInt64(truncatingIfNeeded: stripe &+ 1) | UInt64(truncatingIfNeeded: use) << 16
     }
 
-    /// What a slab of this stripe is used for; nil when it is not the stripe's.
+    /// What a slab of this stripe is used for, or nil if it does not belong to the stripe.
     @inline(__always)
     func use(ofSlab slab: Int, by stripe: Int) -> Int? {
         let word = memory[slabRecord(slab)]
@@ -29,7 +29,7 @@ extension StoreTable {
         return Int(truncatingIfNeeded: word >> 16)
     }
 
-    /// Takes a free slab; nil when there is none.
+    /// Takes a free slab, or returns nil if there is no free slab.
     @inline(never)
     func claimSlab(_ use: Int, stripe: Int) -> Int? {
         // Any process can write the hint.
@@ -98,7 +98,7 @@ extension StoreTable {
         stripeOffset(stripe) &+ Stripe.openSlabs &+ blockClass &* 8
     }
 
-    /// Takes a free block out of the stripe's slabs, or out of a new one; nil when there is neither.
+    /// Takes a free block out of the stripe's slabs, or out of a new slab. Nil if neither is available.
     @inline(__always)
     func allocateBlock(_ blockClass: Int, stripe: Int) -> Int? {
         let head = openSlabsOffset(blockClass, stripe)

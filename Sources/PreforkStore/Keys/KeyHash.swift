@@ -1,4 +1,4 @@
-// From a key to the place where it is looked for.
+// From a key to the place where the search for it starts.
 
 /// The hash of a key: wyhash's way for short inputs (Wang Yi, public domain), with secrets of the store's own in the
 /// place of its published constants, because a key that cancels a known constant would meet all others of its kind.
@@ -19,7 +19,7 @@ struct KeyHash {
         self.init(low, high, seed: secrets.a, count, secrets)
     }
 
-    /// The hash of a key of 8 to 15 bytes, by its first and its last eight; the same as that of its bytes.
+    /// The hash of a key of 8 to 15 bytes, by its first and its last eight. Equal to the hash of its bytes.
     @inline(__always)
     init(first: UInt64, last: UInt64, count: Int, _ secrets: Secrets) {
         self.init(first << 32 | first >> 32, last, seed: secrets.a, count, secrets)
@@ -63,11 +63,11 @@ struct KeyHash {
     @inline(__always)
     func bucket(of count: Int) -> Int { Int(truncatingIfNeeded: bits) & (count &- 1) }
 
-    /// Eight bits that tell most different keys apart without a look at them.
+    /// Eight bits that distinguish most different keys without reading them.
     @inline(__always)
     var fingerprint: UInt64 { (bits >> 48) & 0xFF }
 
-    /// The offset in its home bucket where an entry goes if that place is free, and is looked for first.
+    /// The offset in its home bucket where an entry goes if that place is free, and where a search starts.
     ///
     /// A look that begins at the first place takes as many turns as the bucket has entries before this one, and the
     /// processor cannot foresee how many those are.

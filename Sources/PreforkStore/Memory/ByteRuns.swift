@@ -1,7 +1,7 @@
 // Comparing and copying short runs of bytes without a call.
 //
-// What most keys and values are is inlined; what is longer or very short is a call, so that the functions which use
-// this stay small enough for the processor to look ahead, and for the compiler to inline.
+// The code for the most common lengths of keys and values is inlined, and other lengths take a call. The functions that
+// use this thus stay small enough for the processor to look ahead, and for the compiler to inline.
 
 /// Whether two equally long runs of bytes are the same. By words, the last of which overlaps the one before.
 @inline(__always)
@@ -31,13 +31,13 @@ private func areOddRunsEqual(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count
     return true
 }
 
-/// Copies a run of bytes; the two do not overlap.
+/// Copies a run of bytes. The two do not overlap.
 @inline(__always)
 func copyBytes(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int) {
     if !copyShortRun(from: source, to: target, count: count) { copyOddRun(source, target, count) }
 }
 
-/// Copies a run of 8 to 64 bytes; the two do not overlap.
+/// Copies a run of 8 to 64 bytes. The two do not overlap.
 ///
 /// - Returns: false when it is shorter or longer: nothing was copied.
 @inline(__always)

@@ -5,10 +5,10 @@ import Synchronization
 /// Shared memory by byte offsets.
 ///
 /// Proof of every access: offsets come from `StoreLayout`, which places each region inside the mapping and aligns words
-/// to eight bytes, or from words of that memory after a check of their range; the mapping lives as long as its owner,
+/// to eight bytes, or from words of that memory after a check of their range. The mapping lives as long as its owner,
 /// which hands this out.
 struct SharedWords: @unchecked Sendable {
-    // Sendable: shared memory is for everybody; what may be read and written when is said by each layout.
+    // Sendable: all processes share the memory, and each layout states what may be read and written when.
     let base: UnsafeMutableRawPointer
 
     @inline(__always)
@@ -29,13 +29,13 @@ struct SharedWords: @unchecked Sendable {
         nonmutating set { word(offset).pointee.store(newValue, ordering: .relaxed) }
     }
 
-    /// A commit: whoever sees it sees all that was written before.
+    /// A commit: a reader that sees it sees all that was written before.
     @inline(__always)
     func release(_ offset: Int, _ value: UInt64) {
         word(offset).pointee.store(value, ordering: .releasing)
     }
 
-    /// Counts an event; several processes may at once.
+    /// Counts an event. Several processes may do so at once.
     func count(_ offset: Int, by amount: UInt64 = 1) {
         word(offset).pointee.wrappingAdd(amount, ordering: .relaxed)
     }

@@ -6,9 +6,9 @@ import Synchronization
 /// A worker's turn at a cursor: from its predecessor's last message to its own.
 ///
 /// Both live at once for a moment. Without turns each would be given what is published then. The word names the process
-/// that reads (`LockOwner.turn`), 0 when none does. Only the next process of the same slot waits for it: subscribers of
-/// other slots that use one name get all messages each. A worker that writes a living process into the word costs the
-/// cursor's user its messages until that process has ended, and nothing else.
+/// that reads (`LockOwner.turn`), or is 0 if no process does. Only the next process of the same slot waits for it:
+/// subscribers of other slots that use one name each get all messages. A worker that writes a living process into the
+/// word costs the cursor's user its messages until that process has ended, and nothing else.
 struct CursorTurn: Sendable {
     /// The word's offset in the log.
     private let offset: Int

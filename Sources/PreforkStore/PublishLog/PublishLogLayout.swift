@@ -5,19 +5,19 @@
 /// | region   | size         | written by                                                       |
 /// |----------|--------------|------------------------------------------------------------------|
 /// | lock     | 64 bytes     | publishers                                                       |
-/// | tail     | a line       | who publishes: messages before it are gone                       |
-/// | commit   | a word       | who publishes: messages before it are whole                      |
-/// | channels | 512 × 16     | who publishes: a channel's hash, how many messages it has had    |
+/// | tail     | a line       | the publisher: messages before it are gone                       |
+/// | commit   | a word       | the publisher: messages before it are whole                      |
+/// | channels | 512 × 16     | the publisher: a channel's hash, how many messages it has had    |
 /// | cursors  | 256 × 32     | each by its subscriber: hash of its name, last message, position, |
-/// |          |              | and who of a slot reads on (`CursorTurn`)                        |
-/// | ring     | power of two | who publishes                                                    |
+/// |          |              | and which process of a slot continues (`CursorTurn`)             |
+/// | ring     | power of two | the publisher                                                    |
 ///
 /// Positions count bytes since the store was made and never go back. A message, from a multiple of 8:
 ///
 /// | bytes     | what                                                       |
 /// |-----------|------------------------------------------------------------|
 /// | 0 ..< 8   | length of all of it 32, length of the name 16, kind 8      |
-/// | 8 ..< 16  | the channel's hash; 0: a filler up to the end of the ring  |
+/// | 8 ..< 16  | the channel's hash, or 0 for a filler up to the ring's end |
 /// | 16 ..< 24 | its number in the channel, from 1                          |
 /// | 24 ..< 32 | length of the value                                        |
 /// | then      | the channel's name, the value                              |

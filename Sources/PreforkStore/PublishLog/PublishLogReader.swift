@@ -16,17 +16,17 @@ package struct PublishLogReader: Sendable {
     private var position: UInt64
     private var lastNumber: UInt64
     private var held: (kind: ValueKind, bytes: [UInt8])?
-    /// Where to note how far it has come, for a successor; nil: nowhere.
+    /// Where to note its progress for a successor. If nil, it is not noted.
     private let cursor: Int?
-    /// Nil: nobody else is to be waited for.
+    /// If nil, the reader waits for no other process.
     private var turn: CursorTurn?
 
     /// Begins with what is published after this call, or, under a name that was used before, after the last message
     /// that its last user was given.
     ///
     /// - Parameters:
-    ///   - name: of the cursor; nil: no cursor.
-    ///   - ifKnown: makes no cursor where there is none of that name.
+    ///   - name: the cursor's name. If nil, there is no cursor.
+    ///   - ifKnown: whether to make no cursor if the name is unknown.
     /// - Throws: `.badArgument` when there are 256 cursors already.
     package init(
         _ table: StoreTable, channel: [UInt8], resumingAs name: [UInt8]?, ifKnown: Bool = false
@@ -73,10 +73,10 @@ package struct PublishLogReader: Sendable {
     /// Whether the predecessor of this process reads on. There is no message until it stops or ends.
     package private(set) var waitsForPredecessor = false
 
-    /// Nothing is read from now on: a successor goes on behind the last message.
+    /// Stops reading: a successor continues behind the last message.
     package mutating func endTurn() { turn?.end(table.logWords) }
 
-    /// Goes on where the predecessor has stopped, as soon as it has.
+    /// Continues where the predecessor has stopped, as soon as it has.
     private mutating func takeTurn() -> Bool {
         guard let cursor, turn?.isOwn == false else { return true }
         let log = table.logWords
@@ -98,7 +98,7 @@ package struct PublishLogReader: Sendable {
         StoreError(.badArgument("more than \(PublishLogLayout.cursorCount) cursors"))
     }
 
-    /// Where the cursor is, or may be made; nil: there is no room for it. Under the log's lock.
+    /// Where the cursor is, or may be made. If nil, there is no room for it. Under the log's lock.
     private static func entry(of bits: UInt64, _ log: SharedWords) -> Int? {
         for index in 0..<PublishLogLayout.cursorCount {
             let entry = PublishLogLayout.cursors + index * 32
@@ -107,7 +107,7 @@ package struct PublishLogReader: Sendable {
         return nil
     }
 
-    /// Notes under a name how far it has come, for one who resumes under that name.
+    /// Notes its progress under a name, for a reader that resumes under that name.
     ///
     /// - Throws: as `init`.
     package func leave(as name: [UInt8]) throws(StoreError) {
@@ -116,7 +116,7 @@ package struct PublishLogReader: Sendable {
         let log = table.logWords
         let bits = Self.bits(ofCursor: name, channel, table)
         guard let entry = Self.entry(of: bits, log) else { throw Self.noCursorLeft }
-        // One that is held is looked for again: a position that is behind the number costs a longer way.
+        // A held message is searched again: a position that is behind the number costs a longer way.
         log[entry + 8] = held == nil ? lastNumber : lastNumber &- 1
         log[entry + 16] = held == nil ? position : 0
         if log[entry] != bits { log.release(entry, bits) }
@@ -125,7 +125,7 @@ package struct PublishLogReader: Sendable {
     /// What a process that waits for this channel tells the store.
     package var sleepWish: SleepWish { SleepWish(bit: hash.sleeperBit, stripe: nil) }
 
-    /// The next message or loss; nil when there is none now.
+    /// The next message or loss, or nil if there is no message now.
     package mutating func next() -> News? {
         if let held {
             self.held = nil
@@ -140,12 +140,12 @@ package struct PublishLogReader: Sendable {
             if position == before { return lossAtEnd() }
             let tail = log.acquire(PublishLogLayout.tail)
             let commit = log.acquire(PublishLogLayout.commit)
-            // Whatever happened between these looks, this holds; else they are damaged, and one could walk in a circle
-            // for ever. The next publisher puts them in order.
+            // Whatever happened between these reads, this holds. Otherwise they are damaged, and the reader could walk
+            // in a circle forever. The next publisher puts them in order.
             guard Int64(bitPattern: before &- tail) <= Int64(table.ringBytes), tail <= commit else { return nil }
             if position < tail || position > commit { position = tail }
             guard let found = message(before: commit) else {
-                // Overwritten while it was read, or damaged; in that case the next publisher gives it up.
+                // Overwritten while it was read, or damaged. A damaged message is given up by the next publisher.
                 if log.acquire(PublishLogLayout.tail) <= position { return nil }
                 continue
             }
@@ -158,7 +158,7 @@ package struct PublishLogReader: Sendable {
                 noteProgress()
                 return .message(found.kind, found.bytes)
             }
-            // The loss is told, the message behind it is still to be given: to a successor, if it comes to that.
+            // The loss has been reported, but the message behind it has not been given yet. A successor may get it.
             noteProgress(upTo: number &- 1, at: start)
             held = (found.kind, found.bytes)
             return .lagged(lost)
@@ -174,7 +174,7 @@ package struct PublishLogReader: Sendable {
         var bytes: [UInt8] = []
     }
 
-    /// The message at `position`; nil when it is not there any more.
+    /// The message at `position`, or nil if it is not there any more.
     private func message(before commit: UInt64) -> Found? {
         let log = table.logWords
         let offset = table.ringOffset(position)
@@ -200,7 +200,7 @@ package struct PublishLogReader: Sendable {
         return log[PublishLogLayout.tail] <= position ? found : nil
     }
 
-    /// Messages that were lost and after which none has come.
+    /// Messages that were lost without a later message.
     private mutating func lossAtEnd() -> News? {
         let log = table.logWords
         let number = log.acquire(table.channelCounter(hash))
@@ -218,7 +218,7 @@ package struct PublishLogReader: Sendable {
 
     private func noteProgress(upTo number: UInt64, at position: UInt64) {
         guard let cursor else { return }
-        // The number decides; a position that is behind it costs a longer way.
+        // The number decides. A position behind it costs a longer way.
         table.logWords[cursor + 8] = number
         table.logWords[cursor + 16] = position
     }

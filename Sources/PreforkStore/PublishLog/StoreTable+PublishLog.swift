@@ -3,11 +3,11 @@
 import PreforkSystem
 import Synchronization
 
-/// The publishing side. A message is whole when `commit` has moved past it; a publisher that is killed before that has
-/// published nothing, and the next one writes over what it left.
+/// The publishing side. A message is whole when `commit` has moved past it. A publisher that is killed before that has
+/// published nothing, and the next one overwrites what it left.
 ///
-/// Nobody waits for a subscriber: what is too old is overwritten, and who had not read it learns how much it was (as
-/// with Tokio's broadcast channel; Aeron closes such a subscriber, aeron #611).
+/// A publisher never waits for a subscriber. Messages that are too old are overwritten, and a subscriber that had not
+/// read them learns how many it lost (as with Tokio's broadcast channel; Aeron closes such a subscriber, aeron #611).
 extension StoreTable {
     var logWords: SharedWords { SharedWords(base: memory.base + layout.logOffset) }
     var ringBytes: Int { PublishLogLayout.ringBytes(layout.capacity.publishLog) }
@@ -57,7 +57,7 @@ extension StoreTable {
         var position = log[PublishLogLayout.commit]
         let untilEnd = ringBytes - Int(position & UInt64(ringBytes - 1))
         if length > untilEnd {
-            // Messages lie in one piece: the rest of the ring is filled, with a message that is nobody's.
+            // Messages lie in one piece: the rest of the ring is filled with a message without a channel.
             makeSpace(untilEnd, from: position)
             let filler = ringOffset(position)
             log[filler] = UInt64(untilEnd)
@@ -77,7 +77,8 @@ extension StoreTable {
         copyBytes(from: channel.baseAddress!, to: body, count: channel.count)  // never empty
         if let start = value.baseAddress { copyBytes(from: start, to: body + channel.count, count: value.count) }
         log.release(PublishLogLayout.commit, position &+ UInt64(length))
-        // After the commit: who has read up to it and then reads this number knows that it counts what was there.
+        // After the commit: a reader that has read up to it and then reads this number knows that it counts what was
+        // there.
         log.release(counter, number)
     }
 
@@ -113,12 +114,12 @@ extension StoreTable {
             tail &+= oldest
         }
         log[PublishLogLayout.tail] = tail
-        // Readers look at the tail after they have copied: it must have moved before anything is written over.
+        // Readers check the tail after they have copied, so it must move before memory is overwritten.
         atomicMemoryFence(ordering: .releasing)
     }
 
-    /// Where a channel's messages are counted; made at its first message. Channels beyond the table's size share one
-    /// counter: their subscribers can be told of more loss than there was, never of less.
+    /// Where a channel's messages are counted. Made at its first message. Channels beyond the table's size share one
+    /// counter: their subscribers may be told a loss that is too high, but never one that is too low.
     func channelCounter(_ hash: KeyHash) -> Int {
         let log = logWords
         let start = Int(truncatingIfNeeded: hash.bits >> 20) % PublishLogLayout.channelCount

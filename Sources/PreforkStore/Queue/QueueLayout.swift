@@ -17,11 +17,11 @@ enum QueueHeader: Int {
 
     case freeHead = 16
     case freeCount, readyHead, readyTail, readyCount, inFlight, deadHead, deadTail, deadCount, deadCells, nextSequence
-    /// Above 0 while lists are being rebuilt, and for ever when they cannot be.
+    /// Above 0 while lists are being rebuilt, and permanently if they cannot be.
     case isUnsettled
     /// `closedValue` when it is closed. Any other number is damage, and would end the service of all.
     case isClosed
-    /// Whether somebody sleeps until there is a message, or until there is room.
+    /// Whether a process sleeps until there is a message, or until there is room.
     case receiversSleep, sendersSleep
     /// Changes with every owner that comes or goes.
     case ownersVersion
@@ -35,7 +35,7 @@ enum QueueOwnerWord: Int {
     static let slots = 256
     static let wordsPerSlot = 8
 
-    /// 0: nobody's. Written last when a slot is taken.
+    /// 0 for a free slot. Written last when a slot is taken.
     case pid = 0
     case startTime, inFlight
 }
@@ -47,7 +47,7 @@ enum QueueCell {
     static let none = UInt32.max
 }
 
-/// A 32-bit word of a cell, by its place; the first eight bytes are the state word.
+/// A 32-bit word of a cell, by its place. The first eight bytes are the state word.
 enum QueueCellWord: Int {
     /// The message's next cell, or the next free one.
     case next = 2
@@ -58,7 +58,7 @@ enum QueueCellWord: Int {
     case mark
 }
 
-/// The state word: what a message is, which it is, how often it was delivered and to whom last.
+/// The state word: a message's state, its number, how often it was delivered and its last receiver.
 struct QueueState: Equatable {
     enum Tag: UInt64 {
         case free = 0
@@ -89,8 +89,8 @@ struct QueueState: Equatable {
     var owner: Int { Int(truncatingIfNeeded: word >> 8 & 255) }
     var sequence: UInt64 { word >> 16 }
 
-    /// Sent before the other one. 48 bits last for nine years of a million messages each second; compared so that
-    /// the years after are in order, too.
+    /// Sent before the other one. 48 bits last for nine years at a million messages each second. The comparison keeps
+    /// the order in the years after.
     func isBefore(_ other: QueueState) -> Bool {
         (sequence &- other.sequence) & Self.sequenceMask > Self.sequenceMask / 2
     }

@@ -4,7 +4,7 @@ import PreforkSystem
 import Synchronization
 
 extension QueueTable {
-    /// Says that the lists cannot be trusted: whoever takes the lock next tries to make them anew.
+    /// Records that the lists cannot be trusted. The next process that takes the lock tries to rebuild them.
     func damage(_ what: String) -> Failure {
         self[.isUnsettled] = 1
         return .corrupt(what)
@@ -79,7 +79,7 @@ extension QueueTable {
         self[.readyCount] &+= 1
     }
 
-    /// Gives the cells of a message back, whose state word says already that it is none any more.
+    /// Frees the cells of a message whose state word already says that it is not a message any more.
     func freeCells(of head: UInt32, length: Int) throws(Failure) {
         let count = Self.cells(for: length)
         var last = head

@@ -1,4 +1,4 @@
-// The lock of a queue: taking it, and waking those who sleep before it is given back.
+// The lock of a queue: taking it, and waking sleepers before it is released.
 
 package import PreforkSystem
 
@@ -6,7 +6,7 @@ extension QueueTable {
     /// What a call may wait for the lock, all its turns together.
     package static var patience: LockPatience { LockPatience(limit: longestWait) }
 
-    /// Takes the lock, and repairs what a dead owner or damage has left. Every path from here must come to `release`.
+    /// Takes the lock, and repairs what a dead owner or damage has left. Every path from here must end in `release`.
     @inline(__always)
     func acquire(_ patience: inout LockPatience) throws(Failure) {
         let isClean = lock.tryLock()

@@ -1,4 +1,4 @@
-// Who receives from a queue, and what becomes of the messages of those who have died.
+// The processes that receive from a queue, and what happens to the messages of a dead one.
 
 package import PreforkSystem
 import Synchronization
@@ -7,7 +7,7 @@ import Synchronization
 package struct QueueOwner: Identifiable, Sendable {
     package let slot: Int
     package let process: ProcessIdentity
-    /// Whether it had messages in flight when it was looked at.
+    /// Whether it had messages in flight when it was checked.
     package let isBusy: Bool
 
     package struct ID: Hashable, Sendable {
@@ -38,7 +38,7 @@ extension QueueTable {
             word = Self.epoch << 40 | UInt64(UInt32(bitPattern: pid)) << 8 | UInt64(slot)
         }
 
-        /// A child that was forked is another owner than its parent, whose memory it has.
+        /// A forked child is a different owner from its parent, whose memory it has.
         private static var epoch: UInt64 { ForkCount.current & 0xFF_FFFF }
     }
 
@@ -51,8 +51,8 @@ extension QueueTable {
 
     private func takeSeat(_ patience: inout LockPatience) throws(Failure) -> Seat {
         let process = ProcessIdentity.current
-        // Without redelivery nobody watches the others: senders may sleep for want of room that a dead receiver, often
-        // the predecessor of this one, had in its hands.
+        // Without redelivery no process watches the others: senders may sleep for lack of room because of messages that
+        // a dead receiver, often this one's predecessor, had taken.
         if attempts == 0, self[.inFlight] > 0 { _ = try reclaim(onlyBusy: true, &patience) }
         if let seat = try takeSeat(process, &patience) { return seat }
         _ = try reclaim(onlyBusy: false, &patience)
@@ -75,7 +75,7 @@ extension QueueTable {
         let own = slots.first { identity(of: $0) == process }
         guard let slot = own ?? slots.first(where: { self[$0, .pid] == 0 }) else { return nil }
         if own == nil {
-            // Those who sleep want to hear of the newcomer's death.
+            // Sleeping receivers must learn of the newcomer, to notice its death.
             wakeReceivers()
             self[.ownersVersion] &+= 1
             self[slot, .inFlight] = 0
@@ -93,8 +93,8 @@ extension QueueTable {
         return ProcessIdentity(pid: pid, startTime: self[slot, .startTime])
     }
 
-    /// Changes when `otherOwners` does. No lock: who sleeps looks after raising its flag, and is woken by what comes
-    /// later.
+    /// Changes when `otherOwners` does. Takes no lock: a sleeper checks after it has raised its flag, and later changes
+    /// wake it.
     package var ownersVersion: UInt64 { self[.ownersVersion] }
 
     /// The processes that receive, without this one.
@@ -108,7 +108,8 @@ extension QueueTable {
 
     /// Takes back what dead processes have not settled. A process that is stopped is not dead.
     ///
-    /// - Parameter onlyBusy: looks only at those who have messages in flight: it costs a look into /proc for each.
+    /// - Parameter onlyBusy: whether to check only owners that have messages in flight. A check costs a read of /proc
+    ///   for each.
     /// - Returns: how many messages.
     @discardableResult
     package func reclaim(onlyBusy: Bool = false) throws(Failure) -> Int {
@@ -124,7 +125,8 @@ extension QueueTable {
         return count
     }
 
-    /// Takes back what `owner`, who is dead, has not settled. No effect when somebody else has done it.
+    /// Takes back the messages that `owner`, which is dead, has not settled. Has no effect if another process has done
+    /// it.
     package func reclaim(_ owner: QueueOwner) throws(Failure) -> Int {
         var patience = Self.patience
         return try reclaim(owner, &patience)
@@ -170,7 +172,7 @@ extension QueueTable {
                 self[new.tag == .dead ? .died : .reclaimed] &+= 1
             }
         }
-        // The slot last: whoever goes on after a death in here finds the owner still to be reclaimed.
+        // The slot last: if this process dies in here, its successor finds that the owner still has to be reclaimed.
         self[slot, .pid] = 0
         self[.ownersVersion] &+= 1
         if count > 0 { try rebuild() }

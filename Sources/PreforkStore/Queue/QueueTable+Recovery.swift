@@ -1,12 +1,11 @@
 // The lists of a queue, made anew out of the state words of its messages.
 
 extension QueueTable {
-    /// Puts in order what the lock's last owner has left behind when it was killed, or what damage has disturbed.
-    /// Bounded: a few steps for each cell and a merge sort. May itself be interrupted by death; the next one begins
-    /// again.
+    /// Repairs what the lock's last owner has left behind when it was killed, or what damage has disturbed. Bounded: a
+    /// few steps for each cell and a merge sort. May itself be interrupted by death. The next process begins again.
     func recover(afterDeath: Bool) throws(Failure) {
         self[.isUnsettled] = 1
-        // First, as everywhere: the sleepers come to the lock and find what there is.
+        // First, as everywhere: the sleepers take the lock next and see the state.
         wakeReceivers()
         wakeSenders()
         if afterDeath { self[.recoveries] &+= 1 }
@@ -14,8 +13,8 @@ extension QueueTable {
         self[.isUnsettled] = 0
     }
 
-    /// Computes everything that is derived. Reads the state, length and chain of each message, and changes none of them
-    /// but those that no process of ours has written: these messages are given up and counted.
+    /// Computes everything that is derived. Reads the state, length and chain of each message and changes none, except
+    /// messages that no correct process has written: these are given up and counted.
     func rebuild() throws(Failure) {
         for cell in 0..<cellCount { self[cell, .mark] = 0 }
         for slot in 0..<QueueOwnerWord.slots { self[slot, .inFlight] = 0 }
@@ -50,8 +49,8 @@ extension QueueTable {
                 giveUp(cell)
                 continue
             }
-            // After the years that 48 bits last, the largest number is not the last one; a killed sender's number is
-            // in the header before it is in a message, so that this only mends damage.
+            // After the years that 48 bits last, the largest number is not the last one. A killed sender's number is in
+            // the header before it is in a message, so this only repairs damage.
             if self[.nextSequence] <= state.sequence, state != .free { self[.nextSequence] = state.sequence &+ 1 }
         }
         self[.inFlight] = inFlight
@@ -62,7 +61,7 @@ extension QueueTable {
         try dropDeadLetters()
     }
 
-    /// What becomes of a message whose owner is gone.
+    /// What becomes of a message whose owner is dead.
     func afterReturn(_ state: QueueState) -> QueueState {
         if attempts == 0 { return .free }
         return state.with(state.attempts < attempts ? .ready : .dead)
@@ -75,7 +74,7 @@ extension QueueTable {
 
     /// Marks the cells of the message that begins at `cell`.
     ///
-    /// - Returns: how many there are; nil, and none is marked, when they cannot be a message.
+    /// - Returns: how many cells there are. Nil, without a mark, if they cannot be a message.
     private func markChain(of cell: UInt32) -> Int? {
         let length = Int(self[cell, .length])
         guard length <= messageLimit else { return nil }
@@ -114,12 +113,12 @@ extension QueueTable {
     }
 }
 
-/// Sorts messages by their numbers, linked by their `follower` words: a merge sort that needs no memory of its own, one
+/// Sorts messages by their numbers, linked by their `follower` words: a merge sort that needs no extra memory, with one
 /// list of 2^n messages for each n.
 struct QueueSorter {
     private var lists = InlineArray<32, UInt32>(repeating: QueueCell.none)
     private var count: UInt64 = 0
-    /// Each step moves one message; more of them than a sort has mean that somebody changes the links meanwhile.
+    /// Each step moves one message. More steps than a sort needs mean that another process changes the links meanwhile.
     private var steps: UInt64
 
     init(cellCount: UInt32) {

@@ -8,7 +8,7 @@ package enum QueueSettlement: Sendable {
     case acknowledge
     /// It is gone, without having been dealt with.
     case forget
-    /// It goes to the next one who asks; after the last attempt to the dead letters.
+    /// It goes to the next receiver. After the last attempt, it goes to the dead letters.
     case requeue
     /// It goes to the dead letters.
     case bury
@@ -82,7 +82,7 @@ extension QueueTable {
         try dropDeadLetters()
     }
 
-    /// Dead letters that nobody collects may fill a quarter of the queue, not all of it.
+    /// Uncollected dead letters may fill a quarter of the queue, not all of it.
     func dropDeadLetters() throws(Failure) {
         // No more often than there can be dead letters, whatever the counts say.
         for _ in 0..<cellCount {
@@ -104,7 +104,7 @@ extension QueueTable {
         return cell
     }
 
-    /// Takes the oldest dead letter out; nil when there is none.
+    /// Takes the oldest dead letter out, or returns nil if there is no dead letter.
     ///
     /// As a delivery of this process until it is copied, so that it is not lost with it: its attempts are used up, and
     /// the death of its new owner makes it a dead letter again.

@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// A message that is out for delivery. It is settled once; a second time has no effect.
+/// A message that is out for delivery. It is settled once. A second time has no effect.
 package struct QueueTicket: Equatable, Sendable {
     let cell: UInt32
     let state: QueueState
@@ -41,7 +41,8 @@ extension QueueTable {
     ///
     /// - Parameters:
     ///   - bytes: at most `messageLimit`.
-    ///   - sleeping: the caller will sleep on `sendersBell` if there is none; it has it in its epoll already.
+    ///   - sleeping: whether the caller will sleep on `sendersBell` if there is no room. It has the bell in its epoll
+    ///     already.
     package func put(
         _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, sleeping: Bool
     ) throws(Failure) -> QueueSending {
@@ -62,7 +63,7 @@ extension QueueTable {
         subtract(UInt64(needed), from: .freeCount)
         self[head, .length] = UInt32(truncatingIfNeeded: bytes.count)
         self[head, .kind] = UInt32(kind.rawValue)
-        // A number that a killed sender leaves unused is no harm; one used twice would be.
+        // A number that a killed sender leaves unused does no harm, but one used twice would.
         let sequence = self[.nextSequence]
         self[.nextSequence] = sequence &+ 1
         wakeReceivers()
@@ -94,9 +95,10 @@ extension QueueTable {
 
     /// Takes the next message out for delivery.
     ///
-    /// - Parameter sleeping: the caller will sleep on `receiversBell` if there is none; it has it in its epoll already.
+    /// - Parameter sleeping: whether the caller will sleep on `receiversBell` if there is no message. It has the bell
+    ///   in its epoll already.
     package func take(sleeping: Bool) throws(Failure) -> QueueReceiving {
-        // A slot that somebody has given away is one that was taken for dead: the second try has a new one.
+        // If another process has given the slot away, it took this process for dead. The second try gets a new slot.
         var patience = Self.patience
         for _ in 0..<3 {
             let seat = try sit(&patience)
@@ -175,7 +177,7 @@ extension QueueTable {
         return isWhole ? .whole(kind: kind, ticket) : .large(kind: kind, ticket, length: length)
     }
 
-    /// Copies a message of several cells, without the lock: nobody touches what a living process has taken.
+    /// Copies a message of several cells, without the lock: no other process touches what a living process has taken.
     func read(
         _ ticket: QueueTicket, _ kind: UInt32, length: Int, _ patience: inout LockPatience
     ) throws(Failure) -> QueueArrival {
@@ -206,12 +208,12 @@ extension QueueTable {
             attempt: ticket.state.attempts)
     }
 
-    /// No message comes in any more; those that are in go out.
+    /// The queue accepts no further messages, but messages in it can still be taken.
     package func close() throws(Failure) {
         var patience = Self.patience
         try acquire(&patience)
         defer { release() }
-        // In this order, see `wakeReceivers`; whatever the flags say.
+        // In this order, see `wakeReceivers`, and whatever the flags say.
         receiversBell.ring()
         sendersBell.ring()
         self[.isClosed] = QueueHeader.closedValue

@@ -1,15 +1,15 @@
-// A queue of messages in shared memory, synchronous: who waits for it is another floor's business.
+// A queue of messages in shared memory, synchronous. Waiting for it is the task of another module.
 
 package import PreforkSystem
 import Synchronization
 
-/// A bounded queue that every process forked later shares. A message goes to one of those who ask, and stays that one's
-/// until it is settled or its owner is dead.
+/// A bounded queue that every process forked later shares. A message goes to one of the receivers, and stays with it
+/// until it is settled or the receiver is dead.
 ///
-/// Every operation is a critical section of one lock in which nothing is allocated and nobody else's code runs.
-/// A process that is killed at any instruction of it leaves a state that the next one puts in order (`recover`).
+/// Every operation is a critical section of one lock, which allocates nothing and runs no foreign code. A process that
+/// is killed at any instruction of it leaves a state that the next one repairs (`recover`).
 package final class QueueTable: @unchecked Sendable {
-    // Sendable: the memory is changed under `lock` only; all words are atomics; the rest is constant.
+    // Sendable: the memory is changed under `lock` only, all words are atomics, and the rest is constant.
 
     /// Why an operation could not even be tried.
     package enum Failure: Error, Equatable {
@@ -21,12 +21,12 @@ package final class QueueTable: @unchecked Sendable {
         case tooManyOwners
     }
 
-    /// Nanoseconds that a call waits for the lock; outside of workers less, see `LockPatience`.
+    /// Nanoseconds that a call waits for the lock. Outside of workers it waits less, see `LockPatience`.
     static let longestWait: Int64 = 1_000_000_000
 
     let cellCount: UInt32
     package var cellLimit: Int { Int(cellCount) }
-    /// How often a message may be delivered; 0: once, and it is gone with its delivery.
+    /// How often a message may be delivered. If 0, it is delivered once and removed with its delivery.
     package let attempts: Int
     package let messageLimit: Int
     /// Rung when there is a message, an owner more, or the end. Never cleared: it stays readable, and one ring
@@ -45,7 +45,7 @@ package final class QueueTable: @unchecked Sendable {
     private let owners: UnsafeMutablePointer<Atomic<UInt64>>
     private let cells: UnsafeMutableRawPointer
     private let payload: UnsafeMutableRawPointer
-    /// This process's slot among the owners: fork epoch, process ID and slot in one word; 0 before it has one.
+    /// This process's slot among the owners: fork epoch, process ID and slot in one word, or 0 before it has a slot.
     let seat = Atomic<UInt64>(0)
     /// When this process may next compute a full queue anew, see `examineFreeCells`.
     let nextExamination = Atomic<Int64>(0)
@@ -67,11 +67,11 @@ package final class QueueTable: @unchecked Sendable {
             let mapping = try SharedMapping(byteCount: form.byteCount)
             self.init(form, nil, mapping, receiversBell: try Bell(), sendersBell: try Bell())
         }
-        // No other process knows of it yet: nobody else's lock, and zeroed memory cannot be damaged.
+        // No other process knows of it yet: the lock is free, and zeroed memory cannot be damaged.
         try? rebuild()
     }
 
-    /// Goes on with the queue of the image before, whose workers may be at work on it.
+    /// Continues the queue of the previous image, whose workers may be using it.
     ///
     /// - Parameters:
     ///   - descriptors: as its `descriptors` were; this table's from now on.
@@ -172,7 +172,7 @@ package final class QueueTable: @unchecked Sendable {
         set { word32(cell, word).pointee.store(newValue, ordering: .relaxed) }
     }
 
-    /// The word that commits: whoever reads it sees all that was written before. `cell` must be below `cellCount`.
+    /// The word that commits: a reader that sees it sees all that was written before. `cell` must be below `cellCount`.
     @inline(__always)
     subscript(state cell: UInt32) -> QueueState {
         get { QueueState(word: word64(cell).pointee.load(ordering: .acquiring)) }

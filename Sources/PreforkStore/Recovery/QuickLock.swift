@@ -3,11 +3,11 @@
 import PreforkSystem
 import Synchronization
 
-/// A `SharedLock` whose shortest path is inlined: a function of another module is a call, and a call costs as much as
-/// the rest of a short write, whose registers have to be saved for it.
+/// A `SharedLock` whose shortest path is inlined: a function of another module is a call, and a call with its saved
+/// registers costs as much as the rest of a short write.
 struct QuickLock: Sendable {
     private let words: SharedWords
-    /// The word of this process as an owner; see `LockOwner.currentWord`.
+    /// The word of this process as an owner. See `LockOwner.currentWord`.
     private let own: SharedWords
 
     /// - Parameters:
@@ -21,7 +21,7 @@ struct QuickLock: Sendable {
 
     var shared: SharedLock { SharedLock(at: words.base) }
 
-    /// Takes the lock if it is free and nothing is to be repaired.
+    /// Takes the lock if it is free and does not need repair.
     @inline(__always)
     func tryLock() -> Bool {
         let token = own[0]

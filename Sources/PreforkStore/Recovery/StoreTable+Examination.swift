@@ -3,18 +3,20 @@
 import PreforkSystem
 import Synchronization
 
-/// A word that was written over keeps no lock from being taken, so nobody would repair what follows from it. Counts
-/// that are too high, slabs that belong to no stripe and buckets that are taken for used would refuse writers for as
-/// long as the store lives.
+/// An overwritten word prevents no process from taking the lock, so no owner would repair its consequences. Counts that
+/// are too high, slabs that belong to no stripe and buckets that seem used would refuse writers as long as the store
+/// lives.
 extension StoreTable {
-    /// At most so often a process looks again, in nanoseconds: a store that is rightly full refuses many writers.
+    /// The shortest time between two examinations by a process, in nanoseconds: a store that is rightly full refuses
+    /// many writers.
     private static let pause: Int64 = 100_000_000
 
-    /// So many places of other stripes are looked at, for a count that is possible and wrong: all of a small store's.
+    /// So many places of other stripes are examined for a count that is possible but wrong: all places of a small
+    /// store.
     private static let placesAtOnce = 4096
 
-    /// After a refusal for want of room, and without any lock: computes the stripes that have refused anew, some more in
-    /// turn, and those whose counts are impossible. If one was wrong, all of them. Waits for no lock.
+    /// After a refusal for lack of room, and without any lock: recomputes the stripes that have refused, some more in
+    /// turn, and those with impossible counts. If one was wrong, all of them. Waits for no lock.
     @inline(never)
     func examine(after error: StoreError, of refusing: [Int]) {
         switch error.code {
@@ -57,7 +59,7 @@ extension StoreTable {
         return false
     }
 
-    /// Slabs whose owner is no stripe, or whose use is none.
+    /// Slabs whose owner is not a stripe, or whose use is invalid.
     ///
     /// - Returns: whether there were any.
     private func freeImpossibleSlabs() -> Bool {

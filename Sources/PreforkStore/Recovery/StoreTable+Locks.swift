@@ -16,8 +16,8 @@ extension StoreTable {
     /// Takes a stripe's lock and repairs what a dead owner has left.
     ///
     /// - Throws: `.busy` when a living process has held it for the whole time, which only a stopped process does. Its
-    ///   lock is not stolen: it would go on where it was (Swoole's tables do that after two seconds). `.corrupt` when
-    ///   the lock's word was written over.
+    ///   lock is not stolen, because it would continue where it was (Swoole's tables steal it after two seconds).
+    ///   `.corrupt` when the lock's word was written over.
     @inline(__always)
     func lock(_ stripe: Int) throws(StoreError) {
         if quickLock(stripe).tryLock() { return }
@@ -68,7 +68,7 @@ extension StoreTable {
         if !quickLock(stripe).unlock() { memory.count(Header.damages) }
     }
 
-    /// Repairs every stripe, and the log, whose lock's owner has died. Waits for no process.
+    /// Repairs every stripe whose lock's owner has died, and the log if its lock's owner has. Waits for no process.
     ///
     /// Repair is otherwise left to the next writer. A new worker calls this after the death of a predecessor.
     package func repair() {
@@ -78,7 +78,7 @@ extension StoreTable {
         if ringBytes > 0, !logLock.shared.isFree, (try? lockLog(.none)) != nil { unlockLog() }
     }
 
-    /// Frees the locks whose words name this process, which holds none: another process wrote over them.
+    /// Frees the locks whose words name this process although it holds no lock, because another process overwrote them.
     func disownLocks() {
         for stripe in 0..<layout.stripes where sharedLock(stripe).disown() { memory.count(Header.damages) }
         if ringBytes > 0, logLock.shared.disown() { memory.count(Header.damages) }

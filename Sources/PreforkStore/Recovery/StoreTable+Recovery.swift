@@ -1,21 +1,21 @@
-// Putting a stripe in order whose lock's owner died.
+// Repair of a stripe whose lock's owner died.
 
 import PreforkSystem
 
-/// Only references, slab owners and a step's notes are facts; everything else is computed from them again. Recovery can
+/// Only references, slab owners and a step's notes are facts. Everything else is computed from them again. Recovery can
 /// be killed at any point and begun anew, and takes time that is bounded by the sizes of the stripe and the slab table.
 extension StoreTable {
     /// The caller holds the stripe's lock, and has been told that its last owner died or that its word was damaged. A
     /// caller that dies in here, or gives the lock back by `unlockForRepair`, leaves the repair to the next owner.
     ///
-    /// - Throws: `.busy` when the stripe had decided a step that another one took part in, and that one's lock is not
-    ///   to be had: the decision must stand until it has been heard.
+    /// - Throws: `.busy` if the stripe had decided a step that involves another stripe whose lock is not available. The
+    ///   decision must stand until that stripe has read it.
     func recover(_ stripe: Int, _ patience: inout LockPatience) throws(StoreError) {
         try recoverParticipants(of: stripe, &patience)
         recoverStep(stripe)
         rebuild(stripe)
         memory.count(Header.recoveries)
-        // Whoever watches a key of this stripe may not have been told of the dead owner's last change.
+        // Watchers of this stripe's keys may have missed the dead owner's last change.
         wakeAllSleepers()
     }
 
@@ -84,7 +84,7 @@ extension StoreTable {
             guard let view = EntryView(self, reference),
                 KeyHash(bits: view.hash).bucket(of: layout.homeBuckets) == home, markUsed(reference, view, stripe)
             else {
-                // Somebody wrote where they must not: the entry is lost, the store is not.
+                // A process wrote where it must not: the entry is lost, but the store is not.
                 memory.release(slot, reference.emptied.bits)
                 memory.count(Header.damages)
                 continue
@@ -95,7 +95,7 @@ extension StoreTable {
         }
     }
 
-    /// Marks the blocks of an entry; false when they cannot be its own.
+    /// Marks the blocks of an entry. Returns false if they cannot belong to it.
     private func markUsed(_ reference: EntryReference, _ view: EntryView, _ stripe: Int) -> Bool {
         let shape = view.shape
         let slab = reference.block / StoreLayout.unitsPerSlab
@@ -118,7 +118,7 @@ extension StoreTable {
         return true
     }
 
-    /// The bucket behind this one, marked as in use; nil at the chain's end or where two chains would meet.
+    /// The bucket behind this one, marked as in use. Nil at the chain's end or where two chains would meet.
     private func reachOverflow(_ bucket: Int, _ stripe: Int) -> Int? {
         let link = memory[bucket + 56]
         guard link > 0, link <= UInt64(layout.overflowBuckets) else {

@@ -3,7 +3,7 @@
 extension StoreTable {
     /// Compares everything that is derived with what recovery would compute, stripe by stripe, under each lock.
     ///
-    /// For tests and for whoever suspects a store: an empty answer means that no block is lost or used twice, and that
+    /// For tests and for the diagnosis of a store: an empty answer means that no block is lost or used twice, and that
     /// the counts are right.
     package func contradictions() throws(StoreError) -> [String] {
         var found: [String] = []

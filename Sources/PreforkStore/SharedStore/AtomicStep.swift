@@ -1,6 +1,6 @@
 // Several keys, one step: everything in it happens, or nothing does.
 
-/// What is to happen to several keys at once.
+/// A change of several keys at once.
 ///
 /// ```swift
 /// var transfer = AtomicStep()
@@ -10,14 +10,14 @@
 /// let done = try store.perform(transfer)     // false: the owner is somebody else
 /// ```
 ///
-/// A step names each key at most once as a change; requirements come before all changes, whatever the order they were
-/// added in.
+/// A step names each key at most once as a change. Requirements come before all changes, in whatever order they were
+/// added.
 public struct AtomicStep: Sendable {
     /// What happens to one key.
     public enum Change: Hashable, Sendable {
-        /// `expires`: the time it lives from the step on; nil for ever.
+        /// `expires`: the time it lives from the step on. If nil, it lives forever.
         case set(StoredValue, expires: Duration?)
-        /// A key that is not there counts as 0 and comes to be. Its expiry stays.
+        /// A missing key counts as 0 and is created. Its expiry stays.
         case increment(by: Int64)
         /// A key that is not there is no error.
         case delete

@@ -1,9 +1,9 @@
 // Asking a store.
 
 extension SharedStore {
-    /// The value of a key; nil when it is not there or has expired.
+    /// The value of a key, or nil if the key is missing or has expired.
     ///
-    /// - Throws: `.mismatch` when the value is of another type; `.badKey`.
+    /// - Throws: `.mismatch` if the value is of another type, or `.badKey`.
     @inlinable
     public func get<Value: SharedValue>(
         _ key: String, as type: Value.Type = Value.self
@@ -14,13 +14,13 @@ extension SharedStore {
         return value
     }
 
-    /// Calls `body` once with a whole copy of a value, valid during the call; returns its kind, nil when it is not
-    /// there.
+    /// Calls `body` once with a whole copy of a value, valid during the call. Returns its kind, or nil if the key is
+    /// missing.
     ///
     /// The part of `get` that is the same for all types: what a program compiles for its own types stays small.
     @usableFromInline
     func fetch(_ key: String, _ body: (ValueKind, UnsafeRawBufferPointer) -> Void) throws(StoreError) -> ValueKind? {
-        // 1 KiB is what the runtime takes from the stack; larger values have an array of their own.
+        // 1 KiB is what the runtime takes from the stack. A larger value gets a separate array.
         let copied: ValueKind? = withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 16) { buffer in
             let copied = key.utf8.withContiguousStorageIfAvailable {
                 table.quickCopy(UnsafeRawBufferPointer($0), to: buffer.baseAddress!, room: 1024)
@@ -46,9 +46,9 @@ extension SharedStore {
         try get(key) ?? fallback
     }
 
-    /// The value of a key, read by the store's codec; nil when it is not there or has expired.
+    /// The value of a key, read by the store's codec, or nil if the key is missing or has expired.
     ///
-    /// - Throws: `StoreError`; what the codec throws for bytes that are no `Value`.
+    /// - Throws: `StoreError`, or what the codec throws for bytes that are not a `Value`.
     public func get<Value: Codable & Sendable>(_ key: String, as type: Value.Type = Value.self) throws -> Value? {
         guard let stored = try stored(key) else { return nil }
         do {
@@ -73,7 +73,7 @@ extension SharedStore {
 
     /// Copies the bytes of a value to `buffer`, without any allocation.
     ///
-    /// - Returns: how many bytes the value has; nil when the key is not there or has expired.
+    /// - Returns: how many bytes the value has, or nil if the key is missing or has expired.
     /// - Throws: `.valueTooLarge` when the buffer is too small.
     @inlinable
     public func get(_ key: String, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int? {
@@ -84,7 +84,7 @@ extension SharedStore {
         return try getSlowly(key, into: buffer)
     }
 
-    /// What nearly every `get` is; -1 when nothing was found.
+    /// The path of nearly every `get`. Returns -1 if no value was found.
     @usableFromInline
     func getQuickly(_ key: String, _ target: UnsafeMutableRawPointer, _ room: Int) -> Int {
         guard let key = ShortKey(key) else { return -1 }
@@ -110,7 +110,7 @@ extension SharedStore {
         }
     }
 
-    /// The values of several keys as they all were at one moment; missing keys are left out.
+    /// The values of several keys as they all were at one moment. Missing keys are left out.
     public func get(several keys: [String]) throws(StoreError) -> [String: StoredValue] {
         let found = try table.load(several: keys.map { Array($0.utf8) })
         // Two keys of different bytes can be equal as strings: "é" can be one scalar or two.
@@ -125,7 +125,7 @@ extension SharedStore {
         }
     }
 
-    /// How long a key still lives: nil when it is not there, `.some(nil)` when it lives for ever.
+    /// How long a key still lives: nil if it is missing, `.some(nil)` if it lives forever.
     public func remainingLife(_ key: String) throws(StoreError) -> Duration?? {
         try withKey(key) { (raw) throws(StoreError) in
             try table.check(raw, 0)
@@ -134,7 +134,7 @@ extension SharedStore {
         }
     }
 
-    /// How many keys there are; expired ones do not count.
+    /// How many keys there are. Expired ones do not count.
     public var count: Int { table.count() }
 
     /// All keys that begin with `prefix`, in no particular order.
@@ -149,7 +149,7 @@ extension SharedStore {
         }
     }
 
-    /// All entries whose key begins with `prefix`, in the same kind of pass as `keys`.
+    /// All entries whose key begins with `prefix`, from the same kind of pass as `keys`.
     public func getAll(prefix: String = "") -> [String: StoredValue] {
         var all: [String: StoredValue] = [:]
         var patience = table.patience
@@ -163,7 +163,7 @@ extension SharedStore {
 
     /// All entries whose key begins with `prefix`, as one type.
     ///
-    /// - Throws: `StoreError` `.mismatch` for one that is of another type; what the codec throws.
+    /// - Throws: `StoreError` `.mismatch` if an entry is of another type, or what the codec throws.
     public func getAll<Value: Codable & Sendable>(prefix: String = "", as type: Value.Type) throws -> [String: Value] {
         let coding = ValueCoding<Value>(codec: codec)
         var all: [String: Value] = [:]

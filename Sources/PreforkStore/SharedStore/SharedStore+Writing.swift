@@ -3,8 +3,8 @@
 extension SharedStore {
     /// Stores a value.
     ///
-    /// - Parameter expires: how long it lives, above zero; nil for ever. Counted on the monotonic clock, to the
-    ///   nanosecond; memory is given back when room is needed or by `removeExpired`.
+    /// - Parameter expires: how long it lives, above zero. If nil, it lives forever. Counted on the monotonic clock, to
+    ///   the nanosecond. Its memory is freed when room is needed or by `removeExpired`.
     /// - Throws: `.full`, `.fullOfEntries`, `.valueTooLarge`, `.badKey`, `.badArgument`, `.busy`. The key is then as it
     ///   was.
     @inlinable
@@ -17,7 +17,7 @@ extension SharedStore {
 
     /// Stores a value by the store's codec.
     ///
-    /// - Throws: `StoreError`; what the codec throws.
+    /// - Throws: `StoreError`, or what the codec throws.
     public func set<Value: Codable & Sendable>(_ key: String, _ value: Value, expires: Duration? = nil) throws {
         _ = try set(key, stored: StoredValue(value, codec: codec), expires: expires)
     }
@@ -67,7 +67,7 @@ extension SharedStore {
         try set(key, stored: StoredValue(value, codec: codec), expires: expires, if: .ifPresent)
     }
 
-    /// What nearly every `set` is; false when nothing was done.
+    /// The path of nearly every `set`. Returns false if nothing was done.
     ///
     /// Its caller has the arguments for what comes then: to keep them here would take registers that the work needs.
     @usableFromInline
@@ -83,7 +83,8 @@ extension SharedStore {
             ?? false
     }
 
-    /// The part of `set` that knows the type; in the caller, where it is the few instructions that lend the bytes.
+    /// The part of `set` that knows the type. Inlined into the caller, where it is the few instructions that lend the
+    /// bytes.
     @inlinable @inline(__always)
     func put<Value: SharedValue>(
         _ key: String, _ value: Value, _ expires: Duration?, if condition: PutCondition
@@ -129,10 +130,10 @@ extension SharedStore {
         try delete(key, ignoringMissing: ignoreKeyError)
     }
 
-    /// Adds to an integer, in one step; a key that is not there counts as 0 and comes to be. Its expiry stays.
+    /// Adds to an integer, in one step. A missing key counts as 0 and is created. Its expiry stays.
     ///
     /// - Returns: the sum.
-    /// - Throws: `.mismatch` when the value is no integer, `.overflow`; the value is then as it was.
+    /// - Throws: `.mismatch` if the value is not an integer, `.overflow`. The value is then unchanged.
     @inlinable
     @discardableResult
     public func increment(_ key: String, by amount: Int64 = 1) throws(StoreError) -> Int64 {
@@ -140,7 +141,7 @@ extension SharedStore {
         return try incrementSlowly(key, by: amount)
     }
 
-    /// What nearly every `increment` is; nil when nothing was done.
+    /// The path of nearly every `increment`. Returns nil if nothing was done.
     @usableFromInline
     func incrementQuickly(_ key: String, by amount: Int64) -> Int64? {
         guard let key = ShortKey(key) else { return nil }
@@ -160,7 +161,7 @@ extension SharedStore {
 
     /// Replaces the value if it is `expected` (nil: if the key is not there) by `new` (nil: removes it).
     ///
-    /// Compared are kind and bytes. The expiry is that of the new value.
+    /// Compared are kind and bytes. The new value's expiry replaces the old one.
     ///
     /// - Returns: whether it was replaced.
     public func compareAndSet<Value: SharedValue>(
@@ -191,12 +192,12 @@ extension SharedStore {
     /// Carries out a step of several keys: all of it or nothing, for every reader and through every crash.
     ///
     /// - Returns: false when a requirement did not hold.
-    /// - Throws: `.badStep`, and what the changes can throw; nothing has changed then.
+    /// - Throws: `.badStep`, and what the changes can throw. Nothing has changed then.
     public func perform(_ step: AtomicStep) throws(StoreError) -> Bool {
         try table.perform(step)
     }
 
-    /// Gives an existing key a new life span; nil for ever.
+    /// Gives an existing key a new life span. If nil, it lives forever.
     ///
     /// - Returns: whether it was there.
     public func setLife(_ key: String, _ expires: Duration?) throws(StoreError) -> Bool {
@@ -217,7 +218,7 @@ extension SharedStore {
         return removed
     }
 
-    /// Removes expired entries, whose memory is otherwise given back when room is needed.
+    /// Removes expired entries. Otherwise their memory is freed when room is needed.
     ///
     /// - Returns: how many.
     @discardableResult
@@ -225,9 +226,9 @@ extension SharedStore {
         try table.sweep()
     }
 
-    /// Publishes a message to every subscriber of `channel` in every process. Waits for none of them.
+    /// Publishes a message to every subscriber of `channel` in every process. Does not wait for subscribers.
     ///
-    /// - Throws: `.messageTooLarge`; `.busy` when a publisher is stopped in the middle of its message.
+    /// - Throws: `.messageTooLarge`, or `.busy` if a publisher is stopped in the middle of its message.
     @inlinable
     public func publish<Value: SharedValue>(_ channel: String, _ value: Value) throws(StoreError) {
         var failure: StoreError?

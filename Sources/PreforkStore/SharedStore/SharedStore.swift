@@ -11,33 +11,34 @@ import PreforkSystem
 /// let hits = try store.increment("hits")
 /// ```
 ///
-/// Made before the fork, it is the same store in the supervisor and in every worker, also in those that are forked
-/// later; a program that was started by exec opens it by `init(adopting:)`. It lives as long as a process has it.
+/// Made before the fork, it is the same store in the supervisor and in every worker, including later ones. A program
+/// that was started by exec opens it by `init(adopting:)`. It lives as long as a process has it.
 ///
-/// - Reading takes no lock and waits for nobody: some ten nanoseconds, on every processor at once.
+/// - Reading takes no lock and never waits: some ten nanoseconds, on every processor at once.
 /// - Writing takes the lock of one of up to 64 stripes. A process that is killed at any instruction leaves the old
-///   value or the new one and a lock that the next writer puts in order (`stats.recoveries`); a process that is
+///   value or the new one and a lock whose data the next writer repairs (`stats.recoveries`). A process that is
 ///   *stopped* while it has a lock makes writers of that stripe wait until `lockTimeout`, then throw `.busy`.
 /// - No call waits longer than `lockTimeout` for locks, all of them together. In a process that is no worker, for
 ///   example in the supervisor, no call waits longer than 100 ms.
 /// - A process that writes over the store's memory makes calls throw `.corrupt`, or lose entries, which
-///   `stats.damages` counts. It crashes no other process, and holds none longer than `lockTimeout`.
+///   `stats.damages` counts. It crashes no other process, and delays no other process longer than `lockTimeout`.
 /// - All processes that use a store must be in one PID namespace (pid_namespaces(7)).
 /// - Values are copies: what `get` has returned changes no more.
-/// - Every operation may be called from any thread. None suspends; an operation is over in less than a microsecond
+/// - Every operation may be called from any thread. No operation suspends, and each takes less than a microsecond
 ///   unless it waits for a lock. In the supervisor they may be called from hooks.
 ///
-/// Limits: keys 1 to 512 bytes of UTF-8, values up to 1 MiB, steps of up to 64 keys; capacity as given.
+/// Limits: keys 1 to 512 bytes of UTF-8, values up to 1 MiB, steps of up to 64 keys, capacity as given.
 ///
-/// Follows liteyuki.comm.storage, whose every get was a message to the main process and back.
+/// Follows liteyuki.comm.storage, in which every get was a message to the main process and back.
 public final class SharedStore: Sendable {
     package let table: StoreTable
-    /// What turns values into bytes whose type is no `SharedValue`.
+    /// What turns values into bytes if their type is not a `SharedValue`.
     public let codec: any ValueCodec
     /// Names it among what the next image of this program is left.
     private let offer: UInt64
 
-    /// Makes a store, empty; in a program that comes by an upgrade, the store that the program before has left.
+    /// Makes an empty store. A program that was started by an upgrade gets the store that the previous program has
+    /// left.
     ///
     /// An upgrade finds a store by its name. Stores without a name are found by their numbers, 0, 1, ... in the order
     /// in which a program makes them. An upgrade to a program that makes more or fewer of these, or a store with
@@ -45,17 +46,16 @@ public final class SharedStore: Sendable {
     ///
     /// - Parameters:
     ///   - name: any text that is not empty. Two stores of one name are told apart by the order of making.
-    ///   - was: for a store that has just got a name: its number in versions of the program in which it had none. Keep
-    ///     it as long as the program has stores without a name.
-    ///   - capacity: what it has room for; never grows.
+    ///   - was: for a store that has just got a name: its number in older versions of the program, where it had no
+    ///     name. Keep it as long as the program has stores without a name.
+    ///   - capacity: what it has room for. It never grows.
     ///   - whenFull: what happens to a new entry that finds no room.
-    ///   - codec: for values whose type does not travel by itself. All processes must use the same.
+    ///   - codec: for values whose type is not a `SharedValue`. All processes must use the same codec.
     ///   - lockTimeout: how long one call waits at most for locks, all of them together, for example for one that a
     ///     stopped process holds. In a process that is no worker, for example the supervisor, at most 100 ms. Zero and
     ///     less: no lock is waited for.
-    /// - Throws: `.badArgument` for a capacity or a name that makes no sense; `.memoryLimit` for one that the control
-    ///   group's memory has no room for; `.system` when there is no memory or
-    ///   descriptor.
+    /// - Throws: `.badArgument` for an invalid capacity or name, `.memoryLimit` if it does not fit into the control
+    ///   group's memory, `.system` if there is no memory or descriptor.
     public init(
         name: String? = nil, was: Int? = nil, capacity: StoreCapacity = StoreCapacity(),
         whenFull: WhenFull = .refuse, codec: any ValueCodec = CBORCodec(), lockTimeout: Duration = .seconds(1)
@@ -83,7 +83,7 @@ public final class SharedStore: Sendable {
 
     package static let handoverKind = "store"
 
-    /// - Returns: nil when this program cannot go on with what the image before has left.
+    /// - Returns: nil if this program cannot use what the previous image has left.
     private static func form(
         of left: HandoverItem, _ claim: HandoverClaim, _ capacity: StoreCapacity, evicts: Bool
     ) throws(StoreError) -> StoreForm? {
@@ -135,11 +135,11 @@ public final class SharedStore: Sendable {
 
     /// Opens a store that another process has made, by the descriptors that came from there.
     ///
-    /// A process that is no descendant of the supervisor whose workers have the store must run as the workers' user: a
-    /// lock that one of another user keeps for `lockTimeout` counts as damaged, and is taken from it.
+    /// A process that is not a descendant of the supervisor whose workers have the store must run as the workers' user:
+    /// if a process of another user keeps a lock for `lockTimeout`, the lock counts as damaged and is taken from it.
     ///
     /// - Parameter descriptors: owned by the store from now on, also when this throws.
-    /// - Throws: `.notAStore` when they are something else or of another version of this package; `.system`.
+    /// - Throws: `.notAStore` if they are not a store or belong to another version of this package, `.system`.
     public init(
         adopting descriptors: StoreDescriptors, codec: any ValueCodec = CBORCodec(), lockTimeout: Duration = .seconds(1)
     ) throws(StoreError) {

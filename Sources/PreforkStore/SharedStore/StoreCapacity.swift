@@ -9,14 +9,14 @@ public struct StoreCapacity: Hashable, Sendable {
     /// Blocks are multiples of 64 bytes, at most a third of one is unused. An entry of more than 2 KiB has whole 4 KiB
     /// for its value, and a block for its key and for the end of the value, if that fits into it.
     ///
-    /// Memory counts when it is touched: a store of 1 GiB that holds 1 MiB costs little more than that. Not so for more
-    /// than 64 MiB where the control group has a memory limit (systemd's MemoryMax=, Docker's --memory): the kernel
-    /// kills for a page that is not to be had, so that all of it is reserved when the store is made. The index adds
-    /// about 24 bytes for each of `entries`, and up to 5 MiB and a fifteenth keep the capacity usable when sizes are
-    /// mixed and values replaced.
+    /// Memory counts when it is touched: a store of 1 GiB that holds 1 MiB costs little more than that. More than 64
+    /// MiB are reserved as a whole when the store is made, if the control group has a memory limit (systemd's
+    /// MemoryMax=, Docker's --memory), because the kernel kills a process for a page that is not available. The index
+    /// adds about 24 bytes for each of `entries`, and up to 5 MiB and a fifteenth keep the capacity usable when sizes
+    /// are mixed and values replaced.
     public var bytes: Int
     /// How many bytes of published messages are kept for subscribers that are behind. A power of two is used, at least
-    /// 16 KiB; 0 for a store that nobody publishes through. One message has at most a quarter of it, less 544 bytes.
+    /// 16 KiB. Use 0 for a store without publishers. One message has at most a quarter of it, less 544 bytes.
     public var publishLog: Int
 
     public init(entries: Int = 65_536, bytes: Int = 64 << 20, publishLog: Int = 1 << 20) {

@@ -6,7 +6,7 @@ public import PreforkSystem
 public struct StoreError: Error, Equatable, Sendable {
     /// What went wrong.
     public enum Code: Hashable, Sendable {
-        /// A delete that was asked to report a missing key found none.
+        /// A delete that had to report a missing key did not find the key.
         case missingKey
         /// Keys have 1 to `limit` bytes of UTF-8.
         case badKey(bytes: Int, limit: Int)
@@ -21,7 +21,7 @@ public struct StoreError: Error, Equatable, Sendable {
         case mismatch(ValueMismatch)
         /// An increment that would leave the range of Int64.
         case overflow
-        /// A lock was not to be had in time: its holder is stopped, or the machine is overloaded. Try again.
+        /// A lock was not available in time: its holder is stopped, or the machine is overloaded. Try again.
         case busy
         /// The shared memory holds what no process of this package has written, for example over a lock. Nothing has
         /// happened. What was damaged is repaired or given up by the next write, and counted in `stats.damages`.
@@ -41,14 +41,14 @@ public struct StoreError: Error, Equatable, Sendable {
         /// A message of more bytes than the publish log takes.
         case messageTooLarge(bytes: Int, limit: Int)
         /// The store would not fit into the memory that this process's control group has left, `limit` bytes in all:
-        /// whoever filled it would have the kernel kill processes of the group, the supervisor among them.
+        /// filling it would make the kernel kill processes of the group, including the supervisor.
         case memoryLimit(needed: Int, limit: Int, group: String)
         /// A system call failed.
         case system(SystemError)
     }
 
     public var code: Code { storage.code }
-    /// The key or channel in question; empty where there is none. Never a value.
+    /// The key or channel in question. Empty if there is no key. Never a value.
     public var key: String { storage.key }
 
     /// One pointer: an error of many words, though it is never thrown, would make every fast path pay for its room.

@@ -26,7 +26,7 @@ package struct StoreForm: Sendable {
     ///   - text: what `text` was in the last image of this program.
     ///   - capacity: what this image asks for.
     /// - Throws: `.notAStore` for the text of another version of this package, and for another capacity than the last
-    ///   image has asked for; `.badArgument` for a capacity that makes no sense.
+    ///   image has requested. `.badArgument` for an invalid capacity.
     init(text: String, _ capacity: StoreCapacity, evicts: Bool) throws(StoreError) {
         layout = try StoreLayout(capacity, evicts: evicts)
         let words = text.split(separator: " ").map { UInt64($0, radix: 16) }

@@ -3,7 +3,7 @@
 /// What a key was at one moment: which reference at which place, or nothing.
 package struct StoreObservation: Sendable {
     package let value: StoredValue?
-    /// How long it still lives; nil for ever, or when it is not there.
+    /// How long it still lives. Nil if it lives forever, or is missing.
     package let remainingLife: Duration?
     private let sighting: Sighting?
 
@@ -13,13 +13,13 @@ package struct StoreObservation: Sendable {
         self.sighting = sighting
     }
 
-    /// Whether both saw the very same entry, or both none. Never true when it was replaced in between: references have
-    /// versions.
+    /// Whether both saw the very same entry, or both saw no entry. Never true when it was replaced in between:
+    /// references have versions.
     package func isSame(as other: StoreObservation) -> Bool { sighting == other.sighting }
 }
 
 extension StoreTable {
-    /// Looks at a key.
+    /// Observes a key.
     package func observe(_ key: [UInt8]) -> StoreObservation {
         key.withUnsafeBytes { raw in
             read(raw, hash(raw)) { view, sighting in

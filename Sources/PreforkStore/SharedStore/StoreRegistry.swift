@@ -40,11 +40,11 @@ package enum StoreRegistry {
         }
     }
 
-    /// Frees every lock of a store whose word names this process. To be called where no call of a store is under way on
-    /// this thread.
+    /// Frees every store lock whose word names this process. Must be called only where no call of a store is in
+    /// progress on this thread.
     ///
-    /// A process that was taken over can write that a sibling has a lock, and nobody but that sibling knows better. One
-    /// that comes to the lock itself puts the word right; this is for one that does not.
+    /// A compromised process can write that a sibling has a lock, and only that sibling knows better. A sibling that
+    /// takes the lock itself corrects the word. This function is for a sibling that does not.
     package static func disownAll() {
         for table in stores.withLock({ $0.compactMap(\.table) }) { table.disownLocks() }
     }

@@ -18,8 +18,8 @@ public struct StoreStats: Hashable, Sendable {
     public var refusals: Int
     /// Slabs freed by moving entries together.
     public var compactions: Int
-    /// Entries and messages that were lost because somebody wrote where they must not. Not zero: a defect, or memory
-    /// that a stray pointer has hit.
+    /// Entries and messages that were lost because a process wrote where it must not. A value above zero means a
+    /// defect, or memory that a stray pointer has hit.
     public var damages: Int
 }
 

@@ -24,7 +24,7 @@ public struct StoredValue: Hashable, Sendable {
 
     /// The value as the type that it has.
     ///
-    /// - Throws: `ValueMismatch` when it is of another type; what `codec` throws.
+    /// - Throws: `ValueMismatch` if it is of another type, or what `codec` throws.
     public func decoded<Value: Codable & Sendable>(
         as type: Value.Type = Value.self, codec: any ValueCodec
     ) throws -> Value {

@@ -4,18 +4,18 @@
 ///
 /// | region       | size                                  | written by                          |
 /// |--------------|---------------------------------------|-------------------------------------|
-/// | header       | 4 KiB, see `Header`                   | the maker; counters by anybody      |
-/// | stripes      | 512 bytes each, see `Stripe`          | who holds the stripe's lock         |
+/// | header       | 4 KiB, see `Header`                   | the maker, counters by all          |
+/// | stripes      | 512 bytes each, see `Stripe`          | the holder of the stripe's lock     |
 /// | entry counts | a word for each stripe                | the same                            |
 /// | unit counts  | a word for each stripe                | the same                            |
 /// | step items   | 64 pairs of words for each stripe     | the same                            |
 /// | overflow map | a bit for each overflow bucket        | the same                            |
-/// | buckets      | 64 bytes: 7 references and a link     | the same; references are the commit |
+/// | buckets      | 64 bytes: 7 references and a link     | the same, references are the commit |
 /// | ages         | 4 bytes for each reference, if any    | readers, too                        |
-/// | slab table   | 32 bytes a slab, see `SlabTable`      | the owning stripe; claimed by CAS   |
-/// | publish log  | see `PublishLog`                      | who holds the log's lock            |
+/// | slab table   | 32 bytes a slab, see `SlabTable`      | the owning stripe, claimed by CAS   |
+/// | publish log  | see `PublishLog`                      | the holder of the log's lock        |
 /// | slabs        | 4 KiB each: keys and values           | the owning stripe                   |
-/// | guard        | 4 KiB                                 | nobody: a torn length stays inside  |
+/// | guard        | 4 KiB                                 | unused: a torn length stays inside  |
 package struct StoreLayout: Equatable, Sendable {
     static let slabBytes = 4096
     static let unitBytes = 1 << unitShift
@@ -113,12 +113,12 @@ enum Header {
     static let bytes = 24
     static let publishLog = 32
     static let evicts = 40
-    /// Four random words: who does not know them cannot choose keys that meet in one bucket.
+    /// Four random words: a peer that does not know them cannot choose keys that meet in one bucket.
     static let secrets = 48
 
-    /// One bit for each 64th of hashes that a sleeping subscriber or watcher waits for. A line of its own.
+    /// One bit for each 64th of hashes that a sleeping subscriber or watcher waits for. On a separate cache line.
     static let sleepers = 128
-    /// Where the last free slab was found. A line of its own.
+    /// Where the last free slab was found. On a separate cache line.
     static let slabHint = 192
 
     // Counters of rare events.

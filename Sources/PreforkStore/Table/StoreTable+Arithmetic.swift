@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension StoreTable {
-    /// Adds to an integer; a missing key counts as 0. The expiry stays as it is.
+    /// Adds to an integer. A missing key counts as 0. The expiry stays as it is.
     ///
     /// - Returns: the sum.
     package func increment(_ key: UnsafeRawBufferPointer, by amount: Int64) throws(StoreError) -> Int64 {

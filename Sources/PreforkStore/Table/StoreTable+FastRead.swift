@@ -25,7 +25,8 @@ struct PlainEntry {
 /// Each has two forms. That for a `ShortKey` is inlined and calls nothing on its way: registers that a call may use
 /// have to be saved for it. That for other lengths is a call itself.
 extension StoreTable {
-    /// The entry of a key, if it is plain; nil says nothing. To a reader its lengths are a claim until `isStill`.
+    /// The entry of a key, if it is plain. Nil is no statement about the key. For a reader, its lengths are unverified
+    /// until `isStill`.
     ///
     /// - Parameter hasKey: whether an address has the key.
     @inline(__always)
@@ -51,8 +52,8 @@ extension StoreTable {
         return PlainEntry(slot: slot, reference: reference, bytes: bytes, lengths: lengths)
     }
 
-    /// The first place of the home bucket with the fingerprint of `hash`, which may be another key's; the last place,
-    /// if none has it.
+    /// The first place of the home bucket with the fingerprint of `hash`, which may belong to another key, or the last
+    /// place if the fingerprint is not there.
     @inline(__always)
     private func likelySlot(_ hash: KeyHash) -> (SharedWords, EntryReference) {
         let bucket = map.bucket(hash)
@@ -68,7 +69,7 @@ extension StoreTable {
         }
     }
 
-    /// Where an entry of this very hash is, in its whole chain; nil when it is nowhere.
+    /// Where an entry of this very hash is in its whole chain, or nil if it is missing.
     @inline(never)
     private func searchSlot(_ hash: KeyHash) -> UnsafeMutableRawPointer? {
         var bucket = homeBucket(hash)
@@ -96,7 +97,7 @@ extension StoreTable {
 
     /// Copies the value of a plain entry, if it has 8 to 64 bytes.
     ///
-    /// - Returns: the entry as it was copied, whole; nil when the form for all lengths has to look.
+    /// - Returns: the entry as it was copied, whole. Nil if the form for all lengths must read it.
     @inline(__always)
     func quickCopy(_ key: ShortKey, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
         let hash = key.hash(secrets)
@@ -108,8 +109,7 @@ extension StoreTable {
 
     /// Copies the value of a plain entry.
     ///
-    /// - Returns: the entry as it was copied, whole; nil when `read` has to look, also for a key that is missing or
-    ///   refused.
+    /// - Returns: the entry as it was copied, whole. Nil if `read` must read it, including a missing or refused key.
     @inline(never)
     func quickCopy(_ key: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
         guard isKey(key), let keyStart = key.baseAddress else { return nil }

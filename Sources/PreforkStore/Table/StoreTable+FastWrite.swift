@@ -101,7 +101,7 @@ extension StoreTable {
     /// - Parameters:
     ///   - lengths: the new block's, as `EntryView` has them.
     ///   - units: how many the new block takes, and the old one as well, so that no count changes.
-    ///   - write: writes key and value into a block; false leaves everything as it was.
+    ///   - write: writes key and value into a block. Returning false leaves everything as it was.
     @inline(__always)
     private func quickReplace(
         _ old: PlainEntry, _ hash: KeyHash, _ lengths: UInt64, units: Int, _ write: (UnsafeMutableRawPointer) -> Bool
@@ -109,7 +109,7 @@ extension StoreTable {
         let stripe = map.stripe(hash)
         let record = map.slabRecord(ofBlock: old.reference.block)
         let lock = QuickLock(map.stripeWords(stripe), own: ownWord)
-        // Up to six units each number of them has a class of its own.
+        // Up to six units, each number of them has a separate class.
         guard units <= 6, record[0] == ownerWord(stripe, units &- 1), lock.tryLock() else { return false }
         let used = record[8]
         let free = ~used & Self.allBlocks(units &- 1)

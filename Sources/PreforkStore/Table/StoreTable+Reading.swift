@@ -1,4 +1,4 @@
-// Reading without a lock: look, copy, look again.
+// Reading without a lock: check, copy, check again.
 
 import PreforkSystem
 import Synchronization
@@ -10,12 +10,12 @@ struct Sighting: Equatable {
 }
 
 extension StoreTable {
-    /// Calls `body` with the entry of `key` and returns what it made of it; nil when there is no entry.
+    /// Calls `body` with the entry of `key` and returns its result, or nil if there is no entry.
     ///
-    /// `body` can be called several times, with entries that change under its eyes: it must copy, never trust. What it
-    /// returned from a view that was whole counts; nil means "not whole, look again".
+    /// `body` can be called several times, with entries that change while it reads: it must copy, never trust. Its
+    /// result for a whole view counts. Nil means "not whole, try again".
     ///
-    /// A reader waits for nobody: a writer that is stopped or killed has published either the old value or the new one.
+    /// A reader never waits: a writer that is stopped or killed has published either the old value or the new one.
     @inline(__always)
     func read<Result>(
         _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ body: (EntryView, Sighting) -> Result?
@@ -85,11 +85,11 @@ extension StoreTable {
         /// What is stored there, and what it stands for: they differ where a step is under way.
         var seen: EntryReference
         var reference: EntryReference
-        /// nil: what did not match was being replaced, and has to be looked at again.
+        /// nil: what did not match was being replaced, and must be checked again.
         var view: EntryView?
     }
 
-    /// The place of a key in one bucket; nil when it is not there.
+    /// The place of a key in one bucket, or nil if it is missing.
     @inline(__always)
     private func find(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, in bucket: Int) -> Place? {
         var slot = bucket
@@ -125,7 +125,7 @@ extension StoreTable {
         return isStill(seen, reference, slot) ? nil : Place(slot: slot, seen: seen, reference: reference)
     }
 
-    /// In the buckets behind the home bucket. A chain can be as long as the stripe has overflow buckets; a longer one
+    /// In the buckets behind the home bucket. A chain can be as long as the stripe has overflow buckets. A longer one
     /// is damaged.
     private func findInOverflow(_ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ stripe: Int) -> Place? {
         var bucket = homeBucket(hash)
@@ -170,7 +170,7 @@ extension StoreTable {
     }
 }
 
-/// How a reader is doing whose entry is replaced while it reads.
+/// The progress of a reader whose entry is replaced while it reads.
 struct ReadPause {
     var attempts = 0
     /// It has the lock for its next look.

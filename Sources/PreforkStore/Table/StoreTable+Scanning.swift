@@ -1,4 +1,4 @@
-// Looking at many keys: a stripe at a time, each as it was at one moment.
+// Reading many keys: a stripe at a time, each as it was at one moment.
 
 import PreforkSystem
 import Synchronization
@@ -11,8 +11,8 @@ extension StoreTable {
     /// Under many writes it takes the lock after a while, but never waits for one that is held by a stopped process:
     /// then nothing changes.
     ///
-    /// - Parameter patience: when it is over, or references change under their lock, each entry is as it was at a moment
-    ///   of its own.
+    /// - Parameter patience: when it is over, or references change under their lock, each entry is as it was at a
+    ///   different moment.
     func snapshot(
         _ stripe: Int, prefix: [UInt8], wantsValues: Bool, _ patience: inout LockPatience
     ) -> [(key: [UInt8], value: StoredValue)] {
@@ -117,7 +117,7 @@ extension StoreTable {
         return values
     }
 
-    /// With all locks, for keys that change faster than they can be read; nil when a lock is not to be had, which means
+    /// With all locks, for keys that change faster than they can be read. Nil if a lock is not available, which means
     /// that its stripe does not change just now.
     ///
     /// - Throws: `.corrupt` when they change although all locks are held.
@@ -141,7 +141,7 @@ extension StoreTable {
         var count = 0
         for stripe in 0..<layout.stripes {
             count += Int(min(memory[entryCountWord(stripe)], 1 << 48))
-            // Those whose time is over and that nobody has removed yet do not count.
+            // Expired keys that have not been removed yet do not count.
             if memory[stripeOffset(stripe) + Stripe.expiring] > 0 { count -= expiredCount(stripe) }
         }
         return max(0, count)

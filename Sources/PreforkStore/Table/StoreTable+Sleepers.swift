@@ -1,4 +1,4 @@
-// How those who wait for news of a store sleep, and how they are woken.
+// How processes that wait for news of a store sleep, and how they are woken.
 
 import PreforkSystem
 import Synchronization
@@ -6,24 +6,24 @@ import Synchronization
 /// What a process that is about to sleep tells the store.
 package struct SleepWish: Sendable {
     let bit: UInt64
-    /// The stripe whose writers may not see it; nil: they all do.
+    /// The stripe whose writers may not see it. If nil, they all do.
     let stripe: Int?
 }
 
 /// Watchers of keys and subscribers of channels wait for one bell that all processes share. Each says by a bit of
-/// the word `sleepers` what it waits for; who changes something that has that bit set clears the word and rings
-/// once, which wakes everybody, and those who were not meant go back to sleep.
+/// the word `sleepers` what it waits for. A writer that changes something whose bit is set clears the word and rings
+/// once. The ring wakes all sleepers, and those that it does not concern go back to sleep.
 ///
-/// There is no table of subscribers: nobody has to be registered, and one that was killed leaves a bit, which costs the
-/// next publisher one write. Nobody asleep: no system call.
+/// Subscribers are not registered. A killed subscriber leaves its bit set, which costs the next publisher one extra
+/// write. Without sleepers, publishing makes no system call.
 ///
 /// A writer must not miss a sleeper that has missed the writer's change. There are two ways:
 ///
-/// - The writer changes, passes a full barrier (the exchange that gives back its lock) and looks at the word; the
-///   sleeper sets its bit, passes one, too, and looks for news. One of the two sees the other.
-/// - `quickReplace` has only the barrier of the exchange that takes its lock, so it looks at the word there, before its
-///   change. A sleeper that this look has missed set its bit after it, and then finds the lock held, or given back, and
-///   in that case the change. While the lock is held it sleeps for `SleepWish.doubtfulSleep` only.
+/// - The writer changes, passes a full barrier (the exchange that gives back its lock) and reads the word. The sleeper
+///   sets its bit, passes a full barrier, too, and checks for news. One of the two sees the other.
+/// - `quickReplace` has only the barrier of the exchange that takes its lock, so it reads the word there, before its
+///   change. A sleeper that this read has missed set its bit after it. It then finds the lock held, or given back
+///   together with the change. While the lock is held it sleeps for `SleepWish.doubtfulSleep` only.
 extension StoreTable {
     /// What the watchers of a key wait for.
     package func sleepWish(forKey key: [UInt8]) -> SleepWish {
@@ -31,7 +31,7 @@ extension StoreTable {
         return SleepWish(bit: hash.sleeperBit, stripe: hash.stripe(of: layout.stripes))
     }
 
-    /// Says that somebody is about to wait. The caller looks once more for news afterwards, then sleeps.
+    /// Announces that this process is about to wait. The caller checks once more for news afterwards, then sleeps.
     ///
     /// - Returns: whether each later change rings the bell. Else a writer is at work that may not: the caller sleeps no
     ///   longer than `SleepWish.doubtfulSleep`.
@@ -48,17 +48,19 @@ extension StoreTable {
     /// Whether a watcher of the key may sleep. After the stripe's lock was taken, and before the change.
     @inline(__always)
     func mayHaveSleepers(_ hash: KeyHash) -> Bool {
-        // On x86 the exchange that takes the lock is a full barrier between it and this look; elsewhere it is not.
+        // On x86 the exchange that takes the lock is a full barrier between it and this read. On other processors it is
+        // not.
         #if !arch(x86_64)
             atomicMemoryFence(ordering: .sequentiallyConsistent)
         #endif
         return memory[Header.sleepers] & hash.sleeperBit != 0
     }
 
-    /// Wakes those who watch a key. After its change was published and the stripe's lock given back by `unlock`.
+    /// Wakes the watchers of a key. After its change was published and the stripe's lock given back by `unlock`.
     @inline(__always)
     func wakeWatchers(_ hash: KeyHash) {
-        // On x86 the unlocking exchange is a full barrier between the change and this look; elsewhere it is not.
+        // On x86 the unlocking exchange is a full barrier between the change and this read. On other processors it is
+        // not.
         #if !arch(x86_64)
             atomicMemoryFence(ordering: .sequentiallyConsistent)
         #endif

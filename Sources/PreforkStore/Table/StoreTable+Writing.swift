@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// When a value is to be stored.
+/// The condition under which a value is stored.
 @usableFromInline
 package enum PutCondition: Sendable {
     case always, ifAbsent, ifPresent
@@ -87,9 +87,9 @@ extension StoreTable {
         }
     }
 
-    /// Puts a value in the place of another one, or of none. The caller holds the stripe's lock.
+    /// Puts a value in the place of another one, or in a free place. The caller holds the stripe's lock.
     ///
-    /// Nothing in here suspends, runs foreign code or traps on input; all of it is done when it returns.
+    /// Nothing in here suspends, runs foreign code or traps on input. All of it is done when it returns.
     func replace(
         _ found: EntryPlace, _ key: UnsafeRawBufferPointer, _ hash: KeyHash, _ value: RawValue, expiry: UInt64
     ) throws(StoreError) {
@@ -131,7 +131,7 @@ extension StoreTable {
         memory[word] = memory[word] &+ UInt64(bitPattern: Int64(change))
     }
 
-    /// Gives the chain a bucket more for an entry whose block is ready.
+    /// Extends the chain by a bucket for an entry whose block is ready.
     private func extend(_ place: inout EntryPlace, _ hash: KeyHash, instead block: Int) throws(StoreError) {
         guard let slot = extendChain(hash) else {
             freeEntry(EntryReference(bits: UInt64(block)), hash.stripe(of: layout.stripes))
@@ -141,8 +141,8 @@ extension StoreTable {
         place.reference = EntryReference(bits: memory[slot])
     }
 
-    /// The commit: one store. What follows may write where readers of the old block still read; they will see that the
-    /// reference has changed, if that store is ahead of those writes.
+    /// The commit: one store. Later writes may go where readers of the old block still read. These readers see that the
+    /// reference has changed if that store comes before those writes.
     @inline(__always)
     func commit(_ block: Int, at slot: Int, after reference: EntryReference, isNew: Bool, _ hash: KeyHash) {
         memory.release(slot, reference.successor(block: block, fingerprint: hash.fingerprint).bits)
@@ -163,7 +163,7 @@ extension StoreTable {
         add(StoreGrowth(entries: -1, units: -view.shape.units), stripe: stripe)
         countExpiring(view.expiry != 0 ? -1 : 0, stripe)
         freeEntry(reference, stripe)
-        // A damaged hash may lead into a stripe whose lock is not ours.
+        // A damaged hash may lead into a stripe whose lock this process does not hold.
         if hash.stripe(of: layout.stripes) == stripe, memory[homeBucket(hash) + 56] != 0 { trimChain(hash) }
     }
 }

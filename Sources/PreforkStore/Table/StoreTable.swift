@@ -6,14 +6,14 @@ import Synchronization
 /// A hash table in memory that several processes share. Below the types: keys and values are bytes here.
 ///
 /// Reading takes no lock (`StoreReading`). Writing takes the lock of the key's stripe, writes a new block, and
-/// publishes it by one store of a reference (`StoreWriting`); a process that is killed before that store has changed
-/// nothing, and after it everything. What else there is (free blocks, counts) can be computed from the references,
-/// which is what the next one to take a dead owner's lock does (`StoreRecovery`).
+/// publishes it by one store of a reference (`StoreWriting`). A process that is killed before that store has changed
+/// nothing, and after it everything. The rest (free blocks, counts) can be computed from the references, and the next
+/// process to take a dead owner's lock does so (`StoreRecovery`).
 ///
-/// LMDB's rule (copy on write, one commit) on a hash table; see SIEVE and Redis for the eviction's ideas.
+/// LMDB's rule (copy on write, one commit) on a hash table. For the eviction's ideas, see SIEVE and Redis.
 package final class StoreTable: Sendable {
     package let file: MemoryFile
-    /// Rung when somebody sleeps who wants to know of a change; see `prepareToSleep`.
+    /// Rung when a sleeper wants to know of a change. See `prepareToSleep`.
     package let bell: Bell
     private let mapping: SharedMapping
     package let layout: StoreLayout
@@ -21,7 +21,7 @@ package final class StoreTable: Sendable {
     let secrets: KeyHash.Secrets
     /// How long a writer waits for a lock whose owner lives, in nanoseconds.
     let lockTimeout: Int64
-    /// When this process last looked for damage after a refusal, see `examine`.
+    /// When this process last searched for damage after a refusal. See `examine`.
     let lastExamination = Atomic<Int64>(0)
     /// The stripe whose turn it is then.
     let examinationTurn = Atomic<Int>(0)
@@ -31,7 +31,7 @@ package final class StoreTable: Sendable {
     private let bucketsPerStripe: Int
     /// What this process writes into a lock that it takes.
     let ownWord = SharedWords(base: LockOwner.currentWord)
-    /// All locks of the store: the stripes', and that of the publish log.
+    /// All locks of the store: the stripes' locks, and the publish log's.
     private let notedLocks: [NotedLocks]
 
     /// A new store, empty.
@@ -110,15 +110,15 @@ package final class StoreTable: Sendable {
         if isPrivate { leaveOwners() }
     }
 
-    /// In a private copy: its locks belong to nobody. What an owner was about to do in the original is put in order
-    /// here as after its death.
+    /// In a private copy, no process owns the locks. What an owner was about to do in the original is repaired here as
+    /// after its death.
     private func leaveOwners() {
         func leave(_ lock: SharedLock) { lock.word.pointee.store(LockOwner.needsRepair, ordering: .relaxed) }
         for stripe in 0..<layout.stripes { leave(sharedLock(stripe)) }
         if ringBytes > 0 { leave(logLock.shared) }
     }
 
-    // The map. Arguments are in range by the layout; numbers out of shared memory are checked where they are read.
+    // The map. Arguments are in range by the layout. Numbers out of shared memory are checked where they are read.
 
     @inline(__always)
     func stripeOffset(_ stripe: Int) -> Int { layout.stripesOffset &+ stripe &* StoreLayout.stripeBytes }
@@ -128,13 +128,13 @@ package final class StoreTable: Sendable {
         bucket(hash.stripe(of: layout.stripes), hash.bucket(of: layout.homeBuckets))
     }
 
-    /// The offset of a stripe's bucket; overflow buckets come after the home buckets.
+    /// The offset of a stripe's bucket. Overflow buckets come after the home buckets.
     @inline(__always)
     func bucket(_ stripe: Int, _ index: Int) -> Int {
         layout.bucketsOffset &+ (stripe &* bucketsPerStripe &+ index) &* StoreLayout.bucketBytes
     }
 
-    /// The bucket that a bucket's link names; nil at the end of the chain, or when the link is damaged.
+    /// The bucket that a bucket's link names. Nil at the end of the chain, or if the link is damaged.
     @inline(__always)
     func linkedBucket(_ bucket: Int, stripe: Int) -> Int? {
         let link = Int(truncatingIfNeeded: memory.acquire(bucket &+ 56))
@@ -165,16 +165,16 @@ enum Stripe {
 
     /// How many entries have an expiry, whether it has come or not.
     static let expiring = 64
-    /// Where the next look for expired entries and for old ones begins: the number of a slot.
+    /// Where the next search for expired entries and for old ones begins: the number of a slot.
     static let sweepHand = 72
     static let evictionHand = 80
-    /// New entries since the age clock went on.
+    /// New entries since the age clock last advanced.
     static let insertions = 96
 
     /// For each size of block, the first slab that has room.
     static let openSlabs = 128
 
-    // A step of several keys; see `StoreSteps`.
+    // A step of several keys. See `StoreSteps`.
     static let itemCount = 256
     static let coordinator = 264
     static let sequence = 272
@@ -182,6 +182,6 @@ enum Stripe {
     static let participants = 328
     static let nextSequence = 336
 
-    /// Time for the eviction's purposes; on a line of its own, because every reader reads it.
+    /// Time for the eviction's purposes. It is on a separate cache line, because every reader reads it.
     static let ageClock = 384
 }

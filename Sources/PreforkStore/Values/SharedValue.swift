@@ -13,19 +13,19 @@ public enum ValueKind: UInt8, Hashable, Sendable {
     case double = 5
     /// One byte, 0 or 1.
     case boolean = 6
-    /// What a `ValueCodec` has made of an `Encodable`; the first byte names the codec.
+    /// What a `ValueCodec` has made of an `Encodable`. The first byte names the codec.
     case coded = 7
 }
 
 /// A type that travels without a codec: its bytes are written as they are.
 ///
-/// `[UInt8]`, `String`, `Bool`, `Double`, `Float` and the standard integers are such; every other `Codable` goes by a
+/// `[UInt8]`, `String`, `Bool`, `Double`, `Float` and the standard integers conform. Every other `Codable` uses a
 /// `ValueCodec`.
 public protocol SharedValue: Codable, Sendable {
     /// Calls `body` with the value's kind and bytes.
     func withSharedBytes<Result>(_ body: (ValueKind, UnsafeRawBufferPointer) -> Result) -> Result
 
-    /// The value of bytes that came out of shared memory; nil when they are none of this type's.
+    /// The value of bytes that came out of shared memory, or nil if they are not a value of this type.
     ///
     /// - Parameter bytes: valid during the call only. They may be anything: another process wrote them.
     init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind)

@@ -1,9 +1,9 @@
 // How a value that is no SharedValue becomes bytes.
 
-/// Turns `Codable` values into bytes and back. `CBORCodec` is the default; a program may bring its own.
+/// Turns `Codable` values into bytes and back. `CBORCodec` is the default. A program may provide another one.
 public protocol ValueCodec: Sendable {
-    /// One byte that is stored beside each value, so that a value of one codec is never read by another. 0 is
-    /// `CBORCodec`'s; a codec of your own takes 128 or above.
+    /// One byte that is stored beside each value, so that a value of one codec is never read by another. 0 belongs to
+    /// `CBORCodec`. A program's codec must use 128 or above.
     var identifier: UInt8 { get }
 
     func encode<Value: Encodable>(_ value: Value) throws -> [UInt8]
