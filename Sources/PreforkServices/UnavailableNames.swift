@@ -1,4 +1,4 @@
-// What facet calls services: the compiler names what they are called here. None of these can be used.
+// Facet's names for services. The compiler tells their names here. No declaration here can be used.
 
 @available(*, unavailable, renamed: "AsyncService")
 public typealias AsyncioServiceMixin = AsyncService

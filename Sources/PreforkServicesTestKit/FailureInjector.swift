@@ -25,7 +25,7 @@ public final class FailureInjector: Sendable {
         failures.withLock { $0[point] = max(times, 0) }
     }
 
-    /// - Throws: `InjectedFailure` when the point is to fail.
+    /// - Throws: `InjectedFailure` if the point must fail.
     public func pass(_ point: String) throws {
         let fails = failures.withLock { failures in
             guard let left = failures[point], left > 0 else { return false }

@@ -1,8 +1,8 @@
-// A place where services wait until a test lets them go on.
+// A place where services wait until a test opens it.
 
 import Synchronization
 
-/// Closed until it is opened, then open for ever.
+/// Closed until it is opened, then permanently open.
 public final class Gate: Sendable {
     private struct State {
         var isOpen = false

@@ -25,21 +25,21 @@ public final class ManualClock: ServiceClock {
     /// No later moment comes: times can still be added to it. 292 thousand million years.
     private static let latest = Duration.seconds(Int64.max)
 
-    /// - Parameter fraction: what the chance in a backoff always is; 0: no jitter.
+    /// - Parameter fraction: the random number of every backoff. 0 means no jitter.
     public init(fraction: Double = 0) { state.withLock { $0.fraction = fraction } }
 
     public var now: Duration { state.withLock { $0.now } }
     public func fraction() -> Double { state.withLock { $0.fraction } }
 
-    /// When somebody who sleeps is to be woken next; nil when nobody sleeps.
+    /// When the next sleeper must be woken, or nil if there is no sleeper.
     public var nextDeadline: Duration? { state.withLock { $0.sleepers.values.map(\.deadline).min() } }
 
-    /// Lets time pass and wakes those whose time has come. Below zero counts as zero.
+    /// Advances the time and wakes the sleepers whose time has come. Below zero counts as zero.
     public func advance(by duration: Duration) {
         advance(to: now + min(duration, Self.latest))
     }
 
-    /// As `advance(by:)`, to an instant; the past has no effect.
+    /// Like `advance(by:)`, but to an instant. An instant in the past has no effect.
     public func advance(to instant: Duration) {
         let woken = state.withLock { state in
             state.now = max(state.now, min(instant, Self.latest))

@@ -1,6 +1,6 @@
 // What Popen, Foundation.Process and swift-subprocess call things: the compiler names what they are called here.
 //
-// None of these can be called. They cost no program anything, and save a search.
+// No declaration here can be called. They cost no program anything, and save a search.
 
 public import PreforkSystem
 

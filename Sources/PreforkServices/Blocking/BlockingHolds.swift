@@ -2,8 +2,8 @@
 
 import Synchronization
 
-/// The table of the process's blocking services. Whoever is in it is kept alive by the tree that put it there, so no
-/// other object can have its identity.
+/// The table of the process's blocking services. The tree that put a service there keeps it alive, so no other object
+/// can have its identity.
 enum BlockingHolds {
     enum Acquisition {
         case mine
@@ -42,7 +42,7 @@ enum BlockingHolds {
         holds.withLock { $0[service] = .running(holders: 1) }
     }
 
-    /// - Returns: whether the caller was the last holder: then it is to stop it.
+    /// - Returns: whether the caller was the last holder, which then must stop it.
     static func release(_ service: ObjectIdentifier) -> Bool {
         holds.withLock { holds in
             guard case .running(let holders) = holds[service] else { return false }

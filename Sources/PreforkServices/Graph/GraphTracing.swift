@@ -1,4 +1,4 @@
-// From services to numbers, with a look at what cannot be started.
+// From services to numbers, with a check for services that cannot be started.
 
 /// Walks from a root to everything it needs. Not by recursion: a chain may be longer than a stack.
 struct GraphTracing<Service> {

@@ -1,8 +1,8 @@
-// Who is started again with one that failed.
+// Which services restart together with a failed one.
 
 package enum RestartSet {
     /// - Parameter sequence: the services of the tree in the order they came up.
-    /// - Returns: those to start again, in the order of their start; stopped in the reverse.
+    /// - Returns: the services to start again, in the order of their start. They are stopped in the reverse order.
     package static func members(
         _ scope: RestartScope, of failed: Int, in graph: ServiceGraph, sequence: [Int]
     ) -> [Int] {

@@ -1,12 +1,12 @@
-// Who needs whom, in numbers.
+// Which service needs which, in numbers.
 
-/// A tree of services as numbers: 0 is the root, and nobody needs itself.
+/// A tree of services as numbers: 0 is the root, and no service needs itself.
 package struct ServiceGraph: Sendable {
-    /// Distinct; given, or the type's name and a number.
+    /// Distinct names: given, or the type's name and a number.
     package let names: [String]
     /// What each needs: groups one after another, the members of a group at once.
     package let groups: [[[Int]]]
-    /// Who was the first to need it; -1 for the root.
+    /// The service that was the first to need it, or -1 for the root.
     package let parents: [Int]
 
     package var count: Int { names.count }
@@ -31,7 +31,7 @@ package struct ServiceGraph: Sendable {
         return (steps + way.dropLast(12).prefix(12).reversed().map { names[$0] }).joined(separator: "/")
     }
 
-    /// Everybody who needs it, directly.
+    /// All services that need it directly.
     package func dependents() -> [[Int]] {
         var dependents: [[Int]] = Array(repeating: [], count: count)
         for node in 0..<count {

@@ -18,7 +18,8 @@ public struct ServicePlan: Sendable {
         graph = try GraphTracing.trace(root, .blocking).graph
     }
 
-    /// Who starts at the same time when every start takes equally long, first things first. A stop goes the other way.
+    /// The services that start at the same time if every start takes equally long, in the order of the start. A stop
+    /// goes the other way.
     public var levels: [[String]] {
         StartOrder.levels(of: graph).map { $0.map { graph.names[$0] } }
     }
@@ -41,7 +42,7 @@ public struct ServicePlan: Sendable {
         return (lines + ["}"]).joined(separator: "\n") + "\n"
     }
 
-    /// The label is the group's place among the groups of its service; nil where there is only one.
+    /// The label is the group's place among the groups of its service, or nil if there is only one.
     private func eachEdge(_ body: (_ node: Int, _ member: Int, _ label: Int?) -> Void) {
         for node in 0..<graph.count {
             let groups = graph.groups[node]

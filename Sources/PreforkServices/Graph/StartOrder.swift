@@ -1,11 +1,11 @@
-// Who may start next.
+// Computes which services may start next.
 
 /// The order of a start: what a service needs is up before it starts itself, its groups one after another.
 ///
 /// A value without side effects: it names services that may start, and is told of those that are up.
 package struct StartOrder: Sendable {
     package enum Mark: UInt8, Sendable {
-        /// Nobody has asked for it yet.
+        /// No service has requested it yet.
         case new
         /// What it needs is on its way.
         case waiting
@@ -98,7 +98,7 @@ package struct StartOrder: Sendable {
 }
 
 extension StartOrder {
-    /// Who starts at the same time when every start takes equally long.
+    /// The services that start at the same time if every start takes equally long.
     package static func levels(of graph: ServiceGraph) -> [[Int]] {
         var order = StartOrder(graph)
         var levels: [[Int]] = []

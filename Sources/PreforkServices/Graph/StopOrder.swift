@@ -1,4 +1,4 @@
-// Who may stop next.
+// Computes which services may stop next.
 
 /// The order of a stop, the start's run backwards: a service first, then its groups from the last to the first, and
 /// what several need when the last of them is done with it.
@@ -7,9 +7,9 @@
 package struct StopOrder: Sendable {
     private let graph: ServiceGraph
     private let reached: [Int]
-    /// How many hold it: the services that have asked for it, as often as they did; the root is held by its tree.
+    /// How many holds it has: one for each request by a service. The root is held by its tree.
     private var holds: [Int]
-    /// The last one to let go, who goes on when this one and all below are done.
+    /// The last service to release it, which continues when this one and all below are done.
     private var releaser: [Int]
     private var group: [Int]
     private var open: [Int]
@@ -29,16 +29,16 @@ package struct StopOrder: Sendable {
         }
     }
 
-    /// - Returns: who may stop first: the root.
+    /// - Returns: the service that may stop first, the root.
     package mutating func begin() -> [Int] { [0] }
 
     /// Its own stop is over, or it never was up.
     ///
-    /// - Returns: those that nobody needs any longer.
+    /// - Returns: the services that are not needed any longer.
     package mutating func down(_ node: Int) -> [Int] {
         var free: [Int] = []
         var place = node
-        // Upwards from one that is done to the one that waited for it, as far as everything below is done.
+        // Upwards from a finished service to the service that waited for it, as far as everything below is done.
         while true {
             release(place, into: &free)
             guard open[place] == 0 else { return free }

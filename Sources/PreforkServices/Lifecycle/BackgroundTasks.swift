@@ -6,15 +6,15 @@ import Synchronization
 struct BackgroundTasks {
     private struct Entry {
         let name: String
-        /// Cancels it; nil between being let in and being made.
+        /// Cancels it. Nil between its admission and its creation.
         var cancel: (@Sendable () -> Void)?
     }
 
     private var entries: [Int: Entry] = [:]
     private var lastID = 0
-    /// They are all to end: nobody comes in, and one that is made late is cancelled at once.
+    /// All must end: no task is admitted, and one that is made late is cancelled at once.
     private(set) var isClosed = true
-    /// Who is told when the last one has ended.
+    /// The tree that is told when the last one has ended.
     private var drained: (run: TreeRun, node: Int)?
 
     var names: [String] { entries.keys.sorted().compactMap { entries[$0]?.name } }
@@ -28,14 +28,14 @@ struct BackgroundTasks {
         return lastID
     }
 
-    /// - Returns: whether the task has come too late and is to be cancelled.
+    /// - Returns: whether the task has come too late and must be cancelled.
     mutating func made(_ id: Int, cancel: @escaping @Sendable () -> Void) -> Bool {
         guard entries[id] != nil else { return false }
         entries[id]?.cancel = cancel
         return isClosed
     }
 
-    /// - Returns: whom to tell that it was the last one.
+    /// - Returns: the tree to tell that it was the last one.
     mutating func ended(_ id: Int) -> (run: TreeRun, node: Int)? {
         entries[id] = nil
         guard entries.isEmpty else { return nil }
@@ -95,7 +95,7 @@ extension Lifecycle {
         return task
     }
 
-    /// - Returns: whether there is nothing to wait for; otherwise the tree is told (`drained`).
+    /// - Returns: whether no task remains. Otherwise the tree is told later (`drained`).
     func cancelTasks(tell run: TreeRun, _ node: Int) -> Bool {
         // One look: a task that ends after it tells the tree itself.
         let (cancels, isEmpty) = state.withLock { ($0.tasks.close(tell: run, node), $0.tasks.isEmpty) }

@@ -4,7 +4,7 @@ import Synchronization
 
 // What its trees tell.
 extension Lifecycle {
-    /// A tree is to end.
+    /// A tree must end.
     func treeEnds(_ run: TreeRun, _ end: WaitEnd) {
         let resumptions = state.withLock { state -> [ServiceWaiters.Resumption] in
             guard let index = state.seats.firstIndex(where: { $0.run === run }) else { return [] }
@@ -44,7 +44,7 @@ extension Lifecycle {
         for holder in holders { holder.run.post(.announced(holder.node)) }
     }
 
-    /// What happens to this service; to its whole tree when it is the root. Ends when the caller stops listening.
+    /// What happens to this service, or to its whole tree if it is the root. Ends when the caller stops listening.
     ///
     /// Everything from now on is kept until it is read. Other services' steps come in the order they were taken.
     public func events() -> AsyncStream<ServiceEvent> {

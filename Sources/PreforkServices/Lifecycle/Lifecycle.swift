@@ -2,9 +2,9 @@
 
 import Synchronization
 
-/// The state of one service: whether it runs, who holds it, its background tasks, who waits for it.
+/// The state of one service: whether it runs, its holders, its background tasks and its waiters.
 ///
-/// Each service has one as a stored property. After a fork, a child must use services of its own.
+/// Each service has one as a stored property. After a fork, a child must use new services.
 public final class Lifecycle: Sendable {
     enum Phase: Sendable {
         case idle, starting, running, stopping
@@ -16,7 +16,7 @@ public final class Lifecycle: Sendable {
         let node: Int
         /// Whether the tree needs it to run, now.
         var holds = false
-        /// How the tree is to end, once that is known.
+        /// How the tree must end, once that is known.
         var end: WaitEnd?
     }
 
@@ -27,9 +27,9 @@ public final class Lifecycle: Sendable {
         var seats: [Seat] = []
         /// Trees to be told when it has stopped to start or to stop.
         var watchers: [(run: TreeRun, node: Int)] = []
-        /// Who is starting it: a task that fails meanwhile is a failure of that start.
+        /// The tree that is starting it: a task that fails meanwhile is a failure of that start.
         var starter: TreeRun?
-        /// Who is taking it down, and hears of tasks that fail meanwhile.
+        /// The tree that is stopping it, which is told of tasks that fail meanwhile.
         var stopper: (run: TreeRun, node: Int)?
         var startedWith: [[any AsyncService]]?
         var pendingStop: StopReason?
@@ -45,7 +45,7 @@ public final class Lifecycle: Sendable {
     let givenName: String?
     let state = Mutex(State())
 
-    /// - Parameter name: unique in its tree; nil: the name of the service's type and a number.
+    /// - Parameter name: unique in its tree. If nil, the name of the service's type and a number.
     public init(_ name: String? = nil) { givenName = name }
 
     var isRunning: Bool { state.withLock { $0.phase == .running } }
@@ -59,7 +59,7 @@ public final class Lifecycle: Sendable {
     public var counters: ServiceCounters { state.withLock { $0.counters } }
 }
 
-// What a tree does with it. Each step is taken under the lock; telling others comes after it.
+// What a tree does with it. Each step is taken under the lock, and others are told after it.
 extension Lifecycle {
     enum Joining {
         case joined
@@ -83,10 +83,10 @@ extension Lifecycle {
     }
 
     enum Acquisition {
-        /// The tree is to start it.
+        /// The tree must start it.
         case mine
         case running
-        /// It is being started or stopped; the tree will be told when that is over.
+        /// It is being started or stopped. The tree will be told when that is over.
         case busy
     }
 
@@ -125,7 +125,7 @@ extension Lifecycle {
         }
     }
 
-    /// Its start has failed, or came to its end too late, or one of its tasks has failed before.
+    /// Its start has failed or was completed too late, or one of its tasks has failed before.
     func beginEnding(by run: TreeRun, _ node: Int) {
         state.withLock { state in
             state.phase = .stopping
@@ -134,7 +134,7 @@ extension Lifecycle {
         }
     }
 
-    /// Begins to take it down in order to start it again, whoever else holds it.
+    /// Begins to stop it in order to start it again, whichever other trees hold it.
     ///
     /// - Returns: false when another tree is doing that.
     func beginRestarting(by run: TreeRun, _ node: Int) -> Bool {
@@ -146,7 +146,7 @@ extension Lifecycle {
         }
     }
 
-    /// - Returns: whether the tree was the last one that held it: then it is to stop it.
+    /// - Returns: whether the tree was the last holder, which then must stop it.
     func release(_ run: TreeRun, _ node: Int) -> Bool {
         state.withLock { state in
             state.hold(run, false)
@@ -157,8 +157,8 @@ extension Lifecycle {
         }
     }
 
-    /// It is down, and free to be started by whoever wants it. The tree that took it down does not need it any longer,
-    /// even if it had not come to letting go of it.
+    /// It is down, and any tree may start it. The tree that stopped it does not need it any longer, even if it had not
+    /// yet released it.
     func becomeIdle(for run: TreeRun) {
         settle { state in
             state.hold(run, false)
@@ -215,7 +215,7 @@ extension Lifecycle.State {
         seats[index].holds = holds
     }
 
-    /// Where it is in the tree that it is part of; nil when it is part of none.
+    /// Its path in the tree that it is part of, or nil if it is in no tree.
     var path: String? { seats.first.map { $0.run.path($0.node) } }
 
     var holders: [(run: TreeRun, node: Int)] { seats.filter(\.holds).map { ($0.run, $0.node) } }

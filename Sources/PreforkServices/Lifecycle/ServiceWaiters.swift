@@ -5,7 +5,7 @@ import Synchronization
 /// How a wait ends that is not cancelled.
 typealias WaitEnd = Result<StopReason, ServiceError>
 
-/// Those who wait for a service's end, and those who wait until it is up.
+/// The tasks that wait for a service's end, and the tasks that wait until it is up.
 struct ServiceWaiters {
     typealias Resumption = @Sendable () -> Void
 
@@ -41,7 +41,7 @@ struct ServiceWaiters {
         return nil
     }
 
-    /// The wait is over; a cancellation that came too late is forgotten.
+    /// The wait is over. A cancellation that came too late is forgotten.
     mutating func finish(_ id: Int) { cancelled.remove(id) }
 
     mutating func take(_ end: WaitEnd) -> [Resumption] {
@@ -50,7 +50,7 @@ struct ServiceWaiters {
         return ending.values.map { waiter in { waiter.resume(returning: end) } }
     }
 
-    /// They look for themselves what has become of the service.
+    /// The waiters check for themselves what has become of the service.
     mutating func takeReady() -> [Resumption] {
         if starting.isEmpty { return [] }
         defer { starting = [:] }
@@ -79,7 +79,7 @@ extension Lifecycle {
         return try end.get()
     }
 
-    /// How a wait would end at once; nil when there is something to wait for.
+    /// How a wait would end at once, or nil if it must wait.
     private func knownEnd(_ state: State) -> WaitEnd? {
         if let last = state.seats.last { return state.seats.contains { $0.end == nil } ? nil : last.end }
         return state.lastReason.map { .success($0) } ?? .failure(error(.notRunning, state))
@@ -109,7 +109,7 @@ extension Lifecycle {
         }
     }
 
-    /// Whether it is up, or nobody is about to bring it up.
+    /// Whether it is up, or no tree is about to start it.
     private func isSettled(_ state: State) -> Bool {
         state.phase == .running || !state.seats.contains { $0.end == nil }
     }

@@ -4,16 +4,16 @@ extension AsyncService {
     /// Whether it has started and its stop has not begun. May be old news at once.
     public var running: Bool { lifecycle.isRunning }
 
-    /// Starts the tree, waits until it is to end, and stops it.
+    /// Starts the tree, waits until it must end, and stops it.
     ///
-    /// It ends by `requestStop`, by the host's stop wishes (signals; in a worker of `ForkRuntime` the worker's stop
-    /// request), by a failing task, or when the calling task is cancelled: all of them stop it gracefully within the
-    /// budget, and this returns when that is done. A service that is running already is only held by this tree, too.
-    /// The same instance may run again afterwards.
+    /// It ends by `requestStop`, by the host's stop requests (signals, or in a worker of `ForkRuntime` the worker's
+    /// stop request), by a failing task, or when the calling task is cancelled. All of them stop it gracefully within
+    /// the budget, and this returns when that is done. If a service is running already, this tree only becomes another
+    /// holder. The same instance may run again afterwards.
     ///
     /// - Returns: why it ended. A stop that was asked for while it started is no error.
-    /// - Throws: `ServiceError`: the first cause and everything met on the way down; `cancelled` when the caller was
-    ///   cancelled, or when the stop was asked for before the start: then nothing is started.
+    /// - Throws: `ServiceError`: the first cause and everything that failed during the stop. `cancelled` if the caller
+    ///   was cancelled, or if the stop was requested before the start: then nothing is started.
     @discardableResult
     public func run() async throws(ServiceError) -> StopReason {
         let tree = try TreeRun(self)
@@ -26,9 +26,9 @@ extension AsyncService {
     /// worker its task is cancelled shortly before its time to drain is over. In a program without workers, SIGTERM and
     /// SIGINT cancel a body that waits neither by `wait()` nor for messages, and a second signal any body.
     ///
-    /// - Throws: what `body` throws; `ServiceError` when the start, a task or the stop failed, or a stop was asked for
+    /// - Throws: what `body` throws. `ServiceError` if the start, a task or the stop failed, or a stop was requested
     ///   before it was up (`cancelled`). When several happened: a `ServiceError` with the first in time as its kind and
-    ///   the rest in `suppressed`. A task's failure that nobody waited for is thrown here.
+    ///   the rest in `suppressed`. A task's failure that no task waited for is thrown here.
     public func withRunning<Result>(
         isolation: isolated (any Actor)? = #isolation, _ body: (Self) async throws -> Result
     ) async throws -> Result {
@@ -47,11 +47,11 @@ extension AsyncService {
         return try end.joined(with: result, service: tree.path(0))
     }
 
-    /// Waits until the tree of this service is to end. Many tasks may wait; each ends alone when it is cancelled.
+    /// Waits until the tree of this service must end. Many tasks may wait. A cancelled one ends alone.
     ///
-    /// - Returns: the reason; that of the last run when it is not running.
-    /// - Throws: `ServiceError`: the failure that ends the tree; `cancelled` when the calling task is cancelled;
-    ///   `notRunning` when it never was started.
+    /// - Returns: the reason, or the reason of the last run if it is not running.
+    /// - Throws: `ServiceError`: the failure that ends the tree. `cancelled` if the calling task is cancelled.
+    ///   `notRunning` if it was never started.
     @discardableResult
     public func wait() async throws(ServiceError) -> StopReason {
         try await lifecycle.wait()
@@ -59,13 +59,13 @@ extension AsyncService {
 
     /// Waits until the service is up, and with `Readiness.announced` until it has called `ready()`.
     ///
-    /// - Throws: `ServiceError` of kind `notRunning` when its start fails or it is being stopped, or when nobody starts
-    ///   it; `cancelled` when the calling task is cancelled.
+    /// - Throws: `ServiceError` of kind `notRunning` if its start fails, it is being stopped, or no tree starts it.
+    ///   `cancelled` if the calling task is cancelled.
     public func waitUntilReady() async throws(ServiceError) {
         try await lifecycle.waitUntilReady()
     }
 
-    /// Says that this service can do its work. For policies with `Readiness.announced`; no effect otherwise.
+    /// Says that this service can do its work. For policies with `Readiness.announced`. Has no effect otherwise.
     ///
     /// From its `start` or a background task, on any thread.
     public func ready() {
@@ -80,8 +80,8 @@ extension AsyncService {
     ///
     /// - Parameter name: for errors and events.
     /// - Returns: the task: its `value`, and `cancel()`. A `stop` that waits for it cancels it first.
-    /// - Throws: `ServiceError` of kind `notRunning` or `stopping` when the service neither starts nor runs; then
-    ///   `body` is never called.
+    /// - Throws: `ServiceError` of kind `notRunning` or `stopping` if the service neither starts nor runs. `body` is
+    ///   then never called.
     @discardableResult
     public func addTask<Success: Sendable>(
         _ name: String, _ body: @escaping @Sendable () async throws -> Success
@@ -97,13 +97,13 @@ extension AsyncService {
         try addTask("task", body)
     }
 
-    /// Cancels one background task; no effect when it has ended.
+    /// Cancels one background task. Has no effect if it has ended.
     public func cancelTask(_ task: Task<some Sendable, any Error>) {
         task.cancel()
     }
 
-    /// Asks every tree that this service is part of to end. Any thread, at any time, as often as you like; the first
-    /// reason counts.
+    /// Requests the end of every tree that this service is part of. Callable from any thread, at any time and
+    /// repeatedly. The first reason counts.
     ///
     /// A start in progress is cancelled and what had started is stopped. With no tree the wish is kept: the next start
     /// fails with `cancelled` before anything is started, so that a request that comes too early is not lost.

@@ -19,8 +19,8 @@
 ///     protocol PatientService: AsyncService {}
 ///     extension PatientService { var gracefulShutdownTimeout: Duration { .seconds(60) } }
 ///
-/// Needs no process and no event loop: it works in a worker, in a tool and in a test; not in a supervisor, which has no
-/// tasks (`BlockingService` is for that). After facet's `AsyncioServiceMixin`.
+/// Needs no process and no event loop: it works in a worker, in a tool and in a test. It does not work in a supervisor,
+/// which has no tasks (use `BlockingService` there). After facet's `AsyncioServiceMixin`.
 public protocol AsyncService: _AsyncServiceShape, Sendable {
     /// `[any AsyncService]`, `[[any AsyncService]]` or `[DependencyGroup]`, or arrays of one type of service.
     associatedtype Dependencies = [Never]
@@ -29,29 +29,30 @@ public protocol AsyncService: _AsyncServiceShape, Sendable {
     /// The state of this service: one stored property, of this instance alone.
     var lifecycle: Lifecycle { get }
 
-    /// What must be up before this starts and is stopped after it. None by default.
+    /// What must be up before this starts and is stopped after it. Empty by default.
     ///
-    /// The members of an array start one after another: `[database, cache]`. Those of an inner array start at once:
-    /// `[[database, cache], [mail]]`; so facet's first and second level. `DependencyGroup` mixes both:
-    /// `[.parallel([database, cache]), .one(mail)]`. Read once for each start; the stop goes by what was read.
+    /// The members of an array start one after another: `[database, cache]`. The members of an inner array start at
+    /// once: `[[database, cache], [mail]]`. These are facet's first and second level. `DependencyGroup` mixes both:
+    /// `[.parallel([database, cache]), .one(mail)]`. Read once for each start. The stop uses what was read.
     var dependencies: Dependencies { get }
 
     /// How long things may take, and what failures mean. Read when it is needed.
     var policy: ServicePolicy { get }
 
-    /// The longest its stop may take; by default what `policy` says, 10 seconds. For the root, that of the whole tree.
-    /// See `ServicePolicy.gracefulShutdownTimeout`, which this replaces. After facet's `graceful_shutdown_timeout`.
+    /// The longest its stop may take. By default `policy` decides, with 10 seconds. For the root, it applies to the
+    /// whole tree. See `ServicePolicy.gracefulShutdownTimeout`, which this replaces. After facet's
+    /// `graceful_shutdown_timeout`.
     var gracefulShutdownTimeout: Duration { get }
 
     /// Brings the service up. Everything it needs is up. When it throws, `stop` is not called.
     ///
-    /// Runs in a task of its own, which is cancelled when the start is given up. It may add background tasks.
+    /// Runs in a separate task, which is cancelled when the start is given up. It may add background tasks.
     func start() async throws
 
-    /// Brings the service down; called exactly once for each `start` that returned. Everything it needs is still up,
+    /// Brings the service down. Called exactly once for each `start` that returned. Everything it needs is still up,
     /// and so are its background tasks, which are cancelled and awaited afterwards.
     ///
-    /// Runs in a task of its own, which is cancelled when its time is over.
+    /// Runs in a separate task, which is cancelled when its time is over.
     func stop() async throws
 
     /// `dependencies` in one form.
@@ -63,7 +64,7 @@ public protocol AsyncService: _AsyncServiceShape, Sendable {
 /// An array literal is `.parallel`: `[[database, cache], .one(mail)]`.
 public enum DependencyGroup: Sendable {
     case one(any AsyncService)
-    /// Started at once, and stopped at once; may be empty.
+    /// Started at once, and stopped at once. May be empty.
     case parallel([any AsyncService])
 
     var members: [any AsyncService] {

@@ -2,12 +2,12 @@
 
 /// A part of a program that is started and stopped, together with what it needs, without tasks.
 ///
-/// The rules are those of `AsyncService`: what it needs is up before it starts and is stopped after it, once, however
-/// many share it; when a start fails, what had started is stopped; every stop is called, whatever the others throw; a
-/// class that others inherit from declares all members.
-/// There are no background tasks, no time limits and nothing runs at once. Nothing here starts a thread, so it works in
-/// a supervisor as well as in a worker. Threads that share a service must not start or stop it at the same time: the
-/// second gets an error of kind `cycle`, as nobody waits here. After facet's `BlockingServiceMixin`.
+/// The rules are those that `AsyncService` has. What it needs is up before it starts and is stopped after it, once,
+/// however many share it. If a start fails, all started services are stopped. Every stop is called, whatever the others
+/// throw. A class that others inherit from declares all members. There are no background tasks, no time limits and
+/// nothing runs at once. Nothing here starts a thread, so it works in a supervisor as well as in a worker. Threads that
+/// share a service must not start or stop it at the same time: the second one gets an error of kind `cycle`, because no
+/// call here waits. After facet's `BlockingServiceMixin`.
 public protocol BlockingService: AnyObject {
     /// `[any BlockingService]` or `[[any BlockingService]]`, or arrays of one type of service.
     associatedtype Dependencies = [Never]
@@ -18,17 +18,18 @@ public protocol BlockingService: AnyObject {
     associatedtype _AsyncStop = _NotDeclared
     associatedtype _FinalSelf: AnyObject = Self
 
-    /// A `String` or `String?`: a name that is unique in the tree; nil, the default: the name of the type and a number.
+    /// A `String` or `String?`: a name that is unique in the tree. If nil, the default, it is the name of the type and
+    /// a number.
     var serviceName: _Name { get }
 
-    /// What must be up before this starts, in this order; inner arrays change nothing. Read once for each start. None
+    /// What must be up before this starts, in this order. Inner arrays change nothing. Read once for each start. Empty
     /// by default.
     var dependencies: Dependencies { get }
 
     /// Brings the service up: `func start() throws`. When it throws, `stop` is not called.
     @discardableResult func start() throws -> _Start
 
-    /// Brings the service down: `func stop() throws`; called exactly once for each `start` that returned.
+    /// Brings the service down: `func stop() throws`. Called exactly once for each `start` that returned.
     @discardableResult func stop() throws -> _Stop
 
     // What nothing calls: an `async` start or stop of a class is found by these, and refused.
@@ -64,12 +65,12 @@ extension BlockingService {
     /// Starts the tree, calls `body`, and stops the tree, however `body` ends.
     ///
     /// In a program without workers, and in a managed process without an event loop, SIGTERM and SIGINT do not end the
-    /// process meanwhile. They end `wait()` and what waits for messages in the body, and interrupt system calls in
-    /// which it waits otherwise (EINTR); the body must return for the tree to be stopped. A second signal ends the
-    /// process at once. A handler of the program's own stays in force.
+    /// process meanwhile. They end `wait()` and waits for messages in the body, and interrupt system calls in which it
+    /// waits otherwise (EINTR). The body must return for the tree to be stopped. A second signal ends the process at
+    /// once. A handler of the program's own stays in force.
     ///
-    /// - Throws: what `body` throws; `ServiceError` when a start or a stop failed, with everything else that happened
-    ///   in `suppressed`; of kind `cycle` or `duplicateName` before anything is started.
+    /// - Throws: what `body` throws. `ServiceError` if a start or a stop failed, with all other errors in `suppressed`.
+    ///   An error of kind `cycle` or `duplicateName` is thrown before any service is started.
     public func withRunning<Result>(_ body: (Self) throws -> Result) throws -> Result {
         let tree = try BlockingRun(self)
         let stops = ServiceHost.blockingStops
@@ -84,7 +85,7 @@ extension BlockingService {
     /// Blocks the calling thread until this process is asked to stop: in a program without workers by SIGTERM or
     /// SIGINT, in a worker or a managed process by the supervisor. For the body of `withRunning`.
     ///
-    /// Not on an event loop's thread, which would then hear of no stop; it traps there.
+    /// Must not be called on an event loop's thread, which then could not receive a stop. It traps there.
     ///
     /// - Throws: `ServiceError` of kind `notRunning` when the service does not run, and in a program without Prefork,
     ///   where nothing tells of a stop.

@@ -1,4 +1,4 @@
-// The body of a scope, as who stops the process sees it.
+// The body of a scope, as seen by the code that stops the process.
 
 import Synchronization
 

@@ -7,7 +7,7 @@
 public protocol ServiceClock: Sendable {
     associatedtype _Fraction = Double
 
-    /// The time since an origin of the clock's own; never goes back.
+    /// The time since an origin that the clock chooses. It never goes back.
     var now: Duration { get }
 
     /// Returns when `now` is at least `deadline`.
@@ -15,7 +15,7 @@ public protocol ServiceClock: Sendable {
     /// - Throws: `CancellationError`, promptly, when the calling task is cancelled.
     func sleep(until deadline: Duration) async throws
 
-    /// A number of 0 through 1 that backoffs are spread by; random by default.
+    /// A number of 0 through 1 that spreads backoffs. Random by default.
     func fraction() -> _Fraction
 
     func _chance() -> Double

@@ -3,8 +3,8 @@
 /// The end of a tree of services that was not a clean one.
 ///
 /// The outermost error is the first cause in time: a failed start, a failed task, an error of the scope's body. `cause`
-/// is what the service's own code has thrown; `plain` and `run(throwing: .plain)` give that alone, as facet does.
-/// Whatever failed while the tree was taken down is in `suppressed`, in the order it happened: nothing is lost.
+/// is what the service's code has thrown. `plain` and `run(throwing: .plain)` give only the cause, as facet does. All
+/// failures during the stop of the tree are in `suppressed`, in the order they happened: no error is lost.
 public struct ServiceError: Error, Sendable {
     public enum Kind: Sendable, Equatable {
         /// Services that need each other, as a path that ends where it begins. Nothing was started.
@@ -30,7 +30,7 @@ public struct ServiceError: Error, Sendable {
     }
 
     public let kind: Kind
-    /// The service's path from the root: `server/mail/database`; of a task: `server/mail#tick`.
+    /// The service's path from the root, `server/mail/database`. For a task, `server/mail#tick`.
     public let service: String
     /// What the service's own code threw.
     public let cause: (any Error)?
@@ -49,8 +49,8 @@ public struct ServiceError: Error, Sendable {
             ? self : ServiceError(kind, service: service, cause: cause, suppressed: suppressed + errors)
     }
 
-    /// What a process whose tree ended like this exits with: 70 for a crash, 75 when it never came up, 76 when only
-    /// the stop took too long. A supervisor tells by it whether to start again at once.
+    /// The exit code of a process whose tree ended like this: 70 for a crash, 75 if it never came up, 76 if only the
+    /// stop took too long. By it a supervisor decides whether to start the process again at once.
     public var exitCode: Int32 {
         switch kind {
         case .cycle, .duplicateName, .startFailed, .startTimedOut: 75
@@ -65,7 +65,7 @@ extension ServiceError: CustomStringConvertible {
     /// One line for each error of the tree, what came later further to the right.
     public var description: String {
         var lines: [String] = []
-        // Not by recursion: whoever builds such values may nest them as deep as they like.
+        // Not by recursion, because callers may nest such values arbitrarily deep.
         var open: [(error: ServiceError, depth: Int)] = [(self, 0)]
         while let (error, depth) = open.popLast() {
             let cause = error.cause.map { ": \($0)" } ?? ""

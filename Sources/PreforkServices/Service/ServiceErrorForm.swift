@@ -4,13 +4,13 @@
 public enum ServiceErrorForm: Sendable {
     /// A `ServiceError`, with the service's path and everything that happened afterwards.
     case wrapped
-    /// What the service's code has thrown, when that is all there is to tell; else a `ServiceError`. As facet does.
+    /// What the service's code has thrown, if there is no further error, else a `ServiceError`. As facet does.
     case plain
 }
 
 extension ServiceError {
-    /// What the service's own code has thrown, when nothing else happened; this error where there is no such cause, or
-    /// more to tell.
+    /// What the service's code has thrown, if nothing else happened. This error if there is no such cause, or there are
+    /// further errors.
     public var plain: any Error {
         guard let cause, suppressed.isEmpty else { return self }
         return (cause as? ServiceError)?.plain ?? cause

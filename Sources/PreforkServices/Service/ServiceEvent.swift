@@ -4,10 +4,10 @@
 public struct ServiceEvent: Sendable {
     public enum Kind: Sendable, Equatable {
         case starting
-        /// Up; `duration` is what its start took.
+        /// Up. `duration` is how long its start took.
         case started
         case stopping
-        /// Down; `duration` is what its stop took.
+        /// Down. `duration` is how long its stop took.
         case stopped
         /// Its start, its stop or a task failed: see `error`.
         case failed

@@ -7,14 +7,14 @@ public protocol StopSource: Sendable {
     /// `Duration?` or `Duration`.
     associatedtype _Deadline = Duration?
 
-    /// Calls `stop` whenever a stop is wished for, on any thread; at once if it was already.
+    /// Calls `stop` at each stop request, on any thread, and at once if there was one already.
     ///
     /// - Returns: ends the observation. It is called once, when the tree is down.
     func observe(_ stop: @escaping @Sendable (StopReason) -> Void) -> @Sendable () -> Void
 
-    /// When, by the host's clock, a tree must be down whatever its own budget says: somebody kills the process then.
-    /// Nil, the default: its own budget alone counts. Read when a stop begins, and at each wish for one: a deadline
-    /// that has come nearer shortens a stop that is under way. One that is over cancels each stop at once.
+    /// When, by the host's clock, a tree must be down whatever its budget says: the process is killed then. If nil, the
+    /// default, only the tree's budget counts. Read when a stop begins, and at each stop request: a deadline that has
+    /// come nearer shortens a stop that is in progress. A deadline in the past cancels each stop at once.
     var deadline: _Deadline { get }
 
     var _latestDeadline: Duration? { get }
@@ -36,15 +36,15 @@ extension StopSource {
 
 /// The clock, the executor and the stop wishes of the trees that a process runs.
 ///
-/// A runtime installs its own once per process, after the fork; a test gives one to some code by `with`. In a program
-/// that has none, one that imports Prefork ends its trees by SIGTERM and SIGINT.
+/// A runtime installs its host once per process, after the fork. A test gives one to some code by `with`. Without an
+/// installed host, a program that imports Prefork ends its trees at SIGTERM and SIGINT.
 public struct ServiceHost: Sendable {
     public var clock: any ServiceClock
-    /// Where starts, stops and background tasks run; nil: as the standard library decides.
+    /// Where starts, stops and background tasks run. If nil, the standard library decides.
     public var executor: (any TaskExecutor)?
     /// What ends `run()` and `wait()`, beside `requestStop`.
     public var stopSource: (any StopSource)?
-    /// Told of each tree that a service did not start itself; in one of the tree's steps, on any thread.
+    /// Told of each tree that was not started by a service. Called in one of the tree's steps, on any thread.
     package var watcher: (@Sendable (TreeMoment) -> Void)?
     /// Told of each body of a `withRunning` before it runs. The answer is called when the body has ended, with whether
     /// it has thrown.
@@ -72,7 +72,7 @@ public struct ServiceHost: Sendable {
         hosts.withLock { $0.installed = host }
     }
 
-    /// Makes the metadata that `install` needs, in a process whose children will install a host.
+    /// Creates the metadata that `install` needs, in a process whose children will install a host.
     package static func prepareInstall() {
         hosts.withLock { hosts in
             let before = hosts.installed
@@ -81,12 +81,12 @@ public struct ServiceHost: Sendable {
         }
     }
 
-    /// Calls `make` for the host of each tree that is started where none is installed.
+    /// Calls `make` for the host of each tree that is started without an installed host.
     package static func provide(_ make: @escaping @Sendable () -> ServiceHost) {
         hosts.withLock { $0.provider = make }
     }
 
-    /// What tells trees of blocking services of a stop; nil where nothing does.
+    /// What tells trees of blocking services of a stop, or nil if nothing does.
     package static var blockingStops: (any BlockingStops)? {
         get { hosts.withLock { $0.blockingStops } }
         set { hosts.withLock { $0.blockingStops = newValue } }
@@ -102,7 +102,7 @@ public struct ServiceHost: Sendable {
         return installed ?? provider?() ?? ServiceHost()
     }
 
-    /// Calls `body`; trees that are started in it, and in tasks it makes, have this host.
+    /// Calls `body`. Trees that are started in it, and in tasks it makes, have this host.
     public func with<Result>(
         isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
     ) async rethrows -> Result {
@@ -119,10 +119,10 @@ package enum TreeMoment: Sendable {
 
 /// The body of a `withRunning`.
 package protocol RunningScope: Sendable {
-    /// Whether a task waits for the tree's end, in the body or elsewhere: then the body has a way to hear of a stop.
+    /// Whether a task waits for the tree's end, in the body or elsewhere, so that the body learns of a stop.
     var isWaitedFor: Bool { get }
 
-    /// Cancels the body's task; no effect when the body has ended.
+    /// Cancels the body's task. Has no effect if the body has ended.
     func cancel()
 }
 
@@ -143,6 +143,6 @@ struct ServiceContext: Sendable {
     @TaskLocal static var current = ServiceContext()
 
     var host: ServiceHost?
-    /// The services whose code this is, the outermost first: a tree that is started here must not need one of them.
+    /// The services that run this code, the outermost first: a tree that is started here must not need one of them.
     var owners: [Lifecycle] = []
 }

@@ -2,19 +2,19 @@
 
 /// How long a service may take, and what its failing means.
 ///
-/// Times below zero count as zero, and none is longer than 90 years: no value of a policy is refused.
+/// Times below zero count as zero, and no time is longer than 90 years, so no value of a policy is refused.
 public struct ServicePolicy: Sendable {
-    /// The longest its `start` may take, and with `Readiness.announced` the time until `ready()`; nil: as long as it
-    /// likes. Zero cancels the start at once. What was started is then stopped with a budget of its own, the root's
-    /// `gracefulShutdownTimeout`: a late start takes nothing from it.
+    /// The longest its `start` may take, and with `Readiness.announced` the time until `ready()`. If nil, it may take
+    /// as long as it likes. Zero cancels the start at once. What was started is then stopped with a separate budget,
+    /// the root's `gracefulShutdownTimeout`: a late start takes nothing from it.
     public var startTimeout: Duration?
 
-    /// The longest its stop may take; 10 seconds by default (facet: `graceful_shutdown_timeout`).
+    /// The longest its stop may take. 10 seconds by default (facet: `graceful_shutdown_timeout`).
     ///
     /// The root's is the budget of the whole tree and is split so that every level gets a turn: the stop of a service
     /// that takes too long is cancelled, then left behind, and those below it are still stopped in time. A whole stop
     /// takes at most this and a tenth more, and less where its host's `StopSource` has a deadline: in a worker it is
-    /// down before the supervisor's SIGKILL. Zero cancels each stop at once; each is still called.
+    /// down before the supervisor's SIGKILL. Zero cancels each stop at once, but each is still called.
     public var gracefulShutdownTimeout: Duration
 
     /// What a failing task of this service means.
@@ -46,13 +46,14 @@ public enum Readiness: Sendable {
 public enum FailureAction: Sendable {
     /// The whole tree ends with the error, loudly (facet's only answer).
     case crashTree
-    /// The service is stopped and started again, with others if `scope` says so; when it fails too often the tree ends.
+    /// The service is stopped and started again, with others if `scope` says so. If it fails too often, the tree ends.
     case restart(ServiceBackoff, RestartScope = .one)
     /// An event, nothing else.
     case ignore
 }
 
-/// Who is started again beside the one that failed, within its tree. After Erlang's `one_for_one` and `rest_for_one`.
+/// Which services are started again together with the failed one, within its tree. After Erlang's `one_for_one` and
+/// `rest_for_one`.
 public enum RestartScope: Sendable {
     case one
     /// Everything that came up after it, too.
@@ -63,19 +64,19 @@ public enum RestartScope: Sendable {
 
 /// How soon and how often a failing service is started again.
 ///
-/// Each failure adds 1 to a score that halves in every `window`; above `limit` the service is given up. The wait
-/// before a restart is `base`, doubled for each point of the score beyond the first, at most `cap`, less a random part
-/// of up to `jitter` of it, so that many workers do not come back at the same moment. After suture's failure score.
+/// Each failure adds 1 to a score that halves in every `window`. Above `limit` the service is given up. The wait before
+/// a restart is `base`, doubled for each point of the score beyond the first, at most `cap`, less a random part of up
+/// to `jitter` of it, so that many workers do not come back at the same moment. After suture's failure score.
 public struct ServiceBackoff: Sendable {
-    /// The first wait; below zero counts as zero.
+    /// The first wait. A negative value counts as zero.
     public var base: Duration
     /// The longest wait.
     public var cap: Duration
-    /// Which part of a wait is random, 0 through 1; other values count as the nearer of the two.
+    /// Which part of a wait is random, 0 through 1. Values outside count as the nearer of the two.
     public var jitter: Double
-    /// The score that is still forgiven; 0 or less: no restart at all.
+    /// The highest score that still allows a restart. With 0 or less, there is no restart.
     public var limit: Int
-    /// The half-life of the score; zero or less: nothing is remembered.
+    /// The half-life of the score. With zero or less, no failure is remembered.
     public var window: Duration
 
     public init(

@@ -1,9 +1,9 @@
 // What the compiler refuses in a service: declarations that the defaults of the protocols would otherwise hide.
 //
-// A requirement with a default accepts a class whose own declaration has the right name and another type: the class
+// A requirement with a default accepts a class whose declaration has the right name and another type: the class
 // compiles, and its declaration is never used. So each such requirement is stated a second time with an associated
-// type, which the compiler takes from the class's own declaration. A `_check` that only accepts the right type then
-// fails to compile with the message of its unavailable form.
+// type, which the compiler takes from the class's declaration. A `_check` that only accepts the right type then fails
+// to compile with the message of its unavailable form.
 
 /// The type of members that a service does not declare.
 public struct _NotDeclared: Sendable {}
@@ -97,8 +97,8 @@ extension AsyncService {
     public var gracefulShutdownTimeout: Duration { .seconds(10) }
 }
 
-// The same for services without tasks. Here the type tells whether a member is declared at all: an `async` start is
-// none that could be called.
+// The same for services without tasks. Here the type tells whether a member is declared at all: an `async` start cannot
+// be called.
 
 extension BlockingService where _Start == Void { public func _checkStart() {} }
 extension BlockingService where _Stop == Void { public func _checkStop() {} }

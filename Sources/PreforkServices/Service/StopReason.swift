@@ -2,13 +2,13 @@
 
 /// Why a tree of services ended, or is about to.
 public enum StopReason: Sendable, Equatable {
-    /// Somebody asked for it, its scope came to its end, or the task that ran it was cancelled.
+    /// A caller requested it, its scope ended, or the task that ran it was cancelled.
     case requested
     /// A signal asked for it.
     case signal(Int32)
     /// A background task failed: the path of its service and the task's name.
     case taskFailed(String)
     case startFailed
-    /// The time given to it was over. Never made here; for a host that limits how long a tree may run.
+    /// The time given to it was over. This package never uses it. It is for a host that limits how long a tree may run.
     case deadline
 }

@@ -23,7 +23,7 @@ package struct FailureScore: Sendable {
     }
 
     /// Halves exactly at each half-life, and falls in a straight line between: the standard library has no power
-    /// of a fraction, and nobody will see the difference.
+    /// of a fraction, and the difference is not noticeable.
     private func decay(over time: Duration, halfLife: Duration) -> Double {
         guard halfLife > .zero else { return 0 }
         let lives = max(time, .zero) / halfLife
@@ -41,7 +41,7 @@ package struct FailureScore: Sendable {
             doublings -= 1
         }
         let taken = unit(backoff.jitter) * unit(fraction)
-        // A product with a fraction is rounded; without chance the wait is exactly what was asked for.
+        // A product with a fraction is rounded. Without randomness the wait is exactly the requested one.
         return taken == 0 ? delay : delay * (1 - taken)
     }
 

@@ -2,8 +2,8 @@
 
 /// One budget of time, split over levels that are stopped one after another.
 ///
-/// Half of it belongs to the levels in equal parts, the other half to whoever needs it first: a level may take all that
-/// is left but the parts of those below. It is cancelled when that is used up, and left behind soon after.
+/// Half of it belongs to the levels in equal parts, the other half to the level that needs it first: a level may take
+/// all that is left except the parts of those below. It is cancelled when that is used up, and left behind soon after.
 package struct StopBudget: Sendable {
     package let timeout: Duration
     package let levels: Int
@@ -21,7 +21,7 @@ package struct StopBudget: Sendable {
         timeout - part * max(levels - 1 - level, 0)
     }
 
-    /// When the stops of this level are not waited for any longer. That of the last is at most a tenth late.
+    /// When the stops of this level are not waited for any longer. The last one is at most a tenth late.
     ///
     /// Even with no time at all a stop that ends by itself is no failure: all levels together have ten milliseconds.
     package func abandonment(ofLevel level: Int) -> Duration {

@@ -7,12 +7,12 @@ extension TreeRun {
         return min(own, timeToDeadline ?? own)
     }
 
-    /// A budget that is used up at the host's deadline, with the tenth that a stop may be late; nil without a deadline.
+    /// A budget that is used up at the host's deadline, with the tenth that a stop may be late. Nil without a deadline.
     var timeToDeadline: Duration? {
         host.stopSource?._latestDeadline.map { max($0 - host.clock.now, .zero).bounded * 10 / 11 }
     }
 
-    /// Shortens a stop that would go on beyond the deadline. The levels that are left share what time is left.
+    /// Shortens a stop that would last beyond the deadline. The levels that are left share what time is left.
     func hurry() {
         guard let left = timeToDeadline else { return }
         let now = host.clock.now
@@ -36,8 +36,7 @@ extension TreeRun {
         }
     }
 
-    /// What is on its way is to come to an end as if it were one more level, above those that are to be stopped
-    /// afterwards.
+    /// Services in transition must finish as if they were one more level, above the levels that are stopped afterwards.
     func shortenSettling(to timeout: Duration) {
         let (now, budget) = (host.clock.now, StopBudget(timeout: timeout, levels: 2))
         for node in state.inFlight {

@@ -16,10 +16,10 @@ extension TreeRun {
                 // While a tree starts it again that one sees to it.
                 if lifecycles[node].isStarting(beside: self) { return }
                 switch state.nodes[node].phase {
-                // Of several trees that hold it and go on, the first that comes to it starts it again.
+                // Of several trees that hold it and continue, the first to reach it starts it again.
                 case .up where failure.take(): queueRestart(node, backoff, scope, error)
                 case .unannounced where failure.take(): takeDownAgain(node, error)
-                // As soon as the start has come to its end.
+                // As soon as the start has finished.
                 case .starting where failure.take():
                     state.nodes[node].failure = state.nodes[node].failure ?? error
                 default: return
@@ -42,7 +42,7 @@ extension TreeRun {
         if state.restart == nil { nextRestart() }
     }
 
-    /// - Returns: how long to wait; nil when it was the last straw.
+    /// - Returns: how long to wait, or nil if it must not restart again.
     private func verdict(
         _ node: Int, _ backoff: ServiceBackoff, _ error: ServiceError, reason: StopReason
     ) -> Duration? {
@@ -70,7 +70,7 @@ extension TreeRun {
         RestartSet.members(scope, of: node, in: graph, sequence: state.start.sequence)
     }
 
-    /// Gives up all restarts. Those who share a service whose turn has not come would go on without the task that
+    /// Gives up all restarts. Trees that share a service whose turn has not come would continue without the task that
     /// failed.
     func endRestarts() {
         var waiting = state.restartQueue.map(\.node)

@@ -5,7 +5,7 @@ extension TreeRun {
         guard state.stage == .fresh else { return }
         watcher?(.begins)
         if let (reason, error) = state.exit {
-            // Wished for before the start: nobody is to take that for a tree that has run.
+            // Requested before the start: this must not be taken for a tree that has run.
             state.exit = (reason, error ?? ServiceError(.cancelled, service: path(0)))
             return finish()
         }
@@ -115,13 +115,13 @@ extension TreeRun {
         case .up: continueRestart()
         default:
             state.start.note(up: node)
-            // This tree does not start it again any more, and others would go on without the task that failed.
+            // This tree does not start it again any more, and others would continue without the task that failed.
             if failure != nil { loseSharers(of: node) }
             settle()
         }
     }
 
-    /// Nothing is left of the start but the tasks it added; its own stop is not called (facet).
+    /// Only the tasks it added remain of the start. Its stop is not called (as in facet).
     private func startFailed(_ node: Int, _ cause: any Error) {
         let isCut = state.nodes[node].isCut
         let error = ServiceError(
@@ -151,7 +151,7 @@ extension TreeRun {
 
     // The end before it is up.
 
-    /// The tree is to end. The first reason counts.
+    /// The tree must end. The first reason counts.
     func exit(_ reason: StopReason, _ error: ServiceError?) {
         guard state.stage != .over else { return }
         guard state.exit == nil else {

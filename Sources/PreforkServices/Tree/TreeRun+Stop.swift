@@ -15,7 +15,7 @@ extension TreeRun {
         state.stopBegan = now
         let rounds = StopOrder.rounds(after: state.start) { state.nodes[$0].phase == .up }
         state.rounds = rounds.of
-        // What settling took is taken from the same budget; a deadline knows what time it is.
+        // Settling uses the same budget. A deadline is an absolute time.
         let left = services[0].gracefulShutdownTimeout.bounded - (now - (state.haltedAt ?? now))
         state.budget = StopBudget(timeout: min(left, timeToDeadline ?? left), levels: rounds.count)
         var order = StopOrder(after: state.start)
@@ -49,7 +49,7 @@ extension TreeRun {
         loseSharers(of: node)
     }
 
-    /// Those that share it cannot go on without the restart that this tree does not end.
+    /// The trees that share it cannot continue without the restart that this tree does not finish.
     func loseSharers(of node: Int) {
         tellSharers(of: node, state.exit?.error ?? ServiceError(.stopping, service: path(node)))
     }
@@ -119,7 +119,7 @@ extension TreeRun {
         }
         state.nodes[node].phase = .gone
         lifecycles[node].becomeIdle(for: self)
-        // Nobody waits for what was left behind.
+        // What was left behind is not waited for.
         if phase == .draining { stopNodes(state.stop?.down(node) ?? []) }
         if phase == .failing { settle() }
     }
@@ -128,7 +128,7 @@ extension TreeRun {
     func report(_ error: ServiceError, _ node: Int) {
         lifecycles[node].countFailure()
         emit(.failed, node, error: error)
-        // While the tree is up this is about a restart, which goes on.
+        // While the tree is up this is about a restart, which continues.
         if state.stage == .settling || state.stage == .stopping { state.errors.append(error) }
     }
 

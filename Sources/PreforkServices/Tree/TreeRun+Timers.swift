@@ -1,8 +1,8 @@
 // What a tree does when time is over.
 
 extension TreeRun {
-    /// Makes sure that `timerFired` is called at `deadline` or before. There is one timer, for the nearest deadline;
-    /// one that has become needless fires for nothing.
+    /// Makes sure that `timerFired` is called at `deadline` or before. There is one timer, for the nearest deadline. An
+    /// unneeded one fires without effect.
     func arm(_ deadline: Duration) {
         if let timer = state.timer, timer.deadline <= deadline { return }
         state.timer?.task.cancel()
@@ -47,7 +47,7 @@ extension TreeRun {
             lifecycles[node].countFailure()
             emit(.failed, node, error: error)
             exit(.startFailed, error)
-        // In a restart it is a failure like the first one, as soon as the start has come to its end.
+        // In a restart it is a failure like the first one, as soon as the start has finished.
         case .up where phase == .starting:
             state.nodes[node].leaveAt = host.clock.now + policyBudget(node).abandonment(ofLevel: 0)
         case .up where phase == .unannounced: startedTooLate(node)
@@ -55,7 +55,7 @@ extension TreeRun {
         }
     }
 
-    /// It does not end although it was cancelled: the others are not to wait for it.
+    /// It does not end although it was cancelled, and the others must not wait for it.
     private func leave(_ node: Int) {
         let tasks = lifecycles[node].taskNames.map { "\(path(node))#\($0)" }
         let phase = state.nodes[node].phase
@@ -68,7 +68,7 @@ extension TreeRun {
             _ = lifecycles[node].cancelTasks(tell: self, node)
             left(node, .stopTimedOut, [path(node)] + tasks)
         case .failing, .draining:
-            // The last one has just ended: the step that says so is on its way, and nobody is left behind.
+            // The last one has just ended: the step that says so is on its way, and no task is left behind.
             guard !tasks.isEmpty else { return state.nodes[node].leaveAt = nil }
             state.nodes[node].phase = phase == .failing ? .leftFailing : .leftDraining
             left(node, .stopTimedOut, tasks)
@@ -79,7 +79,7 @@ extension TreeRun {
     private func left(_ node: Int, _ kind: ServiceError.Kind, _ late: [String]) {
         state.inFlight.remove(node)
         var errors = late.map { ServiceError(kind, service: $0) }
-        // In a restart there may be others who counted on it.
+        // In a restart, other trees may have relied on it.
         if state.stage != .stopping, state.start.marks[node] == .up { tellSharers(of: node, errors[0]) }
         // It cannot be started again beside itself.
         if state.stage == .up { exit(.taskFailed(path(node)), errors.removeFirst()) }
@@ -87,7 +87,7 @@ extension TreeRun {
         if state.stage == .stopping { stopNodes(state.stop?.down(node) ?? []) } else { settle() }
     }
 
-    /// A start that was left behind has come to its end. If it is up it must be stopped, though nobody waits for it.
+    /// A start that was left behind has finished. If it is up it must be stopped, though no service waits for it.
     func lateStartEnded(_ node: Int, _ error: (any Error)?) {
         lifecycles[node].beginEnding(by: self, node)
         guard error == nil else {

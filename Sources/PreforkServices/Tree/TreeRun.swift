@@ -4,9 +4,9 @@ import Synchronization
 
 /// A tree of services from the begin of its start to the end of its stop.
 ///
-/// Everything that happens to it is a step. Steps are taken one at a time, by whoever brings one while nobody else is
-/// at it: no thread waits for another, and there is no task beside those in which the services' own code runs. What to
-/// do is decided by values (`StartOrder`, `StopOrder`, `StopBudget`, `FailureScore`, `RestartSet`).
+/// Everything that happens to it is a step. Steps are taken one at a time, by a thread that brings one while no other
+/// thread is taking steps. No thread waits for another, and the only tasks are those in which the services' code runs.
+/// What to do is decided by values (`StartOrder`, `StopOrder`, `StopBudget`, `FailureScore`, `RestartSet`).
 final class TreeRun: Sendable {
     enum Step {
         case begin
@@ -47,10 +47,10 @@ final class TreeRun: Sendable {
     let services: [any AsyncService]
     let lifecycles: [Lifecycle]
     private let context: ServiceContext
-    /// Whom to tell how it goes.
+    /// Receives the tree's progress.
     let watcher: (@Sendable (TreeMoment) -> Void)?
     private let inbox = Mutex(Inbox())
-    // Proof: only touched in `take`, by the one that has set `isTaken`; the inbox's lock hands it to the next one.
+    // Proof: only touched in `take`, by the thread that has set `isTaken`. The inbox's lock hands it to the next one.
     nonisolated(unsafe) var state: TreeState
 
     /// - Throws: `ServiceError` of kind `cycle` or `duplicateName`.
@@ -186,8 +186,8 @@ final class TreeRun: Sendable {
         return end
     }
 
-    /// - Returns: a wish from before. Such a scope is part of what the process finishes before it ends: it starts, and
-    ///   hears of the wish when it is up.
+    /// - Returns: an earlier stop request. Such a scope is part of what the process finishes before it ends: it starts,
+    ///   and receives the request when it is up.
     private func observeStops() -> StopReason? {
         let keeper = EarlyWish()
         let end = host.stopSource?.observe { [self] reason in

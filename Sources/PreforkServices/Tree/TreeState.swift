@@ -3,7 +3,7 @@
 struct TreeState {
     enum Stage {
         case fresh, starting, up
-        /// It is to end, and what is on its way must come to an end first.
+        /// It must end, and services in transition must finish first.
         case settling
         case stopping, over
     }
@@ -17,10 +17,10 @@ struct TreeState {
         /// Its start has returned and it has not said that it is ready.
         case unannounced
         case up
-        /// Its start has failed; its tasks are ending.
+        /// Its start has failed, and its tasks are ending.
         case failing
         case stopping
-        /// Its stop has returned; its tasks are ending.
+        /// Its stop has returned, and its tasks are ending.
         case draining
         /// Down, and to be started again.
         case down
@@ -57,7 +57,7 @@ struct TreeState {
     var start: StartOrder
     var stop: StopOrder?
     var nodes: [Node]
-    /// Those whose own code is being waited for.
+    /// The services whose code is being waited for.
     var inFlight: Set<Int> = []
     var exit: (reason: StopReason, error: ServiceError?)?
     /// Whether the owner is ready for the stop.

@@ -4,8 +4,8 @@ import PreforkEventLoop
 import PreforkSystem
 import Synchronization
 
-/// Looks after the children that are heard of by SIGCHLD: all are asked at each signal, as in tornado. Each is asked
-/// once a second besides, because the signal is a global setting that anybody may change.
+/// Watches the children whose end is announced by SIGCHLD: all are checked at each signal, as in tornado. In addition
+/// each is checked once a second, because the signal is a global setting that any code may change.
 enum ChildSignalReaper {
     private struct State {
         var children: [WatchedChild] = []
@@ -17,7 +17,7 @@ enum ChildSignalReaper {
 
     /// The loop that reads the signal.
     private final class Listener: @unchecked Sendable {
-        // Sendable: never changed; the watch is used on the loop only.
+        // Sendable: never changed, and the watch is used on the loop only.
         let loop: EventLoop
         let watch: Watch
 
@@ -32,10 +32,10 @@ enum ChildSignalReaper {
 
     private static let state = Mutex(State())
 
-    /// Whether children with a pidfd are to be heard of by SIGCHLD, too.
+    /// Whether SIGCHLD must announce the ends of children with a pidfd, too.
     static var isForced: Bool { state.withLock(\.isForced) }
 
-    /// Begins to look after a child. Runs on the child's loop.
+    /// Begins to watch a child. Runs on the child's loop.
     static func add(_ child: WatchedChild) {
         state.withLock { $0.children.append(child) }
         // Without a descriptor for the signal the look once a second alone has to do.

@@ -1,6 +1,6 @@
-// Who wants to know of an exit.
+// Who waits for an exit.
 
-/// Waiters and callbacks until the exit, the exit afterwards. A value: each change returns what is to be done about it.
+/// Waiters and callbacks until the exit, the exit afterwards. A value: each change returns the actions to take.
 struct ExitState {
     enum WaitResult: Equatable, Sendable {
         case exited(Subprocess.Exit)
@@ -44,7 +44,7 @@ struct ExitState {
         return exit
     }
 
-    /// - Returns: everybody who waited, each once.
+    /// - Returns: all waiters and callbacks, each once.
     mutating func end(_ exit: Subprocess.Exit) -> (waiters: [Waiter], callbacks: [Callback]) {
         guard self.exit == nil else { return ([], []) }
         self.exit = exit
@@ -55,9 +55,9 @@ struct ExitState {
         return (waiters.sorted { $0.key < $1.key }.map(\.value.waiter), callbacks)
     }
 
-    /// A stop has failed; a later one may succeed.
+    /// A stop has failed. A later one may succeed.
     ///
-    /// - Returns: those who waited for a stop.
+    /// - Returns: the tasks that waited for a stop.
     mutating func fail(_ error: StopError) -> [Waiter] {
         failure = error
         let ids = waiters.filter(\.value.isForStop).keys.sorted()

@@ -1,15 +1,15 @@
-// Which loop hears of exits, and how.
+// Which loop observes exits, and how.
 
 public import PreforkEventLoop
 public import PreforkSystem
 import Synchronization
 
 extension Subprocess {
-    /// How the exits of children are heard of.
+    /// How the exits of children are observed.
     public enum ExitNotice: Hashable, Sendable {
-        /// A pidfd for each child; SIGCHLD where there is none.
+        /// A pidfd for each child, or SIGCHLD if there is no pidfd.
         case automatic
-        /// SIGCHLD for all: for kernels and containers without pidfds. The signal is a global setting; a handler that
+        /// SIGCHLD for all: for kernels and containers without pidfds. The signal is a global setting. A handler that
         /// was there before is still called.
         case childSignal
     }
@@ -20,7 +20,7 @@ extension Subprocess {
     ///
     /// Follows tornado's Subprocess.initialize.
     ///
-    /// - Parameter loop: must run as long as any of the processes; nil: as without this call.
+    /// - Parameter loop: must run as long as any of the processes. If nil, as without this call.
     public static func initialize(
         on loop: EventLoop? = nil, notice: ExitNotice = .automatic
     ) throws(SystemError) {
@@ -30,7 +30,7 @@ extension Subprocess {
         }
     }
 
-    /// Undoes `initialize`: SIGCHLD does again what it did before. Children that were heard of by it are asked once a
+    /// Undoes `initialize`: SIGCHLD has its previous action again. Children that depended on it are checked once a
     /// second until they end.
     public static func uninitialize() {
         ExitWatching.choose(nil)
@@ -53,7 +53,7 @@ package enum ExitWatching {
         settings.withLock { $0.loop = loop }
     }
 
-    /// How processes are started; tests force the ways of other kernels.
+    /// How processes are started. Tests force the methods of other kernels.
     package static var engine: SpawnEngine {
         get { settings.withLock(\.engine) }
         set { settings.withLock { $0.engine = newValue } }

@@ -3,11 +3,10 @@
 import PreforkSystem
 import Synchronization
 
-/// The running subprocesses of a worker or managed process: all but those of `Command.Group.detached`.
+/// The running subprocesses of a worker or managed process: all except those with `Command.Group.detached`.
 ///
-/// The kernel ends each with its parent (PR_SET_PDEATHSIG), whatever the parent dies of; what these have started
-/// themselves is in their process groups, to which no such signal goes. So a process that ends by itself ends the
-/// groups.
+/// The kernel ends each with its parent (PR_SET_PDEATHSIG), whatever the parent dies of. Processes that these have
+/// started are in their process groups, to which no such signal goes. So a process that ends by itself ends the groups.
 enum FamilyChildren {
     private struct State {
         var process: UInt64 = 0
@@ -31,12 +30,12 @@ enum FamilyChildren {
 
     static func remove(_ child: WatchedChild) {
         state.withLock { state in
-            // Its number can be that of a younger one by now.
+            // Its number can belong to a younger one by now.
             if state.children[child.child.pid] === child { state.children[child.child.pid] = nil }
         }
     }
 
-    /// The last thing that this process does: nobody waits for what they would do with SIGTERM.
+    /// The last action of this process, so it does not wait for their reaction to SIGTERM.
     private static func endAll() {
         let children = state.withLockIfAvailable { $0.children } ?? [:]
         for child in children.values { try? child.send(.kill, to: .group) }

@@ -5,7 +5,7 @@ import PreforkSystem
 import Synchronization
 
 extension WatchedChild {
-    /// Begins to climb a ladder; one that is being climbed already is replaced, its reason stays. Runs on the loop.
+    /// Begins a stop ladder. It replaces one in progress, but keeps its reason. Runs on the loop.
     func stop(_ plan: StopPlan, reason: Subprocess.Exit.Reason) {
         guard exit == nil else { return }
         if ladder == nil { self.reason = reason }
@@ -25,7 +25,7 @@ extension WatchedChild {
         case .send(let signal, let grace):
             do {
                 try send(signal, to: target)
-                // A process that is stopped takes SIGTERM only when it goes on.
+                // A stopped process takes SIGTERM only when it is resumed.
                 if signal != .kill { try send(.resume, to: target) }
             } catch {
                 return fail(error)
@@ -53,8 +53,8 @@ extension WatchedChild {
         ladder = nil
     }
 
-    /// Whether the ladder, when the child is gone, still has somebody to reach: in the child's group (which cannot be
-    /// asked about safely on a kernel before 6.9) or in its control group.
+    /// Whether the ladder, when the child is gone, still has other processes to reach: in the child's group (which
+    /// cannot be checked safely on a kernel before 6.9) or in its control group.
     var hasLeftOthers: Bool {
         guard let target = ladder?.plan.target, target != .process else { return false }
         if leadsGroup, (try? child.sendToGroup(.none, isReaped: true)) == true { return true }
@@ -62,15 +62,15 @@ extension WatchedChild {
         return hasMembers(controlGroup: controlGroup.path.bytes)
     }
 
-    /// Without a pidfd that keeps it (Linux before 6.9), the group's number may be somebody else's once the child has
-    /// been reaped: what a stopped child's group has left ends now instead of after the rest of the grace.
+    /// Without a pidfd that keeps it (Linux before 6.9), the group's number may belong to another group once the child
+    /// has been reaped: what a stopped child's group has left is ended now instead of after the rest of the grace.
     func endGroupWhileItsNumberIsSafe() {
         guard let ladder, ladder.plan.target != .process, leadsGroup, !child.reachesGroupForEver, child.hasEnded
         else { return }
         _ = try? child.sendToGroup(.kill, isReaped: false)
     }
 
-    /// Sends a signal; none to a process that was reaped, and none to a stranger that has its number. From any thread.
+    /// Sends a signal, but never to a process that was reaped, nor to a stranger that has its number. From any thread.
     func send(_ signal: Signal, to target: SignalTarget) throws(SystemError) {
         try state.withLock { state throws(SystemError) in
             let isReaped = state.exit != nil

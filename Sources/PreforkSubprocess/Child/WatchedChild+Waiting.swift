@@ -5,7 +5,7 @@ import PreforkSystem
 import Synchronization
 
 extension WatchedChild {
-    /// Calls `body` with the exit on the loop, once; also when the exit was long ago.
+    /// Calls `body` with the exit on the loop, once, also if the exit was long ago.
     func onExit(_ body: @escaping ExitState.Callback) {
         guard let exit = state.withLock({ $0.add(body) }) else { return }
         loop.execute { body(exit) }
@@ -39,7 +39,7 @@ extension WatchedChild {
         await withUnsafeContinuation { waiter in
             let result = state.withLock { state -> ExitState.WaitResult? in
                 let result = state.add(waiter, id: id, isForStop: isForStop)
-                // The cancellation handler has found nobody to abandon if it ran before this line.
+                // If the cancellation handler ran before this line, it found no waiter to abandon.
                 guard result == nil, !isForStop, Task.isCancelled else { return result }
                 _ = state.abandon(id)
                 return .abandoned

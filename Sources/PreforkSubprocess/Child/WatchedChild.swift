@@ -1,4 +1,4 @@
-// A child from its start until it has been reaped, whoever still knows of it.
+// A child from its start until it has been reaped, whatever still refers to it.
 
 import PreforkEventLoop
 import PreforkSystem
@@ -6,7 +6,7 @@ import Synchronization
 
 /// The life of one child process, kept by the loop that watches it: a handle that is dropped leaves no zombie.
 final class WatchedChild: @unchecked Sendable {
-    // Sendable: `state` has a lock; all other variables are touched on the loop's thread only.
+    // Sendable: `state` has a lock, and all other variables are touched on the loop's thread only.
     let child: ChildProcess
     let loop: EventLoop
     let leadsGroup: Bool
@@ -33,7 +33,7 @@ final class WatchedChild: @unchecked Sendable {
         self.loop = loop
     }
 
-    /// How it ended; nil until it has been reaped. From any thread.
+    /// How it ended, or nil until it has been reaped. From any thread.
     var exit: Subprocess.Exit? { state.withLock { $0.exit } }
 
     /// Begins to watch. Runs on the loop, once.
@@ -48,7 +48,7 @@ final class WatchedChild: @unchecked Sendable {
             try loop.add(watch, for: .readableOnce)
             self.watch = watch
         } catch {
-            // epoll has no room (epoll_ctl(2), ENOSPC): this child is heard of as one without a pidfd.
+            // epoll has no room (epoll_ctl(2), ENOSPC): this child is treated as one without a pidfd.
             ChildSignalReaper.add(self)
         }
     }
@@ -58,7 +58,7 @@ final class WatchedChild: @unchecked Sendable {
         if !reapIfEnded() { loop.call(after: pause) { [self] in reapOrLookAgain(after: pause) } }
     }
 
-    /// Collects the child if it has ended and tells everybody. Runs on the loop.
+    /// Collects the child if it has ended and informs all waiters. Runs on the loop.
     ///
     /// - Returns: whether the child is gone.
     @discardableResult
@@ -66,7 +66,7 @@ final class WatchedChild: @unchecked Sendable {
         if exit != nil { return true }
         endGroupWhileItsNumberIsSafe()
         let wasForced = ladder?.hasKilled ?? false
-        // Under the lock: whoever sends a signal by number does it before the number is free.
+        // Under the lock: code that sends a signal by number does it before the number is free.
         let told = state.withLock { state -> (Subprocess.Exit, [ExitState.Waiter], [ExitState.Callback])? in
             guard let end = reaped() else { return nil }
             let exit = Subprocess.Exit(
@@ -84,7 +84,7 @@ final class WatchedChild: @unchecked Sendable {
         return true
     }
 
-    /// waitid(2) fails for a child of one's own only when somebody else has reaped it.
+    /// waitid(2) on a child of this process fails only if other code has reaped it.
     private func reaped() -> ProcessExit? {
         do {
             return try child.reap()
@@ -98,11 +98,11 @@ final class WatchedChild: @unchecked Sendable {
         watch = nil
         timeoutCall?.cancel()
         timeoutCall = nil
-        // The ladder goes on for what the child has left.
+        // The ladder continues for what the child has left.
         if !hasLeftOthers { endLadder() }
     }
 
-    /// Calls `body` on the loop when the child has been reaped; at once if it has. Runs on the loop.
+    /// Calls `body` on the loop when the child has been reaped, or at once if it has. Runs on the loop.
     func onReaped(_ body: @escaping () -> Void) {
         if exit != nil { body() } else { observers.append(body) }
     }

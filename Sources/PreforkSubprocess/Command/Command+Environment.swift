@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension Command {
-    /// Environment variables for the new process: those of this process with changes, or exactly those that are named.
+    /// Environment variables for the new process: this process's variables with changes, or exactly the named ones.
     ///
     /// Byte-exact: what is inherited is neither decoded nor repaired.
     public struct Environment: Hashable, Sendable {
@@ -29,7 +29,7 @@ extension Command {
             return environment
         }
 
-        /// What a variable will be for the new process; setting nil removes it.
+        /// A variable's value for the new process. Setting nil removes it.
         public subscript(name: RawText) -> RawText? {
             get { edits.value(of: name.bytes).map { RawText(bytes: $0) } }
             set { edits.set(name.bytes, to: newValue?.bytes) }

@@ -1,4 +1,4 @@
-// Who a command runs as, and within which limits.
+// As which user a command runs, and within which limits.
 
 import PreforkSystem
 
@@ -21,7 +21,8 @@ extension Command {
         case detached
     }
 
-    /// Whose rights a command has. They are given up in the only order that works: groups, group, user.
+    /// The user and groups whose privileges a command has. Privileges are dropped in the only order that works: groups,
+    /// group, user.
     public struct Identity: Hashable, Sendable {
         public var user: UInt32?
         public var group: UInt32?
@@ -64,7 +65,7 @@ extension Command {
         public static func stack(_ bytes: UInt64) -> Limit { Limit(ResourceName.stackSize, bytes) }
         /// Largest file it may write, in bytes.
         public static func fileSize(_ bytes: UInt64) -> Limit { Limit(ResourceName.fileSize, bytes) }
-        /// Largest core file, in bytes; 0: none.
+        /// Largest core file, in bytes. With 0, no core file is written.
         public static func core(_ bytes: UInt64) -> Limit { Limit(ResourceName.coreSize, bytes) }
         /// Memory locked into RAM, in bytes.
         public static func lockedMemory(_ bytes: UInt64) -> Limit { Limit(ResourceName.lockedMemory, bytes) }

@@ -49,7 +49,7 @@ extension Command {
         }
     }
 
-    /// With a directory of its own, the child would look for a relative path there.
+    /// With a different working directory, the child would look for a relative path there.
     private func path(_ path: [UInt8]) throws(SpawnError) -> [UInt8] {
         guard workingDirectory != nil, !path.isEmpty else { return path }
         do throws(SystemError) {

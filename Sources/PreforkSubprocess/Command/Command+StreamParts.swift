@@ -5,7 +5,7 @@ import PreforkSystem
 extension Command.Input {
     var files: [RawText] { if case .file(let path) = self { [path] } else { [] } }
     var descriptors: [Int32] { if case .descriptor(let number) = self { [number] } else { [] } }
-    /// Whether somebody must write to it through `Subprocess.stdin`.
+    /// Whether the caller must write to it through `Subprocess.stdin`.
     var needsUser: Bool { self == .stream || self == .terminal }
 }
 
@@ -18,12 +18,12 @@ extension Command.Output {
     var descriptors: [Int32] { parts.compactMap { if case .descriptor(let number) = $0 { number } else { nil } } }
     /// How much is collected.
     var limits: [Int] { parts.compactMap { if case .collect(let limit, _) = $0 { limit } else { nil } } }
-    /// Whether somebody must read it through `Subprocess.stdout` or `.stderr`.
+    /// Whether the caller must read it through `Subprocess.stdout` or `.stderr`.
     var needsUser: Bool { parts.contains { $0 == .stream || $0 == .terminal } }
 }
 
 extension Command {
-    /// Refuses streams where there is nobody to use them.
+    /// Refuses streams if no caller could use them.
     func checkThatNobodyIsNeeded() throws(SpawnError) {
         if stdin.needsUser || stdout.needsUser || stderr.needsUser {
             throw SpawnError(command: "nobody can use a stream of \(name) here; see `spawn` and `with`")

@@ -7,11 +7,11 @@ extension Command {
         case null
         /// This process's standard input. When that is closed, the null device.
         case inherit
-        /// A pipe; `Subprocess.stdin` writes to it.
+        /// A pipe. `Subprocess.stdin` writes to it.
         case stream
         /// These bytes through a pipe, then the end. A program that does not read them all is no error.
         case bytes([UInt8])
-        /// A file, opened before the start; a relative path is relative to this process's directory.
+        /// A file, opened before the start. A relative path is relative to this process's directory.
         case file(RawText)
         /// A descriptor of this process, which stays open here.
         case descriptor(Int32)
@@ -30,27 +30,27 @@ extension Command {
         case null
         /// This process's own. When that is closed, the null device.
         case inherit
-        /// A pipe; `Subprocess.stdout` or `.stderr` reads from it.
+        /// A pipe. `Subprocess.stdout` or `.stderr` reads from it.
         case stream
-        /// Kept in memory, up to a limit in bytes, not below zero; see `Subprocess.output()`.
+        /// Kept in memory, up to a limit in bytes, not below zero. See `Subprocess.output()`.
         case collect(limit: Int, overflow: Overflow = .stop)
-        /// A file, opened before the start; a relative path is relative to this process's directory.
+        /// A file, opened before the start. A relative path is relative to this process's directory.
         case file(RawText, appending: Bool = false)
         /// A descriptor of this process, which stays open here.
         case descriptor(Int32)
         /// Standard error only: the same as standard output, in the order of the writes.
         case stdout
-        /// All of these at once. A slow one holds up the others; one that breaks is left out.
+        /// All of these at once. A slow one delays the others, and a broken one is left out.
         case tee([Output])
-        /// A new pseudo-terminal, shared by all streams that ask for one; `Subprocess.stdout` reads from it.
+        /// A new pseudo-terminal, shared by all streams that request one. `Subprocess.stdout` reads from it.
         case terminal
 
         /// Kept in memory, up to 16 MiB.
         public static let collect = Output.collect(limit: 16 << 20)
     }
 
-    /// What happens when a command writes more than is to be collected. The first bytes are kept in any case, and the
-    /// output says that it is not whole.
+    /// What happens if a command writes more than the limit of the collected output. The first bytes are kept in any
+    /// case, and the output says that it is not whole.
     public enum Overflow: Hashable, Sendable {
         /// The command is stopped by its `stopPlan`.
         case stop
@@ -58,11 +58,12 @@ extension Command {
         case discard
     }
 
-    /// How long streams outlive the command while somebody else, a grandchild in the background, holds their other end.
+    /// How long streams outlive the command while another process, such as a grandchild in the background, holds their
+    /// other end.
     public enum Lingering: Hashable, Sendable {
         /// What has been written so long after the exit is still read, then the streams end. Less than zero is zero.
         case afterExit(Duration)
-        /// The streams end when nobody can write to them any more, however long that takes.
+        /// The streams end when no process can write to them any more, however long that takes.
         case untilEnd
 
         /// The streams end with what had been written at the exit.

@@ -13,13 +13,13 @@ public struct Command: Hashable, Sendable {
         /// Searched in the directories of the command's own PATH, never in the current one. A name with a slash is
         /// refused: it is a path.
         case name(RawText)
-        /// A path; a relative one is relative to this process's directory, whatever `workingDirectory` is.
+        /// A path. A relative one is relative to this process's directory, whatever `workingDirectory` is.
         case path(RawText)
     }
 
     public var program: Program
     public var arguments: [RawText]
-    /// What the program finds as its own name (`argv[0]`); by default what it was called.
+    /// What the program finds as its name (`argv[0]`). By default, the name it was called by.
     public var argument0: RawText?
     public var environment = Environment.inherit
     /// By default this process's.
@@ -28,7 +28,7 @@ public struct Command: Hashable, Sendable {
     public var stdin: Input
     public var stdout: Output
     public var stderr: Output
-    /// More descriptors, by the number that the program finds them at; the values are descriptors of this process,
+    /// More descriptors, by the number that the program finds them at. The values are descriptors of this process,
     /// which stay open here. All others are closed in the program.
     public var descriptors: [Int32: Int32] = [:]
     /// Size of the pseudo-terminal, where a stream asks for one.
@@ -52,8 +52,8 @@ public struct Command: Hashable, Sendable {
     /// outlives it. Set-user-ID programs lose the signal.
     public var dieWithParent: Signal?
 
-    /// How long the command may run; then `stopPlan` ends it and the exit's reason is `.timedOut`. Zero and less: it is
-    /// stopped as soon as it runs, as when a deadline is over. nil: no bound.
+    /// How long the command may run. Then `stopPlan` ends it and the exit's reason is `.timedOut`. With zero or less,
+    /// it is stopped as soon as it runs, as when a deadline is over. If nil, there is no bound.
     public var timeout: Duration?
     public var stopPlan = StopPlan.standard
     public var lingering = Lingering.afterExit(.milliseconds(200))
@@ -74,8 +74,8 @@ public struct Command: Hashable, Sendable {
     ///     Command("git", "log", "--oneline", cwd: "/srv/site", env: ["PATH": "/usr/bin"])
     ///
     /// - Parameters:
-    ///   - cwd: `workingDirectory`; nil: this process's.
-    ///   - env: the whole environment, as `.only`; nil: this process's. See `environment` for changes to it.
+    ///   - cwd: `workingDirectory`. If nil, this process's.
+    ///   - env: the whole environment, as `.only`. If nil, this process's. See `environment` for changes to it.
     ///   - startNewSession: `group` is `.session`.
     public init(
         _ program: String, _ arguments: String..., stdin: Input = .null, stdout: Output = .automatic,
@@ -86,7 +86,7 @@ public struct Command: Hashable, Sendable {
             startNewSession: startNewSession)
     }
 
-    /// As the form whose arguments follow one by one, with an array of them.
+    /// Like the form whose arguments follow one by one, but takes an array of them.
     public init(
         _ program: String, arguments: [String], stdin: Input = .null, stdout: Output = .automatic,
         stderr: Output = .automatic, cwd: String? = nil, env: [String: String]? = nil, startNewSession: Bool = false

@@ -11,8 +11,8 @@ enum ProgramSearch {
 
     /// The paths to try, in order. The child tries them all, so that a search costs one process.
     ///
-    /// Entries of PATH that are empty or relative are left out: both mean a directory that whoever started this process
-    /// may have chosen (swift-subprocess #359).
+    /// Entries of PATH that are empty or relative are left out: both mean a directory that the user of this process may
+    /// have chosen (swift-subprocess #359).
     static func candidates(_ name: [UInt8], path: [UInt8]?) -> [[UInt8]] {
         var seen: Set<[UInt8]> = []
         return (path ?? standardPath).split(separator: UInt8(ascii: ":"))

@@ -2,8 +2,8 @@
 
 /// Bytes without NUL that are usually, but need not be, UTF-8: a path, an argument, an environment variable.
 ///
-/// A literal converts by itself where one is wanted; a String that is a variable does by `RawText(text)`, an array of
-/// them by `texts.map { RawText($0) }`. `init(bytes:)` takes what no String can hold.
+/// A literal converts implicitly. A String that is a variable needs `RawText(text)`, and an array of them
+/// `texts.map { RawText($0) }`. `init(bytes:)` takes bytes that a String cannot hold.
 public struct RawText: Hashable, Sendable {
     public var bytes: [UInt8]
 

@@ -2,23 +2,23 @@
 
 public import PreforkSystem
 
-/// Whom a signal is for.
+/// Which processes a signal is for.
 public enum SignalTarget: Hashable, Sendable {
     /// The command's process alone.
     case process
-    /// The process group that the command leads; without one of its own, the command's process alone.
+    /// The process group that the command leads. If it leads no group, the command's process alone.
     case group
     /// The process and its descendants, also those that have left the group. SIGKILL reaches the group and an exclusive
-    /// `controlGroup`, too: there is no other way to descendants whose parent has ended.
+    /// `controlGroup`, too, because descendants whose parent has ended cannot be found otherwise.
     case tree
 }
 
 /// A ladder of signals, each with the time to end in peace, and SIGKILL at its end.
 public struct StopPlan: Hashable, Sendable {
     public struct Step: Hashable, Sendable {
-        /// A signal that exists, 1 to 64. A command whose plan has another one is not started.
+        /// A signal that exists, 1 to 64. A command whose plan has another number is not started.
         public var signal: Signal
-        /// How long to wait for the end before the next step; zero and less: not at all.
+        /// How long to wait for the end before the next step. With zero or less, it does not wait.
         public var grace: Duration
 
         public init(_ signal: Signal, grace: Duration) {

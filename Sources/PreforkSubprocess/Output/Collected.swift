@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// The first bytes of an output, up to a limit. On the loop until the output is complete, then for whoever asks.
+/// The first bytes of an output, up to a limit. Used on the loop until the output is complete, then by any caller.
 final class Collected {
     private let limit: Int
     let overflow: Command.Overflow
@@ -52,7 +52,7 @@ final class Collected {
         return false
     }
 
-    /// Takes a copy of bytes; the result is that of `commit`.
+    /// Takes a copy of bytes. The result is the one `commit` returns.
     func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var rest = bytes
         while !rest.isEmpty {

@@ -11,9 +11,9 @@ protocol OutputSink: AnyObject {
     func begin(onEnd: @escaping () -> Void)
     /// Takes what waits in the kernel, without an event.
     func look()
-    /// Takes what waits in the kernel and ends, whoever could still write.
+    /// Takes what waits in the kernel and ends, whichever process could still write.
     func endWithWaitingBytes()
-    /// Gives up what somebody else is slow to take.
+    /// Gives up output that a slow reader has not taken.
     func giveUpSlowReaders()
 }
 
@@ -34,7 +34,7 @@ private final class StreamSink: OutputSink {
 
 /// The outputs of one subprocess.
 final class OutputSinks: @unchecked Sendable {
-    // Sendable: `completion` has a lock; the rest is touched on the loop only, but for `collected` when complete.
+    // Sendable: `completion` has a lock. The rest is touched on the loop only, except `collected` when complete.
     private struct Completion {
         var isComplete = false
         var waiters: [UnsafeContinuation<Void, Never>] = []
@@ -59,7 +59,7 @@ final class OutputSinks: @unchecked Sendable {
     /// Takes over the descriptors of an output. Before `begin`.
     ///
     /// - Parameter onOverflow: the command must be stopped.
-    /// - Returns: the reader for the user, if there is to be one.
+    /// - Returns: the reader for the user, if the output is a stream.
     func connect(_ outlet: Plumbing.Outlet, _ number: Int32, onOverflow: @escaping () -> Void) -> ByteReader? {
         let loop = watched.loop
         for case .collect(let limit, let overflow) in outlet.targets {
@@ -91,7 +91,7 @@ final class OutputSinks: @unchecked Sendable {
         }
     }
 
-    /// The child's own output is in the pipes; what else may come is for `lingering` to say.
+    /// The child's output is in the pipes. `lingering` decides about further output.
     private func childIsGone() {
         for sink in sinks { sink.look() }
         guard sinks.contains(where: { !$0.hasEnded }) else { return }
@@ -101,7 +101,7 @@ final class OutputSinks: @unchecked Sendable {
         lingeringCall = watched.loop.call(after: time) { [self] in end(givingUp: wasStopped) }
     }
 
-    /// Who has stopped the command, or set it a time, does not wait for its grandchildren any longer.
+    /// A caller that has stopped the command, or set a timeout, does not wait for its grandchildren any longer.
     private func timeToLinger(wasStopped: Bool) -> Duration? {
         switch lingering {
         case .afterExit(let time): time
@@ -118,12 +118,12 @@ final class OutputSinks: @unchecked Sendable {
         }
     }
 
-    /// Nobody wants to wait any longer. Runs on the loop.
+    /// The caller does not want to wait any longer. Runs on the loop.
     func giveUpIfChildIsGone() {
         if watched.exit != nil { end(givingUp: true) }
     }
 
-    /// More has come than is to be collected, and the command is to be stopped for it.
+    /// More has come than the limit of the collected output, and the command must be stopped for it.
     func overflow(_ stopPlan: StopPlan) {
         if watched.exit == nil { watched.stop(stopPlan, reason: .outputLimit) } else { end(givingUp: false) }
     }
@@ -140,7 +140,7 @@ final class OutputSinks: @unchecked Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
-    /// Waits until the child is gone and everything that is collected or copied has come to its end. From any thread.
+    /// Waits until the child is gone and everything that is collected or copied is complete. From any thread.
     func complete() async {
         await withUnsafeContinuation { waiter in
             let isComplete = completion.withLock { completion in

@@ -53,14 +53,15 @@ final class PipeCollector: OutputSink {
     func endWithWaitingBytes() {
         guard !hasEnded else { return }
         var rest = waitingByteCount(fd)
-        // Who is told of an overflow may end this meanwhile, and the descriptor's number may be another file's by now.
+        // The receiver of an overflow may end this meanwhile, and the descriptor's number may belong to another file by
+        // now.
         while rest > 0, !hasEnded, let count = readOnce(atMost: rest) { rest -= count }
         end()
     }
 
     func giveUpSlowReaders() {}
 
-    /// - Returns: how many bytes came; nil when there are none now, or none any more.
+    /// - Returns: how many bytes came, or nil if there are no bytes now, or no more at all.
     private func readOnce(atMost limit: Int) -> Int? {
         do {
             switch try collected.isTruncated ? discard(atMost: limit) : collect(atMost: limit) {
@@ -69,7 +70,7 @@ final class PipeCollector: OutputSink {
             case .wouldBlock: break
             }
         } catch {
-            // A pipe that cannot be read has no more to say; what it said is kept.
+            // A pipe that cannot be read gives nothing more. What it gave is kept.
             end()
         }
         return nil
@@ -82,7 +83,7 @@ final class PipeCollector: OutputSink {
         return outcome
     }
 
-    /// Reads and forgets: a command whose output nobody takes would never end.
+    /// Reads and discards: a command whose output is never read would never end.
     private func discard(atMost limit: Int) throws(SystemError) -> ReadOutcome {
         let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: min(limit, Self.chunkSize), alignment: 16)
         defer { scratch.deallocate() }

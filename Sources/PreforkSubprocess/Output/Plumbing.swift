@@ -91,7 +91,7 @@ struct Plumbing {
         return pipe.writing
     }
 
-    /// An empty pipe takes 64 KiB at once, which is all that most inputs are; the rest is written while the child runs.
+    /// An empty pipe takes 64 KiB at once, which suffices for most inputs. The rest is written while the child runs.
     private mutating func feed(_ bytes: [UInt8]) throws(SystemError) {
         let writing = try inputPipe()
         let count = try bytes.withUnsafeBufferPointer { bytes throws(SystemError) in

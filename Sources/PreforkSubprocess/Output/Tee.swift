@@ -5,7 +5,7 @@ import PreforkSystem
 
 /// Copies what a reader brings to writers and into memory, until the end. On the loop only.
 final class Tee: OutputSink, @unchecked Sendable {
-    // Sendable: touched on the loop's thread only; its task runs there.
+    // Sendable: touched on the loop's thread only. Its task runs there.
     private let reader: ByteReader
     private var writers: [ByteWriter]
     private let collected: Collected?
@@ -35,9 +35,9 @@ final class Tee: OutputSink, @unchecked Sendable {
         }
     }
 
-    /// A writer that breaks is left out; a slow one holds up the others, and the command.
+    /// A broken writer is left out. A slow one delays the others, and the command.
     private func copy() async {
-        // A read that fails has no more to bring; this task is never cancelled.
+        // A read that fails has no more data. This task is never cancelled.
         while let chunk = try? await reader.read(atMost: 64 * 1024) {
             if let collected, !collected.isTruncated, !chunk.withUnsafeBytes(collected.append),
                 collected.overflow == .stop
@@ -59,7 +59,7 @@ final class Tee: OutputSink, @unchecked Sendable {
         reader.endAfterWaitingBytes()
     }
 
-    /// A write that waits throws, and what is collected goes on to the end.
+    /// A write that waits throws, and collecting continues to the end.
     func giveUpSlowReaders() {
         for writer in writers { writer.close() }
     }

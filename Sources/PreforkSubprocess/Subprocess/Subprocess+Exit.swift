@@ -7,7 +7,7 @@ extension Subprocess {
     public struct Exit: Equatable, Sendable {
         /// What brought the end about, as far as this process knows.
         public enum Reason: String, Hashable, Sendable {
-            /// Nobody here asked for it.
+            /// This program did not request it.
             case own
             /// `stop`, or the end of `Subprocess.with`.
             case stopped
@@ -15,7 +15,7 @@ extension Subprocess {
             case timedOut
             /// The cancellation of the task that ran it.
             case cancelled
-            /// More output than was to be collected.
+            /// More output than the limit of the collected output.
             case outputLimit
         }
 
@@ -27,7 +27,7 @@ extension Subprocess {
         /// Whether a stop had to go as far as SIGKILL.
         public let wasForced: Bool
 
-        /// The exit code, or minus the signal's number, as tornado counts; nil when the status was lost.
+        /// The exit code, or minus the signal's number, as tornado counts. Nil if the status was lost.
         public var returnCode: Int32? { status.returnCode }
 
         /// Exit code 0.
@@ -36,7 +36,8 @@ extension Subprocess {
 }
 
 extension Subprocess.Exit {
-    /// Whether the return code is this number: the exit code, or minus the signal's number. A lost status is none.
+    /// Whether the return code is this number: the exit code, or minus the signal's number. A lost status equals no
+    /// code.
     public static func == (exit: Self, code: Int) -> Bool { exit.returnCode.map(Int.init) == code }
     public static func == (code: Int, exit: Self) -> Bool { exit == code }
     public static func != (exit: Self, code: Int) -> Bool { !(exit == code) }
@@ -64,15 +65,15 @@ extension Subprocess.Exit: CustomStringConvertible {
 ///
 /// Follows Python's and tornado's CalledProcessError.
 public struct CalledProcessError: Error, Sendable, CustomStringConvertible {
-    /// With all arguments, which may hold secrets; the description names the program only.
+    /// With all arguments, which may hold secrets. The description names the program only.
     public let command: Command
     public let exit: Subprocess.Exit
-    /// What was collected, whole or in part; nil from `waitForExit`.
+    /// What was collected, whole or in part, or nil from `waitForExit`.
     public let output: Subprocess.Output?
 
     public var status: ExitStatus { exit.status }
 
-    /// The exit code, or minus the signal's number; nil when the status was lost.
+    /// The exit code, or minus the signal's number. Nil if the status was lost.
     public var returnCode: Int32? { exit.returnCode }
 
     public var description: String {

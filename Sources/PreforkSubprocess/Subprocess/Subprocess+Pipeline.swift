@@ -13,7 +13,7 @@ public struct PipelineOutput: Sendable {
 
     /// Which commands must succeed.
     public enum Success: Hashable, Sendable {
-        /// All. A command that writes to one that has read enough ends by SIGPIPE; that is no failure.
+        /// All. A command that writes to one that has read enough ends by SIGPIPE, which is not a failure.
         case all
         /// The last, as in a shell without `pipefail`.
         case last
@@ -38,8 +38,8 @@ extension Subprocess {
     /// Runs commands at once, each one's standard output being the next one's standard input, through pipes that this
     /// process does not touch. Standard error of each and standard output of the last are collected by default.
     ///
-    /// A command that cannot be started, and cancellation, stop the others. A timeout is that of its command; when one
-    /// ends, its neighbours see the end of their pipes.
+    /// A command that cannot be started, and cancellation, stop the others. A timeout belongs to its command. When a
+    /// command ends, its neighbours see the end of their pipes.
     ///
     /// - Parameter commands: at least one. Standard output of all but the last, and standard input of all but the
     ///   first, must be left as they are.

@@ -7,14 +7,14 @@ extension Subprocess {
     ///
     ///     let process = try await Subprocess(["git", "log"], stdout: .stream, cwd: "/srv/site")
     ///
-    /// Standard input is the null device unless `stdin` says otherwise, and the process leads a group of its own.
+    /// Standard input is the null device unless `stdin` says otherwise, and the process leads a new group.
     ///
     /// - Parameters:
     ///   - arguments: the program, by name or by path, then its arguments.
-    ///   - cwd: the working directory; nil: this process's.
-    ///   - env: the whole environment; nil: this process's.
-    ///   - startNewSession: it leads a session of its own, without a terminal.
-    /// - Throws: as `spawn`; also for an empty array.
+    ///   - cwd: the working directory. If nil, this process's.
+    ///   - env: the whole environment. If nil, this process's.
+    ///   - startNewSession: whether it leads a new session, without a terminal.
+    /// - Throws: like `spawn`, and also for an empty array.
     public convenience init(
         _ arguments: [String], stdin: Command.Input = .null, stdout: Command.Output = .automatic,
         stderr: Command.Output = .automatic, cwd: String? = nil, env: [String: String]? = nil,

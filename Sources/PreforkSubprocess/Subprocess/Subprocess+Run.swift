@@ -8,7 +8,7 @@ extension Subprocess {
     public struct Output: Sendable {
         public let command: Command
         public let exit: Exit
-        /// What was collected; empty where nothing was to be.
+        /// What was collected. Empty if collecting was not requested.
         public let stdout: [UInt8]
         public let stderr: [UInt8]
         /// More was written than is here.
@@ -32,7 +32,7 @@ extension Subprocess {
     /// Runs a command and collects its output, whatever happens to it: a timeout, a limit that is reached or the
     /// cancellation of the calling task stop the command by its plan, and what it had written is in the result.
     ///
-    /// - Throws: `SpawnError`, `StopError`; `CancellationError` when the task was cancelled before the start. A status
+    /// - Throws: `SpawnError`, `StopError`, or `CancellationError` if the task was cancelled before the start. A status
     ///   other than 0 is not thrown: see `Output.check`.
     public static func run(_ command: Command) async throws -> Output {
         try command.checkThatNobodyIsNeeded()
@@ -71,7 +71,7 @@ extension Subprocess {
     /// its plan. When `body` throws or the calling task is cancelled, it is stopped at once.
     ///
     /// - Returns: what `body` returned, and the exit.
-    /// - Throws: what `body` throws; `SpawnError`, `StopError`.
+    /// - Throws: what `body` throws, `SpawnError` or `StopError`.
     public static func with<Result>(
         _ command: Command, _ body: (Subprocess) async throws -> Result
     ) async throws -> (Result, Exit) {

@@ -97,7 +97,7 @@ extension Subprocess {
     /// Writes the rest of an input while the process runs. Runs on the loop.
     private static func write(_ bytes: ArraySlice<UInt8>, to writer: ByteWriter, until watched: WatchedChild) {
         Task(executorPreference: watched.loop.preference) {
-            // A program need not read all of its input (EPIPE), and none is left to read it after the exit.
+            // A program need not read all of its input (EPIPE), and no process reads it after the exit.
             try? await writer.write(bytes)
             writer.close()
         }

@@ -12,15 +12,15 @@ public import PreforkSystem
 ///     let exit = try await process.waitForExit()
 ///
 /// It belongs to the event loop that was current at its start, or to the shared one, and can be used from anywhere.
-/// A handle that is dropped closes its streams and does not end the process, which is reaped when it ends by itself;
-/// `Subprocess.with` and `Subprocess.run` see to the end. Works in a worker of `ForkRuntime` (start and exit are then
-/// the worker's own thread's) and in any other program; the supervisor runs no event loop and cannot use it.
+/// A handle that is dropped closes its streams and does not end the process, which is reaped when it ends by itself.
+/// `Subprocess.with` and `Subprocess.run` ensure its end. Works in a worker of `ForkRuntime` (start and exit then
+/// happen on the worker's thread) and in any other program. The supervisor runs no event loop and cannot use it.
 ///
 /// Follows tornado.process.Subprocess.
 public final class Subprocess: Sendable {
     /// The command that was started.
     public let command: Command
-    /// Writes to standard input, where that is `.stream` or `.terminal`. Whoever is done closes it.
+    /// Writes to standard input, where that is `.stream` or `.terminal`. The caller must close it when done.
     public let stdin: ByteWriter?
     /// Reads standard output, where that is `.stream`, `.terminal` or a tee with a `.stream`. Exit and end are two
     /// things: see `Command.lingering`.
@@ -66,11 +66,11 @@ public final class Subprocess: Sendable {
 
     public var pid: Int32 { watched.child.pid }
 
-    /// How it ended; nil while it runs. Never waits.
+    /// How it ended, or nil while it runs. Never waits.
     public var exit: Exit? { watched.exit }
 
-    /// Calls `body` with the exit, once, on the process's event loop. Any number of callbacks; one that is registered
-    /// after the exit is called, too.
+    /// Calls `body` with the exit, once, on the process's event loop. There may be any number of callbacks. One that is
+    /// registered after the exit is called, too.
     ///
     /// Follows tornado's set_exit_callback, where a second callback replaces the first.
     public func onExit(_ body: @escaping @Sendable (Exit) -> Void) {
@@ -81,7 +81,7 @@ public final class Subprocess: Sendable {
     ///
     /// Any number of tasks may wait. Cancelling one ends its wait and leaves the process alone.
     ///
-    /// - Throws: `CalledProcessError` for any other status than exit code 0; `CancellationError`.
+    /// - Throws: `CalledProcessError` for any other status than exit code 0, or `CancellationError`.
     @discardableResult
     public func waitForExit() async throws -> Exit {
         let exit = try await watched.wait()
@@ -106,20 +106,20 @@ public final class Subprocess: Sendable {
 
     /// Sends a signal.
     ///
-    /// By pidfd: no stranger is hit that got the same process ID (cpython #82811). A process that has ended takes no
-    /// signal, silently; its group still does, when others live in it (Linux 6.9).
+    /// Signals by pidfd, so that it never hits a stranger that got the same process ID (cpython #82811). A process that
+    /// has ended takes no signal, silently. Its group still does, if others live in it (Linux 6.9).
     ///
     /// - Throws: `SystemError` when this process may not (EPERM) or the signal does not exist (EINVAL).
     public func send(_ signal: Signal, to target: SignalTarget = .process) throws(SystemError) {
         try watched.send(signal, to: target)
     }
 
-    /// Sends SIGTERM to the process; does not wait. `stop()` sees to its end.
+    /// Sends SIGTERM to the process, and does not wait. `stop()` ensures its end.
     public func terminate() throws(SystemError) {
         try send(.terminate)
     }
 
-    /// Sends SIGKILL to the process; does not wait.
+    /// Sends SIGKILL to the process, and does not wait.
     public func kill() throws(SystemError) {
         try send(.kill)
     }
@@ -142,7 +142,7 @@ public final class Subprocess: Sendable {
         watched.loop.execute { [watched] in watched.stop(plan, reason: reason) }
     }
 
-    /// Changes the size of the pseudo-terminal; the program hears of it by SIGWINCH. No effect without one.
+    /// Changes the size of the pseudo-terminal. The program gets SIGWINCH. Has no effect without a pseudo-terminal.
     public func resizeTerminal(to size: Command.TerminalSize) throws(SystemError) {
         guard let terminal else { return }
         try setTerminalSize(terminal.number, rows: size.rows, columns: size.columns)
