@@ -1,4 +1,4 @@
-// SCAN matches by patterns; keys are no patterns.
+// SCAN matches by patterns, but keys are not patterns.
 
 #if Valkey
     package enum GlobPattern {

@@ -20,7 +20,7 @@
                 return 1
                 """)
 
-        /// Makes a key live for ever. Returns whether it is there.
+        /// Makes a key live forever. Returns whether it is there.
         static let persist = Script(
             name: "persist",
             text: """
@@ -31,10 +31,10 @@
         /// A whole `AtomicStep`: everything is checked before anything is changed, because a script that fails half-way
         /// leaves what it has done.
         ///
-        /// KEYS: those of the requirements, then those of the changes. ARGV: the number of requirements; for each of
-        /// them `is` or `absent` and a value; for each change three words: `set`, value, milliseconds or nothing;
-        /// `increment`, amount, nothing; `delete`, nothing, nothing. Returns {1}, {0} (a requirement does not hold),
-        /// {-1, change, value} (not an integer) or {-2, change} (overflow).
+        /// KEYS: the keys of the requirements, then the keys of the changes. ARGV: the number of requirements, then for
+        /// each of them `is` or `absent` and a value. For each change three words follow: `set`, value, milliseconds or
+        /// nothing, or `increment`, amount, nothing, or `delete`, nothing, nothing. Returns {1}, {0} (a requirement
+        /// does not hold), {-1, change, value} (not an integer) or {-2, change} (overflow).
         ///
         /// Lua's numbers are doubles. Sums of Int64 are checked in two halves of 9 and 10 digits, each of them exact.
         static let step = Script(

@@ -5,7 +5,7 @@
     public import PreforkStore
 
     extension ValkeyBackend: PubSubBackend {
-        /// Publishes to whoever is subscribed now, on any machine. In the order of the calls of one task.
+        /// Publishes to the current subscribers, on any machine. In the order of the calls of one task.
         ///
         /// Returns when the server has it. It is delivered at most once: a subscriber without a connection misses it
         /// and is told so later, one that is too slow for `client-output-buffer-limit` is disconnected by the server.
@@ -19,12 +19,12 @@
 
         /// Subscribes until `unsubscribe`, until the result is let go of, or until the backend is closed.
         ///
-        /// At most `ValkeySettings.subscriberBuffer` messages wait for the subscriber; the oldest are dropped first,
+        /// At most `ValkeySettings.subscriberBuffer` messages wait for the subscriber. The oldest are dropped first,
         /// and `.lagged` with their exact number comes in their place. After a lost connection, `.lagged(nil)` comes
         /// when the server has confirmed the subscription anew. Messages that others have published as plain text come
         /// as bytes.
         ///
-        /// - Throws: `ValkeyError`; the sequence throws it, too, when the server refuses to subscribe again.
+        /// - Throws: `ValkeyError`. The sequence also throws it if the server refuses to subscribe again.
         public func subscribe(_ channel: String) async throws -> any PublishedEvents {
             try await subscriptions().subscribe(to: try name(of: channel))
         }

@@ -26,7 +26,7 @@
             }
             let longest = Duration.seconds(1_000_000_000_000)  // 31,000 years
             let (seconds, attoseconds) = min(duration, longest).components
-            // Rounded up: what lives for less than a millisecond must not come to be dead.
+            // Rounded up: a life of less than a millisecond must not become zero.
             let fraction = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
             return seconds * 1_000 + fraction
         }

@@ -4,7 +4,7 @@
     public import PreforkStore
 
     extension ValkeyBackend {
-        /// How many keys the server looks at for one answer; others wait for it meanwhile.
+        /// How many keys the server examines for one answer, while its other clients wait.
         private static let pageSize: Int64 = 1_000
 
         public func keys(prefix: String) async throws -> [String] {
@@ -30,8 +30,8 @@
             return try await keys(prefix: "").count
         }
 
-        /// Calls `body` with each page of keys that start with `prefix`. A key may come twice. One that is not UTF-8 is
-        /// none of ours.
+        /// Calls `body` with each page of keys that start with `prefix`. A key may come twice. A key that is not UTF-8
+        /// was not written by this package.
         private func scan(_ prefix: String, _ body: ([String]) async throws -> Void) async throws {
             let pattern = GlobPattern.startingWith(settings.prefix + prefix)
             let skipped = settings.prefix.utf8.count

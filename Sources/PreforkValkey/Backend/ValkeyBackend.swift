@@ -14,20 +14,20 @@
     /// ```
     ///
     /// It may be made anywhere, also before a fork, and connects at its first use, which must come in the process that
-    /// uses it (a worker, not the supervisor). From then on it lives on the loop on which it was used first: that of
-    /// the worker, or the shared one. Calls from any thread are welcome; all tasks share one connection, on which
+    /// uses it (a worker, not the supervisor). From then on it lives on the loop on which it was used first: the
+    /// worker's loop, or the shared one. Calls may come from any thread. All tasks share one connection, on which
     /// commands do not wait for the answers of others, and a second one for subscriptions.
     ///
-    /// A lost connection is made again, after `ValkeySettings.reconnectDelay`. Commands that were under way throw
-    /// `ValkeyError` `.connectionLost`, because they may have happened; those that come meanwhile wait. What is weaker
-    /// than in shared memory:
+    /// A lost connection is made again, after `ValkeySettings.reconnectDelay`. Commands in progress throw `ValkeyError`
+    /// `.connectionLost`, because they may have been executed. Commands that come meanwhile wait. What is weaker than
+    /// in shared memory:
     ///
     /// | what | here |
     /// |---|---|
-    /// | latency | a trip to the server, 10 µs and more; `NearCache` in front for what is read often |
+    /// | latency | a trip to the server, 10 µs and more. Put `NearCache` in front for frequent reads |
     /// | `keys`, `all`, `count` | a walk (SCAN) beside changes: what comes or goes meanwhile may be found or not |
-    /// | `count` without a prefix | DBSIZE: keys that have just expired may count, and everybody's keys do |
-    /// | delivery | at most once; who was not connected gets `.lagged(nil)` afterwards |
+    /// | `count` without a prefix | DBSIZE: keys that have just expired may count, and keys of other programs do |
+    /// | delivery | at most once. A subscriber that was not connected gets `.lagged(nil)` afterwards |
     /// | durability | the server's: with replicas or without an append-only file, what was acknowledged can be lost |
     /// | eviction | the server's `maxmemory-policy` |
     ///
@@ -54,8 +54,8 @@
 
         public var capabilities: BackendCapabilities { [.beyondThisMachine, .outlivesProcesses] }
 
-        /// Ends both connections. Commands under way throw `.closed`, as does everything afterwards; subscriptions end.
-        /// From any thread; a second call has no effect.
+        /// Ends both connections. Commands in progress throw `.closed`, as do all later calls, and subscriptions end.
+        /// Callable from any thread. A second call has no effect.
         public func close() {
             let (commands, subscriptions) = parts.withLock { parts in
                 parts.isClosed = true
@@ -99,14 +99,14 @@
 
         /// Sends a command. An error reply is thrown.
         ///
-        /// - Parameter object: the key or channel that an error is to name.
+        /// - Parameter object: the key or channel that an error must name.
         func ask(_ command: Command, about object: String) async throws -> Reply {
             let reply = try await answer(to: command)
             guard case .error(let text) = reply else { return reply }
             throw ValkeyError(refusal: text, password: settings.password, on: object)
         }
 
-        /// Sends a command; the reply may be an error.
+        /// Sends a command. The reply may be an error.
         func answer(to command: Command) async throws -> Reply {
             guard command.bytes.count <= Self.maximumCommandSize else {
                 throw StoreError(.valueTooLarge(bytes: command.bytes.count, limit: Self.maximumCommandSize))
@@ -117,7 +117,7 @@
         /// What a server takes as one string by default (`proto-max-bulk-len`), and a command of ours as a whole.
         static let maximumCommandSize = 512 << 20
 
-        /// Runs a script by its hash; loads it first where the server does not know it (any more).
+        /// Runs a script by its hash. Loads it first if the server does not know it (any more).
         func run(_ script: Script, keys: [[UInt8]], arguments: [[UInt8]], about object: String) async throws -> Reply {
             var rest = Command()
             rest.add(Int64(keys.count))

@@ -17,11 +17,11 @@
             case timedOut
             /// As many commands are under way as may be (`ValkeySettings.maximumCommands`). Nothing was sent.
             case overloaded(limit: Int)
-            /// A setting that makes no sense; the text names each. Nothing was sent.
+            /// An invalid setting. The text names each. Nothing was sent.
             case badSettings(String)
             /// The backend was closed. A command that was under way may have happened.
             case closed
-            /// The server does not accept the user and password, or wants some; `reason` is its error's first word.
+            /// The server does not accept the user and password, or requires them. `reason` is its error's first word.
             case notAuthenticated(reason: String)
             /// The server answered something that is not its protocol, or not to what was asked.
             case badReply(String)
@@ -39,7 +39,7 @@
         }
 
         public let code: Code
-        /// The key, channel or server in question; empty where there is none.
+        /// The key, channel or server in question. Empty if there is no such object.
         public let object: String
 
         package init(_ code: Code, on object: String = "") {

@@ -3,15 +3,15 @@
 #if Valkey
     import PreforkSystem
 
-    /// Where a Valkey or Redis server is, who we are there, and how long to wait for it.
+    /// Where a Valkey or Redis server is, the user to log in as, and how long to wait for it.
     ///
     /// A value that makes no sense makes a backend's first operation throw `.badSettings`, which names it.
     public struct ValkeySettings: Sendable {
         /// Where a server listens.
         public enum Address: Hashable, Sendable, CustomStringConvertible {
             case unix(path: String)
-            /// - Parameter host: an address or a name. A name is looked up at every connect, on a thread of its own,
-            ///   because getaddrinfo(3) blocks; all its addresses are tried in order.
+            /// - Parameter host: an address or a name. A name is resolved at every connect, on a separate thread,
+            ///   because getaddrinfo(3) blocks. All its addresses are tried in order.
             case tcp(host: String, port: UInt16 = 6379)
 
             public var description: String {
@@ -24,7 +24,7 @@
         }
 
         public var address: Address
-        /// The user of an access control list; nil means `default`. Without a password it has no effect.
+        /// The user of an access control list. If nil, `default`. Without a password it has no effect.
         public var user: String?
         /// Sent with AUTH on every new connection. Never part of a text that this package writes.
         public var password: ValkeyPassword?
@@ -34,19 +34,18 @@
         public var prefix = ""
         /// Nil talks in the clear. Needs package trait `ValkeyTLS`.
         public var tls: ValkeyTLSSettings?
-        /// From connecting to the server's first answers; above zero.
+        /// From connecting to the server's first answers. Must be above zero.
         public var connectTimeout: Duration = .seconds(5)
-        /// From issuing a command to its answer, the wait for a lost connection included; above zero.
+        /// From issuing a command to its answer, including the wait for a lost connection. Must be above zero.
         public var commandTimeout: Duration = .seconds(5)
-        /// Commands that wait for a connection or for their answer, above zero; one more throws `.overloaded`.
+        /// Commands that wait for a connection or for their answer. Must be above zero. One more throws `.overloaded`.
         public var maximumCommands = 10_000
         /// How long to wait before connecting again: the first value after the first failure, twice as long after each
         /// further one, up to the second, less up to half of it by chance. Above zero, a day at most.
         public var reconnectDelay: ClosedRange<Duration> = .milliseconds(50) ... .seconds(5)
         /// Messages that wait for one slow subscriber, above zero. The oldest go first, and `.lagged` tells how many.
         public var subscriberBuffer = 1_024
-        /// How often a connection for subscriptions on which nothing comes asks the server whether it is still there;
-        /// above zero.
+        /// How often an idle connection for subscriptions asks the server for a sign of life. Must be above zero.
         public var heartbeat: Duration = .seconds(15)
 
         public init(_ address: Address, user: String? = nil, password: ValkeyPassword? = nil, prefix: String = "") {
@@ -76,16 +75,16 @@
         public var customMirror: Mirror { Mirror(self, children: []) }
     }
 
-    /// How the server proves who it is, and how we do. In effect only in a build with package trait `ValkeyTLS`, which
-    /// needs hiredis 1.x with hiredis_ssl (Debian 13, not 12).
+    /// How the server proves its identity, and how the client does. In effect only in a build with package trait
+    /// `ValkeyTLS`, which needs hiredis 1.x with hiredis_ssl (Debian 13, not 12).
     ///
-    /// The server's certificate must come from an authority that is trusted. Its name is not compared with the host's:
-    /// hiredis has no such check, so trust an authority of your own where others could have a certificate of the public
+    /// The server's certificate must come from an authority that is trusted. Its name is not compared with the host's,
+    /// because hiredis has no such check. Trust a private authority if others could get a certificate from the public
     /// ones.
     public struct ValkeyTLSSettings: Hashable, Sendable {
-        /// A PEM file of the authorities to trust; nil means OpenSSL's own (`/etc/ssl/certs`).
+        /// A PEM file of the authorities to trust. If nil, OpenSSL's default (`/etc/ssl/certs`).
         public var authorities: String?
-        /// PEM files of our certificate and its key; both or neither.
+        /// PEM files of the client's certificate and its key. Set both or neither.
         public var certificate: String?
         public var key: String?
         /// The name that the server is asked for (SNI). Nil means the host of the address.
@@ -109,7 +108,7 @@
             switch address {
             case .unix(let path) where path.isEmpty || path.utf8.dropFirst().contains(0):
                 problems.append("path=\(Escaping.brief(path)): must be the path of a socket")
-            // An empty host and `*` are all addresses of this machine, to which nobody can connect who means one.
+            // An empty host and `*` mean all addresses of this machine, which is not an address to connect to.
             case .tcp(let host, _) where host.isEmpty || host == "*" || host.utf8.contains(0):
                 problems.append("host=\(Escaping.brief(host)): must be an address or a name")
             default: break

@@ -13,7 +13,7 @@
     /// Decimal text starts with a digit or a minus sign (48 to 57, 45), which no kind's number is. Whatever is neither,
     /// for example `hello` set by `redis-cli`, was not written by this module.
     ///
-    /// Numbers other than integers are in the machine's byte order; all machines of one server must agree in it (all
+    /// Numbers other than integers are in the machine's byte order. All machines of one server must agree in it (all
     /// that Swift runs Linux on are little-endian).
     package enum ValueFormat {
         /// What `.integer` must have for its decimal text to be the whole truth.

@@ -1,8 +1,8 @@
 // How long to wait before the next attempt.
 
 #if Valkey
-    /// Doubles from attempt to attempt up to a limit; chance takes off up to half, so that the clients of a server that
-    /// comes back do not all come at once.
+    /// Doubles from attempt to attempt up to a limit. Randomness removes up to half, so that the clients of a server
+    /// that comes back do not all come at once.
     package struct Backoff: Sendable {
         private let range: ClosedRange<Duration>
         private var next: Duration

@@ -35,25 +35,25 @@
         }
     }
 
-    /// A command on its way, until somebody has its outcome. On its loop's thread only.
+    /// A command on its way, until its outcome is known. On its loop's thread only.
     final class PendingCommand: @unchecked Sendable {
-        // Sendable: `command` never changes; everything else is touched on the loop's thread only.
+        // Sendable: `command` never changes, and everything else is touched on the loop's thread only.
         let command: Command
         /// No answer after that is of use.
         var deadline = MonotonicInstant.distantFuture
         var sentAt = MonotonicInstant.distantFuture
         private var completion: ((Result<Reply, any Error>) -> Void)?
-        /// Its task was cancelled, perhaps before the command came to the loop.
+        /// Its task was cancelled, perhaps before the command reached the loop.
         private var isCancelled = false
 
         init(_ command: Command) {
             self.command = command
         }
 
-        /// Whether nobody waits for it any more. One that has been sent keeps its place: its answer will still come.
+        /// Whether no task waits for it any more. One that has been sent keeps its place: its answer will still come.
         var isFinished: Bool { completion == nil }
 
-        /// - Returns: false when it was cancelled before; `completion` has then been called.
+        /// - Returns: false if it was cancelled before. `completion` has then been called.
         func begin(_ completion: @escaping (Result<Reply, any Error>) -> Void) -> Bool {
             if isCancelled {
                 completion(.failure(CancellationError()))

@@ -1,4 +1,4 @@
-// How a link comes to a connection, and what follows when it does not.
+// How a link gets a connection, and what follows if it does not.
 
 #if Valkey
     import PreforkEventLoop

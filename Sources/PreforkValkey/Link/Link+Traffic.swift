@@ -51,10 +51,10 @@
             do {
                 lastReceived = .now
                 let hasMore = try wire.receive(isOver: isOver) { reply throws(ValkeyError) in
-                    // A reply may have ended the connection; those behind it are nobody's.
+                    // A reply may have ended the connection. The replies behind it are then dropped.
                     if wire === self.wire { try deliver(reply) }
                 }
-                // The edge has been and will not come again: look after the others have had their turn.
+                // The edge has been and will not come again: poll after the other watches have had their turn.
                 if hasMore {
                     loop.call(after: .zero) { [weak self] in
                         if let self, wire === self.wire { receive(from: wire, isOver: isOver) }

@@ -6,7 +6,7 @@
 
     /// Where a link is between two connections.
     enum LinkState {
-        /// Nobody has asked for anything yet.
+        /// No command has been issued yet.
         case idle
         /// An attempt is under way (`LinkAttempt`).
         case connecting(LinkAttempt)
@@ -16,16 +16,16 @@
         case closed
     }
 
-    /// One way to the server. Commands of all tasks share it; each is sent without waiting for the answers of others
+    /// One way to the server. Commands of all tasks share it. Each is sent without waiting for the answers of others
     /// (pipelining), and what was appended during one turn of the loop goes out by one write.
     final class Link: @unchecked Sendable {
-        // Sendable: touched on the loop's thread only; `ask` goes there first.
+        // Sendable: touched on the loop's thread only, and `ask` goes there first.
         let loop: EventLoop
         let settings: ValkeySettings
         var state = LinkState.idle
         /// Issued while there is no connection.
         var waiting = Fifo<PendingCommand>()
-        /// Sent; answers come in the same order.
+        /// Sent commands. Answers come in the same order.
         var inFlight = Fifo<PendingCommand>()
         var backoff: Backoff
         /// Why there is no connection.
@@ -46,7 +46,7 @@
             backoff = Backoff(settings.reconnectDelay)
         }
 
-        /// Sends a command and waits for its answer; from any thread.
+        /// Sends a command and waits for its answer. Callable from any thread.
         ///
         /// - Parameter onReply: gets the answer first, on the loop's thread: the task that waits for it runs later.
         /// - Throws: `ValkeyError`, or `CancellationError`: the command may have happened then.
@@ -78,7 +78,7 @@
         /// Sent and not answered yet, abandoned ones included. On the loop's thread.
         var commandsInFlight: Int { inFlight.count }
 
-        /// Ends everything: whoever waits gets `.closed`. On the loop's thread.
+        /// Ends everything: waiting callers get `.closed`. On the loop's thread.
         func close() {
             if case .closed = state { return }
             endConnection()

@@ -6,7 +6,7 @@
 
     /// Ends by `becomeReady` or `failAttempt` of its link, or is ended by it. On the loop's thread only.
     final class LinkAttempt: @unchecked Sendable {
-        // Sendable: touched on the loop's thread only; the thread that looks a name up hands its result there.
+        // Sendable: touched on the loop's thread only. The thread that resolves a name hands its result there.
         private unowned let link: Link
         private let loop: EventLoop
         private let settings: ValkeySettings
@@ -37,7 +37,7 @@
             }
         }
 
-        /// Frees what the attempt holds; it has no effect any more.
+        /// Frees what the attempt holds. It has no effect any more.
         func end() {
             isOver = true
             timer?.cancel()
@@ -176,7 +176,7 @@
             throw ValkeyError(refusal: text, password: nil)
         }
 
-        /// NOPERM: a user who may not ask for this, but has been recognised.
+        /// NOPERM: the user may not send this command, but has been recognised.
         fileprivate func checkPong() throws(ValkeyError) {
             if self == .status("PONG") || errorCode == "NOPERM" { return }
             guard case .error(let text) = self else { throw ValkeyError(.badReply("\(form) to PING")) }

@@ -10,10 +10,10 @@
 
     /// Wraps hiredis's context (`redisContext *`) into TLS. The handshake goes along with the first commands.
     ///
-    /// The server's certificate must come from a trusted authority. Its name is not compared with the host's: hiredis
-    /// 1.x has no such check, so trust an authority of your own where that matters.
+    /// The server's certificate must come from a trusted authority. Its name is not compared with the host's, because
+    /// hiredis 1.x has no such check. Trust a private authority if that matters.
     ///
-    /// hiredis has TLS since 1.0, in Debian since 13 (trixie); Debian 12 (bookworm) has 0.14, which has none.
+    /// hiredis has TLS since 1.0, in Debian since 13 (trixie). Debian 12 (bookworm) has 0.14, which lacks it.
     func startTLS(
         on context: UnsafeMutableRawPointer, _ settings: ValkeyTLSSettings, address: ValkeySettings.Address
     ) throws(ValkeyError) {
@@ -50,7 +50,7 @@
             else {
                 throw ValkeyError(.tlsUnavailable(String(cString: redisSSLContextGetError(code))))
             }
-            // The connection keeps OpenSSL's context by a count of its own.
+            // The connection keeps OpenSSL's context by a reference count.
             defer { redisFreeSSLContext(ssl) }
             guard redisInitiateSSLWithContext(context, ssl) == REDIS_OK else {
                 // A server that is quick enough has answered, and was not trusted, before the first wait.

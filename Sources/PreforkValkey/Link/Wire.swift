@@ -17,7 +17,8 @@
         private(set) var hasUnsent = false
         /// What redisBufferRead reads at once.
         private static let chunkSize = 16 * 1024
-        /// A server that sends more than this before one reply is complete is none: strings have 512 MiB at most.
+        /// A peer that sends more than this before one reply is complete is not a Valkey server: strings have 512 MiB
+        /// at most.
         private static let maximumReply = 1 << 30
         private static let memory = ValkeyError.Code.badReply("no memory for it")
 
@@ -46,7 +47,7 @@
         func append(_ command: Command) throws(ValkeyError) {
             let status = command.bytes.withUnsafeBytes { bytes -> Int32 in
                 // hiredis copies the words out of `bytes`, which it gets as pointers into it. An empty array has no
-                // address; a command never is one.
+                // address, but a command is never empty.
                 var start = bytes.baseAddress!.assumingMemoryBound(to: CChar.self)
                 var words: [UnsafePointer<CChar>?] = []
                 for length in command.lengths {
@@ -86,7 +87,7 @@
                 if context.pointee.reader.pointee.len > Self.maximumReply {
                     throw ValkeyError(.badReply("more than \(Self.maximumReply) bytes"))
                 }
-                // The kernel had no more: the next byte is an edge of its own (epoll(7), question 9). OpenSSL may have.
+                // The kernel had no more: the next byte causes a new edge (epoll(7), question 9). OpenSSL may have.
                 if count == 0 || count < Self.chunkSize && !isOver && !isEncrypted { return false }
             }
             return true
@@ -100,7 +101,7 @@
                 throw failureOfReader
             }
             guard let object else { return nil }
-            // Ours to free from here on; `Reply` copies everything out of it.
+            // Owned by this function from here on. `Reply` copies everything out of it.
             defer { freeReplyObject(object) }
             return Reply(object.assumingMemoryBound(to: redisReply.self).pointee)
         }

@@ -21,7 +21,7 @@
         private var hasDroppedGap = false
         private var endsWithGap = false
 
-        /// - Parameter limit: in messages; at least one is kept.
+        /// - Parameter limit: in messages. At least one is kept.
         package init(limit: Int) {
             self.limit = max(1, limit)
         }
@@ -40,7 +40,7 @@
             }
         }
 
-        /// From here on, messages may be missing that nobody has counted.
+        /// From here on, an unknown number of messages may be missing.
         package mutating func appendGap() {
             if endsWithGap { return }
             entries.append(.gap)

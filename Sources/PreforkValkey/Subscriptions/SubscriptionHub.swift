@@ -5,9 +5,9 @@
     import PreforkEventLoop
     import PreforkStore
 
-    /// Who has subscribed to what. Several subscribers of one channel share the server's subscription.
+    /// Which subscriber has subscribed to what. Several subscribers of one channel share the server's subscription.
     final class SubscriptionHub: @unchecked Sendable {
-        // Sendable: `loop` and `settings` never change; everything else is touched on the loop's thread only.
+        // Sendable: `loop` and `settings` never change, and everything else is touched on the loop's thread only.
         let loop: EventLoop
         let settings: ValkeySettings
         private let link: Link
@@ -52,7 +52,7 @@
         /// Whether there is a connection. On the loop's thread.
         var isReady: Bool { link.isReady }
 
-        /// Takes a subscriber out; with the last one of a channel, the server is told. On the loop's thread.
+        /// Removes a subscriber. With the last one of a channel, the server is told. On the loop's thread.
         func forget(_ id: ObjectIdentifier, of channel: [UInt8]) {
             guard channels[channel]?.removeValue(forKey: id) != nil, channels[channel]?.isEmpty == true else { return }
             channels[channel] = nil
@@ -84,7 +84,7 @@
             return true
         }
 
-        /// On a new connection. Who is told of the gap only now can trust what comes from now on.
+        /// On a new connection. A subscriber that receives the gap only now can trust what comes from now on.
         private func subscribeAgain() {
             for (channel, subscribers) in channels where subscribers.values.contains(where: \.isConfirmed) {
                 let pending = PendingCommand(Self.command("SUBSCRIBE", channel))

@@ -16,10 +16,10 @@
             var buffer: EventBuffer
             var waiters: [(ticket: UInt64, continuation: Waiter)] = []
             var nextTicket: UInt64 = 0
-            /// Why nothing comes any more; told once, then the sequence just ends.
+            /// Why no event comes any more. It is given once, then the sequence just ends.
             var end: Result<Void, any Error>?
 
-            /// The next event, or the end; nil when one has to wait.
+            /// The next event, or the end. Nil if the caller must wait.
             mutating func nextOutcome() -> Result<PublishedEvent?, any Error>? {
                 if let event = buffer.next() { return .success(event) }
                 guard let end else { return nil }
@@ -49,7 +49,7 @@
         }
 
         func deliver(_ message: StoredValue) {
-            // The hub may not have heard of the end yet.
+            // The hub may not have received the end yet.
             change { if $0.end == nil { $0.buffer.append(message) } }
         }
 
@@ -97,7 +97,7 @@
                     // A cancellation that comes before this finds no waiter, and is found here.
                     let outcome = state.withLock { state -> Result<PublishedEvent?, any Error>? in
                         if Task.isCancelled { return .failure(CancellationError()) }
-                        // Nobody overtakes one who waits already.
+                        // A new caller does not overtake one that waits already.
                         if state.waiters.isEmpty, let outcome = state.nextOutcome() { return outcome }
                         state.waiters.append((ticket, continuation))
                         return nil
@@ -113,7 +113,7 @@
             }
         }
 
-        /// Changes the state, then gives those who wait what there is for them; outside of the lock.
+        /// Changes the state, then gives its news to the waiting tasks, outside of the lock.
         private func change(_ body: (inout State) -> Void) {
             let served = state.withLock { state in
                 body(&state)
