@@ -4,8 +4,10 @@ import Synchronization
 
 /// What an injected failure throws.
 public struct InjectedFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The point that failed, for example `start database`.
     public let point: String
 
+    /// The error of a point, for comparison with one that was thrown.
     public init(_ point: String) { self.point = point }
 
     public var description: String { "injected at \(point)" }

@@ -13,11 +13,13 @@ public final class Gate: Sendable {
 
     private let state = Mutex(State())
 
+    /// A closed gate.
     public init() {}
 
     /// How many wait.
     public var waiting: Int { state.withLock { $0.waiters.count } }
 
+    /// Opens the gate and lets all waiting services continue. Opening it again has no effect. Callable from any thread.
     public func open() {
         let waiters = state.withLock { state in
             state.isOpen = true

@@ -7,9 +7,11 @@ public import PreforkServices
 /// It records `start NAME` when its start is over and `stop NAME` when its stop begins. `begin start NAME` and
 /// `end stop NAME` are recorded, too, when `isVerbose`.
 public final class ScriptedService: AsyncService {
+    /// What a start or stop does, given the service. What it throws fails the start or stop.
     public typealias Script = @Sendable (ScriptedService) async throws -> Void
 
     public let lifecycle: Lifecycle
+    /// The service's name, in its tree and in the recorded steps.
     public let name: String
     public let dependencies: [DependencyGroup]
     public let policy: ServicePolicy
@@ -19,6 +21,17 @@ public final class ScriptedService: AsyncService {
     private let starting: Script
     private let stopping: Script
 
+    /// A service for one test.
+    ///
+    /// - Parameters:
+    ///   - name: unique in the tree.
+    ///   - dependencies: what must be up before it starts.
+    ///   - policy: its timeouts and its answer to failures.
+    ///   - recorder: receives its steps. Share one among the services of a test to compare their order.
+    ///   - injector: asked at the points `start NAME` and `stop NAME`.
+    ///   - isVerbose: whether it also records `begin start NAME` and `end stop NAME`.
+    ///   - start: runs in its start, after the injector.
+    ///   - stop: runs in its stop, before the injector.
     public init(
         _ name: String, needs dependencies: [DependencyGroup] = [], policy: ServicePolicy = ServicePolicy(),
         recorder: OrderRecorder = OrderRecorder(), injector: FailureInjector = FailureInjector(),
@@ -58,6 +71,13 @@ public final class ScriptedBlockingService: BlockingService {
     private let injector: FailureInjector
     private let name: String
 
+    /// A service for one test.
+    ///
+    /// - Parameters:
+    ///   - name: unique in the tree.
+    ///   - dependencies: what must be up before it starts, in this order.
+    ///   - recorder: receives `start NAME` and `stop NAME`.
+    ///   - injector: asked at the points `start NAME` and `stop NAME`.
     public init(
         _ name: String, needs dependencies: [any BlockingService] = [], recorder: OrderRecorder = OrderRecorder(),
         injector: FailureInjector = FailureInjector()

@@ -16,6 +16,8 @@ extension EventLoop {
         }
     }
 
+    /// The loop as a task's preferred executor, for the runtime. Programs pass the loop itself, for example to
+    /// `Task(executorPreference:)`. Callable from any thread.
     public func asUnownedTaskExecutor() -> UnownedTaskExecutor {
         UnownedTaskExecutor(ordinary: self)
     }

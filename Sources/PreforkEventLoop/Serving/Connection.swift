@@ -8,7 +8,9 @@ public import PreforkSystem
 public final class Connection: Sendable {
     /// The peer's address. Unnamed for most Unix sockets.
     public let peer: SocketAddress
+    /// What the peer sends. Closing it closes the connection.
     public let reader: ByteReader
+    /// What is sent to the peer.
     public let writer: ByteWriter
     let channel: StreamChannel
     private let server: ConnectionSet?

@@ -128,6 +128,8 @@ extension StopRequest {
 }
 
 extension StopRequest: AsyncSequence {
+    /// Gives one element when the stop is requested, then ends. `next()` throws `CancellationError` if its task is
+    /// cancelled first.
     public struct Iterator: AsyncIteratorProtocol {
         fileprivate var request: StopRequest?
 

@@ -9,6 +9,8 @@ extension ByteReader {
 public struct ChunkSequence: AsyncSequence, Sendable {
     let reader: ByteReader
 
+    /// Gives each chunk as it arrives, and nil at the end of the stream. `next()` throws what
+    /// `ByteReader.read(atMost:)` throws.
     public struct Iterator: AsyncIteratorProtocol {
         let reader: ByteReader
 

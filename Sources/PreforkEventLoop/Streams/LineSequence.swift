@@ -62,6 +62,8 @@ public struct LineSequence: AsyncSequence, Sendable {
     let reader: ByteReader
     let limit: Int
 
+    /// Gives the lines in order, and nil at the end of the stream. `next()` throws `StreamError` `.limitExceeded` for a
+    /// line above the limit, and `CancellationError` if its task is cancelled.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline
         let block: LineBlock
@@ -89,6 +91,8 @@ public struct ByteLineSequence: AsyncSequence, Sendable {
     let reader: ByteReader
     let limit: Int
 
+    /// Gives the lines in order, each a slice without its end, and nil at the end of the stream. `next()` throws like
+    /// the iterator of `LineSequence`.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline
         let block: LineBlock

@@ -27,6 +27,7 @@ public struct StreamError: Error, Equatable, Sendable {
         case system
     }
 
+    /// What went wrong.
     public let code: Code
     /// The failed call, for `.peerClosed` and `.system`.
     public let underlying: SystemError?

@@ -63,6 +63,7 @@ public protocol AsyncService: _AsyncServiceShape, Sendable {
 ///
 /// An array literal is `.parallel`: `[[database, cache], .one(mail)]`.
 public enum DependencyGroup: Sendable {
+    /// A single service. The members of the next step start after it.
     case one(any AsyncService)
     /// Started at once, and stopped at once. May be empty.
     case parallel([any AsyncService])
@@ -82,6 +83,7 @@ extension DependencyGroup: ExpressibleByArrayLiteral {
 }
 
 extension AsyncService where Dependencies == [Never] {
+    /// The default for a service that needs no other: empty.
     public var dependencies: [Never] { [] }
 }
 

@@ -32,8 +32,9 @@ public protocol BlockingService: AnyObject {
     /// Brings the service down: `func stop() throws`. Called exactly once for each `start` that returned.
     @discardableResult func stop() throws -> _Stop
 
-    // What nothing calls: an `async` start or stop of a class is found by these, and refused.
+    /// Never called. By this requirement, the compiler finds and refuses an `async` start of a class.
     @discardableResult func start() async throws -> _AsyncStart
+    /// Never called. By this requirement, the compiler finds and refuses an `async` stop of a class.
     @discardableResult func stop() async throws -> _AsyncStop
 
     var _givenName: String? { get }
@@ -43,18 +44,22 @@ public protocol BlockingService: AnyObject {
 }
 
 extension BlockingService where Dependencies == [Never] {
+    /// The default for a service that needs no other: empty.
     public var dependencies: [Never] { [] }
 }
 
 extension BlockingService where _Name == Never? {
+    /// The default: the service is named by its type and a number.
     public var serviceName: Never? { nil }
 }
 
 extension BlockingService where _Start == _NotDeclared {
+    /// The default for a service without a start: does nothing.
     @discardableResult public func start() throws -> _NotDeclared { _NotDeclared() }
 }
 
 extension BlockingService where _Stop == _NotDeclared {
+    /// The default for a service without a stop: does nothing.
     @discardableResult public func stop() throws -> _NotDeclared { _NotDeclared() }
 }
 

@@ -22,6 +22,7 @@ public protocol ServiceClock: Sendable {
 }
 
 extension ServiceClock where _Fraction == Double {
+    /// The default: a random number of 0 through 1.
     public func fraction() -> Double { .random(in: 0...1) }
     public func _chance() -> Double { fraction() }
 }
@@ -35,6 +36,7 @@ extension ServiceClock {
 public struct SystemServiceClock: ServiceClock {
     private static let origin = ContinuousClock.now
 
+    /// A clock whose origin is the first use of any instance in the process.
     public init() {}
 
     public var now: Duration { Self.origin.duration(to: .now) }

@@ -6,6 +6,7 @@
 /// is what the service's code has thrown. `plain` and `run(throwing: .plain)` give only the cause, as facet does. All
 /// failures during the stop of the tree are in `suppressed`, in the order they happened: no error is lost.
 public struct ServiceError: Error, Sendable {
+    /// What failed.
     public enum Kind: Sendable, Equatable {
         /// Services that need each other, as a path that ends where it begins. Nothing was started.
         case cycle([String])
@@ -17,11 +18,16 @@ public struct ServiceError: Error, Sendable {
         case stopping
         /// The caller's task was cancelled, or a stop was asked for before it was up.
         case cancelled
+        /// The service's `start` threw, or one of its tasks failed meanwhile. `cause` is what it threw.
         case startFailed
+        /// The start had not ended within `ServicePolicy.startTimeout`, or the service had not called `ready()` by
+        /// then.
         case startTimedOut
+        /// A background task of the service threw. `cause` is what it threw.
         case taskFailed
         /// The service failed more often than its `ServiceBackoff` lets it.
         case restartLimitReached
+        /// The service's `stop` threw. `cause` is what it threw. The services below were stopped all the same.
         case stopFailed
         /// It, or the task named in `service`, had not ended when its part of the time was over.
         case stopTimedOut
@@ -29,6 +35,7 @@ public struct ServiceError: Error, Sendable {
         case bodyFailed
     }
 
+    /// What failed.
     public let kind: Kind
     /// The service's path from the root, `server/mail/database`. For a task, `server/mail#tick`.
     public let service: String
@@ -37,6 +44,12 @@ public struct ServiceError: Error, Sendable {
     /// What was met afterwards, first things first.
     public let suppressed: [ServiceError]
 
+    /// An error like those that trees throw, for tests and for code that reports failures in the same form.
+    ///
+    /// - Parameters:
+    ///   - service: the service's path from the root, as in `service`.
+    ///   - cause: what the service's code threw, if it threw.
+    ///   - suppressed: later failures, in the order they happened.
     public init(_ kind: Kind, service: String, cause: (any Error)? = nil, suppressed: [ServiceError] = []) {
         self.kind = kind
         self.service = service

@@ -21,6 +21,7 @@ public protocol StopSource: Sendable {
 }
 
 extension StopSource where _Deadline == Duration? {
+    /// The default: no deadline.
     public var deadline: Duration? { nil }
     public var _latestDeadline: Duration? { deadline }
 }
@@ -39,6 +40,7 @@ extension StopSource {
 /// A runtime installs its host once per process, after the fork. A test gives one to some code by `with`. Without an
 /// installed host, a program that imports Prefork ends its trees at SIGTERM and SIGINT.
 public struct ServiceHost: Sendable {
+    /// The clock of every timeout, budget and backoff.
     public var clock: any ServiceClock
     /// Where starts, stops and background tasks run. If nil, the standard library decides.
     public var executor: (any TaskExecutor)?
@@ -50,6 +52,12 @@ public struct ServiceHost: Sendable {
     /// it has thrown.
     package var scopeWatcher: (@Sendable (any RunningScope) -> @Sendable (Bool) -> Void)?
 
+    /// A host, for `install` or `with`.
+    ///
+    /// - Parameters:
+    ///   - clock: by default the standard library's, whose sleep starts threads.
+    ///   - executor: where starts, stops and background tasks run. If nil, the standard library decides.
+    ///   - stopSource: what ends trees, besides `requestStop`. If nil, nothing else does.
     public init(
         clock: any ServiceClock = SystemServiceClock(), executor: (any TaskExecutor)? = nil,
         stopSource: (any StopSource)? = nil

@@ -23,6 +23,13 @@ public struct ServicePolicy: Sendable {
     /// When those that depend on it may start.
     public var readiness: Readiness
 
+    /// A policy. Without arguments it is the default of every service.
+    ///
+    /// - Parameters:
+    ///   - startTimeout: the longest the start may take. If nil, it may take as long as it likes.
+    ///   - gracefulShutdownTimeout: the longest the stop may take. For the root, the budget of the whole tree.
+    ///   - onTaskFailure: what a failing task means.
+    ///   - readiness: when services that depend on this one may start.
     public init(
         startTimeout: Duration? = nil, gracefulShutdownTimeout: Duration = .seconds(10),
         onTaskFailure: FailureAction = .crashTree, readiness: Readiness = .started
@@ -55,6 +62,7 @@ public enum FailureAction: Sendable {
 /// Which services are started again together with the failed one, within its tree. After Erlang's `one_for_one` and
 /// `rest_for_one`.
 public enum RestartScope: Sendable {
+    /// The failed service alone. Services that depend on it stay up.
     case one
     /// Everything that came up after it, too.
     case rest
@@ -79,6 +87,14 @@ public struct ServiceBackoff: Sendable {
     /// The half-life of the score. With zero or less, no failure is remembered.
     public var window: Duration
 
+    /// A backoff. No value is refused: values out of range count as the nearest that makes sense.
+    ///
+    /// - Parameters:
+    ///   - base: the first wait.
+    ///   - cap: the longest wait.
+    ///   - jitter: which part of a wait is random, 0 through 1.
+    ///   - limit: the highest score that still allows a restart.
+    ///   - window: the half-life of the score.
     public init(
         base: Duration = .milliseconds(100), cap: Duration = .seconds(30), jitter: Double = 0.5, limit: Int = 5,
         window: Duration = .seconds(30)

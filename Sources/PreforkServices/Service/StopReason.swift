@@ -8,6 +8,7 @@ public enum StopReason: Sendable, Equatable {
     case signal(Int32)
     /// A background task failed: the path of its service and the task's name.
     case taskFailed(String)
+    /// A service's start failed or took too long. The error names it.
     case startFailed
     /// The time given to it was over. This package never uses it. It is for a host that limits how long a tree may run.
     case deadline

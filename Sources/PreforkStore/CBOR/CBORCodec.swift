@@ -38,6 +38,7 @@ public struct CBORCodec: ValueCodec {
 
     public let identifier: UInt8 = 0
 
+    /// A codec without settings. All instances are equivalent.
     public init() {}
 
     /// - Throws: `EncodingError.invalidValue` if the value writes nothing (inside another value it becomes an empty

@@ -28,22 +28,39 @@ public struct AtomicStep: Sendable {
 
     /// Keys that must have these values, or be absent (nil), for the step to happen.
     public private(set) var requirements: [(key: String, value: StoredValue?)] = []
+    /// The changes, in the order they were added, each with its key.
     public private(set) var changes: [(key: String, change: Change)] = []
 
+    /// A step without changes. Performing it throws `.badStep` until it has a change.
     public init() {}
 
+    /// Adds a change: the key gets this value, whether or not it exists.
+    ///
+    /// Nothing is checked here. Performing the step throws for an invalid key, value or expiry.
+    ///
+    /// - Parameters:
+    ///   - key: 1 to 512 bytes of UTF-8.
+    ///   - value: at most 1 MiB.
+    ///   - expires: how long it lives from the step on, above zero. If nil, it lives forever.
     public mutating func set(_ key: String, _ value: some SharedValue, expires: Duration? = nil) {
         set(key, to: StoredValue(value), expires: expires)
     }
 
+    /// Adds a change: the key gets a value of any kind, for code that does not know its type. Otherwise like
+    /// `set(_:_:expires:)`.
     public mutating func set(_ key: String, to value: StoredValue, expires: Duration? = nil) {
         changes.append((key, .set(value, expires: expires)))
     }
 
+    /// Adds a change: adds `amount`, which may be negative, to the integer at the key. A missing key counts as 0, and
+    /// an existing expiry stays.
+    ///
+    /// Performing the step throws `.mismatch` if the value is not an integer, and `.overflow` outside of Int64.
     public mutating func increment(_ key: String, by amount: Int64 = 1) {
         changes.append((key, .increment(by: amount)))
     }
 
+    /// Adds a change: removes the key. A missing key is not an error.
     public mutating func delete(_ key: String) {
         changes.append((key, .delete))
     }

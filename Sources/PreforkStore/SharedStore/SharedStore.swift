@@ -205,9 +205,12 @@ public final class SharedStore: Sendable {
 
 /// A store's descriptors, as numbers of one process.
 public struct StoreDescriptors: Hashable, Sendable {
+    /// The memory file with the store's contents, a memfd (memfd_create(2)).
     public var memory: Int32
+    /// The timerfd that wakes subscribers and watchers in all processes.
     public var bell: Int32
 
+    /// Descriptors by their numbers in this process, for `SharedStore.init(adopting:)`, which takes ownership of both.
     public init(memory: Int32, bell: Int32) {
         self.memory = memory
         self.bell = bell

@@ -19,6 +19,12 @@ public struct StoreCapacity: Hashable, Sendable {
     /// 16 KiB. Use 0 for a store without publishers. One message has at most a quarter of it, less 544 bytes.
     public var publishLog: Int
 
+    /// A capacity. The values are checked when the store is made, which throws `.badArgument` for one out of range.
+    ///
+    /// - Parameters:
+    ///   - entries: how many keys, 1 to 2^26.
+    ///   - bytes: how many bytes the entries may take, 4 KiB to 8 GiB.
+    ///   - publishLog: how many bytes of published messages are kept, or 0 for a store without publishers.
     public init(entries: Int = 65_536, bytes: Int = 64 << 20, publishLog: Int = 1 << 20) {
         self.entries = entries
         self.bytes = bytes

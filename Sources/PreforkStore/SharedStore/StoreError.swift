@@ -47,6 +47,7 @@ public struct StoreError: Error, Equatable, Sendable {
         case system(SystemError)
     }
 
+    /// What went wrong.
     public var code: Code { storage.code }
     /// The key or channel in question. Empty if there is no key. Never a value.
     public var key: String { storage.key }

@@ -4,9 +4,11 @@
 public struct StoreStats: Hashable, Sendable {
     /// Entries, expired ones that are still in memory included.
     public var entries: Int
+    /// How many entries the store was made for.
     public var entryLimit: Int
     /// Bytes that entries take, in whole blocks.
     public var bytes: Int
+    /// How many bytes entries may take, in whole blocks: the capacity's `bytes`, rounded to blocks.
     public var byteLimit: Int
     /// How often the work of a process that died with a lock was put in order.
     public var recoveries: Int
@@ -24,6 +26,10 @@ public struct StoreStats: Hashable, Sendable {
 }
 
 extension SharedStore {
+    /// Figures of the store, of all processes together.
+    ///
+    /// Takes no lock and never waits, so that figures which change meanwhile need not fit each other exactly. Callable
+    /// from any thread and process, also in the supervisor.
     public var stats: StoreStats {
         let totals = table.totals()
         func counter(_ offset: Int) -> Int { Int(clamping: table.memory[offset]) }

@@ -2,9 +2,12 @@
 
 /// A value's kind and bytes.
 public struct StoredValue: Hashable, Sendable {
+    /// What the bytes are.
     public var kind: ValueKind
+    /// The value's bytes, in the form that `kind` describes.
     public var bytes: [UInt8]
 
+    /// A value from its parts. Nothing is checked: reading bytes that do not fit `kind` throws `ValueMismatch`.
     public init(kind: ValueKind, bytes: [UInt8]) {
         self.kind = kind
         self.bytes = bytes

@@ -2,6 +2,7 @@
 
 /// What the bytes of a value in shared memory or in a message are.
 public enum ValueKind: UInt8, Hashable, Sendable {
+    /// Bytes as they are: a `[UInt8]`.
     case bytes = 1
     /// UTF-8.
     case string = 2

@@ -6,6 +6,10 @@ public protocol ValueCodec: Sendable {
     /// `CBORCodec`. A program's codec must use 128 or above.
     var identifier: UInt8 { get }
 
+    /// The bytes of a value, without the codec's `identifier`, which the store adds.
+    ///
+    /// Called in the process that stores or sends the value, on the caller's thread, and possibly on several threads at
+    /// once. Errors reach the caller unchanged.
     func encode<Value: Encodable>(_ value: Value) throws -> [UInt8]
 
     /// - Parameter bytes: what some process has stored. They may be anything.

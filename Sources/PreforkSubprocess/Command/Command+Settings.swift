@@ -24,11 +24,20 @@ extension Command {
     /// The user and groups whose privileges a command has. Privileges are dropped in the only order that works: groups,
     /// group, user.
     public struct Identity: Hashable, Sendable {
+        /// The user's ID, or nil for this process's user.
         public var user: UInt32?
+        /// The primary group's ID, or nil for this process's group.
         public var group: UInt32?
         /// Nil keeps this process's, which is seldom what is meant.
         public var supplementaryGroups: [UInt32]?
 
+        /// Users and groups by their IDs. Changing any of them needs root or CAP_SETUID and CAP_SETGID. Otherwise the
+        /// start throws `SpawnError` at the refused step.
+        ///
+        /// - Parameters:
+        ///   - user: nil keeps this process's user.
+        ///   - group: nil keeps this process's group.
+        ///   - supplementaryGroups: by default empty. Nil keeps this process's.
         public init(user: UInt32?, group: UInt32? = nil, supplementaryGroups: [UInt32]? = []) {
             self.user = user
             self.group = group
@@ -83,6 +92,12 @@ extension Command {
         /// session and become init's child.
         public var isExclusive: Bool
 
+        /// A control group that exists and that this process may write to. Otherwise the start throws `SpawnError` at
+        /// `.controlGroup`.
+        ///
+        /// - Parameters:
+        ///   - path: its directory, below /sys/fs/cgroup.
+        ///   - isExclusive: whether only the command and its descendants are in it, so that a stop may kill all of it.
         public init(_ path: RawText, isExclusive: Bool = false) {
             self.path = path
             self.isExclusive = isExclusive
@@ -91,9 +106,12 @@ extension Command {
 
     /// Size of a terminal in characters.
     public struct TerminalSize: Hashable, Sendable {
+        /// Height in lines.
         public var rows: UInt16
+        /// Width in characters.
         public var columns: UInt16
 
+        /// A size in characters, for `Command.terminalSize` and `Subprocess.resizeTerminal(to:)`.
         public init(rows: UInt16, columns: UInt16) {
             self.rows = rows
             self.columns = columns

@@ -17,16 +17,23 @@ public struct Command: Hashable, Sendable {
         case path(RawText)
     }
 
+    /// Which program is run.
     public var program: Program
+    /// The arguments after the program's name. They reach the program as they are, because no shell is involved.
     public var arguments: [RawText]
     /// What the program finds as its name (`argv[0]`). By default, the name it was called by.
     public var argument0: RawText?
+    /// The program's environment variables. By default this process's.
     public var environment = Environment.inherit
     /// By default this process's.
     public var workingDirectory: RawText?
 
+    /// Where standard input comes from. By default the null device.
     public var stdin: Input
+    /// Where standard output goes. By default collected by `Subprocess.run` and `Subprocess.pipeline`, and inherited by
+    /// other starts.
     public var stdout: Output
+    /// Where standard error goes. By default like `stdout`.
     public var stderr: Output
     /// More descriptors, by the number that the program finds them at. The values are descriptors of this process,
     /// which stay open here. All others are closed in the program.
@@ -34,14 +41,17 @@ public struct Command: Hashable, Sendable {
     /// Size of the pseudo-terminal, where a stream asks for one.
     public var terminalSize = TerminalSize(rows: 24, columns: 80)
 
+    /// Which process group the command is in, and so what a signal to the group reaches.
     public var group = Group.automatic
     /// By default this process's user and groups.
     public var identity: Identity?
+    /// Bounds on what the command may use, set before it changes its user. By default this process's limits.
     public var limits: [Limit] = []
     /// File mode creation mask, for example 0o077.
     public var umask: UInt32?
     /// -20 (most favourable) to 19, absolute.
     public var niceness: Int32?
+    /// The control group that the process is moved to before the program runs. If nil, this process's.
     public var controlGroup: ControlGroup?
     /// The program and what it runs can never gain rights by set-user-ID files (prctl(2), PR_SET_NO_NEW_PRIVS).
     public var noNewPrivileges = false
@@ -55,9 +65,20 @@ public struct Command: Hashable, Sendable {
     /// How long the command may run. Then `stopPlan` ends it and the exit's reason is `.timedOut`. With zero or less,
     /// it is stopped as soon as it runs, as when a deadline is over. If nil, there is no bound.
     public var timeout: Duration?
+    /// How `stop`, a timeout, a cancellation or too much output end the command. By default SIGTERM to the group, and
+    /// SIGKILL after 5 seconds.
     public var stopPlan = StopPlan.standard
+    /// How long streams outlive the command while another process holds their other end. By default 200 ms.
     public var lingering = Lingering.afterExit(.milliseconds(200))
 
+    /// A program and its arguments, as bytes.
+    ///
+    /// Nothing is checked and nothing is opened here. The start throws `SpawnError` at `.command` for a NUL byte or an
+    /// empty program.
+    ///
+    /// - Parameters:
+    ///   - program: a name to search in PATH, or a path.
+    ///   - arguments: without the program's name.
     public init(
         _ program: Program, arguments: [RawText] = [], stdin: Input = .null, stdout: Output = .automatic,
         stderr: Output = .automatic

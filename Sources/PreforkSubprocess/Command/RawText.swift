@@ -5,12 +5,15 @@
 /// A literal converts implicitly. A String that is a variable needs `RawText(text)`, and an array of them
 /// `texts.map { RawText($0) }`. `init(bytes:)` takes bytes that a String cannot hold.
 public struct RawText: Hashable, Sendable {
+    /// The bytes, without the NUL that ends them for the kernel.
     public var bytes: [UInt8]
 
+    /// Text from bytes, which need not be UTF-8. A NUL byte is accepted here and refused by the start.
     public init(bytes: some Sequence<UInt8>) {
         self.bytes = Array(bytes)
     }
 
+    /// The text's UTF-8. A NUL character is accepted here and refused by the start.
     public init(_ text: some StringProtocol) {
         bytes = Array(text.utf8)
     }

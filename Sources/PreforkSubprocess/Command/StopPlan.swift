@@ -15,23 +15,36 @@ public enum SignalTarget: Hashable, Sendable {
 
 /// A ladder of signals, each with the time to end in peace, and SIGKILL at its end.
 public struct StopPlan: Hashable, Sendable {
+    /// A signal, and how long the command may take to end after it.
     public struct Step: Hashable, Sendable {
         /// A signal that exists, 1 to 64. A command whose plan has another number is not started.
         public var signal: Signal
         /// How long to wait for the end before the next step. With zero or less, it does not wait.
         public var grace: Duration
 
+        /// A step of the ladder.
+        ///
+        /// - Parameters:
+        ///   - signal: 1 to 64.
+        ///   - grace: the wait before the next step. With zero or less, there is no wait.
         public init(_ signal: Signal, grace: Duration) {
             self.signal = signal
             self.grace = grace
         }
     }
 
+    /// The steps before SIGKILL, in order. If empty, SIGKILL is sent at once.
     public var steps: [Step]
+    /// Which processes get the signals.
     public var target: SignalTarget
     /// How long the kernel may take to end a process after SIGKILL before that counts as failed.
     public var killGrace: Duration = .seconds(10)
 
+    /// A ladder. SIGKILL follows the last step.
+    ///
+    /// - Parameters:
+    ///   - steps: may be empty.
+    ///   - target: which processes get the signals, SIGKILL included. By default the command's group.
     public init(_ steps: [Step], to target: SignalTarget = .group) {
         self.steps = steps
         self.target = target

@@ -19,10 +19,13 @@ extension Subprocess {
             case outputLimit
         }
 
+        /// The exit code or the signal.
         public let status: ExitStatus
+        /// What the process used, with the descendants that it waited for (wait4(2)).
         public let usage: ResourceUsage
         /// From the start to the moment when the end was noticed.
         public let duration: Duration
+        /// Why it ended, as far as this process knows. The status tells how.
         public let reason: Reason
         /// Whether a stop had to go as far as SIGKILL.
         public let wasForced: Bool
@@ -39,8 +42,11 @@ extension Subprocess.Exit {
     /// Whether the return code is this number: the exit code, or minus the signal's number. A lost status equals no
     /// code.
     public static func == (exit: Self, code: Int) -> Bool { exit.returnCode.map(Int.init) == code }
+    /// The same with the number first.
     public static func == (code: Int, exit: Self) -> Bool { exit == code }
+    /// Whether the return code is another number. True for a lost status.
     public static func != (exit: Self, code: Int) -> Bool { !(exit == code) }
+    /// The same with the number first.
     public static func != (code: Int, exit: Self) -> Bool { !(exit == code) }
 
     /// For `switch exit { case 0: ... }`.
@@ -67,10 +73,12 @@ extension Subprocess.Exit: CustomStringConvertible {
 public struct CalledProcessError: Error, Sendable, CustomStringConvertible {
     /// With all arguments, which may hold secrets. The description names the program only.
     public let command: Command
+    /// How the subprocess ended.
     public let exit: Subprocess.Exit
     /// What was collected, whole or in part, or nil from `waitForExit`.
     public let output: Subprocess.Output?
 
+    /// The exit code or the signal.
     public var status: ExitStatus { exit.status }
 
     /// The exit code, or minus the signal's number. Nil if the status was lost.
@@ -84,6 +92,7 @@ public struct CalledProcessError: Error, Sendable, CustomStringConvertible {
 
 /// A subprocess that cannot be made to end: this process may not signal it, or it is stuck in the kernel.
 public struct StopError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The process ID. It belongs to the process as long as this program has not collected it.
     public let pid: Int32
     /// The refused signal, or ETIMEDOUT when SIGKILL has had no effect for the plan's `killGrace`.
     public let underlying: SystemError

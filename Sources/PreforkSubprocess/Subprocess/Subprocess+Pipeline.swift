@@ -9,6 +9,7 @@ public struct PipelineOutput: Sendable {
 
     /// Standard output of the last command.
     public var stdout: [UInt8] { stages.last?.stdout ?? [] }
+    /// Standard output of the last command as text, with invalid UTF-8 repaired.
     public var stdoutText: String { stages.last?.stdoutText ?? "" }
 
     /// Which commands must succeed.

@@ -6,17 +6,22 @@ import PreforkSystem
 extension Subprocess {
     /// What a command has written, and how it ended.
     public struct Output: Sendable {
+        /// The command as it was started.
         public let command: Command
+        /// How it ended. A status other than 0 is not an error: see `check()`.
         public let exit: Exit
         /// What was collected. Empty if collecting was not requested.
         public let stdout: [UInt8]
+        /// What was collected of standard error. Empty if collecting was not requested.
         public let stderr: [UInt8]
         /// More was written than is here.
         public let isStdoutTruncated: Bool
+        /// More was written to standard error than is here.
         public let isStderrTruncated: Bool
 
         /// As text, with invalid UTF-8 repaired.
         public var stdoutText: String { String(decoding: stdout, as: UTF8.self) }
+        /// Standard error as text, with invalid UTF-8 repaired.
         public var stderrText: String { String(decoding: stderr, as: UTF8.self) }
 
         /// This output, if the command ended with exit code 0.

@@ -64,6 +64,8 @@ public final class Subprocess: Sendable {
         deinit { closeDescriptor(number) }
     }
 
+    /// The process ID. The number may belong to another process once this one has been reaped, so use `send(_:to:)` to
+    /// signal it.
     public var pid: Int32 { watched.child.pid }
 
     /// How it ended, or nil while it runs. Never waits.

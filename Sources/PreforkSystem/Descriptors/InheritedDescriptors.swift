@@ -19,6 +19,7 @@ package struct InheritedDescriptor: Hashable, Sendable {
 
 /// Why inherited descriptors cannot be used.
 public struct InheritedListenerError: Error, Hashable, Sendable {
+    /// What is wrong, with the variable or the descriptor.
     public enum Code: Hashable, Sendable {
         /// A variable does not say what sd_listen_fds(3) lets it say.
         case badVariable(name: String, value: String)
@@ -32,6 +33,7 @@ public struct InheritedListenerError: Error, Hashable, Sendable {
         case system(SystemError)
     }
 
+    /// What is wrong. `description` tells it in words.
     public let code: Code
 
     package init(_ code: Code) {

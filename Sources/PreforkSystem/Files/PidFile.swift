@@ -4,6 +4,7 @@ import Glibc
 
 /// Why there is no pid file.
 public struct PidFileError: Error, Hashable, Sendable {
+    /// Why the file could not be taken.
     public enum Code: Hashable, Sendable {
         /// A living process has it. Its ID comes from the kernel's table of locks, or else from the file, which may
         /// be wrong. Nil if neither has an ID.
@@ -16,7 +17,9 @@ public struct PidFileError: Error, Hashable, Sendable {
         case system(SystemError)
     }
 
+    /// Why the file could not be taken.
     public let code: Code
+    /// The pid file's path, as it was given.
     public let path: String
 
     package init(_ code: Code, path: String) {

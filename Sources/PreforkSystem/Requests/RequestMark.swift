@@ -27,7 +27,9 @@ extension RequestRing {
 
 /// The ID of a trace, 16 bytes, as in the field `traceparent` (W3C Trace Context).
 public struct TraceID: Hashable, Sendable {
+    /// The first eight bytes of the ID, the first of them highest (big-endian).
     public var high: UInt64
+    /// The last eight bytes of the ID, big-endian.
     public var low: UInt64
 
     /// - Parameters:

@@ -11,22 +11,37 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
         self.rawValue = rawValue
     }
 
+    /// SIGHUP. A supervisor reloads its workers one after another.
     public static let hangUp = Signal(rawValue: SIGHUP)
+    /// SIGINT, which Ctrl-C sends. A supervisor stops quickly, and a second one kills its workers.
     public static let interrupt = Signal(rawValue: SIGINT)
+    /// SIGQUIT. A supervisor drains its workers and stops. By default it ends a process with a core file.
     public static let quit = Signal(rawValue: SIGQUIT)
+    /// SIGABRT, which abort(3) raises, for example in a failed assertion of C code.
     public static let abort = Signal(rawValue: SIGABRT)
+    /// SIGBUS: an access to mapped memory that has no storage, such as a page behind the end of a truncated file.
     public static let busError = Signal(rawValue: SIGBUS)
+    /// SIGSEGV: an access to an address that is not mapped or is protected.
     public static let segmentationFault = Signal(rawValue: SIGSEGV)
     /// Those that the kernel or the process itself raises for a fault, and that end it: signal(7), "Core". SIGSYS, of a
     /// seccomp filter, is one of them that no process marks.
     package var isOfCrash: Bool { cprefork_is_crash_signal(rawValue) == 1 || rawValue == SIGSYS }
+    /// SIGKILL, which ends a process at once and cannot be caught, blocked or ignored.
     public static let kill = Signal(rawValue: SIGKILL)
+    /// SIGTERM, the polite request to end. A supervisor drains its workers and stops.
     public static let terminate = Signal(rawValue: SIGTERM)
+    /// SIGCHLD: a child of the process has ended, stopped or continued. Ignored by default.
     public static let child = Signal(rawValue: SIGCHLD)
+    /// SIGUSR1. A supervisor reopens its log files.
     public static let user1 = Signal(rawValue: SIGUSR1)
+    /// SIGUSR2. A supervisor upgrades itself in place to the program at its path.
     public static let user2 = Signal(rawValue: SIGUSR2)
+    /// SIGSTOP, which stops a process until SIGCONT and cannot be caught, blocked or ignored.
     public static let stop = Signal(rawValue: SIGSTOP)
+    /// SIGCONT, which lets a stopped process continue.
     public static let resume = Signal(rawValue: SIGCONT)
+    /// SIGPIPE: a write to a pipe or socket without a reader. It ends a process by default, and Prefork ignores it so
+    /// that the write throws instead.
     public static let brokenPipe = Signal(rawValue: SIGPIPE)
 
     /// Checks whether there is a process to signal, and sends nothing (kill(2)).

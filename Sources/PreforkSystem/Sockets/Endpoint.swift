@@ -20,6 +20,14 @@ public struct SocketOwner: Hashable, Sendable {
     /// that has the set-group-ID bit. A process that is not root may give the file only to groups it belongs to.
     public var group: String?
 
+    /// An owner by user, by group, or by both.
+    ///
+    /// The names are looked up when the listener is bound. Binding throws EINVAL for a name that is neither an account
+    /// nor a number, and EPERM if the process may not give the file away.
+    ///
+    /// - Parameters:
+    ///   - user: a name or a number. If nil, the user that binds the socket.
+    ///   - group: a name or a number. If nil, the group of the process or of the directory: see `group`.
     public init(user: String? = nil, group: String? = nil) {
         self.user = user
         self.group = group

@@ -9,8 +9,15 @@ public enum SpawnStep: String, Hashable, Sendable {
     case command
     /// Opening a pipe, a file or a terminal for the child, in the parent.
     case streams
+    /// Making the process and its surroundings, in this order: the process itself (clone(2)), its session or process
+    /// group (setsid(2), setpgid(2)), its descriptors, the null device among them, the closing of all other descriptors
+    /// (close_range(2)), and its controlling terminal (ioctl(2), TIOCSCTTY).
     case clone, session, processGroup, descriptors, nullDevice, closingOthers, controllingTerminal
+    /// Limits and user of the process, in this order: its control group (cgroups(7)), its niceness (setpriority(2)),
+    /// its resource limits (prlimit(2)), then setgroups(2), setgid(2) and setuid(2).
     case controlGroup, niceness, resourceLimits, supplementaryGroups, groupID, userID
+    /// The last settings before the program runs, with the privileges of the new user: chdir(2), and prctl(2) with
+    /// PR_SET_PDEATHSIG and PR_SET_NO_NEW_PRIVS.
     case workingDirectory, parentDeathSignal, noNewPrivileges
     /// Running the program, after everything else was done.
     case exec
@@ -30,6 +37,7 @@ public struct SpawnError: Error, Equatable, Sendable, CustomStringConvertible {
         self.underlying = underlying
     }
 
+    /// The errno of `underlying`, for example ENOENT for a missing program.
     public var errno: Errno { underlying.errno }
 
     public var description: String { "start failed at step \(step.rawValue): \(underlying)" }

@@ -13,6 +13,9 @@
             return Array(found)
         }
 
+        /// All keys that begin with `prefix`, with their values, found by a walk (SCAN and MGET) beside changes.
+        ///
+        /// - Throws: `ValkeyError`, for example `.foreignValue` for plain text that another program has written.
         public func all(prefix: String) async throws -> [String: StoredValue] {
             var values: [String: StoredValue] = [:]
             try await scan(prefix) { keys in
@@ -23,6 +26,9 @@
             return values
         }
 
+        /// How many keys there are: DBSIZE without `ValkeySettings.prefix`, else a walk over all keys with it.
+        ///
+        /// - Throws: `ValkeyError`.
         public func count() async throws -> Int {
             if settings.prefix.isEmpty {
                 return Int(clamping: try number(in: try await ask(Command("DBSIZE"), about: ""), of: "DBSIZE"))

@@ -33,6 +33,7 @@
     ///
     /// One server, not a cluster: a cluster answers MOVED, which is `.refused`. Server 6.0 or newer, any Valkey.
     public final class ValkeyBackend: Sendable {
+        /// The settings it was made with.
         public let settings: ValkeySettings
         private let parts = Mutex(Parts())
         /// Hashes of the scripts that the server has told, by name.
@@ -44,6 +45,8 @@
             var isClosed = false
         }
 
+        /// A backend that has not connected yet. Nothing is sent and nothing is checked here: the first operation
+        /// connects, and throws `.badSettings` for an invalid setting.
         public init(_ settings: ValkeySettings) {
             self.settings = settings
         }
@@ -52,6 +55,7 @@
             close()
         }
 
+        /// It reaches other machines, and its values outlive the processes.
         public var capabilities: BackendCapabilities { [.beyondThisMachine, .outlivesProcesses] }
 
         /// Ends both connections. Commands in progress throw `.closed`, as do all later calls, and subscriptions end.

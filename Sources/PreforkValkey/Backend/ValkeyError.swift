@@ -38,6 +38,7 @@
             case tlsHandshakeFailed
         }
 
+        /// What went wrong.
         public let code: Code
         /// The key, channel or server in question. Empty if there is no such object.
         public let object: String

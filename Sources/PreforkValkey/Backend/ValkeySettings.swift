@@ -9,6 +9,7 @@
     public struct ValkeySettings: Sendable {
         /// Where a server listens.
         public enum Address: Hashable, Sendable, CustomStringConvertible {
+            /// A Unix socket of this machine, by its path (`unixsocket` in the server's configuration).
             case unix(path: String)
             /// - Parameter host: an address or a name. A name is resolved at every connect, on a separate thread,
             ///   because getaddrinfo(3) blocks. All its addresses are tried in order.
@@ -23,6 +24,7 @@
             }
         }
 
+        /// Where the server listens.
         public var address: Address
         /// The user of an access control list. If nil, `default`. Without a password it has no effect.
         public var user: String?
@@ -48,6 +50,14 @@
         /// How often an idle connection for subscriptions asks the server for a sign of life. Must be above zero.
         public var heartbeat: Duration = .seconds(15)
 
+        /// Settings with their defaults, except the ones given.
+        ///
+        /// Nothing is checked here: a backend's first operation throws `.badSettings` for an invalid one.
+        ///
+        /// - Parameters:
+        ///   - user: of an access control list. If nil, `default`.
+        ///   - password: sent with AUTH. If nil, the server must not require one.
+        ///   - prefix: put in front of every key and channel on the server.
         public init(_ address: Address, user: String? = nil, password: ValkeyPassword? = nil, prefix: String = "") {
             self.address = address
             self.user = user
@@ -60,6 +70,7 @@
     public struct ValkeyPassword: Sendable, ExpressibleByStringLiteral {
         let secret: String
 
+        /// A password from text, for example from an environment variable or a file.
         public init(_ secret: String) {
             self.secret = secret
         }
@@ -86,10 +97,12 @@
         public var authorities: String?
         /// PEM files of the client's certificate and its key. Set both or neither.
         public var certificate: String?
+        /// A PEM file of the certificate's private key. Needed with `certificate`.
         public var key: String?
         /// The name that the server is asked for (SNI). Nil means the host of the address.
         public var serverName: String?
 
+        /// The server's certificate is checked by OpenSSL's default authorities, and the client sends no certificate.
         public init() {}
     }
 
