@@ -29,9 +29,9 @@ final class Acceptor: @unchecked Sendable {
     /// How many connections stood in the queue when the stop of the whole service was requested.
     private var waitingAtStop = 0
     private var pause: ScheduledCall?
-    /// A descriptor held in reserve: if there is no descriptor left, it is closed so that a connection can be accepted.
-    /// Without a free descriptor, accepting fails. Not a duplicate of the listener's: that would keep open what its
-    /// owner has closed.
+    /// A descriptor in reserve: when accepting fails for lack of descriptors, it is closed and one connection is
+    /// accepted in its place. A worker without a reserve does not accept. It is not a duplicate of the listener's
+    /// descriptor, which would keep the listener open after its owner has closed it.
     private var reserve: EventCounter?
     private var linger: ScheduledCall?
     private var lastRepair: MonotonicInstant?
@@ -268,8 +268,8 @@ final class Acceptor: @unchecked Sendable {
         loop.stopRequest.reach == .service ? max(limit, waitingAtStop) : queues.count + givenUp.count
     }
 
-    /// Whether no connection can come any more. A worker that leaves alone may learn, while it still has connections,
-    /// that the others leave, too. A full worker may be the last one for the queue.
+    /// Whether no connection can come any more. A worker that leaves alone is not done while it has connections, because
+    /// the others may leave, too. Neither is a full worker, because the rest of the queue may be left to it.
     private var isDone: Bool {
         connections.count == 0 || loop.stopRequest.reach == .service && hasRoom
     }

@@ -18,7 +18,7 @@ public struct ServiceError: Error, Sendable {
         case stopping
         /// The caller's task was cancelled, or a stop was asked for before it was up.
         case cancelled
-        /// The service's `start` threw, or one of its tasks failed meanwhile. `cause` is what it threw.
+        /// The service's `start` threw. `cause` is what it threw.
         case startFailed
         /// The start had not ended within `ServicePolicy.startTimeout`, or the service had not called `ready()` by
         /// then.

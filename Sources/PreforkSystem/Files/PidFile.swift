@@ -73,7 +73,7 @@ package final class PidFile {
                 refusal = .held(by: LockFile.holder(beside: path) ?? writtenProcess(place))
             }
         } catch {
-            // Many processes took and released the lock, and the retries of this process never ended.
+            // Other processes took and released the lock so often that this one gave up.
             throw PidFileError(error.errno == .busy ? .contended : .system(error), path: path)
         }
         throw PidFileError(refusal, path: path)
