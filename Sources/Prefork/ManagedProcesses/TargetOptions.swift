@@ -10,6 +10,7 @@ public struct TargetOptions: Sendable {
     public var dependencies: [String]
     /// What follows when it crashes. A restart policy has the same bounds as `RuntimeSettings.restarts`.
     public var onFailure: TargetFailureAction
+    /// When the target counts as ready, which its dependents wait for.
     public var readiness: TargetReadiness
     /// How long it may take to become ready before it is killed, which counts as a crash; above zero. nil: for ever.
     public var startTimeout: Duration?
@@ -26,6 +27,7 @@ public struct TargetOptions: Sendable {
     /// that was asked for stops the process first in any case.
     public var succession: TargetSuccession
 
+    /// Every parameter is the property of the same name. If `channels` is nil, each generation gets new channels.
     public init(
         dependencies: [String] = [], onFailure: TargetFailureAction = .ignore, readiness: TargetReadiness = .automatic,
         startTimeout: Duration? = nil, grace: Duration? = nil, channels: ChannelOptions? = nil,

@@ -39,6 +39,7 @@ public struct RequestError: Error, Equatable, Sendable {
         case quarantined
     }
 
+    /// Why the request was refused.
     public let code: Code
     /// After how long another attempt makes sense; nil: not before an operator says so.
     public let retryAfter: Duration?

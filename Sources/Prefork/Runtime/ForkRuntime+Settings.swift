@@ -3,11 +3,13 @@
 public import PreforkSupervisor
 
 extension ForkRuntime {
+    /// `settings.workers`: the number of workers.
     public var workers: WorkerCount {
         get { settings.workers }
         set { settings.workers = newValue }
     }
 
+    /// `settings.restarts`: how often and how soon workers that have died are replaced.
     public var restarts: RestartPolicy {
         get { settings.restarts }
         set { settings.restarts = newValue }

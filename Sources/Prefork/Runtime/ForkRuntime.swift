@@ -40,8 +40,11 @@ public struct ForkRuntime: Sendable {
     /// Everything that an operator can set. The environment wins over what the program sets here: `PREFORK_WORKERS`,
     /// `PREFORK_CONTROL` and so on, each documented in `EnvironmentSettings.options`.
     public var settings = RuntimeSettings()
+    /// When a worker counts as ready.
     public var readiness = Readiness.automatic
+    /// Where a worker's tasks run.
     public var executor = Executor.wholeProcess
+    /// The program's own code at turning points of the pool and its workers.
     public var hooks = SupervisorHooks()
     /// Takes the supervisor's log, line by line; nil: standard error.
     public var log: (@Sendable (LogLine) -> Void)?

@@ -86,8 +86,10 @@ public final class NearCache: StoreBackend {
         listener.cancel()
     }
 
+    /// The capabilities of `remote`: reads that copies answer are weaker by at most `staleness`.
     public var capabilities: BackendCapabilities { remote.capabilities }
 
+    /// The counters of this process's near cache, at this moment.
     public var statistics: Statistics { copies.statistics.withLock { $0 } }
 
     /// Ends the subscription. Operations go to the server only from now on.
@@ -150,10 +152,13 @@ public final class NearCache: StoreBackend {
         try await remote.keys(prefix: prefix)
     }
 
+    /// The keys with this prefix and their values, from the server: copies have no list of what the server holds.
+    /// Throws what `remote` throws.
     public func all(prefix: String) async throws -> [String: StoredValue] {
         try await remote.all(prefix: prefix)
     }
 
+    /// The number of keys on the server. Throws what `remote` throws.
     public func count() async throws -> Int {
         try await remote.count()
     }

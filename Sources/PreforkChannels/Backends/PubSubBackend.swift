@@ -4,6 +4,7 @@ public import PreforkStore
 
 /// What a subscriber is given.
 public enum PublishedEvent: Hashable, Sendable {
+    /// A message, in the order in which its publisher sent it.
     case message(StoredValue)
     /// So many messages of this channel were overwritten before this subscriber came to read them; nil where the
     /// backend cannot count them (a server's connection was lost and made again).
@@ -18,8 +19,13 @@ public protocol PublishedEvents: AsyncSequence, Sendable where Element == Publis
 
 /// Publish and subscribe: every message of a channel to every subscriber of it, in order per publisher.
 public protocol PubSubBackend: Sendable {
+    /// What this backend does beyond the operations of the protocol; constant for its lifetime.
     var capabilities: BackendCapabilities { get }
 
+    /// Sends a value to all current subscribers of a channel, in this and in other processes. It does not wait for
+    /// them.
+    ///
+    /// - Throws: the backend's own errors, such as a lost connection. The message may have been sent all the same.
     func publish(_ channel: String, _ value: StoredValue) async throws
 
     /// What is published after this returns is delivered.

@@ -5,6 +5,7 @@ public import PreforkStore
 /// What the store's own operations are called already needs nothing here: they do not suspend, which a requirement that
 /// may suspend allows.
 extension SharedStore: StoreBackend {
+    /// Consistent scans, counted losses, and delivery to all. The data ends with the last process that has the store.
     public var capabilities: BackendCapabilities { [.consistentScan, .countsLostMessages, .deliversToAll] }
 
     public func load(_ key: String) async throws -> StoredValue? {
@@ -35,16 +36,21 @@ extension SharedStore: StoreBackend {
         try compareAndSet(key, expectingStored: expected, to: new, expires: nil)
     }
 
+    /// The keys with this prefix and their values, expired ones excluded. Never suspends; see `getAll(prefix:)`.
     public func all(prefix: String) async throws -> [String: StoredValue] {
         getAll(prefix: prefix)
     }
 
+    /// The number of entries, as `count`. Never suspends.
     public func count() async throws -> Int {
         count
     }
 }
 
 extension SharedStore: PubSubBackend {
+    /// Publishes to all subscribers of the channel in this service's processes. Never suspends.
+    ///
+    /// - Throws: `StoreError`, as `publish(_:_:)` of a value.
     public func publish(_ channel: String, _ value: StoredValue) async throws {
         try publish(channel, stored: value)
     }

@@ -24,6 +24,7 @@ public struct BackendCapabilities: OptionSet, Hashable, Sendable {
 
 /// When a value is to be stored.
 public enum StoreCondition: Hashable, Sendable {
+    /// Whether the key is there or not.
     case always
     /// Only if the key is not there.
     case ifAbsent
@@ -33,6 +34,7 @@ public enum StoreCondition: Hashable, Sendable {
 
 /// A key-value store. Every operation on one key is atomic and linearizable; a step of several keys is, too.
 public protocol StoreBackend: Sendable {
+    /// What this backend does beyond the operations of the protocol; constant for its lifetime.
     var capabilities: BackendCapabilities { get }
 
     /// The key's value; nil when it is not there or has expired.
@@ -73,7 +75,10 @@ public protocol StoreBackend: Sendable {
     /// In no particular order.
     func keys(prefix: String) async throws -> [String]
 
+    /// The keys with this prefix and their values, expired ones excluded. How consistent the picture is depends on
+    /// `BackendCapabilities.consistentScan`.
     func all(prefix: String) async throws -> [String: StoredValue]
 
+    /// The number of keys in the store.
     func count() async throws -> Int
 }

@@ -73,6 +73,7 @@ extension Channel {
 
 /// A call that waits for its answer.
 public struct ChannelCall<Message: Codable & Sendable>: Sendable {
+    /// What the caller sent.
     public let message: Message
     let channel: Channel<Message>
     let id: UInt64

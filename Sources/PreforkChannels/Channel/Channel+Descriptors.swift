@@ -37,6 +37,7 @@ public final class PassedDescriptor: Sendable {
 extension Channel {
     /// A message and what was passed with it.
     public struct Passed: Sendable {
+        /// The message that came with the descriptors.
         public let message: Message
         /// In the order in which they were sent; empty for a message that was sent without.
         public let descriptors: [PassedDescriptor]

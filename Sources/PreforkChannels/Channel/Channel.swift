@@ -75,6 +75,7 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
         isDirect = Message.self is any SharedValue.Type
     }
 
+    /// The name that was given to `init`; the same at both ends and in every process that inherits the channel.
     public var name: String { core.memory.name }
 
     /// This channel's other end, in this process: for use inside of one process, and in tests.

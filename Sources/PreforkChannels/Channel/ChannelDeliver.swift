@@ -14,6 +14,7 @@ import Synchronization
 ///
 /// Follows liteyuki's ChannelDeliver; the channels are named `{process}-active` and `{process}-passive`.
 public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
+    /// The name of the managed process that these channels belong to.
     public let process: String
     /// The child receives by `receive`.
     public let active: Channel<Message>

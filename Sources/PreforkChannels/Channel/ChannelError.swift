@@ -57,6 +57,7 @@ public struct ChannelError: Error, Equatable, Sendable {
         case system(SystemError)
     }
 
+    /// What went wrong.
     public let code: Code
     /// The channel's name.
     public let channel: String

@@ -17,6 +17,7 @@ extension Channel {
 public struct ChannelMessages<Message: Codable & Sendable>: AsyncSequence, Sendable {
     @usableFromInline let channel: Channel<Message>
 
+    /// Receives one message for each `next()`. A message goes to one iterator only.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let channel: Channel<Message>
         /// What a main process that supervises has in hand.

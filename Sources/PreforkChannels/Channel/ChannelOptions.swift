@@ -19,6 +19,7 @@ public struct ChannelOptions: Sendable {
     /// The largest message, in bytes; at least one, less than 4 GiB. What is larger than a quarter of the ring travels
     /// in a memory file beside it.
     public var messageLimit = 64 * 1024 * 1024
+    /// What happens to messages that a dead process had not taken.
     public var undelivered = Undelivered.keep
     /// Whether the channel can be sent to processes that have not inherited it (see `Channel.encode(to:)`); nil: if it is
     /// made in a child, or after the first fork by a parent that gives its children no other user.
@@ -30,6 +31,7 @@ public struct ChannelOptions: Sendable {
     /// For message types that are no `SharedValue`.
     public var codec: any ValueCodec
 
+    /// The defaults: 256 KiB for each direction, messages of at most 64 MiB, `.keep`, CBOR.
     public init() {
         codec = CBORCodec()
     }

@@ -39,6 +39,7 @@ public final class StoreValues<Value: Codable & Sendable>: AsyncSequence, Sendab
         source.end()
     }
 
+    /// Waits for changes of the key. Only one task at a time may call `next()`.
     public struct Iterator: AsyncIteratorProtocol {
         let values: StoreValues
 

@@ -7,6 +7,7 @@ import Synchronization
 
 /// What a subscriber of a store's channel is given.
 public enum StoreMessage<Value: Sendable>: Sendable {
+    /// A message, in the order in which it was published.
     case message(Value)
     /// So many messages of the channel were overwritten before this subscriber came to read them.
     case lagged(Int)
@@ -99,6 +100,7 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
         source.end()
     }
 
+    /// Waits for messages of the channel. Only one task at a time may call `next()`.
     public struct Iterator: AsyncIteratorProtocol {
         let messages: StoreMessages
 

@@ -121,6 +121,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
 
 /// Two tasks cannot wait for the elements of one sequence.
 public enum PublishedEventsError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Another task is suspended in `next()` of the same sequence.
     case alreadyWaiting
 
     public var description: String { "another task waits for the next element of this sequence" }

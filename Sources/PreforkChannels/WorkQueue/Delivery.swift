@@ -9,6 +9,7 @@ import Synchronization
 /// A delivery that is forgotten (its last reference goes without a word) is rejected, with `requeue`. One whose process
 /// dies is taken back by the next receiver who waits or looks.
 public final class Delivery<Message: Codable & Sendable>: Sendable {
+    /// What the sender put into the queue.
     public let message: Message
     /// 1 at the first delivery, 2 when somebody has had it before and did not acknowledge it.
     public let attempt: Int

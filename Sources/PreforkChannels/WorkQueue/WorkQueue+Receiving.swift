@@ -102,6 +102,8 @@ extension WorkQueue {
 
         public func makeAsyncIterator() -> Iterator { Iterator(queue: queue) }
 
+        /// Receives one delivery for each `next()`. It ends when the queue is closed and empty, or this process is
+        /// asked to stop.
         public struct Iterator: AsyncIteratorProtocol {
             let queue: WorkQueue
 

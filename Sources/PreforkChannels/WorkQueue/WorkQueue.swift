@@ -26,7 +26,9 @@ import PreforkSystem
 ///
 /// At most 256 processes receive at a time. Tasks of different loops and plain threads may use it together.
 public final class WorkQueue<Message: Codable & Sendable>: Sendable {
+    /// The name that was given to `init`, by which an upgrade finds the queue again.
     public let name: String
+    /// The options that were given to `init`; the same in all processes.
     public let options: WorkQueueOptions
 
     let table: QueueTable
@@ -111,6 +113,7 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     /// How many messages have been delivered and not been settled yet.
     public var inFlight: Int { table.counters.inFlight }
 
+    /// Counters of the queue in all processes since it was made, at this moment. Takes no lock.
     public var stats: WorkQueueStatistics { WorkQueueStatistics(table.counters) }
 
     /// Ends the queue in all processes. Senders get `.closed`, waiting ones, too. Receivers get what is left, then

@@ -40,6 +40,7 @@ public struct WorkQueueError: Error, Equatable, Sendable {
         case system(SystemError)
     }
 
+    /// What went wrong.
     public let code: Code
     /// The queue's name.
     public let queue: String

@@ -31,6 +31,7 @@ public struct WorkQueueOptions: Hashable, Sendable {
     /// Room for messages, in bytes: 1 KiB to 256 GiB. A message takes whole cells of 256 bytes. Recovery after a death
     /// inside the queue takes time for each cell, in which the others wait.
     public var capacity: Int
+    /// What becomes of a message whose receiver does not acknowledge it.
     public var redelivery: Redelivery
     /// The largest message, in bytes of its coded form: 1 to a quarter of the capacity.
     public var messageLimit: Int

@@ -11,6 +11,7 @@ public struct WorkQueueStatistics: Hashable, Sendable {
     public let delivered: Int
     /// Deliveries of messages that had been delivered before.
     public let redelivered: Int
+    /// Deliveries that their receiver acknowledged.
     public let acknowledged: Int
     /// Messages that became dead letters.
     public let dead: Int
@@ -24,10 +25,13 @@ public struct WorkQueueStatistics: Hashable, Sendable {
     public let damages: Int
     /// Messages that wait for a receiver, are with one, or wait to be taken as dead letters.
     public let ready: Int
+    /// Messages that a receiver has and has not settled yet.
     public let inFlight: Int
+    /// Dead letters that wait to be taken.
     public let deadLetters: Int
     /// Bytes of free cells, of `capacity`.
     public let free: Int
+    /// Room for messages, in bytes; see `WorkQueueOptions.capacity`.
     public let capacity: Int
 
     init(_ counters: QueueCounters) {

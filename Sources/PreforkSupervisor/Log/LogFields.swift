@@ -10,6 +10,7 @@ public struct LogFields: Hashable, Sendable {
     public var process: String?
     /// The process ID of that worker or managed process.
     public var pid: Int32?
+    /// The generation of that worker or managed process; the first one is 1.
     public var generation: Int?
     /// The name of the signal that ended it, as `SIGSEGV`.
     public var signal: String?
@@ -18,6 +19,7 @@ public struct LogFields: Hashable, Sendable {
     /// The kind of event, in one or two words that stay the same: `ends`, `hangs`, `output`.
     public var cause: String?
 
+    /// Fields of a line about no particular process: all nil.
     public init() {}
 
     init(_ owner: OutputOwner, pid: Int32, cause: LogEvent) {

@@ -4,12 +4,19 @@ import PreforkSystem
 
 /// One line of the supervisor's log.
 public struct LogLine: Hashable, Sendable {
+    /// How urgent a line is. The raw value is the word in the log; systemd's journal gets the matching priority.
     public enum Level: String, Hashable, Sendable, CaseIterable {
-        case info, warning, error
+        /// An ordinary event: a start, a reload, an end that was asked for.
+        case info
+        /// The service works, but an operator should know.
+        case warning
+        /// Something failed: a crash, a start, a reload.
+        case error
         /// What a worker or managed process has written itself.
         case notice
     }
 
+    /// How urgent the line is.
     public var level: Level
     /// Without time, process ID, line end or other control characters.
     public var text: String

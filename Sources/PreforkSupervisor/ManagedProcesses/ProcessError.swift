@@ -47,6 +47,7 @@ public struct ProcessError: Error, Hashable, Sendable {
         case system
     }
 
+    /// What went wrong.
     public let code: Code
     /// How a name was come to, from the target that began it; empty where there is no path.
     public let path: [String]

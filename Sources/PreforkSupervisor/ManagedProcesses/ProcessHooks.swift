@@ -19,18 +19,27 @@ public struct ProcessHooks {
     /// A `beforeProcessRestart` that throws prevents that restart: the process goes on.
     public var throwingPreventsRestart = false
 
+    /// No hooks.
     public init() {}
 }
 
 /// One of the hooks, in reports.
 public enum ProcessHook: String, Hashable, Sendable {
-    case beforeProcessShutdown, beforeProcessRestart, afterExit
+    /// `ProcessHooks.beforeProcessShutdown`.
+    case beforeProcessShutdown
+    /// `ProcessHooks.beforeProcessRestart`.
+    case beforeProcessRestart
+    /// `ProcessHooks.afterExit`.
+    case afterExit
 }
 
 /// A fact about a managed process.
 public enum TargetReport: Equatable, Sendable {
+    /// A process of the target was forked. `generation` is 1 for its first one.
     case forked(name: String, pid: Int32, generation: Int)
+    /// The kernel refused the fork, for `reason`. The manager tries again after `retryIn`.
     case forkFailed(name: String, reason: String, retryIn: Duration)
+    /// The process became ready, `after` its fork.
     case ready(name: String, pid: Int32, after: Duration)
     /// It is asked to end (SIGTERM), for good or to be restarted.
     case stopping(name: String, isRestart: Bool)
@@ -39,6 +48,7 @@ public enum TargetReport: Equatable, Sendable {
     /// It says that it crashes. A successor is started now if its failure action says so; `.exited` follows when the
     /// process has ended, which may take a backtracer its time.
     case crashed(name: String, pid: Int32, signal: Signal, hasBacktracer: Bool)
+    /// The process has ended and was reaped.
     case exited(TargetExit)
     /// It will not be started: what it depends on has failed, crashed or was stopped.
     case dependencyFailed(name: String, dependency: String)
@@ -46,8 +56,12 @@ public enum TargetReport: Equatable, Sendable {
     case ignoredCode(name: String, code: UInt8, count: Int)
     /// A packet on the control line that no process of this package sends.
     case strayControlPacket(bytes: Int)
+    /// A hook threw `error`. The operation goes on, except as `ProcessHooks.throwingPreventsRestart` says.
     case hookFailed(name: String, ProcessHook, error: String)
+    /// A hook ran for more than one second. Everything else waited for it.
     case hookWasSlow(name: String, ProcessHook, took: Duration)
+    /// A `beforeProcessRestart` hook threw, and `ProcessHooks.throwingPreventsRestart` is set: the process keeps
+    /// running.
     case restartPrevented(name: String)
     /// A restart was asked for and not begun, because no process can be forked: the target stays as it is.
     case restartRefused(name: String, reason: String)

@@ -4,7 +4,9 @@ public import PreforkSystem
 
 /// How one managed process ended: for `ProcessHooks.afterExit`, the log, and whoever terminated it.
 public struct TargetExit: Equatable, Sendable {
+    /// The target's name.
     public var name: String
+    /// The process ID that the process had.
     public var pid: Int32
     /// 1 for the target's first process.
     public var generation: Int
@@ -45,7 +47,9 @@ public enum TargetConsequence: Hashable, Sendable {
 
 /// A managed process as its manager sees it.
 public struct TargetStatus: Equatable, Sendable {
+    /// The target's name.
     public var name: String
+    /// Where the target is between its start and its end.
     public var phase: TargetPhase
     /// It has ended with exit code 0 since it was last started: its work is done.
     public var isCompleted: Bool

@@ -103,6 +103,7 @@ public enum TargetPhase: Hashable, Sendable {
     case stopped
     /// Waiting for its dependencies, or forked and not ready yet.
     case starting
+    /// Its process is ready.
     case running
     /// Asked to end, and not gone yet.
     case stopping

@@ -8,7 +8,9 @@ import PreforkSystem
 /// gives none for `soft` (a handler that blocks or never ends, a deadlock, a SIGSTOP) is reported with a dump of its
 /// stack, and killed after `grace` more. Nobody is killed because the whole machine, or the supervisor, stood still.
 public struct HangPolicy: Equatable, Sendable {
+    /// The silence after which a worker is reported as hung.
     public var soft: Duration
+    /// The time from that report to SIGKILL.
     public var grace: Duration
 
     /// - Parameters:

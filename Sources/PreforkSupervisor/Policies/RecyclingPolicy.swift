@@ -4,7 +4,12 @@ import PreforkSystem
 
 /// Why a worker was recycled.
 public enum RecyclingReason: String, Hashable, Sendable {
-    case requests, lifetime, memory
+    /// It has counted `RecyclingPolicy.requests` requests.
+    case requests
+    /// It has been ready for `RecyclingPolicy.lifetime`.
+    case lifetime
+    /// Its resident memory has reached `RecyclingPolicy.memory`.
+    case memory
 }
 
 /// What a worker may do, live and take before another one takes its place.
@@ -23,6 +28,8 @@ public struct RecyclingPolicy: Equatable, Sendable {
     /// How many slots at a time; at least one.
     public var atOnce: Int
 
+    /// A limit that is nil is off. Values outside the bounds of each property end the start with
+    /// `SupervisorError.Code.badSettings`.
     public init(
         requests: Int? = nil, lifetime: Duration? = nil, memory: Int? = nil, jitter: Double = 0.1, atOnce: Int = 1
     ) {

@@ -10,9 +10,12 @@ import PreforkSystem
 public struct RestartPolicy: Equatable, Sendable {
     /// So many restarts per slot within a period are too many.
     public struct Window: Equatable, Sendable {
+        /// Restarts that are still allowed within `period`.
         public var count: Int
+        /// The length of the sliding window, above zero.
         public var period: Duration
 
+        /// At most `count` restarts of one slot within any `period`, which must be above zero.
         public init(count: Int, per period: Duration) {
             self.count = count
             self.period = period
@@ -74,6 +77,8 @@ public struct Backoff: Equatable, Sendable {
     /// A worker that was ready for so long clears its slot's record. Above zero.
     public var resetAfter: Duration
 
+    /// The defaults: three immediate restarts within 10 s, then delays from 100 ms to 30 s, cleared after 30 s of being
+    /// ready.
     public init(
         immediate: Int = 3, immediatePeriod: Duration = .seconds(10), base: Duration = .milliseconds(100),
         maximum: Duration = .seconds(30), resetAfter: Duration = .seconds(30)

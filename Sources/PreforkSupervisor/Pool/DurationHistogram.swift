@@ -12,6 +12,7 @@ public struct DurationHistogram: Equatable, Sendable {
     /// All of them added up.
     public internal(set) var sum: Duration = .zero
 
+    /// A histogram that has counted nothing.
     public init() {}
 
     /// Counts one duration; a negative one counts as none at all.

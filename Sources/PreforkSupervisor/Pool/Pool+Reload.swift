@@ -4,6 +4,7 @@ import PreforkSystem
 
 /// How a reload goes through the pool.
 public struct ReloadPolicy: Equatable, Sendable {
+    /// How many workers a reload replaces at a time, and whether the new or the old one goes first.
     public enum Width: Equatable, Sendable {
         /// A tenth of the pool at a time, at least one: new workers beside the old ones.
         case automatic
@@ -14,6 +15,7 @@ public struct ReloadPolicy: Equatable, Sendable {
         case unavailable(Int)
     }
 
+    /// How many workers are replaced at a time.
     public var width: Width
     /// Generations that live at once, draining ones included, at least two (haproxy's mworker-max-reloads;
     /// ingress-nginx #1088: draining workers piled up). A reload that would make one more waits for the workers of the

@@ -10,6 +10,7 @@ import PreforkSystem
 public struct ScalingPolicy: Equatable, Sendable {
     /// How many workers there are at least and at most. Without both the pool does not scale by itself.
     public var minimum: Int?
+    /// The largest number of workers; nil if the pool does not scale by itself.
     public var maximum: Int?
     /// Share of the workers' time spent on the processor, 0 ... 1, from which more are wanted.
     public var busy: Double
@@ -20,6 +21,7 @@ public struct ScalingPolicy: Equatable, Sendable {
     /// How long it must have had too many before it loses one.
     public var shrinkAfter: Duration
 
+    /// Without `workers` the pool does not scale by itself, and the other parameters have no effect.
     public init(
         workers: ClosedRange<Int>? = nil, busy: Double = 0.8, backlog: Double = 4, growAfter: Duration = .seconds(3),
         shrinkAfter: Duration = .seconds(30)

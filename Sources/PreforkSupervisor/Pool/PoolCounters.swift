@@ -15,12 +15,16 @@ public struct PoolCounters: Equatable, Sendable {
     public internal(set) var drains = DurationHistogram()
     /// Requests of workers that are gone; those that live count by themselves.
     public internal(set) var retiredRequests: UInt64 = 0
+    /// Forks that the kernel refused; each is tried again later.
     public internal(set) var failedForks: UInt64 = 0
+    /// Reloads whose new workers have held for `ReloadPolicy.probation`.
     public internal(set) var finishedReloads: UInt64 = 0
+    /// Reloads that were given up; the workers that had not been replaced yet stayed.
     public internal(set) var abortedReloads: UInt64 = 0
     /// Processes that have told of their crash: workers, and managed processes. One that has no way to tell of it, as
     /// when SIGKILL ends it, is not among them.
     public internal(set) var crashedWorkers: UInt64 = 0
+    /// As `crashedWorkers`, for managed processes.
     public internal(set) var crashedManagedProcesses: UInt64 = 0
     /// Requests that took longer than `RuntimeSettings.slowRequest`; each counts once.
     public internal(set) var slowRequests: UInt64 = 0
@@ -30,8 +34,10 @@ public struct PoolCounters: Equatable, Sendable {
     public internal(set) var refusedRequests: UInt64 = 0
     /// What workers and managed processes have written and the log has not, because it was too much.
     public internal(set) var lostOutputBytes: UInt64 = 0
+    /// As `lostOutputBytes`, in lines.
     public internal(set) var lostOutputLines: UInt64 = 0
 
+    /// Counters that are all zero.
     public init() {}
 
     /// A worker became ready.

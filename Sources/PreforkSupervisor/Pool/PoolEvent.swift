@@ -99,9 +99,13 @@ public enum SupervisorOutcome: Hashable, Sendable {
 
 /// Why a pool ends.
 public enum PoolStopReason: Hashable, Sendable {
+    /// An operator's order: workers finish what they have in hand (SIGTERM, SIGQUIT, `preforkctl stop`).
     case graceful
+    /// An operator's order: workers drop what they have in hand (SIGINT, `preforkctl stop --quick`).
     case quick
+    /// A restart would have exceeded a limit of `RestartPolicy`.
     case tooManyRestarts
+    /// Workers died too often before any worker was ready.
     case startFailed
 
     /// Somebody wants it.

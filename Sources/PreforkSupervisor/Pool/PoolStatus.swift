@@ -4,24 +4,39 @@ package import PreforkSystem
 
 /// A pool as it is: what `preforkctl status`, the metrics and the status page show.
 public struct PoolStatus: Equatable, Sendable {
+    /// What the pool as a whole is doing.
     public enum Phase: String, Hashable, Sendable {
-        case running, reloading, stopping, finished
+        /// The pool serves, or its first workers boot.
+        case running
+        /// A reload replaces workers; the pool serves.
+        case reloading
+        /// The pool ends: workers finish what they have in hand.
+        case stopping
+        /// Every worker has ended.
+        case finished
     }
 
     /// How far a reload is, or how the last one ended.
     public struct Reload: Equatable, Sendable {
+        /// How far the reload is.
         public enum State: String, Hashable, Sendable {
+            /// Workers are being replaced.
             case running
-            /// All workers are replaced; the new ones must hold for `ReloadPolicy.probation`.
+            /// All workers are replaced. The new ones must hold for `ReloadPolicy.probation`.
             case probation
-            case done, aborted
+            /// The new workers have held.
+            case done
+            /// A new worker failed, or the pool ended first. `reason` says which.
+            case aborted
         }
 
+        /// How far the reload is.
         public var state: State
         /// The generation that it brings.
         public var generation: Int
         /// Slots whose worker is of that generation and ready.
         public var replaced: Int
+        /// Slots that the reload replaces.
         public var total: Int
         /// Why it was aborted.
         public var reason: String?
@@ -29,8 +44,11 @@ public struct PoolStatus: Equatable, Sendable {
         public var duration: Duration
     }
 
+    /// The supervisor's process ID, as the supervisor's PID namespace has it.
     public var supervisor: Int32
+    /// Since the supervisor started; an upgrade does not reset it.
     public var uptime: Duration
+    /// What the pool as a whole is doing.
     public var phase: Phase
     /// The generation of workers that are forked now.
     public var generation: Int
@@ -40,6 +58,7 @@ public struct PoolStatus: Equatable, Sendable {
     public var range: ClosedRange<Int>?
     /// Restarts of workers that had been ready, and how many are allowed.
     public var restarts: Int
+    /// The number of such restarts that the policy allows.
     public var restartLimit: Int
     /// Restarts after a crash in a request that do not count.
     public var requestCrashes: Int
@@ -74,26 +93,41 @@ public struct ProgramStatus: Equatable, Sendable {
 
 /// One worker, or a slot that waits for one.
 public struct WorkerStatus: Equatable, Sendable {
+    /// Where a worker is between fork and end, or why its slot is empty.
     public enum State: String, CaseIterable, Hashable, Sendable {
-        case booting, ready, draining, killed
-        /// Without a worker: it waits for the next one; its last one ended with exit code 0, or as it was asked to; the
-        /// policy allows no further one.
-        case backingOff, ended, failed
+        /// Forked and not ready yet.
+        case booting
+        /// Ready to serve.
+        case ready
+        /// Asked to end; it finishes what it has in hand.
+        case draining
+        /// SIGKILL was sent, and the process has not been reaped yet.
+        case killed
+        /// The slot has no worker and waits for its next one.
+        case backingOff
+        /// The slot has no worker: its last one ended with exit code 0, or on request.
+        case ended
+        /// The slot has no worker, and the restart policy allows no further one.
+        case failed
     }
 
     /// The slot, which is the worker's task ID.
     public var slot: Int
     /// nil: the slot has no worker.
     public var pid: Int32?
+    /// The worker's generation: 1 at the start, one more for each reload and upgrade.
     public var generation: Int
+    /// Where the worker is between fork and end, or why the slot is empty.
     public var state: State
     /// A replacement that boots, or an old worker that drains, beside the slot's present one.
     public var isBeside: Bool
+    /// Since the worker's fork; zero for a slot without a worker.
     public var uptime: Duration
     /// Restarts of this slot.
     public var restarts: Int
     /// What the worker itself counts; see `Worker`.
     public var requests: UInt64
+    /// Connections that are open in the worker now, by its own count. Zero for a slot without a worker.
     public var connections: Int
     /// Since its last sign of life; nil without hang detection.
     public var heartbeatAge: Duration?
@@ -103,7 +137,9 @@ public struct WorkerStatus: Equatable, Sendable {
 
 /// What operators can ask a running supervisor for.
 public enum ControlCommand: Equatable, Sendable {
+    /// Replaces all workers by new ones, forked from the supervisor as it is.
     case reload
+    /// Changes the number of workers. The change holds over reloads and upgrades.
     case scale(ScaleChange)
     /// Replaces one slot's worker, the new one ready first. Gives a slot whose worker ended with exit code 0 a new one.
     case restart(slot: Int)
@@ -118,17 +154,21 @@ public enum ControlCommand: Equatable, Sendable {
     case upgrade(path: String?, keeps: Bool = false)
     /// Goes to the program that ran before the present one.
     case rollback
+    /// Opens the log file anew, as SIGUSR1 does, after logrotate(8) has moved it.
     case reopenLogs
     /// Refuses requests of a label, in all workers, until it is released.
     case quarantine(label: String)
     /// Serves requests of a label again.
     case release(label: String)
+    /// Ends the pool. With `quick`, workers drop what they have in hand after `RuntimeSettings.quickTimeout` at most.
     case stop(quick: Bool)
 }
 
 /// How many workers there are to be.
 public enum ScaleChange: Equatable, Sendable {
+    /// To exactly so many.
     case to(Int)
+    /// By so many more; below zero, so many fewer.
     case by(Int)
 }
 

@@ -4,6 +4,7 @@ import PreforkSystem
 
 /// Why a worker that serves is replaced.
 public enum ReplacementCause: Hashable, Sendable {
+    /// A reload or an upgrade replaces all workers.
     case reload
     /// It has had its share of requests, time or memory.
     case recycling(RecyclingReason)

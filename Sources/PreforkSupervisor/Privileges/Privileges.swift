@@ -22,6 +22,7 @@ public struct Privileges: Hashable, Sendable {
     public var user: String?
     /// The main group, by name or number.
     public var group: String?
+    /// The supplementary groups.
     public var groups = Groups.ofUser
     /// Permission bits that new files do not get, 0...0o777.
     public var fileMask: UInt32?
@@ -33,14 +34,17 @@ public struct Privileges: Hashable, Sendable {
     /// with it lets every process of that user look into this one.
     public var isDumpable: Bool?
 
+    /// The process keeps all rights that it has.
     public init() {}
 }
 
 /// Why privileges could not be given up. The process is left somewhere on the way and must not serve.
 public struct PrivilegesError: Error, Hashable, Sendable {
+    /// What went wrong.
     public enum Code: Hashable, Sendable {
         /// Neither a name in the database nor a number.
         case unknownUser(String)
+        /// Neither a name in the group database nor a number.
         case unknownGroup(String)
         /// The user is a number without a line in the database, and no group was named.
         case noGroup(user: String)
@@ -56,6 +60,7 @@ public struct PrivilegesError: Error, Hashable, Sendable {
         case system(SystemError)
     }
 
+    /// What went wrong.
     public let code: Code
 
     init(_ code: Code) {

@@ -6,7 +6,9 @@ public import PreforkSystem
 public struct ExitReport: Equatable, Sendable {
     /// The slot, kept by the worker's successor.
     public var taskID: Int
+    /// The process ID that the worker had.
     public var pid: Int32
+    /// The worker's generation: 1 at the start, one more for each reload and upgrade.
     public var generation: Int
     /// From fork to end.
     public var uptime: Duration
@@ -53,12 +55,14 @@ extension ExitReport {
         case boot
         /// With a request in hand.
         case request
+        /// After the worker was ready, and without a request in hand.
         case other
     }
 
     /// Whether it ended abnormally by itself: by a signal or a non-zero exit code, and not killed by the supervisor.
     public var isCrash: Bool { !status.isSuccess && (killReason == nil || crash != nil) }
 
+    /// Which of the three kinds this end is. Meaningful for an abnormal end only.
     public var kind: Kind { hadRequest ? .request : wasReady ? .other : .boot }
 }
 

@@ -11,6 +11,7 @@ public struct LastWords: Hashable, Sendable {
     /// The last lines, oldest first: at most ten, and 2 KiB of text.
     public var lines: [String] = []
 
+    /// Last words that a program makes itself, as for a test of its `SupervisorHooks.onCrash`.
     public init(message: String? = nil, lines: [String] = []) {
         self.message = message
         self.lines = lines

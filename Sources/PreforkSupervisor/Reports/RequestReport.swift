@@ -15,6 +15,7 @@ public struct RequestReport: Equatable, Sendable {
     public var age: Duration
     /// Its code ran at that moment. Otherwise it waited for something.
     public var isExecuting: Bool
+    /// The trace to which the request belongs; nil if its mark named none.
     public var trace: TraceID?
     /// The client; nil where it is not known.
     public var peer: SocketAddress?

@@ -5,9 +5,11 @@ import PreforkSystem
 /// Names every variable, or every setting of the program, whose value makes no sense. All of them are reported at once,
 /// so that one look mends them all.
 public struct EnvironmentSettingsError: Error, Equatable, Sendable {
+    /// One variable, or one setting of the program, that cannot be used.
     public struct Problem: Equatable, Sendable {
         /// The variable, `PREFORK_BOOT_TIMEOUT`, or what the program has set, `RuntimeSettings.bootTimeout`.
         public var name: String
+        /// The value as it was written.
         public var value: String
         /// What it takes.
         public var expected: String
@@ -19,6 +21,7 @@ public struct EnvironmentSettingsError: Error, Equatable, Sendable {
         }
     }
 
+    /// Every problem that was found; never empty.
     public let problems: [Problem]
 
     package init(problems: [Problem]) {

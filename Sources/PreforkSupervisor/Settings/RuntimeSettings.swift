@@ -8,17 +8,27 @@ public import PreforkSystem
 /// Each field is documented once, with its variable: `EnvironmentSettings.options`, and `--print-config`. A program may
 /// set what the variable may set: another value ends the start with a typed error that names the field (`applying`).
 public struct RuntimeSettings: Sendable, Equatable {
+    /// The number of workers (`PREFORK_WORKERS`). Default: one per core, by affinity and CPU quota.
     public var workers = WorkerCount.perCore
+    /// When the pool changes its number of workers by load. Default: never.
     public var scaling = ScalingPolicy()
+    /// The time for a worker to become ready, after which it is killed (`PREFORK_BOOT_TIMEOUT`).
     public var bootTimeout: Duration = .seconds(60)
+    /// The time for a worker to finish what is in flight, after which it is killed (`PREFORK_DRAIN_TIMEOUT`).
     public var drainTimeout: Duration = .seconds(30)
+    /// The time for a worker to end after a quick stop, after which it is killed (`PREFORK_QUICK_TIMEOUT`).
     public var quickTimeout: Duration = .seconds(2)
+    /// How often and how soon workers that have died are replaced.
     public var restarts = RestartPolicy()
+    /// How much time crashed workers have for their backtrace, and how many may take it at a time.
     public var crashes = CrashPolicy()
+    /// How many workers a reload replaces at a time, and how long they must hold.
     public var reload = ReloadPolicy()
+    /// Limits after which a worker is replaced. Default: none.
     public var recycling = RecyclingPolicy()
     /// nil: hung workers are not looked for.
     public var heartbeat: Duration?
+    /// The time from the report of a hung worker to SIGKILL (`PREFORK_HEARTBEAT_GRACE`).
     public var heartbeatGrace: Duration = .seconds(2)
     /// Requests that take longer are told, once each; nil: none is looked for.
     public var slowRequest: Duration?
@@ -37,11 +47,15 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var logFile: String?
     /// Which output of workers and managed processes is read, kept for reports, and written to the log.
     public var captureOutput = OutputCapture.errors
+    /// Whether log lines are text or JSON objects (`PREFORK_LOG_FORMAT`).
     public var logFormat = LogFormat.text
+    /// The rights that workers, and managed processes with `.workers`, give up after the fork. Default: they keep all.
     public var privileges = Privileges()
+    /// The processors that workers run on (`PREFORK_AFFINITY`).
     public var affinity = CPUAffinity.none
     /// The service's name in process titles; nil: none.
     public var service: String?
+    /// Whether ps(1) shows each process's role and state (`PREFORK_TITLES`).
     public var setsTitles = true
     /// So many workers must be ready for the service manager's watchdog to be fed.
     public var watchdogMinimum = 1
@@ -50,6 +64,7 @@ public struct RuntimeSettings: Sendable, Equatable {
     /// Orphans of workers come to the supervisor also when it is not PID 1.
     public var adoptsOrphans = false
 
+    /// The default of every setting.
     public init() {}
 
     /// When hung workers are looked for.

@@ -26,6 +26,7 @@ public struct SupervisorError: Error, Equatable, Sendable {
         case system
     }
 
+    /// What went wrong.
     public let code: Code
     /// The failed call, for `.system`.
     public let underlying: SystemError?

@@ -37,5 +37,6 @@ public struct SupervisorHooks: Sendable {
     /// The pool begins to end.
     public var onStop: (@Sendable (PoolStopReason) -> Void)?
 
+    /// No hooks.
     public init() {}
 }
