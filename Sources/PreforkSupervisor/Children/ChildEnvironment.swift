@@ -8,7 +8,8 @@ enum ChildEnvironment {
     /// How a service manager is spoken to. `PREFORK_KEEP_SERVICE_VARIABLES` leaves them.
     static let service = ServiceEnvironment.variables
 
-    /// Numbers of descriptors in the supervisor's table, and whose they are: they mean nothing in a child.
+    /// Variables that hold descriptor numbers of the supervisor's table, and their owners. The numbers mean nothing in
+    /// a child.
     static let descriptors = InheritedDescriptors.variables + ["FDSTORE", Handover.variable]
 
     private static let all = service + descriptors

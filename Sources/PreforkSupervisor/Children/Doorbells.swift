@@ -1,4 +1,4 @@
-// The doorbells of a supervisor's children: who has rung, and who rings too often.
+// The doorbells of a supervisor's children: which child has rung, and which rings too often.
 
 import PreforkSystem
 
@@ -23,10 +23,10 @@ struct RingRate: Equatable {
     }
 }
 
-/// The doorbells by a key of the user's, who watches them by an epoll of its own.
+/// The doorbells by a key that their user chooses. The user watches them by its own epoll.
 ///
-/// A doorbell that storms is not heard for 100 ms at a time. A child without one, for which no descriptor was left, is
-/// looked at as often.
+/// The supervisor ignores a doorbell that rings too often for 100 ms at a time. It checks a child without a doorbell,
+/// for which no descriptor was left, as often.
 struct Doorbells {
     private struct Entry {
         let bell: Doorbell?
@@ -37,7 +37,7 @@ struct Doorbells {
     }
 
     private var entries: [UInt64: Entry] = [:]
-    /// Those that are looked at without a ring, and when.
+    /// Children that are checked without a ring, and when.
     private var looks: [UInt64: MonotonicInstant] = [:]
 
     /// Makes a doorbell for a child that is about to be forked.
@@ -52,7 +52,7 @@ struct Doorbells {
 
     /// Takes over one of the image before.
     ///
-    /// - Parameter number: nil: it had none.
+    /// - Parameter number: The number of its doorbell. If nil, it had none.
     mutating func inherit(
         _ key: UInt64, number: Int32?, by epoll: borrowing Epoll, word: UInt64, at now: MonotonicInstant
     ) {
@@ -94,7 +94,7 @@ struct Doorbells {
         looks[key] = now + RingRate.pause
     }
 
-    /// Those that must be looked at now. One that rested is heard again.
+    /// Children that must be checked now. A doorbell that was ignored counts again.
     mutating func due(at now: MonotonicInstant, by epoll: borrowing Epoll) -> [UInt64] {
         if looks.isEmpty { return [] }
         let keys = looks.filter { $0.value <= now }.map(\.key)

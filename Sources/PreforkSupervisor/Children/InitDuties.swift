@@ -11,7 +11,7 @@ package struct InitDuties: Sendable {
         case own
         /// It is for the workers: each of them gets it.
         case forward
-        /// Nobody gets it.
+        /// No process gets it.
         case ignore
     }
 
@@ -29,7 +29,7 @@ package struct InitDuties: Sendable {
         }
     }
 
-    /// Those of `disposition` `.forward`, for the signal descriptor.
+    /// Signals of `disposition` `.forward`, for the signal descriptor.
     package static var forwarded: [Signal] {
         [.resume, .urgent, .alarm] + Signal.realTime
     }
@@ -52,13 +52,13 @@ package struct InitDuties: Sendable {
 
     /// At the end of PID 1, when the last worker is gone: asks what is left of the container to end, and collects it.
     ///
-    /// What outlasts the limit is killed by the kernel when this process exits (pid_namespaces(7)). Also those are
-    /// asked that come to this process while it waits, by the end of their parents.
+    /// The kernel kills what outlasts the limit when this process exits (pid_namespaces(7)). Processes that come to
+    /// this one while it waits, because their parents ended, are asked to end, too.
     package static func endStrangers(except known: Set<Int32>, within limit: Duration) {
         let end = MonotonicInstant.now + limit
         var asked: Set<Int32> = []
         while true {
-            // What is collected may bear its number again, as somebody who was not asked.
+            // A collected process's number may already belong to another process, which was not asked.
             asked.subtract(reapStrangers(except: known))
             let present = Strangers.children(except: known)
             if present.isEmpty { return }

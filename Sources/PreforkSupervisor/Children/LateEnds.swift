@@ -1,4 +1,4 @@
-// Children whose ends do not come as they should.
+// Children that have ended and cannot be collected, or that outlive SIGKILL.
 
 import PreforkSystem
 
@@ -9,8 +9,7 @@ import PreforkSystem
 ///
 /// Children are named by a key of the user's.
 struct LateEnds {
-    /// Long for a tracer that means no harm, such as strace(1), which collects at once; short for a slot without
-    /// worker.
+    /// Long for a harmless tracer such as strace(1), which collects at once. Short for a slot without a worker.
     static let patience = Duration.milliseconds(100)
     static let killPatience = Duration.seconds(5)
     private static let shortPause = Duration.milliseconds(10)
@@ -43,7 +42,7 @@ struct LateEnds {
     /// Asked when a child could not be collected.
     ///
     /// - Parameter isOver: whether the kernel says that it has ended.
-    /// - Returns: whether nobody is to wait for it any more.
+    /// - Returns: Whether the supervisor must stop waiting for it.
     mutating func isToBeGivenUp(_ key: UInt64, isOver: Bool, at now: MonotonicInstant) -> Bool {
         var wait = waits[key] ?? Wait(next: now)
         if isOver {
@@ -71,8 +70,8 @@ struct LateEnds {
 
     mutating func remove(_ key: UInt64) { waits[key] = nil }
 
-    /// Looks for its end from time to time. By its number, which it keeps until it is collected: who makes many of them
-    /// must not take the supervisor's descriptors.
+    /// Checks for its end from time to time, by the process number, which the process keeps until it is collected. A
+    /// pidfd for each would let a worker that makes many of them use up the supervisor's descriptors.
     mutating func keep(_ child: ChildProcess, line: Int?, at now: MonotonicInstant) {
         givenUp.append(
             GivenUp(child: ChildProcess(withoutPidfd: child.pid), line: line, next: now + Self.shortPause))
@@ -83,7 +82,7 @@ struct LateEnds {
         return [waits.values.lazy.map(\.next).min(), givenUp.lazy.map(\.next).min()].lazy.compactMap { $0 }.min()
     }
 
-    /// Whom to look at now.
+    /// The processes to check now.
     func due(at now: MonotonicInstant) -> [UInt64] {
         waits.isEmpty ? [] : waits.filter { $0.value.next <= now }.map(\.key).sorted()
     }
@@ -110,7 +109,7 @@ struct LateEnds {
 }
 
 extension ChildProcess {
-    /// Why it was given up, for the operator, who may end the tracer.
+    /// Why it was given up. The operator can then end the tracer.
     var lateLine: LogLine {
         let reason =
             tracer.map { "it is traced by process \($0) (TracerPid in /proc/\(pid)/status)" }

@@ -6,7 +6,7 @@ struct LineTable {
     /// No line from this one on is taken.
     var inUse: Int { lines.count }
 
-    /// The first line that is free; nil when there is none.
+    /// The first free line, or nil.
     mutating func take(of limit: Int) -> Int? {
         if let free = lines.firstIndex(of: false) {
             lines[free] = true

@@ -11,7 +11,7 @@ package struct ProcessTitleText: Hashable, Sendable {
     package var role: Role
     /// One or two words: `ready`, `draining`, `reloading 3/8`.
     package var state: String
-    /// The service's own name; nil for none.
+    /// The service's own name, or nil.
     package var service: String?
 
     package init(role: Role, state: String, service: String? = nil) {

@@ -3,8 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// Shared words of a supervisor and its children, in four regions of one memory file. Pages that nobody touches take
-/// no memory.
+/// Shared words of a supervisor and its children, in four regions of one memory file. Untouched pages take no memory.
 ///
 /// | region   | bytes of each line | what                                                          |
 /// |----------|--------------------|---------------------------------------------------------------|
@@ -25,13 +24,13 @@ import Synchronization
 /// | extension   | it may be silent until then, monotonic                       |
 /// | refusals    | how many requests it has refused: their label is in quarantine |
 ///
-/// Every process has a line of its own, also while another one of its slot lives; it writes there and then rings its
-/// doorbell. The supervisor clears a line when it has reaped the process. A cache line for each writer: no update of
-/// one process slows another.
+/// Every process has its own line, even while another process of its slot lives. It writes there and then rings its
+/// doorbell. The supervisor clears a line when it has reaped the process. Each writer has a cache line, so that an
+/// update by one process does not slow another.
 ///
-/// The mapping is the same for all children, and none of them is trusted: each word may hold anything at any time. Its
-/// readers load it once, and no value may trap, overflow, index or name a process. What the supervisor alone says is in
-/// `orders`, where children cannot write.
+/// The mapping is the same for all children, and the supervisor trusts no child: each word may hold anything at any
+/// time. Its readers load it once, and no value may trap, overflow, index or name a process. What the supervisor alone
+/// says is in `orders`, where children cannot write.
 package final class Scoreboard: Sendable {
     private static let lineSize = 64
     private static let dumpSize = 1_024
@@ -96,7 +95,7 @@ package final class Scoreboard: Sendable {
     func keepWhole(_ on: Bool) { file.keepWhole(on) }
 
     /// Proof: every offset is a line's start within the mapping, zeroed by the kernel, eight-byte aligned, and only
-    /// ever used as this atomic word; the mapping lives as long as the object.
+    /// ever used as this atomic word. The mapping lives as long as the object.
     private func word(_ line: Int, _ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         check(line)
         return (mapping.base + line * Self.lineSize + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
@@ -121,20 +120,21 @@ package final class Scoreboard: Sendable {
         return ControlRing(base: mapping.base + Self.controlsStart(lines) + line * ControlRing.byteCount)
     }
 
-    /// Where the line's process writes its stack, as words; what it holds is as untrusted as everything here.
+    /// Where the line's process writes its stack, as words. Its content is as untrusted as everything here.
     package func dumpArea(line: Int) -> UnsafeMutableRawBufferPointer {
         check(line)
         let start = mapping.base + Self.dumpsStart(lines) + line * Self.dumpSize
         return UnsafeMutableRawBufferPointer(start: start, count: Self.dumpSize)
     }
 
-    /// Where the line's process writes what it knows of its crash; nil if there were no room for it.
+    /// Where the line's process writes what it knows of its crash, or nil if there is no room for it.
     package func crashArea(line: Int) -> UnsafeMutableRawPointer? {
         guard StackDump.byteCount + CrashMark.byteCount <= Self.dumpSize else { return nil }
         return dumpArea(line: line).baseAddress.map { $0 + StackDump.byteCount }
     }
 
-    /// Where the line's process marks its requests, as untrusted as everything here; nil: the line has no place for it.
+    /// Where the line's process marks its requests, as untrusted as everything here. If nil, the line has no place for
+    /// it.
     func requestRing(line: Int) -> UnsafeMutableRawPointer? {
         check(line)
         if line >= Self.mostRings { return nil }
@@ -188,8 +188,8 @@ package final class Scoreboard: Sendable {
         orders.setOrder(.stay, line: line)
     }
 
-    /// Whether a worker serves at least one connection more than the average of the ready workers; of a large pool, of
-    /// the 64 after it.
+    /// Whether a worker serves at least one connection more than the average of the ready workers. In a large pool, the
+    /// average is that of the 64 workers after it.
     ///
     /// Up to two connections are no load to share: where each request comes on a connection of its own, a worker's
     /// count is the one in hand, and standing back for it would halve the throughput (measured: 14,100 instead of

@@ -9,8 +9,8 @@ enum SupervisedChild {
     /// - Parameters:
     ///   - name: for the message.
     ///   - leaving: what it does with the descriptors that it has inherited.
-    ///   - pid: whose child it is.
-    ///   - output: where it writes from here on; nil: where its parent does.
+    ///   - pid: the process ID of its parent.
+    ///   - output: where it writes from here on. If nil, where its parent does.
     ///   - crashes: where it writes what it knows of its crash.
     /// - Returns: what `Doorbell.ring` takes.
     static func enter(

@@ -101,7 +101,7 @@ package final class SupervisorOrders: Sendable {
     var descriptor: Int32 { file.descriptor.number }
 
     /// Proof: every offset is one of the head's words or a line's within both mappings, zeroed by the kernel,
-    /// eight-byte aligned, and only ever used as this atomic word; the mappings live as long as the object, of which no
+    /// eight-byte aligned, and only ever used as this atomic word. The mappings live as long as the object, of which no
     /// child frees its copy (`DescriptorHolders.leave`).
     private func word(_ index: Int, of mapping: borrowing SharedMapping) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (mapping.base + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
@@ -171,7 +171,7 @@ package final class SupervisorOrders: Sendable {
 
     func isLeaving(line: Int) -> Bool { order(line: line) != .stay }
 
-    /// What the line's process is to do.
+    /// The order for the line's process.
     func order(line: Int) -> ProcessSlot.Order {
         switch state(line: line) {
         case Told.leave: .leave

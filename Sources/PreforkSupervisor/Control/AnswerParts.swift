@@ -2,8 +2,8 @@
 
 import PreforkSystem
 
-/// A tool reads at most `lineLimit` bytes of a line from a socket that may be anybody's. The status of ten thousand
-/// workers is longer: it comes in lines `{"ok":true,"part":1,"parts":3,"text":"..."}`, whose texts are the answer's.
+/// A tool reads at most `lineLimit` bytes of a line from a socket that it does not trust. The status of ten thousand
+/// workers is longer. It comes in lines `{"ok":true,"part":1,"parts":3,"text":"..."}`, whose texts are the answer's.
 enum AnswerParts {
     /// The longest line, without its line feed.
     static let lineLimit = 1 << 20

@@ -2,9 +2,9 @@
 
 package import PreforkSystem
 
-/// The supervisor, as seen by whoever watches and controls it.
+/// The supervisor, as its control and metrics servers see it.
 ///
-/// All calls come from within `turn()` of a server, on the supervisor's thread. None may wait for anything.
+/// All calls come from within `turn()` of a server, on the supervisor's thread. They must not wait for anything.
 package protocol ControlDelegate: AnyObject {
     func status() -> PoolStatus
     /// Managed processes, in the order in which they were added.
@@ -24,9 +24,9 @@ package protocol ControlDelegate: AnyObject {
     ///
     /// - Parameters:
     ///   - command: what to do.
-    ///   - completion: set when the client waits for the end. After `.done` it is to be called, once, when what was
-    ///     begun has come to its end; after `.failed` never. It may be called before this function returns, long after
-    ///     the client has gone, or not at all if the process ends before.
+    ///   - completion: set when the client waits for the end. After `.done`, call it once, when what was begun has
+    ///     ended. After `.failed`, never call it. The call may come before this function returns or long after the
+    ///     client has gone. If the process ends first, there is no call.
     /// - Returns: what was done or begun, or why not.
     func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome
 }
@@ -35,7 +35,7 @@ package protocol ControlDelegate: AnyObject {
 public struct ListenerStatus: Equatable, Sendable {
     /// As `SocketAddress` prints it.
     public var address: String
-    /// Connections that wait to be accepted; nil where the kernel does not tell.
+    /// Connections that wait to be accepted. If nil, the kernel does not tell.
     public var waiting: Int?
     /// How many may wait.
     public var limit: Int?

@@ -28,7 +28,7 @@ struct ControlRequestError: Error, Equatable {
 extension ControlRequest {
     /// Reads one line, without its line feed.
     ///
-    /// A member that the command does not know is refused: half an order that is misread is worse than none.
+    /// A member that the command does not know is refused: an order that is half understood is worse than a refusal.
     init(line: [UInt8]) throws(ControlRequestError) {
         let value: JSONValue
         do {
@@ -65,13 +65,14 @@ extension ControlRequest {
         case "upgrade": .perform(try arguments.upgrade(), wait: try arguments.flag("wait"))
         case "rollback": .perform(.rollback, wait: try arguments.flag("wait"))
         case "reopen-logs": .perform(.reopenLogs, wait: try arguments.flag("wait"))
-        // The answer says that it has begun. The end is that of the connection, and of the supervisor's process.
+        // The answer says that the stop has begun. At its end the supervisor's process ends, and with it the
+        // connection.
         case "stop": try arguments.stop()
         default: throw ControlRequestError("unknown command \"\(command.prefix(40))\"")
         }
     }
 
-    /// The members besides the command; those that were asked for are taken out.
+    /// The members besides the command. Reading one takes it out.
     private struct Arguments {
         let command: String
         var rest: [JSONValue.Member]
@@ -87,7 +88,7 @@ extension ControlRequest {
             return flag
         }
 
-        /// A count that no pool can have is the supervisor's to refuse; one beyond Int32 is nonsense.
+        /// The supervisor refuses a count that no pool can have. A count beyond Int32 is refused here.
         mutating func integer(_ name: String) throws(ControlRequestError) -> Int? {
             guard let value = take(name) else { return nil }
             guard let number = value.integer, let small = Int32(exactly: number) else {

@@ -8,8 +8,9 @@ package import PreforkSystem
 /// turn does a bounded piece of work and waits for nothing, so that no client can hold supervision up: slow ones are
 /// not read from until they took their answer, silent ones are closed after a minute, and there are at most 64.
 ///
-/// Each request is an object on a line, `{"command":"reload","wait":true}`, of 64 KiB at most; each answer is one,
-/// `{"ok":true,...}` or `{"ok":false,"error":"..."}`. Runs in the supervisor only; workers close `descriptors`.
+/// Each request is an object on a line, `{"command":"reload","wait":true}`, of 64 KiB at most. Each answer is one, too:
+/// `{"ok":true,...}` or `{"ok":false,"error":"..."}`. The server runs in the supervisor only. Workers close
+/// `descriptors`.
 package final class ControlServer {
     /// The longest request, without its line feed.
     static let lineLimit = 64 << 10
@@ -23,7 +24,7 @@ package final class ControlServer {
     ///   - listener: a Unix socket (see `bind(_:)`) or inherited by an upgrade.
     ///   - audience: who is let in.
     ///   - delegate: the supervisor, which is not kept alive.
-    ///   - usage: shared with the metrics, so that the workers are looked at once for both.
+    ///   - usage: shared with the metrics, so that the workers are sampled once for both.
     package init(
         _ listener: Listener, audience: ControlAudience = ControlAudience(), delegate: any ControlDelegate,
         usage: ControlUsage = ControlUsage(), limits: ControlLimits = ControlLimits()
@@ -48,7 +49,7 @@ package final class ControlServer {
     package var descriptors: [Int32] { sockets.descriptors }
     package var clients: Int { sockets.clients }
 
-    /// Serves whoever can be served now.
+    /// Serves every client that can be served now.
     package func turn() {
         sockets.turn(self)
     }

@@ -6,9 +6,9 @@ import PreforkSystem
 protocol ControlConversation: AnyObject {
     /// Takes the next request out of `input`, and leaves what follows it.
     func next(in input: inout [UInt8], from client: UInt64) -> ControlStep
-    /// Why the client of a new socket is not let in, as it is told; nil: it is.
+    /// Why the client of a new socket is refused, as the client is told. If nil, it is served.
     func refusal(of socket: Int32) -> [UInt8]?
-    /// What a client hears who is one too many.
+    /// The answer to a client that exceeds the limit.
     var crowded: [UInt8] { get }
 }
 
@@ -22,8 +22,8 @@ enum ControlStep {
 
 /// Bounds of what clients can have of the supervisor.
 package struct ControlLimits: Sendable {
-    /// Clients at once. One more takes the place of one that has sent no whole request; where there is none, it is
-    /// told so and closed.
+    /// Clients at once. A further one takes the place of a client that has sent no whole request. If there is no such
+    /// client, the new one is told so and closed.
     package var clients = 256
     /// How long a client may be silent between two requests, and take its answer.
     package var patience: Duration = .seconds(60)
@@ -32,7 +32,7 @@ package struct ControlLimits: Sendable {
     package var requestTime: Duration = .seconds(60)
     /// A client that has not taken a byte of its answer for so long gives way to another one.
     package var stallTime: Duration = .seconds(1)
-    /// Who came so lately may have its request on the way.
+    /// A client that is newer than this may have its request on the way.
     package var freshTime: Duration = .milliseconds(100)
     /// How long no connection is accepted after the process ran out of descriptors.
     package var acceptPause: Duration = .seconds(1)
@@ -44,15 +44,15 @@ package struct ControlLimits: Sendable {
     package init() {}
 }
 
-/// The clients of one listener, served in turns of bounded work by an epoll of their own.
+/// The clients of one listener, served in turns of bounded work by its own epoll.
 final class ControlSockets {
     private static let listenerWord: UInt64 = 0
     private static let acceptsPerTurn = 256
     private static let bytesPerWrite = 256 << 10
-    /// Input that is read but not looked at; more than a request may have.
+    /// Input that is read but not parsed yet. More than a request may have.
     private static let inputLimit = (64 << 10) + 1
     private static let lingerTime: Duration = .seconds(2)
-    /// So many clients are looked at, at the most, to make room for one.
+    /// At most so many clients are examined to make room for one.
     private static let tries = 16
 
     private let listener: Listener
@@ -75,7 +75,7 @@ final class ControlSockets {
     var descriptor: Int32 { epoll.descriptor.number }
     var clients: Int { peers.count }
 
-    /// Everything that a forked worker is to close.
+    /// Everything that a forked worker must close.
     var descriptors: [Int32] {
         [epoll.descriptor.number, listener.descriptor] + peers.values.map { $0.socket.number }
     }
@@ -91,7 +91,7 @@ final class ControlSockets {
 
     func turn(_ conversation: some ControlConversation) {
         let start = MonotonicInstant.now
-        // It fails only where the descriptor is closed under it; there is nobody to tell, and nothing to do.
+        // It fails only if the descriptor was closed behind our back. There is no caller to tell and nothing to do.
         try? events.wait(epoll, timeout: 0)
         for index in 0..<events.count {
             let (word, happened) = events[index]
@@ -119,7 +119,7 @@ final class ControlSockets {
             } catch {
                 if error.errno.isOfOneConnection { continue }
                 // EMFILE and its kind: the connection stays in the queue, and a listener that stays watched would wake
-                // the loop for ever.
+                // the loop again and again.
                 epoll.remove(listener.descriptor)
                 acceptsAgain = now + limits.acceptPause
                 return
@@ -140,24 +140,25 @@ final class ControlSockets {
         }
         lastNumber += 1
         let peer = ControlPeer(number: lastNumber, socket: socket, at: now, patience: limits.requestTime)
-        // ENOMEM or ENOSPC: the user's limit of watches is reached; without one there is nothing to serve.
+        // ENOMEM or ENOSPC: the user's limit of watches is reached. Without a watch the connection cannot be served.
         guard (try? epoll.add(number, .readable, word: lastNumber)) != nil else { return }
         peers[lastNumber] = peer
-        // Its request is mostly there already; read, it is safe from those who come after it.
+        // Its request has usually arrived already. Once read, it protects the client from newer ones.
         receive(peer)
         lineUp(peer)
         rewatch(peer)
     }
 
-    /// Ends a client that costs least, so that another one can come in: silent connections must not keep monitors out.
-    /// Whoever has sent a whole request is never among them before its answer is on the way.
+    /// Drops the client that loses least, so that another one can come in: silent connections must not keep monitors
+    /// out. A client that has sent a whole request is never dropped before its answer is on the way.
     ///
     /// - Returns: false when all have sent one.
     private func makeRoom(at now: MonotonicInstant) -> Bool {
         for _ in 0..<Self.tries {
             guard let peer = cheapest(at: now) else { return false }
             if peer.state == .reading {
-                // What has come meanwhile is looked at first: then it stands in line, and does not give way.
+                // Input that has arrived meanwhile is read first. The client then stands in line, and does not give
+                // way.
                 let before = peer.input.count
                 receive(peer)
                 lineUp(peer)
@@ -201,7 +202,7 @@ final class ControlSockets {
     private func receive(_ peer: ControlPeer) {
         guard !peer.hasEnded else { return }
         let room = min(scratch.count, Self.inputLimit - peer.input.count)
-        // A whole request is in there, or is refused as too long: it is looked at before more is read.
+        // The input holds a whole request, or one that is refused as too long. It is parsed before more is read.
         guard room > 0 else { return }
         do throws(SystemError) {
             let outcome = try readOnce(peer.socket.number, room)
@@ -216,7 +217,7 @@ final class ControlSockets {
             case .wouldBlock: break
             }
         } catch {
-            // A reset: what it sent before may still be an order, its answer will find nobody.
+            // A reset. What the client sent before may still be an order. Its answer has no reader.
             peer.hasEnded = true
         }
     }
@@ -296,7 +297,7 @@ final class ControlSockets {
         // Taken out by hand: epoll keeps a closed socket as long as a worker forked just now has a copy of it.
         epoll.remove(peer.socket.number)
         peers[peer.number] = nil
-        // Its descriptor is free for one of those who wait.
+        // Its descriptor is free for a client that waits.
         if acceptsAgain != nil { acceptsAgain = .now }
     }
 
@@ -341,7 +342,7 @@ final class ControlSockets {
                 acceptsAgain = now + limits.acceptPause
             }
         }
-        // Who stands in line has sent something in time; that it was not looked at yet is this side's delay.
+        // A client that stands in line has sent something in time. The delay is on this side.
         for peer in peers.values where peer.state != .waiting && !peer.isInLine && peer.deadline <= now { drop(peer) }
     }
 }

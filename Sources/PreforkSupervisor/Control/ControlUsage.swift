@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// What workers use, asked of the kernel only when somebody wants to know.
+/// What workers use. The kernel is asked only when a client wants to know.
 ///
 /// Without proportional sizes: the kernel takes the lock of a process's address space to find those, and a hostile
 /// worker can keep it. Tools read them by themselves (`JSONValue.addingProportionalMemory`).

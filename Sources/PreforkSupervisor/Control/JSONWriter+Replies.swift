@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// What workers use, by process ID; empty where nobody asked.
+/// What workers use, by process ID. Empty unless a client has asked.
 typealias WorkerUsage = [Int32: ProcessUsage]
 
 extension JSONWriter {

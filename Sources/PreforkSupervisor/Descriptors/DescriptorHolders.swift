@@ -1,4 +1,4 @@
-// Who has which of the supervisor's descriptors open, and what a child closes of them.
+// Which objects hold the supervisor's descriptors, and which descriptors a child closes.
 
 import PreforkSystem
 import Synchronization
@@ -21,7 +21,8 @@ protocol DescriptorHolder: AnyObject {
 }
 
 /// Every holder of this process. A child asks all of them, also those of another manager or supervisor in the same
-/// process: what any of them has open and the table does not give to the child is closed, whatever was opened first.
+/// process: whatever any of them has open, and the table does not give to the child, is closed, in any order of
+/// opening.
 package enum DescriptorHolders {
     fileprivate struct Entry: @unchecked Sendable {
         // Sendable: holders are asked only around a fork, on the only thread of the process.
@@ -66,10 +67,10 @@ package enum DescriptorHolders {
     private static var living: [any DescriptorHolder] { list.withLock { $0.entries }.compactMap(\.holder) }
 
     /// What a child does with the descriptors that it inherits, decided before the fork: in the child each object that
-    /// is looked at, and each one that is made, costs a page of its own.
+    /// is read, and each one that is made, costs a page.
     final class Leaving {
-        /// Whose descriptors are closed in the child. None of them is ever freed there: the numbers of their
-        /// descriptors and the addresses of their mappings will belong to others.
+        /// The objects whose descriptors are closed in the child. They are leaked there on purpose: a deinit would
+        /// close descriptor numbers and unmap addresses that the child may have reused.
         fileprivate let holders: [any DescriptorHolder]
         /// What takes the place of the parent's list.
         fileprivate let list: List
@@ -90,7 +91,7 @@ package enum DescriptorHolders {
     }
 
     /// - Parameters:
-    ///   - parent: the child's supervisor; nothing is kept of other holders.
+    ///   - parent: the child's supervisor. Descriptors of other holders are not kept.
     ///   - bell: the child's own, which it closes itself.
     static func prepare(_ kind: ProcessKind, of parent: any DescriptorHolder, bell: Doorbell?) -> Leaving {
         Listener.prepareForSharing()
@@ -112,7 +113,7 @@ package enum DescriptorHolders {
         return Leaving(holders, kept: kept, closed: closed, offered: offered)
     }
 
-    /// In a new child, before any other code: this package's own lists are those of the child from here on.
+    /// In a new child, before any other code: this package's own lists describe the child from here on.
     static func leave(_ leaving: Leaving) {
         _ = Unmanaged.passRetained(leaving)
         if !leaving.offered.isEmpty {

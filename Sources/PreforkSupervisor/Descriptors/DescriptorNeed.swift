@@ -13,7 +13,7 @@ struct DescriptorNeed: Equatable {
         self.others = others
     }
 
-    /// Each worker has a pidfd, a doorbell and its output, the two last once more for a way back; beside a reload there
+    /// Each worker has a pidfd, a doorbell and its output, the last two once more for a rollback. During a reload there
     /// are more workers than slots.
     var wanted: UInt64 { UInt64(workers) * 8 + 256 + others }
 

@@ -73,8 +73,9 @@ package struct DescriptorRow: Sendable {
     package let keptBy: Set<ProcessKind>
 }
 
-/// Every descriptor that this package opens in a supervisor, and who keeps it. A child closes what its kind does not
-/// keep, before any other code runs in it. Descriptors that are not in the table's lower half are the program's own.
+/// Every descriptor that this package opens in a supervisor, and the kinds of children that keep it. A child closes
+/// what its kind does not keep, before any other code runs in it. Descriptors that are not in the table's lower half
+/// are the program's own.
 package enum DescriptorTable {
     private static let children: Set<ProcessKind> = [.worker, .managed, .privileged]
 

@@ -1,4 +1,4 @@
-// Reads JSON (RFC 8259) strictly: it comes from whoever can connect.
+// Reads JSON (RFC 8259) strictly: any client that can connect may have sent it.
 
 import PreforkSystem
 
@@ -19,7 +19,7 @@ package struct JSONParser {
     /// The value that is the whole of `bytes`.
     ///
     /// - Parameters:
-    ///   - depthLimit: how many arrays and objects may be inside of each other; the parser's recursion.
+    ///   - depthLimit: how deep arrays and objects may be nested. It bounds the parser's recursion.
     ///   - sizeLimit: in bytes.
     package static func parse(
         _ bytes: [UInt8], depthLimit: Int = 16, sizeLimit: Int = 1 << 16
@@ -178,7 +178,7 @@ package struct JSONParser {
         }
     }
 
-    /// The four digits after `\u`, and those of a second half where the first one needs it.
+    /// The four digits after `\u`, and the four of the second half of a surrogate pair.
     private mutating func codePoint() throws(JSONError) -> UInt32 {
         let first = try fourDigits()
         guard (0xD800..<0xDC00).contains(first) else { return first }

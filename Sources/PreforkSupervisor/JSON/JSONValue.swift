@@ -9,7 +9,7 @@ package enum JSONValue: Equatable, Sendable {
     case integer(Int64)
     /// Numbers with a fraction or an exponent, and whole ones beyond 64 bits.
     case number(Double)
-    /// What a document says is the word of whoever has sent it.
+    /// A document's content is only as trustworthy as its sender.
     case string(ForeignText)
     case array([JSONValue])
     /// Members in the order of the text, each name once.
@@ -25,7 +25,7 @@ package enum JSONValue: Equatable, Sendable {
         }
     }
 
-    /// A member of an object; nil when there is none, or this is no object.
+    /// A member of an object. If nil, there is no such member, or this is no object.
     package subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.name == name }?.value

@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// Writes JSON. Commas are its own care; that what is begun is ended is the caller's.
+/// Writes JSON. It writes the commas. The caller must end what it begins.
 package struct JSONWriter: Sendable {
     package private(set) var bytes: [UInt8] = []
     private var needsComma = false

@@ -1,13 +1,13 @@
-// Who can cause a line of the supervisor's log.
+// Which process can cause a line of the supervisor's log.
 
 /// Asked for with each line. One that is not `.own` can be caused without end by a process that is not trusted, and
 /// goes through `LineThinning` by its cause. No such process can make the number of causes larger: slots and targets
 /// are the program's.
 enum LogCause: Hashable, Sendable {
     case own(OwnCause)
-    /// Something that comes of the worker in a slot.
+    /// The worker in a slot causes it.
     case worker(Int, LogEvent)
-    /// Something that comes of a managed process, named by its target.
+    /// A managed process causes it, named by its target.
     case target(String, LogEvent)
     /// Something of the whole pool, which any child can bring about.
     case pool(LogEvent)
@@ -19,8 +19,8 @@ enum OwnCause: Hashable, Sendable {
     /// At the start, at the takeover from the image before, or at the first start of a target: a fixed number of times
     /// in the life of this image.
     case start
-    /// An order of the operator's, what it does to each slot, or how it came out: a fixed number of lines for each. Who
-    /// may give orders is root or the supervisor's own user: by the control socket, or by a signal.
+    /// An operator's order, its effect on each slot, or its result: a fixed number of lines for each. Only root and the
+    /// supervisor's own user can give orders, by the control socket or by a signal.
     case order
     /// A worker has lived for as long as the operator's settings let one live.
     case lifetime

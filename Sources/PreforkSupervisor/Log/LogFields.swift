@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// The parts of a log line that programs look for. Each is nil where it is not known or does not apply.
+/// The parts of a log line that programs search. Each is nil where it is not known or does not apply.
 public struct LogFields: Hashable, Sendable {
     /// The worker's slot, which is its task ID.
     public var worker: Int?

@@ -4,8 +4,8 @@ package import PreforkSystem
 
 /// Writes log lines to a file, each with one write(2), and never waits.
 ///
-/// When the disk is full, lines are lost and counted; the next one that gets through says how many and why. A line of
-/// which only the beginning got through is counted as lost, and the next one begins on a line of its own.
+/// When the disk is full, lines are lost and counted. The next line that gets through says how many and why. A line of
+/// which only the beginning got through counts as lost, and the next one begins on a new line.
 package final class LogFile {
     private let file: AppendFile
     private let format: LogFormat
@@ -17,7 +17,8 @@ package final class LogFile {
     private var isTorn = false
 
     /// - Parameters:
-    ///   - path: absolute, if it is to be reopened after a change of directory. Appended to; made when not there.
+    ///   - path: absolute, if it must be reopened after a change of directory. The file is appended to, and created if
+    ///     it does not exist.
     ///   - mode: of a new file, less the umask.
     ///   - format: of all lines.
     package init(path: String, mode: UInt32 = 0o640, format: LogFormat = .text) throws(SystemError) {
@@ -56,7 +57,7 @@ package final class LogFile {
 
     /// Opens the path again, for SIGUSR1 after logrotate(8).
     ///
-    /// - Throws: why it cannot be opened; the log goes on in the old file then.
+    /// - Throws: why it cannot be opened. The log then continues in the old file.
     package func reopen() throws(SystemError) {
         try file.reopen()
         // Whatever was torn was torn in the other file.

@@ -40,7 +40,7 @@ public struct LogLine: Hashable, Sendable {
 extension PoolReport {
     /// The event as a sentence for the operator.
     ///
-    /// - Parameter slots: how many workers there are to be; nil: as many as are ready.
+    /// - Parameter slots: the desired number of workers. If nil, as many as are ready.
     func line(limit: Int, slots: Int? = nil) -> LogLine {
         switch self {
         case .forked(let taskID, let pid, let restart):

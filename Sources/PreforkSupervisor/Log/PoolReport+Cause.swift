@@ -1,7 +1,7 @@
-// Which line is caused by whom.
+// The cause of each line.
 
 extension PoolReport {
-    /// Every report has its cause here: a new one is not logged before somebody has thought of who can cause it.
+    /// Every report has its cause here: the compiler forces the author of a new report to name its cause.
     var cause: LogCause {
         switch self {
         case .forked(let slot, _, _): .worker(slot, .start)

@@ -5,7 +5,7 @@ import PreforkSystem
 /// Writes lines to standard error, and never waits for its reader.
 ///
 /// Children's output comes in bursts, and a pipe holds 64 KiB. What a full pipe does not take is kept, up to 1 MiB, and
-/// tried again every 10 ms. Beyond that lines are dropped and counted; the next one that gets through says how many.
+/// tried again every 10 ms. Beyond that, lines are dropped and counted. The next line that gets through says how many.
 final class StandardErrorLog {
     static let capacity = 1 << 20
     private static let pause = Duration.milliseconds(10)
@@ -17,7 +17,7 @@ final class StandardErrorLog {
     private let isJournal: Bool
     private var backlog: [UInt8] = []
     private var lost = 0
-    /// When the backlog is tried again; nil: there is none.
+    /// When the backlog is tried again. If nil, there is no backlog.
     private(set) var nextTry: MonotonicInstant?
 
     /// - Parameter descriptor: another one in tests.

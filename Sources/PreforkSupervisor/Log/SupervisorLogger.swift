@@ -6,7 +6,7 @@ import PreforkSystem
 /// written once a second for each cause (see `LogEvent.burst`), with the number of those that were left out. That
 /// number is told by the next line of the cause, else when the cause was silent for a second, else at the end.
 final class SupervisorLogger {
-    /// A pool of the largest size has more slots than this; those that find no room share one cause.
+    /// A pool of the largest size has more slots than this. Slots that find no room share one cause.
     private static let mostCauses = 4096
 
     private var thinning = LineThinning<LogCause>(mostCauses: mostCauses)
@@ -28,8 +28,8 @@ final class SupervisorLogger {
         self.isByProgram = isByProgram
     }
 
-    /// Runs code of the program's own, which may print: what it prints goes to standard output and standard error
-    /// without waiting for their readers. Up to 1 MiB waits for them; what is lost then is told.
+    /// Runs the program's own code, which may print. What it prints goes to standard output and standard error without
+    /// waiting for their readers. Up to 1 MiB waits for them. Beyond that, output is lost, and the log says so.
     func running<Result, Failure: Error>(_ hook: () throws(Failure) -> Result) throws(Failure) -> Result {
         DivertedOutput.begin()
         defer { if let text = DivertedOutput.end() { passOn(text) } }
@@ -51,7 +51,7 @@ final class SupervisorLogger {
         say([line], by: cause, at: now())
     }
 
-    /// Lines that belong together: all are written, or none.
+    /// Lines that belong together: all are written, or no line is.
     func say(_ lines: [LogLine], by cause: LogCause, at now: @autoclosure () -> MonotonicInstant = .now) {
         var lines = lines
         for index in lines.indices { lines[index].fields.add(cause) }
@@ -63,7 +63,7 @@ final class SupervisorLogger {
         put(lines[lines.count - 1].adding(leftOut: leftOut))
     }
 
-    /// When `tellLeftOut` has something to do; nil: nothing was left out, and nothing waits.
+    /// When `tellLeftOut` has something to do. If nil, nothing was left out, and nothing waits.
     var nextDeadline: MonotonicInstant? {
         [thinning.nextDeadline, standardError.nextTry, standardOutput.nextTry].lazy.compactMap { $0 }.min()
     }

@@ -6,7 +6,7 @@ package struct DependencyPlan: Equatable {
     package let levels: [[String]]
 
     /// - Parameter targets: names with the names they depend on, in the order in which they were added.
-    /// - Throws: `.unknown` with the path to a name that nobody has, `.cycle` with the path round the cycle, such as
+    /// - Throws: `.unknown` with the path to a name that no target has, `.cycle` with the path round the cycle, such as
     ///   a, b, c, a. A dependency on itself is a cycle.
     package init(_ targets: [(name: String, dependencies: [String])]) throws(ProcessError) {
         let pairs = targets.map { ($0.name, $0.dependencies) }
@@ -18,7 +18,7 @@ package struct DependencyPlan: Equatable {
         self.levels = levels
     }
 
-    /// Depth first with a path of its own instead of the stack's: a chain of ten thousand must not end the process.
+    /// Depth first, with an explicit path instead of recursion: a chain of ten thousand must not overflow the stack.
     private static func visit(
         _ root: String, _ dependencies: [String: [String]], _ level: inout [String: Int]
     ) throws(ProcessError) {

@@ -2,7 +2,8 @@
 
 import PreforkSystem
 
-/// A target. Its functions are its state machine (see `TargetState`): they change it and say what is to be done.
+/// A target. Its functions are its state machine (see `TargetState`): they change it and return the actions that
+/// follow.
 struct ManagedTarget: Equatable {
     let number: Int
     let settings: TargetSettings
@@ -13,7 +14,7 @@ struct ManagedTarget: Equatable {
     private(set) var generation = 0
     private(set) var ignoredCodes = 0
     private(set) var lastExit: TargetExit?
-    /// It ended with exit code 0 since it was last started: who depends on it may start.
+    /// It has ended with exit code 0 since it was last started. Its dependents may start.
     private(set) var isCompleted = false
     private(set) var missingDependency: String?
     private var pace = RestartPace()
@@ -37,7 +38,7 @@ struct ManagedTarget: Equatable {
         return state == .stopped && isCompleted
     }
 
-    /// Will not be ready without a start by somebody.
+    /// Will not be ready unless a caller starts it.
     var isUnableToSatisfy: Bool {
         switch state {
         case .failed: true
@@ -50,7 +51,7 @@ struct ManagedTarget: Equatable {
 
     // Starting
 
-    /// Somebody wants it to run. One that is about to end comes back afterwards.
+    /// A caller wants it to run. One that is about to end comes back afterwards.
     mutating func start() {
         switch state {
         case .stopped, .failed:
@@ -133,7 +134,7 @@ struct ManagedTarget: Equatable {
         case (.starting, _), (.running, _):
             actions.append(.hooks(number, order, deadline: deadline))
         case (.stopping(let process, let before, _, let wasReady), _):
-            // Of two orders the later one counts; of two deadlines the earlier one.
+            // The later of two orders counts, and the earlier of two deadlines.
             state = .stopping(process, deadline: min(before, deadline), then: order, wasReady: wasReady)
         case (.killed(let process, let reason, _, let wasReady), _):
             state = .killed(process, reason, then: order, wasReady: wasReady)
@@ -171,7 +172,7 @@ struct ManagedTarget: Equatable {
         }
     }
 
-    /// A deadline may have passed. That of `.backoff` is looked at by the table, which forks.
+    /// A deadline may have passed. The table checks the deadline of `.backoff`, because the table forks.
     mutating func tick(_ now: MonotonicInstant, _ actions: inout [TargetAction]) {
         switch state {
         case .starting(let process, let deadline) where deadline <= now:
@@ -193,7 +194,7 @@ struct ManagedTarget: Equatable {
 
     /// Its process was reaped.
     ///
-    /// - Returns: what follows; `.crashTree` is for the table to carry out.
+    /// - Returns: the actions that follow. The table carries out `.crashTree`.
     mutating func exited(
         _ exit: ProcessExit, _ notes: TargetEndNotes, _ now: MonotonicInstant, _ random: inout SplitMix64,
         _ actions: inout [TargetAction]
@@ -209,7 +210,7 @@ struct ManagedTarget: Equatable {
         return consequence
     }
 
-    /// Its process says that it crashes. The target goes on without it, and reports its end when it is reaped.
+    /// Its process says that it crashes. The target continues without it, and reports its end when it is reaped.
     ///
     /// - Parameter deadline: when the process is killed if it has not ended by then.
     /// - Returns: nil for a process that is not the target's own any more, or was killed: its end is on the way.

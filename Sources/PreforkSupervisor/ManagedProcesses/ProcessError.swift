@@ -16,19 +16,19 @@ public struct ProcessError: Error, Hashable, Sendable {
         case alreadyRunning(String)
         /// The target, or one that depends on it, is still in use: it cannot be removed.
         case inUse(String)
-        /// Targets depend on each other in a circle; `path` names it.
+        /// Targets depend on each other in a cycle, which `path` names.
         case cycle
         /// The manager is stopping everything at the moment.
         case stopping
-        /// A dependency of the target cannot become ready: it has failed, crashed or was stopped; `path` names both.
+        /// A dependency of the target cannot become ready: it has failed, crashed or was stopped. `path` names both.
         case dependencyFailed(String)
         /// The target ended, or failed, before it was ready.
         case startFailed(String)
-        /// Not all targets were ready in time. They go on starting.
+        /// Not all targets were ready in time. They keep starting.
         case notReady([String])
         /// More than one thread: see `SupervisorError.Code.multithreaded`.
         case multithreaded(threads: Int)
-        /// The caller is a worker, whose supervisor is another process.
+        /// The caller is a worker: its supervisor is another process.
         case alreadyForked
         /// The manager belongs to another process, or another thread of this one.
         case wrongOwner
@@ -38,8 +38,8 @@ public struct ProcessError: Error, Hashable, Sendable {
         case channels(String)
         /// A code was not sent: the supervisor has not read those before.
         case controlQueueFull(String)
-        /// An option of the target, the variables `PREFORK_*`, or the user or group that processes are to run as, make
-        /// no sense; the text says which.
+        /// An option of the target, the variables `PREFORK_*`, or the user or group of the processes makes no sense.
+        /// The text says which.
         case badSettings(String)
         /// The kernel refused a process.
         case fork
@@ -49,7 +49,7 @@ public struct ProcessError: Error, Hashable, Sendable {
 
     /// What went wrong.
     public let code: Code
-    /// How a name was come to, from the target that began it; empty where there is no path.
+    /// The dependency path to the name, beginning with the target that was started. Empty where there is no path.
     public let path: [String]
     /// The failed call, for `.fork` and `.system`.
     public let underlying: SystemError?

@@ -3,20 +3,21 @@
 public import PreforkSystem
 
 /// Called by a `ProcessManager`, in its process and on its thread, one after another: they must be quick (after one
-/// second a warning is logged), must not start threads, and must not call what waits (`terminate`, `start`, `joinAll`;
-/// `send` and `launch` do not wait). A hook that throws is reported, and the operation goes on.
+/// second a warning is logged), must not start threads, and must not call functions that wait: `terminate`, `start`,
+/// `joinAll`. They may call `send` and `launch`, which do not wait. A hook that throws is reported, and the operation
+/// continues.
 ///
-/// Follows liteyuki's Lifespan, whose hooks were given no name and, later, were never called.
+/// Follows liteyuki's Lifespan, whose hooks got no name and, later, were never called.
 public struct ProcessHooks {
     /// Before a living target is asked to end, for whatever reason: code 0, code 1, `terminate`, `terminateAll`.
     public var beforeProcessShutdown: [(_ name: String) throws -> Void] = []
-    /// Before a living target is asked to end because of code 1; after `beforeProcessShutdown`.
+    /// Before a living target is asked to end because of code 1. Called after `beforeProcessShutdown`.
     public var beforeProcessRestart: [(_ name: String) throws -> Void] = []
     /// A target's process has ended and was reaped: also after a crash. Its successor may have been forked before.
     public var afterExit: [(_ name: String, _ exit: TargetExit) throws -> Void] = []
     /// Everything that happens, as it is logged.
     public var onReport: [(_ report: TargetReport) -> Void] = []
-    /// A `beforeProcessRestart` that throws prevents that restart: the process goes on.
+    /// A `beforeProcessRestart` that throws prevents that restart: the process keeps running.
     public var throwingPreventsRestart = false
 
     /// No hooks.
@@ -45,14 +46,15 @@ public enum TargetReport: Equatable, Sendable {
     case stopping(name: String, isRestart: Bool)
     /// It gets SIGKILL.
     case killing(name: String, pid: Int32, TargetKillReason)
-    /// It says that it crashes. A successor is started now if its failure action says so; `.exited` follows when the
-    /// process has ended, which may take a backtracer its time.
+    /// It says that it crashes. A successor is started now if its failure action says so. `.exited` follows when the
+    /// process has ended, which takes longer while a backtracer runs.
     case crashed(name: String, pid: Int32, signal: Signal, hasBacktracer: Bool)
     /// The process has ended and was reaped.
     case exited(TargetExit)
     /// It will not be started: what it depends on has failed, crashed or was stopped.
     case dependencyFailed(name: String, dependency: String)
-    /// A control code that has no meaning, or none while everything is stopped. `count` is that of the target.
+    /// A control code that has no meaning, or no meaning while everything is being stopped. `count` counts such codes
+    /// of the target.
     case ignoredCode(name: String, code: UInt8, count: Int)
     /// A packet on the control line that no process of this package sends.
     case strayControlPacket(bytes: Int)

@@ -29,11 +29,11 @@ enum TargetEvent: Equatable {
     /// A code came on the control line: 0 stops, 1 restarts, others are counted. `isPaced`: from another process,
     /// which may send them without end. `obstacle`: why no process can be forked now.
     case control(Int, code: UInt8, isPaced: Bool = false, obstacle: String? = nil)
-    /// The hooks of an order have run; `isPrevented`: they do not want it.
+    /// The hooks of an order have run. `isPrevented`: a hook forbids it.
     case proceed(Int, TargetOrder, deadline: MonotonicInstant, isPrevented: Bool)
     /// The program wants it to end within a time, and not to come back.
     case stop(Int, within: Duration?)
-    /// Everything ends, within one time for all of them; nil: the longest of their own.
+    /// Everything ends, within one time for all targets. If nil, the longest of their own times.
     case stopAll(within: Duration?)
 }
 

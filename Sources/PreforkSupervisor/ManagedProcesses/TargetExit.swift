@@ -2,7 +2,7 @@
 
 public import PreforkSystem
 
-/// How one managed process ended: for `ProcessHooks.afterExit`, the log, and whoever terminated it.
+/// How one managed process ended: for `ProcessHooks.afterExit`, the log, and the caller that terminated it.
 public struct TargetExit: Equatable, Sendable {
     /// The target's name.
     public var name: String
@@ -16,14 +16,15 @@ public struct TargetExit: Equatable, Sendable {
     public var uptime: Duration
     /// Whether it had become ready.
     public var wasReady: Bool
-    /// Why the supervisor killed it (SIGKILL); nil when it did not have to.
+    /// Why the supervisor killed it (SIGKILL). If nil, it did not have to.
     public var killReason: TargetKillReason?
-    /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL. The process may have ended by
+    /// What it said of its crash. If nil, it said nothing, as at an end by SIGKILL. The process may have ended by
     /// another signal, such as the SIGKILL that its supervisor sent when its stack was being read for too long.
     public internal(set) var crash: CrashReport?
     /// As `ExitReport.outOfMemory`. Always false without a pool.
     public internal(set) var outOfMemory = false
-    /// What it wrote last; nil: its output was not captured. Without a pool, that is so outside `ProcessManager.run`.
+    /// What it wrote last. If nil, its output was not captured. Without a pool, output is captured only in
+    /// `ProcessManager.run`.
     public internal(set) var lastWords: LastWords?
     /// Processor time and peak memory.
     public var usage: ResourceUsage
@@ -37,7 +38,7 @@ public enum TargetConsequence: Hashable, Sendable {
     case none
     /// It crashed, and its failure action says that nothing follows.
     case ignored
-    /// It was asked to restart, or its failure action says so; `number` counts the restarts after crashes.
+    /// It was asked to restart, or its failure action says so. `number` counts the restarts after crashes.
     case restart(in: Duration, number: Int)
     /// Its restart policy allows no further restart.
     case failed
@@ -55,7 +56,7 @@ public struct TargetStatus: Equatable, Sendable {
     public var isCompleted: Bool
     /// Why it was not started: this dependency cannot become ready.
     public var missingDependency: String?
-    /// Of the process that lives; nil while none does.
+    /// The living process's number, or nil.
     public var pid: Int32?
     /// How many processes the target has had.
     public var generation: Int
@@ -63,9 +64,9 @@ public struct TargetStatus: Equatable, Sendable {
     public var restarts: Int
     /// Control codes other than 0 and 1, which were ignored.
     public var ignoredCodes: Int
-    /// How its last process ended; nil before the first end.
+    /// How its last process ended, or nil before the first end.
     public var lastExit: TargetExit?
-    /// Processes of it that have crashed and have not been reaped yet; their ends are reported then. A successor does
+    /// Processes of it that have crashed and have not been reaped yet. Their ends are reported then. A successor does
     /// not wait for them.
     public internal(set) var crashedProcesses: [Int32] = []
     /// Processes of the program before an upgrade that live: one may be what `pid` names, until its successor is
@@ -74,7 +75,7 @@ public struct TargetStatus: Equatable, Sendable {
 
     /// Whether those that depend on it may start.
     package var isReady: Bool { phase == .running || phase == .stopped && isCompleted }
-    /// No process of it runs, and none will without an order.
+    /// It has no process, and will have none without an order.
     package var isIdle: Bool { phase == .stopped || phase == .failed }
     /// Idle, and the ends of all its processes are known.
     package var isAtRest: Bool { isIdle && crashedProcesses.isEmpty && olderProcesses.isEmpty }

@@ -7,11 +7,11 @@ public enum TargetFailureAction: Equatable, Sendable {
     /// It is reported, and that is all.
     case ignore
     /// It is started again, as `RestartPolicy` says: at once, then with growing, random delays. When the policy allows
-    /// no further restart, the target is `.failed` and the others go on.
+    /// no further restart, the target is `.failed` and the others keep running.
     case restart(RestartPolicy)
-    /// As `.restart`; but when the policy allows no further restart, everything ends as with `.crashTree`.
+    /// As `.restart`, except that when the policy allows no further restart, everything ends as with `.crashTree`.
     case restartThenCrashTree(RestartPolicy)
-    /// Everything that the manager runs is stopped gracefully; beside a worker pool the pool, too. Exit code 70.
+    /// Everything that the manager runs is stopped gracefully, and beside a worker pool the pool, too. Exit code 70.
     case crashTree
 
     package var policy: RestartPolicy? {
@@ -31,7 +31,7 @@ public enum TargetFailureAction: Equatable, Sendable {
 
 /// When a managed process counts as ready, so that those that depend on it start.
 public enum TargetReadiness: Hashable, Sendable {
-    /// When its body begins; an async body: when it first waits.
+    /// When its body begins, or an async body first waits.
     case automatic
     /// When its body calls `ready()`.
     case manual
@@ -52,7 +52,7 @@ package struct TargetSettings: Equatable, Sendable {
     /// Names of targets that must be ready, or have ended with exit code 0, before this one is started.
     package var dependencies: [String] = []
     package var onFailure = TargetFailureAction.ignore
-    /// How long it may take to become ready before it is killed, which is a crash; nil: for ever.
+    /// How long it may take to become ready before it is killed, which is a crash. If nil, there is no limit.
     package var startTimeout: Duration?
     package var privileges = TargetPrivileges.workers
     /// From SIGTERM to SIGKILL.

@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// What is to become of a target that is asked to end.
+/// What follows when a target that was asked to end has ended.
 package enum TargetOrder: Hashable, Sendable {
     case stop
     case restart
@@ -36,7 +36,7 @@ enum TargetState: Equatable {
     case starting(WorkerProcess, deadline: MonotonicInstant)
     case running(WorkerProcess)
     case stopping(WorkerProcess, deadline: MonotonicInstant, then: TargetOrder, wasReady: Bool)
-    /// SIGKILL was sent. `then` is nil for one that nobody had asked to end: its end is a crash.
+    /// SIGKILL was sent. `then` is nil if the target was not asked to end: its end is a crash.
     case killed(WorkerProcess, TargetKillReason, then: TargetOrder?, wasReady: Bool)
     case failed
 
@@ -57,7 +57,7 @@ enum TargetState: Equatable {
         }
     }
 
-    /// Its process is to end and another one is to follow.
+    /// Its process must end, and another one follows.
     var isToRestart: Bool {
         switch self {
         case .stopping(_, _, .restart, _), .killed(_, _, .some(.restart), _): true

@@ -6,7 +6,7 @@ import PreforkSystem
 struct TargetTable: Equatable {
     private enum Phase: Equatable {
         case normal
-        /// Until nothing lives any more; nobody may start meanwhile.
+        /// Until nothing lives any more. Nothing may start meanwhile.
         case stoppingAll
     }
 
@@ -49,13 +49,13 @@ struct TargetTable: Equatable {
     /// Whether anything lives or is to be started.
     var isBusy: Bool { targets.values.contains { !$0.state.isAtRest } || !succession.elders.isEmpty }
 
-    /// Whether a target that was to be forked still is: hooks that ran meanwhile may have changed that.
+    /// Whether a target that was due to be forked still is. Hooks that ran meanwhile may have changed that.
     func isToBeForked(_ number: Int, at now: MonotonicInstant) -> Bool {
         guard case .backoff(let until) = targets[number]?.state else { return false }
         return until <= now
     }
 
-    /// When `tick` is due without another event; nil: never.
+    /// When `tick` is due without another event. If nil, never.
     var nextDeadline: MonotonicInstant? {
         let ofTargets = targets.values.lazy.compactMap(\.state.deadline).min()
         let ofCrashes = crashes.values.lazy.filter { $0.killReason == nil }.map(\.deadline).min()

@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// Codes for one manager's targets, from threads of its own process and from those below it.
+/// Codes for one manager's targets, from threads of its own process and from its descendants.
 final class ControlInbox: Sendable {
     /// More are refused until the manager's next turn.
     static let most = 256
@@ -16,7 +16,7 @@ final class ControlInbox: Sendable {
 
     let manager: UInt32
     let process = ForkCount.current
-    /// Wakes the manager, who watches it edge-triggered. Supervised children do not keep it.
+    /// Wakes the manager, which watches it edge-triggered. Supervised children do not keep it.
     let button: EventCounter
     /// For processes that the program has forked by itself and not as supervised children.
     let ring: ControlRing

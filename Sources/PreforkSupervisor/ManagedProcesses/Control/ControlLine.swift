@@ -2,8 +2,8 @@
 
 package import PreforkSystem
 
-/// An order for a managed process, sent on its `{name}-active` channel: beside the messages, as a kind of its own, so
-/// that no message can ever be taken for one.
+/// An order for a managed process, sent on its `{name}-active` channel: beside the messages, as a separate kind, so
+/// that no message can ever be taken for an order.
 ///
 /// Follows liteyuki's ProcessManager, where the numbers 0 and 1 among the data were the orders.
 public struct ControlCode: RawRepresentable, Hashable, Sendable {
@@ -16,8 +16,8 @@ public struct ControlCode: RawRepresentable, Hashable, Sendable {
 
     /// The process is asked to end and is not started again.
     public static let stop = ControlCode(rawValue: 0)
-    /// The process is asked to end and is then started again; one that does not run is started. A process of the family
-    /// may ask for eight restarts of one target at once. After those it gets one each second.
+    /// The process is asked to end and is then started again. A process that does not run is started. A process of the
+    /// family may ask for eight restarts of one target at once. After those it gets one each second.
     public static let restart = ControlCode(rawValue: 1)
 }
 
@@ -26,7 +26,7 @@ package struct ControlLine: Sendable {
     let manager: UInt32
     let target: Int
 
-    /// - Throws: EAGAIN while the supervisor has too many codes to read; EPIPE when it is gone, or is another image of
+    /// - Throws: EAGAIN while the supervisor has too many codes to read. EPIPE when it is gone, or is another image of
     ///   the program than the one that forked this process.
     package func send(_ code: ControlCode) throws(SystemError) {
         try ControlDesk.send(ControlPacket(manager: manager, target: target, code: code.rawValue))
@@ -40,7 +40,7 @@ package struct ControlLine: Sendable {
 /// | 0 ..< 8    | the code                                        |
 /// | 8 ..< 32   | the target's number                             |
 /// | 32 ..< 63  | which manager it is of                          |
-/// | 63         | 1: it is a packet; an empty place is 0          |
+/// | 63         | 1: it is a packet, an empty place is 0          |
 struct ControlPacket: Equatable {
     static let lastTarget = 0xFF_FFFF
     static let lastManager: UInt32 = 0x7FFF_FFFF
@@ -60,7 +60,7 @@ struct ControlPacket: Equatable {
             | UInt64(code)
     }
 
-    /// - Returns: nil for what is none.
+    /// - Returns: nil if the words are no packet.
     init?(word: UInt64) {
         guard word & Self.mark != 0 else { return nil }
         self.init(

@@ -3,16 +3,16 @@
 import PreforkSystem
 import Synchronization
 
-/// A few words that a child fills and its supervisor empties; 0 is an empty one.
+/// A few words that a child fills and its supervisor empties. An empty word is 0.
 ///
 /// | bytes     | what                                              |
 /// |-----------|---------------------------------------------------|
 /// | 0 ..< 8   | next: the place (mod 16) where the next word goes |
 /// | 64 ..< 192| 16 places                                         |
 ///
-/// Several processes may fill it: a worker and those that it forks itself. Each step is one atomic operation, so that a
-/// process that is killed between two of them leaves a ring that works: `next` may be one place behind, which the next
-/// sender mends. The supervisor takes words in the order of their places and trusts none of them.
+/// Several processes may fill it: a worker and the children that it forks itself. Each step is one atomic operation, so
+/// that a process that is killed between two of them leaves a ring that works: `next` may be one place behind, which
+/// the next sender mends. The supervisor takes words in the order of their places and trusts none of them.
 struct ControlRing: @unchecked Sendable {
     // Sendable: shared memory whose words are all atomic.
     static let byteCount = 192
@@ -20,7 +20,7 @@ struct ControlRing: @unchecked Sendable {
     let base: UnsafeMutableRawPointer
 
     /// Proof: `Scoreboard.controls` gives 192 bytes of its mapping, aligned to 64, which lives as long as the process's
-    /// scoreboard; places are taken modulo 16.
+    /// scoreboard. Places are taken modulo 16.
     private func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
@@ -48,13 +48,13 @@ struct ControlRing: @unchecked Sendable {
 
     /// At most 16 words, each read once.
     ///
-    /// - Parameter position: where the reader's last look ended; nil before the first.
+    /// - Parameter position: where the reader's last pass ended, or nil before the first one.
     func take(from position: inout UInt64?) -> [UInt64] {
         var taken: [UInt64] = []
         if let start = position { taken = takeRun(from: start) }
         if taken.isEmpty {
-            // Where the reader does not know where it is, or a writer has put words elsewhere: the place of the next
-            // word is that of the oldest one.
+            // Where the reader does not know where it is, or a writer has put words elsewhere: the next word is read at
+            // the oldest one's place.
             let start = next.pointee.load(ordering: .acquiring) % UInt64(Self.capacity)
             for offset in 0..<UInt64(Self.capacity) {
                 let packet = place(start + offset).pointee.exchange(0, ordering: .acquiring)

@@ -5,7 +5,7 @@ import PreforkSystem
 extension TargetRunner {
     /// Has a target end and starts it again, for an operator.
     ///
-    /// - Throws: `.unknown`, `.stopping`, `.multithreaded`: it goes on as it was.
+    /// - Throws: `.unknown`, `.stopping`, `.multithreaded`: the target keeps running.
     func restart(_ name: String) throws(ProcessError) {
         if table[name] == nil { throw ProcessError(.unknown(name)) }
         if table.isStoppingAll { throw ProcessError(.stopping) }

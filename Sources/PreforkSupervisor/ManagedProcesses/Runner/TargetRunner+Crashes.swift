@@ -6,7 +6,7 @@ import PreforkSystem
 struct CrashedChild {
     let child: ChildProcess
     let name: String
-    /// Its own line of the scoreboard; nil: another process has it, too.
+    /// Its own line of the scoreboard. If nil, another process shares the line.
     let line: Int?
     var record: CrashRecord
     /// Up to its crash: what follows is a backtracer's.
@@ -40,7 +40,7 @@ extension TargetRunner {
         handle(.crashed(number, spawn: process.spawn, sign, host?.crashes ?? ownCrashes))
     }
 
-    /// Its end is told by another word: that of before is its successor's.
+    /// Its end has another epoll word: its former word belongs to its successor.
     private func watched(_ child: ChildProcess, _ spawn: UInt64) -> ChildProcess {
         guard let pidfd = child.pidfdNumber else { return child }
         do throws(SystemError) {
@@ -80,7 +80,7 @@ extension TargetRunner {
         handle(.crashedExited(spawn: spawn, exit, notes))
     }
 
-    /// A function of its own: with its end the pidfd is closed.
+    /// A separate function, because its return closes the pidfd.
     private func collectCrashed(_ spawn: UInt64) -> (exit: ProcessExit, crashed: CrashedChild, isGivenUp: Bool)? {
         guard let crashed = crashedChildren[spawn] else { return nil }
         let key = Source.crashed | spawn

@@ -12,7 +12,7 @@ final class TargetHost {
     let crashes: CrashPolicy
     let outOfMemory: OutOfMemoryJudge
     let capture: OutputCapture
-    /// What a process of this name and generation is called in ps(1); nil: titles stay as they are.
+    /// The title of a process of this name and generation in ps(1). If nil, titles stay as they are.
     let title: ((String, Int) -> ProcessTitleText)?
 
     init(

@@ -3,7 +3,8 @@
 import PreforkSystem
 
 extension TargetRunner {
-    /// Starts a target and what it depends on; those whose dependencies are ready have been forked when it returns.
+    /// Starts a target and its dependencies. When it returns, every target whose dependencies are ready has been
+    /// forked.
     ///
     /// - Throws: `.unknown`, `.cycle`, `.alreadyRunning`, `.stopping`, `.multithreaded`, `.fork`.
     package func start(_ name: String) throws(ProcessError) {
@@ -18,7 +19,7 @@ extension TargetRunner {
         _ = try childRights()
         lastForkError = nil
         handle(.start(target.number))
-        // It was the caller's order, and the caller can be told: no need to go on trying behind its back.
+        // It was the caller's order, and the caller learns of the failure. Do not keep trying behind its back.
         if let error = lastForkError, case .backoff = table[name]?.state {
             handle(.stop(target.number, within: .zero))
             throw error
@@ -27,7 +28,7 @@ extension TargetRunner {
 
     /// Starts every target that does not run or is being stopped, in the order of their dependencies.
     ///
-    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`: none was started then.
+    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`: no target was started then.
     package func startAll() throws(ProcessError) {
         let plan = try table.plan()
         if table.isStoppingAll { throw ProcessError(.stopping) }
@@ -38,12 +39,12 @@ extension TargetRunner {
         hasWarned = true
         _ = try childRights()
         for name in plan.levels.joined() {
-            // One that is being stopped comes back when it has ended; for one that runs this changes nothing.
+            // A target that is being stopped comes back when it has ended. A target that runs is left alone.
             if let target = table[name] { handle(.start(target.number)) }
         }
     }
 
-    /// - Returns: false when it has no process and is not to have one.
+    /// - Returns: false if it has no process and none is due to be started.
     package func stop(_ name: String, within limit: Duration?) throws(ProcessError) -> Bool {
         guard let target = table[name] else { throw ProcessError(.unknown(name)) }
         let isAlive = !table.status(of: target).processes.isEmpty

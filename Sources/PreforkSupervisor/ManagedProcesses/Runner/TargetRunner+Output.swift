@@ -3,8 +3,8 @@
 import PreforkSystem
 
 extension TargetRunner {
-    /// Where the output of the next managed process goes. Only a loop that is sure to turn may capture it, which is
-    /// that of a pool's supervisor, or `run`. In a program that starts processes and then does something else they
+    /// Where the output of the next managed process goes. Only a loop that is sure to turn may capture it: a pool
+    /// supervisor's loop, or `run`. In a program that starts processes and then does something else, the processes
     /// would wait for room.
     ///
     /// - Returns: nil when nothing is captured.

@@ -1,4 +1,4 @@
-// The ends of managed processes, and of children that nobody knows.
+// The ends of managed processes, and of unknown children.
 
 import PreforkSystem
 
@@ -17,7 +17,7 @@ extension TargetRunner {
             || elders.values.contains { $0.child.pidfdNumber == nil }
     }
 
-    /// SIGCHLD says that somebody has ended: it is what is left for children that have no pidfd.
+    /// SIGCHLD says that some child has ended. It is the only notice for children that have no pidfd.
     package func reapWithoutPidfd() {
         for (number, child) in children where child.pidfdNumber == nil { reap(number) }
         for (spawn, crashed) in crashedChildren where crashed.child.pidfdNumber == nil { reapCrashed(spawn) }
@@ -42,9 +42,9 @@ extension TargetRunner {
         handle(.exited(number, exit, notes))
     }
 
-    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    /// A separate function, because its return closes the pidfd. A successor that is forked next does not inherit it.
     private func collect(_ number: Int) -> (exit: ProcessExit, givenUp: ChildProcess?)? {
-        // Words of closed pidfds can be left in a batch of events; the target then has no child, or one that lives.
+        // A batch of events can still hold words of closed pidfds. The target then has no child, or a living one.
         guard let child = children[number] else { return nil }
         let collected = child.reapOrLose()
         if collected == nil {
@@ -58,8 +58,8 @@ extension TargetRunner {
         return (ProcessExit(status: .lost, usage: ResourceUsage()), child)
     }
 
-    /// The line stays that of a process that lives on without its target, which gets another one. Where none is left,
-    /// they share it: the line holds nothing that a process could not write of any other one.
+    /// A process that lives on without its target keeps the line, and the target gets another one. If no line is left,
+    /// they share it: a process could write any other line, too, so that sharing adds no risk.
     ///
     /// - Returns: nil when they share it.
     func leaveLine(of number: Int) -> Int? {
@@ -84,8 +84,8 @@ extension TargetRunner {
         reapStrangers()
     }
 
-    /// Children that managed processes have left here (CLONE_PARENT); beside a pool its supervisor does that. SIGCHLD
-    /// is the program's own, so that it takes a look each second, where managed processes have a user of their own.
+    /// Children that managed processes have left here (CLONE_PARENT); beside a pool, its supervisor collects them.
+    /// SIGCHLD belongs to the program, so that a check runs each second if managed processes have their own user.
     private func reapStrangers() {
         guard host == nil, let user = ownRights?.otherUser else { return strangersLook = nil }
         if let look = strangersLook, look > .now { return }

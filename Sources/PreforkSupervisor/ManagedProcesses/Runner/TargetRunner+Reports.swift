@@ -50,7 +50,7 @@ extension TargetRunner {
     /// Beside a pool its supervisor's, unless the program takes the lines itself.
     var logger: SupervisorLogger { log == nil ? host?.logger ?? ownLogger : ownLogger }
 
-    /// What is left to be told when nobody turns this runner any more.
+    /// Reports what is left when this runner's loop turns no more.
     package func finishLog() {
         output?.finish(at: .now)
         ownLogger.tellAllLeftOut()

@@ -3,8 +3,8 @@
 import PreforkSystem
 
 extension TargetRunner {
-    /// What managed processes give up: beside a worker pool what its workers do; in a plain program what `privileges`
-    /// and the variables `PREFORK_USER` and so on say. Looked up once, before the first fork.
+    /// What managed processes give up: beside a worker pool, the rights that its workers give up. In a plain program,
+    /// what `privileges` and the variables `PREFORK_USER` and so on say. Looked up once, before the first fork.
     ///
     /// - Throws: `.badSettings`.
     func childRights() throws(ProcessError) -> ChildRights {
@@ -24,7 +24,7 @@ extension TargetRunner {
         }
     }
 
-    /// Once for each target: what it could do to the supervisor, nobody keeps it from.
+    /// Once for each target: nothing protects the supervisor from it.
     func warnOfRights(of number: Int) {
         guard let target = table.targets[number], target.settings.privileges == .supervisor,
             Credentials.users.effective == 0, hasWarnedOfRights.insert(number).inserted

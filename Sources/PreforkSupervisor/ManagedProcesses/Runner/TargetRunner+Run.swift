@@ -26,8 +26,8 @@ extension TargetRunner {
     /// How long the targets have after SIGINT.
     private static var quickTimeout: Duration { .seconds(2) }
 
-    /// Starts all targets and supervises them until none lives and none is to come. SIGTERM, SIGQUIT and SIGHUP stop
-    /// all of them gracefully, SIGINT within two seconds, a second SIGINT kills.
+    /// Starts all targets and supervises them until none lives and none will be started. SIGTERM, SIGQUIT and SIGHUP
+    /// stop all of them gracefully, SIGINT within two seconds, a second SIGINT kills.
     package func run() throws(ProcessError) -> SupervisorOutcome {
         try checkMayWait()
         let signals: ManagerSignals
@@ -38,7 +38,7 @@ extension TargetRunner {
         } catch {
             throw ProcessError(error)
         }
-        // Whoever reads the log may go away; that must not be the manager's end.
+        // The log's reader may close it. That must not end the manager.
         ignoreBrokenPipes()
         self.signals = signals
         wasStopped = false

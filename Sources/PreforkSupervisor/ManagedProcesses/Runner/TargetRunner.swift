@@ -2,10 +2,10 @@
 
 package import PreforkSystem
 
-/// Forks the targets of a manager and watches them, by an epoll of its own, on the thread that has made it.
+/// Forks the targets of a manager and watches them by its own epoll, on the thread that made it.
 ///
-/// It has no loop: somebody calls `turn`, or waits for `epollNumber` to be readable and for `nextDeadline`, and then
-/// calls it. A worker pool's supervisor does the latter (see `TargetHost`).
+/// It has no loop: its owner calls `turn`, directly or when `epollNumber` is readable or `nextDeadline` has come. A
+/// worker pool's supervisor does the latter (see `TargetHost`).
 package final class TargetRunner {
     enum Source {
         static let inbox: UInt64 = 2 << 32
@@ -14,7 +14,7 @@ package final class TargetRunner {
         static let mainLoop: UInt64 = 5 << 32
         /// With the number of the target that has rung.
         static let bell: UInt64 = 1 << 63
-        /// With the spawn of a process that has said that it crashes, and whose pidfd is readable.
+        /// With the spawn of a process that has announced its crash, and whose pidfd is readable.
         static let crashed: UInt64 = 1 << 62
         /// With the spawn of a process of the image before.
         static let elder: UInt64 = 1 << 61
@@ -31,7 +31,7 @@ package final class TargetRunner {
     /// Of use where there is no pool.
     private var mainLoop = MainLoop(word: Source.mainLoop)
     var bells = Doorbells()
-    /// What children write; nil: nothing is captured, or nothing was yet.
+    /// What children write. If nil, nothing is captured, or nothing was captured yet.
     var output: CapturedOutput?
     /// Where there is no pool: from the environment.
     var ownCapture = OutputCapture.off
@@ -39,7 +39,7 @@ package final class TargetRunner {
     var ownCrashes = CrashPolicy()
     let inbox: ControlInbox
     var inboxPosition: UInt64?
-    /// A pipe that nobody writes to: its reading end, which targets keep, tells them when the writing end is gone.
+    /// A pipe without data: targets keep its reading end, which tells them when the writing end is gone.
     let lifeline: Descriptor
     let lifelineHold: Descriptor
     var table: TargetTable
@@ -50,12 +50,12 @@ package final class TargetRunner {
     var elders: [UInt64: ElderChild] = [:]
     /// How many have said so, also those whose end was seen first.
     var crashMarks: UInt64 = 0
-    /// A line for each target, by `lines`; the first is for forks of the program's own (see `ControlInbox`).
+    /// A line for each target, by `lines`. The first is for the program's own forks (see `ControlInbox`).
     let scoreboard: Scoreboard
     var lines: [Int: Int] = [:]
     var lineTable = LineTable()
     var late = LateEnds()
-    /// When children that nobody knows are looked for.
+    /// When unknown children are collected.
     var strangersLook: MonotonicInstant?
     var hasWarned = false
     var bodies: [Int: Body] = [:]
@@ -81,7 +81,7 @@ package final class TargetRunner {
     var hasWarnedOfRights: Set<Int> = []
 
     package var hooks: ProcessHooks
-    /// Takes the log's lines; nil: the log of the pool's supervisor, or else standard error.
+    /// Takes the log's lines. If nil, the pool supervisor's log does, or else standard error.
     package var log: (@Sendable (LogLine) -> Void)?
 
     /// - Parameter isBesidePool: it goes on with the managed processes of the image before, if there is one.
@@ -164,8 +164,8 @@ package final class TargetRunner {
         if let line = lines.removeValue(forKey: number) { lineTable.free(line) }
     }
 
-    /// Of each target the pidfd, the doorbell, and the fourteen descriptors that its two channels take; and what a
-    /// program has besides.
+    /// Of each target the pidfd, the doorbell, and the fourteen descriptors that its two channels take. Besides, what
+    /// the program itself has open.
     var descriptorNeed: UInt64 { UInt64(table.targets.count) * 18 + 256 }
 
     package func remove(_ name: String) throws(ProcessError) {
@@ -183,7 +183,7 @@ package final class TargetRunner {
         return table.status(of: target)
     }
 
-    /// Whether the target's process lives; asks the kernel, which knows it before the next `turn` does.
+    /// Whether the target's process lives. Asks the kernel, which knows before the next `turn` does.
     package func isAlive(_ name: String) throws(ProcessError) -> Bool {
         guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
         guard let child = children[number] else { return false }
@@ -194,7 +194,7 @@ package final class TargetRunner {
 
     package var isBusy: Bool { table.isBusy || !queue.isEmpty || !crashedChildren.isEmpty || !elders.isEmpty }
     package var isStoppingAll: Bool { table.isStoppingAll }
-    /// The target whose crash ended everything; nil since the next start.
+    /// The target whose crash ended everything. The next start sets it to nil.
     package var crashed: String? { table.crashed }
     package var nextDeadline: MonotonicInstant? {
         guard queue.isEmpty else { return .now }
@@ -257,12 +257,12 @@ package final class TargetRunner {
             timeout = timeout < 0 ? max(0, nanoseconds) : min(timeout, max(0, nanoseconds))
         }
         for deadline in deadlines + (loopDeadline.map { [$0] } ?? []) { atMost((deadline - .now).saturatedNanoseconds) }
-        // Nobody else hears of the end of a child without a pidfd: SIGCHLD is the program's own.
+        // Only this check learns that a child without a pidfd has ended: SIGCHLD belongs to the program.
         if host == nil, hasChildWithoutPidfd { atMost(50_000_000) }
         return timeout
     }
 
-    /// Looks at what a target has left on its line: that it is ready, orders.
+    /// Reads what a target has left on its line: readiness and orders.
     func look(at number: Int) {
         takeControls(of: number)
         readReadiness(of: number)
@@ -276,7 +276,7 @@ package final class TargetRunner {
 
     // Doing
 
-    /// Hooks may give orders; those are carried out when the hook's own order is.
+    /// Hooks may give orders. They are carried out after the order that called the hook.
     func handle(_ event: TargetEvent) {
         queue.append(event)
         handleQueue()
@@ -327,7 +327,7 @@ package final class TargetRunner {
         if signal == .kill, children[number] != nil { late.wasKilled(UInt64(number), at: .now) }
         do {
             try children[number]?.send(signal)
-            // As systemd does: a stopped process would not hear of it before its grace is over.
+            // As systemd does: a stopped process would not act on the signal before its grace is over.
             if signal == .terminate { try children[number]?.send(.resume) }
         } catch {
             let name = table.targets[number]?.name ?? "a target"
