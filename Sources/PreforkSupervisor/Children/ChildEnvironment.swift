@@ -8,8 +8,8 @@ enum ChildEnvironment {
     /// How a service manager is spoken to. `PREFORK_KEEP_SERVICE_VARIABLES` leaves them.
     static let service = ServiceEnvironment.variables
 
-    /// Variables that hold descriptor numbers of the supervisor's table, and their owners. The numbers mean nothing in
-    /// a child.
+    /// Variables with descriptor numbers of the supervisor's table, and with the process that they were meant for. The
+    /// numbers mean nothing in a child.
     static let descriptors = InheritedDescriptors.variables + ["FDSTORE", Handover.variable]
 
     private static let all = service + descriptors

@@ -1,4 +1,4 @@
-// The head of an HTTP request (RFC 9112), read strictly: the port is open to whoever reaches it.
+// The head of an HTTP request (RFC 9112), read strictly: any client that reaches the port may have sent it.
 
 /// A request without a body, the only kind there is here.
 struct HttpRequest: Equatable {
@@ -15,7 +15,7 @@ enum HttpReading: Equatable {
     case incomplete
     /// A request, and how many bytes it took.
     case request(HttpRequest, length: Int)
-    /// No request that is served; the status to answer with before closing.
+    /// A request that is not served, with the status of the answer. The connection then closes.
     case refused(status: Int)
 }
 
@@ -51,13 +51,14 @@ extension HttpRequest {
         return nil
     }
 
-    /// RFC 9112, 2.2 lets a recipient take a line feed alone for a line's end. One that a proxy reads otherwise than this
-    /// server is how requests are smuggled; and waiting for the end of such a head would be waiting for ever.
+    /// A lone line feed is refused. RFC 9112, 2.2 lets a recipient accept it as a line's end, but a head that a proxy
+    /// and this server read differently is how requests are smuggled. Without this check, the server would wait in vain
+    /// for the end of such a head.
     private static func hasBareLineFeed(_ bytes: [UInt8]) -> Bool {
         bytes.indices.contains { bytes[$0] == 0x0A && ($0 == 0 || bytes[$0 - 1] != 0x0D) }
     }
 
-    /// Visible ASCII, spaces, tabs and line ends. Bytes beyond ASCII are "obsolete text" and serve nobody.
+    /// Visible ASCII, spaces, tabs and line ends. Bytes beyond ASCII are "obsolete text", which no client needs.
     private static func isHeadByte(_ byte: UInt8) -> Bool {
         (0x20...0x7E).contains(byte) || byte == 0x09 || byte == 0x0D || byte == 0x0A
     }
@@ -92,7 +93,7 @@ extension HttpRequest {
         }
     }
 
-    /// The fields that change anything; nil where a line is none.
+    /// The fields that have an effect here. If nil, a line is no field.
     private static func readFields(_ lines: [ArraySlice<UInt8>]) -> Fields? {
         var fields = Fields()
         for line in lines {

@@ -18,7 +18,8 @@ struct HttpResponse: Equatable {
         self.init(status: status, body: Array("\(Self.reason(status))\n".utf8))
     }
 
-    /// - Parameter hasBody: false for an answer to HEAD, whose head is that of the answer to GET (RFC 9110, 9.3.2).
+    /// - Parameter hasBody: false for an answer to HEAD, which has the same head as the answer to GET (RFC 9110,
+    ///   9.3.2).
     func bytes(keepsAlive: Bool, hasBody: Bool = true) -> [UInt8] {
         var head = "HTTP/1.1 \(status) \(Self.reason(status))\r\n"
         head += "Content-Type: \(type)\r\nContent-Length: \(body.count)\r\n"

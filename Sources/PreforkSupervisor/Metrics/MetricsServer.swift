@@ -4,10 +4,10 @@ package import PreforkSystem
 
 /// Serves HTTP within the supervisor's loop, read-only.
 ///
-/// `GET /metrics`, as any of these also by HEAD, is Prometheus text; `/healthz` is 200 while the supervisor's loop
-/// lives; `/readyz` is 200 while enough workers are ready, else 503; `/` is a status page that asks for `/status.json`
-/// every second. The bounds and the duties of the caller are those of `ControlServer`. It has no access control of its
-/// own: bind it to an address that only monitors reach, and before privileges are dropped if its port is below 1024.
+/// `GET /metrics` is Prometheus text. `/healthz` is 200 while the supervisor's loop turns. `/readyz` is 200 while
+/// enough workers are ready, else 503. `/` is a status page that asks for `/status.json` every second. HEAD works for
+/// all of them. The bounds and the duties of the caller are those of `ControlServer`. It has no access control: bind it
+/// to an address that only monitors reach. A port below 1024 must be bound before privileges are dropped.
 package final class MetricsServer {
     private let sockets: ControlSockets
     private let usage: ControlUsage
@@ -26,15 +26,15 @@ package final class MetricsServer {
         self.usage = usage
     }
 
-    /// A head has five seconds: whoever reaches the port may be anybody.
+    /// A head has five seconds, because the port does not choose its clients.
     package static var limits: ControlLimits {
         var limits = ControlLimits()
         limits.requestTime = .seconds(5)
         return limits
     }
 
-    /// The accept queue; a full one makes a monitor's connection wait a second for the next SYN (tcp(7)). The kernel
-    /// cuts it to net.core.somaxconn.
+    /// The length of the accept queue. A full one makes a monitor's connection wait a second for the next SYN (tcp(7)).
+    /// The kernel cuts it to net.core.somaxconn.
     package static let backlog: Int32 = 4096
 
     /// The epoll to watch for reading.
@@ -45,14 +45,14 @@ package final class MetricsServer {
     package var descriptors: [Int32] { sockets.descriptors }
     package var clients: Int { sockets.clients }
 
-    /// Serves whoever can be served now.
+    /// Serves every client that can be served now.
     package func turn() {
         sockets.turn(self)
     }
 }
 
 extension PoolStatus {
-    /// Whether the pool is to get traffic: it is not about to end, and at least half of its workers are ready.
+    /// Whether the pool should get traffic: it is not stopping, and at least half of its workers are ready.
     var isReady: Bool {
         guard phase == .running || phase == .reloading else { return false }
         return readyWorkers >= max(1, (target + 1) / 2)

@@ -59,7 +59,7 @@ struct PrometheusText {
         gauge("prefork_busy_ratio", "Share of a processor that a ready worker has had", status.busyRatio(usage))
     }
 
-    /// Labels of requests are clients' text, of which there is no end: none is here. `preforkctl` names them.
+    /// Request labels are left out: clients can make any number of them. `preforkctl` names them.
     private mutating func troubles(_ counters: PoolCounters, quarantined: Int) {
         family("prefork_crashes_total", "counter", "Processes that told of their crash, by what they are")
         sample("prefork_crashes_total", [("process", "worker")], counters.crashedWorkers)
@@ -156,7 +156,7 @@ struct PrometheusText {
 }
 
 extension PoolStatus {
-    /// The mean over the whole lives of those workers whose figures are known.
+    /// The mean over the whole lives of the workers with known figures.
     fileprivate func busyRatio(_ usage: WorkerUsage) -> Double {
         var (lifetime, work) = (0.0, 0.0)
         for worker in workers where worker.state == .ready {

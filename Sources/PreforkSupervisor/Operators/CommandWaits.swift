@@ -14,7 +14,7 @@ enum CommandWait: Equatable {
     case end(slot: Int, pid: Int32)
     /// A worker that was killed ends.
     case death(slot: Int, pid: Int32)
-    /// All workers that there are to be are ready, and those that are too many have ended.
+    /// The desired number of workers is ready, and surplus workers have ended.
     case size(Int)
 
     /// - Parameter pool: after the command.
@@ -44,14 +44,14 @@ enum CommandWait: Equatable {
     /// The end, where there is nothing to wait for.
     func isOver(in pool: Pool) -> ControlOutcome? {
         guard case .size = self else { return nil }
-        // A place whose worker has ended for good gets no other one.
+        // A slot whose worker has ended for good gets no further worker.
         let isSettled = pool.slots.allSatisfy { slot in
             slot.isRetired ? slot.isFinal : slot.isReady || slot.state == .ended
         }
         return isSettled ? .done("\(pool.slots.count(where: \.isReady)) workers serve") : nil
     }
 
-    /// What has come of it; nil: it goes on.
+    /// The result. If nil, it is still in progress.
     ///
     /// - Parameter pool: as it is by now, which may be later than what is reported.
     func outcome(of report: PoolReport, in pool: Pool) -> ControlOutcome? {
@@ -91,7 +91,7 @@ enum CommandWait: Equatable {
     }
 }
 
-/// Who waits, and how to tell them.
+/// The clients that wait, and how to answer them.
 struct CommandWaits {
     typealias Body = (ControlOutcome) -> Void
     private var waits: [(wait: CommandWait, body: Body)] = []
@@ -100,9 +100,9 @@ struct CommandWaits {
         waits.append((wait, body))
     }
 
-    /// Takes out those for whom this was what they waited for.
+    /// Takes out the clients whose wait this ends.
     ///
-    /// - Returns: what they are to be told.
+    /// - Returns: what to answer them.
     mutating func end(_ report: PoolReport, in pool: Pool) -> [(body: Body, outcome: ControlOutcome)] {
         if waits.isEmpty { return [] }
         var over: [(Body, ControlOutcome)] = []

@@ -8,7 +8,7 @@ struct ManagedWait: Equatable {
     /// Of the process before.
     let generation: Int
 
-    /// What has come of it; nil: it goes on.
+    /// The result. If nil, it is still in progress.
     ///
     /// - Parameter status: nil: there is no such target any more.
     func outcome(_ status: TargetStatus?) -> ControlOutcome? {
@@ -38,10 +38,10 @@ struct ManagedWaits {
 
     mutating func add(_ wait: ManagedWait, _ body: @escaping Body) { waits.append((wait, body)) }
 
-    /// Takes out those for whom it is over.
+    /// Takes out the clients whose wait is over.
     ///
     /// - Parameter isEnding: the pool stops, and its managed processes with it.
-    /// - Returns: what they are to be told.
+    /// - Returns: what to answer them.
     mutating func end(isEnding: Bool, _ status: (String) -> TargetStatus?) -> [(body: Body, outcome: ControlOutcome)] {
         if waits.isEmpty { return [] }
         var over: [(Body, ControlOutcome)] = []

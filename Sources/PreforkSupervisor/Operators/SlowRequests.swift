@@ -26,7 +26,7 @@ struct SlowRequests {
 }
 
 extension Supervisor {
-    /// A look at the requests of all workers, where an operator has asked for it.
+    /// Checks the requests of all workers, if an operator has asked for it.
     func tellSlowRequests() {
         guard let limit = configuration.settings.slowRequest else { return }
         let now = MonotonicInstant.now

@@ -9,7 +9,7 @@ struct StackDumpRequests {
 
     private struct Request {
         var asked: MonotonicInstant
-        /// The number of the last dump before the request; nil when the answer was read.
+        /// The number of the last dump before the request. It becomes nil when the answer was read.
         var known: UInt64?
     }
 
@@ -23,7 +23,7 @@ struct StackDumpRequests {
         return true
     }
 
-    /// The number that `StackDump.read` needs; nil when no answer is waited for.
+    /// The number that `StackDump.read` needs. If nil, no answer is expected.
     func known(_ spawn: UInt64) -> UInt64? { requests[spawn]?.known }
 
     mutating func wasAnswered(_ spawn: UInt64) { requests[spawn]?.known = nil }

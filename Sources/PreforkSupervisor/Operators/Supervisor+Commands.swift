@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// The servers that look at a supervisor from outside. Served by its loop, a bounded piece of work at a time.
+/// The control and metrics servers of a supervisor. Its loop serves them, a bounded piece of work at a time.
 struct SupervisorServers {
     let control: ControlServer?
     let metrics: MetricsServer?
@@ -47,14 +47,14 @@ extension Supervisor: ControlDelegate {
 
     package func listeners() -> [ListenerStatus] { serviceListeners.map { ListenerStatus(of: $0) } }
 
-    /// The program's own: not those of the supervisor.
+    /// The program's own listeners, not the supervisor's.
     var serviceListeners: [Listener] { Listener.all.filter { $0 !== host.control && $0 !== host.metrics } }
 
     package func settings() -> [(name: String, value: String)] {
         EnvironmentSettings.options.map { (name: $0.name, value: $0.show(configuration.settings)) }
     }
 
-    /// Called from within a server's turn, where no fork may happen: what is to be done is done after it.
+    /// Called from within a server's turn, where no fork may happen. The command is carried out after the turn.
     package func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         let outcome = begin(command, whenOver: completion)
         if case .failed(let reason) = outcome {
@@ -65,7 +65,7 @@ extension Supervisor: ControlDelegate {
 
     /// Does what an operator asks for, but for the pool's actions, which `takeDeferred` gives to the loop.
     ///
-    /// - Parameter whenOver: called once, when what was begun has come to its end.
+    /// - Parameter whenOver: called once, when the operation has ended.
     func begin(_ command: ControlCommand, whenOver: ((ControlOutcome) -> Void)? = nil) -> ControlOutcome {
         switch command {
         case .upgrade(let path, let keeps): return beginUpgrade(to: path, keeps: keeps, whenOver: whenOver)
@@ -75,7 +75,7 @@ extension Supervisor: ControlDelegate {
         case .quarantine(let label): return finish(quarantine(label), whenOver)
         case .release(let label): return finish(release(label), whenOver)
         case .reload:
-            // The image that this process becomes rolls its workers in by a reload of its own.
+            // The image that this process becomes rolls its workers in by its own reload.
             if upgrade != nil || isGoingBack { return .failed("an upgrade is under way") }
             if let obstacle = obstacle(to: command) { return .failed(obstacle) }
             if pool.phase == .running, let refusal = prepareReload() { return refusal }

@@ -27,7 +27,7 @@ extension Supervisor {
         }
     }
 
-    /// Those whose time is over are served again.
+    /// Labels whose time is over are served again.
     func turnQuarantine() {
         guard let deadline = quarantine.nextDeadline, deadline <= .now else { return }
         for label in quarantine.expire(at: .now) {

@@ -15,7 +15,7 @@ extension Supervisor {
         return RequestsInHand(RequestRingReading(ring, at: now, atMost: RequestReport.most), at: now)
     }
 
-    /// What a line of the log is to say besides of the requests of a worker that hangs.
+    /// What the log line of a hung worker says about its requests.
     func requestLines(of report: PoolReport) -> [LogLine] {
         guard case .hung(let slot, _, _) = report, pool.slots.indices.contains(slot),
             let spawn = pool.slots[slot].worker?.spawn, let line = workers[spawn]?.line

@@ -4,18 +4,18 @@ import PreforkSystem
 
 /// Reads what children write to their `OutputPipe`s and says it line by line.
 ///
-/// A child waits for room only while the supervisor is stopped, or when children write more than it can throw away
-/// (25 MiB/s of one, 100 MiB/s of all). What is above an `OutputAllowance` is thrown away and counted. One turn reads
-/// at most 1 MiB and says at most `linesOfTurn`, or 16 KiB in longer lines: what is left of a read waits in the
-/// stream's `Backlog` for the next turn. A child that writes often is looked at every 10 ms instead of at each write.
+/// A child waits for room only while the supervisor is stopped, or when children write more than it can throw away (25
+/// MiB/s of one, 100 MiB/s of all). Output above an `OutputAllowance` is thrown away and counted. One turn reads at
+/// most 1 MiB and says at most `linesOfTurn`, or 16 KiB in longer lines: what is left of a read waits in the stream's
+/// `Backlog` for the next turn. A child that writes often is read every 10 ms instead of at each write.
 ///
-/// It waits by an epoll of its own, whose number its owner watches.
+/// It waits by its own epoll, whose number its owner watches.
 final class CapturedOutput: DescriptorHolder {
-    /// One read of a stream in a turn, and of a stream that is looked at by time.
+    /// The size of one read: of a stream in a turn, and of a stream that is read by time.
     static let readLimit = 64 << 10
     static let readsAtOnce = 4
     static let turnLimit = 1 << 20
-    /// Short lines, as are the following two; see `OutputLines.shortLine`.
+    /// Short lines, as are the following two. See `OutputLines.shortLine`.
     static let linesOfTurn = 256
     /// Of children that end or crash between two turns, together: their successors wait for it.
     static let linesOfEnds = 1024
@@ -24,7 +24,7 @@ final class CapturedOutput: DescriptorHolder {
     static let pause = Duration.milliseconds(10)
     /// So many looks without news, and the child is heard at each write again.
     private static let quietLooks = 10
-    /// Streams whose child has ended and which a process that it has started keeps open.
+    /// Streams whose child has ended, but which a process that it started keeps open.
     static let mostOrphans = 16
     private static let lostPeriod = Duration.seconds(1)
 
@@ -215,8 +215,8 @@ final class CapturedOutput: DescriptorHolder {
         return words
     }
 
-    /// Reads what waits in all streams, and gives up those of children that have ended: nothing turns this object for a
-    /// while, or ever. The next image inherits the streams of workers that live.
+    /// Reads what waits in all streams, and gives up the streams of children that have ended, because this object's
+    /// loop does not turn for a while, or ever again. The next image inherits the streams of living workers.
     func finish(at now: MonotonicInstant) {
         var room = Self.linesOfFinish
         for stream in streams.values.sorted(by: { $0.number < $1.number }) {

@@ -41,7 +41,8 @@ struct OutputHead: Equatable {
         ForeignText(plain(bytes)).escaped(for: .log, atMost: ForeignText.lineLimit)
     }
 
-    /// Tabs are spaces, as a terminal would have shown them, and a carriage return at the end is none of the line.
+    /// Tabs are spaces, as a terminal would have shown them, and a carriage return at the end does not belong to the
+    /// line.
     static func plain(_ bytes: some Collection<UInt8>) -> String {
         var text: [UInt8] = []
         text.reserveCapacity(bytes.count)

@@ -9,10 +9,10 @@ import PreforkSystem
 struct OutputLines {
     /// A longer line is written in pieces of this size.
     static let longestLine = 8000
-    /// As long as a line whose bytes cost as much time as the rest of it.
+    /// The length of a line whose bytes cost as much time as the work for each line.
     static let shortLine = 64
-    /// Where the line is looked for that says why a process ends, of what waits to be said or is thrown away: the end.
-    /// A flood of 100 MiB/s that is searched as a whole takes a processor.
+    /// Of what waits to be logged or is thrown away, only this much at the end is searched for the line that says why a
+    /// process ends. Searching all of a 100 MiB/s flood takes a whole processor.
     private static let searchedRest = 8 << 10
 
     private static func searched(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
@@ -45,7 +45,7 @@ struct OutputLines {
     /// Cuts what was read and noted.
     ///
     /// - Parameters:
-    ///   - room: how many short lines may be looked at now. A longer one counts as so many of them.
+    ///   - room: how many short lines may be handled now. A longer line counts as several.
     ///   - say: called for each line that the allowances permit.
     /// - Returns: how many bytes it took: all, unless there is no room left.
     mutating func take(
@@ -72,7 +72,7 @@ struct OutputLines {
             let (unfinished, saidBefore) = (partial.count, said)
             let isTaken = add(piece, endsLine: end != nil, &own, &all, say)
             guard isTaken else {
-                // All that was read with it: to look for each line's end would cost more than a flood is worth.
+                // Everything that was read with it: finding each line's end in a flood is not worth its cost.
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
                 words.findMessage(in: Self.searched(rest))
                 lost.lines += rest.count(of: UInt8(ascii: "\n"))
@@ -86,7 +86,7 @@ struct OutputLines {
         return bytes.count
     }
 
-    /// Nobody will take these bytes, which were noted.
+    /// No call will take these bytes. They were noted.
     mutating func lose(_ bytes: UnsafeRawBufferPointer) {
         words.findMessage(in: Self.searched(bytes))
         lost.bytes += partial.count + bytes.count

@@ -1,6 +1,6 @@
 // The child behind a stream of output.
 
-/// Whose output it is.
+/// The child that wrote the output.
 enum OutputOwner: Hashable, Sendable {
     case worker(Int)
     case target(String)

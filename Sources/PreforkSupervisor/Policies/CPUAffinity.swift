@@ -4,12 +4,13 @@ package import PreforkSystem
 
 /// How the workers of a pool are spread over processors.
 ///
-/// Pinning keeps caches warm where the machine belongs to the service alone; where it does not, it keeps a worker from
-/// going to a processor that is free.
+/// Pinning keeps caches warm if the service has the machine to itself. Otherwise it keeps workers from moving to a free
+/// processor.
 public enum CPUAffinity: Hashable, Sendable {
     /// The kernel decides.
     case none
-    /// Worker i on the i-th processor that the supervisor may use; with more workers than processors it begins again.
+    /// Worker i on the i-th processor that the supervisor may use. With more workers than processors, counting begins
+    /// again.
     case perWorker
     /// All workers on these processors.
     case processors([Int])
@@ -20,13 +21,13 @@ extension CPUAffinity {
     ///
     /// - Parameters:
     ///   - worker: its task ID, not below zero.
-    ///   - allowed: those of the supervisor's own mask. What is not among them is never asked for.
+    ///   - allowed: the processors of the supervisor's own mask. No other processor is ever requested.
     /// - Returns: nil: leave them as they are.
     package func processors(worker: Int, allowed: [Int]) -> [Int]? {
         switch self {
         case .none: return nil
         case .perWorker:
-            // One for everybody is no choice.
+            // One processor for all workers is no pinning.
             guard allowed.count > 1, worker >= 0 else { return nil }
             return [allowed[worker % allowed.count]]
         case .processors(let wanted):

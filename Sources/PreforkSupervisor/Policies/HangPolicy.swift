@@ -6,7 +6,7 @@ import PreforkSystem
 ///
 /// Its event loop gives a sign of life at least every third of `soft`, by one store into shared memory. A worker that
 /// gives none for `soft` (a handler that blocks or never ends, a deadlock, a SIGSTOP) is reported with a dump of its
-/// stack, and killed after `grace` more. Nobody is killed because the whole machine, or the supervisor, stood still.
+/// stack, and killed after `grace` more. No worker is killed because the whole machine, or the supervisor, stood still.
 public struct HangPolicy: Equatable, Sendable {
     /// The silence after which a worker is reported as hung.
     public var soft: Duration
@@ -14,7 +14,7 @@ public struct HangPolicy: Equatable, Sendable {
     public var grace: Duration
 
     /// - Parameters:
-    ///   - soft: above zero; what is smaller than 60 ms is taken as 60 ms.
+    ///   - soft: above zero. A value below 60 ms counts as 60 ms.
     ///   - grace: from the report to SIGKILL.
     public init(soft: Duration = .seconds(30), grace: Duration = .seconds(2)) {
         self.soft = max(soft, .milliseconds(60))

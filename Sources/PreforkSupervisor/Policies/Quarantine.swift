@@ -1,4 +1,4 @@
-// Which requests are refused because they crash workers: a value that neither writes nor looks at a clock.
+// Which requests are refused because they crash workers: a value that neither writes nor reads a clock.
 
 import PreforkSystem
 
@@ -26,11 +26,11 @@ struct Quarantine: Equatable {
 
     init(_ policy: QuarantinePolicy?) { self.policy = policy }
 
-    /// What has come of a crash.
+    /// The consequence of a crash.
     struct Verdict: Equatable {
         /// Labels that are refused from now on.
         var added: [ForeignText] = []
-        /// A label is to be refused, and the list is full.
+        /// A label should be refused, but the list is full.
         var isFull = false
     }
 
@@ -66,7 +66,7 @@ struct Quarantine: Equatable {
     ) {
         if suspects[label] == nil, suspects.count >= Self.mostSuspects {
             suspects = suspects.filter { _, times in times.last.map { now - $0 < policy.period } ?? false }
-            // The one that has been quiet for longest.
+            // The label that has been quiet for longest.
             if suspects.count >= Self.mostSuspects,
                 let oldest = suspects.min(by: { ($0.value.last ?? now) < ($1.value.last ?? now) })
             {

@@ -12,20 +12,20 @@ public enum RecyclingReason: String, Hashable, Sendable {
     case memory
 }
 
-/// What a worker may do, live and take before another one takes its place.
+/// Limits on requests, lifetime and memory after which a worker is replaced.
 ///
 /// The replacement is ready first, and never more than `atOnce` slots are being recycled, however their limits fall
 /// together (gunicorn #3427: jitter alone does not keep workers from going all at once).
 public struct RecyclingPolicy: Equatable, Sendable {
-    /// Requests, as counted by `Worker.countRequest`; at least one.
+    /// Requests, as counted by `Worker.countRequest`. At least one.
     public var requests: Int?
-    /// From being ready; at least a millisecond.
+    /// The time since the worker became ready. At least a millisecond.
     public var lifetime: Duration?
-    /// Bytes of resident memory; at least one.
+    /// Bytes of resident memory. At least one.
     public var memory: Int?
     /// Each limit is drawn anew for each worker between itself and so much of itself less, 0 ... 1.
     public var jitter: Double
-    /// How many slots at a time; at least one.
+    /// The number of slots that are recycled at a time. At least one.
     public var atOnce: Int
 
     /// A limit that is nil is off. Values outside the bounds of each property end the start with
@@ -40,10 +40,10 @@ public struct RecyclingPolicy: Equatable, Sendable {
         self.atOnce = atOnce
     }
 
-    /// Nobody is ever recycled.
+    /// No worker is ever recycled.
     var isOff: Bool { requests == nil && lifetime == nil && memory == nil }
 
-    /// Whether somebody has to look at the workers; a lifetime needs a deadline only.
+    /// Whether workers must be sampled. A lifetime needs only a deadline.
     var needsSamples: Bool { requests != nil || memory != nil }
 
     func jittered(_ limit: Double, using random: inout some RandomNumberGenerator) -> Double {

@@ -24,7 +24,7 @@ struct RestartPace: Equatable {
 
     /// For a restart that is made at once or not at all.
     ///
-    /// - Returns: nil when it is to be made now; else when to ask again.
+    /// - Returns: nil if the restart may be made now, else when to ask again.
     mutating func admitAtOnce(_ now: MonotonicInstant) -> MonotonicInstant? {
         let due = max(paid, now)
         let start = due + .nanoseconds(-(Self.burst - 1) * Self.period.saturatedNanoseconds)

@@ -4,9 +4,9 @@ import PreforkSystem
 
 /// What happens after workers die.
 ///
-/// Only an abnormal end (a signal, a non-zero exit code) is followed by a restart; exit code 0 means that the worker's
-/// work is done, as in tornado. Its slot stays empty, and is `ended` in `preforkctl status`, until an operator orders new
-/// workers: a reload, an upgrade, or `preforkctl restart SLOT`.
+/// Only an abnormal end (a signal, a non-zero exit code) is followed by a restart. Exit code 0 means that the worker's
+/// work is done, as in tornado. Its slot stays empty, and is `ended` in `preforkctl status`, until an operator orders
+/// new workers: a reload, an upgrade, or `preforkctl restart SLOT`.
 public struct RestartPolicy: Equatable, Sendable {
     /// So many restarts per slot within a period are too many.
     public struct Window: Equatable, Sendable {
@@ -25,15 +25,15 @@ public struct RestartPolicy: Equatable, Sendable {
     /// How many restarts the pool may need in its whole life. One more, and all workers are stopped: the supervisor
     /// ends with exit code 70. Tornado's `max_restarts`.
     ///
-    /// While nobody has set it (100), crashes in a request do not count: one bad request, repeated, must not end a
-    /// service. Whoever sets it, by this property or `PREFORK_MAX_RESTARTS`, has every abnormal end count.
+    /// While it is not set (100), crashes in a request do not count: one bad request, repeated, must not end a service.
+    /// Once it is set, by this property or `PREFORK_MAX_RESTARTS`, every abnormal end counts.
     public var limit: Int {
         didSet { countsRequestCrashes = true }
     }
     /// Whether a crash with a request in hand counts as any other end does. If it does not, the worker is replaced
     /// within 100 ms (`SlotRecord.nextRequestDelay`), however often.
     public private(set) var countsRequestCrashes: Bool
-    /// nil: nobody has set `limit`.
+    /// If nil, `limit` is not set.
     var limitThatWasSet: Int? {
         get { countsRequestCrashes ? limit : nil }
         set {
@@ -41,10 +41,10 @@ public struct RestartPolicy: Equatable, Sendable {
             countsRequestCrashes = newValue != nil
         }
     }
-    /// A second bound, per slot and time; nil for none.
+    /// A second bound, per slot and time. If nil, there is no second bound.
     public var window: Window?
-    /// How many times in a row one slot's worker may die before it was ready; these do not count for `limit`. One
-    /// more ends the pool: with exit code 75 when no worker was ever ready, which is a failed start, else with 70.
+    /// How many times in a row one slot's worker may die before it was ready. These deaths do not count for `limit`.
+    /// One more ends the pool: with exit code 75 when no worker was ever ready, which is a failed start, else with 70.
     public var bootLimit: Int
     /// How long a restart waits.
     public var backoff: Backoff
@@ -63,14 +63,14 @@ public struct RestartPolicy: Equatable, Sendable {
 
 /// How long a slot waits before its worker is started again.
 ///
-/// The first restarts are immediate, because most deaths are single ones; a worker that goes on dying waits longer and
-/// longer, by a random share of the delay, so that slots which died together do not come back together.
+/// The first restarts are immediate, because most deaths are single ones. A worker that keeps dying waits longer and
+/// longer, by a random share of the delay, so that slots that died together do not come back together.
 public struct Backoff: Equatable, Sendable {
     /// So many restarts within `immediatePeriod` do not wait. Not below zero.
     public var immediate: Int
     /// Above zero.
     public var immediatePeriod: Duration
-    /// The first delay, above zero; each further one doubles it.
+    /// The first delay, above zero. Each further one doubles it.
     public var base: Duration
     /// No delay is longer. Zero turns delays off: every restart is immediate. Not below zero.
     public var maximum: Duration

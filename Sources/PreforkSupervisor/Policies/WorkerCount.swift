@@ -4,12 +4,12 @@ import PreforkSystem
 
 /// The number of workers of a pool.
 public enum WorkerCount: Hashable, Sendable {
-    /// One per core that this process may use (see `cpuCount`); `PREFORK_WORKERS` overrides.
+    /// One per core that this process may use (see `cpuCount`). `PREFORK_WORKERS` overrides it.
     case perCore
     /// Exactly so many, 1...`maximum`.
     case count(Int)
 
-    /// As `.count(_:)`; nil is `.perCore`.
+    /// As `.count(_:)`. If nil, as `.perCore`.
     package init(_ count: Int?) {
         self = count.map { .count($0) } ?? .perCore
     }

@@ -7,7 +7,7 @@ public struct DurationHistogram: Equatable, Sendable {
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
     ]
 
-    /// How many durations fell into each range; the last one is that of the longest, which has no bound.
+    /// How many durations fell into each range. The last range has no upper bound.
     public internal(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
     /// All of them added up.
     public internal(set) var sum: Duration = .zero
@@ -15,12 +15,12 @@ public struct DurationHistogram: Equatable, Sendable {
     /// A histogram that has counted nothing.
     public init() {}
 
-    /// Counts one duration; a negative one counts as none at all.
+    /// Counts one duration. A negative one counts as zero.
     public mutating func add(_ duration: Duration) {
         let duration = max(duration, .zero)
         let index = Self.bounds.firstIndex { duration <= .seconds($0) } ?? Self.bounds.count
         counts[index] &+= 1
-        // A sum of seconds beyond 292 years would no longer be exact; it stays where it is.
+        // A sum beyond 292 years would no longer be exact in seconds. It stays at its last value.
         if sum < .seconds(1 << 40) { sum += min(duration, .seconds(1 << 32)) }
     }
 }

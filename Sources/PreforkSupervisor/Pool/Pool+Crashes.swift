@@ -7,8 +7,8 @@ public struct CrashPolicy: Hashable, Sendable {
     /// How long a backtracer, or the kernel with a core file, may take before the process is killed. Its successor has
     /// long been forked by then.
     public var timeout: Duration
-    /// How many crashed workers at once may have a backtracer; one more is killed at its crash. Each takes memory and a
-    /// processor, which those that serve need.
+    /// How many crashed workers at once may have a backtracer. One more is killed at its crash. Each backtracer takes
+    /// memory and a processor, which serving workers need.
     public var backtracersAtOnce: Int
 
     /// - Parameters:

@@ -10,21 +10,21 @@ public struct ReloadPolicy: Equatable, Sendable {
         case automatic
         /// So many new workers beside the old ones at a time.
         case surge(Int)
-        /// So many places empty at a time: the old worker ends first. For workers that need most of the memory; a new
-        /// one that fails leaves its place empty until it can be restarted.
+        /// So many places empty at a time: the old worker ends first. For workers that need most of the memory. If a
+        /// new worker fails, its slot stays empty until the worker can be restarted.
         case unavailable(Int)
     }
 
     /// How many workers are replaced at a time.
     public var width: Width
-    /// Generations that live at once, draining ones included, at least two (haproxy's mworker-max-reloads;
-    /// ingress-nginx #1088: draining workers piled up). A reload that would make one more waits for the workers of the
-    /// oldest, which are killed after six seconds, or the drain timeout if that is shorter.
+    /// Generations that live at once, draining ones included. At least two. See haproxy's mworker-max-reloads, and
+    /// ingress-nginx #1088, where draining workers piled up. A reload that would add a generation waits for the workers
+    /// of the oldest one. These are killed after six seconds, or after the drain timeout if it is shorter.
     public var generations: Int
 
-    /// How long new workers must hold after the last of them is ready, before the reload is over, and with it the way
-    /// back of an upgrade. One that ends by itself meanwhile, and not of a request, is what the reload has come to.
-    /// Zero: a reload is over when the last worker is ready.
+    /// How long new workers must hold after the last of them is ready. Then the reload is over, and an upgrade can no
+    /// longer be rolled back by itself. A new worker that ends by itself meanwhile, other than in a request, aborts the
+    /// reload. Zero: a reload is over when the last worker is ready.
     public var probation: Duration
 
     /// - Parameters:
@@ -58,7 +58,7 @@ struct Reload: Equatable {
     let total: Int
     /// Another one was asked for meanwhile.
     var isWantedAgain = false
-    /// All are replaced; the new ones must hold until then.
+    /// All workers are replaced. The new ones must hold until then.
     var probationEnd: MonotonicInstant?
     /// Set when it is over.
     var duration: Duration?
@@ -66,7 +66,7 @@ struct Reload: Equatable {
 }
 
 extension Pool {
-    /// Begins a reload; during another one, that it be followed by one more.
+    /// Begins a reload. During a reload, orders one more to follow it.
     mutating func beginReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         // Whoever asks for the next one is content with this one.
         if reload?.probationEnd != nil, !isHeld { finishReload(now, &actions) }
@@ -91,7 +91,7 @@ extension Pool {
         if let reload, reload.waiting.contains(index) { slots[index].generation = reload.generation }
     }
 
-    /// Goes on with a reload: counts who is ready, begins the next slots, ends it.
+    /// Advances a reload: counts ready workers, begins the next slots, ends it.
     mutating func advanceReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard phase == .running, var current = reload else { return }
         if let end = current.probationEnd {
@@ -99,7 +99,7 @@ extension Pool {
             return
         }
         current.active.removeAll { index in
-            // A slot that the pool has lost meanwhile, or whose new worker is done, keeps nobody waiting.
+            // A slot that the pool has lost meanwhile, or whose new worker is done, does not delay the reload.
             guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .ended else {
                 return true
             }
@@ -173,7 +173,7 @@ extension Pool {
         }
     }
 
-    /// A worker has ended abnormally, and not of a request: in its probation that is what its reload has come to.
+    /// A worker has ended abnormally, other than in a request. During its probation, that aborts its reload.
     mutating func failProbation(
         _ index: Int, _ worker: WorkerProcess, _ end: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
@@ -230,7 +230,7 @@ extension Pool {
         return actions
     }
 
-    /// Ends a reload; who was not replaced yet stays.
+    /// Ends a reload. Workers that were not replaced yet stay.
     mutating func abortReload(_ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard var current = reload else { return }
         reload = nil
@@ -246,7 +246,7 @@ extension Pool {
             .report(
                 .reloadAborted(
                     generation: current.generation, replaced: current.replaced, total: current.total, reason: reason)))
-        // It may have been asked for with what was wrong repaired, and somebody may wait for it.
+        // The next reload may have been ordered after a repair, and a client may wait for it.
         if current.isWantedAgain, phase == .running { beginReload(now, &actions) }
     }
 
@@ -254,7 +254,7 @@ extension Pool {
     private static let oldGenerationGrace = Duration.seconds(6)
 
     private mutating func hurryOldGenerations(_ now: MonotonicInstant) {
-        // The one that begins is not among them yet.
+        // The generation that begins is not among them yet.
         let living = Set(slots.flatMap(\.workers).map(\.generation)).sorted(by: >)
         let limit = max(2, settings.reload.generations)
         guard living.count >= limit else { return }

@@ -74,9 +74,9 @@ extension Pool {
         slots[index].leaving.append(leaving)
     }
 
-    /// The present worker is gone, or going, before its replacement is ready: a replacement that boots has the place;
-    /// one that was killed is waited for, one that was not made yet never is. A reload goes on with the slot's next
-    /// worker.
+    /// The present worker is gone, or going, before its replacement is ready. A replacement that boots takes the slot.
+    /// A killed replacement is waited for. A replacement that was not forked yet is dropped. A reload continues with
+    /// the slot's next worker.
     ///
     /// - Returns: whether the place is taken.
     mutating func succeed(_ index: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]) -> Bool {
@@ -102,7 +102,7 @@ extension Pool {
         _ replacement: Replacement, _ index: Int, _ reason: String, _ actions: inout [PoolAction]
     ) {
         slots[index].replacement = nil
-        // Whoever has asked for it may wait to hear of its end.
+        // The client that asked for it may wait for its end.
         if replacement.cause == .asked { actions.append(.report(.replacementDropped(taskID: index, reason: reason))) }
     }
 

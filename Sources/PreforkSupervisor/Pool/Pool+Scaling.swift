@@ -34,7 +34,7 @@ public struct ScalingPolicy: Equatable, Sendable {
         self.shrinkAfter = shrinkAfter
     }
 
-    /// Between which numbers the pool scales by itself; nil: it does not.
+    /// The bounds between which the pool scales by itself. If nil, it does not.
     public var workers: ClosedRange<Int>? {
         guard let minimum, let maximum, 1 <= minimum, minimum <= maximum else { return nil }
         return minimum...maximum

@@ -36,7 +36,8 @@ extension Pool {
             }
             for position in slots[index].leaving.indices where slots[index].leaving[position].killReason == nil {
                 let worker = slots[index].leaving[position]
-                // It was asked before, but for itself alone: now nobody is left for what waits in the accept queue.
+                // It was asked to end before, but alone. Now no worker is left for the connections that wait in the
+                // accept queue.
                 if worker.ended == nil {
                     actions.append(.signal(slot: index, spawn: worker.worker.spawn, signal))
                 }

@@ -37,11 +37,11 @@ struct Pool: Equatable {
         case finished
     }
 
-    /// At most so many forks between two looks at signals and exits: a stop must not wait for a thousand of them.
+    /// At most so many forks between two checks for signals and exits: a stop must not wait for a thousand of them.
     static let forksPerTick = 16
 
     let settings: Settings
-    /// How many workers the program says there are to be.
+    /// The number of workers that the program wants.
     let configured: Int
     var slots: [Slot]
     var phase = Phase.running
@@ -57,7 +57,7 @@ struct Pool: Equatable {
     var lives: [UInt64: WorkerLife] = [:]
     var sampling = Sampling()
     var scaler = ScalerState()
-    /// How many workers an operator wants, where that is another number than the program's; it holds over upgrades.
+    /// The number of workers that an operator wants, if it differs from the program's. It holds over upgrades.
     var scaledTo: Int?
     /// After an upgrade to a program with fewer workers: how many, as soon as its own have taken over.
     var sizeAfterReload: Int?
@@ -76,14 +76,14 @@ struct Pool: Equatable {
         slots = (0..<workers).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
     }
 
-    /// When `tick` is due without another event; nil: never.
+    /// When `tick` is due without another event. If nil, never.
     var nextDeadline: MonotonicInstant? {
         let lifetime = phase == .running ? nextLifetimeEnd : nil
         let probation = phase == .running && !isHeld ? reload?.probationEnd : nil
         return [slots.lazy.compactMap(\.deadline).min(), lifetime, probation].lazy.compactMap { $0 }.min()
     }
 
-    /// How many workers there are to be.
+    /// The desired number of workers.
     var target: Int { slots.count { !$0.isRetired } }
 
     mutating func handle(_ event: PoolEvent, at now: MonotonicInstant) -> [PoolAction] {
@@ -145,10 +145,10 @@ struct Pool: Equatable {
         return spawns
     }
 
-    /// Of what generation the worker is to be that a fork makes.
+    /// The generation of the worker that a fork makes.
     ///
-    /// - Returns: nil when something that came after `PoolAction.fork` has made it needless: a worker that nobody has
-    ///   a place for would serve without ever being asked to end.
+    /// - Returns: nil if an event after `PoolAction.fork` has made the fork needless. A worker without a slot would
+    ///   serve and never be asked to end.
     func generation(ofFork spawn: UInt64, slot: Int) -> Int? {
         slots.indices.contains(slot) ? slots[slot].generation(ofFork: spawn) : nil
     }
@@ -221,7 +221,7 @@ struct Pool: Equatable {
                 .ready(taskID: index, pid: worker.pid, generation: worker.generation, after: now - worker.started)))
     }
 
-    /// Places without a worker for good, and those that go, keep nobody waiting.
+    /// Slots that stay without a worker, and slots that are being removed, delay nothing.
     private mutating func noteCompletion(_ actions: inout [PoolAction]) {
         guard !hasBeenComplete, phase == .running, slots.contains(where: \.wasReady) else { return }
         guard slots.allSatisfy({ $0.wasReady || $0.isRetired || $0.state == .ended }) else { return }

@@ -13,7 +13,7 @@ public struct PoolCounters: Equatable, Sendable {
     public internal(set) var boots = DurationHistogram()
     /// From the request to finish to the end.
     public internal(set) var drains = DurationHistogram()
-    /// Requests of workers that are gone; those that live count by themselves.
+    /// Requests of workers that have ended. Living workers count their own.
     public internal(set) var retiredRequests: UInt64 = 0
     /// Forks that the kernel refused; each is tried again later.
     public internal(set) var failedForks: UInt64 = 0
@@ -26,7 +26,7 @@ public struct PoolCounters: Equatable, Sendable {
     public internal(set) var crashedWorkers: UInt64 = 0
     /// As `crashedWorkers`, for managed processes.
     public internal(set) var crashedManagedProcesses: UInt64 = 0
-    /// Requests that took longer than `RuntimeSettings.slowRequest`; each counts once.
+    /// Requests that took longer than `RuntimeSettings.slowRequest`. Each counts once.
     public internal(set) var slowRequests: UInt64 = 0
     /// How often a label of requests came into quarantine for its crashes.
     public internal(set) var quarantinedLabels: UInt64 = 0
@@ -84,7 +84,7 @@ public struct PoolCounters: Equatable, Sendable {
         }
     }
 
-    /// `bootTimeout` as `boot_timeout`: the reasons name themselves, so that none is forgotten here.
+    /// `bootTimeout` as `boot_timeout`: derived from the reasons' names, so that no reason is forgotten here.
     private static func snakeCase(_ name: String) -> String {
         var result = ""
         for character in name.prefix(while: { $0 != "(" }) {

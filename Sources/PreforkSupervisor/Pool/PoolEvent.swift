@@ -14,13 +14,13 @@ enum PoolEvent: Equatable {
     case ready(slot: Int, spawn: UInt64)
     /// The worker has ended abnormally with a connection open. Comes before its end.
     case endedInRequest(slot: Int, spawn: UInt64)
-    /// The worker has said that it crashes; its process has not ended yet.
+    /// The worker has announced its crash. Its process has not ended yet.
     case crashed(slot: Int, spawn: UInt64, CrashSign)
     /// The worker was reaped.
     case exited(slot: Int, spawn: UInt64, ProcessExit)
-    /// A look at the ready workers, and at how many connections wait to be accepted.
+    /// A sample of the ready workers, and of the connections that wait to be accepted.
     case sample([WorkerSample], backlog: Int)
-    /// Somebody wants the pool to end.
+    /// A signal or an operator ends the pool.
     case stop(StopRequestKind)
 }
 
@@ -37,10 +37,10 @@ enum PoolAction: Equatable {
     /// To be asked `Pool.generation(ofFork:slot:)` about first.
     case fork(slot: Int, spawn: UInt64)
     case signal(slot: Int, spawn: UInt64, Signal)
-    /// The stack of a hung worker is to go to the log.
+    /// Write the stack of a hung worker to the log.
     case dumpStack(slot: Int, spawn: UInt64)
     case report(PoolReport)
-    /// No worker is left and none will come.
+    /// No worker is left, and none will be forked.
     case finish(SupervisorOutcome)
 }
 
@@ -84,7 +84,7 @@ public enum SupervisorOutcome: Hashable, Sendable {
     case tooManyRestarts
     /// Workers died before any was ready.
     case startFailed
-    /// A managed process crashed whose failure action is to end everything.
+    /// A managed process crashed, and its failure action ends everything.
     case targetFailed
 
     /// The exit code for a process that has nothing else to say: 0, 0, 70 (EX_SOFTWARE), 75 (EX_TEMPFAIL), 70.
@@ -108,6 +108,6 @@ public enum PoolStopReason: Hashable, Sendable {
     /// Workers died too often before any worker was ready.
     case startFailed
 
-    /// Somebody wants it.
+    /// An operator or a signal asked for it.
     var isOrder: Bool { self == .graceful || self == .quick }
 }

@@ -1,4 +1,4 @@
-// What there is to know of a pool at one moment, for operators.
+// A snapshot of a pool, for operators.
 
 package import PreforkSystem
 
@@ -52,9 +52,9 @@ public struct PoolStatus: Equatable, Sendable {
     public var phase: Phase
     /// The generation of workers that are forked now.
     public var generation: Int
-    /// How many workers there are to be.
+    /// The desired number of workers.
     public var target: Int
-    /// The bounds of automatic scaling; nil when it is off.
+    /// The bounds of automatic scaling. If nil, it is off.
     public var range: ClosedRange<Int>?
     /// Restarts of workers that had been ready, and how many are allowed.
     public var restarts: Int
@@ -62,11 +62,11 @@ public struct PoolStatus: Equatable, Sendable {
     public var restartLimit: Int
     /// Restarts after a crash in a request that do not count.
     public var requestCrashes: Int
-    /// How many workers the program says there are to be, where an operator has scaled the pool; else nil.
+    /// The number of workers that the program wants, if an operator has scaled the pool. Otherwise nil.
     public var programTarget: Int?
-    /// What runs, what ran before, and what an upgrade starts; nil where it is not known.
+    /// The program that runs, the one that ran before, and the one that an upgrade starts. If nil, they are not known.
     public var program: ProgramStatus?
-    /// The last reload; nil when there was none.
+    /// The last reload. If nil, there was none.
     public var reload: Reload?
     /// Every worker that lives, and every slot without one, in the order of slots, present workers first.
     public var workers: [WorkerStatus]
@@ -78,14 +78,14 @@ public struct ProgramStatus: Equatable, Sendable {
     package var previous: ProgramFile?
     /// What `upgrade` starts.
     public var upgradePath: String
-    /// What came with the running program, a phrase for each; empty for the first one.
+    /// What the running program changed when it took over, a phrase for each. Empty for the first program.
     public var changes: [String]
 
     /// The path by which the running program was executed.
     public var path: String { running.path }
     /// Where that led, without symbolic links.
     public var file: String { running.file }
-    /// In hexadecimal digits; nil: its linker gave it none.
+    /// In hexadecimal digits. If nil, its linker gave it none.
     public var buildID: String? { running.buildID.isEmpty ? nil : running.buildID }
     /// When its file was last written, in UTC: `2026-11-21T03:00:00.042Z`.
     public var time: String { running.timestamp }
@@ -113,7 +113,7 @@ public struct WorkerStatus: Equatable, Sendable {
 
     /// The slot, which is the worker's task ID.
     public var slot: Int
-    /// nil: the slot has no worker.
+    /// If nil, the slot has no worker.
     public var pid: Int32?
     /// The worker's generation: 1 at the start, one more for each reload and upgrade.
     public var generation: Int
@@ -125,11 +125,11 @@ public struct WorkerStatus: Equatable, Sendable {
     public var uptime: Duration
     /// Restarts of this slot.
     public var restarts: Int
-    /// What the worker itself counts; see `Worker`.
+    /// Requests by the worker's own count. See `Worker.countRequest(_:)`.
     public var requests: UInt64
     /// Connections that are open in the worker now, by its own count. Zero for a slot without a worker.
     public var connections: Int
-    /// Since its last sign of life; nil without hang detection.
+    /// The time since its last heartbeat. If nil, hang detection is off.
     public var heartbeatAge: Duration?
     /// How the slot's last worker ended.
     public var lastExit: ExitReport?
@@ -143,11 +143,11 @@ public enum ControlCommand: Equatable, Sendable {
     case scale(ScaleChange)
     /// Replaces one slot's worker, the new one ready first. Gives a slot whose worker ended with exit code 0 a new one.
     case restart(slot: Int)
-    /// Has a managed process end and starts it again; one that does not run is started.
+    /// Ends a managed process and starts it again. A process that does not run is started.
     case restartManaged(name: String)
     /// SIGKILL to a slot's worker, which is then restarted as after any death.
     case kill(slot: Int)
-    /// Asks a slot's worker to finish and end; it gets a successor.
+    /// Asks a slot's worker to finish and end. It gets a successor.
     case drain(slot: Int)
     /// Re-executes the program: what is at the path that the service was started by, or another one, this time or, with
     /// `keeps`, from now on.
@@ -164,7 +164,7 @@ public enum ControlCommand: Equatable, Sendable {
     case stop(quick: Bool)
 }
 
-/// How many workers there are to be.
+/// A new number of workers.
 public enum ScaleChange: Equatable, Sendable {
     /// To exactly so many.
     case to(Int)
@@ -172,9 +172,9 @@ public enum ScaleChange: Equatable, Sendable {
     case by(Int)
 }
 
-/// What came of a command.
+/// The result of a command.
 public enum ControlOutcome: Equatable, Sendable {
-    /// Done, or begun where nobody asked to wait; what was done as a sentence.
+    /// Done, or begun if the client does not wait. The sentence says what was done.
     case done(String)
     /// Refused or failed, and why.
     case failed(String)

@@ -1,4 +1,4 @@
-// Workers beside a slot's present one: who comes, and who goes.
+// Workers beside a slot's present one: replacements that boot, and old workers that drain.
 
 import PreforkSystem
 
@@ -12,7 +12,7 @@ public enum ReplacementCause: Hashable, Sendable {
     case asked
 }
 
-/// A worker that boots while the one whose place it is to take still serves.
+/// A worker that boots while the worker that it will replace still serves.
 struct Replacement: Equatable {
     enum Stage: Equatable {
         case due(MonotonicInstant)
@@ -47,7 +47,7 @@ struct Replacement: Equatable {
     }
 }
 
-/// A worker that was asked to end, whose place another one has.
+/// A worker that was asked to end, and whose slot another worker has.
 struct LeavingWorker: Equatable {
     var worker: WorkerProcess
     /// When it is killed.
@@ -56,6 +56,6 @@ struct LeavingWorker: Equatable {
     var killReason: KillReason?
     /// It is of a generation too many: a reload waits for its end, and it has less time.
     var isTooOld = false
-    /// It has said that it crashes: all that comes of it is its end.
+    /// It has announced its crash: only its end follows.
     var ended: EndedWorker?
 }

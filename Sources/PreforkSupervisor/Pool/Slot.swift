@@ -5,7 +5,7 @@ import PreforkSystem
 /// A worker process of a slot, or the process of a managed target.
 struct WorkerProcess: Equatable {
     var pid: Int32
-    /// Which fork of the pool, or of the manager, made it; no two of its processes share it.
+    /// The fork of the pool, or of the manager, that made it. No two of its processes share the number.
     var spawn: UInt64
     var generation: Int
     var started: MonotonicInstant
@@ -13,14 +13,14 @@ struct WorkerProcess: Equatable {
 
 /// What a slot is doing. Each case has only what is true in it.
 enum SlotState: Equatable {
-    /// No worker; the next one is forked at `until`.
+    /// No worker. The next one is forked at `until`.
     case backingOff(until: MonotonicInstant)
-    /// Forked, not ready yet; killed at `deadline`.
+    /// Forked and not ready yet. Killed at `deadline`.
     case booting(WorkerProcess, deadline: MonotonicInstant)
     case ready(WorkerProcess)
-    /// Asked to stop, finishing what is in flight; killed at `deadline`.
+    /// Asked to stop, finishing what is in flight. Killed at `deadline`.
     case draining(WorkerProcess, deadline: MonotonicInstant, wasReady: Bool)
-    /// SIGKILL was sent; its end is all that can come.
+    /// SIGKILL was sent. Only its end can follow.
     case killed(WorkerProcess, KillReason, wasReady: Bool)
     /// Its worker ended with exit code 0, or as it was asked to. Only an operator's order fills it again.
     case ended
@@ -42,7 +42,7 @@ public enum KillReason: Hashable, Sendable {
     case asked
     /// Too many generations lived at once, and this was of the oldest.
     case oldGeneration
-    /// It had crashed, and not ended in time, or too many others were being traced; see `CrashPolicy`.
+    /// It had crashed, and had not ended in time, or too many others were being traced. See `CrashPolicy`.
     case crashed
 }
 
@@ -51,19 +51,19 @@ struct Slot: Equatable {
     var state: SlotState
     /// What the next worker of this slot belongs to.
     var generation = 1
-    /// Who is to take the present worker's place, while that one serves.
+    /// The worker that will replace the present one, which still serves.
     var replacement: Replacement?
     /// Old workers that finish what they have in hand.
     var leaving: [LeavingWorker] = []
     /// The next worker is forked only when those have ended.
     var waitsForLeaving = false
-    /// The fork that the supervisor was asked for and has not made yet: a second look at the same slot must not ask for
-    /// another one, whose process nobody would know.
+    /// The fork that the supervisor was asked for and has not made yet: a second check of the same slot must not ask
+    /// for another fork, whose process no slot would know.
     var askedFork: UInt64?
     /// The pool was made smaller: this slot goes when its workers have.
     var isRetired = false
     var record = SlotRecord()
-    /// The worker whose end, reported next, came with a request in hand.
+    /// The worker whose end is reported next, and which had a request in hand.
     var endedInRequest: UInt64?
 
     init(taskID: Int, state: SlotState, generation: Int = 1) {
@@ -108,7 +108,7 @@ struct Slot: Equatable {
         return booting
     }
 
-    /// Of what generation the worker is to be that this fork makes; nil: what was asked for is not wanted any more.
+    /// The generation of the worker that this fork makes. If nil, the fork is no longer wanted.
     func generation(ofFork spawn: UInt64) -> Int? {
         if case .forking(spawn) = replacement?.stage { return replacement?.generation }
         if case .backingOff = state, askedFork == spawn { return generation }

@@ -44,8 +44,8 @@ struct SlotRecord: Equatable {
         _ backoff: Backoff, at now: MonotonicInstant, using random: inout some RandomNumberGenerator
     ) -> Duration {
         guard backoff.maximum > .zero else { return .zero }
-        // Once a slot waits, it goes on waiting until a worker was stable: a pause longer than the period must not look
-        // like a quiet time.
+        // Once a slot is backing off, it keeps backing off until a worker has been stable. Otherwise a delay longer
+        // than the period would itself look like stability.
         let isQuick = recent.count(where: { now - $0 <= backoff.immediatePeriod }) > backoff.immediate
         guard isQuick || backoffStep > 0 else { return .zero }
         let ceiling = backoff.ceiling(step: backoffStep)

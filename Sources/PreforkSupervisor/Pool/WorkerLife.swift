@@ -8,14 +8,14 @@ struct WorkerSample: Equatable {
     var spawn: UInt64
     /// Another number with every sign of life.
     var heartbeat: UInt64 = 0
-    /// How often it gives one. Nil: never, as a worker of an image before this one, which looked for none.
+    /// How often it gives one. If nil, never: as a worker of an earlier image that did not detect hangs.
     var heartbeatPeriod: Duration? = .zero
     /// Until when it has said that it may be silent.
     var extendedUntil: MonotonicInstant?
     var requests: UInt64 = 0
-    /// Bytes of resident memory; nil when nobody asked for them.
+    /// Bytes of resident memory. If nil, they were not sampled.
     var memory: Int?
-    /// Since it was forked; nil when nobody asked for it.
+    /// Since it was forked. If nil, it was not sampled.
     var processorTime: Duration?
 }
 
@@ -30,20 +30,20 @@ struct WorkerLife: Equatable {
     /// When it was found to be silent for too long.
     var hungSince: MonotonicInstant?
     var processorTime: Duration?
-    /// It has had its share; why.
+    /// The limit that it has reached.
     var isDue: RecyclingReason?
     /// A replacement failed: not before then again.
     var postponedTo: MonotonicInstant?
 }
 
-/// When the supervisor looks at its workers.
+/// When the supervisor samples its workers.
 struct Sampling: Equatable {
     var last: MonotonicInstant?
     var next: MonotonicInstant?
 }
 
 extension Pool {
-    /// How often to look; nil: never. An idle supervisor of a pool without limits makes no system call.
+    /// How often to sample. If nil, never. An idle supervisor of a pool without limits makes no system call.
     var samplingPeriod: Duration? {
         var period: Duration?
         func atMost(_ other: Duration) { period = min(period ?? other, other) }
@@ -82,7 +82,7 @@ extension Pool {
         if let period = samplingPeriod, sampling.next == nil { sampling.next = now + period }
     }
 
-    /// Looks at all workers: who is hung, who has had its share, how busy they are.
+    /// Samples all workers: which are hung, which have reached a limit, and how busy they are.
     mutating func look(
         at samples: [WorkerSample], backlog: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {

@@ -4,10 +4,10 @@ import PreforkSystem
 
 /// Which rights a managed process has.
 public enum TargetPrivileges: Hashable, Sendable {
-    /// Those of the workers: user, groups, root directory and so on are what `RuntimeSettings.privileges` and the
+    /// The workers' rights: user, groups, root directory and so on are what `RuntimeSettings.privileges` and the
     /// `PREFORK_*` variables say.
     case workers
-    /// Those of the supervisor. Whoever takes such a process over has the supervisor's rights. When that is root, the
+    /// The supervisor's rights. An attacker who takes such a process over has them, too. If the supervisor is root, the
     /// log has a warning.
     case supervisor
 }
@@ -17,7 +17,7 @@ struct ChildRights: Sendable {
     let privileges: PreparedPrivileges
     private let variables: [String]
 
-    /// Looks names up; while there still is a database.
+    /// Looks names up, while the process still sees the database.
     init(_ settings: RuntimeSettings) throws(PrivilegesError) {
         privileges = try settings.privileges.prepare()
         variables = ChildEnvironment.names(keepingService: settings.keepsServiceVariables)
@@ -37,9 +37,9 @@ struct ChildRights: Sendable {
     /// A process of another user must not be in the supervisor's process group or session. The kernel signals whole
     /// groups with rights of its own, and a member can bring that about: SIGHUP, when a group with a stopped process
     /// loses its last parent in the session (setpgid(2), credentials(7)); SIGTTIN and SIGTTOU, when one reads from the
-    /// terminal or sets it in the background (tty_ioctl(4)). To a supervisor they are orders. And who has its terminal
-    /// can type into it (TIOCSTI, until Linux 6.2 without any right). Keys of the session keyring can be read by whoever
-    /// inherits it, whatever user that becomes (keyrings(7): possession).
+    /// terminal or sets it in the background (tty_ioctl(4)). To a supervisor they are orders. A process that has its
+    /// terminal can type into it (TIOCSTI, until Linux 6.2 without any right). Every process that inherits the session
+    /// keyring can read its keys, whatever user the process becomes (keyrings(7): possession).
     private func leaveSession() throws(SystemError) {
         try Credentials.leaveSession()
         // Before the user changes, whose quota of keys may be used up.

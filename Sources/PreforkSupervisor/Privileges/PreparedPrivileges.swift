@@ -7,7 +7,7 @@ import PreforkSystem
 package struct PreparedPrivileges: Sendable {
     let steps: [PrivilegeStep]
 
-    /// Gives the rights up, in this process and for all of its threads. There is no way back, and none from halfway: a
+    /// Gives the rights up, in this process and for all of its threads. It cannot be undone, also not halfway: a
     /// process in which this throws must end.
     package func apply() throws(PrivilegesError) {
         let signal = Credentials.parentDeathSignal
@@ -71,14 +71,14 @@ extension Privileges {
         return PreparedPrivileges(steps: plan(resolved, users: Credentials.users, groupIDs: present))
     }
 
-    /// Gives the rights up in this process, for all of its threads and for ever. A process in which this throws has
-    /// perhaps given up some of them and must end.
+    /// Gives the rights up permanently, for all threads of this process. A process in which this throws may have given
+    /// up some of them and must end.
     ///
-    /// The order: umask; chroot and chdir; supplementary groups; group; user; the signal at the supervisor's end, which
-    /// the kernel has cleared by then; a check that root cannot be had back; no-new-privileges; dumpable.
+    /// The order: umask, chroot and chdir, supplementary groups, group, user, the signal at the supervisor's end (which
+    /// the kernel has cleared by then), a check that root cannot be had back, no-new-privileges, dumpable.
     ///
     /// - Throws: `PrivilegesError`, which names the call, its errno and what it was called on.
-    /// - Note: credentials(7), capabilities(7); the order of nginx and php-fpm.
+    /// - Note: credentials(7), capabilities(7). The order is the one of nginx and php-fpm.
     public func apply() throws(PrivilegesError) {
         try prepare().apply()
     }

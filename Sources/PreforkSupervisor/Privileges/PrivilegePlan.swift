@@ -58,7 +58,7 @@ extension Privileges {
         if let rootDirectory { steps.append(.changeRoot(rootDirectory)) }
         let changesUser = resolved.user.map { !users.isAll($0) } ?? false
         let changesGroup = resolved.group.map { !groupIDs.isAll($0) } ?? false
-        // Root's supplementary groups must not stay with somebody else, whatever the IDs are.
+        // Another user must not keep root's supplementary groups, whatever the IDs are.
         if users.effective == 0 || changesUser || changesGroup, let groups = resolved.groups {
             steps.append(.setGroups(groups))
         }
@@ -75,7 +75,7 @@ extension Privileges {
 
     /// Looks the names up. Before `changeRoot`: there is no database inside.
     ///
-    /// - Parameter presentGroup: the effective group ID, which stays the main group where none is named.
+    /// - Parameter presentGroup: the effective group ID, which stays the main group if no group is named.
     func resolve(
         by lookup: AccountLookup, presentGroup: UInt32
     ) throws(PrivilegesError) -> ResolvedPrivileges {

@@ -1,18 +1,18 @@
-// As whom, and inside of what, a process runs once it has opened what only root can open.
+// The user, groups and root directory of a process once it has opened what only root can open.
 
 public import PreforkSystem
 
 /// Rights that a process gives up. Nothing is changed by what is nil or false.
 ///
-/// Bind listeners (a port below 1024 needs root), and open log files and the pid file before; `apply` comes after the
+/// Bind listeners (a port below 1024 needs root), and open log files and the pid file before. `apply` comes after the
 /// fork in each worker, or once in the supervisor, which then can neither bind such ports nor signal root's processes.
 public struct Privileges: Hashable, Sendable {
     /// The supplementary groups. Where neither a user nor a group is named, the present main group stays.
     public enum Groups: Hashable, Sendable {
-        /// Those that the user has in the group database, and the main group. Without a user: the main group alone;
-        /// without a group, too: they stay as they are.
+        /// The user's groups in the group database, and the main group. Without a user, the main group alone. Without a
+        /// user and a group, they stay as they are.
         case ofUser
-        /// None but the main group.
+        /// Only the main group.
         case none
         /// Exactly these, by name or number, and the main group.
         case list([String])
@@ -26,12 +26,13 @@ public struct Privileges: Hashable, Sendable {
     public var groups = Groups.ofUser
     /// Permission bits that new files do not get, 0...0o777.
     public var fileMask: UInt32?
-    /// The directory that becomes the root; absolute. Names are looked up before.
+    /// The directory that becomes the root, as an absolute path. User and group names are looked up before.
     public var rootDirectory: String?
-    /// Programs started later get no rights by set-user-ID bits (PR_SET_NO_NEW_PRIVS). For ever.
+    /// Programs that are started later get no rights by set-user-ID bits (PR_SET_NO_NEW_PRIVS). It cannot be turned off
+    /// again.
     public var noNewPrivileges = false
-    /// Whether the process may be traced and dump core. A change of user turns it off; true turns it on again, and
-    /// with it lets every process of that user look into this one.
+    /// Whether the process may be traced and dump core. A change of user turns it off. True turns it on again, which
+    /// lets every process of that user read this one's memory.
     public var isDumpable: Bool?
 
     /// The process keeps all rights that it has.

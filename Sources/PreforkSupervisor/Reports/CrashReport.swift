@@ -8,13 +8,15 @@ public import PreforkSystem
 public struct CrashReport: Equatable, Sendable {
     /// The signal that it was told of. The process may have ended by another one, such as the supervisor's SIGKILL.
     public var signal: Signal
-    /// What the kernel says of it (si_code of sigaction(2)); zero or less: another process, or `abort`, sent it.
+    /// The kernel's code for the cause (si_code of sigaction(2)). Zero or less: another process, or `abort`, sent the
+    /// signal.
     public var code: Int32
-    /// The memory that was touched (SIGSEGV, SIGBUS) or the instruction; of a signal that was sent, who sent it.
+    /// The memory address that was accessed (SIGSEGV, SIGBUS), or the instruction. For a signal that was sent, its
+    /// sender.
     public var address: UInt64
     /// The number of the thread that crashed.
     public var thread: Int32
-    /// Where it was, then who called that, innermost first. At most 48.
+    /// The stack, innermost frame first. At most 48 frames.
     public var frames: [StackFrame]
 }
 
@@ -23,19 +25,19 @@ public struct StackFrame: Equatable, Sendable {
     /// In the process that crashed. The first one of a crash is the instruction itself, the others are where calls
     /// return to.
     public var address: UInt64
-    /// The file of the program or library; nil: in none that this supervisor has loaded.
+    /// The file of the program or library. If nil, the address is in no file that this supervisor has loaded.
     public var module: String?
     /// Where the module is loaded: `address` minus `base` is what addr2line(1) and llvm-symbolizer(1) take.
     public var base: UInt64
-    /// The module's build ID, empty where it has none: tells whether the file is still the one that crashed.
+    /// The module's build ID, or empty if it has none. It tells whether the file is still the one that crashed.
     public var buildID: [UInt8]
-    /// The exported function that it is in, as the linker knows it; nil: in none.
+    /// The exported function that contains it, by its linker name. If nil, no such function does.
     public var symbol: String?
     /// From the beginning of `symbol`, or of the module.
     public var offset: UInt64
 }
 
-/// A crash as the supervisor hears of it.
+/// A crash as the supervisor learns of it.
 struct CrashNote: Equatable {
     var record: CrashRecord
     /// Of an image before: what is at its addresses here is something else.

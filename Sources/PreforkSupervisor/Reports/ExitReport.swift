@@ -16,17 +16,16 @@ public struct ExitReport: Equatable, Sendable {
     public var status: ExitStatus
     /// Whether it had become ready.
     public var wasReady: Bool
-    /// Why the supervisor killed it; nil when it did not.
+    /// Why the supervisor killed it. If nil, it did not.
     public var killReason: KillReason?
     /// It died by a SIGKILL that the supervisor did not send, and the kernel's out-of-memory killer had counted a
     /// victim in this control group that no other child's end accounts for (memory.events). The kernel does not name
     /// its victims: within two seconds after it killed a process that is no child of the supervisor, a SIGKILL from
     /// elsewhere is taken for its work.
     public internal(set) var outOfMemory = false
-    /// What it said of its crash; nil where it said nothing, as of an end by SIGKILL.
+    /// What it said of its crash. If nil, it said nothing, as at an end by SIGKILL.
     public internal(set) var crash: CrashReport?
-    /// Where it stood when it was found to hang, at the last such time, innermost first; empty where it never was, or
-    /// did not answer.
+    /// Its stack when it was last found to hang, innermost frame first. Empty if it never hung, or did not answer.
     public internal(set) var hangStack: [StackFrame] = []
     /// It ended abnormally with a request or a message of a connection in hand, and was not killed by the supervisor. A
     /// connection that was open and idle is no request.
@@ -40,7 +39,8 @@ public struct ExitReport: Equatable, Sendable {
     public internal(set) var isCounted = true
     /// When its end was reported, in UTC, as in the log: `2026-11-21T03:00:00.042Z`. Empty before.
     public internal(set) var time = ""
-    /// What it wrote last; nil: its output was not captured (`PREFORK_CAPTURE_OUTPUT=off`, or no descriptor was left).
+    /// What it wrote last. If nil, its output was not captured (`PREFORK_CAPTURE_OUTPUT=off`, or no descriptor was
+    /// left).
     public internal(set) var lastWords: LastWords?
     /// Processor time and peak memory.
     public var usage: ResourceUsage
@@ -70,7 +70,7 @@ extension ExitReport {
 public enum ExitConsequence: Hashable, Sendable {
     /// Nothing: it ended normally, or was asked to.
     case none
-    /// A successor with the same task ID after a delay; `number` counts the pool's restarts so far.
+    /// A successor with the same task ID follows after a delay. `number` counts the pool's restarts so far.
     case restart(in: Duration, number: Int)
     /// The policy allows no further restart: the pool ends.
     case giveUp(PoolStopReason)

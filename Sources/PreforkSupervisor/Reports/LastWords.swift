@@ -70,8 +70,8 @@ struct LastWordsKeeper {
     }
 
     /// - Parameters:
-    ///   - pid: whose output it is.
-    ///   - name: what that process calls itself; see `OutputHead`.
+    ///   - pid: the process that wrote the output.
+    ///   - name: what that process calls itself. See `OutputHead`.
     func lastWords(pid: Int32, name: String) -> LastWords {
         var keeper = self
         if keeper.message == nil { end.withUnsafeBytes { keeper.findMessage(in: $0) } }

@@ -1,4 +1,4 @@
-// Whose deaths the kernel's out-of-memory killer has caused.
+// Which deaths the kernel's out-of-memory killer has caused.
 
 import PreforkSystem
 
@@ -20,7 +20,7 @@ struct OutOfMemoryVerdicts: Equatable {
     /// Oldest first.
     private var unclaimed: [Steps] = []
 
-    /// - Parameter counter: its value now; nil if the kernel has none.
+    /// - Parameter counter: its value now, or nil if the kernel has none.
     init(counter: UInt64?) {
         self.counter = counter
     }
@@ -63,12 +63,12 @@ final class OutOfMemoryJudge {
         do throws(SystemError) {
             watch = try OutOfMemoryWatch(kills)
         } catch {
-            // Steps are then seen at the next death by SIGKILL, and until that none of them lapses.
+            // Steps are then seen at the next death by SIGKILL. No step lapses before that.
             watch = nil
         }
     }
 
-    /// Readable when the counter has risen or is about to; nil if the kernel does not tell.
+    /// Readable when the counter has risen or is about to. If nil, the kernel does not tell.
     var descriptor: Int32? { watch?.number }
 
     /// The descriptor is readable. A child can bring this about, so that the counter is not read each time.

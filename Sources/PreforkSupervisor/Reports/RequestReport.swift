@@ -2,14 +2,14 @@
 
 public import PreforkSystem
 
-/// A request that a worker had in hand, or a message of a connection whose requests nothing marks.
+/// A request that a worker had in hand, or a message of a connection without marked requests.
 ///
 /// All of it is the worker's own word: a worker that was taken over can report what it likes.
 public struct RequestReport: Equatable, Sendable {
     /// So many are told of one worker's end.
     public static let most = 16
 
-    /// nil: a message of a connection, of which no request was marked.
+    /// If nil, it is a message of a connection without a marked request.
     package var text: ForeignText?
     /// Since it began.
     public var age: Duration
@@ -17,12 +17,12 @@ public struct RequestReport: Equatable, Sendable {
     public var isExecuting: Bool
     /// The trace to which the request belongs; nil if its mark named none.
     public var trace: TraceID?
-    /// The client; nil where it is not known.
+    /// The client. If nil, it is not known.
     public var peer: SocketAddress?
-    /// What had been read from its connection; nil where that is not known.
+    /// The bytes that had been read from its connection. If nil, the number is not known.
     public var bytesRead: UInt64?
 
-    /// The label of `Worker.request`, without control characters; nil for a connection's message.
+    /// The label of `Worker.request`, without control characters. If nil, it is a connection's message.
     public var label: String? { text?.escaped(for: .log) }
 
     init(_ record: RequestRecord, at now: MonotonicInstant) {
