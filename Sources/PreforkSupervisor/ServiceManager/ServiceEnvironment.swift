@@ -20,7 +20,7 @@ package struct ServiceEnvironment: Hashable, Sendable {
 
     /// Reads this process's variables, before the first fork.
     ///
-    /// - Parameter keeping: leaves them for workers and their children; the program asked for it.
+    /// - Parameter keeping: leaves them for workers and their children, because the program asked for it.
     package static func take(keeping: Bool = false) -> ServiceEnvironment {
         let environment = ServiceEnvironment(ProcessEnvironment.all)
         if !keeping { ProcessEnvironment.remove(variables) }

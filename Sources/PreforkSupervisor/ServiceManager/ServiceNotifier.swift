@@ -6,7 +6,7 @@ package import PreforkSystem
 package enum ServiceState: Hashable, Sendable {
     /// Started, or reloaded.
     case ready
-    /// A reload begins; `at` is now, on CLOCK_MONOTONIC. systemd 253 wants it for Type=notify-reload.
+    /// A reload begins. `at` is now, on CLOCK_MONOTONIC. systemd 253 wants it for Type=notify-reload.
     case reloading(at: MonotonicInstant)
     case stopping
     /// The supervisor lives and does its work.
@@ -16,7 +16,7 @@ package enum ServiceState: Hashable, Sendable {
     /// From now on the service's main process is this one.
     case mainPID(Int32)
 
-    /// The line without its end. A line end inside of a text would begin another assignment; it becomes a blank.
+    /// The line without its end. A line end inside of a text would begin another assignment. It becomes a blank.
     package var line: String {
         switch self {
         case .ready: "READY=1"
@@ -48,7 +48,7 @@ package final class ServiceNotifier {
     /// Sends the states in one message. Never waits.
     ///
     /// - Returns: false when it did not get through: the queue is full, or this is a child.
-    /// - Throws: ENOENT or ECONNREFUSED when nobody listens there: a reason to log, not to stop.
+    /// - Throws: ENOENT or ECONNREFUSED when no process listens there: a reason to log, not to stop.
     @discardableResult
     package func send(_ states: [ServiceState]) throws(SystemError) -> Bool {
         guard CurrentProcess.pid == owner else { return false }

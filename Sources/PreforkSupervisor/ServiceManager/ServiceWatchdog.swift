@@ -2,14 +2,14 @@
 
 package import PreforkSystem
 
-/// The plan of WATCHDOG=1: at half of the time that the manager allows, by the supervisor's own loop, which thereby
-/// says that it turns; and only while enough workers are ready, because a service whose workers are all gone is dead.
+/// When WATCHDOG=1 is sent: at half of the time that the manager allows, by the supervisor's own loop, which proves
+/// that the loop turns. It is sent only while enough workers are ready, because a service without workers is dead.
 package struct ServiceWatchdog: Hashable, Sendable {
     /// Without a WATCHDOG=1 for so long the manager kills the service.
     package let timeout: Duration
     /// So many workers must be ready.
     package let minimumReady: Int
-    /// When `isDue` is to be asked again.
+    /// When to call `isDue` again.
     package private(set) var nextLook: MonotonicInstant
 
     /// - Parameters:
@@ -26,18 +26,19 @@ package struct ServiceWatchdog: Hashable, Sendable {
         nextLook = now
     }
 
-    /// In microseconds. A shorter time would have the supervisor do nothing else; systemd's own unit is the second.
+    /// In microseconds. A shorter time would keep the supervisor busy with nothing else. systemd's own unit is the
+    /// second.
     static let shortest: Int64 = 10_000
 
-    /// What is wrong with a variable that is there; nil: nothing.
+    /// What is wrong with a variable that is set. If nil, nothing is.
     static func complaint(_ environment: ServiceEnvironment) -> String? {
         guard let text = environment.watchdogMicroseconds else { return nil }
         if let microseconds = Int64(text), microseconds >= shortest { return nil }
         return "WATCHDOG_USEC=\(text) is no time that a watchdog can have (\(shortest) and more): there is none"
     }
 
-    /// Whether WATCHDOG=1 is to be sent now; then the next look is half of the timeout away, else an eighth, so that
-    /// the watchdog is fed soon after enough workers have come back.
+    /// Whether WATCHDOG=1 must be sent now. If so, the next check follows after half of the timeout. Otherwise it
+    /// follows after an eighth, so that the watchdog is fed soon after enough workers have come back.
     package mutating func isDue(readyWorkers: Int, at now: MonotonicInstant) -> Bool {
         guard now >= nextLook else { return false }
         let isHealthy = readyWorkers >= minimumReady

@@ -13,7 +13,7 @@ public struct EnvironmentOption: Sendable {
     /// nil for what is no value of it.
     let set: @Sendable (String, inout RuntimeSettings) -> Bool
     let show: @Sendable (RuntimeSettings) -> String
-    /// Reports a value that the program has set and the variable would not accept; nil if it is accepted.
+    /// Reports a value that the program has set and the variable would not accept. If nil, it is accepted.
     let problem: @Sendable (RuntimeSettings) -> EnvironmentSettingsError.Problem?
 
     /// - Parameter property: as a program knows it, where the key path is one of ours.
@@ -41,7 +41,7 @@ public struct EnvironmentOption: Sendable {
         }
     }
 
-    /// What it is where nobody has set it.
+    /// Its value where neither the program nor the environment sets it.
     public var standard: String { show(RuntimeSettings()) }
 }
 

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// Names every variable, or every setting of the program, whose value makes no sense. All of them are reported at once,
-/// so that one look mends them all.
+/// so that an operator can repair them in one go.
 public struct EnvironmentSettingsError: Error, Equatable, Sendable {
     /// One variable, or one setting of the program, that cannot be used.
     public struct Problem: Equatable, Sendable {
@@ -38,7 +38,7 @@ extension EnvironmentSettingsError: CustomStringConvertible {
 extension RuntimeSettings {
     /// Settings after the environment had its say: `self` with what the variables change. An empty variable is unset.
     ///
-    /// - Parameter environment: all variables; those of other names are passed over.
+    /// - Parameter environment: all variables. Variables with other names are ignored.
     /// - Throws: `EnvironmentSettingsError`, which names every variable whose value makes no sense. If all variables
     ///   are valid, it names every setting of `self` that its variable would not accept. The number of workers is
     ///   checked later: see `SupervisorError.Code.badWorkerCount`.
@@ -84,8 +84,8 @@ extension RuntimeSettings {
 }
 
 extension EnvironmentSettings {
-    /// Variables that begin with `PREFORK_` and are none of the options: perhaps misspelt. To be logged, not refused: a
-    /// program may have some of its own.
+    /// Variables that begin with `PREFORK_` and are none of the options: perhaps misspelt. They are logged and not
+    /// refused, because a program may have its own.
     public static func unknownNames(in environment: [String: String]) -> [String] {
         // What an image that is replaced leaves to its successor is no setting.
         let known = Set(options.map(\.name) + [Handover.variable])

@@ -2,8 +2,8 @@
 
 public import PreforkSystem
 
-/// The settings of a pool and of the process that runs it. What the program sets is the default; the environment wins
-/// (`apply`), so that an operator changes a service without a build.
+/// The settings of a pool and of the process that runs it. What the program sets is the default. The environment wins
+/// (`apply`), so that an operator can change a service without a build.
 ///
 /// Each field is documented once, with its variable: `EnvironmentSettings.options`, and `--print-config`. A program may
 /// set what the variable may set: another value ends the start with a typed error that names the field (`applying`).
@@ -26,15 +26,15 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var reload = ReloadPolicy()
     /// Limits after which a worker is replaced. Default: none.
     public var recycling = RecyclingPolicy()
-    /// nil: hung workers are not looked for.
+    /// The silence after which a worker is hung (`PREFORK_HEARTBEAT`). If nil, hangs are not detected.
     public var heartbeat: Duration?
     /// The time from the report of a hung worker to SIGKILL (`PREFORK_HEARTBEAT_GRACE`).
     public var heartbeatGrace: Duration = .seconds(2)
-    /// Requests that take longer are told, once each; nil: none is looked for.
+    /// Requests that take longer are logged once each. If nil, slow requests are not detected.
     public var slowRequest: Duration?
-    /// When requests of a label are refused because they crash workers; nil: never, unless an operator says so.
+    /// When requests of a label are refused because they crash workers. If nil, only an operator can refuse them.
     public var quarantine: QuarantinePolicy?
-    /// The control socket's path; nil: none.
+    /// The control socket's path. If nil, there is no control socket.
     public var controlSocket: String?
     /// Whose the control socket's file is, and who may connect beside the supervisor's user and root; nil: nobody.
     public var controlOwner: SocketOwner?
@@ -43,7 +43,7 @@ public struct RuntimeSettings: Sendable, Equatable {
     /// Whose the file of a Unix socket at `metrics` is; nil: as that says.
     public var metricsOwner: SocketOwner?
     public var pidFile: String?
-    /// nil: standard error.
+    /// The path of the log file. If nil, the log goes to standard error.
     public var logFile: String?
     /// Which output of workers and managed processes is read, kept for reports, and written to the log.
     public var captureOutput = OutputCapture.errors
@@ -53,20 +53,20 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var privileges = Privileges()
     /// The processors that workers run on (`PREFORK_AFFINITY`).
     public var affinity = CPUAffinity.none
-    /// The service's name in process titles; nil: none.
+    /// The service's name in process titles. If nil, titles have no name.
     public var service: String?
     /// Whether ps(1) shows each process's role and state (`PREFORK_TITLES`).
     public var setsTitles = true
-    /// So many workers must be ready for the service manager's watchdog to be fed.
+    /// The number of ready workers below which the service manager's watchdog is not fed.
     public var watchdogMinimum = 1
     /// NOTIFY_SOCKET and WATCHDOG_PID stay in the environment of workers and their children.
     public var keepsServiceVariables = false
-    /// Orphans of workers come to the supervisor also when it is not PID 1.
+    /// The supervisor reaps orphans of workers even if it is not PID 1.
     public var adoptsOrphans = false
 
     /// The default of every setting.
     public init() {}
 
-    /// When hung workers are looked for.
+    /// When workers count as hung.
     public var hangs: HangPolicy? { heartbeat.map { HangPolicy(soft: $0, grace: heartbeatGrace) } }
 }

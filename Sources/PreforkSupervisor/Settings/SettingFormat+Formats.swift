@@ -68,7 +68,7 @@ extension SettingFormat<Endpoint> {
         Self(
             shape: "host:port, :port (this machine only) or an absolute path",
             parse: { text in
-                // Numbers about a service are not for everybody: all addresses must be asked for by 0.0.0.0 or [::].
+                // Metrics are private by default: to serve them on all addresses, name 0.0.0.0 or [::].
                 if case .tcp("", let port) = Endpoint(text: text) { return .tcp("127.0.0.1", port) }
                 return Endpoint(text: text)
             },

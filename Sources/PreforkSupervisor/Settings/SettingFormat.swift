@@ -120,7 +120,7 @@ extension SettingFormat<Bool> {
 
 extension SettingFormat<String> {
     static var text: Self {
-        // An empty variable is unset; an empty name is nobody's.
+        // An empty variable counts as unset, and no user or group has an empty name.
         Self(shape: "text", parse: { $0.isEmpty || $0.contains("\0") ? nil : $0 }, show: { $0 })
     }
 

@@ -21,7 +21,7 @@ extension Supervisor {
 }
 
 extension Privileges {
-    /// What is asked for and leaves more rights than whoever asked expects.
+    /// Settings that leave more rights than the operator may expect.
     ///
     /// - Parameter user: the supervisor's effective user.
     func warning(user: UInt32) -> String? {

@@ -13,7 +13,7 @@ struct LoopShare: Equatable {
 
     /// Counts a turn.
     ///
-    /// - Returns: until when no other one follows; nil: it may at once.
+    /// - Returns: the instant before which no other turn follows. If nil, it may follow at once.
     mutating func took(from start: MonotonicInstant, to end: MonotonicInstant) -> MonotonicInstant? {
         if let lastEnd { debt = max(.zero, debt - (start - lastEnd)) }
         debt += end - start
@@ -70,7 +70,7 @@ struct MainLoop {
     mutating func turn(by epoll: borrowing Epoll) throws(SystemError) {
         let news = hasNews
         hasNews = false
-        // A program that supervises within a loop of its own has its thread there.
+        // In a program that supervises within its own loop, the thread is there.
         guard let loop = DrivenLoops.driven, ThreadLoop.current == nil else { return }
         let start = MonotonicInstant.now
         if let rest = restsUntil {
@@ -95,8 +95,8 @@ struct MainLoop {
         }
     }
 
-    /// Another image of the program is to take this process over. Messages stay where they are, and what callbacks have
-    /// in hand is finished.
+    /// Another image of the program will take this process over. Messages stay where they are, and callbacks finish
+    /// what they have in hand.
     ///
     /// - Parameter limit: how long that may take.
     /// - Returns: whether nothing keeps this process any more.

@@ -1,4 +1,4 @@
-// Accept queues of SO_REUSEPORT groups that have no worker of their own.
+// Accept queues of SO_REUSEPORT groups without an assigned worker.
 
 import PreforkSystem
 
@@ -12,7 +12,7 @@ struct QueueAssignment: Equatable {
     /// - Parameters:
     ///   - accepting: the workers that accept.
     ///   - groups: the numbers of queues of the groups.
-    /// - Returns: who has other duties than before.
+    /// - Returns: the workers whose duties have changed.
     mutating func assign(_ groups: [Int], to accepting: [WorkerOfSlot]) -> [UInt64] {
         let taskIDs = accepting.map(\.taskID).sorted()
         let before = duties
@@ -46,8 +46,8 @@ extension Supervisor {
     /// False where this image has bound queues that workers of the image before do not have.
     var olderWorkersHaveAllQueues: Bool { queueGroups.allSatisfy(\.isWhollyInherited) }
 
-    /// Says in the words that only the supervisor writes which workers accept, and has those look whose duties are other
-    /// ones. Once in a turn, for all that has happened in it.
+    /// Writes which workers accept into the words that only the supervisor writes, and wakes the workers whose duties
+    /// have changed. Once in a turn, for everything that happened in it.
     ///
     /// A pool that stops says no more: each worker ends with the queues that it has.
     func assignQueues() {

@@ -26,8 +26,8 @@ extension Supervisor {
         return handle(.crashed(slot: entry.slot, spawn: spawn, sign))
     }
 
-    /// What a worker wrote whose end came before its bell was heard. The memory is shared, and another worker may have
-    /// written it: for the report only, and only where it agrees with the kernel.
+    /// What a worker wrote if its end came before its doorbell was heard. The memory is shared, and another worker may
+    /// have written it: for the report only, and only where it agrees with the kernel.
     func noteCrashAtEnd(of entry: WorkerTable.Entry, _ status: ExitStatus) {
         guard let record = crashRecord(of: entry) else { return }
         if let known = crashNotes[entry.child.pid] {

@@ -82,10 +82,10 @@ extension Supervisor {
         ProcessSlot.enter(slot)
     }
 
-    /// How often a worker gives a sign of life; nil: nobody looks for any.
+    /// How often a worker gives a heartbeat. If nil, hangs are not detected.
     private var heartbeatPeriod: Duration? { configuration.settings.hangs.map { $0.soft.part(of: 3) } }
 
-    /// The processes whose ends are waited for one by one.
+    /// The processes that the supervisor reaps one by one.
     var knownChildren: Set<Int32> {
         var known = Set(workers.entries.values.map(\.child.pid))
         if let upgrade { known.insert(upgrade.trial.pid) }
@@ -94,7 +94,7 @@ extension Supervisor {
 
     func send(_ signal: Signal, to spawn: UInt64) {
         guard let entry = workers[spawn] else { return }
-        // Before the signal: the worker asks whether it was the supervisor who sent it.
+        // Before the signal: the worker checks whether the supervisor sent it.
         if signal == .terminate || signal == .interrupt {
             scoreboard.orders.setOrder(pool.order(toWorkerOf: entry.slot), line: entry.line)
             records.wasAsked(entry.child.pid, at: .now)
@@ -102,7 +102,7 @@ extension Supervisor {
         if signal == .kill { late.wasKilled(spawn, at: .now) }
         do {
             try entry.child.send(signal)
-            // As systemd does: a stopped worker would not hear of it before its drain time is over.
+            // As systemd does: a stopped worker would not act on the signal before its drain time is over.
             if signal == .terminate || signal == .interrupt { try entry.child.send(.resume) }
         } catch {
             let line = LogLine(.error, "worker \(entry.slot) cannot be signalled: \(error)")

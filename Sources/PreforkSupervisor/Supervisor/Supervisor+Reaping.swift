@@ -1,4 +1,4 @@
-// The ends of workers, and of children that nobody knows.
+// The ends of workers, and of unknown children.
 
 import PreforkSystem
 
@@ -8,8 +8,8 @@ extension Supervisor {
     /// Until the next turn where there are more.
     private static let strangersPause = Duration.milliseconds(5)
 
-    /// Children are reaped by their pidfds, which say who has ended; SIGCHLD says only that somebody has. It is what
-    /// is left for children that have none, and for strangers.
+    /// Children are reaped by their pidfds, which say which child has ended. SIGCHLD says only that some child has. It
+    /// serves for children without a pidfd, and for strangers.
     func reapAfterSignal() -> WorkerSeat? {
         targets?.reapWithoutPidfd()
         for spawn in workers.withoutPidfd {
@@ -33,9 +33,9 @@ extension Supervisor {
         return handle(.exited(slot: slot, spawn: spawn, exit))
     }
 
-    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
+    /// A separate function, because its return closes the pidfd. A successor that is forked next does not inherit it.
     private func collect(_ spawn: UInt64) -> (slot: Int, exit: ProcessExit, isReady: Bool, hadRequest: Bool)? {
-        // Words of closed pidfds can be left in a batch of events; nobody is behind them any more.
+        // A batch of events can still hold words of closed pidfds. No worker belongs to them any more.
         guard let child = workers[spawn]?.child else { return nil }
         let collected = child.reapOrLose()
         if collected == nil {
@@ -85,9 +85,9 @@ extension Supervisor {
         return nil
     }
 
-    /// Orphans, where they come to this process. And what workers leave here: a child that one makes with CLONE_PARENT
-    /// is the supervisor's own, and would stay as a zombie. Children of the program's own code have its user and are
-    /// left alone.
+    /// Orphans, if they are reparented to this process, and children that workers leave here: a child that a worker
+    /// makes with CLONE_PARENT is the supervisor's own, and would stay a zombie. Children of the program's own code
+    /// have the supervisor's user and are left alone.
     private func reapStrangers() {
         strangersLook = nil
         let begin = MonotonicInstant.now

@@ -55,7 +55,7 @@ extension Supervisor {
             Listener.noteThatWorkersHaveAll()
         case .reloadAborted:
             records.countReload(isDone: false)
-            // A pool that ends has nothing to go back to: the program before would serve on as if nobody had asked.
+            // Do not roll back while stopping: the previous program would keep serving and ignore the stop.
             if pool.phase == .running { goBack() }
         default: break
         }
@@ -88,7 +88,7 @@ extension Supervisor {
         case .allReady, .reloadOnProbation, .reloadFinished, .reloadAborted:
             host.notify(.ready, .status(pool.serviceStatus))
         case .reloadStarted: host.notify(.reloading(at: .now), .status(pool.serviceStatus))
-        // Where the program before takes over, the service goes on.
+        // If the previous program takes over, the service does not stop.
         case .stopping: if wayBack == nil { host.notify(.stopping, .status(pool.serviceStatus)) }
         case .scaled: break
         default: return
@@ -117,7 +117,7 @@ extension Supervisor {
         }
     }
 
-    /// How many connections wait in all queues; asked for only where it decides something.
+    /// The number of connections that wait in all queues. It is read only where it decides something.
     func waitingConnections() -> Int {
         guard configuration.settings.scaling.workers != nil else { return 0 }
         return serviceListeners.reduce(0) { $0 + ($1.queue?.waiting ?? 0) }

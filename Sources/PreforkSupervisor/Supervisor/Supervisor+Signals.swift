@@ -4,7 +4,7 @@ import PreforkSystem
 
 /// The two signals that any child can have sent without end: SIGCHLD by the ends of its children with CLONE_PARENT,
 /// SIGCONT by kill(2), which lets every process of the session do it. When they come too often, they rest for 100 ms at
-/// a time: blocked and pending, they wake nobody.
+/// a time: blocked and pending, they do not wake the supervisor.
 struct SignalNoise {
     static let signals: [Signal] = [.child, .resume]
 
@@ -40,7 +40,7 @@ extension Supervisor {
             let isNoisy = SignalNoise.signals.contains(signal)
             isNoise = isNoise || isNoisy
             let isForwarded = InitDuties.disposition(of: signal) == .forward
-            // Nobody's order: a process of the group has read from its terminal, or set it, in the background.
+            // Not an order: a process of the group has read from its terminal, or set it, in the background.
             if received.isByKernel, signal == .moreWorkers || signal == .fewerWorkers { continue }
             if isForwarded, !received.isFrom(Credentials.users) { continue }
             if isNoisy {

@@ -8,7 +8,7 @@ extension Supervisor {
         return look(at: spawn)
     }
 
-    /// Looks at what a worker has left on its line: that it is ready, orders for managed processes.
+    /// Reads what a worker has left on its line: readiness, and orders for managed processes.
     private func look(at spawn: UInt64) -> WorkerSeat? {
         guard let entry = workers[spawn] else { return nil }
         takeControls(of: spawn, line: entry.line)
@@ -35,7 +35,7 @@ extension Supervisor {
         logger.say(LogLine(.warning, text), by: .worker(slot, .strayCode))
     }
 
-    /// Looks at those whose doorbells rest, or who have none.
+    /// Checks the workers whose doorbells are ignored for now, or who have no doorbell.
     func lookWithoutRing() -> WorkerSeat? {
         guard let next = bells.nextLook, next <= .now else { return nil }
         for spawn in bells.due(at: .now, by: epoll) {

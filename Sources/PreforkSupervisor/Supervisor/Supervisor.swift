@@ -28,7 +28,7 @@ package final class Supervisor {
         static let outOfMemory: UInt64 = 8 << 32
         /// With the spawn of the worker that has rung.
         static let bell: UInt64 = 1 << 63
-        // Below: the spawn of the worker whose pidfd is readable.
+        // Below this value: the spawn of the worker whose pidfd is readable.
     }
 
     static var signals: [Signal] {
@@ -55,9 +55,9 @@ package final class Supervisor {
     private var events = EpollEventBuffer(capacity: 64)
     let signals: SignalDescriptor
     var bells = Doorbells()
-    /// What workers write; nil: `PREFORK_CAPTURE_OUTPUT=off`.
+    /// What workers write. If nil, `PREFORK_CAPTURE_OUTPUT` is `off`.
     let output: CapturedOutput?
-    /// A pipe that nobody writes to: its reading end, which workers keep, tells them when the writing end is gone.
+    /// A pipe without data: workers keep its reading end, which tells them when the writing end is gone.
     let lifeline: Descriptor
     let lifelineHold: Descriptor
     let scoreboard: Scoreboard
@@ -78,14 +78,14 @@ package final class Supervisor {
     var lastHands: [Int32: RequestsInHand] = [:]
     /// What those wrote last, likewise.
     var lastWords: [Int32: LastWords] = [:]
-    /// The streams of workers whose end is still to be told, by process.
+    /// The streams of workers whose end is not yet reported, by process.
     var endedOutputs: [Int32: UInt64] = [:]
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?
-    /// What the pool wants done after a command; see `perform(_:completion:)`.
+    /// The pool's actions that follow a command. See `perform(_:completion:)`.
     var deferred: [PoolAction] = []
-    /// Whom to tell of the end of what they have asked for.
+    /// The clients that wait for the end of their commands.
     var waits = CommandWaits()
     var managedWaits = ManagedWaits()
     /// The managed processes beside the pool.
@@ -97,13 +97,13 @@ package final class Supervisor {
     var late = LateEnds()
     var noise = SignalNoise()
     var queues = QueueAssignment()
-    /// When children that nobody knows are looked for.
+    /// When unknown children are collected.
     var strangersLook: MonotonicInstant?
     /// Not before.
     var strangersRest = MonotonicInstant(nanoseconds: .min)
-    /// The program that ran here before, until this one holds or is to end.
+    /// The program that ran here before, until this one has held or must end.
     var wayBack: SupervisorWayBack?
-    /// The workers of this program did not come up; see `goBack()`.
+    /// The workers of this program did not come up. See `goBack()`.
     var isGoingBack = false
     /// To be told if that cannot be done.
     var whenNotBack: ((ControlOutcome) -> Void)?
@@ -181,7 +181,7 @@ package final class Supervisor {
             throw SupervisorError(error)
         }
         CurrentProcess.keepStatusOfChildren()
-        // Whoever reads the log may go away; that must not be the supervisor's end.
+        // The log's reader may close it. That must not end the supervisor.
         ignoreBrokenPipes()
         let mask = SignalMask.block(SignalSet(Self.signals))
         signalMask = inheritance.map { SignalSet(numbers: $0.pool.signalMask) } ?? mask
@@ -198,8 +198,8 @@ package final class Supervisor {
         Handover.settle(true)
     }
 
-    /// Supervises until no worker is left and none is to come; then ends the managed processes. Where that comes
-    /// without an order while there is a way back, the program before takes over.
+    /// Supervises until no worker is left and none will be forked. Then ends the managed processes. If the pool ends
+    /// without an order while a rollback is possible, the previous program takes over.
     package func run() throws(SupervisorError) -> SupervisorReturn {
         do throws(SupervisorError) {
             if let seat = try supervise() { return .worker(seat) }
@@ -211,7 +211,7 @@ package final class Supervisor {
         returnSignals()
         endTrial()
         if pid == 1 {
-            // Who has asked a second time for a quick end has no time left for anybody.
+            // A second order for a quick end leaves no time for strangers.
             InitDuties.endStrangers(
                 except: knownChildren, within: quickStops > 1 ? .zero : configuration.settings.quickTimeout)
         }
@@ -246,7 +246,7 @@ package final class Supervisor {
         return nil
     }
 
-    /// The first turn; in a new image, its workers take the places of those that it has inherited.
+    /// The first turn. In a new image, its workers replace the inherited ones.
     private func begin() throws(SupervisorError) -> WorkerSeat? {
         do {
             let servers = try SupervisorServers(host, delegate: self)
@@ -278,7 +278,7 @@ package final class Supervisor {
             logger.say(LogLine(.error, "this program cannot go on from the one before: \(reason)"), by: .own(.start))
         }
         if !objections.isEmpty && wayBack != nil || isRefused(.reload) {
-            // A program that refuses its own workers is as good as one whose workers do not come up.
+            // A program that refuses its own workers counts as one whose workers do not come up.
             goBack()
             turnUpgrade()
             return handle(.tick)
@@ -344,7 +344,7 @@ package final class Supervisor {
         return handle(.tick)
     }
 
-    /// Serves operators; then what they have asked for is done, which may be a fork.
+    /// Serves operators, then carries out their commands, which may need a fork.
     private func turnServers() -> WorkerSeat? {
         servers?.turn()
         return carryOutDeferred()

@@ -1,4 +1,4 @@
-// What a supervisor is to do.
+// What a supervisor needs to run.
 
 import PreforkSystem
 
@@ -8,7 +8,7 @@ package struct SupervisorConfiguration: Sendable {
     /// How many workers there are at first.
     package let workers: Int
     package var hooks = SupervisorHooks()
-    /// Takes the log's lines; nil: the log file, or standard error.
+    /// Takes the log's lines. If nil, they go to the log file, or to standard error.
     package var log: (@Sendable (LogLine) -> Void)?
 
     /// - Throws: `.badWorkerCount`.

@@ -14,13 +14,14 @@ public struct SupervisorError: Error, Equatable, Sendable {
         case taskBeforeFork
         /// The caller is a worker itself.
         case alreadyForked
-        /// The number of workers makes no sense; the text says which number and where it came from.
+        /// The number of workers makes no sense. The text says which number and where it came from.
         case badWorkerCount(String)
         /// The managed processes beside the pool cannot be started.
         case targets(ProcessError)
-        /// What the settings ask of the host cannot be had: the pid file, a socket, a user; the text says what and why.
+        /// The host cannot provide what the settings ask for: the pid file, a socket, a user. The text says what and
+        /// why.
         case host(String)
-        /// A variable of the environment, or a setting of the program, makes no sense; the text says which.
+        /// A variable of the environment, or a setting of the program, makes no sense. The text says which.
         case badSettings(String)
         /// A system call failed.
         case system

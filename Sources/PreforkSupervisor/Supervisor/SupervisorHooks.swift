@@ -4,9 +4,9 @@
 public struct WorkerInfo: Hashable, Sendable {
     /// The slot's number, 0 ..< count, the same for every worker that fills it.
     public var taskID: Int
-    /// Which reload of the program it belongs to; 1 is the first.
+    /// The worker's generation: 1 at the start, one more for each reload and upgrade.
     public var generation: Int
-    /// Its process ID; nil before the fork.
+    /// Its process ID, or nil before the fork.
     public var pid: Int32?
 }
 
@@ -27,12 +27,12 @@ public struct SupervisorHooks: Sendable {
     /// that the supervisor has killed is not among them. Called after `onExit`, with the same report: the place to tell
     /// an error tracker what the worker said last.
     public var onCrash: (@Sendable (ExitReport) -> Void)?
-    /// A reload is about to begin, to this generation: the place to read a configuration anew, which the workers that
-    /// follow inherit. What it throws refuses the reload, and all workers stay.
+    /// A reload to this generation is about to begin: the place to read a configuration anew, which the next workers
+    /// inherit. If the hook throws, the reload is refused, and all workers stay.
     public var onReload: (@Sendable (Int) throws -> Void)?
-    /// Logs are to be reopened (SIGUSR1): the supervisor's own was.
+    /// Reopen logs (SIGUSR1): the supervisor has just reopened its own.
     public var onReopenLogs: (@Sendable () -> Void)?
-    /// A worker has given no sign of life for the soft deadline; it is killed after the grace.
+    /// A worker has given no heartbeat for `HangPolicy.soft`. It is killed after `HangPolicy.grace`.
     public var onHang: (@Sendable (WorkerInfo) -> Void)?
     /// The pool begins to end.
     public var onStop: (@Sendable (PoolStopReason) -> Void)?

@@ -13,7 +13,7 @@ final class SupervisorHost {
     let audience: ControlAudience
     /// What workers and managed processes give up.
     let rights: ChildRights
-    /// What is in the environment and cannot be used; told once there is a log.
+    /// What the environment holds and cannot be used. It is logged once there is a log.
     let warnings: [String]
     private let environment: ServiceEnvironment
     private let notifier: ServiceNotifier?
@@ -53,7 +53,7 @@ final class SupervisorHost {
                 try ServiceNotifier(socket: name)
             }
         } catch {
-            // sd_notify(3) fails, and services go on: nobody hears of this one.
+            // sd_notify(3) callers ignore failures, and so does this one.
             notifier = nil
             warnings.append("NOTIFY_SOCKET cannot be used, the service manager hears nothing: \(error)")
         }
@@ -71,7 +71,7 @@ final class SupervisorHost {
     }
 
     private static func pidFile(_ path: String?) throws -> PidFile? {
-        // A trial is not the service: the file stays who owns it.
+        // A trial is not the service: the pid file stays with its owner.
         guard let path, !Handover.isTrial else { return nil }
         let file: PidFile
         if let left = Handover.take(pidFileKind, key: path), !left.descriptors.isEmpty {
@@ -83,7 +83,7 @@ final class SupervisorHost {
         return file
     }
 
-    /// When the service manager's watchdog is to be looked after.
+    /// When the service manager's watchdog must be checked.
     var nextLook: MonotonicInstant? { watchdog?.nextLook }
 
     /// Feeds the watchdog, if it is time and enough workers are ready.
@@ -92,10 +92,10 @@ final class SupervisorHost {
         if watchdog?.isDue(readyWorkers: readyWorkers(), at: now()) == true { notify(.watchdog) }
     }
 
-    /// Says it to the service manager, if there is one. That nobody listens there is no reason to stop.
+    /// Notifies the service manager, if there is one. A socket without a listener is no reason to stop.
     ///
-    /// The first READY of this image says which process the service is: under a wrapper the manager knows another one.
-    /// PID 1 is of a namespace of its own, and its number means somebody else outside.
+    /// The first READY of this image says which process is the service: under a wrapper the manager knows another one.
+    /// PID 1 has its own namespace: outside, its number means another process.
     func notify(_ states: ServiceState...) {
         guard let notifier else { return }
         let pid = CurrentProcess.pid
@@ -123,7 +123,7 @@ final class SupervisorHost {
         try? environment.restore()
     }
 
-    /// There is no next image: workers must not find what it was to find.
+    /// There is no next image: workers must not find what was meant for it.
     func returnFromFailedExec() {
         if !settings.keepsServiceVariables { ProcessEnvironment.remove(ServiceEnvironment.variables) }
     }

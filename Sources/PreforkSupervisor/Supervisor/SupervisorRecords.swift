@@ -10,7 +10,7 @@ struct SupervisorRecords {
     /// When those that were asked to end were asked, by process.
     private var asked: [Int32: MonotonicInstant] = [:]
 
-    /// Goes on with what the image before has counted.
+    /// Continues with the counts of the image before.
     mutating func inherit(_ records: InheritedRecords) {
         counters = records.counters
         asked = records.asked
@@ -20,7 +20,7 @@ struct SupervisorRecords {
         }
     }
 
-    /// What the next image goes on with, as far as it is known here.
+    /// What the next image continues with, as far as it is known here.
     var inheritance: InheritedRecords {
         var records = InheritedRecords()
         records.counters = counters

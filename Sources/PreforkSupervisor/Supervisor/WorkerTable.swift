@@ -8,7 +8,7 @@ struct WorkerTable {
         let slot: Int
         let line: Int
         var child: ChildProcess
-        /// How often it gives a sign of life; nil: never.
+        /// How often it gives a heartbeat. If nil, never.
         let heartbeatPeriod: Duration?
         /// The image before has forked it.
         let isInherited: Bool
@@ -23,7 +23,7 @@ struct WorkerTable {
     /// No line from this one on is taken.
     var linesInUse: Int { lines.inUse }
 
-    /// The first line that is free; nil when there is none.
+    /// The first free line, or nil.
     mutating func takeLine(of limit: Int) -> Int? { lines.take(of: limit) }
 
     mutating func freeLine(_ line: Int) { lines.free(line) }
@@ -54,6 +54,6 @@ struct WorkerTable {
 
     var pidfds: [Int32] { entries.values.compactMap(\.child.pidfdNumber) }
 
-    /// Workers whose end only SIGCHLD tells of.
+    /// Workers whose end only SIGCHLD reports.
     var withoutPidfd: [UInt64] { entries.filter { $0.value.child.pidfdNumber == nil }.map(\.key).sorted() }
 }

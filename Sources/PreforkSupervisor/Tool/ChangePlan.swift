@@ -3,10 +3,10 @@
 package import PreforkSystem
 
 /// What follows on changes of the sources: a build when they have come to rest, an upgrade when it succeeds. One thing
-/// at a time; changes while something runs count for the next build.
+/// at a time. Changes while something runs count for the next build.
 package struct ChangePlan: Equatable, Sendable {
     package enum Step: Equatable, Sendable {
-        /// Nothing until then, or until the next change; nil: until the next change.
+        /// Nothing until then, or until the next change. If nil, until the next change.
         case wait(until: MonotonicInstant?)
         case build
     }
@@ -16,7 +16,7 @@ package struct ChangePlan: Equatable, Sendable {
         case upgrade
         /// The sources have changed meanwhile: what was built is old already.
         case buildAgain
-        /// The old program goes on; the next change is waited for.
+        /// The old program keeps running. The next change is awaited.
         case keepOld
     }
 
@@ -41,7 +41,7 @@ package struct ChangePlan: Equatable, Sendable {
         burst = Burst(first: burst?.first ?? now, last: now)
     }
 
-    /// What is to be done now. After `.build` comes `endBuild`.
+    /// The action to take now. After `.build`, call `endBuild`.
     package mutating func step(at now: MonotonicInstant) -> Step {
         guard let burst, !isBuilding else { return .wait(until: nil) }
         let due = min(burst.last + quiet, burst.first + longest)

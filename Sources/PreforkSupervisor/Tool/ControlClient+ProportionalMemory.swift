@@ -3,11 +3,11 @@
 import PreforkSystem
 
 extension JSONValue {
-    /// A status, with a member `pss` in each worker. The kernel finds it under a lock that the worker can keep, so that
-    /// it is the tool that waits, and not the supervisor. Workers whose memory this user may not look into have none.
+    /// A status, with a member `pss` in each worker. The kernel computes it under a lock that the worker can hold, so
+    /// that the tool waits, and not the supervisor. Workers whose memory this user may not read have no such member.
     ///
-    /// - Parameter supervisor: the process at the other end of the socket as this process sees it; a status that names
-    ///   another one is of another PID namespace, and its numbers mean other processes here.
+    /// - Parameter supervisor: the process at the other end of the socket, as this process sees it. A status that names
+    ///   another process comes from another PID namespace, where its numbers mean other processes.
     func addingProportionalMemory(supervisor: Int32) -> JSONValue {
         guard case .object(let members) = self, self["supervisor"]?.integer == Int64(supervisor) else { return self }
         var reader = ProcessUsageReader()
@@ -27,7 +27,7 @@ extension JSONValue {
 }
 
 extension ControlClient {
-    /// The status, with what only this side may look at.
+    /// The status, with what only this side may read.
     package func detailedStatus() throws -> JSONValue {
         let status = try ask(.order("status"))["status"] ?? .null
         return status.addingProportionalMemory(supervisor: try peer())

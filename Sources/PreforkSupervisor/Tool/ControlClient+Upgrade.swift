@@ -7,12 +7,12 @@ extension ControlClient {
     /// over, or the program before goes on.
     ///
     /// - Parameters:
-    ///   - path: another program; nil: what is by now at the path that the service was started by.
+    ///   - path: another program. If nil, what is now at the path that the service was started by.
     ///   - keeps: later upgrades start what is there, too.
-    ///   - limit: the supervisor ends an upgrade by itself, after its boot timeout for each worker; this is the longest
+    ///   - limit: the supervisor ends an upgrade by itself, after its boot timeout for each worker. This is the longest
     ///     time that a client waits for it.
     /// - Returns: what has been reached, for people.
-    /// - Throws: `ControlClientError.refused` with the reason when the old program goes on; `SystemError` when no
+    /// - Throws: `ControlClientError.refused` with the reason if the old program keeps running. `SystemError` if no
     ///   supervisor answers.
     package static func upgrade(
         _ socket: String, to path: String?, keeps: Bool = false, within limit: Duration = .seconds(600)
@@ -53,7 +53,7 @@ extension ControlClient {
         throw ControlClientError.refused("the upgrade has come to no end within the time that was given it")
     }
 
-    /// nil: it goes on.
+    /// If nil, the upgrade is still in progress.
     package static func outcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
         guard status["supervisor"] == before["supervisor"] else {
             throw ControlClientError.refused("the supervisor that was upgraded has ended; another one answers")
@@ -63,8 +63,8 @@ extension ControlClient {
             return nil
         }
         let generation = status["generation"]?.integer ?? 0
-        // The new program's workers are the next generation, rolled in. When they fail the old program comes back:
-        // without a reload of its own if all of its workers still serve, else with one more generation.
+        // The new program's workers are the next generation, rolled in. If they fail, the old program comes back:
+        // without a reload if all of its workers still serve, else with one more generation.
         guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] == .string("done")
         else {
             let reason = status["reload"]?["reason"]?.string ?? "the new program did not hold; see the log"
@@ -79,15 +79,15 @@ extension ControlClient {
         return ForeignText(text)
     }
 
-    /// nil: it goes on. During the probation the program before comes back with its own workers, later it is rolled in
-    /// as any other one.
+    /// If nil, the rollback is still in progress. During the probation the previous program comes back with its own
+    /// workers. Later it is rolled in like any other program.
     package static func rollbackOutcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
         guard status["supervisor"] == before["supervisor"] else {
             throw ControlClientError.refused("the supervisor has ended; another one answers")
         }
         if status["reload"]?["state"] == .string("running") || status["phase"] != .string("running") { return nil }
         let wanted = before["program"]?["previous"]
-        // A build ID is told wherever there is one; the file may have been put back meanwhile.
+        // A build ID is shown wherever there is one. The file may have been put back meanwhile.
         let mark = wanted?["buildID"]?.string == nil ? "stamp" : "buildID"
         guard let running = status["program"]?["running"], running[mark] == wanted?[mark],
             status["reload"]?["state"] != .string("aborted")

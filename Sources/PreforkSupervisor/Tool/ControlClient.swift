@@ -25,9 +25,9 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// A connection to a supervisor's control socket; see `ControlServer` for what is spoken.
+/// A connection to a supervisor's control socket. `ControlServer` describes the protocol.
 ///
-/// A path may be anybody's: what is read has limits, and `stranger` tells whose it is.
+/// Any user may own the path: what is read has limits, and `stranger` names the owner.
 package final class ControlClient {
     private let socket: Descriptor
     /// What was read beyond the last line.
@@ -39,7 +39,7 @@ package final class ControlClient {
         // A full accept queue is EAGAIN on a Unix socket (connect(2)): a moment later there is room.
         for _ in 0..<50 {
             if try connect(path) {
-                // By SO_PEERCRED: of a listening socket it is who called listen(2) (unix(7)).
+                // By SO_PEERCRED: for a listening socket, the process that called listen(2) (unix(7)).
                 server = try PeerCredentials(of: socket.number)
                 return
             }
@@ -61,15 +61,15 @@ package final class ControlClient {
         }
     }
 
-    /// Who listens at the path, as the kernel says.
+    /// The process that listens at the path, as the kernel says.
     private var server: PeerCredentials?
 
-    /// The user who serves the socket, when that is neither root nor the caller: whatever it says is that user's word.
+    /// The user that serves the socket, if it is neither root nor the caller. Every answer is only that user's word.
     package var stranger: UInt32? { server.flatMap { $0.isOwnUserOrRoot ? nil : $0.user } }
 
     /// Sends one request and waits for its answer.
     ///
-    /// - Parameter deadline: nil waits for ever. After `.noAnswerInTime` the connection is of no more use.
+    /// - Parameter deadline: nil waits without a limit. After `.noAnswerInTime` the connection cannot be used any more.
     package func ask(_ request: JSONValue, until deadline: MonotonicInstant? = nil) throws -> JSONValue {
         // At most a path in it: far less than what an empty socket takes.
         do {
@@ -90,7 +90,7 @@ package final class ControlClient {
     ///   namespace, until it has closed this connection.
     /// - Returns: what it said, or that it has ended.
     package func stop(_ request: JSONValue, andWaits waits: Bool) throws -> ForeignText {
-        // Before it is asked: afterwards its number may be that of another process.
+        // Before the request: afterwards, another process may have its number.
         var process: Descriptor?
         if waits, let identity = ProcessIdentity(of: try peer()) {
             do throws(SystemError) { process = try identity.openPidfd() } catch { process = nil }
@@ -101,7 +101,8 @@ package final class ControlClient {
         return ForeignText("the supervisor has ended")
     }
 
-    /// Connects and asks; again, up to ten times in all, when others crowd it out before its request has left.
+    /// Connects and asks. If other clients crowd it out before its request has left, it tries again, up to ten times in
+    /// all.
     package static func ask(_ request: JSONValue, by connect: () throws -> ControlClient) throws -> JSONValue {
         for _ in 1..<10 {
             do { return try connect().ask(request) } catch ControlClientError.turnedAway {}
@@ -109,7 +110,7 @@ package final class ControlClient {
         return try connect().ask(request)
     }
 
-    /// One answer, put together where it comes in parts; see `AnswerParts`.
+    /// One answer, put together if it comes in parts. See `AnswerParts`.
     private func answer(until deadline: MonotonicInstant?) throws -> JSONValue {
         let first = try JSONParser.parse(try line(until: deadline), sizeLimit: AnswerParts.lineLimit)
         guard let count = first["parts"]?.integer else { return first }

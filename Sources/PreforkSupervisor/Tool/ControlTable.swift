@@ -71,7 +71,7 @@ package enum ControlTable {
     /// The pool and its workers.
     ///
     /// - Parameters:
-    ///   - before: an earlier status, for rates; null: there are none.
+    ///   - before: an earlier status, for rates. If null, there are no rates.
     ///   - paint: colours words of state, or leaves them.
     package static func status(
         _ status: JSONValue, before: JSONValue = .null, paint: (String) -> String = { $0 }
@@ -97,7 +97,7 @@ package enum ControlTable {
             + (managed.isEmpty ? "" : "\n" + rows(managed, ControlColumn.managed, paint: paint))
     }
 
-    /// Lines on what runs; empty where that is not told.
+    /// Lines on the program that runs. Empty if the status does not say.
     private static func program(_ programs: JSONValue?) -> String {
         guard let running = programs?["running"], let path = running["path"]?.string else { return "" }
         var text = "program \(summary(running))"
@@ -184,7 +184,7 @@ package enum ControlTable {
         return minutes < 2880 ? "\(minutes / 60)h\(minutes % 60)m" : "\(minutes / 1440)d\(minutes / 60 % 24)h"
     }
 
-    /// A peer's number, without its fraction; one beyond all integers is the greatest or the least of them.
+    /// A peer's number, without its fraction. A number beyond all integers becomes the greatest or the least one.
     private static func whole(_ number: Double) -> Int {
         Int(exactly: number.rounded(.towardZero)) ?? (number > 0 ? .max : number < 0 ? .min : 0)
     }

@@ -1,4 +1,4 @@
-// The ends of workers, for a person who was just woken up.
+// The ends of workers, for an operator who was just woken up.
 
 import PreforkSystem
 
@@ -36,7 +36,7 @@ package enum CrashPage {
         return ["\(time)  \(who) \(paint("crashed")) after \(uptime)"] + details(of: report).map { "  " + $0 }
     }
 
-    /// Each part that is known, in the order in which somebody asks for it.
+    /// Each part that is known, in the order in which an operator asks for it.
     private static func details(of report: JSONValue) -> [String] {
         end(report) + message(report) + request(report) + frames(report) + lastLines(report) + consequence(report)
     }
@@ -47,7 +47,7 @@ package enum CrashPage {
         return [row("end", text)]
     }
 
-    /// What ended it, for those who do not know signals by heart (signal(7), sysexits.h).
+    /// What ended it, in words, because few readers know signals by heart (signal(7), sysexits.h).
     private static func meaning(of report: JSONValue) -> String? {
         switch report["returnCode"]?.integer {
         case -4, -5: "a trap of Swift's: an index, a nil, an overflow, a failed precondition"

@@ -4,7 +4,7 @@ package import PreforkSystem
 
 /// Which files count.
 package struct SourceFilter: Equatable, Sendable {
-    /// Ends of names; a whole name is one, too. Package.swift is a Swift file like any other.
+    /// Ends of names. A whole name is one, too. Package.swift is a Swift file like any other.
     package var endings: [String]
 
     package init(endings: [String] = [".swift"]) {

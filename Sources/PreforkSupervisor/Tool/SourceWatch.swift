@@ -37,7 +37,7 @@ package struct SourceWatch {
                 _ = try Polling.waitUntilReadable([tree.descriptor], until: deadline)
                 note(Self.changes(of: tree, say), in: &plan, &changed)
             case .build:
-                // A name of a file is whoever's who has made it.
+                // A file's name may have been chosen by an attacker.
                 let first = ForeignText(changed.min() ?? "").escaped(for: .terminal)
                 say("changed: \(first)\(changed.count > 1 ? " and \(changed.count - 1) more" : "")")
                 changed = []
@@ -60,7 +60,7 @@ package struct SourceWatch {
         plan.noteChange(at: .now)
     }
 
-    /// In a process group of its own, so that nothing of it is left when it is ended.
+    /// In its own process group, so that ending it leaves nothing behind.
     private func runBuild(
         _ tree: SourceTree, _ signals: Int32, _ plan: inout ChangePlan, _ changed: inout Set<String>,
         _ say: (String) -> Void
@@ -101,7 +101,7 @@ package struct SourceWatch {
         }
     }
 
-    /// Of the whole group; the process itself is collected.
+    /// Ends the whole group. The process itself is collected.
     private static func end(_ child: ChildProcess) {
         for (signal, time) in [(Signal.terminate, Duration.seconds(5)), (.kill, .seconds(1))] {
             _ = try? child.sendToGroup(signal, isReaped: false)

@@ -1,4 +1,4 @@
-// Words of a tool's command line; those that were understood are taken out.
+// Words of a tool's command line. Understood words are taken out.
 
 import PreforkSystem
 
@@ -25,7 +25,7 @@ package struct ToolWords {
         return true
     }
 
-    /// The value of `--name VALUE` or `--name=VALUE`; nil: not there.
+    /// The value of `--name VALUE` or `--name=VALUE`. If nil, the option is not there.
     package mutating func value(_ name: String) throws(ToolUsageError) -> String? {
         guard let index = rest.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) else { return nil }
         let word = rest.remove(at: index)
@@ -49,7 +49,7 @@ package struct ToolWords {
     /// Whether no word is left.
     package var isEmpty: Bool { rest.isEmpty }
 
-    /// - Throws: for a word that nobody has asked for.
+    /// - Throws: for a word that the command does not know.
     package func finish() throws(ToolUsageError) {
         if let word = rest.first { throw ToolUsageError("'\(Escaping.brief(word))' is not understood here") }
     }

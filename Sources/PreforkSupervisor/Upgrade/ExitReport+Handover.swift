@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension JSONWriter {
-    /// All of a report, for `ExitReport(handover:)`; what operators read is shorter.
+    /// All of a report, for `ExitReport(handover:)`. Operators see a shorter form.
     mutating func handover(_ report: ExitReport) {
         object { object in
             object.member("slot", report.taskID)

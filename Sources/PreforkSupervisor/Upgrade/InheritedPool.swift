@@ -14,11 +14,11 @@ struct InheritedWorker: Equatable, InheritedChild {
     var started: Int64
     var isLeaving: Bool
     var wasReady: Bool
-    /// How often it gives a sign of life; nil: never.
+    /// How often it gives a heartbeat. If nil, never.
     var heartbeatPeriod: Duration?
     /// One of the descriptors that come with the text is its doorbell.
     var hasDoorbell = false
-    /// Another one reads its output; nil: its output is not captured.
+    /// The descriptor that reads its output. If nil, its output is not captured.
     var output: OutputPipe.Kind?
 
     fileprivate static let wordCount = 11
@@ -32,7 +32,7 @@ struct InheritedWorker: Equatable, InheritedChild {
 }
 
 extension InheritedWorker {
-    /// - Parameter words: eleven, none below zero.
+    /// - Parameter words: eleven, each zero or more.
     init(_ words: ArraySlice<Int64>) {
         let words = Array(words)
         slot = Int(words[0])
@@ -49,7 +49,7 @@ extension InheritedWorker {
     }
 }
 
-/// What of a pool goes on in the next image.
+/// The parts of a pool that continue in the next image.
 struct InheritedPool: Equatable {
     var generation: Int
     var spawns: UInt64
@@ -57,7 +57,7 @@ struct InheritedPool: Equatable {
     var supervisorStarted: Int64
     /// The signals that were blocked before supervision began.
     var signalMask: [Int32]
-    /// How many there are to be: an operator may have scaled the pool.
+    /// The desired number of workers: an operator may have scaled the pool.
     var slots: Int
     /// Task IDs whose workers have ended with exit code 0. The reload of the next image fills them.
     var ended: [Int]
@@ -97,7 +97,7 @@ struct InheritedPool: Equatable {
         self.workers = workers
     }
 
-    /// - Returns: nil when the text is none of these.
+    /// - Returns: nil if the text has another form.
     init?(text: String) {
         let parts = text.split(separator: " ")
         guard parts.first.map(String.init) == Self.version else { return nil }
@@ -118,7 +118,7 @@ struct InheritedPool: Equatable {
         ended = numbers[endedBegin..<workersBegin].map { Int($0) }
         let size = InheritedWorker.wordCount
         workers = stride(from: workersBegin, to: numbers.count, by: size).map { InheritedWorker(numbers[$0..<$0 + size]) }
-        // No sum of these can overflow, and lines are those of a scoreboard.
+        // No sum of these can overflow, and each line is within a scoreboard.
         guard [generation, restarts, Int(clamping: spawns)].allSatisfy({ $0 < Self.tooMany }),
             (1...WorkerCount.maximum).contains(slots), ended.allSatisfy({ $0 < slots }),
             workers.allSatisfy({ worker in
@@ -151,12 +151,12 @@ extension Pool {
         return list
     }
 
-    /// Goes on with the workers of the image before.
+    /// Continues with the workers of the image before.
     ///
-    /// There are as many as the new program says, unless an operator has scaled the pool, or it scales itself. More are
-    /// forked by the reload that follows; what is too much goes after it.
+    /// The new program sets the number of workers, unless an operator has scaled the pool, or it scales itself. The
+    /// reload that follows forks additional workers. Surplus workers end after it.
     ///
-    /// - Returns: what follows at once; the first tick is the caller's.
+    /// - Returns: the actions that follow at once. The caller makes the first tick.
     mutating func inherit(
         _ inherited: InheritedPool, scaledTo: Int? = nil, at now: MonotonicInstant
     ) -> [PoolAction] {

@@ -10,7 +10,7 @@ struct InheritedRecords: Equatable {
     var counters = PoolCounters()
     /// Restarts after a crash in a request that do not count.
     var requestCrashes = 0
-    /// How many workers an operator wants; nil: as many as the program says.
+    /// The number of workers that an operator wants. If nil, the program's number counts.
     var scaledTo: Int?
     /// What slots remember of their workers' ends, by task ID.
     var slots: [Int: SlotRecord] = [:]
@@ -45,7 +45,7 @@ struct InheritedRecords: Equatable {
 
     init() {}
 
-    /// - Returns: nil for a text that is none of these.
+    /// - Returns: nil if the text has another form.
     init?(text: String) {
         guard let value = try? JSONParser.parse(Array(text.utf8), sizeLimit: Self.sizeLimit),
             let members = value["counters"], let counters = PoolCounters(members),
@@ -81,7 +81,7 @@ struct InheritedRecords: Equatable {
         Handover.take(handoverKind, key: "").flatMap { InheritedRecords(text: $0.text) }
     }
 
-    /// In a trial: whether this image could go on with them.
+    /// In a trial: whether this image could continue with them.
     static var areReadable: Bool {
         guard let item = Handover.take(handoverKind, key: "") else { return true }
         return InheritedRecords(text: item.text) != nil
@@ -138,7 +138,7 @@ extension JSONValue {
         return rows.count == array.count ? rows : nil
     }
 
-    /// A count; one that is not there is zero.
+    /// A count. A missing one is zero.
     fileprivate func count(_ name: String) -> UInt64? {
         guard let value = self[name] else { return 0 }
         return value.integer.flatMap { UInt64(exactly: $0) }

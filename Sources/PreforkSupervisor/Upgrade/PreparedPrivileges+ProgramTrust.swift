@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension PreparedPrivileges {
-    /// The user that workers become; nil when they keep the supervisor's.
+    /// The user that workers become. If nil, they keep the supervisor's.
     private var user: UInt32? {
         for case .setUser(let user) in steps { return user }
         return nil
@@ -18,8 +18,8 @@ extension PreparedPrivileges {
         return groups
     }
 
-    /// Why a program must not be run with the supervisor's rights; nil when workers have no other ones or cannot write
-    /// to it.
+    /// Why a program must not run with the supervisor's rights. If nil, workers have the same rights, or cannot write
+    /// to the program.
     func distrust(of program: String) -> String? {
         guard let user, let part = ProgramImage.writablePart(of: program, user: user, groups: groups)
         else { return nil }

@@ -12,14 +12,14 @@ struct ProgramHistory: Equatable {
     var directory: String
     /// The program that runs here.
     var running: ProgramFile
-    /// The one before; nil: this is the first one.
+    /// The previous program. If nil, this is the first one.
     var previous: ProgramFile?
-    /// Where that worked, without links; nil: its directory was gone.
+    /// The previous program's working directory, without links. If nil, the directory was gone.
     var previousDirectory: String?
     /// What came with the running program, a phrase for each.
     var changes: [String] = []
 
-    /// - Parameter left: by the image before; nil for the first one, and after one of a version that left nothing.
+    /// - Parameter left: by the image before. If nil, this is the first image, or the version before left nothing.
     init(_ left: ProgramHandover?) throws(SystemError) {
         let started: String
         if let left { started = left.path } else { started = try ProgramImage.startedBy() }
@@ -55,7 +55,7 @@ struct ProgramHistory: Equatable {
         return handover
     }
 
-    /// Why `rollback` does not start a program of before; nil: it is there, the same build.
+    /// Why `rollback` does not start an earlier program. If nil, the file is there, with the same build.
     static func refusal(of program: ProgramFile) -> String? {
         do throws(SystemError) {
             let found = try ProgramFile(at: program.file)
@@ -110,7 +110,7 @@ struct ProgramHandover: Equatable {
 }
 
 extension ProgramHandover {
-    /// - Returns: nil for a text that is none of these.
+    /// - Returns: nil if the text has another form.
     init?(text: String) {
         guard let value = try? JSONParser.parse(Array(text.utf8), sizeLimit: Self.sizeLimit),
             let path = value["path"]?.string?.unescaped, path.hasPrefix("/"),

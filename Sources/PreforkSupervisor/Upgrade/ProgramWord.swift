@@ -10,7 +10,7 @@ struct ProgramWord: Equatable {
     }
 
     var workers: Int
-    /// What is said of each listener, by its address; those of the supervisor are not among them.
+    /// What is said of each listener, by its address. The supervisor's own listeners are not included.
     var listeners: [Term]
     var settings: [Term]
 
@@ -58,7 +58,7 @@ extension ProgramWord {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    /// - Returns: nil for what is none; a trial of another version may tell other things.
+    /// - Returns: nil if the text has another form, as a trial of another version may write.
     init?(text: String) {
         guard let value = try? JSONParser.parse(Array(text.utf8)), let workers = value["workers"]?.integer,
             let count = Int(exactly: workers), let listeners = value["listeners"]?.array,

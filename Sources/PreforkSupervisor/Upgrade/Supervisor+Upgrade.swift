@@ -9,14 +9,14 @@ struct Upgrade {
     let keepsPath: Bool
     /// Where it begins.
     let directory: String
-    /// What was there when the trial began; nil where nothing was.
+    /// The file that was there when the trial began, or nil.
     let file: ProgramFile?
     /// What the trial tells.
     let report: TrialReport
-    /// The new program in a process of its own, which shows that it can start.
+    /// The new program in a separate process, which shows that it can start.
     let trial: ChildProcess
     let deadline: MonotonicInstant
-    /// It was killed at the deadline; its end is all that can come.
+    /// It was killed at the deadline. Only its end can follow.
     var isLate = false
     let whenOver: ((ControlOutcome) -> Void)?
     /// The trial is over; what is left is that the main process's callbacks finish.
@@ -30,13 +30,13 @@ struct Upgrade {
 extension Supervisor {
     static let handoverKind = "supervisor"
 
-    /// Begins an upgrade: the new program is tried out in a process of its own first, which ends where it would begin
-    /// to serve. A program that cannot start costs nothing but a line in the log.
+    /// Begins an upgrade: a separate process first tries the new program, and ends where the program would begin to
+    /// serve. A program that cannot start costs nothing but a line in the log.
     ///
     /// - Parameters:
     ///   - path: nil: what is by now at the path that the service was started by.
     ///   - keeps: later upgrades without a path start what is there, too.
-    ///   - directory: where it begins; nil: where the service was started.
+    ///   - directory: its working directory. If nil, the one in which the service was started.
     func beginUpgrade(
         to path: String?, keeps: Bool = false, in directory: String? = nil, whenOver: ((ControlOutcome) -> Void)? = nil
     ) -> ControlOutcome {
@@ -83,8 +83,8 @@ extension Supervisor {
     /// Another image takes over as soon as the main process's callbacks have finished what they have in hand.
     var isLeaving: Bool { isGoingBack || upgrade?.isTried == true }
 
-    /// Looks how far the trial is, and leaves this process to another program when nothing keeps it any more; then it
-    /// does not return if all goes well.
+    /// Checks how far the trial is, and executes the new program once nothing delays it. Then it does not return if all
+    /// goes well.
     func turnUpgrade() {
         if let upgrade, !upgrade.isTried { lookAtTrial(upgrade) }
         guard isLeaving else { return }
@@ -183,7 +183,7 @@ extension Supervisor {
         }
     }
 
-    /// - Parameter items: from here on nothing closes their descriptors; `finishLog` came before.
+    /// - Parameter items: from here on nothing closes their descriptors. `finishLog` came before.
     /// - Returns: only when it fails, with everything as it was.
     func become(
         _ source: ProgramImage.Source, in directory: String, _ items: [HandoverItem], _ wayBack: WayBackOffer? = nil
@@ -224,7 +224,7 @@ extension Supervisor {
         return outcome
     }
 
-    /// It has come as far as it is to come: its files, sockets and rights can be had, too.
+    /// A trial ends here: it has shown that it can open its files, sockets and privileges.
     static func endTrial(_ configuration: SupervisorConfiguration, _ host: SupervisorHost) -> Never {
         TrialHandover.check()
         if !InheritedRecords.areReadable {
@@ -312,7 +312,7 @@ extension Supervisor {
         let count = inherited.workers.count
         let text = "upgrade: \(programs.running.summary) goes on with \(count) workers of the image before"
         logger.say(LogLine(.info, text), by: .own(.start))
-        // Signals only: nobody is forked by it.
+        // These actions are only signals: they fork nothing.
         _ = carryOut(actions)
     }
 }

@@ -7,7 +7,7 @@ struct SupervisorWayBack {
     private let back: WayBack
     /// The supervisor's own four descriptors, duplicated by the program before.
     private let own: [Int32]
-    /// Of which new workers of this program are, at least: those of the program before are of an earlier one.
+    /// The lowest generation of this program's own workers. Workers of the previous program have an earlier one.
     private let generation: Int
     /// Of each worker its doorbell and what reads its output.
     private var workers = ChildDuplicates()
@@ -18,7 +18,7 @@ struct SupervisorWayBack {
     /// Of the managed processes of the program before.
     private var ownSpawns: Set<UInt64> = []
 
-    /// nil: no program before has left one, or not one that can be read; then there is none.
+    /// If nil, no previous program has left one, or it cannot be read. Then there is no rollback.
     static func take() -> SupervisorWayBack? {
         guard let back = WayBack.take() else { return nil }
         if let whole = SupervisorWayBack(back) { return whole }
@@ -212,7 +212,7 @@ extension Supervisor {
         closeRest()
     }
 
-    /// The end of this program is its own from here on: it holds, or somebody wants it to end.
+    /// From here on the end of this program ends the service: it has held, or an operator stops it.
     func endWayBack() {
         guard let wayBack else { return }
         wayBack.end()

@@ -1,12 +1,12 @@
-// What the trial of an upgrade is left, and whether it can go on from there.
+// What the trial of an upgrade inherits, and whether it can continue from there.
 
 import PreforkSystem
 
-/// A trial shows that the new program can go on with what this one would leave it. What it makes of that reaches no
-/// other process: of a store it has the memory, of which it takes a private copy; of a queue or a channel it has the
-/// description alone, and makes one of its own that is empty.
+/// A trial shows that the new program can continue with what this one would leave it. Its changes reach no other
+/// process. It gets a store's memory, of which it takes a private copy. Of a queue or a channel it gets only the
+/// description, and makes its own, empty one.
 enum TrialHandover {
-    /// What a trial gets of what would be left to the next image; nil: nothing.
+    /// What a trial gets of what the next image would inherit. If nil, nothing.
     static func item(_ item: HandoverItem) -> HandoverItem? {
         var item = item
         switch DescriptorTable.role(ofHandover: item.kind) {
@@ -17,7 +17,7 @@ enum TrialHandover {
         return item
     }
 
-    /// Ends a trial that cannot go on from here.
+    /// Ends a trial that cannot continue from here.
     static func check() {
         // Another format has other names for the same things.
         let reasons = formatObjection.map { [$0] } ?? Handover.objections

@@ -14,7 +14,7 @@ package final class WorkerSeat: Sendable {
     package let supervisorPipe: Int32
     /// The signals that were blocked before supervision began. All are blocked when a seat is handed out.
     package let signalMask: SignalSet
-    /// How often a sign of life is due; nil: nobody looks for any.
+    /// How often a heartbeat is due. If nil, hangs are not detected.
     package let heartbeatPeriod: Duration?
     let spawn: UInt64
     /// What `Doorbell.ring` takes, to wake the supervisor. Negative where no descriptor was left for it.
@@ -55,7 +55,7 @@ package final class WorkerSeat: Sendable {
         scoreboard.hasMoreConnectionsThanAverage(line: line)
     }
 
-    /// Where this worker marks its requests; nil: nobody can see them.
+    /// Where this worker marks its requests. If nil, its marks cannot be seen.
     package var requestMemory: UnsafeMutableRawPointer? { scoreboard.requestRing(line: line) }
 
     /// Requests that are refused.
@@ -69,14 +69,14 @@ package final class WorkerSeat: Sendable {
     /// Gives a sign of life.
     package func beat() { scoreboard.beat(line: line) }
 
-    /// Says that none may come for a while.
+    /// Announces that the next heartbeat may be that late.
     package func extendHeartbeat(until instant: MonotonicInstant) {
         scoreboard.extend(until: instant, line: line)
         beat()
     }
 
-    /// Whether the supervisor knows that this worker is ready. Until it does, `markReady` is to be called again:
-    /// siblings can write over the word before the supervisor has seen it.
+    /// Whether the supervisor knows that this worker is ready. Until it does, `markReady` must be called again:
+    /// siblings can overwrite the word before the supervisor has seen it.
     package var isKnownReady: Bool { scoreboard.orders.isHeard(line: line) }
 
     /// Tells the supervisor that this worker can serve. Has no effect when it knows.
