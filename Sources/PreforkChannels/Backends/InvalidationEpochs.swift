@@ -1,4 +1,4 @@
-// Whether a key was invalidated since somebody began to read it.
+// Whether a key was invalidated since a read of it began.
 
 import Synchronization
 

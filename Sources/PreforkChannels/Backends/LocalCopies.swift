@@ -28,9 +28,9 @@ final class LocalCopies: Sendable {
 
     /// Keeps a copy of a value that was read from the server since `epoch`.
     ///
-    /// The message that the value has changed may come at any time. Before the copy is made, it shows in the epoch;
-    /// while it is made, in the epoch afterwards: then the copy goes again. In between others may see a value that was
-    /// right when its read began.
+    /// The message that the value has changed may come at any time. Before the copy is made, the epoch shows it. While
+    /// the copy is made, the epoch shows it afterwards, and the copy is removed again. In between, other readers may
+    /// see a value that was right when their read began.
     func fill(_ key: String, _ value: StoredValue, life: Duration?, ifStillIn epoch: UInt64) async {
         guard isListening.withLock({ $0 }), epochs.epoch(of: key) == epoch else {
             return count { $0.discardedFills += 1 }
@@ -48,7 +48,7 @@ final class LocalCopies: Sendable {
         }
     }
 
-    /// Takes the copies out. Reads that are under way keep none.
+    /// Removes the copies. Reads that are under way keep no copy.
     func remove(_ keys: [String]) async {
         for key in keys {
             // First: a fill that comes between the two finds a new epoch.
@@ -70,14 +70,14 @@ final class LocalCopies: Sendable {
         }
     }
 
-    /// Does what the messages say until they end; then there are no copies any more.
+    /// Follows the messages until they end. Then no copies are kept any more.
     func follow(_ events: any PublishedEvents) async {
         do {
             for try await event in events {
                 if case .message(let value) = event, let invalidation = Invalidation(value) {
                     await remove(invalidation.keys)
                 } else {
-                    // Lagged, or a message of somebody else's: what it stands for is not known.
+                    // Lagged, or a message from another sender: its meaning is unknown.
                     await removeAll()
                 }
             }

@@ -13,20 +13,20 @@ import Synchronization
 ///
 /// | operation | what happens |
 /// |---|---|
-/// | `load(key)` | local; if it is not there: remote, and a copy for at most `staleness` or the key's remaining life |
-/// | every change | remote; then this process's copy goes, then a message removes it everywhere |
+/// | `load(key)` | local. If it is not there, remote, and a copy for at most `staleness` or the key's remaining life |
+/// | every change | remote. Then this process's copy is removed, then a message removes it everywhere |
 /// | `load(keys)`, `keys`, `all`, `count`, `remainingLife` | remote: copies are no picture of one moment |
 /// | connection lost and made again (`.lagged`) | all copies go: messages may have been missed |
 ///
-/// After a change has returned, this process reads the new value; the others do as soon as the message has come, and
-/// after `staleness` at the latest, even if it never comes. A read that was under way while the message came keeps no
-/// copy. What is not on the server is not remembered: it is asked for each time. Where processes share the local store,
-/// another one's read that was under way during the change may bring the old value back into it: until the message has
-/// come, this process may then read that, too.
+/// After a change has returned, this process reads the new value. Other processes do as soon as the message has come,
+/// and after `staleness` at the latest, even if it never comes. A read that was under way while the message came keeps
+/// no copy. Missing keys are not cached: each read asks the server. If processes share the local store, another
+/// process's read that was under way during the change may bring the old value back into it. Until the message has
+/// come, this process may then read the old value, too.
 ///
-/// The local store may be shared by all workers of a machine, each of which has a near cache in front of it; `prefix`
+/// The local store may be shared by all workers of a machine, each of which has a near cache in front of it. `prefix`
 /// keeps the copies apart from other data in it. A local store that fails (is full, is busy) makes reads slower, not
-/// wrong; `statistics` counts it.
+/// wrong. `statistics` counts such failures.
 public final class NearCache: StoreBackend {
     /// What a near cache has done since it was made.
     public struct Statistics: Hashable, Sendable {
@@ -59,9 +59,9 @@ public final class NearCache: StoreBackend {
     ///     `staleness`.
     ///   - prefix: of the copies in `local`.
     ///   - channel: on which near caches of one `remote` tell each other what has changed.
-    ///   - staleness: how old a copy gets at most; above zero.
+    ///   - staleness: the greatest age of a copy, above zero.
     /// - Throws: `StoreError` `.badArgument` for a staleness that is not above zero, with which no copy would ever be
-    ///   kept; what `remote` throws when it cannot be subscribed to.
+    ///   kept. What `remote` throws if its channel cannot be subscribed to.
     public init<Remote: StoreBackend & PubSubBackend>(
         local: any StoreBackend, remote: Remote, prefix: String = "near:", channel: String = "near-cache",
         staleness: Duration = .seconds(60)
@@ -107,7 +107,7 @@ public final class NearCache: StoreBackend {
             _ = try await life
             return nil
         }
-        // Nil where it has expired in between; then there is nothing to keep.
+        // Nil if it has expired in between. Then there is nothing to keep.
         if let life = try await life { await copies.fill(key, value, life: life, ifStillIn: epoch) }
         return value
     }
@@ -165,8 +165,8 @@ public final class NearCache: StoreBackend {
 
     /// Changes the server's data, then takes the copies out: here, and by a message everywhere.
     ///
-    /// - Throws: what the change throws; what publishing throws: the change has happened then, and other processes see
-    ///   it after `staleness`.
+    /// - Throws: what the change throws, and what publishing throws. In the latter case the change has happened, and
+    ///   other processes see it after `staleness`.
     private func change<Result: Sendable>(
         _ keys: [String], _ body: (any StoreBackend) async throws -> Result
     ) async throws -> Result {
@@ -174,7 +174,8 @@ public final class NearCache: StoreBackend {
         do {
             result = try await body(remote)
         } catch {
-            // It may have happened all the same (an answer that was lost); nobody is to keep a copy of what was.
+            // The change may have happened all the same, if only its answer was lost. No process may keep a copy of the
+            // old value.
             await copies.remove(keys)
             if !(error is StoreError) { try? await publisher.publish(channel, Invalidation(of: keys).message) }
             throw error

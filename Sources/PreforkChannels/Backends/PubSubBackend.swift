@@ -6,8 +6,8 @@ public import PreforkStore
 public enum PublishedEvent: Hashable, Sendable {
     /// A message, in the order in which its publisher sent it.
     case message(StoredValue)
-    /// So many messages of this channel were overwritten before this subscriber came to read them; nil where the
-    /// backend cannot count them (a server's connection was lost and made again).
+    /// So many messages of this channel were overwritten before this subscriber read them. If nil, the backend cannot
+    /// count them, because a server's connection was lost and made again.
     case lagged(Int?)
 }
 
@@ -19,7 +19,7 @@ public protocol PublishedEvents: AsyncSequence, Sendable where Element == Publis
 
 /// Publish and subscribe: every message of a channel to every subscriber of it, in order per publisher.
 public protocol PubSubBackend: Sendable {
-    /// What this backend does beyond the operations of the protocol; constant for its lifetime.
+    /// What this backend does beyond the operations of the protocol. Constant for its lifetime.
     var capabilities: BackendCapabilities { get }
 
     /// Sends a value to all current subscribers of a channel, in this and in other processes. It does not wait for

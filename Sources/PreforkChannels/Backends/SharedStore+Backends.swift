@@ -36,7 +36,7 @@ extension SharedStore: StoreBackend {
         try compareAndSet(key, expectingStored: expected, to: new, expires: nil)
     }
 
-    /// The keys with this prefix and their values, expired ones excluded. Never suspends; see `getAll(prefix:)`.
+    /// The keys with this prefix and their values, expired ones excluded. Never suspends. See `getAll(prefix:)`.
     public func all(prefix: String) async throws -> [String: StoredValue] {
         getAll(prefix: prefix)
     }

@@ -1,4 +1,4 @@
-// What a sender takes out of the ring so that two ends that send to each other do not wait for ever.
+// Messages that a sender takes out of the ring, so that two ends that send to each other do not deadlock.
 
 import PreforkStore
 import PreforkSystem
@@ -57,12 +57,12 @@ extension ChannelEnd {
 
     /// Takes one message early, for a send that has to wait.
     ///
-    /// - Returns: false when there is none, or the end is not in passive mode, or the bound is reached.
+    /// - Returns: false if there is no message, the end is not in passive mode, or the bound is reached.
     func spill() -> Bool {
         guard isPassive else { return false }
         let hasSpilled = inbox.withLock { inbox in
             inbox.adopt()
-            // An error is the receiver's to hear of, at its turn.
+            // The receiver gets an error in its turn.
             guard inbox.hasRoom(limit: spillLimit), let record = try? takeCopy(.anything) else { return false }
             inbox.append(record)
             return true

@@ -19,9 +19,9 @@ extension PassiveMessages {
         }
     }
 
-    /// - Parameter work: held from the first message that is taken until there is none, so that a process that stops
-    ///   does not end meanwhile.
-    /// - Returns: false when there is nothing left to do; the next callback starts another task.
+    /// - Parameter work: held from the first message that is taken until no message is left, so that a process that
+    ///   stops does not end meanwhile.
+    /// - Returns: false if there is nothing left to do. The next callback starts another task.
     private func step(_ channel: Channel<Message>, _ work: inout WorkInHand?) async -> Bool {
         let end = channel.end
         let epoch = end.waiters.epoch
@@ -60,7 +60,7 @@ extension PassiveMessages {
                 state.isServed = false
                 return .nothingLeft
             }
-            // What was taken early is work in hand; what lies in the ring is for a successor.
+            // A message that was taken early is work in hand. Messages in the ring are for a successor.
             let isStopping = EventLoop.isStoppingHere
             let takesNone = isStopping || DrivenLoops.isTakingPaused
             guard let (header, value) = try takesNone ? end.takeSpilled() : end.takePassive() else {
@@ -76,7 +76,7 @@ extension PassiveMessages {
         switch (error as? ChannelError)?.code {
         case .peerDied: return true
         case .closed where !end.isClosedHere:
-            // Somebody may come to the other end and open it again.
+            // A process may come to the other end and open it again.
             try? await end.wait(.receive, since: epoch, until: nil) { end.memory.isClosed(end.side.other) }
             return true
         case .closed, .stopping: break
@@ -91,14 +91,14 @@ extension PassiveMessages {
         return false
     }
 
-    /// That somebody has come is told before the first of its messages.
+    /// The arrival of a process is reported before the first of its messages.
     private func announce(senderOf header: ByteRingHeader, _ end: ChannelEnd) async {
         let isNew = state.withLock { state in
             defer { state.lastSender = header.generation }
             return state.lastSender != header.generation
         }
         guard isNew, end.hasObservers, let loop = try? EventLoop.chosen() else { return }
-        // To those of other loops their own tell it.
+        // Observers of other loops learn it from their own loop.
         await withUnsafeContinuation { continuation in
             loop.execute {
                 end.tellObservers(on: loop)
@@ -107,7 +107,7 @@ extension PassiveMessages {
         }
     }
 
-    /// - Parameter callbacks: those for whom it was taken.
+    /// - Parameter callbacks: the callbacks for which it was taken.
     private func handle(
         _ header: ByteRingHeader, _ value: CarriedValue?, _ channel: Channel<Message>,
         _ callbacks: [(id: UInt64, callback: Callback)]

@@ -1,4 +1,4 @@
-// The callbacks of an end: who they are.
+// The callbacks of an end.
 
 import PreforkEventLoop
 import PreforkStore
@@ -17,7 +17,7 @@ final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
         var onCall: (id: UInt64, body: @Sendable (Message) async throws -> Message)?
         var onError: (@Sendable (any Error) -> Void)?
         var lastID: UInt64 = 0
-        /// Whether the task runs; it says so itself when it ends.
+        /// Whether the task runs. The task clears it when it ends.
         var isServed = false
         /// The generation of the last message's sender.
         var lastSender: UInt64 = 0

@@ -9,15 +9,14 @@ extension Channel {
     /// Calls `body` with every message that `filter` accepts. Passive mode.
     ///
     /// Callbacks run one after another in the order of their registration, for one message at a time, on the event loop
-    /// of the first registration's caller (off all loops: on the shared one). A message that no filter accepts is taken
-    /// all the same. What filter or body throw goes to `onError` and concerns nobody else. While there are callbacks
-    /// they keep the channel; when the last one is cancelled, messages stay where they are, but for one that was taken
-    /// for it already, if another thread cancels it: that is still handled. While a `send` of this end waits for room,
-    /// messages are taken early, up to `messageLimit` bytes, so that two ends whose callbacks send to each other do not
-    /// block each other.
+    /// of the first registration's caller (off all loops: on the shared one). A message that no filter accepts is still
+    /// taken. Errors of a filter or a body go only to `onError`. Callbacks keep the channel alive. When the last
+    /// callback is cancelled, messages stay where they are. A message that was already taken for it is still handled,
+    /// if another thread cancels the callback. While a `send` of this end waits for room, messages are taken early, up
+    /// to `messageLimit` bytes, so that two ends whose callbacks send to each other do not block each other.
     ///
-    /// When this process is asked to stop, callbacks finish what was taken and get no further message; a worker and a
-    /// managed process end after that, within their time to drain.
+    /// When this process is asked to stop, callbacks finish what was taken and get no further message. A worker and a
+    /// managed process then end, within their time to drain.
     ///
     /// The other end's death and closing end nothing here: what a successor sends is handled, too. See `onPeer`.
     ///
@@ -25,7 +24,7 @@ extension Channel {
     ///   - filter: accepts all by default.
     ///   - body: may send, but must not make a `call` to an end whose handler does the same at the same time: each
     ///     would wait for the other until its time is over.
-    /// - Throws: `.modeConflict` when this end has received actively; `.endInUse`; `.closed`; `.busy`; `.system`.
+    /// - Throws: `.modeConflict` if this end has received actively. `.endInUse`, `.closed`, `.busy`, `.system`.
     @discardableResult
     public func onReceive(
         where filter: @escaping @Sendable (Message) async throws -> Bool = { _ in true },
@@ -34,7 +33,7 @@ extension Channel {
         try passiveMessages().add(.init(filter: filter, body: body), for: self)
     }
 
-    /// Answers every call with what `body` returns. Passive mode; runs in turn with the callbacks of `onReceive`.
+    /// Answers every call with what `body` returns. Passive mode. Runs in turn with the callbacks of `onReceive`.
     ///
     /// What `body` throws makes the call fail with `.callFailed` and the error's description. One handler at a time: a
     /// new one replaces the last.
@@ -59,7 +58,7 @@ extension Channel {
         let end = end
         try end.pinPassive()
         return end.passive.withLock { passive in
-            // Those of a parent belong to its own tasks.
+            // A parent's callbacks belong to the parent's tasks.
             if let known = passive as? PassiveMessages<Message>, known.process == ForkCount.current { return known }
             let new = PassiveMessages<Message>(name: name)
             passive = new

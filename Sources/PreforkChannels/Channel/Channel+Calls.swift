@@ -8,18 +8,18 @@ import Synchronization
 extension Channel {
     /// Sends a message as a call and waits for the other end's answer.
     ///
-    /// Calls arrive in order with the messages of this sender. At the other end a call is answered by `onCall` or by
-    /// `receiveCall()`; an end that has never asked for calls refuses them. Each call is handled at most once; whether
-    /// one that failed here was handled there is not known.
+    /// Calls arrive in order with the messages of this sender. At the other end, `onCall` or `receiveCall()` answers a
+    /// call. An end that has never asked for calls refuses them. Each call is handled at most once. If a call fails
+    /// here, it is not known whether the other end handled it.
     ///
-    /// - Parameter timeout: for sending, handling and the answer together; an answer that comes later is thrown away.
-    /// When the process that is called is asked to stop it answers what it has taken. A call that it has not taken
-    /// waits for its successor, and where none comes, as at the end of the service, fails at once with
-    /// `.peerStopping`.
+    /// - Parameter timeout: for sending, handling and the answer together. An answer that comes later is thrown away.
+    /// When the called process is asked to stop, it answers the calls that it has taken. A call that it has not taken
+    /// waits for its successor. If there will be no successor, as at the end of the service, the call fails at once
+    /// with `.peerStopping`.
     ///
-    /// - Throws: as `send`; `.timedOut`; `.peerDied` at once when the process that was called has ended;
-    ///   `.peerStopping`: the call was not handled and never is; `.callFailed` when its handler has thrown, or nobody
-    ///   answers calls there.
+    /// - Throws: as `send`. `.timedOut`. `.peerDied` at once when the called process has ended. `.peerStopping`: the
+    ///   call was not handled and never will be. `.callFailed` if its handler has thrown, or the other end does not
+    ///   answer calls.
     public func call(_ message: Message, timeout: Duration) async throws -> Message {
         let end = sendingEnd
         let packed = try packed(message)
@@ -34,12 +34,12 @@ extension Channel {
         }
     }
 
-    /// Receives the next call; waits for it. Active mode.
+    /// Receives the next call, or waits for it. Active mode.
     ///
     /// Messages and calls come out in the order in which they were sent: a message in front of a call must be received
     /// first, by `receive`, and the other way round.
     ///
-    /// - Parameter timeout: nil waits for ever.
+    /// - Parameter timeout: nil waits without a limit.
     /// - Throws: as `receive`.
     public func receiveCall(timeout: Duration? = nil) async throws -> ChannelCall<Message> {
         let end = end
@@ -79,8 +79,8 @@ public struct ChannelCall<Message: Codable & Sendable>: Sendable {
     let id: UInt64
     let generation: UInt64
 
-    /// Answers; waits while the way back is full. To be called once: a second answer is thrown away at the other end,
-    /// as is one that comes too late.
+    /// Answers the call, and waits while the ring to the caller is full. Call it once: the other end throws away a
+    /// second answer, and one that comes too late.
     ///
     /// - Throws: as `Channel.send`.
     public func reply(_ message: Message) async throws {

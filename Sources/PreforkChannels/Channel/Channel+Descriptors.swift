@@ -17,10 +17,10 @@ public final class PassedDescriptor: Sendable {
         close()
     }
 
-    /// The descriptor's number, which stays this object's; nil after `take` or `close`.
+    /// The descriptor's number, which this object keeps. If nil, it was taken or closed.
     public var number: Int32? { owned.withLock { $0 } }
 
-    /// Gives the descriptor to the caller, who closes it; nil when it was taken or closed before.
+    /// Gives the descriptor to the caller, who must close it. If nil, it was taken or closed before.
     public func take() -> Int32? {
         owned.withLock { owned in
             defer { owned = nil }
@@ -39,15 +39,15 @@ extension Channel {
     public struct Passed: Sendable {
         /// The message that came with the descriptors.
         public let message: Message
-        /// In the order in which they were sent; empty for a message that was sent without.
+        /// In the order in which they were sent. Empty for a message without descriptors.
         public let descriptors: [PassedDescriptor]
     }
 
     /// As `receive`, with the descriptors.
     ///
-    /// - Parameter timeout: nil waits for ever.
-    /// - Throws: as `receive`; `.system` with EMFILE when this process has no room for the descriptors: the message
-    ///   stays, to be received when there is.
+    /// - Parameter timeout: nil waits without a limit.
+    /// - Throws: as `receive`. `.system` with EMFILE if this process has no room for the descriptors: the message
+    ///   stays, and can be received once there is room.
     public func receivePassed(timeout: Duration? = nil) async throws -> Passed {
         let end = end
         let deadline = timeout.map { MonotonicInstant.now + $0 }

@@ -1,11 +1,11 @@
-// Hearing of the other end's process.
+// Arrivals, deaths and closings of the other end's process.
 
 import PreforkSystem
 import Synchronization
 
 extension Channel {
     /// Calls `body` on the caller's event loop (off all loops: on the shared one) when a process comes to the other
-    /// end, dies there, or closes it; at once for one who is there already.
+    /// end, dies there, or closes it. If a process is there already, it calls `body` at once.
     ///
     /// Of several that come and go between two turns of the loop only the last is told of.
     ///
@@ -18,13 +18,13 @@ extension Channel {
         try end.attach()
         let (loop, post) = try end.listen()
         let id = end.wiring.withLock { $0.observers.add(on: loop, body) }
-        // The loop tells what there is to tell, as for every ring.
+        // The loop reports the news, as for every ring.
         end.memory.ringBell(of: end.side)
         post.keepLooking()
         return ChannelRegistration { end.wiring.withLock { $0.observers.remove(id) } }
     }
 
-    /// The process at the other end by its generation; nil before the first one has come.
+    /// The generation of the process at the other end. If nil, no process has come yet.
     public var peerGeneration: UInt64? {
         let generation = end.memory.generation(of: end.side.other)
         return generation == 0 ? nil : generation

@@ -5,11 +5,11 @@ public import PreforkStore
 import PreforkSystem
 
 extension Channel {
-    /// Receives the next message; waits for it.
+    /// Receives the next message, or waits for it.
     ///
-    /// The death of the other end's process is thrown as `.peerDied`, once, after everything it had sent; the next call
-    /// waits for its successor. When this process is asked to stop, `.stopping` is thrown, also to those who wait: what
-    /// arrives then is for a successor. A `call` that was made still gets its answer.
+    /// The death of the other end's process is thrown as `.peerDied`, once, after everything that it had sent. The next
+    /// call waits for its successor. When this process is asked to stop, `.stopping` is thrown, also to calls that wait
+    /// already: messages that arrive later are for a successor. A `call` that was made still gets its answer.
     ///
     /// - Throws: `ChannelError`: `.closed`, `.stopping`, `.peerDied`, `.modeConflict`, `.decode` (that message is
     ///   gone), `.endInUse`, `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was
@@ -33,8 +33,8 @@ extension Channel {
 
     /// The next message if it is there.
     ///
-    /// - Throws: as `receive`, without `.stopping`: a process that stops can still take messages by this; `.peerDied`
-    ///   only when the death is known from an earlier wait or by a successor.
+    /// - Throws: as `receive`, without `.stopping`: a process that stops can still take messages by this. `.peerDied`
+    ///   only if the death is known from an earlier wait or by a successor.
     @inlinable
     public func tryReceive() throws -> Message? { try take(unlessStopping: false) }
 
@@ -60,7 +60,7 @@ extension Channel {
 
     /// As `receive`, for plain threads: blocks the thread.
     ///
-    /// - Parameter timeout: nil waits for ever; after it `.timedOut` is thrown.
+    /// - Parameter timeout: after it, `.timedOut` is thrown. If nil, it waits without a limit.
     /// - Throws: as `receive`, and `.onEventLoop` on a loop's thread.
     public func receiveBlocking(timeout: Duration? = nil) throws -> Message {
         if EventLoop.current != nil { throw end.error(.onEventLoop) }
@@ -111,8 +111,8 @@ extension Channel {
 }
 
 extension String {
-    /// The text that `bytes` are, with replacements for what is no UTF-8. They are copied before they are looked at:
-    /// `String(decoding:)` checks first and copies then, so that a sender gone mad could slip in what was not checked.
+    /// The text in `bytes`, with replacements for invalid UTF-8. They are copied first: `String(decoding:)` checks
+    /// first and copies then, so that a malicious sender could slip in unchecked bytes.
     @inlinable
     init(copying bytes: UnsafeRawBufferPointer) {
         self.init(unsafeUninitializedCapacity: bytes.count) { buffer in

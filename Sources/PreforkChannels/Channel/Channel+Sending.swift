@@ -5,13 +5,13 @@ public import PreforkStore
 import PreforkSystem
 
 extension Channel {
-    /// Sends a message; waits while the ring is full, behind those of this process that wait already.
+    /// Sends a message. While the ring is full, it waits behind the senders of this process that wait already.
     ///
     /// Returns when the message is in the ring, not when it has been received.
     ///
-    /// - Throws: `ChannelError`: `.closed`, `.peerDied` when it would have to wait for a process that is dead,
-    ///   `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`; `CancellationError` when it was cancelled while it
-    ///   waited; what the codec throws. In all cases nothing was sent.
+    /// - Throws: `ChannelError`: `.closed`, `.peerDied` if it would have to wait for a process that is dead,
+    ///   `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`. `CancellationError` if the task was cancelled while
+    ///   it waited. What the codec throws. In all cases nothing was sent.
     @inlinable
     public func send(_ message: Message) async throws {
         if let record = try trySend(message, passing: []) {
@@ -38,7 +38,7 @@ extension Channel {
 
     /// As `send`, for plain threads: blocks the thread.
     ///
-    /// - Parameter timeout: nil waits for ever; after it `.timedOut` is thrown.
+    /// - Parameter timeout: after it, `.timedOut` is thrown. If nil, it waits without a limit.
     /// - Throws: as `send`, and `.onEventLoop` on a loop's thread.
     public func sendBlocking(_ message: Message, timeout: Duration? = nil) throws {
         if EventLoop.current != nil { throw sendingEnd.error(.onEventLoop) }
@@ -47,7 +47,7 @@ extension Channel {
         }
     }
 
-    /// Sends a message with descriptors. They stay the caller's, and must stay open until this returns; the other end
+    /// Sends a message with descriptors. They stay the caller's, and must stay open until this returns. The other end
     /// gets copies, by `receivePassed()`. Any other way of receiving closes them.
     ///
     /// - Parameter descriptors: at most 253, or 252 with a message that is larger than a quarter of the ring; with those
@@ -58,7 +58,7 @@ extension Channel {
         if let record = try trySend(message, passing: descriptors) { try await sendingEnd.sendLater(record, timeout: nil) }
     }
 
-    /// - Returns: what must wait; nil when it is sent.
+    /// - Returns: the message that must wait. If nil, it is sent.
     @inlinable
     func trySend(_ message: Message, passing descriptors: [Int32]) throws -> OutgoingRecord? {
         // Handles of other channels, which travel with a message, are inside of types that need a codec.
@@ -66,7 +66,7 @@ extension Channel {
         let end = sendingEnd
         var record: OutgoingRecord?
         var failure: ChannelError?
-        // The codec has done its work when the closure is called: none of it runs under a lock.
+        // The codec has done its work when the closure is called: it never runs under a lock.
         try encode(message) { kind, bytes in
             do throws(ChannelError) {
                 record = try end.trySend(kind, bytes, passing: descriptors)

@@ -20,18 +20,19 @@ import Synchronization
 ///
 /// A worker that takes another's place, and the next process of a managed target, need not wait for a death: such a
 /// successor may use the end while its predecessor is there, and waits until that one was asked to leave and has
-/// finished what it had in hand. Nothing is lost or repeated by that, and the other end hears of it by `onPeer` only.
+/// finished what it had in hand. Nothing is lost or repeated by that, and the other end learns of it only by `onPeer`.
 ///
 /// Messages of one sender arrive in the order of its sends, each at most once: a message is taken before it is handed
 /// to the program, and one that was taken by a process that then died is gone. What a process had sent when it died is
 /// delivered, whole messages only.
 ///
-/// A channel takes seven descriptors and the memory of its rings in every process; the memory counts when it is used.
+/// A channel takes seven descriptors and the memory of its rings in every process. The memory counts when it is used.
 ///
 /// Follows liteyuki.comm's Channel.
 public final class Channel<Message: Codable & Sendable>: Sendable {
     let core: ChannelCore
-    /// The end of the process that has made the channel, and that of every other; for the opposite handle the reverse.
+    /// Which end this process has: the process that made the channel has one, every other process has the other. For
+    /// the opposite handle, it is the reverse.
     private let ends: (home: ChannelEnd, away: ChannelEnd)
     /// Those that it sends at; others than `ends` for a loop.
     private let sendingEnds: (home: ChannelEnd, away: ChannelEnd)
@@ -49,13 +50,13 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
 
     /// Makes a channel. Before the fork, or the other process has no way to it.
     ///
-    /// In a program that comes by an upgrade, it is the channel of that name that the program before has left, with the
-    /// messages on their way; workers of that program keep their ends until they leave them. If the sizes of its
+    /// In a program that an upgrade started, it is the channel of that name that the previous program has left, with
+    /// the messages on their way. Workers of that program keep their ends until they leave them. If the sizes of its
     /// options differ, the upgrade is refused.
     ///
     /// - Parameter name: any text that is not empty. It is escaped where it is shown.
-    /// - Throws: `ChannelError`: `.duplicateName`; `.badArgument`; `.system` when memory or descriptors are not to be
-    ///   had.
+    /// - Throws: `ChannelError`: `.duplicateName`, `.badArgument`, and `.system` if there is no memory or no descriptor
+    ///   left.
     public convenience init(name: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {
         self.init(try ChannelCore(name: name, options: options, messageType: Message.self), isOpposite: false)
         try ChannelRegistry.add(core)
@@ -75,7 +76,7 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
         isDirect = Message.self is any SharedValue.Type
     }
 
-    /// The name that was given to `init`; the same at both ends and in every process that inherits the channel.
+    /// The name that was given to `init`. It is the same at both ends and in every process that inherits the channel.
     public var name: String { core.memory.name }
 
     /// This channel's other end, in this process: for use inside of one process, and in tests.

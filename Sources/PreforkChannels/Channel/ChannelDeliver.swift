@@ -12,7 +12,7 @@ import Synchronization
 /// try ChannelDeliver<String>.current.passive.onReceive { ... }
 /// ```
 ///
-/// Follows liteyuki's ChannelDeliver; the channels are named `{process}-active` and `{process}-passive`.
+/// Follows liteyuki's ChannelDeliver. The channels are named `{process}-active` and `{process}-passive`.
 public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
     /// The name of the managed process that these channels belong to.
     public let process: String
@@ -22,7 +22,7 @@ public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
     public let passive: Channel<Message>
 
     /// - Parameter process: any text that is not empty.
-    /// - Throws: as `Channel.init`; nothing was made then.
+    /// - Throws: as `Channel.init`. Nothing was made then.
     public init(process: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {
         if process.isEmpty { throw ChannelError(.badArgument("a process without a name"), channel: process) }
         self.process = process
@@ -30,8 +30,8 @@ public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
         passive = try Channel(name: "\(process)-passive", options)
     }
 
-    /// As `enter`, and takes this process's ends at once, so that what comes from now on is for it, and its death is
-    /// heard of. An end that another process has keeps it: whoever uses it here is told.
+    /// As `enter`, and takes this process's ends at once, so that messages from now on are for it, and peers learn of
+    /// its death. If another process has an end, the end stays there, and a use of it here throws.
     package func enterAndAttach() {
         try? active.attach()
         try? passive.attach()
@@ -62,7 +62,7 @@ public struct ChannelDeliver<Message: Codable & Sendable>: Sendable {
 
     /// The channels that this process, or an ancestor before it was forked, has entered.
     ///
-    /// - Throws: `.unknownName` before `enter`; `.wrongMessageType`.
+    /// - Throws: `.unknownName` before `enter`. `.wrongMessageType`.
     public static var current: ChannelDeliver {
         get throws(ChannelError) {
             guard let entered = currentDeliver.withLock({ $0 }) else {

@@ -11,11 +11,12 @@ public struct ChannelError: Error, Equatable, Sendable {
         /// This process was asked to stop: it takes no new message or call. What has arrived stays where it is.
         case stopping
         /// The process at the other end has ended. Thrown by `receive` once for each death, after everything that the
-        /// process had sent; by a send that would have to wait for it; by every call that it had not answered.
+        /// process had sent. Thrown by a send that would have to wait for the process, and by every call that it had
+        /// not answered.
         case peerDied(generation: UInt64)
         /// The process at the other end was asked to stop, and no successor was announced. Thrown by a call that it has
-        /// not taken, which is not handled; and by a send that would have to wait for it. Calls that it has taken are
-        /// answered.
+        /// not taken, which is not handled, and by a send that would have to wait for it. It answers the calls that it
+        /// has taken.
         case peerStopping(generation: UInt64)
         /// Another process, which lives, is at this end already.
         case endInUse(pid: Int32)
@@ -31,14 +32,14 @@ public struct ChannelError: Error, Equatable, Sendable {
         case tooLarge(bytes: Int, limit: Int)
         /// More descriptors than go with one message.
         case tooManyDescriptors(count: Int, limit: Int)
-        /// The given time is over. Nothing was sent or taken; a call's answer will be thrown away.
+        /// The given time is over. Nothing was sent or taken. A call's answer will be thrown away.
         case timedOut
         /// The shared memory holds what no process of this package writes, for the reason given. The channel is
         /// closed for good, at both ends.
         case corrupt(String)
-        /// The bytes of a message, which was taken, are none of its type's.
+        /// The bytes of a message do not decode as the channel's type. The message was taken.
         case decode(String)
-        /// The other end's handler has thrown, or nobody answers calls there.
+        /// The other end's handler has thrown, or the other end does not answer calls.
         case callFailed(String)
         /// What has come as a channel, in a message or by a name, is none, for the reason given.
         case notAChannel(String)
@@ -48,7 +49,7 @@ public struct ChannelError: Error, Equatable, Sendable {
         case tooManyNames(limit: Int)
         /// A blocking call on an event loop's thread, which it would stop.
         case onEventLoop
-        /// The lock of the channel's header was not to be had within a second (100 ms in a process that is no worker):
+        /// The lock of the channel's header could not be taken within a second (100 ms in a process that is no worker):
         /// its owner is stopped. Try again.
         case busy
         /// A name or an option that makes no sense.

@@ -4,8 +4,8 @@ public import PreforkStore
 
 /// The sizes and rules of a `Channel`, which are the same for both of its ends and for its whole life.
 public struct ChannelOptions: Sendable {
-    /// What happens to messages that a dead process had not taken when another process comes to its end. One that has
-    /// left its end to a successor in order has lost none: that one receives them.
+    /// What happens to messages that a dead process had not taken when another process comes to its end. A process that
+    /// has handed its end over to a successor in order has lost no message: the successor receives them.
     public enum Undelivered: Hashable, Sendable {
         /// The successor receives them.
         case keep
@@ -13,11 +13,11 @@ public struct ChannelOptions: Sendable {
         case drop
     }
 
-    /// Room for messages on their way, in bytes, for each direction; rounded up to a power of two, at least 4 KiB, at
+    /// Room for messages on their way, in bytes, for each direction. Rounded up to a power of two, at least 4 KiB, at
     /// most 1 GiB. Each message takes its own bytes and 24 to 31 more. Memory counts when it is first used.
     public var ringBytes = 256 * 1024
-    /// The largest message, in bytes; at least one, less than 4 GiB. What is larger than a quarter of the ring travels
-    /// in a memory file beside it.
+    /// The largest message, in bytes. At least one, less than 4 GiB. A message that is larger than a quarter of the
+    /// ring travels in a memory file beside it.
     public var messageLimit = 64 * 1024 * 1024
     /// What happens to messages that a dead process had not taken.
     public var undelivered = Undelivered.keep

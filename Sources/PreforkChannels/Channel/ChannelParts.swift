@@ -93,7 +93,7 @@ struct ChannelParts: ~Copyable {
     }
 }
 
-/// What both images of a program must agree on before the next one goes on with a channel.
+/// What both images of a program must agree on before the next one continues with a channel.
 struct ChannelForm: Equatable {
     /// Another one whenever the layout of `ChannelMemory` or of a record changes.
     private static let version = 1
@@ -104,7 +104,8 @@ struct ChannelForm: Equatable {
 
     var text: String { "\(Self.version) \(capacity) \(messageLimit)" }
 
-    /// Why a program that makes the channel like this cannot go on with one that was left with `text`; nil: it can.
+    /// Why a program that makes the channel like this cannot continue with one that was left with `text`. If nil, it
+    /// can.
     func objection(toText text: String) -> String? {
         if text == self.text { return nil }
         let words = text.split(separator: " ").compactMap { Int($0) }

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Weak: a channel that nobody holds is gone.
+/// Weak: an unreferenced channel is gone.
 enum ChannelRegistry {
     private struct Entry: Sendable {
         weak var core: ChannelCore?

@@ -1,4 +1,4 @@
-// Calls on their way: who waits for which reply.
+// Calls on their way, and the tasks that wait for each reply.
 
 import PreforkEventLoop
 import PreforkStore
@@ -92,8 +92,8 @@ extension ChannelEnd {
         calls.withLock { $0.pending[id] ?? nil }
     }
 
-    /// Who was at the other end when the call was made must still be there. A call to nobody at all, generation 0, is
-    /// the first one's: it may come yet, and is the callee then.
+    /// The process that was at the other end when the call was made must still be there. A call without a process at
+    /// the other end (generation 0) is for the first one that comes.
     private func checkCallee(_ generation: UInt64, _ call: OutgoingRecord) throws(ChannelError) {
         if calls.withLock({ $0.isClosed }) { throw error(.closed) }
         try checkPeerLives()
@@ -110,10 +110,10 @@ extension ChannelEnd {
         }
     }
 
-    /// Takes all replies, wakes those who wait for them, and has the other end ring for the next.
+    /// Takes all replies, wakes their waiters, and makes the other end ring for the next one.
     func drainReplies() {
         var wakesSender = false
-        // One who sends replies without a pause must not hold the lock and the loop for as long as it does.
+        // A peer that sends replies without a pause must not occupy the lock and the loop.
         var left = Self.mostPassedOver
         let (done, failure) = calls.withLock { state -> ([UInt64], ChannelError?) in
             // Of a closed end the replies are its successor's, in whatever process that is.
@@ -131,13 +131,13 @@ extension ChannelEnd {
                         return (done, error(.corrupt("a reply of another kind")))
                     }
                     wakesSender = state.consumer.advance(past: header) || wakesSender
-                    // Late ones, and those to a predecessor, find nobody.
+                    // Late replies, and replies to a predecessor, have no waiter.
                     guard header.generation == state.generation, let waiting = state.pending[header.id], waiting == nil
                     else { continue }
                     state.pending[header.id] = reply
                     done.append(header.id)
                 }
-                // Also while nobody waits: late replies must not fill the ring, or the other end hangs in its answers.
+                // Also without waiters: late replies must not fill the ring, or the other end hangs in its answers.
             } while !state.consumer.ring.consumerFallsAsleep() && left > 0
             return (done, nil)
         }

@@ -6,7 +6,7 @@ import PreforkSystem
 import Synchronization
 
 extension ChannelEnd {
-    /// What a process comes to an end for.
+    /// What a process attaches to an end for.
     enum Errand: Sendable {
         case receive
         /// Also in a process that has left the end to its successor: what its handlers still send must not be lost.
@@ -52,14 +52,14 @@ extension ChannelEnd {
             return false
         case .came:
             ChannelSuccession.leavesToNextImage
-            // The other end may be waiting for somebody to come.
+            // The other end may be waiting for a process to come.
             memory.ringBell(of: side.other)
             waiters.wakeAll(andCalls: true)
         }
         return true
     }
 
-    /// Goes on where the last process at this end has stopped. Runs under the header's lock.
+    /// Continues where the last process at this end has stopped. Runs under the header's lock.
     private func takeLanes(_ generation: UInt64, inherits: Bool, hasLeft: Bool) {
         let peer = memory.generation(of: side.other)
         messages.start(generation: generation)
@@ -80,9 +80,10 @@ extension ChannelEnd {
         }
     }
 
-    /// Closes this end, for this process; the other end receives what was sent before. A second call has no effect.
+    /// Closes this end, for this process. The other end receives what was sent before. A second call has no effect.
     func close() {
-        // One who has never been there closes it, too, so that nobody waits for them. A successor that waits has it.
+        // A process that has never attached closes it, too, so that the other end does not wait for it. A successor
+        // that waits gets the end.
         settleSuccession()
         _ = try? attach()
         let closed = wiring.withLock { wiring -> (generation: UInt64, isHere: Bool)? in

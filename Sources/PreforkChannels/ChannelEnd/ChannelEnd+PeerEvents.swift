@@ -1,4 +1,4 @@
-// What an end learns of the other one, and who is woken by it.
+// What an end learns of the other one, and which waiters that wakes.
 
 import PreforkSystem
 import Synchronization
@@ -6,7 +6,8 @@ import Synchronization
 extension ChannelEnd {
     /// The other end as a wait for room sees it.
     ///
-    /// - Throws: `.corrupt`, `.closed`, `.peerDied`: there is nobody to wait for; `.peerStopping`: they make no room.
+    /// - Throws: `.corrupt`, `.closed`. `.peerDied`: there is no process to wait for. `.peerStopping`: the peer makes
+    ///   no room.
     func checkPeerCanTake() throws(ChannelError) {
         try checkPeerLives()
         if memory.isStopping(side.other) { throw error(.peerStopping(generation: memory.generation(of: side.other))) }
@@ -40,20 +41,20 @@ extension ChannelEnd {
         wakeLocally()
     }
 
-    /// Something has happened in this process that those who wait here should look at.
+    /// Something has happened in this process that its waiters must check.
     func wakeLocally() {
         waiters.wakeAll(andCalls: true)
-        // A thread that waits without a loop has only its bell; and so have observers on their loops.
+        // A thread that waits without a loop has only its bell, and so do observers on their loops.
         memory.ringBell(of: side)
     }
 
-    /// The other end has rung: messages, replies, room, somebody who came or went.
+    /// The other end has rung: messages, replies, room, or a process that came or left.
     func bellRang() {
         settleSuccession()
         drainReplies()
         let generation = memory.generation(of: side.other)
-        // Who has closed may have a successor by now, and be closed no more: its calls must hear of either. And one
-        // that was made to nobody watches the life of whoever comes.
+        // A process that has closed the end may have a successor by now, so that the end is open again. Calls must
+        // learn of either. A call without a callee watches the first process that comes.
         let isNew = seenGeneration.exchange(generation, ordering: .acquiringAndReleasing) != generation
         if isNew || memory.isCorrupt || memory.isClosed(side.other) || memory.isStopping(side.other) {
             waiters.wakeAll(andCalls: true)

@@ -4,7 +4,7 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// What one look at a ring has brought.
+/// The result of one check of a ring.
 enum TakeStep: Sendable {
     case taken
     /// Nothing that the caller wants. It may wait.
@@ -12,7 +12,7 @@ enum TakeStep: Sendable {
     case mustAttach
     /// The successor waits for the end.
     case mustLeave
-    /// A call that this end does not answer; it was taken and is to be refused.
+    /// A call that this end does not answer. It was taken and must be refused.
     case refused(ByteRingHeader)
     case failed(ChannelError)
     /// A predecessor had taken what belongs to the record, and died.
@@ -85,7 +85,7 @@ extension ChannelEnd {
             state.mode = wanted.mode
         }
         let dead = deadGeneration.load(ordering: .acquiring)
-        // A sender of records that nobody gets must not hold the lock and the loop for as long as it sends.
+        // A peer that keeps sending records without a receiver must not occupy the lock and the loop.
         for _ in 0..<Self.mostPassedOver {
             switch state.next(memory, from: side.other, dead: dead) {
             case .nothing: return .nothing
@@ -103,7 +103,7 @@ extension ChannelEnd {
                     return .refused(header)
                 }
                 guard wanted.includes(header.type) else { return .nothing }
-                // Those who have made it are told that it is not handled.
+                // Its caller is told that it is not handled.
                 if header.type == .call, memory.isStopping(side) { return .nothing }
                 if header.isByFile || header.descriptorCount > 0 {
                     if let failure = takeBeside(header, &state, body) {
@@ -125,10 +125,10 @@ extension ChannelEnd {
         return .nothing
     }
 
-    /// How many records one look passes over, or takes at once. The next look goes on behind them.
+    /// How many records one check skips, or takes at once. The next check continues behind them.
     static let mostPassedOver = 4_096
 
-    /// Takes what travels beside the ring for a record that nobody gets.
+    /// Takes what travels beside the ring for a record without a receiver.
     private func discard(_ header: ByteRingHeader, _ state: inout ReceivingState) -> TakeStep? {
         guard header.isByFile || header.descriptorCount > 0 else { return nil }
         let failure = takeBeside(header, &state) { _, _, descriptors in
@@ -138,11 +138,11 @@ extension ChannelEnd {
         return failure
     }
 
-    /// Whether a receiver is to wait, after it has set the flag that makes the other end ring.
+    /// Whether a receiver must wait, after it has set the flag that makes the other end ring.
     func mustWaitToReceive(_ wanted: Wanted) -> Bool {
         let ring = memory.ring(.messages, from: side.other)
         if ring.consumerFallsAsleep() { return true }
-        // Something is there: is it what this one waits for? If not, whoever takes it wakes the others.
+        // Something is there. If it is not what this receiver waits for, the receiver that takes it wakes the others.
         return receiving.withLock { state in
             guard state.process == ForkCount.current, !state.isClosed, !state.hasLeft else { return false }
             let dead = deadGeneration.load(ordering: .acquiring)

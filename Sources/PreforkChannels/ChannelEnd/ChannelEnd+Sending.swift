@@ -4,7 +4,7 @@ public import PreforkStore
 import PreforkSystem
 
 extension ChannelEnd {
-    /// A record in a form that can wait; large ones go into a memory file.
+    /// A record in a form that can wait. A large one goes into a memory file.
     ///
     /// - Throws: `.tooLarge`, `.tooManyDescriptors`, `.system`.
     func outgoing(
@@ -46,7 +46,7 @@ extension ChannelEnd {
 
     /// Sends at once or not at all.
     ///
-    /// - Returns: the record when there is no room, to wait with; nil when it is sent.
+    /// - Returns: the record that must wait, if there is no room. If nil, it is sent.
     @usableFromInline
     func trySend(
         _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32]
@@ -81,7 +81,7 @@ extension ChannelEnd {
         }
     }
 
-    /// Sends, and waits for room behind those who wait already.
+    /// Sends, and waits for room behind earlier senders.
     func send(
         _ record: OutgoingRecord, until deadline: MonotonicInstant?, on lane: SendingLane? = nil
     ) async throws {
@@ -101,7 +101,7 @@ extension ChannelEnd {
             // One that stops still takes the answers to its own calls.
             if lane === replies { try checkPeerLives() } else { try checkPeerCanTake() }
             if maySpill, spill() { continue }
-            // What was there and yet could not be taken, for want of a descriptor, must not be tried for ever.
+            // A record that is there and cannot be taken, for want of a descriptor, must not be tried again and again.
             maySpill = maySpill && !sawSomething
             try await wait(.send, since: epoch, until: deadline) {
                 let mustWait = lane.mustWait(record, ticket: ticket)

@@ -1,4 +1,4 @@
-// One end of a channel as this process has it: who holds it, and what its two lanes are doing.
+// One end of a channel in this process: its owner, and the state of its two lanes.
 
 import PreforkEventLoop
 import PreforkStore
@@ -8,7 +8,7 @@ import Synchronization
 /// One end. Its state is this process's own and starts anew in a forked child.
 ///
 /// Threads and tasks of the process agree by locks that are held for one record at a time, never while code of the
-/// program runs. Order: `wiring` before the others, of which nobody holds two.
+/// program runs. Order: `wiring` before the others. No code holds two of the others.
 @usableFromInline
 final class ChannelEnd: Sendable {
     enum Mode: Sendable {
@@ -16,7 +16,8 @@ final class ChannelEnd: Sendable {
     }
 
     struct Wiring {
-        /// `ForkCount` of the process that all of this belongs to; 0: none. It starts anew in a forked child.
+        /// `ForkCount` of the process that all of this belongs to, or 0 for no process. It starts anew in a forked
+        /// child.
         var process: UInt64 = 0
         var identity = ProcessIdentity(pid: 0, startTime: 0)
         /// This process is the one at this end.
@@ -51,7 +52,7 @@ final class ChannelEnd: Sendable {
     let waiters = ChannelWaiters()
     /// The last generation of the other end whose death this process has noticed.
     let deadGeneration = Atomic<UInt64>(0)
-    /// That of the other end when its bell was last heard: calls are woken by another one only.
+    /// The other end's generation when its bell was last heard: only another generation wakes calls.
     let seenGeneration = Atomic<UInt64>(0)
     /// `ForkCount` of the process that waits here for its predecessor.
     let claims = Atomic<UInt64>(0)
@@ -80,7 +81,7 @@ final class ChannelEnd: Sendable {
     func removePosts() {
         let posts = wiring.withLock { wiring in
             defer { wiring.posts = [] }
-            // Those of a parent are on loops that do not run here.
+            // A parent's watches are on loops that do not run here.
             return wiring.isOfThisProcess ? wiring.posts : []
         }
         for post in posts { post.remove() }
@@ -101,11 +102,12 @@ final class ChannelEnd: Sendable {
         return count == 0 || DrivenLoops.isTurnOver
     }
 
-    /// Lets the loop look at its descriptors and timers: one who is never without messages would keep it for itself.
+    /// Lets the loop serve its descriptors and timers. Otherwise a receiver that never runs out of messages would block
+    /// it.
     @usableFromInline
     func giveTurn() async {
         if EventLoop.current == nil { return await Task.yield() }
-        // A cancelled task has its next wait to hear of it.
+        // A cancelled task learns of it in its next wait.
         try? await EventLoop.sleep(for: .zero)
     }
 }
@@ -113,7 +115,7 @@ final class ChannelEnd: Sendable {
 /// Whatever hands messages to callbacks.
 protocol PassiveReceiver: AnyObject, Sendable {}
 
-/// A pidfd that several may look at.
+/// A pidfd that several threads may read.
 final class ThreadPidfd: Sendable {
     let descriptor: Descriptor
 

@@ -12,10 +12,10 @@ import Synchronization
 // has handed over may claim the end back to send: an older claimant is let in whenever nothing is in hand.
 //
 // The words are memory that every process of the service can write. A wrong claim costs the end, as any other wrong
-// word does, and nothing else. A claimant looks again every ten milliseconds, whether it was told or not.
+// word does, and nothing else. A claimant checks every ten milliseconds, even without a ring.
 
 extension ChannelMemory {
-    /// The spawn of the process that waits for an end; 0: none.
+    /// The spawn of the process that waits for an end, or 0.
     @inline(__always)
     func claimant(of side: EndSide) -> UInt64 { slotWord(2, of: side).pointee.load(ordering: .acquiring) }
 
@@ -38,11 +38,11 @@ extension ChannelMemory {
             expected: spawn, desired: 0, ordering: .sequentiallyConsistent)
     }
 
-    /// Takes the claim of a process back that is not to have the end any more.
+    /// Withdraws the claim of a process that must not get the end any more.
     ///
     /// - Returns: the generation, if the end was handed over to it before.
     func giveUpClaim(_ side: EndSide, of process: ProcessIdentity, _ slot: EndSlot) -> UInt64? {
-        // Who hands over has the lock until the claimant is the owner.
+        // The owner that hands over holds the lock until the claimant is the owner.
         do throws(ChannelError) { try lockHeader() } catch {
             withdrawClaim(side, spawn: slot.spawn)
             return nil
@@ -53,7 +53,7 @@ extension ChannelMemory {
         return record.owner == process && record.slot == slot ? record.generation : nil
     }
 
-    /// Whether a living process waits for an end whose owner is dead: it has it as soon as it looks.
+    /// Whether a living process waits for an end whose owner is dead. It gets the end at its next check.
     func hasLivingClaimant(of side: EndSide) -> Bool {
         claimant(of: side) != 0 && claimingProcess(of: side)?.isAlive == true
     }
@@ -66,7 +66,7 @@ extension ChannelMemory {
 
     /// Makes the claimant the owner.
     ///
-    /// - Returns: false when it is gone, or the header's lock was not to be had: the end stays.
+    /// - Returns: false if the claimant is gone, or the header's lock could not be taken. The end then stays.
     func handOver(_ side: EndSide, generation: UInt64, _ slot: EndSlot) -> Bool {
         do throws(ChannelError) { try lockHeader() } catch { return false }
         defer { lock.unlock() }
@@ -113,9 +113,9 @@ extension ChannelEnd {
     /// Whether this process waits here for its predecessor.
     var isClaiming: Bool { claims.load(ordering: .sequentiallyConsistent) == ForkCount.current }
 
-    /// Whether another process of the slot waits for the end, and this one is to hand it over.
+    /// Whether another process of the slot waits for the end, and this one must hand it over.
     ///
-    /// One load where none waits.
+    /// One load if no process waits.
     @inline(__always)
     var isToBeLeft: Bool {
         let claimant = memory.claimant(of: side)
@@ -127,7 +127,7 @@ extension ChannelEnd {
         return claimant < slot.spawn || claimant > slot.spawn && slot.order != .stay
     }
 
-    /// Whether a wait must go on whatever there is in the rings: they are another process's.
+    /// Whether a wait must continue whatever the rings hold, because they belong to another process.
     func mustWaitForOthers(_ purpose: ChannelWaiters.Purpose) -> Bool {
         if isClaiming { return !comeIfHandedOver() }
         guard purpose == .receive, isToBeLeft, !leaveIfIdle() else { return false }
@@ -142,7 +142,7 @@ extension ChannelEnd {
         do throws(ChannelError) {
             return try attach(for: .send)
         } catch {
-            // Those who wait meet it themselves when they look again.
+            // Waiters find it themselves at their next check.
             claims.store(0, ordering: .sequentiallyConsistent)
             waiters.wakeAll(andCalls: true)
             return true
@@ -178,7 +178,8 @@ extension ChannelEnd {
         return true
     }
 
-    /// From here until `resume` nothing goes in or out: who wants to must attach first, which waits for `wiring`.
+    /// From here until `resume` nothing goes in or out: every operation must attach first, and attaching waits for
+    /// `wiring`.
     ///
     /// - Returns: false when something is in hand, and all is as before. Called under `wiring`.
     private func pauseIfIdle() -> Bool {
@@ -216,19 +217,18 @@ extension ChannelEnd {
         return memory.giveUpClaim(side, of: process, slot)
     }
 
-    /// This process ends, and no successor was announced: it takes no more calls, and those who have made one hear of
-    /// it.
+    /// This process ends, and no successor was announced: it takes no more calls, and callers learn of it.
     func announceStop() {
         let generation = wiring.withLock { wiring -> UInt64? in
             guard wiring.isOfThisProcess, wiring.isHere, !wiring.isClosed, !memory.isStopping(side) else { return nil }
-            // Under the lock that calls are taken by: none is taken after it.
+            // Under the lock that guards taking calls: no call is taken after it.
             receiving.withLock { _ in memory.noteStop(side, generation: wiring.generation) }
             return wiring.generation
         }
         if generation != nil { memory.ringBell(of: side.other) }
     }
 
-    /// Another image of the program goes on in this process, and finds what was sent and not taken.
+    /// Another image of the program continues in this process, and finds what was sent and not taken.
     fileprivate func leaveToNextImage() {
         let hasLeft = wiring.withLock { wiring -> Bool in
             guard wiring.isOfThisProcess, wiring.isHere, !wiring.isClosed, pauseIfIdle() else { return false }
@@ -240,7 +240,7 @@ extension ChannelEnd {
         if hasLeft { memory.ringBell(of: side.other) }
     }
 
-    /// No message is taken any more; what was taken is handled, and what is sent goes out.
+    /// No message is taken any more. Taken messages are handled, and sent messages go out.
     fileprivate func stopReceiving() {
         let isHere = wiring.withLock { wiring -> Bool in
             guard wiring.isOfThisProcess, wiring.isHere, !wiring.isClosed else { return false }
@@ -269,10 +269,11 @@ extension ChannelEnd {
         guard let generation else { return }
         switch order {
         case .giveUp: close()
-        // At the end of the service, too, nothing was lost of what this process had taken; nobody hears of its death.
+        // At the end of the service, too, nothing was lost that this process had taken, so that its death is not
+        // reported.
         case .makeRoom, .end:
             let isIdle = wiring.withLock { _ in pauseIfIdle() }
-            // What it has in hand is lost with it, and those who wait for answers must hear of that.
+            // What it has in hand is lost with it, and callers that wait for answers must learn of that.
             if isIdle { memory.vacate(side, generation: generation) }
             memory.ringBell(of: side.other)
         case .stay, .leave: break
@@ -282,7 +283,7 @@ extension ChannelEnd {
 
 /// What a process that fills a slot does about its ends when it is asked to leave.
 package enum ChannelSuccession {
-    /// Looked up where a process comes to an end.
+    /// Looked up where a process attaches to an end.
     static let leavesToNextImage: Void = DrivenLoops.onLeaving { for end in ends { end.leaveToNextImage() } }
 
     private static var ends: [ChannelEnd] {
@@ -293,8 +294,8 @@ package enum ChannelSuccession {
         return cores.flatMap { [$0.creator, $0.peer] }
     }
 
-    /// Looks every ten milliseconds whether an end is to be handed over, for as long as the loop turns: where no task
-    /// waits at an end, nothing else in this process looks. On the loop's thread only.
+    /// Checks every ten milliseconds whether an end must be handed over, for as long as the loop turns: if no task
+    /// waits at an end, nothing else in this process checks. On the loop's thread only.
     package static func processLeaves(on loop: EventLoop) {
         guard let order = ProcessSlot.current?.order else { return }
         let ends = ends
@@ -321,7 +322,7 @@ package enum ChannelSuccession {
         }
     }
 
-    /// The process has done its work and ends now: what its successor is to find, and what it gives up for good.
+    /// The process has done its work and ends now: prepares what its successor finds, and gives up the rest.
     package static func processEnds() {
         guard let order = ProcessSlot.current?.order, order != .stay else { return }
         for end in ends { end.processEnds(order) }

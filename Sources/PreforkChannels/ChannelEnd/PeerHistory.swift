@@ -3,12 +3,12 @@
 /// Decides what a receiver is told, and when: everything a generation had sent, then its death, once, then what the
 /// next one sends.
 struct PeerHistory: Hashable, Sendable {
-    /// The generation whose messages are received; 0: none was there yet.
+    /// The generation whose messages are received, or 0 before the first one.
     private(set) var current: UInt64
     /// Its death has been told.
     private(set) var isOver = false
 
-    /// - Parameter current: the generation at the other end when this one attached. Who was there before is no news.
+    /// - Parameter current: the generation at the other end when this one attached. Earlier processes are no news.
     init(current: UInt64 = 0) {
         self.current = current
     }
@@ -20,9 +20,9 @@ struct PeerHistory: Hashable, Sendable {
         case died(UInt64)
     }
 
-    /// The next message is of `generation`, or the other end has come to be of it without a message.
+    /// The next message is of `generation`, or the other end has reached it without a message.
     ///
-    /// - Parameter closed: who has closed its end: its end is no death. To be read when `generation` is known.
+    /// - Parameter closed: the last generation that closed its end. Its exit is no death. Read it after `generation`.
     mutating func advance(to generation: UInt64, closed: ClosedGenerations) -> Step {
         if current == 0, generation > 0 { current = generation }
         while generation > current {

@@ -1,4 +1,4 @@
-// News of the other end for whoever asked to hear them.
+// News of the other end for its observers.
 
 import PreforkEventLoop
 import PreforkSystem
@@ -16,11 +16,11 @@ public enum ChannelPeerEvent: Hashable, Sendable {
     case succeeded(generation: UInt64)
 }
 
-/// What was told so far, and to whom.
+/// What was reported so far, and to which observers.
 struct PeerObservers: Sendable {
     private struct Observer {
         let id: UInt64
-        /// On which its body runs, and nowhere else. When it has gone, nobody is left to be told.
+        /// The only loop that runs its body. When the loop has gone, there is no observer left.
         weak var loop: EventLoop?
         var news = PeerNews()
         let body: @Sendable (ChannelPeerEvent) -> Void
@@ -42,7 +42,7 @@ struct PeerObservers: Sendable {
         observers.removeAll { $0.id == id }
     }
 
-    /// What each of those on `loop` is to be told now.
+    /// The news for each observer on `loop`.
     mutating func news(
         _ record: EndRecord, dead: UInt64, on loop: EventLoop
     ) -> [(body: @Sendable (ChannelPeerEvent) -> Void, events: [ChannelPeerEvent])] {
@@ -52,7 +52,7 @@ struct PeerObservers: Sendable {
     }
 }
 
-/// Turns what the header says now into what has happened since it was looked at last.
+/// Turns what the header says now into what has happened since the last check.
 struct PeerNews: Hashable, Sendable {
     private var generation: UInt64 = 0
     private var isOver = true
@@ -66,7 +66,8 @@ struct PeerNews: Hashable, Sendable {
             generation = record.generation
             events.append(.succeeded(generation: generation))
         } else if record.generation > generation {
-            // The one before must be gone, or there would be no next. Of those in between nobody has heard.
+            // The previous process must be gone, or there would be no next one. Processes in between were never
+            // reported.
             if !isOver { events.append(record.closed.contains(generation) ? .closed : .died(generation: generation)) }
             generation = record.generation
             isOver = false
@@ -83,7 +84,7 @@ struct PeerNews: Hashable, Sendable {
 extension ChannelEnd {
     var hasObservers: Bool { wiring.withLock { !$0.observers.isEmpty } }
 
-    /// Tells those who have asked on `loop`. Runs on its thread.
+    /// Calls the observers on `loop`. Runs on its thread.
     func tellObservers(on loop: EventLoop) {
         let record = memory.record(of: side.other)
         let dead = deadGeneration.load(ordering: .acquiring)

@@ -5,10 +5,10 @@ import PreforkSystem
 
 /// Guarded by `ChannelEnd.receiving`.
 struct ReceivingState: Sendable {
-    /// `ForkCount` of the process that it belongs to; 0: nobody's yet.
+    /// `ForkCount` of the process that it belongs to. If 0, no process has it yet.
     var process: UInt64 = 0
     var isClosed = false
-    /// The end is the successor's, or is to be: nothing is received any more.
+    /// The end belongs to the successor, or will: nothing is received any more.
     var hasLeft = false
     var mode: ChannelEnd.Mode?
     /// Whether this process has ever asked for calls. While it has not, they are refused.
@@ -31,7 +31,7 @@ struct ReceivingState: Sendable {
         consumer = ByteRingConsumer(ring)
     }
 
-    /// A call by the generation of the one who asked, and its number.
+    /// A call, by its caller's generation and its number.
     struct TakenCall: Hashable, Sendable {
         var generation: UInt64
         var id: UInt64
@@ -63,7 +63,7 @@ struct ReceivingState: Sendable {
         history = PeerHistory(current: peer)
     }
 
-    /// Frees the record that was looked at.
+    /// Frees the record that was read.
     ///
     /// - Returns: whether the sender must be woken.
     mutating func advance(past header: ByteRingHeader) -> Bool {
@@ -73,16 +73,16 @@ struct ReceivingState: Sendable {
 
     enum Next: Sendable {
         case record(ByteRingHeader)
-        /// A call that nobody waits for any more. It is to be passed over.
+        /// A call whose caller no longer waits. It is skipped.
         case stale(ByteRingHeader)
         case died(UInt64)
-        /// Nothing there, and nobody who would send it.
+        /// Nothing is there, and no process could send it.
         case closed
         case nothing
         case corrupt(String)
     }
 
-    /// What a receiver is to be told next.
+    /// What a receiver gets next.
     ///
     /// - Parameter known: the last generation of the other end that is known to be dead. To be read before, so that
     ///   what it had sent is seen.
@@ -94,7 +94,8 @@ struct ReceivingState: Sendable {
             return next(header, memory, from: peer)
         case .empty:
             let generation = memory.generation(of: peer)
-            // A picture: closed, or come anew, after the look at the ring means that the ring must be looked at again.
+            // A snapshot. If the peer has closed or arrived anew after the check of the ring, the ring must be checked
+            // again.
             let closed = memory.closedGeneration(of: peer)
             if case .record(let header) = consumer.look() { return next(header, memory, from: peer) }
             if case .died(let generation) = history.advance(to: generation, closed: memory.closedGenerations(of: peer))

@@ -14,7 +14,7 @@ extension SendingLane {
         }
     }
 
-    /// - Returns: whether somebody else is first now and should look.
+    /// - Returns: whether another sender is first now and should check.
     func leavePlace(_ ticket: UInt64) -> Bool {
         state.withLock { state in
             state.queue.removeAll { $0 == ticket }
@@ -22,7 +22,7 @@ extension SendingLane {
         }
     }
 
-    /// Whether the one with that ticket is to wait. Sets the flag that makes the other end ring when it takes
+    /// Whether the sender with that ticket must wait. Sets the flag that makes the other end ring when it takes
     /// something.
     func mustWait(_ record: OutgoingRecord, ticket: UInt64) -> Bool {
         let isFirst = state.withLock { $0.queue.first == ticket }

@@ -8,11 +8,11 @@ import Synchronization
 @usableFromInline
 final class OutgoingRecord: Sendable {
     let header: ByteRingHeader
-    /// What goes into the ring; empty where there is a file.
+    /// What goes into the ring. Empty if there is a file.
     let bytes: [UInt8]
     /// The payload of a message that is too large for the ring.
     let file: PayloadFile?
-    /// Descriptors that travel with it; the sender's own, which stay open until it is sent.
+    /// Descriptors that travel with it. They belong to the sender, and stay open until it is sent.
     let descriptors: [Int32]
     /// Descriptors of handles inside of the message, which travel behind those.
     let luggage: Luggage.Packing
@@ -34,7 +34,7 @@ final class OutgoingRecord: Sendable {
     var isBeside: Bool { file != nil || !descriptors.isEmpty || !luggage.descriptors.isEmpty }
 }
 
-/// Pushes records. A sender that has to wait takes a place in a queue; the others stand behind it.
+/// Pushes records. A sender that must wait takes a place in a queue. The others stand behind it.
 final class SendingLane: Sendable {
     struct State {
         var process: UInt64 = 0
@@ -42,7 +42,7 @@ final class SendingLane: Sendable {
         var generation: UInt64 = 0
         var isClosed = false
         var queue: [UInt64] = []
-        /// The process whose tickets those are.
+        /// The process that the tickets belong to.
         var queueOwner: UInt64 = 0
         var packets: UInt64 = 0
 
@@ -92,7 +92,7 @@ final class SendingLane: Sendable {
         state.withLock { $0.isClosed = true }
     }
 
-    /// Writes a record into the ring, if there is room and nobody waits.
+    /// Writes a record into the ring, if there is room and no sender waits.
     ///
     /// - Parameter bytes: at most `ring.payloadLimit`.
     @inline(__always)
@@ -105,7 +105,7 @@ final class SendingLane: Sendable {
         return pushed.0
     }
 
-    /// As `push`, for any kind of record and for one who has a place in the queue.
+    /// As `push`, for any kind of record and for a sender with a place in the queue.
     func push(_ record: OutgoingRecord, ticket: UInt64?) -> Outcome {
         let pushed = state.withLock { state -> (Outcome, wakes: Bool) in
             if let refusal = refusal(state, ticket: ticket) { return (refusal, false) }
@@ -132,7 +132,7 @@ final class SendingLane: Sendable {
         _ header: ByteRingHeader, _ bytes: UnsafeRawBufferPointer, _ state: inout State
     ) -> (Outcome, wakes: Bool) {
         var header = header
-        // A reply bears the generation of the one who asked.
+        // A reply bears its caller's generation.
         if lane == .messages { header.generation = state.generation }
         switch state.producer.push(header, bytes) {
         case .done(let wakes): return (.done, wakes)
@@ -143,8 +143,8 @@ final class SendingLane: Sendable {
         }
     }
 
-    /// The packet first, then the record: a sender that is killed in between leaves a packet that nobody asks for, and
-    /// the next one's number is higher.
+    /// The packet first, then the record: a sender that is killed in between leaves a packet without a record, and the
+    /// next packet's number is higher.
     private func pushBeside(_ record: OutgoingRecord, _ state: inout State) -> (Outcome, wakes: Bool) {
         guard ring.hasRoom(for: BesideReference.byteCount + record.bytes.count) else { return (.full, false) }
         state.packets &+= 1
@@ -161,8 +161,8 @@ final class SendingLane: Sendable {
                     if let slot = reference.slot { pool.takeBack(slot) }
                     return (.full, false)
                 }
-                // Every packet that belongs to a record has been taken by now, so there is room; unless hundreds of
-                // senders were killed between packet and record, and then nobody will ever make room.
+                // Every packet that belongs to a record has been taken by now, so there is room. The exception:
+                // hundreds of senders were killed between packet and record. Then no receiver will ever make room.
                 guard try DescriptorPassing.send(reference.packet, passing: descriptors, to: socket) else {
                     throw SystemError("sendmsg", .noBufferSpace, on: "socket \(socket)")
                 }

@@ -35,7 +35,7 @@ extension Supervisor {
         logger.say(LogLine(.warning, text), by: .worker(slot, .strayCode))
     }
 
-    /// Checks the workers whose doorbells are ignored for now, or who have no doorbell.
+    /// Checks the workers whose doorbells are ignored for now, or which have no doorbell.
     func lookWithoutRing() -> WorkerSeat? {
         guard let next = bells.nextLook, next <= .now else { return nil }
         for spawn in bells.due(at: .now, by: epoll) {
