@@ -22,7 +22,7 @@ struct PeerHistory: Hashable, Sendable {
 
     /// The next message is of `generation`, or the other end has reached it without a message.
     ///
-    /// - Parameter closed: the last generation that closed its end. Its exit is no death. Read it after `generation`.
+    /// - Parameter closed: the generations that closed their end, whose exit is no death. Read it after `generation`.
     mutating func advance(to generation: UInt64, closed: ClosedGenerations) -> Step {
         if current == 0, generation > 0 { current = generation }
         while generation > current {

@@ -1,4 +1,4 @@
-// The words that both ends of a channel share: who is there, which generations have closed.
+// The words that both ends of a channel share: which processes are there, and which generations have closed.
 
 import PreforkSystem
 import Synchronization
@@ -44,7 +44,7 @@ extension ChannelMemory {
         return closed != 0 && closed == generation(of: side)
     }
 
-    /// Whether the process at an end takes no more calls, and nobody else will: it was asked to stop.
+    /// Whether the process at an end takes no more calls because it was asked to stop, and no successor will take them.
     @inline(__always)
     func isStopping(_ side: EndSide) -> Bool {
         let stopping = slotWord(6, of: side).pointee.load(ordering: .sequentiallyConsistent)
@@ -55,7 +55,7 @@ extension ChannelMemory {
         slotWord(6, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)
     }
 
-    /// A picture of an end, whoever changes it meanwhile: the generation is stored last.
+    /// A consistent snapshot of an end, even if another process changes it meanwhile: the generation is stored last.
     ///
     /// Attaching takes a dozen stores. A generation that changes all the time is damage, and any picture of it will do.
     func record(of side: EndSide) -> EndRecord {
@@ -78,19 +78,19 @@ extension ChannelMemory {
         }
     }
 
-    /// How it came out that a process has come to an end.
+    /// The result of a process's attempt to attach to an end.
     enum Coming: Hashable, Sendable {
         case isHere(generation: UInt64)
         /// A predecessor of the same slot has it, and knows that this process waits.
         case mustWait(isNew: Bool)
     }
 
-    /// Makes `process` the owner of an end, or the one who waits for it, or tells why not.
+    /// Makes `process` the owner of an end, or the process that waits for it, or tells why not.
     ///
     /// - Parameters:
-    ///   - slot: of that process; nil: it fills none.
-    ///   - prepare: called under the lock with the new generation, before anybody sees it. `inherits`: a predecessor
-    ///     has left the end in order.
+    ///   - slot: the slot of that process. If nil, it fills no slot.
+    ///   - prepare: called under the lock with the new generation, before any process sees it. `inherits`: a
+    ///     predecessor has left the end in order.
     func attach(
         _ process: ProcessIdentity, _ slot: EndSlot? = nil, to side: EndSide,
         prepare: (_ generation: UInt64, _ inherits: Bool) -> Void
@@ -131,13 +131,13 @@ extension ChannelMemory {
         word(4, of: side).pointee.bitwiseAnd(others, ordering: .acquiringAndReleasing)
         slotWord(5, of: side).pointee.bitwiseAnd(others, ordering: .acquiringAndReleasing)
         slotWord(0, of: side).pointee.store(slot?.identity ?? 0, ordering: .releasing)
-        // One who dies between these is a dead owner of the old generation, which comes to the same.
+        // A process that dies between these is a dead owner of the old generation, which has the same effect.
         word(1, of: side).pointee.store(process.startTime, ordering: .releasing)
         word(0, of: side).pointee.store(UInt64(process.pid), ordering: .releasing)
         word(2, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)
         // Last: an end with another spawn was not handed over as a whole, and is taken anew.
         slotWord(1, of: side).pointee.store(slot?.spawn ?? 0, ordering: .releasing)
-        // Who has waited and found the owner dead waits no more.
+        // A process that waited and found the owner dead waits no more.
         if let slot { withdrawClaim(side, spawn: slot.spawn) }
     }
 

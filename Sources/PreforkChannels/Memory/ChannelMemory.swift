@@ -4,7 +4,7 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// Made before the fork; every process of the family keeps all of it, so that it outlives each of them.
+/// Made before the fork. Every process of the family keeps all of it, so that it outlives each of them.
 ///
 /// ```
 /// bytes        what                           written by
@@ -29,7 +29,7 @@ final class ChannelMemory: Sendable {
     /// Names it among what the next image of this program is left.
     private let offer: UInt64
 
-    /// What goes which way in a ring of its own.
+    /// What a ring carries. Each kind has its own ring in each direction.
     enum Lane: Int, Sendable {
         case messages = 0
         case replies = 1
@@ -56,7 +56,7 @@ final class ChannelMemory: Sendable {
             Handover.refuse(claim, objection)
             left = nil
         }
-        // That of a trial is a dead end: what the trial sends and receives is no business of the pool.
+        // A trial's memory is a dead end: what the trial sends and receives does not concern the pool.
         if Handover.isTrial { left = nil }
         let reach = MemoryReach(claim, travels: options.travels)
         do throws(SystemError) {

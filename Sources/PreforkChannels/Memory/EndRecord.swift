@@ -1,4 +1,4 @@
-// Who is at an end of a channel, and who may come.
+// The owner of a channel's end, and which process may take it.
 
 import PreforkSystem
 
@@ -16,20 +16,20 @@ enum EndSide: Int, Sendable {
 struct EndRecord: Hashable, Sendable {
     /// Nil before the first process.
     var owner: ProcessIdentity?
-    /// How many processes have been at this end; the present one's number.
+    /// How many processes have been at this end, which is also the present one's number.
     var generation: UInt64
-    /// The last generation that has closed the end; 0: none.
+    /// The last generation that has closed the end, or 0.
     var closedGeneration: UInt64
     /// The bits of `closed`.
     var closedBits: UInt64 = 0
-    /// The owner's; all zero for one that fills no slot.
+    /// The owner's slot. All zero if the owner fills no slot.
     var slot = EndSlot(identity: 0, spawn: 0)
     /// The bits of `succeeded`.
     var succeededBits: UInt64 = 0
 
     var closed: ClosedGenerations { ClosedGenerations(bits: closedBits, newest: generation) }
 
-    /// Who has left the end to a successor of the same slot, in order.
+    /// The process that has left the end to a successor of the same slot, in order.
     var succeeded: ClosedGenerations { ClosedGenerations(bits: succeededBits, newest: generation) }
 
     var isClosed: Bool { generation > 0 && closedGeneration == generation }
@@ -45,7 +45,7 @@ struct EndRecord: Hashable, Sendable {
 
     /// Whether `process` may take the end. It must not be there already.
     ///
-    /// An end that was closed is free though its process lives. So is one whose process has left it in order.
+    /// An end that was closed is free even if its process lives. So is an end that its process has left in order.
     func attachment(
         of process: ProcessIdentity, _ slot: EndSlot? = nil, isAlive: (ProcessIdentity) -> Bool
     ) -> Attachment {
@@ -59,7 +59,7 @@ struct EndRecord: Hashable, Sendable {
 
 /// The slot of a process at an end, as the memory of a channel has it (see `ProcessSlot`).
 struct EndSlot: Hashable, Sendable {
-    /// 0: none.
+    /// 0 if the process fills no slot.
     var identity: UInt64
     var spawn: UInt64
 
@@ -68,7 +68,7 @@ struct EndSlot: Hashable, Sendable {
         self.spawn = spawn
     }
 
-    /// This process's; nil when it fills none.
+    /// This process's slot. If nil, it fills no slot.
     static var current: EndSlot? { ProcessSlot.current.map { EndSlot(identity: $0.identity, spawn: $0.spawn) } }
 }
 

@@ -4,7 +4,7 @@
 struct BesideReference: Hashable, Sendable {
     /// Rises with every packet of this lane, across all generations.
     var packet: UInt64
-    /// Bytes of the message in the memory file; 0 without one.
+    /// Bytes of the message in the memory file. 0 if there is no file.
     var fileByteCount: Int
     /// The file's place in the sender's pool.
     var slot: Int?

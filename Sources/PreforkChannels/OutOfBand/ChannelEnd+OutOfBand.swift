@@ -32,10 +32,10 @@ enum TakenPayload {
 }
 
 extension ChannelEnd {
-    /// Fetches what travels beside the ring for the record that `consumer` has just looked at, and calls `body` with
-    /// the whole payload and the descriptors.
+    /// Fetches what travels beside the ring for the record that `consumer` has just read, and calls `body` with the
+    /// whole payload and the descriptors.
     ///
-    /// - Returns: nil when `body` was called; else why it was not. Without a descriptor left the record and its packet
+    /// - Returns: nil if `body` was called, else why it was not. Without a descriptor left the record and its packet
     ///   stay where they are.
     func takeBeside(
         _ header: ByteRingHeader, _ state: inout ReceivingState,
@@ -122,7 +122,8 @@ extension ChannelEnd {
             guard let received else { return nil }
             if received.byteCount == 8, word == number, !received.isTruncated { return received.descriptors }
             for descriptor in received.descriptors { closeForeignDescriptor(descriptor) }
-            // A packet of no bytes is the end of a socket that somebody has shut, and would be so for ever.
+            // A packet of no bytes is the end of a socket that a process has shut down. It would be read again and
+            // again.
             if received.byteCount != 8 || word >= number { return nil }
         }
         return nil
@@ -130,8 +131,8 @@ extension ChannelEnd {
 
     /// Throws away everything that waits in a lane, in the ring and beside it. Runs under the header's lock.
     ///
-    /// The packets first: when the ring is empty, the sender takes it that the socket is, too. Of the packets only
-    /// those of the records that are thrown away: the sender may be about to write the record of the next one.
+    /// The packets first: when the ring is empty, the sender assumes that the socket is, too. Only packets of discarded
+    /// records are read: the sender may be about to write the record of the next one.
     func skipAll(_ consumer: inout ByteRingConsumer, _ lane: ChannelMemory.Lane) {
         var last: UInt64 = 0
         let start = consumer.head

@@ -7,7 +7,7 @@ final class PayloadFile: Sendable {
     private let file: PoolFile
     private let pool: PayloadPool?
     let byteCount: Int
-    /// Its place in the pool; the receiver frees it there.
+    /// Its place in the pool. The receiver frees it there.
     let slot: Int?
 
     var number: Int32 { file.number }
@@ -31,7 +31,7 @@ final class PayloadFile: Sendable {
     ///
     /// - Parameter byteCount: what the record says. The file must be sealed and have at least that size, or nothing is
     ///   allocated.
-    /// - Returns: nil for a file that is none of this package's.
+    /// - Returns: nil if this package did not make the file.
     static func read(_ descriptor: consuming Descriptor, byteCount: Int) throws(SystemError) -> [UInt8]? {
         let file = MemoryFile(owning: descriptor)
         guard try file.sealedByteCount() >= byteCount else { return nil }

@@ -61,7 +61,7 @@ final class PayloadPool: Sendable {
             }
             var free = state.slots.indices.filter { isFree($0, state) }
             if free.isEmpty, ring.isEmpty {
-                // No record refers to any of them: who had them died before it gave them back.
+                // No record refers to any of them: their holder died before it gave them back.
                 for slot in state.slots.indices where !state.slots[slot].isPrepared {
                     word(slot).pointee.store(0, ordering: .relaxed)
                 }

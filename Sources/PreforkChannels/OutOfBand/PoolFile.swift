@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// A memory file with a size for ever.
+/// A memory file of fixed size.
 final class PoolFile: Sendable {
     private let file: MemoryFile
     let byteCount: Int

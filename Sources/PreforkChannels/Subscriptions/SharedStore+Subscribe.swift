@@ -5,10 +5,10 @@ public import PreforkStore
 import PreforkSystem
 
 extension SharedStore {
-    /// Subscribes to a channel; what is published from now on, in any process, is delivered.
+    /// Subscribes to a channel. Every message that any process publishes from now on is delivered or counted as lost.
     ///
-    /// - Throws: `StoreError`: `.badKey` for a name that is none, `.badArgument` for a store without a publish log,
-    ///   `.system` when there is no loop to be had.
+    /// - Throws: `StoreError`: `.badKey` for an invalid name, `.badArgument` for a store without a publish log,
+    ///   `.system` if no loop can be made.
     public func subscribe<Value: Codable & Sendable>(
         _ channel: String, as type: Value.Type = Value.self, from start: SubscriptionStart = .automatic
     ) throws -> StoreMessages<Value> {
@@ -16,12 +16,13 @@ extension SharedStore {
     }
 
     /// Calls `body` with each message of a channel, one after the other, on this process's event loop, until this
-    /// process is asked to stop; a worker and a managed process end after the call that is being made then.
+    /// process is asked to stop. A worker and a managed process end after the call that is being made then.
     ///
     /// - Parameters:
     ///   - onLag: called with the number of messages that were overwritten before they could be read.
     ///   - body: messages of other types are skipped, with a line on standard error.
-    /// - Returns: ends the subscription by `unsubscribe`; it goes on when nobody keeps this.
+    /// - Returns: an object whose `unsubscribe` ends the subscription. The subscription continues if the object is not
+    ///   kept.
     @discardableResult
     public func onSubscriberReceive<Value: Codable & Sendable>(
         _ channel: String, as type: Value.Type = Value.self, from start: SubscriptionStart = .automatic,
@@ -63,8 +64,8 @@ public final class StoreSubscription: Sendable {
         self.end = end
     }
 
-    /// Called on the subscription's event loop, no call begins from now on; called elsewhere, one that is about to
-    /// begin still does. A call that is being made is cancelled. A second `unsubscribe` has no effect.
+    /// If called on the subscription's event loop, no call begins from now on. If called elsewhere, a call that is
+    /// about to begin still does. A call that is being made is cancelled. A second `unsubscribe` has no effect.
     public func unsubscribe() {
         task.cancel()
         end()

@@ -3,8 +3,8 @@
 import PreforkEventLoop
 public import PreforkStore
 
-/// The values of one key: an `AsyncSequence` that begins with the present one and goes on with each change; nil when
-/// the key is not there.
+/// The values of one key: an `AsyncSequence` that begins with the present value and continues with each change. An
+/// element is nil if the key is not there.
 ///
 /// The latest value is what counts: of several changes that come faster than they are read, only the last is seen, but
 /// that one always, also when the process that made it was killed right afterwards. An expiry is seen when its time
@@ -43,8 +43,8 @@ public final class StoreValues<Value: Codable & Sendable>: AsyncSequence, Sendab
     public struct Iterator: AsyncIteratorProtocol {
         let values: StoreValues
 
-        /// - Throws: `CancellationError`; `ValueMismatch` or the codec's error for a value of another type, after which
-        ///   the sequence goes on.
+        /// - Throws: `CancellationError`. `ValueMismatch` or the codec's error for a value of another type, after which
+        ///   the sequence continues.
         public mutating func next() async throws -> Value?? {
             try await values.source.next()
         }
@@ -58,7 +58,7 @@ public final class StoreValues<Value: Codable & Sendable>: AsyncSequence, Sendab
 extension SharedStore {
     /// Watches a key, whether it is there or not.
     ///
-    /// - Throws: `StoreError` `.badKey`; `.system` when there is no loop to be had.
+    /// - Throws: `StoreError` `.badKey`, or `.system` if no loop can be made.
     public func watch<Value: Codable & Sendable>(
         _ key: String, as type: Value.Type = Value.self
     ) throws -> StoreValues<Value> {

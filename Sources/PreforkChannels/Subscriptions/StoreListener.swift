@@ -5,12 +5,12 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// A store's bell in a loop's epoll, and who waits for it there.
+/// A store's bell in a loop's epoll, and the tasks that wait for it there.
 ///
 /// All processes share the bell, which is in each one's epoll edge-triggered and never cleared: one ring wakes every
 /// process that has it. A waiter says by a bit what it waits for, looks once more, and sleeps.
 final class StoreListener: @unchecked Sendable {
-    // Sendable: used on its loop's thread only; the table of listeners hands it to nobody else.
+    // Sendable: used on its loop's thread only. The table of listeners hands it to no other thread.
     let loop: EventLoop
     private let table: StoreTable
     private var watch: Watch?
@@ -52,12 +52,12 @@ final class StoreListener: @unchecked Sendable {
         if let watch { loop.remove(watch) }
     }
 
-    /// Suspends the calling task until somebody has rung or a stop was requested, unless there is news already. On the
+    /// Suspends the calling task until the bell rings or a stop was requested, unless there is news already. On the
     /// loop's thread only.
     ///
     /// - Parameters:
     ///   - wish: what is waited for.
-    ///   - limit: at most so long; nil without end.
+    ///   - limit: at most so long. If nil, without a limit.
     ///   - hasNews: asked after the wish to be woken was noted, so that nothing is missed.
     func sleep(for wish: SleepWish, atMost limit: Duration?, in slot: WaitSlot, unless hasNews: () -> Bool) async
         -> WaitOutcome

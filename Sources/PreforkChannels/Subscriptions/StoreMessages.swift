@@ -9,7 +9,7 @@ import Synchronization
 public enum StoreMessage<Value: Sendable>: Sendable {
     /// A message, in the order in which it was published.
     case message(Value)
-    /// So many messages of the channel were overwritten before this subscriber came to read them.
+    /// So many messages of the channel were overwritten before this subscriber read them.
     case lagged(Int)
 }
 
@@ -17,27 +17,27 @@ extension StoreMessage: Equatable where Value: Equatable {}
 
 /// Where a subscription begins.
 public enum SubscriptionStart: Hashable, Sendable {
-    /// In a worker and a managed process, for its first subscription to the channel: after the last message that the
-    /// process before it was given (the worker of the same task ID, the process of the same name), as soon as that one
-    /// has stopped; the first such process begins now. In the main process, for its first subscription to the channel
-    /// after an upgrade: after the last message that the program before was given, if it had subscribed in the same
-    /// way. Otherwise: now.
+    /// In a worker and a managed process, the first subscription to the channel begins after the last message that the
+    /// predecessor was given (the worker of the same task ID, the process of the same name), as soon as the predecessor
+    /// has stopped. If there is no predecessor, it begins now. In the main process, the first subscription to the
+    /// channel after an upgrade begins after the last message that the previous program was given, if that program had
+    /// subscribed in the same way. Every other subscription begins now.
     case automatic
     /// With what is published after the subscription was made.
     case now
-    /// After the last message that a subscription under this name was given, if there was one; else now. A message is
-    /// noted as given before it is handled: one that kills its subscriber does not come again. The successor of a
-    /// worker or a managed process waits until its predecessor has stopped; other subscribers under one name get all
-    /// messages each. 256 names per store, any text that is not empty.
+    /// After the last message that a subscription under this name was given, if there was one. Otherwise now. A message
+    /// is noted as given before it is handled, so that a message that kills its subscriber does not come again. The
+    /// successor of a worker or a managed process waits until its predecessor has stopped. Each of several other
+    /// subscribers under one name gets all messages. 256 names per store, any text that is not empty.
     case resuming(as: String)
 }
 
 /// A subscription to a channel: an `AsyncSequence` of messages in the order in which they were published.
 ///
-/// Every message that is published after the subscription was made is delivered, or counted in a `.lagged`: a
-/// subscriber that is slower than its publishers loses the oldest messages, as many as the store's publish log is too
-/// small for. Nobody waits for it. The sequence ends when this process is asked to stop: a worker's successor goes on
-/// where it ended (see `SubscriptionStart.automatic`). A message published by this process is delivered, too.
+/// Every message that is published after the subscription was made is either delivered, or counted in a `.lagged`. A
+/// subscriber that falls further behind than the store's publish log holds loses the oldest messages. It never slows
+/// publishers down. The sequence ends when this process is asked to stop: a worker's successor continues where it ended
+/// (see `SubscriptionStart.automatic`). A message published by this process is delivered, too.
 public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Sendable {
     public typealias Element = StoreMessage<Value>
     private let source: StoreSource<Element>
@@ -45,10 +45,10 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
 
     /// Used on the loop of the source, or where no loop runs.
     fileprivate final class Place: @unchecked Sendable {
-        // Sendable: everything is touched on the loop's thread only, or before anybody else has the object, or by a
+        // Sendable: everything is touched on the loop's thread only, or before any other thread has the object, or by a
         // supervisor that is about to leave its process to another program, on its only thread.
         var reader: PublishLogReader
-        /// The cursor by which another image of the program goes on.
+        /// The cursor by which another image of the program continues.
         let cursor: [UInt8]?
 
         init(_ reader: PublishLogReader, leftAs cursor: [UInt8]?) {
@@ -56,7 +56,7 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
             self.cursor = cursor
         }
 
-        /// One who cannot be left anything begins with what is published then.
+        /// An image that can inherit nothing begins with what is published then.
         func leave() { if let cursor { try? reader.leave(as: cursor) } }
     }
 
@@ -72,7 +72,7 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
                 store.table, channel: Array(channel.utf8),
                 resumingAs: isMain && !Handover.isLaterImage ? nil : name, ifKnown: isMain)
         } catch {
-            // Out of cursors: what nobody asked for by name does without.
+            // Out of cursors: a subscription without a chosen name does without.
             guard start == .automatic, case .badArgument = error.code, name != nil else { throw error }
             reader = try PublishLogReader(store.table, channel: Array(channel.utf8), resumingAs: nil)
         }
@@ -104,8 +104,8 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
     public struct Iterator: AsyncIteratorProtocol {
         let messages: StoreMessages
 
-        /// - Throws: `CancellationError`; `ValueMismatch` or the codec's error for a message of another type, after
-        ///   which the sequence goes on.
+        /// - Throws: `CancellationError`. `ValueMismatch` or the codec's error for a message of another type, after
+        ///   which the sequence continues.
         public mutating func next() async throws -> StoreMessage<Value>? {
             try await messages.source.next()
         }
@@ -116,7 +116,7 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
     }
 }
 
-/// The subscriptions that another image of the program goes on with.
+/// The subscriptions that another image of the program continues.
 private enum LeftSubscriptions {
     private struct Entry: Sendable {
         weak var place: (any LeftPlace)?
@@ -142,7 +142,7 @@ private protocol LeftPlace: AnyObject, Sendable {
 
 extension StoreMessages.Place: LeftPlace {}
 
-/// Names of cursors that nobody had to choose.
+/// Names of cursors that the package chooses.
 private enum SubscriptionNames {
     /// Of the main process.
     static let main = Array("\0main".utf8)
@@ -165,8 +165,8 @@ private enum SubscriptionNames {
         return ProcessSlot.current.map { "\0slot \($0.identity)" }
     }
 
-    /// Whether this process has not subscribed to the channel before: its later subscriptions are of the moment, one
-    /// for a request perhaps, and no successor goes on with them.
+    /// Whether this process has not subscribed to the channel before: its later subscriptions may be short-lived, for
+    /// example for one request, and no successor continues them.
     private static func isFirst(of channel: String) -> Bool {
         seen.withLock { seen in
             if seen.process != ForkCount.current { seen = (ForkCount.current, []) }

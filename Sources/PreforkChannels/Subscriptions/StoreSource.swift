@@ -8,11 +8,11 @@ import PreforkSystem
 ///
 /// It belongs to one loop, whichever task asks: a task elsewhere goes there for each element.
 final class StoreSource<Element: Sendable>: @unchecked Sendable {
-    // Sendable: everything but `loop` is touched on the loop's thread only, or before anybody else has the object.
+    // Sendable: everything but `loop` is touched on the loop's thread only, or before any other thread has the object.
     let loop: EventLoop
     private let table: StoreTable
     private let wish: SleepWish
-    /// The next element if there is one now, and else when to look again unasked.
+    /// The next element if there is one now, else when to check again without a ring.
     private let poll: () throws -> Poll
     /// Called when the stream has given its last element, perhaps more than once.
     private let onEnd: () -> Void
@@ -23,7 +23,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
 
     enum Poll {
         case element(Element)
-        /// Nothing now; at the latest in so long, if not nil, there may be.
+        /// Nothing now. If not nil, check again after so long at the latest.
         case nothing(within: Duration?)
     }
 
@@ -39,7 +39,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
         slot = WaitSlot(loop: loop)
     }
 
-    /// The next element; nil when the stream was ended, or this process is asked to stop. One task at a time.
+    /// The next element. If nil, the stream was ended, or this process is asked to stop. One task at a time.
     func next() async throws -> Element? {
         if loop.isCurrent { return try await nextHere() }
         return try await loop.run { _ in try await self.nextHere() }
@@ -48,7 +48,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
     private func nextHere() async throws -> Element? {
         while !isOver, !loop.isStopping {
             if isTurnOver {
-                // One who is never without messages must not keep the loop for itself.
+                // A subscriber that never runs out of messages must not block the loop.
                 given = 0
                 try await EventLoop.sleep(for: .zero)
                 continue
@@ -57,7 +57,7 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
             case .element(let element): return element
             case .nothing(let limit):
                 // A publisher that clears the wish to be woken and is stopped or killed before it rings would leave its
-                // sleepers for ever, and any process can take a ring away.
+                // sleepers asleep, and any process can take a ring away.
                 let limit = min(limit ?? Bell.longestSleep, Bell.longestSleep)
                 guard !slot.isWaiting else { throw PublishedEventsError.alreadyWaiting }
                 let listener = try listening()
@@ -95,12 +95,12 @@ final class StoreSource<Element: Sendable>: @unchecked Sendable {
         return new
     }
 
-    /// Ends the stream: who waits gets nil. From any thread.
+    /// Ends the stream: a waiting task gets nil. From any thread.
     func end() {
         loop.execute { [self] in endHere() }
     }
 
-    /// As `end`; when it returns, the stream has ended.
+    /// As `end`. When it returns, the stream has ended.
     func endAndWait() async {
         if loop.isCurrent { return endHere() }
         await withUnsafeContinuation { continuation in

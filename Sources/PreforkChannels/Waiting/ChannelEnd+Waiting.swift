@@ -15,8 +15,8 @@ extension ChannelEnd {
     ///
     /// - Parameters:
     ///   - epoch: `waiters.epoch` from before the caller looked.
-    ///   - mustWait: sets the flag that makes the other end ring, and looks again.
-    /// - Throws: `CancellationError`; `.timedOut`; `.system` when the loop cannot watch the bell or the other process.
+    ///   - mustWait: sets the flag that makes the other end ring, and checks again.
+    /// - Throws: `CancellationError`. `.timedOut`. `.system` if the loop cannot watch the bell or the other process.
     func wait(
         _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
         mustWait: () -> Bool
@@ -29,7 +29,7 @@ extension ChannelEnd {
                 guard waiters.add(.task(continuation), purpose, ticket: ticket, since: epoch) else {
                     return continuation.resume(returning: .woken)
                 }
-                // In this order: a cancellation or a deadline that came before the entry has found nobody to wake.
+                // In this order: a cancellation or a deadline that came before the entry found no waiter to wake.
                 if Task.isCancelled { waiters.end(ticket, .cancelled) }
                 if !mustWaitForOthers(purpose), !mustWait() { waiters.end(ticket, .woken) }
                 timer?.start()
@@ -46,14 +46,14 @@ extension ChannelEnd {
         }
     }
 
-    /// Blocks the calling thread, as `wait` suspends a task. One thread listens to the bell itself; others, to that
-    /// one.
+    /// Blocks the calling thread, as `wait` suspends a task. One thread, the leader, listens to the bell. The others
+    /// wait for the leader.
     func waitBlocking(
         _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
         mustWait: () -> Bool
     ) throws(ChannelError) {
         if let deadline, deadline <= .now { throw error(.timedOut) }
-        // As `LoopPost` does for tasks. One that comes late changes the epoch, so that a receiver looks again.
+        // As `LoopPost` does for tasks. A late stop changes the epoch, so that a receiver checks again.
         let stop =
             purpose == .receive
             ? StopObservation { [waiters] in waiters.wakeAll() } : nil
@@ -69,8 +69,8 @@ extension ChannelEnd {
         }
     }
 
-    /// Besides the bell a leader hears those of this process, as a follower does: who makes room for a sender behind it
-    /// rings no bell. It looks again after `Bell.longestSleep` without a ring.
+    /// Besides the bell, a leader hears wakings within this process, as a follower does: a sender that makes room for
+    /// the next one rings no bell. It checks again after `Bell.longestSleep` without a ring.
     private func lead(
         _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
         _ mustWait: () -> Bool

@@ -17,7 +17,7 @@ extension ChannelWaiters {
     /// Where the leader waits: always the same one, so that leading costs no descriptor each time.
     func leaderParking() throws(SystemError) -> ThreadParking {
         if let known = withState({ $0.leaderParking }) {
-            // What is left of the last leader's time. Who rings just now does so for nobody, which is no harm.
+            // A remnant of the last leader. A ring at this moment wakes no thread, which does no harm.
             known.bell.clear()
             return known
         }
@@ -26,7 +26,7 @@ extension ChannelWaiters {
         return new
     }
 
-    /// Somebody else may lead; they are told.
+    /// Another thread may lead: wake the followers.
     func stopLeading() {
         withState { $0.hasLeader = false }
         wakeAll(andCalls: true)

@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// A list of waiters. What they wait for they find out themselves: to be woken only means to look again.
+/// A list of waiters. A woken waiter must check its own condition again.
 final class ChannelWaiters: Sendable {
     enum Purpose: Hashable, Sendable {
         case receive
@@ -36,11 +36,11 @@ final class ChannelWaiters: Sendable {
     }
 
     struct State {
-        /// The process that all of it belongs to; what a parent's tasks wait for is no concern of a child's.
+        /// The process that all of it belongs to. A child ignores the waits of its parent's tasks.
         var process = ForkCount.current
         var entries: [Entry] = []
         var lastTicket: UInt64 = 0
-        /// Counts the wakings: one who has looked before the last of them must look again before it sleeps.
+        /// Counts the wakings: a waiter that checked before the last of them must check again before it sleeps.
         var epoch: UInt64 = 0
         var hasLeader = false
         var leaderParking: ThreadParking?
@@ -49,10 +49,10 @@ final class ChannelWaiters: Sendable {
     private let state = Mutex(State())
     private let count = Atomic(0)
 
-    /// Whether anybody waits; may be a moment old.
+    /// Whether there are waiters. May be a moment old.
     var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
 
-    /// Whether anybody waits now.
+    /// Whether there are waiters now.
     var hasAny: Bool { withState { !$0.entries.isEmpty } }
 
     func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
@@ -82,7 +82,7 @@ final class ChannelWaiters: Sendable {
         }
     }
 
-    /// Wakes one; no effect when it has been woken.
+    /// Wakes one waiter. No effect if it has been woken already.
     func end(_ ticket: UInt64, _ reason: Reason) {
         let waiter = withState { state -> Waiter? in
             guard let index = state.entries.firstIndex(where: { $0.ticket == ticket }) else { return nil }
@@ -96,7 +96,7 @@ final class ChannelWaiters: Sendable {
         withState { state in state.entries.removeAll { $0.ticket == ticket } }
     }
 
-    /// Wakes those who receive or send, and whoever is about to wait. Calls are woken by their replies.
+    /// Wakes receivers and senders, also those that are about to wait. Replies wake calls.
     func wakeAll(andCalls: Bool = false) {
         let woken = withState { state -> [Waiter] in
             state.epoch &+= 1
@@ -108,7 +108,7 @@ final class ChannelWaiters: Sendable {
         for waiter in woken { waiter.resume(.woken) }
     }
 
-    /// Wakes the one who waits for the reply to that call.
+    /// Wakes the task that waits for the reply to that call.
     func wakeCall(_ id: UInt64) {
         let woken = withState { state -> Waiter? in
             state.epoch &+= 1

@@ -1,4 +1,4 @@
-// The end of another process as an event on the loop, whoever its parent is.
+// The end of another process as an event on the loop. The process need not be a child.
 
 package import PreforkEventLoop
 package import PreforkSystem
@@ -6,7 +6,7 @@ import Synchronization
 
 /// Waits for the end of one process. Forgetting the watch ends it, too.
 package final class DeathWatch {
-    /// Weak: whoever keeps a watch for as long as the loop lives must not keep the loop.
+    /// Weak: an owner that keeps a watch for the loop's lifetime must not keep the loop alive.
     private weak var loop: EventLoop?
     private var watch: Watch?
     private let process = ForkCount.current
@@ -14,12 +14,12 @@ package final class DeathWatch {
     private var number: Int32?
     private var isCancelled = false
 
-    /// How often a process is looked at where a kernel or a seccomp filter refuses pidfds.
+    /// How often a process is checked where a kernel or a seccomp filter refuses pidfds.
     private static let period = Duration.milliseconds(100)
 
     /// Calls `onDeath` once on the loop, when `process` has ended. On the loop's thread only.
     ///
-    /// - Returns: nil when it has ended already; `onDeath` is then not called.
+    /// - Returns: nil if it has ended already. `onDeath` is then not called.
     /// - Throws: `SystemError` (`pidfd_open`, `epoll_ctl`) for want of descriptors or memory.
     package init?(of process: ProcessIdentity, on loop: EventLoop, onDeath: @escaping () -> Void) throws(SystemError) {
         self.loop = loop
@@ -71,7 +71,7 @@ package final class DeathWatch {
     }
 
     deinit {
-        // A child has closed it long before; its number may be another descriptor's.
+        // A child has closed it long before. Another descriptor may have its number.
         if process != ForkCount.current { _ = pidfd.take()?.release() } else { close() }
     }
 }

@@ -7,7 +7,7 @@ import Synchronization
 extension ChannelEnd {
     /// Sees to it that the caller's loop hears the bell and the other end's death.
     ///
-    /// - Returns: that loop: the current one, or off all loops the shared one; and its post.
+    /// - Returns: the current loop, or off all loops the shared one, and its post.
     /// - Throws: `.system`, for example without a descriptor left.
     @discardableResult
     func listen() throws(ChannelError) -> (loop: EventLoop, post: LoopPost) {
@@ -37,9 +37,9 @@ extension ChannelEnd {
 
 /// A watch on the bell, and one on the other process.
 final class LoopPost: @unchecked Sendable {
-    // Sendable: `watch` and `death` are touched on the loop's thread only; the others are constant or atomic.
+    // Sendable: `watch` and `death` are touched on the loop's thread only. The others are constant or atomic.
     private(set) weak var loop: EventLoop?
-    /// For those who look for a loop's post before each wait: a weak reference costs a locked instruction.
+    /// For code that needs a loop's post before each wait: a weak reference costs a locked instruction.
     let loopNumber: UInt64
     /// Strong, until `ChannelEnd.retire`: a weak reference would make each retain of the end, which every message has
     /// some of, a call to the slow path of the runtime's reference counts.
@@ -47,13 +47,13 @@ final class LoopPost: @unchecked Sendable {
     private var watch: Watch?
     private var death: DeathWatch?
     private let stop = Mutex<StopObservation?>(nil)
-    /// The epoch of `stop`, for those who ask before each wait; 0: none.
+    /// The epoch of `stop`, for code that needs it before each wait, or 0.
     private let observedStop = Atomic<UInt64>(0)
     private var isRemoved = false
     private let isListening = Atomic(false)
     /// Whether the next look without a ring is arranged.
     private let isLooking = Atomic(false)
-    /// The same for looks at the predecessor.
+    /// The same for checks of the predecessor.
     private let isClaimLooking = Atomic(false)
     private let watchedGeneration = Atomic<UInt64>(0)
     private let failure = Mutex<ChannelError?>(nil)
@@ -64,8 +64,7 @@ final class LoopPost: @unchecked Sendable {
         loopNumber = loop.number
     }
 
-    /// Sees to it that a stop wakes those who wait here: they look again, and a receiver finds that it takes no more.
-    /// On any thread.
+    /// Makes a stop wake the waiters here: they check again, and a receiver finds that it takes no more. On any thread.
     func observeStop() {
         guard observedStop.load(ordering: .acquiring) != ProcessStop.epoch, let loop else { return }
         let new = loop.onStop { [waiters = end.waiters] in waiters.wakeAll() }
@@ -133,11 +132,12 @@ final class LoopPost: @unchecked Sendable {
         }
     }
 
-    /// Sees to it that the end is looked at every `Bell.longestSleep` while somebody waits there: a process may have
-    /// taken a ring away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
+    /// Makes the loop check the end every `Bell.longestSleep` while it has waiters: a process may have taken a ring
+    /// away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
     func keepLooking() {
         if end.isClaiming { keepClaiming() }
-        // The look says that it is the last one before it asks whether anybody waits: one of the two sees the other.
+        // The check announces that it is the last one before it reads whether there are waiters, so that one of the two
+        // sees the other.
         if isLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
         loop?.execute { self.lookLater() }
     }
@@ -181,7 +181,7 @@ final class LoopPost: @unchecked Sendable {
         loop?.execute { self.bellRang() }
     }
 
-    /// Nobody uses the end any more. Its memory stays until nothing watches the bell: other processes have it open,
+    /// The end is not used any more. Its memory stays until nothing watches the bell: other processes have it open,
     /// too, so that closing it does not take it out of this epoll (epoll(7), question 6).
     func remove() {
         stop.withLock { $0 = nil }

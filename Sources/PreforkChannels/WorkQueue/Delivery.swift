@@ -6,12 +6,12 @@ import Synchronization
 
 /// A message and the duty to say what became of it.
 ///
-/// A delivery that is forgotten (its last reference goes without a word) is rejected, with `requeue`. One whose process
-/// dies is taken back by the next receiver who waits or looks.
+/// A delivery that is forgotten (its last reference goes unsettled) is rejected, with `requeue`. If its process dies,
+/// the next receiver that waits or checks takes the message back.
 public final class Delivery<Message: Codable & Sendable>: Sendable {
     /// What the sender put into the queue.
     public let message: Message
-    /// 1 at the first delivery, 2 when somebody has had it before and did not acknowledge it.
+    /// 1 at the first delivery, 2 if one receiver has had the message before and did not acknowledge it.
     public let attempt: Int
 
     private let table: QueueTable
@@ -33,7 +33,7 @@ public final class Delivery<Message: Codable & Sendable>: Sendable {
     deinit {
         // A child that was forked while its parent had the message is not its owner.
         guard let ticket, !isSettled.load(ordering: .relaxed), epoch == ForkCount.current else { return }
-        // A queue that is busy or damaged keeps it until this process ends: there is nobody here to tell.
+        // A queue that is busy or damaged keeps it until this process ends: deinit has no caller to tell.
         _ = try? table.settle(ticket, .requeue)
     }
 
@@ -48,8 +48,8 @@ public final class Delivery<Message: Codable & Sendable>: Sendable {
 
     /// The message has not been dealt with. No effect when it was settled before, and in a queue without redelivery.
     ///
-    /// - Parameter requeue: true: it is delivered again, before all that was sent after it, until its attempts are used
-    ///   up; false: it goes to the dead letters at once.
+    /// - Parameter requeue: if true, the message is delivered again, before all that was sent after it, until its
+    ///   attempts are used up. If false, it goes to the dead letters at once.
     /// - Throws: `WorkQueueError` `.busy` or `.corrupt`.
     public func reject(requeue: Bool) throws {
         try settle(requeue ? .requeue : .bury)
@@ -68,10 +68,10 @@ public final class Delivery<Message: Codable & Sendable>: Sendable {
 
 /// A message that was delivered as often as the queue allows, or rejected for good, and never acknowledged.
 public struct DeadLetter<Message: Codable & Sendable>: Sendable {
-    /// nil when its bytes are none of this type's.
+    /// If nil, its bytes do not decode as this type.
     public let message: Message?
     /// How often it was delivered.
     public let attempts: Int
-    /// What was sent, as it lay in the queue; nil when even its kind is unknown.
+    /// The message as it lay in the queue. If nil, even its kind is unknown.
     public let stored: StoredValue?
 }

@@ -19,7 +19,7 @@ extension QueueTable {
             if Handover.isAfterEnd { table.leaveSeatOfImageBefore() }
             return offer(table, claim, reach, isTaken: true)
         }
-        // That of a trial is a dead end: what the trial sends and receives is no business of the pool.
+        // A trial's queue is a dead end: what the trial sends and receives does not concern the pool.
         let table = try QueueTable(
             cellCount: form.cellCount, attempts: form.attempts, messageLimit: form.messageLimit,
             isHandedOver: reach == .images, travels: reach == .anybody)

@@ -5,12 +5,12 @@ import PreforkStore
 import PreforkSystem
 
 extension WorkQueue {
-    /// The next message; waits until there is one.
+    /// The next message. Waits until there is one.
     ///
     /// While it waits, the end of every other receiving process is an event: its unacknowledged messages come back at
     /// once. From any process and task. A cancelled wait has taken nothing.
     ///
-    /// - Throws: `WorkQueueError` `.closed`, `.stopping`, `.undecodable`, `.tooManyReceivers`, `.busy`, `.corrupt`;
+    /// - Throws: `WorkQueueError` `.closed`, `.stopping`, `.undecodable`, `.tooManyReceivers`, `.busy`, `.corrupt`.
     ///   `CancellationError`.
     public func receive() async throws -> Delivery<Message> {
         try Task.checkCancellation()
@@ -20,7 +20,7 @@ extension WorkQueue {
         return try await wait(timeout: nil)
     }
 
-    /// The next message; waits until there is one, but not longer than `timeout`.
+    /// The next message. Waits until there is one, but not longer than `timeout`.
     ///
     /// - Throws: as `receive`, and `.timedOut`.
     public func receive(timeout: Duration) async throws -> Delivery<Message> {
@@ -50,9 +50,10 @@ extension WorkQueue {
         return try delivery(of: arrival)
     }
 
-    /// The next message if there is one now; nil otherwise.
+    /// The next message if there is one now, else nil.
     ///
-    /// One that finds nothing looks for messages of dead processes: a look into /proc for each process that has some.
+    /// A call that finds nothing looks for messages of dead processes, which reads /proc for each process that has
+    /// some.
     ///
     /// - Throws: as `receive`, without `CancellationError` and `.stopping`: a process that stops can still take
     ///   messages by this.
@@ -64,10 +65,10 @@ extension WorkQueue {
         return try table.receive(sleeping: false, queue: name).map(delivery)
     }
 
-    /// The next message; blocks the calling thread until there is one. Not for an event loop's thread, which has more
-    /// to do.
+    /// The next message. Blocks the calling thread until there is one. Not for an event loop's thread, which has other
+    /// work.
     ///
-    /// - Parameter timeout: nil waits for ever.
+    /// - Parameter timeout: nil waits without a limit.
     /// - Throws: as `receive`, and `.timedOut`, without `CancellationError`.
     public func receiveBlocking(timeout: Duration? = nil) throws -> Delivery<Message> {
         try checkStop()
@@ -81,7 +82,7 @@ extension WorkQueue {
                 ProcessStop.readSignals()
                 try checkStop()
                 if let arrival = try table.receive(sleeping: true, queue: name) { return arrival }
-                // After the flag is up, so that a receiver who comes now rings the bell.
+                // After the flag is up, so that a receiver that comes now rings the bell.
                 if try mapped({ () throws(QueueTable.Failure) in try sleeper.look(at: table) }) { continue }
                 if let timeout, MonotonicInstant.now >= deadline {
                     throw WorkQueueError(.timedOut(after: timeout), queue: name)
@@ -96,7 +97,7 @@ extension WorkQueue {
     /// task ends it with `CancellationError`.
     public var deliveries: Deliveries { Deliveries(queue: self) }
 
-    /// Deliveries of a work queue. Several may run beside each other; each message goes to one of them.
+    /// Deliveries of a work queue. Several may run beside each other. Each message goes to one of them.
     public struct Deliveries: AsyncSequence, Sendable {
         let queue: WorkQueue
 
@@ -121,7 +122,7 @@ extension WorkQueue {
     /// stop: then it returns after the message in hand.
     ///
     /// The message is acknowledged when `body` returns. When it throws, the message is delivered again, here or
-    /// elsewhere, until its attempts are used up; then it is a dead letter. A message of another type is a dead letter
+    /// elsewhere, until its attempts are used up. Then it is a dead letter. A message of another type is a dead letter
     /// at once. Run it in several tasks to have several messages in work.
     ///
     /// - Throws: `CancellationError` when the task is cancelled: a message whose `body` throws because of that counts
@@ -159,7 +160,7 @@ extension WorkQueue {
         do {
             return Delivery(try decode(arrival), arrival, of: table, queue: name)
         } catch {
-            // Nobody else can read it either.
+            // No other process can read it either.
             if let ticket = arrival.ticket {
                 try mapped { () throws(QueueTable.Failure) in _ = try table.settle(ticket, .bury) }
             }

@@ -5,11 +5,11 @@ import PreforkStore
 import PreforkSystem
 
 extension WorkQueue {
-    /// Sends a message; waits while the queue is full.
+    /// Sends a message. Waits while the queue is full.
     ///
     /// When it returns, the message is in the queue and outlives this process. From any process and task.
     ///
-    /// - Throws: `WorkQueueError` `.closed`, `.messageTooLarge`, `.busy`, `.corrupt`; what the codec throws;
+    /// - Throws: `WorkQueueError` `.closed`, `.messageTooLarge`, `.busy`, `.corrupt`. What the codec throws.
     ///   `CancellationError`, also while it waits. In all cases nothing was sent.
     public func send(_ message: Message) async throws {
         try Task.checkCancellation()
@@ -17,7 +17,7 @@ extension WorkQueue {
         try await senders.wait(for: value, timeout: nil) { _ in nil }
     }
 
-    /// Sends a message; waits while the queue is full, but not longer than `timeout`.
+    /// Sends a message. Waits while the queue is full, but not longer than `timeout`.
     ///
     /// - Throws: as `send`, and `.timedOut`.
     public func send(_ message: Message, timeout: Duration) async throws {
@@ -34,10 +34,10 @@ extension WorkQueue {
         try sendNow(message) == nil
     }
 
-    /// Sends a message; blocks the calling thread while the queue is full. Not for an event loop's thread, which has
-    /// more to do.
+    /// Sends a message. Blocks the calling thread while the queue is full. Not for an event loop's thread, which has
+    /// other work.
     ///
-    /// - Parameter timeout: nil waits for ever.
+    /// - Parameter timeout: nil waits without a limit.
     /// - Throws: as `send`, and `.timedOut`, without `CancellationError`.
     public func sendBlocking(_ message: Message, timeout: Duration? = nil) throws {
         guard let value = try sendNow(message) else { return }
@@ -56,7 +56,7 @@ extension WorkQueue {
         }
     }
 
-    /// - Returns: nil when it is sent; else the message as bytes, which finds no room.
+    /// - Returns: nil if it is sent, else the message as bytes, which finds no room.
     private func sendNow(_ message: Message) throws -> StoredValue? {
         var outcome: Result<StoredValue?, WorkQueueError> = .success(nil)
         try coding.encode(message) { [table, name] kind, bytes in
@@ -67,7 +67,7 @@ extension WorkQueue {
 }
 
 extension QueueTable {
-    /// - Returns: nil when it is sent; else the message, which finds no room.
+    /// - Returns: nil if it is sent, else the message, which finds no room.
     func sendNow(
         _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer, queue: String
     ) throws(WorkQueueError) -> StoredValue? {

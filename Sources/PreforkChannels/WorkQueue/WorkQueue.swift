@@ -15,10 +15,10 @@ import PreforkSystem
 /// ```
 ///
 /// Made before the fork, it is one queue in the supervisor and in every worker, restarted ones included. Messages come
-/// out in the order they went in; one that is delivered again comes first. A process that is killed, at whatever
-/// instruction, loses no message that was sent and blocks nobody; one that is stopped (SIGSTOP) keeps the messages it
-/// has, and if it holds the queue's lock at that moment, the others get `.busy` after a second, outside of workers
-/// after 100 ms.
+/// out in the order they went in. A message that is delivered again comes first. A process that is killed at any
+/// instruction loses no message that was sent and blocks no other process. A process that is stopped (SIGSTOP) keeps
+/// the messages that it has. If it holds the queue's lock at that moment, the others get `.busy` after a second,
+/// outside of workers after 100 ms.
 ///
 /// A process that is asked to stop takes no new message: `onReceive` finishes the one in hand and returns, `deliveries`
 /// ends, and `receive` in all its forms throws `.stopping`, also where it waits already. What waits in the queue is for
@@ -28,7 +28,7 @@ import PreforkSystem
 public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     /// The name that was given to `init`, by which an upgrade finds the queue again.
     public let name: String
-    /// The options that were given to `init`; the same in all processes.
+    /// The options that were given to `init`. They are the same in all processes.
     public let options: WorkQueueOptions
 
     let table: QueueTable
@@ -43,14 +43,15 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
 
     /// Makes a queue. In the supervisor, before it forks: a queue that is made in a worker is that worker's alone.
     ///
-    /// In a program that comes by an upgrade, it is the queue of that name that the program before has left, with all
-    /// that is in it, and workers of that program go on receiving from it until they end. If its options differ, the
-    /// upgrade is refused.
+    /// In a program that an upgrade started, it is the queue of that name that the previous program has left, with all
+    /// that is in it. Workers of that program keep receiving from it until they end. If its options differ, the upgrade
+    /// is refused.
     ///
     /// - Parameters:
     ///   - name: any text. Two queues of one name are told apart by the order of making.
     ///   - codec: for messages whose type does not travel as it is (see `SharedValue`).
-    /// - Throws: `WorkQueueError` `.badArgument`; `.system` when memory or descriptors (three) are not to be had.
+    /// - Throws: `WorkQueueError` `.badArgument`. `.system` if there is no memory, or fewer than three descriptors are
+    ///   left.
     public init(
         name: String, _ options: WorkQueueOptions = WorkQueueOptions(), codec: any ValueCodec = CBORCodec()
     ) throws {
@@ -124,18 +125,18 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
         try mapped { () throws(QueueTable.Failure) in try table.close() }
     }
 
-    /// Takes back what dead processes have not acknowledged. Waiting receivers do so by themselves; this is for a
+    /// Takes back what dead processes have not acknowledged. Waiting receivers do so by themselves. This call is for a
     /// supervisor whose workers are all gone or busy.
     ///
-    /// - Returns: how many messages were taken back; those whose attempts are used up are now dead letters.
+    /// - Returns: how many messages were taken back. Messages whose attempts are used up are now dead letters.
     /// - Throws: `WorkQueueError` `.busy` or `.corrupt`.
     @discardableResult
     public func reclaim() throws -> Int {
         try mapped { () throws(QueueTable.Failure) in try table.reclaim() }
     }
 
-    /// Takes all dead letters out of the queue, the oldest message first. Those that nobody takes are kept as long as
-    /// they fill no more than a quarter of the queue; then the oldest are dropped and counted.
+    /// Takes all dead letters out of the queue, the oldest message first. Dead letters that are not taken are kept as
+    /// long as they fill no more than a quarter of the queue. Then the oldest are dropped and counted.
     ///
     /// - Throws: `WorkQueueError` `.busy` or `.corrupt`, unless some have been taken already: those are returned.
     public func takeDeadLetters() throws -> [DeadLetter<Message>] {

@@ -7,7 +7,7 @@ public import PreforkSystem
 public struct WorkQueueError: Error, Equatable, Sendable {
     /// What went wrong.
     public enum Code: Hashable, Sendable {
-        /// The queue is closed; for a receiver: and nothing will come any more.
+        /// The queue is closed. For a receiver, this also means that no message will come any more.
         case closed
         /// This process was asked to stop: it takes no new message. Nothing was received.
         case stopping
@@ -15,14 +15,15 @@ public struct WorkQueueError: Error, Equatable, Sendable {
         case timedOut(after: Duration)
         /// The message is larger than the queue takes.
         case messageTooLarge(bytes: Int, limit: Int)
-        /// The queue's lock was not to be had in a second (100 ms in a process that is no worker): its owner is
+        /// The queue's lock could not be taken within a second (100 ms in a process that is no worker): its owner is
         /// stopped, or the machine is overloaded. Nothing has happened. Try again.
         case busy
         /// The shared memory holds what no process of this package has written.
         case corrupt(String)
         /// More processes receive than a queue can tell apart.
         case tooManyReceivers(limit: Int)
-        /// A message that is none of the queue's type. It is among the dead letters, or gone where there are none.
+        /// A message of another type than the queue's. It is among the dead letters, or gone if the queue has no
+        /// redelivery.
         case undecodable(String)
         /// What has come as a queue, in a message or by a name, is none, for the reason given.
         case notAQueue(String)

@@ -5,22 +5,22 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// Tasks of one process that wait for the same thing; of those on one loop, first come first served.
+/// Tasks of one process that wait for the same thing. Tasks on one loop are served in the order in which they came.
 ///
-/// The bell is in the loop's epoll before anybody sleeps, edge-triggered, and is never read: each write wakes every
-/// loop that has it, of this and of other processes. What there is to be had is taken by the loop on behalf of the
-/// first of its own tasks, so that a cancelled wait has taken nothing: either the waiter is gone before the attempt, or
-/// it gets the answer. Nobody depends on another loop, which may end at any time.
+/// The bell is in the loop's epoll before any task sleeps, edge-triggered, and is never read: each write wakes every
+/// loop that has it, of this and of other processes. The loop takes what is available on behalf of the first of its own
+/// tasks, so that a cancelled wait has taken nothing: either the waiter is gone before the attempt, or it gets the
+/// answer. No task depends on another loop, which may end at any time.
 ///
-/// A loop with waiters looks again by itself after `Bell.longestSleep`: a process may have taken the ring away, or died
-/// between its change and the ring.
+/// A loop with waiters checks again by itself after `Bell.longestSleep`: a process may have taken the ring away, or
+/// died between its change and the ring.
 final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     /// Tries once. nil: not now, and the bell will ring.
     private let attempt: @Sendable (Wanted) throws -> Answer?
     private let error: @Sendable (WorkQueueError.Code) -> WorkQueueError
     private let table: QueueTable
     private let bell: Int32
-    /// Whether waits end when this process is asked to stop. Those of senders do not: what they send may be part of the
+    /// Whether waits end when this process is asked to stop. Senders' waits do not: what they send may be part of the
     /// work in hand.
     private let endsAtStop: Bool
     private let state = Mutex(State())
@@ -43,7 +43,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         var lastID: UInt64 = 0
     }
 
-    /// How many wait; may be a moment old.
+    /// How many tasks wait. May be a moment old.
     var waiterCount: Int { state.withLock { $0.places.reduce(0) { $0 + $1.waiters.count } } }
 
     init(
@@ -60,7 +60,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
 
     /// Suspends the calling task until the attempt succeeds or fails.
     ///
-    /// - Parameter makeOwners: makes what the loop needs to hear of other processes' ends.
+    /// - Parameter makeOwners: makes what the loop needs to learn of other processes' ends.
     func wait(
         for wanted: Wanted, timeout: Duration?,
         owners makeOwners: @escaping @Sendable (EventLoop) -> WorkQueueOwners?
@@ -70,7 +70,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         return try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
                 let seat = sit(Waiter(id: id, wanted: wanted, continuation: continuation), on: loop)
-                // The handler has found nobody if the task was cancelled before this line.
+                // The handler has found no waiter if the task was cancelled before this line.
                 if Task.isCancelled { end(id, throwing: CancellationError()) }
                 loop.execute { self.begin(id, timeout, on: seat, makeOwners) }
             }
@@ -97,7 +97,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     }
 
     /// A loop keeps its seat while it waits again and again: a new one costs a descriptor for each other receiver. It
-    /// loses it when another loop comes and nobody of its own waits.
+    /// loses the seat when another loop comes and none of its own tasks waits.
     private func sit(_ waiter: Waiter, on loop: EventLoop) -> WorkQueueSeat {
         let (seat, idle) = state.withLock { state -> (WorkQueueSeat, [WorkQueueSeat]) in
             if let index = state.places.firstIndex(where: { $0.seat.loop === loop }) {
@@ -129,7 +129,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
     private func begin(
         _ id: UInt64, _ timeout: Duration?, on seat: WorkQueueSeat, _ makeOwners: (EventLoop) -> WorkQueueOwners?
     ) {
-        // Nothing is left behind for one who has been cancelled meanwhile.
+        // Nothing is left behind for a waiter that was cancelled meanwhile.
         let isWaiting = state.withLock { state in
             state.places.contains { $0.seat === seat && $0.waiters.lastIndex { $0.id == id } != nil }
         }
@@ -158,7 +158,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         serve(on: seat)
     }
 
-    /// Ends a wait from outside; no effect when it has ended. On any thread.
+    /// Ends a wait from outside. No effect if it has ended. On any thread.
     private func end(_ id: UInt64, throwing error: any Error) {
         let found = state.withLock { state -> (Waiter, WorkQueueSeat)? in
             for place in state.places.indices {
@@ -185,7 +185,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         }
     }
 
-    /// Gives those who wait on this loop what there is. On the loop's thread.
+    /// Gives the waiters on this loop what is available. On the loop's thread.
     private func serve(on seat: WorkQueueSeat) {
         while true {
             let step: Step = state.withLock { state in
@@ -221,7 +221,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
         case answer(Waiter, Result<Answer, any Error>)
     }
 
-    /// Leaves all loops. Nobody may be waiting.
+    /// Leaves all loops. There must be no waiters.
     func leave() {
         let (seats, epoch) = state.withLock { ($0.places.map(\.seat), $0.epoch) }
         guard epoch == ForkCount.current else { return }
@@ -231,7 +231,7 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
 
 /// A line's place in a loop.
 final class WorkQueueSeat: @unchecked Sendable {
-    // Sendable: `loop` is set once and `table` constant, both safe anywhere; everything else is touched on the loop's
+    // Sendable: `loop` is set once and `table` constant, both safe anywhere. Everything else is touched on the loop's
     // thread only.
     /// Weak: one that has ended does not live on as long as the queue.
     private(set) weak var loop: EventLoop?

@@ -2,7 +2,7 @@
 
 /// Settings of a `WorkQueue`, fixed when it is made.
 public struct WorkQueueOptions: Hashable, Sendable {
-    /// What becomes of a message whose receiver does not acknowledge it.
+    /// What happens to a message that its receiver does not acknowledge.
     public struct Redelivery: Hashable, Sendable {
         private enum Kind: Hashable {
             case none
@@ -16,7 +16,7 @@ public struct WorkQueueOptions: Hashable, Sendable {
 
         /// A message whose receiver is killed, rejects it or forgets it goes to another receiver: at least once.
         ///
-        /// - Parameter attempts: how often it is delivered, 1 to 30; a message that has failed so often goes to the
+        /// - Parameter attempts: how often it is delivered, 1 to 30. A message that has failed so often goes to the
         ///   dead letters.
         public static func unacknowledged(attempts: Int = 3) -> Redelivery {
             Redelivery(kind: .unacknowledged(attempts: attempts))
@@ -31,7 +31,7 @@ public struct WorkQueueOptions: Hashable, Sendable {
     /// Room for messages, in bytes: 1 KiB to 256 GiB. A message takes whole cells of 256 bytes. Recovery after a death
     /// inside the queue takes time for each cell, in which the others wait.
     public var capacity: Int
-    /// What becomes of a message whose receiver does not acknowledge it.
+    /// What happens to a message that its receiver does not acknowledge.
     public var redelivery: Redelivery
     /// The largest message, in bytes of its coded form: 1 to a quarter of the capacity.
     public var messageLimit: Int

@@ -4,10 +4,11 @@ import PreforkEventLoop
 import PreforkStore
 import PreforkSystem
 
-/// Watches every other receiver of a queue while somebody here waits for a message: if it is killed, its messages come
-/// back. On the loop's thread only.
+/// Watches every other receiver of a queue while a task of this loop waits for a message: if a receiver is killed, its
+/// messages come back. On the loop's thread only.
 ///
-/// Everybody who waits watches: a single one could be stopped itself. One descriptor for each receiving process.
+/// Every waiting process watches, because a single watcher could itself be stopped. One descriptor for each receiving
+/// process.
 final class WorkQueueOwners {
     /// Called when messages have come back.
     var onReturn: (() -> Void)?
@@ -17,7 +18,7 @@ final class WorkQueueOwners {
     private var seenVersion: UInt64?
     private var retry: ScheduledCall?
 
-    /// How often to look at processes that cannot be watched: no descriptor is left, or a filter forbids pidfds.
+    /// How often to check processes that cannot be watched: no descriptor is left, or a filter forbids pidfds.
     private static let pause = Duration.milliseconds(250)
 
     init(of table: QueueTable, on loop: EventLoop) {
@@ -79,7 +80,7 @@ final class WorkQueueOwners {
         retry = loop.call(after: Self.pause) { [weak self] in
             guard let self else { return }
             retry = nil
-            // Its bell and this call wake the same line; whichever comes first serves it.
+            // Its bell and this call wake the same line. The first of them serves it.
             _ = try? table.reclaim(onlyBusy: true)
             onReturn?()
         }

@@ -5,8 +5,8 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// One sleeping thread: an epoll of its own with the queue's bell, edge-triggered like everybody's (a bell that nobody
-/// reads would keep a plain poll(2) awake for ever), and the pidfds of the other receivers.
+/// One sleeping thread: its own epoll with the queue's bell and the pidfds of the other receivers. The bell is
+/// edge-triggered as everywhere, because an unread bell would keep a plain poll(2) awake.
 final class WorkQueueSleeper {
     private let epoll: Epoll
     private var events = EpollEventBuffer(capacity: 16)
@@ -16,7 +16,7 @@ final class WorkQueueSleeper {
     private let stopBell: StopBell
 
     private static let bellWord = UInt64.max
-    /// How often to look at processes that have no pidfd.
+    /// How often to check processes that have no pidfd.
     private static let pause: Int64 = 250_000_000
 
     private final class Watched {
@@ -41,21 +41,21 @@ final class WorkQueueSleeper {
         StopObservation { [stopBell] in stopBell.bell.ring() }
     }
 
-    /// Of one sleeper; the stop may ring it until the observation has ended.
+    /// Belongs to one sleeper. The stop may ring it until the observation has ended.
     private final class StopBell: Sendable {
         let bell: Bell
 
         init() throws(SystemError) { bell = try Bell() }
     }
 
-    /// Sleeps until the bell rings, a receiver dies, the time is over or the caller should look again unasked.
+    /// Sleeps until the bell rings, a receiver dies, the time is over, or the caller should check again without a ring.
     func sleep(until deadline: MonotonicInstant) throws(SystemError) {
         var timeout = isBlind ? Self.pause : Bell.longestSleep.saturatedNanoseconds
         if deadline != .distantFuture { timeout = min(timeout, max(0, (deadline - .now).saturatedNanoseconds)) }
         try events.wait(epoll, timeout: timeout)
     }
 
-    /// Takes back the messages of receivers that have died, and watches those who live.
+    /// Takes back the messages of receivers that have died, and watches the living ones.
     ///
     /// - Returns: true when some have come back.
     func look(at table: QueueTable) throws(QueueTable.Failure) -> Bool {
@@ -67,7 +67,7 @@ final class WorkQueueSleeper {
                 forget(id)
             }
         }
-        // A look may follow without a sleep. By then the slot may be that of a successor, who lives.
+        // A check may follow without a sleep. By then a living successor may have the slot.
         events.forget()
         if isBlind { haveReturned = try table.reclaim(onlyBusy: true) > 0 || haveReturned }
         let version = table.ownersVersion
@@ -101,14 +101,14 @@ final class WorkQueueSleeper {
 final class WorkQueueSleepers: Sendable {
     private let idle = Mutex(Idle())
 
-    // Sendable: whoever has taken it out is the only one who has it; one made before a fork shares its epoll with the
-    // parent and is given up.
+    // Sendable: the thread that has taken it out is the only one that has it. A sleeper made before a fork shares its
+    // epoll with the parent and is given up.
     private struct Idle: @unchecked Sendable {
         var epoch = ForkCount.current
         var sleepers: [WorkQueueSleeper] = []
     }
 
-    /// - Throws: what `body` throws; a `SystemError` as `WorkQueueError`.
+    /// - Throws: what `body` throws, and a `SystemError` as `WorkQueueError`.
     func with<Answer>(
         bell: Int32, queue: String, _ body: (WorkQueueSleeper) throws -> Answer
     ) throws -> Answer {

@@ -2,8 +2,8 @@
 
 import PreforkStore
 
-/// Numbers of a `WorkQueue`, all processes together. A picture taken without a lock: each number is right, not all are
-/// of one moment; a process that is killed may leave a count one short.
+/// Counters of a `WorkQueue`, for all processes together. The snapshot is taken without a lock: each number is right,
+/// but they are not all of one moment. A process that is killed may leave a count one short.
 public struct WorkQueueStatistics: Hashable, Sendable {
     /// Messages that went in.
     public let sent: Int
@@ -15,7 +15,7 @@ public struct WorkQueueStatistics: Hashable, Sendable {
     public let acknowledged: Int
     /// Messages that became dead letters.
     public let dead: Int
-    /// Dead letters that were dropped because nobody took them.
+    /// Dead letters that were dropped because no process took them.
     public let dropped: Int
     /// Messages taken back from dead processes, to be delivered again.
     public let reclaimed: Int
@@ -31,7 +31,7 @@ public struct WorkQueueStatistics: Hashable, Sendable {
     public let deadLetters: Int
     /// Bytes of free cells, of `capacity`.
     public let free: Int
-    /// Room for messages, in bytes; see `WorkQueueOptions.capacity`.
+    /// Room for messages, in bytes. See `WorkQueueOptions.capacity`.
     public let capacity: Int
 
     init(_ counters: QueueCounters) {
