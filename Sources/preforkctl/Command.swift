@@ -29,7 +29,7 @@ struct Command: Sendable {
         static let place = Part(synopsis: "SLOT|NAME") { words throws(ToolUsageError) in
             let word = try words.next("SLOT or NAME")
             if let number = Int64(word), number >= 0 { return .init("slot", .integer(number)) }
-            // Neither an option that was misspelt nor a number that is none.
+            // Neither a misspelt option nor an invalid number.
             if word.isEmpty || word.hasPrefix("-") || word.utf8.allSatisfy({ (48...57).contains($0) }) {
                 throw ToolUsageError("SLOT is a number, not '\(Escaping.brief(word))'")
             }

@@ -1,6 +1,6 @@
 // Addresses of another process as values of the toolchain's Runtime module, which names them.
 //
-// `Backtrace` and `ImageMap` are made for the process that they are captured in; from elsewhere they come by their
+// `Backtrace` and `ImageMap` are made for the process that they are captured in. Other processes get them by their
 // Codable form, which is base64 text of two documented formats (docs/CompactBacktraceFormat.md and
 // docs/CompactImageMapFormat.md of the Swift project, version 0).
 
@@ -51,7 +51,7 @@ enum CompactBacktrace {
         (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * UInt64($0))) }
     }
 
-    /// Seven bits in each byte, the highest first; the top bit says that more follow.
+    /// Seven bits in each byte, the highest first. The top bit says that more follow.
     private static func number(_ number: Int) -> [UInt8] {
         var bytes = [UInt8(number & 0x7F)]
         var rest = number >> 7

@@ -77,7 +77,7 @@ enum ControlTool {
             if let count = answer["leftOut"]?.integer, count > 0 { Output.write("... and \(count) more") }
         case .text(let key): Output.write((try answer()[key]?.string ?? "").escaped(for: .terminalPage), end: "")
         case .upgrade where isWaiting:
-            // Says whose word it is; the upgrade has connections of its own.
+            // Names the user who answers. The upgrade has its own connections.
             _ = try connect(socket)
             let path = members.first { $0.name == "path" }?.value.string?.unescaped
             let keeps = members.contains { $0.name == "keep" }
@@ -108,7 +108,7 @@ enum ControlTool {
         }
     }
 
-    /// Says whose word the answers are, when the socket is neither root's nor the caller's: anybody may make one at a
+    /// Names the user who answers, if the socket is neither root's nor the caller's: any user may make a socket at a
     /// path that was guessed or left.
     private static func connect(_ socket: String) throws -> ControlClient {
         let client = try ControlClient(socket)
@@ -119,7 +119,7 @@ enum ControlTool {
         return client
     }
 
-    /// The status; for `top` again and again, until somebody ends it or the supervisor does. Rates need two looks.
+    /// The status. For `top`, again and again, until the operator or the supervisor ends it. Rates need two samples.
     private static func showStatus(_ socket: String, every interval: Duration, times: Int) throws {
         let client = try connect(socket)
         var before = JSONValue.null

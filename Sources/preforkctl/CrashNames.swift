@@ -6,9 +6,9 @@ import Runtime
 
 /// Where a frame is, in words.
 struct NamedFrame {
-    /// As in the source; nil: not known.
+    /// As in the source. If nil, it is not known.
     var function: String?
-    /// With line and column; nil: the file has no debug information.
+    /// With line and column. If nil, the file has no debug information.
     var source: String?
     /// Compiled into the function of the next frame that is not.
     var isInlined = false
@@ -37,8 +37,8 @@ enum CrashNames {
         return hang.isEmpty ? report["crash"]?["frames"]?.array ?? [] : hang
     }
 
-    /// For each frame the functions that are there, inlined ones first; empty where nothing is known, as of a file that is
-    /// not there any more or is another one by now.
+    /// For each frame the functions that are there, inlined ones first. Empty if nothing is known, for example because
+    /// the file is gone or was replaced.
     ///
     /// All stacks of one program's image are named together: to read its debug information takes a tenth of a second.
     private static func names(of stacks: [[JSONValue]]) -> [[[NamedFrame]]] {

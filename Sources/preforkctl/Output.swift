@@ -12,7 +12,8 @@ enum Output {
         do {
             try write(text + end, to: 1)
         } catch {
-            // As a shell tells of SIGPIPE, which may be ignored, by whoever started this.
+            // The exit code with which a shell reports SIGPIPE, because the process that started this one may have
+            // ignored the signal.
             if error.errno == .brokenPipe {
                 complain("nobody reads the output any more")
                 CurrentProcess.exit(code: 128 + Signal.brokenPipe.rawValue)
@@ -25,7 +26,7 @@ enum Output {
     /// - Parameter lines: each may have text of others in it.
     static func complain(_ lines: String...) {
         let text = lines.map { ForeignText($0).escaped(for: .terminal) }.joined(separator: "\n")
-        // There is nowhere else to say it; the exit code stays what it is.
+        // There is nowhere else to report it. The exit code does not change.
         try? write("preforkctl: \(text)\n", to: 2)
     }
 
@@ -38,7 +39,7 @@ enum Output {
             if let count = try taken.get() {
                 rest = rest.dropFirst(count)
             } else {
-                // Another process has made it non-blocking for everybody who shares it.
+                // Another process has made it non-blocking for every process that shares it.
                 try Polling.waitUntilWritable(number)
             }
         }

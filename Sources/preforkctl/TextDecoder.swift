@@ -1,8 +1,8 @@
-// The smallest decoder there can be: one text, or an object whose members are texts.
+// A minimal decoder: one text, or an object whose members are texts.
 
 /// Gives a `Decodable` type the texts that it asks for, and an error for anything else.
 struct TextDecoder: Decoder {
-    /// By name; the text of a value without members has the empty name.
+    /// By name. The text of a value without members has the empty name.
     let texts: [String: String]
     let codingPath: [any CodingKey] = []
     let userInfo: [CodingUserInfoKey: Any] = [:]

@@ -17,7 +17,7 @@ struct Arguments: Equatable {
     var workers: Int?
     /// Restarts of ready workers, and in a row of such that were not ready yet.
     var maxRestarts: Int?
-    /// The longest delay before a restart; zero: at once, always.
+    /// The longest delay before a restart. Zero: every restart is immediate.
     var backoffMaximum: Duration?
     var reusePort = false
     var executor = ForkRuntime.Executor.wholeProcess

@@ -37,7 +37,7 @@ struct HelloHandler {
         }
     }
 
-    /// - Returns: false when the connection is to end.
+    /// - Returns: false if the connection must end.
     private mutating func answer(_ request: Request) async throws -> Bool {
         connection.reader.consume(request.headLength)
         guard try await skipBody(request.bodyLength) else { return false }
@@ -126,7 +126,7 @@ struct HelloHandler {
 }
 
 extension Result<RequestMark?, RequestError> {
-    /// In seconds; nil: the request was begun.
+    /// In seconds. If nil, the request was begun.
     fileprivate var retryAfter: Int? {
         guard case .failure(let error) = self else { return nil }
         // What an operator refuses has no end: a minute is a guess.

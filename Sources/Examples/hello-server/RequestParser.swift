@@ -35,10 +35,10 @@ struct RequestParser {
     /// So many bytes of empty lines stand before the request.
     private var emptyLines = 0
 
-    /// Looks for one request at the start of `bytes`. After a request, call again with what follows it.
+    /// Parses one request at the start of `bytes`. After a request, call again with what follows it.
     mutating func next(in bytes: UnsafeRawBufferPointer) -> Step {
-        // Empty lines before a request are ignored (RFC 9112, 2.2), and count as a part of its head: who sends nothing
-        // else must not make them pile up here.
+        // Empty lines before a request are ignored (RFC 9112, 2.2), and count as a part of its head: a client that
+        // sends nothing else must not make them pile up here.
         while emptyLines + 1 < bytes.count, bytes[emptyLines] == .cr, bytes[emptyLines + 1] == .lf { emptyLines += 2 }
         let start = emptyLines
         guard let end = endOfHead(bytes, from: max(start, searched - 3)) else {
@@ -69,7 +69,7 @@ struct RequestParser {
     private func endOfHead(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
         var index = start + 3
         while index < bytes.count {
-            // Look at every fourth byte unless it can belong to the end.
+            // Check every fourth byte unless it can belong to the end.
             switch bytes[index] {
             case .lf:
                 if bytes[index - 1] == .cr, bytes[index - 2] == .lf, bytes[index - 3] == .cr { return index + 1 }

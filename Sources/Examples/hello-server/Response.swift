@@ -53,7 +53,7 @@ enum ResponseHead {
         var text: [UInt8] = []
     }
 
-    // Proof: a worker of this server has one thread that serves; the supervisor never serves.
+    // Proof: a worker of this server has one thread that serves. The supervisor never serves.
     nonisolated(unsafe) private static var cache = Cache()
 
     static func now() -> [UInt8] {

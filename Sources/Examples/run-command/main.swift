@@ -5,7 +5,7 @@ import Prefork
 
 func write(_ text: String, to descriptor: Int32) {
     let bytes = Array((text + "\n").utf8)
-    // The reader of our output may be gone; the command runs on to its end all the same.
+    // The reader of our output may be gone. The command still runs to its end.
     _ = Glibc.write(descriptor, bytes, bytes.count)
 }
 

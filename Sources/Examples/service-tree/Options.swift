@@ -5,7 +5,7 @@ struct Options: Sendable {
 
     var port: UInt16 = 8080
     var isPlan = false
-    /// Whose task fails.
+    /// The service whose task fails.
     var crash: String?
 
     /// Nil when the words make no sense.

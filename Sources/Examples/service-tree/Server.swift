@@ -36,7 +36,7 @@ final class Server: AsyncService {
     }
 
     func stop() async throws {
-        // Asked to stop, the listener drains by itself; after a crash the task is cancelled when this has returned.
+        // Asked to stop, the listener drains by itself. After a crash, the task is cancelled when this has returned.
         if worker?.stopRequested.isRequested == true { for await _ in served.stream {} }
         try await teller.stop()
     }

@@ -25,8 +25,8 @@ runtime.hooks.onAllReady = {
     fflush(nil)
 }
 let summary = try runtime.run { worker in
-    // After the fork: each worker has services of its own. It is ready when the tree is up, is asked to stop by the
-    // supervisor, and when `run` throws it ends with the error's exit code.
+    // After the fork: each worker has its own services. It is ready when the tree is up, the supervisor asks it to
+    // stop, and if `run` throws, it ends with the error's exit code.
     try await Server.tree(options, worker, listener).run()
 }
 exit(summary.outcome.exitCode)

@@ -24,7 +24,7 @@ final class CounterServer: Sendable {
     }
 
     func run(on listener: Listener) async throws {
-        // First the subscription, then the look at what is there: no change falls in between.
+        // First subscribe, then read the present value: no change falls in between.
         let changes = try store.onSubscriberReceive("greeting") { [self] (new: Greeting) in adopt(new) }
         if let present: Greeting = try store.get("greeting") { adopt(present) }
         let speech = try nonebot.map { nonebot in

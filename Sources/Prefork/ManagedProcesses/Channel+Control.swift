@@ -23,14 +23,14 @@ enum ControlLines {
 
 extension Channel {
     /// Sends an order to the manager of the process whose `{name}-active` channel this is: from either end, and from
-    /// any process that was forked after the target was added. It travels beside the messages, so none can be taken for
-    /// it, and needs no living process: `.restart` starts one that was stopped.
+    /// any process that was forked after the target was added. It travels beside the messages, so that no message can
+    /// be taken for it, and needs no living process: `.restart` starts a process that was stopped.
     ///
     /// Does not wait. The manager acts on it in its next turn. Sixteen codes of one worker or managed process may be on
-    /// their way. Of restarts that other processes than the manager's ask for, a target gets eight at once, and one each
-    /// second after those; requests that come while one waits become one with it.
+    /// their way. If other processes than the manager's ask for restarts, a target gets eight at once, and after those
+    /// one each second. Requests that come while one waits are merged with it.
     ///
-    /// - Throws: `.unknown` when this is no managed process's active channel; `.controlQueueFull`; `.system` (EPIPE) when
+    /// - Throws: `.unknown` if this is no managed process's active channel. `.controlQueueFull`. `.system` (EPIPE) if
     ///   the manager is gone, or its program was upgraded in place after it had forked this process.
     public func send(control code: ControlCode) throws(ProcessError) {
         guard let (target, line) = ControlLines[name] else { throw ProcessError(.unknown(name)) }

@@ -5,7 +5,7 @@ public import PreforkEventLoop
 public import PreforkSupervisor
 import PreforkSystem
 
-/// What the body of a managed process is given: who it is, and how it talks to others.
+/// What the body of a managed process gets: its name and generation, and its channels to other processes.
 ///
 /// Follows the arguments that liteyuki's ProcessManager passes to its targets.
 public struct ChildContext<Message: Codable & Sendable>: ~Copyable, Sendable {
@@ -29,7 +29,7 @@ public struct ChildContext<Message: Codable & Sendable>: ~Copyable, Sendable {
     /// The channel `{name}-passive`: this process receives by `onReceive`.
     public var passive: Channel<Message> { channels.passive }
 
-    /// Tells the manager that this process is ready; needed with `.manual` readiness only. A second call has no effect.
+    /// Tells the manager that this process is ready. Needed with `.manual` readiness only. A second call has no effect.
     public func ready() { seat.markReady() }
 
     /// Whether the manager has asked this process to end. A body without an event loop ends by the SIGTERM that comes
@@ -67,11 +67,11 @@ public final class ManagedChild<Message: Codable & Sendable>: Sendable {
     /// The channel `{name}-passive`: this process receives by `onReceive`.
     public var passive: Channel<Message> { context.passive }
 
-    /// Tells the manager that this process is ready; needed with `.manual` readiness only. A second call has no effect.
+    /// Tells the manager that this process is ready. Needed with `.manual` readiness only. A second call has no effect.
     public func ready() { context.ready() }
 
-    /// Becomes true when the manager asks this process to end; a sequence of that one event. Shortly before the grace
-    /// period is over (a tenth of it, at most a second) the body's task is cancelled.
+    /// Becomes true when the manager asks this process to end. It is also a sequence of that one event. Shortly before
+    /// the grace period is over (a tenth of it, at most a second) the body's task is cancelled.
     public var stopRequested: StopRequest { loop.stopRequest }
 
     /// Asks the manager to stop or restart this process: the same as `active.send(control:)`.

@@ -7,10 +7,10 @@ extension ProcessManager {
     // Starting
 
     /// Starts a target, and first those it depends on, and supervises it until it is stopped: by code 0, by its end
-    /// (exit code 0), or by a crash after which it is not restarted. Other targets are looked after meanwhile.
+    /// (exit code 0), or by a crash after which it is not restarted. Other targets are supervised meanwhile.
     ///
     /// - Returns: how its last process ended.
-    /// - Throws: as `launch`; `.dependencyFailed`; `.calledByHook`.
+    /// - Throws: as `launch`, and `.dependencyFailed`, `.calledByHook`.
     @discardableResult
     public func start(_ name: String) throws(ProcessError) -> TargetExit? {
         let targets = try used()
@@ -41,15 +41,15 @@ extension ProcessManager {
 
     /// Starts all targets that do not run, each when those it depends on are ready, and returns.
     ///
-    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`, `.wrongOwner`; none was started then.
+    /// - Throws: `.unknown`, `.cycle`, `.stopping`, `.multithreaded`, `.wrongOwner`. No target was started then.
     public func startAll() throws(ProcessError) {
         try used().startAll()
     }
 
     /// Starts all targets that do not run, and waits until each is ready or has ended with exit code 0.
     ///
-    /// - Throws: as `startAll`; `.startFailed`, `.dependencyFailed` as soon as one cannot become ready any more;
-    ///   `.notReady` when the limit is over; `.calledByHook`. Those that run then go on.
+    /// - Throws: as `startAll`. `.startFailed` or `.dependencyFailed` as soon as a target cannot become ready any more.
+    ///   `.notReady` when the limit is over. `.calledByHook`. Running targets then keep running.
     public func startAll(waitingForReadiness limit: Duration) throws(ProcessError) {
         let targets = try used()
         try targets.checkMayWait()
@@ -72,10 +72,10 @@ extension ProcessManager {
 
     // Asking
 
-    /// Sends an order as if it had come by the target's active channel. The manager acts on it in its next turn; a hook
+    /// Sends an order as if it had come by the target's active channel. The manager acts on it in its next turn. A hook
     /// may call this.
     ///
-    /// - Throws: `.unknown`, `.wrongOwner`; `.multithreaded` for `.restart` when this process could not fork again: the
+    /// - Throws: `.unknown`, `.wrongOwner`. `.multithreaded` for `.restart` if this process could not fork again: the
     ///   target stays as it is.
     public func send(_ code: ControlCode, to name: String) throws(ProcessError) {
         try used().send(code, to: name)
@@ -86,7 +86,7 @@ extension ProcessManager {
         try send(.restart, to: name)
     }
 
-    /// Whether the target's process lives; false for one that was never started or has ended.
+    /// Whether the target's process lives. False if it was never started or has ended.
     ///
     /// - Throws: `.unknown`, `.wrongOwner`.
     public func isProcessAlive(_ name: String) throws(ProcessError) -> Bool {
@@ -116,14 +116,14 @@ extension ProcessManager {
 
     /// Ends a target: SIGTERM, SIGKILL after its grace period, and reaps it.
     ///
-    /// - Parameter limit: instead of the target's grace period; zero and less: it is killed at once.
-    /// - Returns: how it ended; nil when it did not run. A restart that was to come does not come.
+    /// - Parameter limit: replaces the target's grace period. With zero or less, it is killed at once.
+    /// - Returns: how it ended. If nil, it did not run. A pending restart is cancelled.
     /// - Throws: `.unknown`, `.calledByHook`, `.wrongOwner`.
     @discardableResult
     public func terminate(_ name: String, within limit: Duration? = nil) throws(ProcessError) -> TargetExit? {
         let targets = try used()
         try targets.checkMayWait()
-        // A code that comes meanwhile may start it again: its next process is none of this order's.
+        // A code that comes meanwhile may start it again. This order does not concern its next process.
         let ending = try targets.status(of: name).processes
         guard try targets.stop(name, within: limit) else { return nil }
         return try DrivenLoops.holding { () throws(ProcessError) in
@@ -135,10 +135,10 @@ extension ProcessManager {
         }
     }
 
-    /// Ends all targets: SIGTERM to all of them, the last one started first, SIGKILL to those that are left when one
-    /// grace period, the longest of theirs, is over; and reaps them.
+    /// Ends all targets: sends SIGTERM to all of them, the last one started first. After one grace period, the longest
+    /// of theirs, it sends SIGKILL to those that are left. It reaps them all.
     ///
-    /// - Parameter limit: instead of that grace period; zero and less: they are killed at once.
+    /// - Parameter limit: replaces that grace period. With zero or less, they are killed at once.
     /// - Returns: how those ended that ran, by name.
     /// - Throws: `.calledByHook`, `.wrongOwner`.
     @discardableResult
@@ -155,9 +155,9 @@ extension ProcessManager {
 
     // Waiting
 
-    /// Waits until no target runs and none is to be started again, without stopping any.
+    /// Waits until no target runs and no restart is pending, without stopping any target.
     ///
-    /// - Parameter limit: how long at most; nil: as long as it takes; zero and less: only looks.
+    /// - Parameter limit: the longest wait. If nil, it waits as long as it takes. With zero or less, it only checks.
     /// - Returns: how those have ended that ran when it was called, by name.
     /// - Throws: `.calledByHook`, `.wrongOwner`.
     @discardableResult
@@ -178,7 +178,7 @@ extension ProcessManager {
 
     /// Waits until something happens, at most so long, and does what follows: reaps, restarts, kills, runs hooks.
     ///
-    /// - Returns: false when no target runs and none is to be started.
+    /// - Returns: false if no target runs and no start is pending.
     /// - Throws: `.calledByHook`, `.wrongOwner`, `.system`.
     public func turn(waitingAtMost limit: Duration) throws(ProcessError) -> Bool {
         let targets = try used()
@@ -192,12 +192,12 @@ extension ProcessManager {
         return targets.isBusy
     }
 
-    /// Starts all targets and supervises them until none is left. Takes the process's signals meanwhile: SIGTERM,
+    /// Starts all targets and supervises them until no target is left. Takes the process's signals meanwhile: SIGTERM,
     /// SIGQUIT and SIGHUP stop all targets gracefully, SIGINT within two seconds, a second SIGINT kills.
     ///
-    /// - Returns: `.ended` when all have ended by themselves, `.stopped` after a signal, `.targetFailed` when one has
-    ///   crashed that ends everything; `exitCode` is for a program that has nothing else to say.
-    /// - Throws: as `startAll`; `.calledByHook`.
+    /// - Returns: `.ended` if all have ended by themselves, `.stopped` after a signal, `.targetFailed` if a target
+    ///   crashed whose failure action ends everything. `exitCode` is the fitting exit code.
+    /// - Throws: as `startAll`, and `.calledByHook`.
     @discardableResult
     public func run() throws(ProcessError) -> SupervisorOutcome {
         try used().run()

@@ -32,7 +32,7 @@ extension ProcessManager {
         try addTarget(name, TargetOptions(), body)
     }
 
-    /// As the form without a loop; a body that returns ends with exit code 0.
+    /// As the form without a loop. If the body returns, the process ends with exit code 0.
     @_disfavoredOverload
     public func addTarget(
         _ name: String, _ options: TargetOptions, _ body: @escaping (borrowing ChildContext<String>) throws -> Void
@@ -51,7 +51,7 @@ extension ProcessManager {
         try addTarget(name, TargetOptions(), body)
     }
 
-    /// As the form with a loop; a body that returns ends with exit code 0.
+    /// As the form with a loop. If the body returns, the process ends with exit code 0.
     @_disfavoredOverload
     public func addTarget(
         _ name: String, _ options: TargetOptions,
@@ -89,7 +89,7 @@ extension ProcessManager {
         try addTarget(name, TargetOptions(), body)
     }
 
-    /// Adds a target whose body needs no channel and runs on an event loop of its own.
+    /// Adds a target whose body needs no channel and runs on its own event loop.
     public func addTarget(
         _ name: String, _ options: TargetOptions, _ body: @escaping @Sendable () async throws -> Void
     ) throws(ProcessError) {

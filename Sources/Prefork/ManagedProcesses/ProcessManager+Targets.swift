@@ -15,8 +15,8 @@ extension ProcessManager {
     ///
     /// - Parameters:
     ///   - carrying: the type of the channels' messages.
-    ///   - body: runs in the child and returns its exit code; one that throws ends with exit code 1 and a line on
-    ///     standard error.
+    ///   - body: runs in the child and returns its exit code. If it throws, the child ends with exit code 1 and a line
+    ///     on standard error.
     /// - Throws: `.duplicate`, `.badName`, `.channels`, `.alreadyForked`, `.wrongOwner`, `.system`.
     public func addTarget<Message: Codable & Sendable>(
         _ name: String, carrying: Message.Type, _ options: TargetOptions = TargetOptions(),
@@ -38,8 +38,8 @@ extension ProcessManager {
         }
     }
 
-    /// Adds a target whose body runs on an event loop of its own, as a worker's does. `ManagedChild.stopRequested`
-    /// tells when it is to end. See the form without a loop for the rest.
+    /// Adds a target whose body runs on its own event loop, as a worker's does. `ManagedChild.stopRequested` tells it
+    /// when it must end. See the form without a loop for the rest.
     public func addTarget<Message: Codable & Sendable>(
         _ name: String, carrying: Message.Type, _ options: TargetOptions = TargetOptions(),
         _ body: @escaping @Sendable (ManagedChild<Message>) async throws -> Int32

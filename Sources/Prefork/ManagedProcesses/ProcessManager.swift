@@ -1,4 +1,4 @@
-// Named functions in processes of their own, each with two channels.
+// Named functions in separate processes, each with two channels.
 
 import PreforkChannels
 import PreforkEventLoop
@@ -15,14 +15,14 @@ import PreforkSystem
 /// try manager.run()          // or: runtime.manager.addTarget(...), beside the workers of a `ForkRuntime`
 /// ```
 ///
-/// It belongs to the thread that has made it and starts none: everything happens in its calls. Those that wait
-/// (`start`, `run`, `terminate`, `terminateAll`, `joinAll`, `startAll(waitingForReadiness:)`) look after all targets
-/// meanwhile; between them the program calls `turn`. Beside a worker pool the pool's supervisor does. In a forked
-/// child, and on another thread, every operation throws `.wrongOwner`.
+/// It belongs to the thread that made it and starts no thread: everything happens in its calls. The calls that wait
+/// (`start`, `run`, `terminate`, `terminateAll`, `joinAll`, `startAll(waitingForReadiness:)`) supervise all targets
+/// meanwhile. Between them the program must call `turn`. Beside a worker pool, the pool's supervisor calls it. In a
+/// forked child, and on another thread, every operation throws `.wrongOwner`.
 ///
 /// Managed processes are forked as workers are: one thread, default signal actions, ended with their manager
-/// (PR_SET_PDEATHSIG), none of its descriptors but those that <doc:DescriptorsAndRights> names, with the workers' rights:
-/// what `PREFORK_USER` and its like say holds for both. They have no task ID, and may fork workers or have managers
+/// (PR_SET_PDEATHSIG), none of its descriptors but those that <doc:DescriptorsAndRights> names, and the workers'
+/// rights: `PREFORK_USER` and its like hold for both. They have no task ID, and may fork workers or have managers
 /// themselves. When the manager goes away, targets that still live are killed.
 ///
 /// Follows liteyuki.core.manager's ProcessManager.
@@ -37,7 +37,7 @@ public final class ProcessManager {
     /// It belongs to a `ForkRuntime`, and goes on with what the one of the image before had.
     private let isBesidePool: Bool
     private let log: (@Sendable (LogLine) -> Void)?
-    /// What managed processes give up; beside a worker pool what its settings say.
+    /// What managed processes give up. Beside a worker pool, the pool's settings decide it.
     private var privileges: Privileges
 
     /// - Parameters:
@@ -46,7 +46,7 @@ public final class ProcessManager {
     ///     environment wins, as for workers: `PREFORK_USER`, `_GROUP`, `_GROUPS`, `_UMASK`, `_CHROOT`,
     ///     `_NO_NEW_PRIVILEGES`, `_DUMPABLE`, `_KEEP_SERVICE_VARIABLES`. The manager of a `ForkRuntime` has the
     ///     privileges of the runtime's settings.
-    ///   - log: takes the log, line by line; nil: standard error.
+    ///   - log: takes the log, line by line. If nil, it goes to standard error.
     public init(
         hooks: ProcessHooks = ProcessHooks(), grace: Duration = .seconds(10), privileges: Privileges = Privileges(),
         log: (@Sendable (LogLine) -> Void)? = nil
@@ -78,7 +78,7 @@ public final class ProcessManager {
 
     private var isOwner: Bool { owner == (ForkCount.current, currentThreadNumber) }
 
-    /// Called from the next event on. Elsewhere than on the manager's thread there are none, and changing them has no
+    /// Called from the next event on. On any other thread than the manager's, this is empty, and changing it has no
     /// effect.
     public var hooks: ProcessHooks {
         get { isOwner ? storedHooks : ProcessHooks() }
@@ -127,14 +127,14 @@ public final class ProcessManager {
 
     /// Forgets a target and its channels.
     ///
-    /// - Throws: `.unknown`; `.inUse` while it runs or another target depends on it; `.wrongOwner`.
+    /// - Throws: `.unknown`. `.inUse` while it runs or another target depends on it. `.wrongOwner`.
     public func removeTarget(_ name: String) throws(ProcessError) {
         try used().remove(name)
         ControlLines.remove(name)
         channels[name] = nil
     }
 
-    /// Where targets are watched; made at first use.
+    /// The runner that watches the targets. Made at first use.
     ///
     /// - Throws: `.wrongOwner`, `.alreadyForked`, `.system`.
     func used() throws(ProcessError) -> TargetRunner {

@@ -1,4 +1,4 @@
-// How a managed process is to be run.
+// How a managed process is run.
 
 public import PreforkChannels
 public import PreforkSupervisor
@@ -12,9 +12,10 @@ public struct TargetOptions: Sendable {
     public var onFailure: TargetFailureAction
     /// When the target counts as ready, which its dependents wait for.
     public var readiness: TargetReadiness
-    /// How long it may take to become ready before it is killed, which counts as a crash; above zero. nil: for ever.
+    /// How long it may take to become ready before it is killed, which counts as a crash. Above zero. If nil, there is
+    /// no limit.
     public var startTimeout: Duration?
-    /// From SIGTERM to SIGKILL; nil: as the manager's. Zero and less: it is killed at once.
+    /// The time from SIGTERM to SIGKILL. If nil, the manager's. With zero or less, it is killed at once.
     public var grace: Duration?
     /// How its two channels are made. Unless this says `.keep`, what was sent to a process of the target that died and
     /// was not taken by it is thrown away when the next one begins, shortly before that is ready. After a restart that

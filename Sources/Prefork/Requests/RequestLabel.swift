@@ -41,7 +41,7 @@ public struct RequestError: Error, Equatable, Sendable {
 
     /// Why the request was refused.
     public let code: Code
-    /// After how long another attempt makes sense; nil: not before an operator says so.
+    /// After how long another attempt makes sense. If nil, only an operator can release the label.
     public let retryAfter: Duration?
 
     init(_ code: Code, retryAfter: Duration?) {
@@ -97,7 +97,7 @@ extension UnsafeRawBufferPointer: RequestLabel {
 }
 
 extension Collection<UInt8> {
-    /// The bytes of a string. Those of a string that came from another language may lie in pieces.
+    /// The bytes of a string. A string from another language may not store them contiguously.
     @inline(__always)
     fileprivate func beginRequest(
         in worker: Worker, _ trace: TraceID?, _ options: RequestOptions, _ executes: Bool

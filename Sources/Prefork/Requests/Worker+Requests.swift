@@ -6,8 +6,8 @@ public import PreforkSystem
 /// ID of a trace. It costs some nanoseconds and no system call. The report of a crash or a hang names what was
 /// executing and what was in flight, and `preforkctl requests` what every worker does at the moment.
 ///
-/// Executing is the request whose code runs on the worker's event loop at that moment, and one with a synchronous body
-/// until that returns. An asynchronous request that waits, or that runs elsewhere than on the loop, is in flight.
+/// A request is executing while its code runs on the worker's event loop, and a request with a synchronous body until
+/// that body returns. An asynchronous request that waits, or that runs elsewhere than on the loop, is in flight.
 /// Requests of child tasks are found by the task that has begun the request.
 ///
 /// A worker has room for 32 requests that are marked on its loop, and for 16 of other threads. Further ones are
@@ -21,12 +21,12 @@ extension Worker {
     /// From any thread.
     ///
     /// On the event loop's thread the request has the start of the loop's present turn, and the call costs stores only.
-    /// Elsewhere it looks at the clock. A mark that never ends stays in the reports, and its slot is taken, until the
+    /// Elsewhere it reads the clock. A mark that never ends stays in the reports, and its slot is taken, until the
     /// worker ends.
     ///
     /// - Parameters:
     ///   - label: what reports call it, 128 bytes of it.
-    ///   - trace: nil: none.
+    ///   - trace: the trace that the request belongs to, or nil.
     ///   - options: see `RequestOptions`.
     /// - Throws: `.quarantined` when requests of this label are refused.
     @inlinable
@@ -47,10 +47,10 @@ extension Worker {
     ///
     /// - Parameters:
     ///   - label: what reports call it, 128 bytes of it.
-    ///   - trace: nil: none.
+    ///   - trace: the trace that the request belongs to, or nil.
     ///   - options: see `RequestOptions`.
-    /// - Throws: what `body` throws, unchanged; or `RequestError` (`.quarantined`) when requests of this label are
-    ///   refused, and `body` was not called.
+    /// - Throws: what `body` throws, unchanged. `RequestError` (`.quarantined`) if requests of this label are refused.
+    ///   `body` was not called then.
     @inlinable
     public func request<Result>(
         _ label: some RequestLabel, trace: TraceID? = nil, options: RequestOptions = [],
@@ -61,7 +61,7 @@ extension Worker {
         return try body()
     }
 
-    /// Runs an asynchronous `body` as one request, where its caller runs; see `request`.
+    /// Runs an asynchronous `body` as one request, on its caller's executor. See `request`.
     // Disfavoured: a synchronous body in an asynchronous function means the form above.
     @_disfavoredOverload
     @inlinable
@@ -78,7 +78,7 @@ extension Worker {
     ///
     /// - Parameters:
     ///   - label: what reports call it, 128 bytes of it.
-    ///   - trace: nil: none.
+    ///   - trace: the trace that the request belongs to, or nil.
     ///   - options: see `RequestOptions`.
     ///   - refused: makes the answer to a request that must not run.
     @inlinable

@@ -40,8 +40,8 @@ extension ForkRuntime {
         set { settings.quickTimeout = newValue }
     }
 
-    /// When the pool grows and shrinks by itself; it does not unless `ScalingPolicy.workers` says between which
-    /// numbers.
+    /// `settings.scaling`: when the pool grows and shrinks by itself. It does so only between the numbers of
+    /// `ScalingPolicy`'s `workers`.
     public var scaling: ScalingPolicy {
         get { settings.scaling }
         set { settings.scaling = newValue }
@@ -53,13 +53,14 @@ extension ForkRuntime {
         set { settings.reload = newValue }
     }
 
-    /// What a worker may do, live and take before another one takes its place; nothing by default.
+    /// `settings.recycling`: limits on requests, lifetime and memory after which a worker is replaced. By default there
+    /// are none.
     public var recycling: RecyclingPolicy {
         get { settings.recycling }
         set { settings.recycling = newValue }
     }
 
-    /// When a worker counts as hung; nil: nobody looks.
+    /// When a worker counts as hung. If nil, hangs are not detected.
     public var hangs: HangPolicy? {
         get { settings.hangs }
         set {

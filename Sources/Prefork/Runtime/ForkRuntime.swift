@@ -14,14 +14,14 @@ import PreforkSystem
 /// }
 /// ```
 ///
-/// Signals to the supervisor: SIGTERM and SIGQUIT stop gracefully, SIGINT quickly, a second SIGINT kills; SIGHUP is a
+/// Signals to the supervisor: SIGTERM and SIGQUIT stop gracefully, SIGINT quickly, a second SIGINT kills. SIGHUP is a
 /// rolling reload, SIGTTIN and SIGTTOU one worker more or less, SIGUSR1 reopens the log, SIGUSR2 is an upgrade in
 /// place. Workers end with the supervisor, however it ends.
 public struct ForkRuntime: Sendable {
     /// When a worker counts as ready.
     public enum Readiness: Sendable {
-        /// When `serve` begins to accept, before its first handler runs; else when its body first waits for anything.
-        /// One that runs a tree of services by then is ready when the tree is up.
+        /// When `serve` begins to accept, before its first handler runs. Without `serve`, when its body first waits for
+        /// anything. A worker that runs a tree of services by then is ready when the tree is up.
         case automatic
         /// When it calls `Worker.ready()`.
         case manual
@@ -32,8 +32,8 @@ public struct ForkRuntime: Sendable {
         /// Everything on the worker's one thread: `Task {}`, `Task.sleep`, actors, `@MainActor`. Where this build
         /// cannot do that (see the package trait `ProcessExecutor`), as `.bodyOnly`.
         case wholeProcess
-        /// The body and its child tasks on the worker's loop; unstructured tasks, `Task.sleep` and actors on the
-        /// threads of Swift's default executor.
+        /// The body and its child tasks run on the worker's loop. Unstructured tasks, `Task.sleep` and actors run on
+        /// the threads of Swift's default executor.
         case bodyOnly
     }
 
@@ -46,14 +46,14 @@ public struct ForkRuntime: Sendable {
     public var executor = Executor.wholeProcess
     /// The program's own code at turning points of the pool and its workers.
     public var hooks = SupervisorHooks()
-    /// Takes the supervisor's log, line by line; nil: standard error.
+    /// Takes the supervisor's log, line by line. If nil, it goes to standard error.
     public var log: (@Sendable (LogLine) -> Void)?
 
     private let hold = ManagerHold()
 
     /// Managed processes beside the workers: `run` starts those that were added before, before the first worker, and
-    /// ends them after the last. A copy of the runtime has the same manager. Targets that hooks add later are looked
-    /// after if there was one before.
+    /// ends them after the last. A copy of the runtime has the same manager. Targets that hooks add later are
+    /// supervised if there was one before.
     ///
     /// Managed processes have the workers' rights. Set `settings.privileges` before a target is started by hand, ahead
     /// of `run`.
@@ -70,15 +70,15 @@ public struct ForkRuntime: Sendable {
 
     /// - Parameters:
     ///   - workers: `.perCore`, or a number: `ForkRuntime(workers: 4)`.
-    ///   - maxRestarts: as the property; nil: nobody has set it.
+    ///   - maxRestarts: as the property. If nil, it is not set.
     public init(workers: WorkerCount = .perCore, maxRestarts: Int? = nil) {
         settings.workers = workers
         if let maxRestarts { settings.restarts.limit = maxRestarts }
     }
 
     /// - Parameters:
-    ///   - workers: how many; nil: one per core. Zero and less is refused by `run`.
-    ///   - maxRestarts: as the property; nil: nobody has set it.
+    ///   - workers: the number of workers. If nil, one per core. `run` refuses zero and less.
+    ///   - maxRestarts: as the property. If nil, it is not set.
     public init(workers: Int?, maxRestarts: Int? = nil) {
         self.init(workers: WorkerCount(workers), maxRestarts: maxRestarts)
     }
@@ -98,17 +98,17 @@ public struct ForkRuntime: Sendable {
         try settings.applyingEnvironment()
     }
 
-    /// Whether this process has one thread and Swift concurrency will not add another: true in a worker whose loop
-    /// is the executor of the whole process, until code of its own starts threads.
+    /// Whether this process has one thread and Swift concurrency will not add another: true in a worker whose loop is
+    /// the executor of the whole process, until its own code starts threads.
     public static var isSingleThreaded: Bool {
         EventLoop.isProcessExecutorInstalled && threadCount() == 1
     }
 
-    /// Forks the workers, supervises them, and returns when the last one has ended. A worker runs `body` and ends
-    /// with it: exit code 0 when it returns, 1 with a line on standard error when it throws; `ServiceError.exitCode`
-    /// when that is how a tree of services ended.
+    /// Forks the workers, supervises them, and returns when the last one has ended. A worker runs `body` and ends with
+    /// it: exit code 0 if it returns, 1 with a line on standard error if it throws, `ServiceError.exitCode` if a tree
+    /// of services ended with that error.
     ///
-    /// Must be called before anything in this process has started a thread; `async main` is fine before its first
+    /// Must be called before anything in this process has started a thread. `async main` is fine before its first
     /// suspension.
     ///
     /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.taskBeforeFork`,

@@ -11,7 +11,7 @@ struct LoopMain {
     let name: String
     /// Reads the end when the supervisor is gone.
     let supervisorPipe: Int32
-    /// The signals that are to be blocked.
+    /// The signals that must be blocked.
     let signalMask: SignalSet
     /// From SIGTERM to the supervisor's SIGKILL.
     let drainTimeout: Duration
@@ -22,11 +22,11 @@ struct LoopMain {
     var onStop: () -> Void = {}
     /// Called once, when the process stops waiting for what it has in hand.
     var onCutOff: (_ isQuick: Bool) -> Void = { _ in }
-    /// What the supervisor has asked to end; nil: nothing. It says so before it sends the signal.
+    /// The end that the supervisor has asked for. If nil, it has not asked. It writes this before it sends the signal.
     let orderedStop: () -> StopRequest.Reach?
 
     private final class StopSignal {
-        /// The signal that asked for the end although the supervisor did not: somebody else sent it to this process.
+        /// The signal that asked for the end although the supervisor did not: another process sent it.
         var unsolicited: Signal?
         var handsOver = false
         var hasCutOff = false
@@ -48,7 +48,7 @@ struct LoopMain {
         self.orderedStop = orderedStop
     }
 
-    /// - Parameter prepare: called with the loop before it runs; makes the body, which returns the exit code.
+    /// - Parameter prepare: called with the loop before it runs. It makes the body, which returns the exit code.
     func run(_ prepare: (EventLoop) -> @Sendable () async throws -> Int32) -> Never {
         do {
             let loop = try EventLoop()
@@ -86,13 +86,13 @@ struct LoopMain {
         } catch is CancellationError {
             // How a body ends that was cancelled because the drain timeout is near, or by a quick stop.
         } catch let error as ServiceError {
-            // That of a tree that was only cancelled has no exit code, either.
+            // A tree's error that is only a cancellation has no exit code, either.
             if error.exitCode != 0 {
                 reportFailure(of: name, error)
                 return error.exitCode
             }
         }
-        // A process that somebody else has stopped is lost, not done: it gets a successor. 128 + n, as shells say.
+        // A process that another process ended is lost, not done: it gets a successor. 128 + n, as shells say.
         return stopSignal.unsolicited.map { 128 + $0.rawValue } ?? 0
     }
 
@@ -110,7 +110,8 @@ struct LoopMain {
         task.cancel()
     }
 
-    /// Signals have been blocked since before the fork; one that came meanwhile is read now, none is lost.
+    /// Signals have been blocked since before the fork. A signal that came meanwhile is read now, so that no signal is
+    /// lost.
     private func listenToSignals(on loop: EventLoop, _ task: Task<Void, Never>, _ wishes: StopWishes) {
         do {
             try loop.onStopSignals([.terminate, .quit, .interrupt]) { signal in
@@ -139,8 +140,8 @@ struct LoopMain {
     }
 }
 
-/// A line on standard error: the exit code alone says little. That of a tree of services has further lines, one for
-/// each service that failed.
+/// A line on standard error: the exit code alone says little. A tree of services has further lines, one for each
+/// service that failed.
 func reportFailure(of name: String, _ error: any Error) {
     StandardErrorLines.say("error", "\(name) failed: \(error)", by: "failure", hasMoreLines: error is ServiceError)
 }

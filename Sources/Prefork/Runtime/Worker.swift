@@ -21,13 +21,13 @@ public final class Worker: Sendable {
         self.loop = loop
     }
 
-    /// 0 ..< the number of workers; a worker that replaces another has its task ID.
+    /// 0 ..< the number of workers. A worker that replaces another one has its task ID.
     public var taskID: Int { seat.info.taskID }
 
-    /// Which reload of the program this worker belongs to; 1 is the first.
+    /// The worker's generation: 1 at the start, one more for each reload and upgrade.
     public var generation: Int { seat.info.generation }
 
-    /// Tells the supervisor that this worker can serve; needed with `.manual` readiness only. A second call has no
+    /// Tells the supervisor that this worker can serve. Needed with `.manual` readiness only. A second call has no
     /// effect.
     public func ready() {
         seat.markReady()
@@ -43,13 +43,13 @@ public final class Worker: Sendable {
         }
     }
 
-    /// Becomes true when the supervisor asks this worker to end; a sequence of that one event.
+    /// Becomes true when the supervisor asks this worker to end. It is also a sequence of that one event.
     ///
-    /// `Listener.serve` ends by itself; a body with a loop of its own asks here.
+    /// `Listener.serve` ends by itself. A body with its own loop must check here.
     public var stopRequested: StopRequest { loop.stopRequest }
 
     /// Counts requests that this worker has served: for recycling by `RecyclingPolicy.requests`, the metrics and
-    /// `preforkctl`. One addition in shared memory; from any thread. Nothing else counts: `request` marks what is in
+    /// `preforkctl`. One addition in shared memory, from any thread. Nothing else counts: `request` marks what is in
     /// hand, and the program calls this when it has answered.
     ///
     /// - Parameter count: zero and less count nothing.
@@ -57,21 +57,20 @@ public final class Worker: Sendable {
         if count > 0 { seat.countRequests(UInt64(count)) }
     }
 
-    /// Gives a sign of life, and with `extend` says that none may come for so long: for work that blocks the event
-    /// loop longer than the soft deadline of `HangPolicy`. Without hang detection it has no effect that anybody sees.
+    /// Reports a heartbeat. `extend` announces that the next one may be that late: for work that blocks the event loop
+    /// longer than the soft deadline of `HangPolicy`. Without hang detection it has no visible effect.
     ///
-    /// The loop gives signs by itself; a body needs this only where it keeps the loop from turning. One or two stores
-    /// into shared memory.
+    /// The loop reports heartbeats by itself. A body needs this only where it keeps the loop from turning. One or two
+    /// stores into shared memory.
     ///
-    /// - Parameter extend: from now; the latest call counts. The supervisor believes a day at most, from the last sign
-    /// of
-    ///   life. Zero and less end an extension.
+    /// - Parameter extend: counted from now. The latest call counts. The supervisor accepts a day at most, from the
+    /// last heartbeat. Zero and less end an extension.
     public func heartbeat(extend: Duration? = nil) {
         guard let extend else { return seat.beat() }
         seat.extendHeartbeat(until: .now + max(.zero, extend))
     }
 
-    /// Ends this worker at once with an exit code; buffered stdio is written, connections are dropped.
+    /// Ends this worker at once with an exit code. Buffered stdio is written, connections are dropped.
     ///
     /// Any code but 0 makes the supervisor start another worker.
     ///

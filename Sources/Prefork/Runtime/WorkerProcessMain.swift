@@ -41,7 +41,7 @@ struct WorkerProcessMain {
 }
 
 extension WorkerSeat {
-    /// Gives signs of life for as long as the loop turns, and looks after what only this process can put right.
+    /// Reports heartbeats for as long as the loop turns, and repairs what only this process can repair.
     fileprivate func beat(on loop: EventLoop, every period: Duration) {
         beat()
         StoreRegistry.disownAll()

@@ -23,7 +23,7 @@ extension LoopMain {
     static func hostServices(on loop: EventLoop) -> (wishes: StopWishes, observer: Int) {
         let (host, wishes) = serviceHost(on: loop)
         ServiceHost.install(host)
-        // Whoever else asks for the end: the program itself, by the loop's stop request.
+        // Another request for the end: by the program itself, through the loop's stop request.
         let observer = loop.stopRequest.onRequest {
             wishes.wish(.requested)
             ProcessStop.request()
@@ -39,7 +39,7 @@ extension LoopMain {
         return (host, wishes)
     }
 
-    /// What the first worker's start would do for itself alone, done once before the fork; see `EventLoop.warmUp`.
+    /// Done once before the fork, because each worker would otherwise do it at its start. See `EventLoop.warmUp`.
     static func warmUp() {
         EventLoop.warmUp { loop in
             let (host, wishes) = serviceHost(on: loop)
@@ -83,7 +83,7 @@ private final class TreeReadiness: @unchecked Sendable {
                 pending -= 1
                 guard pending == 0, let ready else { return }
                 self.ready = nil
-                // Without a tree it is as before: the body may go on without it, and wait.
+                // Without a tree nothing changes: the body may continue without it, and wait.
                 if case .up = moment { ready() } else { loop.onFirstWait = ready }
             }
         }

@@ -10,8 +10,8 @@ extension ManagedChild {
     /// Runs a tree of services until it fails or this process is asked to end, and tells the manager that this process
     /// is ready when the tree is up. It is down before the grace period is over.
     ///
-    /// - Returns: the exit code for the body to return: 0 for a clean end, otherwise that of the `ServiceError`, which
-    ///   is written to standard error.
+    /// - Returns: the exit code for the body to return: 0 for a clean end, otherwise the exit code of the
+    ///   `ServiceError`, which is written to standard error.
     public func runTree(_ root: any AsyncService) async -> Int32 {
         do throws(ServiceError) {
             try await runAnnounced(root, ready: ready)
@@ -24,15 +24,15 @@ extension ManagedChild {
 }
 
 extension ChildContext {
-    /// Runs a tree of services on an event loop of its own, as the async form does, and blocks until it is down.
+    /// Runs a tree of services on its own event loop, as the async form does, and blocks until it is down.
     ///
-    /// SIGTERM, SIGQUIT and SIGINT end the tree meanwhile; afterwards they do what they did before. A tree that is run
+    /// SIGTERM, SIGQUIT and SIGINT end the tree meanwhile. Afterwards they have their former effect. A tree that is run
     /// when the manager has asked for the end is not started. With `.automatic` readiness this process is ready before
-    /// its body begins; `.manual` makes others wait for the tree.
+    /// its body begins. `.manual` makes others wait for the tree.
     ///
-    /// - Returns: the exit code for the body to return: 0 for a clean end, otherwise that of the `ServiceError`, which
-    ///   is written to standard error; 1 when there is no descriptor left for a loop; 128 + n after signal n from
-    ///   somebody else than the manager.
+    /// - Returns: the exit code for the body to return: 0 for a clean end, otherwise the exit code of the
+    ///   `ServiceError`, which is written to standard error. 1 if there is no descriptor left for a loop. 128 + n after
+    ///   signal n from another process than the manager.
     public borrowing func runTree(_ root: any AsyncService) -> Int32 {
         let seat = seat
         let main = LoopMain(
@@ -68,8 +68,8 @@ private func runAnnounced(_ root: any AsyncService, ready: @escaping @Sendable (
     _ = try result.get()
 }
 
-/// The loop of a managed process whose body blocks. It has one, however many trees it runs: a loop can become the
-/// executor of a process only once.
+/// The loop of a managed process whose body blocks. The process has one loop, however many trees it runs: a loop can
+/// become the executor of a process only once.
 private enum TreeLoop {
     private static let made = Mutex<(process: UInt64, loop: EventLoop)?>(nil)
 

@@ -17,10 +17,10 @@ final class ProgramSignals: StopSource {
         var reader: Reader?
         /// A parent's. Never released: in this process its descriptor's number may be another object's.
         var inherited: Reader?
-        /// Whether the loop looks at it, or is about to.
+        /// Whether the loop reads it, or is about to.
         var isRead = false
         var users = 0
-        /// Those of `users` that are trees of blocking services.
+        /// The trees of blocking services among `users`.
         var blocking = 0
         var plan = SignalPlan()
         var scopes: [Int: any RunningScope] = [:]
@@ -34,7 +34,7 @@ final class ProgramSignals: StopSource {
 
     /// The shared loop's ear.
     private final class Reader: @unchecked Sendable {
-        // Sendable: never changed; the watch is used on the loop only.
+        // Sendable: never changed. The watch is used on the loop only.
         let signals: StopSignals
         let watch: Watch
 
@@ -97,7 +97,7 @@ final class ProgramSignals: StopSource {
         withState { if $0.reader == nil { $0.reader = new } }
     }
 
-    /// Nobody would take the signals: they are to end the program again. The next tree tries once more.
+    /// No code would take the signals: they must end the program again. The next tree tries once more.
     private static func lose(_ reader: Reader, _ error: any Error) {
         withState { state in
             state.isRead = false
@@ -191,7 +191,7 @@ extension ProgramSignals {
         }
 
         func wait() -> StopReason {
-            // Which thread calls is decided by the program's code, not by its input; the loop would never turn again.
+            // The program's code decides which thread calls, not its input. The loop would never turn again.
             precondition(EventLoop.current == nil, "waiting for a stop on the thread of the event loop that hears it")
             let own = try? StopBell()
             let observation = StopObservation { own?.ring() }
@@ -200,7 +200,7 @@ extension ProgramSignals {
                 Self.read()
                 if ProcessStop.isRequested { return withState { $0.wishes }.reason ?? .requested }
                 let bells = [own?.number, withState { $0.reader?.signals.number }]
-                // Without a descriptor, and where another thread has taken the ring, it looks again by itself.
+                // Without a descriptor, and where another thread has taken the ring, it checks again by itself.
                 _ = try? Polling.waitUntilReadable(bells.map { $0 ?? -1 }, until: .now + Bell.longestSleep)
             }
         }
@@ -216,7 +216,7 @@ extension ProgramSignals {
     }
 }
 
-/// Called before main: a program that has Prefork needs no call for its trees to hear of signals.
+/// Called before main: a program that has Prefork needs no call to make its trees receive signals.
 @_cdecl("cprefork_program_starts")
 func programStarts() {
     ServiceHost.provide {

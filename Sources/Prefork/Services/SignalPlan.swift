@@ -4,9 +4,9 @@ import PreforkSystem
 
 /// Decides what a signal means for the trees of a program and for the bodies of its scopes (`withRunning`).
 ///
-/// The first asks all of them to end, and cancels the bodies that cannot hear of it. The next cancels bodies that have
-/// not returned. Where there are none, it cancels every stop. A program whose body threw because it was cancelled ends
-/// by the signal when all trees are down, as it would have without them.
+/// The first signal asks all of them to end, and cancels the bodies that cannot learn of it. The next one cancels
+/// bodies that have not returned. If there is no such body, it cancels every stop. A program whose body threw because
+/// it was cancelled ends by the signal when all trees are down, as it would have without them.
 struct SignalPlan {
     enum Step: Equatable {
         /// A wish to stop, and bodies that are cancelled at once.
@@ -19,7 +19,7 @@ struct SignalPlan {
     private var isAsked = false
     private var lastID = 0
     private var cancelled: [Int: Signal] = [:]
-    /// By what the program ends when all is down; nil: it goes on.
+    /// The signal that ends the program when all trees are down. If nil, the program continues.
     private(set) var lastWord: Signal?
 
     mutating func newScope() -> Int {
@@ -29,7 +29,7 @@ struct SignalPlan {
 
     /// - Parameters:
     ///   - running: the bodies that have not returned.
-    ///   - deaf: those of them that wait for nothing that a stop ends.
+    ///   - deaf: the trees among them whose bodies wait for nothing that a stop ends.
     mutating func signal(_ signal: Signal, running: Set<Int>, deaf: Set<Int>) -> Step {
         let known = Set(cancelled.keys)
         let new = (isAsked ? running : deaf).subtracting(known)

@@ -21,7 +21,7 @@ final class StopWishes: StopSource {
 
     /// Any thread.
     ///
-    /// - Parameter limit: until the process is killed; nil: no limit that was not known before.
+    /// - Parameter limit: the time until the process is killed. If nil, there is no new limit.
     func wish(_ reason: StopReason, within limit: Duration? = nil) {
         let end = limit.map { clock.now + $0 }
         let (first, observers) = state.withLock { state in
