@@ -41,7 +41,8 @@ func loadScenario(_ arguments: [String]) throws {
 private func session(_ port: UInt16, keeps: Bool, _ words: SharedWords) {
     let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(fd) }
-    var limit = timeval(tv_sec: 20, tv_usec: 0)
+    // In an emulated machine that shares its processors a start alone took 45 s.
+    var limit = timeval(tv_sec: 120, tv_usec: 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     guard SocketAddress.ipv4(0x7F00_0001, port: port).withSockaddr({ connect(fd, $0, $1) }) == 0 else {
         return failed("connect: errno \(errno)", words)
