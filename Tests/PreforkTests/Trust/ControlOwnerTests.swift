@@ -34,11 +34,15 @@ struct ControlOwnerTests {
         #expect(try await ask(socket, user: 4_000, group: 4_001, groups: [4_002]).code == 69)
         // Whatever becomes of the file's mode.
         #expect(chmod(socket, 0o666) == 0)
-        let stranger = try await ask(socket, user: 4_000, group: 4_001)
-        #expect(stranger.code != 0)
-        #expect(
-            stranger.errors.contains("the control socket is for the supervisor's user, root and group 4242"),
-            "\(stranger.errors)")
+        let reason = "the control socket is for the supervisor's user, root and group 4242"
+        var said = ""
+        // A client that finds the connection closed before it has asked takes itself for one too many.
+        for _ in 0..<20 where !said.contains(reason) {
+            let stranger = try await ask(socket, user: 4_000, group: 4_001)
+            #expect(stranger.code != 0)
+            said = stranger.errors
+        }
+        #expect(said.contains(reason), "\(said)")
         // More groups than are asked for at first.
         #expect(try await ask(socket, user: 4_000, group: 4_001, groups: Array(5_000..<5_200) + [4_242]).code == 0)
         #expect(try await server.end())
