@@ -1,4 +1,4 @@
-// Time that passes when a test says so.
+// Time that passes when a test advances it.
 
 public import PreforkServices
 import Synchronization

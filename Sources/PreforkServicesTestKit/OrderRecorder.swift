@@ -1,4 +1,4 @@
-// What happened, in order.
+// The recorded steps, in order.
 
 import Synchronization
 

@@ -2,7 +2,7 @@
 
 public import PreforkServices
 
-/// A service that records its start and stop, fails where the injector says so, and does what its script says.
+/// A service that records its start and stop, fails where the injector makes it fail, and runs its script.
 ///
 /// It records `start NAME` when its start is over and `stop NAME` when its stop begins. `begin start NAME` and
 /// `end stop NAME` are recorded, too, when `isVerbose`.

@@ -126,7 +126,7 @@ static void rescue(void) {
 
 static void put_handlers_back(void);
 
-/// The words of a crash, in memory by now, are on standard error before the handler of before runs, or the process ends.
+/// The text of a crash, in memory by now, is on standard error before the previous handler runs or the process ends.
 static void on_crash(int number, siginfo_t *info, void *context) {
     (void)context;
     int saved = errno;

@@ -9,7 +9,7 @@
 int cprefork_output_pair(int ends[2], int bytes) {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return -1;
     const int on = 1;
-    // A byte sent with MSG_OOB is skipped by read(2) otherwise, unseen, with the descriptors that lie beside it.
+    // Otherwise read(2) skips a byte sent with MSG_OOB, unseen, together with the descriptors sent with it.
     setsockopt(ends[0], SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
     // Linux 6.16. Before, cprefork_peek is what finds them.
     cprefork_refuse_descriptors(ends[0]);

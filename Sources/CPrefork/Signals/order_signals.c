@@ -12,8 +12,8 @@ static const int orders[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTO
 static void on_order(int number, siginfo_t *info, void *context) {
     (void)context;
     // The terminal sends these signals to the whole group when one of its processes reads or sets its terminal in the
-    // background. The call begins anew when the handler returns, without end. If the signals are ignored, the call
-    // fails with EIO (tty_check_change in the kernel's tty_jobctrl.c).
+    // background. The call restarts when the handler returns, without end. If the signals are ignored, the call fails
+    // with EIO (tty_check_change in the kernel's tty_jobctrl.c).
     if ((number == SIGTTIN || number == SIGTTOU) && info->si_code == SI_KERNEL) signal(number, SIG_IGN);
 }
 

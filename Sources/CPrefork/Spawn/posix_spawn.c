@@ -50,7 +50,7 @@ static int add_descriptors(posix_spawn_file_actions_t *actions, const struct cpr
     }
     for (int i = 0; i < plan->descriptor_count && !error; i++) {
         int target = plan->descriptors[i].target;
-        // A close of a number that is not open is no error among file actions (posix_spawn(3)).
+        // Closing a number that is not open is not an error among file actions (posix_spawn(3)).
         for (int number = first_above; number < target && !error; number++)
             error = posix_spawn_file_actions_addclose(actions, number);
         if (!error) error = posix_spawn_file_actions_adddup2(actions, free + i, target);

@@ -116,7 +116,7 @@ static void close_range_of(const struct child *child, unsigned first, unsigned l
     CHECK(child, CPREFORK_STEP_CLOSE_OTHERS, -1, cprefork_close_listed(first, last));
 }
 
-/// Closes everything that is no target: between the targets, and above them.
+/// Closes everything that is not a target: between the targets, and above them.
 static void close_others(const struct child *child) {
     unsigned next = 0;
     for (int i = 0; i < child->plan->descriptor_count; i++) {

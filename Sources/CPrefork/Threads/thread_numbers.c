@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 // Below: a number that an ordinary variable might have, too. In a container, where a supervisor has so small a process
-// ID, only the words that symbols name are put right.
+// ID, only the words that symbols name are corrected.
 enum { SMALLEST_SAFE_NUMBER = 1024 };
 
 struct renumbering {

@@ -1,4 +1,4 @@
-// What a new program of an upgrade does at its end, until it has shown that it holds: it executes the program before.
+// What a new program of an upgrade does at its end, until it has proved itself: it executes the previous program.
 //
 // The program before has left in the environment what that takes,
 // PREFORK_WAY_BACK=PID:IMAGE:DIRECTORY:FILE:KEPT:OTHERS:LIMIT: descriptors of its own file, of its working directory and
@@ -29,8 +29,8 @@
 static const char VARIABLE[] = "PREFORK_WAY_BACK";
 static const char HANDOVER[] = "PREFORK_HANDOVER=";
 
-/// Signals by which a program ends itself. Those that are orders to a supervisor are blocked, and wait for the program
-/// before.
+/// Signals by which a program ends itself. Signals that are orders to a supervisor are blocked, and wait for the
+/// previous program.
 static const int signals[] = {SIGILL,  SIGTRAP, SIGABRT,   SIGBUS,  SIGFPE,  SIGSEGV, SIGSYS,   SIGXCPU,
                               SIGXFSZ, SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR,  SIGSTKFLT};
 enum { SIGNALS = sizeof signals / sizeof signals[0] };
@@ -46,7 +46,7 @@ static atomic_int owner;
 static _Atomic(struct description *) description;
 static int image = -1, directory = -1;
 static char **arguments, **environment;
-/// As the program before has left it, with the supervisor's signals blocked.
+/// As the previous program has left it, with the supervisor's signals blocked.
 static sigset_t mask;
 static struct sigaction below[SIGNALS];
 static atomic_bool is_taken[SIGNALS];
@@ -211,7 +211,8 @@ static void on_quick_exit(void) {
     if (cprefork_has_way_back()) end_here('q', 0);
 }
 
-/// The Swift runtime's crash handler, by its flags and by where it lies. A program's own may well repair what happened.
+/// The Swift runtime's crash handler, recognised by its flags and its address. A program's handler may well repair what
+/// happened.
 static bool is_runtimes(const struct sigaction *action) {
     if ((action->sa_flags & (SA_SIGINFO | SA_ONSTACK | SA_NODEFER)) != (SA_SIGINFO | SA_ONSTACK | SA_NODEFER)) return false;
     void *runtime = dlsym(RTLD_DEFAULT, "swift_retain");

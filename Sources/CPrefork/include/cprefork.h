@@ -270,7 +270,7 @@ void cprefork_renumber_thread(int before);
 
 /// Finds those words by the symbol tables of the program and its libraries, once: later calls return at once. For a
 /// process with one thread, before it forks, and before a chroot(2) that hides the files. A file that cannot be read,
-/// has no symbols or makes no sense is left out.
+/// has no symbols or is malformed is left out.
 void cprefork_learn_thread_numbers(void);
 
 #pragma clang assume_nonnull end

@@ -93,7 +93,7 @@ enum { CPREFORK_LISTENER_OPTIONS = 31 };
 /// them. INT_MIN marks an option that the kernel does not have.
 void cprefork_note_listener_options(int fd, int32_t *values);
 
-/// Puts right those that are other ones now. A device that the socket was bound to is left alone without CAP_NET_RAW.
+/// Restores the options that differ now. A device that the socket was bound to is left alone without CAP_NET_RAW.
 void cprefork_restore_listener_options(int fd, const int32_t *values);
 
 #pragma clang assume_nonnull end

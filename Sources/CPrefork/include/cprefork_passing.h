@@ -49,7 +49,8 @@ int cprefork_refuse_descriptors(int socket);
 int cprefork_output_pair(int ends[_Nonnull 2], int bytes);
 
 /// recvmsg(2) with MSG_PEEK | MSG_DONTWAIT, without room for descriptors. Returns the number of bytes, which stay where
-/// they are. `has_files`: 1 if descriptors lie beside them. This process never holds the last reference to their files.
+/// they are. `has_files`: 1 if descriptors were sent with them. This process never holds the last reference to their
+/// files.
 ssize_t cprefork_peek(int socket, void *bytes, size_t capacity, int *has_files);
 
 /// A child that has the `count` descriptors of `sorted`, in rising order, and ends when `release` is closed. It sends no

@@ -1,4 +1,4 @@
-// The program before, which takes this one's place again if it ends by anything but an order.
+// The previous program, which takes this one's place again if it ends by anything but an order.
 #ifndef CPREFORK_WAY_BACK_H
 #define CPREFORK_WAY_BACK_H
 
@@ -7,7 +7,7 @@
 
 #pragma clang assume_nonnull begin
 
-/// Whether the end of this very process would execute the program before.
+/// Whether the end of this very process would execute the previous program.
 bool cprefork_has_way_back(void);
 
 /// From now on the previous program gets another description of what it continues to use. Call it on the main thread.

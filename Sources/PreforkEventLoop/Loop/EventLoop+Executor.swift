@@ -26,7 +26,7 @@ extension EventLoop {
         UnownedSerialExecutor(ordinary: self)
     }
 
-    /// The runtime's question when it cannot tell by itself where it is: an actor on this loop is isolated on its
+    /// Called by the runtime when it cannot tell by itself where it is: an actor on this loop is isolated on its
     /// thread, whichever way its job came in.
     public func checkIsolated() {
         // It must not return elsewhere. Only code that claims a wrong actor comes here, whatever its input.

@@ -24,7 +24,7 @@
             _createExecutors(factory: LoopExecutorFactory.self)
         }
 
-        /// Makes the witness tables that `becomeProcessExecutor` asks for, once for all children.
+        /// Makes the witness tables that `becomeProcessExecutor` needs, once for all children.
         static func prepareProcessExecutor() { _ = ProcessLoop.conformances.count }
 
         func runOnMainActor(_ job: UnownedJob) {
@@ -67,7 +67,7 @@
         var isMainExecutor: Bool { true }
 
         func checkIsolated() {
-            // What the runtime asks for: it must not return elsewhere. Only code that claims a wrong actor comes here.
+            // The runtime requires that it does not return elsewhere. Only code that claims a wrong actor comes here.
             precondition(loop.isCurrent, "the caller is not on the main actor's event loop")
         }
 

@@ -81,7 +81,7 @@ final class LoopThread: Sendable {
                 try loop.run { self.takesEnd() }
             } catch {
                 // This package cannot make epoll_wait fail, so foreign code has closed a descriptor that it does not
-                // own (epoll_wait(2): beside EINTR there are EBADF, EFAULT and EINVAL). Every stream of the process
+                // own (epoll_wait(2): besides EINTR there are EBADF, EFAULT and EINVAL). Every stream of the process
                 // would hang in silence from here on, and this thread has no caller to throw to.
                 fatalError("the shared event loop cannot wait: \(error)")
             }

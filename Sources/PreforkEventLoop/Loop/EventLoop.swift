@@ -30,7 +30,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     public let stopRequest = StopRequest()
     /// Set where several processes accept from one queue.
     package var balance: ConnectionBalance?
-    /// Set in a worker: where it marks the requests that it has in hand.
+    /// Set in a worker: where it marks its requests in progress.
     package private(set) var requests: RequestRing?
     /// How long servers that drain because this process alone ends wait for one more message of idle connections.
     package var idleLinger = Duration.zero
@@ -67,8 +67,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         try epoll.add(inbox.wakeUp.descriptor.number, .readableOnce, word: WatchTable.wakeUpWord)
     }
 
-    /// Marks on this loop go to `ring` from now on, and the ring says which task runs. On the loop's thread or before
-    /// it runs.
+    /// Marks on this loop go to `ring` from now on, and the ring records which task runs. On the loop's thread or
+    /// before it runs.
     package func mark(in ring: RequestRing) {
         ring.becomeRing(ofLoop: Unmanaged.passUnretained(self).toOpaque())
         requests = ring

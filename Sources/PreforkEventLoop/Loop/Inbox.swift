@@ -34,8 +34,8 @@ struct Inbox: ~Copyable, Sendable {
 
     /// Says that the loop is about to wait. Runs on the loop's thread.
     ///
-    /// The flag first, then the look: a sender does it in the other order, so that one of the two sees the other
-    /// (both sequentially consistent), and no letter waits beside a sleeping loop.
+    /// The flag first, then the check: a sender does it in the other order, so that one of the two sees the other (both
+    /// sequentially consistent), and no letter waits while the loop sleeps.
     ///
     /// - Returns: false when there are letters and the loop must not sleep.
     func prepareToSleep() -> Bool {

@@ -179,7 +179,7 @@ final class Acceptor: @unchecked Sendable {
     /// Takes a connection, and with it the last place in the kernel's queue of waiting workers.
     ///
     /// EPOLLEXCLUSIVE alone wakes the worker that registered first whenever it waits, so that one worker gets nearly
-    /// all connections (pitchfork #71, #127). A worker that registers anew after it has accepted stands last, which
+    /// all connections (pitchfork #71, #127). A worker that registers again after it has accepted stands last, which
     /// deals connections round robin. In a burst the workers that have the CPU would still take the others' turns. A
     /// worker that has more than the average therefore pauses for a moment, in which the others, which were woken too,
     /// come to accept. A moment only, so that a stuck sibling delays no connection for long.
@@ -283,7 +283,7 @@ final class Acceptor: @unchecked Sendable {
         case .badDescriptor, .invalidArgument, .notSocket:
             throw error
         case _ where error.errno.isOfOneConnection:
-            // epoll, level-triggered here, tells of the connection behind it.
+            // epoll, level-triggered here, reports the connection behind it.
             break
         default:
             // ENFILE, ENOBUFS, ENOMEM, and whatever else would come again at once.

@@ -8,8 +8,8 @@ public enum ServingEvent: Sendable {
     case acceptPaused(SystemError)
     /// The first connection after such a pause was accepted without a new shortage.
     case acceptResumed
-    /// Another process with this listener had made it blocking, or shut it down. It is set right. Told at most once a
-    /// minute.
+    /// Another process with this listener had made it blocking, or shut it down. The listener is repaired. Reported at
+    /// most once a minute.
     case listenerRepaired
     /// A handler threw. Its connection is closed.
     case handlerFailed(any Error, peer: SocketAddress)
@@ -19,9 +19,9 @@ extension Listener {
     /// Accepts connections and runs `handler` for each, as a separate task on this loop. The connection is closed when
     /// its handler returns or throws.
     ///
-    /// Ends when a stop is requested (in a worker: when the supervisor asks for it): no connection is accepted any
-    /// more, those between messages are ended (`ByteReader.waitForMessage`), and the call returns when the last
-    /// handler has. Cancelling the calling task cancels the handlers and throws `CancellationError`.
+    /// Ends when a stop is requested (in a worker, by the supervisor): no connection is accepted any more, connections
+    /// between messages are ended (`ByteReader.waitForMessage`), and the call returns when the last handler has.
+    /// Cancelling the calling task cancels the handlers and throws `CancellationError`.
     ///
     /// A shortage of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) pauses accepting for 100 ms or until a
     /// connection has ended. With EMFILE one connection is still taken, in the place of a descriptor that is kept for

@@ -21,7 +21,7 @@ package enum ProcessStop {
     private static let resets = Atomic<UInt64>(0)
 
     private static let hasAskers = Atomic(false)
-    /// Looks whether a signal has asked for the stop, where no loop does that.
+    /// Checks whether a signal has requested the stop, if no loop does that.
     private static let signalReader = Mutex<(@Sendable () -> Void)?>(nil)
     private static let hasReader = Atomic(false)
 

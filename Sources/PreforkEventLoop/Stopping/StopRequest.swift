@@ -88,7 +88,7 @@ public final class StopRequest: Sendable {
         return id ?? 0
     }
 
-    /// Whether anything has asked to be told.
+    /// Whether any code observes the request.
     package var hasObservers: Bool { state.withLock { !$0.observers.isEmpty || !$0.reachObservers.isEmpty } }
 
     package func removeObserver(_ id: Int) {

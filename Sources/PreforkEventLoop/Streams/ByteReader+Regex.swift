@@ -4,7 +4,7 @@ extension ByteReader {
     /// Reads up to and including the first match of `regex`.
     ///
     /// What has arrived is taken as UTF-8 text, and as Latin-1 while it is not valid UTF-8. A match at the end of what
-    /// has arrived counts at once, also where more input would make it longer: say where it ends.
+    /// has arrived counts at once, even if more input would make it longer, so the regex must determine its end.
     ///
     /// Follows tornado's `read_until_regex`.
     ///

@@ -203,7 +203,7 @@ public final class ByteReader: @unchecked Sendable {
 
 // How reads are made. All of it runs on the loop.
 extension ByteReader {
-    /// Runs one read on the loop, and no second one beside it.
+    /// Runs one read on the loop, and no second one at the same time.
     func exclusively<Success: Sendable>(
         _ body: @escaping @Sendable (ByteReader) async throws -> Success
     ) async throws -> Success {

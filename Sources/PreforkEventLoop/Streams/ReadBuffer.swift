@@ -1,4 +1,4 @@
-// Bytes that have arrived and were not asked for yet.
+// Bytes that have arrived and have not been read yet.
 
 /// A buffer that is filled at the end and emptied at the front. It borrows a chunk of the loop's pool and allocates
 /// only when more than a chunk must be kept.

@@ -52,7 +52,7 @@ final class StreamChannel: @unchecked Sendable {
         }
     }
 
-    /// Reads what is there into `space`, or returns nil if the caller must wait.
+    /// Reads available bytes into `space`, or returns nil if the caller must wait.
     func read(into space: UnsafeMutableRawBufferPointer) throws(StreamError) -> ReadOutcome? {
         if isClosed { throw StreamError(.closed) }
         guard mayRead else { return nil }
@@ -131,7 +131,7 @@ final class StreamChannel: @unchecked Sendable {
         try check(await slot.wait(owner: owner))
     }
 
-    /// Waits until reading makes sense again.
+    /// Waits until the descriptor is readable again.
     func waitUntilReadable() async throws {
         try register(forWriting: false)
         try await wait(on: readers) { $0.mayRead }
@@ -180,7 +180,7 @@ final class StreamChannel: @unchecked Sendable {
         mayRead = true
     }
 
-    /// Waits until writing makes sense again.
+    /// Waits until the descriptor is writable again.
     func waitUntilWritable() async throws {
         try register(forWriting: true)
         try await wait(on: writers) { $0.mayWrite }

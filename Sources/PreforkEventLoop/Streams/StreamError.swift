@@ -9,9 +9,9 @@ public import PreforkSystem
 public struct StreamError: Error, Equatable, Sendable {
     /// What went wrong.
     public enum Code: Hashable, Sendable {
-        /// The stream ended before what was asked for had come.
+        /// The stream ended before the requested bytes had come.
         case endOfStream
-        /// What was asked for does not fit into the limit, in bytes.
+        /// What was requested does not fit into the limit, in bytes.
         case limitExceeded(limit: Int)
         /// Another task is reading from this stream.
         case readInProgress
@@ -19,7 +19,7 @@ public struct StreamError: Error, Equatable, Sendable {
         case closed
         /// The other side has closed its end or reset the connection: EPIPE, ECONNRESET.
         case peerClosed
-        /// An earlier write was cancelled half-way: what would be written now would not make sense to the reader.
+        /// An earlier write was cancelled half-way, so the reader could not interpret a further write.
         case writeAbandoned
         /// An invalid count, buffer or delimiter. Nothing was read.
         case badArgument(String)

@@ -1,4 +1,4 @@
-// What a stream's descriptor is, where that changes how it is used.
+// What kind of descriptor a stream has, as far as that changes its use.
 
 import PreforkSystem
 

@@ -8,8 +8,8 @@ enum BlockingHolds {
     enum Acquisition {
         case mine
         case running
-        /// It is being started or stopped: its own code asks for it, or another thread is at it. Which of the two it is
-        /// cannot be told, as the standard library names no threads.
+        /// It is being started or stopped: its code requests it, or another thread is starting or stopping it. The two
+        /// cases cannot be distinguished, because the standard library does not name threads.
         case busy
     }
 

@@ -16,7 +16,7 @@ package struct StartOrder: Sendable {
 
     package let graph: ServiceGraph
     package private(set) var marks: [Mark]
-    /// How many of its groups each has asked for: those it holds.
+    /// How many of its groups each has requested, and so holds.
     package private(set) var reached: [Int]
     /// Those that are up, in the order they came up.
     package private(set) var sequence: [Int] = []
@@ -35,7 +35,7 @@ package struct StartOrder: Sendable {
 
     package var isComplete: Bool { marks[0] == .up }
 
-    /// Asks for the root.
+    /// Requests the root.
     ///
     /// - Returns: those that may start.
     package mutating func begin() -> [Int] {

@@ -3,7 +3,7 @@
 /// The order of a stop, the start's run backwards: a service first, then its groups from the last to the first, and
 /// what several need when the last of them is done with it.
 ///
-/// It begins wherever a start got to: what was asked for and never came up only lets go of what it holds.
+/// It begins wherever a start got to: a service that was requested and never came up only releases what it holds.
 package struct StopOrder: Sendable {
     private let graph: ServiceGraph
     private let reached: [Int]
@@ -52,7 +52,7 @@ package struct StopOrder: Sendable {
         }
     }
 
-    /// Lets go of its groups, until one has members that must stop first.
+    /// Releases its groups, until one has members that must stop first.
     private mutating func release(_ node: Int, into free: inout [Int]) {
         while group[node] > 0, open[node] == 0 {
             group[node] -= 1

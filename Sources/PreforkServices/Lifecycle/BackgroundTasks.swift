@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// A table of tasks that run beside a service, and whether new ones are let in.
+/// A table of tasks that run beside a service, and whether new ones are admitted.
 struct BackgroundTasks {
     private struct Entry {
         let name: String

@@ -35,7 +35,8 @@ extension Lifecycle {
     }
 
     func announce() {
-        // All of them: in a restart, the tree that starts it again need not be the first one. To others it is no news.
+        // All of them: in a restart, the tree that starts it again need not be the first one. The other trees do not
+        // need the news.
         let holders = state.withLock { state -> [(run: TreeRun, node: Int)] in
             guard state.phase == .starting, !state.isAnnounced else { return [] }
             state.isAnnounced = true

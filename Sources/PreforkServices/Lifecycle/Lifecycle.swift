@@ -63,7 +63,7 @@ public final class Lifecycle: Sendable {
 extension Lifecycle {
     enum Joining {
         case joined
-        /// A stop was asked for before.
+        /// A stop was requested before.
         case refused(StopReason)
         case taken
     }

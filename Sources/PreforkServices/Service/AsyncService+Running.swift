@@ -11,7 +11,7 @@ extension AsyncService {
     /// the budget, and this returns when that is done. If a service is running already, this tree only becomes another
     /// holder. The same instance may run again afterwards.
     ///
-    /// - Returns: why it ended. A stop that was asked for while it started is no error.
+    /// - Returns: why it ended. A stop that was requested while it started is not an error.
     /// - Throws: `ServiceError`: the first cause and everything that failed during the stop. `cancelled` if the caller
     ///   was cancelled, or if the stop was requested before the start: then nothing is started.
     @discardableResult
@@ -22,9 +22,9 @@ extension AsyncService {
 
     /// Starts the tree, calls `body`, and stops the tree, however `body` ends.
     ///
-    /// The host's stop wishes end `wait()` in the body, which then finishes what it has in hand and returns. In a
-    /// worker its task is cancelled shortly before its time to drain is over. In a program without workers, SIGTERM and
-    /// SIGINT cancel a body that waits neither by `wait()` nor for messages, and a second signal any body.
+    /// The host's stop requests end `wait()` in the body, which then finishes its work and returns. In a worker its
+    /// task is cancelled shortly before its time to drain is over. In a program without workers, SIGTERM and SIGINT
+    /// cancel a body that waits neither by `wait()` nor for messages, and a second signal any body.
     ///
     /// - Throws: what `body` throws. `ServiceError` if the start, a task or the stop failed, or a stop was requested
     ///   before it was up (`cancelled`). When several happened: a `ServiceError` with the first in time as its kind and
@@ -75,7 +75,7 @@ extension AsyncService {
     /// Runs `body` in the background while the service runs. When the service stops it is cancelled and awaited,
     /// after `stop` and before anything it needs is stopped.
     ///
-    /// What it throws ends the whole tree, or what `ServicePolicy.onTaskFailure` says. Returning is no event, and
+    /// What it throws ends the whole tree, or what `ServicePolicy.onTaskFailure` says. Returning is not an event, and
     /// neither is `CancellationError` from a task that was cancelled.
     ///
     /// - Parameter name: for errors and events.
@@ -105,8 +105,8 @@ extension AsyncService {
     /// Requests the end of every tree that this service is part of. Callable from any thread, at any time and
     /// repeatedly. The first reason counts.
     ///
-    /// A start in progress is cancelled and what had started is stopped. With no tree the wish is kept: the next start
-    /// fails with `cancelled` before anything is started, so that a request that comes too early is not lost.
+    /// A start in progress is cancelled and what had started is stopped. Without a tree the request is kept: the next
+    /// start fails with `cancelled` before anything is started, so that a request that comes too early is not lost.
     public func requestStop(_ reason: StopReason = .requested) {
         lifecycle.requestStop(reason)
     }

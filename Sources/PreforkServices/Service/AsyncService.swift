@@ -14,7 +14,8 @@
 ///
 /// Make the class `final`. One that others inherit from declares `start`, `stop`, `dependencies`, `policy` and
 /// `gracefulShutdownTimeout` itself: a default is settled with the class that conforms, and what a subclass declares in
-/// its place would never be called. The compiler says so. To give several services a common policy, write a protocol:
+/// its place would never be called. The compiler enforces this. To give several services a common policy, write a
+/// protocol:
 ///
 ///     protocol PatientService: AsyncService {}
 ///     extension PatientService { var gracefulShutdownTimeout: Duration { .seconds(60) } }

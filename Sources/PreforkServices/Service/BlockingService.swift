@@ -92,8 +92,8 @@ extension BlockingService {
     ///
     /// Must not be called on an event loop's thread, which then could not receive a stop. It traps there.
     ///
-    /// - Throws: `ServiceError` of kind `notRunning` when the service does not run, and in a program without Prefork,
-    ///   where nothing tells of a stop.
+    /// - Throws: `ServiceError` of kind `notRunning` if the service does not run, and in a program without Prefork,
+    ///   where nothing reports a stop.
     @discardableResult
     public func wait() throws(ServiceError) -> StopReason {
         guard running, let stops = ServiceHost.blockingStops else {

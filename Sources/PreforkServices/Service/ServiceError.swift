@@ -16,7 +16,7 @@ public struct ServiceError: Error, Sendable {
         case notRunning
         /// It is being stopped: too late for this.
         case stopping
-        /// The caller's task was cancelled, or a stop was asked for before it was up.
+        /// The caller's task was cancelled, or a stop was requested before it was up.
         case cancelled
         /// The service's `start` threw. `cause` is what it threw.
         case startFailed

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Where wishes to stop come from: signals, a supervisor, a console.
+/// Where stop requests come from: signals, a supervisor, a console.
 public protocol StopSource: Sendable {
     /// `Duration?` or `Duration`.
     associatedtype _Deadline = Duration?
@@ -35,7 +35,7 @@ extension StopSource {
     public var _latestDeadline: Duration? { nil }
 }
 
-/// The clock, the executor and the stop wishes of the trees that a process runs.
+/// The clock, the executor and the source of stop requests of the trees that a process runs.
 ///
 /// A runtime installs its host once per process, after the fork. A test gives one to some code by `with`. Without an
 /// installed host, a program that imports Prefork ends its trees at SIGTERM and SIGINT.
@@ -44,7 +44,7 @@ public struct ServiceHost: Sendable {
     public var clock: any ServiceClock
     /// Where starts, stops and background tasks run. If nil, the standard library decides.
     public var executor: (any TaskExecutor)?
-    /// What ends `run()` and `wait()`, beside `requestStop`.
+    /// What ends `run()` and `wait()`, besides `requestStop`.
     public var stopSource: (any StopSource)?
     /// Told of each tree that was not started by a service. Called in one of the tree's steps, on any thread.
     package var watcher: (@Sendable (TreeMoment) -> Void)?
@@ -134,7 +134,7 @@ package protocol RunningScope: Sendable {
     func cancel()
 }
 
-/// Tells trees of blocking services, without tasks or threads, that their process is asked to stop.
+/// Informs trees of blocking services, without tasks or threads, that their process must stop.
 package protocol BlockingStops: Sendable {
     /// A tree is about to start.
     func begin()
@@ -142,7 +142,7 @@ package protocol BlockingStops: Sendable {
     /// It is down.
     func end()
 
-    /// Blocks the calling thread until a stop is asked for.
+    /// Blocks the calling thread until a stop is requested.
     func wait() -> StopReason
 }
 

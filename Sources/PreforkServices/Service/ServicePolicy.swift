@@ -87,7 +87,7 @@ public struct ServiceBackoff: Sendable {
     /// The half-life of the score. With zero or less, no failure is remembered.
     public var window: Duration
 
-    /// A backoff. No value is refused: values out of range count as the nearest that makes sense.
+    /// A backoff. No value is refused: a value out of range counts as the nearest valid one.
     ///
     /// - Parameters:
     ///   - base: the first wait.

@@ -4,7 +4,7 @@
 public enum StopReason: Sendable, Equatable {
     /// A caller requested it, its scope ended, or the task that ran it was cancelled.
     case requested
-    /// A signal asked for it.
+    /// A signal requested it.
     case signal(Int32)
     /// A background task failed: the path of its service and the task's name.
     case taskFailed(String)

@@ -23,7 +23,7 @@ package struct StopBudget: Sendable {
 
     /// When the stops of this level are not waited for any longer. The last one is at most a tenth late.
     ///
-    /// Even with no time at all a stop that ends by itself is no failure: all levels together have ten milliseconds.
+    /// Even without any time, a stop that ends by itself is not a failure: all levels together have ten milliseconds.
     package func abandonment(ofLevel level: Int) -> Duration {
         let patience = min(part / 2, timeout / 10)
         let turn = Duration.milliseconds(10) / levels * min(level + 1, levels)

@@ -19,7 +19,7 @@ extension TreeRun {
         switch state.stage {
         case .settling: shortenSettling(to: left)
         case .stopping:
-            // The same deadline, as it was known before, is no news.
+            // A deadline that was known before changes nothing.
             guard now + left < state.stopBegan + state.budget.timeout - .milliseconds(1) else { return }
             let done = state.inFlight.map { state.rounds[$0] }.min() ?? 0
             state.rounds = state.rounds.map { $0 - done }

@@ -13,7 +13,7 @@ extension TreeRun {
             case .crashTree: exit(.taskFailed(service), error)
             case .restart(let backoff, let scope):
                 if state.stage == .starting || state.exit != nil { return exit(.taskFailed(service), error) }
-                // While a tree starts it again that one sees to it.
+                // While another tree starts it again, that tree handles it.
                 if lifecycles[node].isStarting(beside: self) { return }
                 switch state.nodes[node].phase {
                 // Of several trees that hold it and continue, the first to reach it starts it again.

@@ -71,7 +71,7 @@ extension TreeRun {
         if let timeout, !isCut { arm(now + timeout) }
     }
 
-    /// Calls a service's own code. Where there is no time for it, that finds itself cancelled from its first line on.
+    /// Calls a service's code. If there is no time for it, the code finds itself cancelled from its first line on.
     func launch(
         _ node: Int, isCut: Bool, _ body: @escaping @Sendable () async throws -> Void,
         then step: @escaping @Sendable ((any Error)?) -> Step

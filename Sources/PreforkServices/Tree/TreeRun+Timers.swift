@@ -68,7 +68,7 @@ extension TreeRun {
             _ = lifecycles[node].cancelTasks(tell: self, node)
             left(node, .stopTimedOut, [path(node)] + tasks)
         case .failing, .draining:
-            // The last one has just ended: the step that says so is on its way, and no task is left behind.
+            // The last one has just ended: the step that reports it is on its way, and no task is left behind.
             guard !tasks.isEmpty else { return state.nodes[node].leaveAt = nil }
             state.nodes[node].phase = phase == .failing ? .leftFailing : .leftDraining
             left(node, .stopTimedOut, tasks)
@@ -81,7 +81,7 @@ extension TreeRun {
         var errors = late.map { ServiceError(kind, service: $0) }
         // In a restart, other trees may have relied on it.
         if state.stage != .stopping, state.start.marks[node] == .up { tellSharers(of: node, errors[0]) }
-        // It cannot be started again beside itself.
+        // It cannot be started again while its previous run has not ended.
         if state.stage == .up { exit(.taskFailed(path(node)), errors.removeFirst()) }
         for error in errors { report(error, node) }
         if state.stage == .stopping { stopNodes(state.stop?.down(node) ?? []) } else { settle() }

@@ -38,7 +38,7 @@ final class TreeRun: Sendable {
         var milestones: Milestones = []
         var waiters: [(wanted: Milestones, waiter: UnsafeContinuation<Milestones, Never>)] = []
         var end: TreeEnd?
-        /// Of a scope: ends what tells it of wishes to stop.
+        /// For a scope: ends the observation of stop requests.
         var endObservation: (@Sendable () -> Void)?
     }
 
@@ -65,7 +65,7 @@ final class TreeRun: Sendable {
         self.lifecycles = lifecycles
         state = TreeState(graph)
         for owner in context.owners {
-            // It would wait for its own end: the owner is only stopped when this tree lets go of it.
+            // It would wait for its own end, because the owner is only stopped when this tree releases it.
             guard let node = lifecycles.firstIndex(where: { $0 === owner }) else { continue }
             let way = [graph.names[node]] + path(node).split(separator: "/").map(String.init)
             throw ServiceError(.cycle(way), service: path(node))
@@ -159,7 +159,7 @@ final class TreeRun: Sendable {
         return end.reason
     }
 
-    /// The start of a scope. Wishes to stop are heard from here to the end of `stop`.
+    /// The start of a scope. Stop requests are observed from here to the end of `stop`.
     func start() async throws(ServiceError) {
         let early = observeStops()
         let isUp = await withTaskCancellationHandler {
@@ -178,7 +178,7 @@ final class TreeRun: Sendable {
         if let early { post(.exit(early, nil)) }
     }
 
-    /// A wish that comes meanwhile shortens the stop.
+    /// A stop request that comes meanwhile shortens the stop.
     func stop() async -> TreeEnd {
         post(.unwind)
         await wait(for: .over)
@@ -225,11 +225,11 @@ final class TreeRun: Sendable {
     }
 }
 
-/// Keeps a wish that is told while its observation is made.
+/// Keeps a stop request that comes while its observation is made.
 private final class EarlyWish: Sendable {
     private let state = Mutex<(isOpen: Bool, reason: StopReason?)>((true, nil))
 
-    /// - Returns: false when the observation has been made: the wish is news.
+    /// - Returns: false if the observation has been made, and the request must be handled now.
     func take(_ reason: StopReason) -> Bool {
         state.withLock { state in
             if state.isOpen { state.reason = state.reason ?? reason }

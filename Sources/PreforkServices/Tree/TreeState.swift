@@ -63,7 +63,7 @@ struct TreeState {
     /// Whether the owner is ready for the stop.
     var isUnwinding = false
     var wasUp = false
-    /// What was met after the first cause, in order.
+    /// Errors after the first cause, in order.
     var errors: [ServiceError] = []
     var haltedAt: Duration?
     var rounds: [Int] = []

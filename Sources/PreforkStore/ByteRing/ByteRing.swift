@@ -1,4 +1,4 @@
-// A ring of records between one producer and one consumer in two processes: what lies where.
+// A ring of records between one producer and one consumer in two processes: its layout.
 
 import PreforkSystem
 import Synchronization

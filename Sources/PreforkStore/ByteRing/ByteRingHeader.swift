@@ -24,7 +24,7 @@ package struct ByteRingHeader: Hashable, Sendable {
     static let pad: UInt64 = 0x7F << 32
 
     package var type: Kind
-    /// The payload is a reference to what travels beside the ring.
+    /// The payload is a reference to data that travels beside the ring.
     package var isByFile: Bool
     /// A `ValueKind`, which the ring does not interpret.
     package var kind: UInt8

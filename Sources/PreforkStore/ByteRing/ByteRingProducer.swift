@@ -8,7 +8,7 @@ package struct ByteRingProducer: Sendable {
         /// It is there. `wakesConsumer`: the consumer sleeps and must be woken now.
         case done(wakesConsumer: Bool)
         case full
-        /// The shared positions are nonsense.
+        /// The shared positions are invalid.
         case corrupt
     }
 

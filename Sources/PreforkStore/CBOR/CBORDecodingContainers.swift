@@ -107,7 +107,7 @@ struct CBORKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
 struct CBORUnkeyedDecoding: UnkeyedDecodingContainer {
     private let value: CBORValueDecoder
     private var items: CBORItems
-    /// Counted at once where the length is indefinite: a loop may ask for it at each step.
+    /// Counted at once if the length is indefinite, because a loop may read it at each step.
     let count: Int?
     private(set) var currentIndex = 0
 

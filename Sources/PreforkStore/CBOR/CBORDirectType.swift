@@ -1,4 +1,4 @@
-// Types that are one CBOR item and need no encoder or decoder to say so.
+// Types that are one CBOR item and are encoded and decoded directly.
 
 /// The standard library's types that are a single item.
 ///

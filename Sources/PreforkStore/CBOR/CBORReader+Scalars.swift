@@ -113,7 +113,7 @@ extension CBORReader {
         return whole
     }
 
-    /// For messages: what is there.
+    /// For messages: the name of the item found.
     func name(ofItemAt offset: Int) -> String {
         guard let head = item(at: offset) else { return "nothing" }
         switch head.major {

@@ -77,7 +77,7 @@ struct CBORReader {
 /// A position among the items of a container.
 struct CBORItems {
     var offset: Int
-    /// nil: up to the break.
+    /// If nil, up to the break.
     var remaining: Int?
 
     func isAtEnd(in reader: CBORReader) -> Bool {

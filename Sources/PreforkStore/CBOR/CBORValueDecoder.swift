@@ -51,7 +51,7 @@ final class CBORValueDecoder: Decoder {
     }
 }
 
-/// What the containers ask for. `key` is nil for the value itself.
+/// What the containers call. `key` is nil for the value itself.
 extension CBORValueDecoder {
     /// The item as this value, or as one in its containers.
     func decode<Value: Decodable>(

@@ -34,7 +34,7 @@ final class CBORValueEncoder: Encoder {
     private var start: Int
     private var content = Content.nothing
     private var phase = Phase.ready
-    /// What was asked for by a call that cannot throw. `finish` throws it.
+    /// The error of a call that cannot throw. `finish` throws it.
     private var refused: Refusal?
     /// The items in the container: pairs in a map.
     private(set) var count = 0
@@ -78,7 +78,7 @@ final class CBORValueEncoder: Encoder {
         CBORSingleValueEncoding(value: self)
     }
 
-    /// This value as a container, or one that refuses everything: containers are asked for by calls that cannot throw.
+    /// This value as a container, or one that refuses everything, because the calls that make containers cannot throw.
     private func begun(_ wanted: Content) -> CBORValueEncoder {
         if content == wanted { return self }
         if case .refusing = phase { return self }
@@ -122,7 +122,7 @@ final class CBORValueEncoder: Encoder {
     }
 }
 
-/// What the containers ask for.
+/// What the containers call.
 extension CBORValueEncoder {
     /// Call it before each item that is written to `out`.
     @inline(__always)

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension StoreTable {
-    /// Compares a new store with the memory limit of the control group, where there is one.
+    /// Compares a new store with the memory limit of the control group, if there is one.
     ///
     /// - Returns: whether its memory must be reserved: it is large, and the limit allows so much. Without a limit, and
     /// up to `MemoryFile.largeByteCount`, memory counts when it is touched.

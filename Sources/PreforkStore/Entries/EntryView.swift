@@ -65,7 +65,7 @@ struct EntryView {
         return areEqual(bytes + EntryShape.headerBytes, start, count: key.count)
     }
 
-    /// The value, where it is in one piece.
+    /// The value, if it is in one piece.
     @inline(__always)
     var contiguousValue: UnsafeRawBufferPointer? {
         let start = EntryShape.headerBytes &+ keyBytes

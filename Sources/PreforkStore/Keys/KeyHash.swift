@@ -76,7 +76,7 @@ struct KeyHash {
         Int(truncatingIfNeeded: (fingerprint &* UInt64(StoreLayout.slotsPerBucket)) >> 8) &* 8
     }
 
-    /// One of the 64 bits by which sleepers say what they wait for.
+    /// One of the 64 bits by which sleepers announce what they wait for.
     @inline(__always)
     var sleeperBit: UInt64 { 1 << ((bits >> 42) & 63) }
 

@@ -15,7 +15,7 @@ struct CursorTurn: Sendable {
     private let own: UInt64
     private(set) var isOwn = false
 
-    /// - Returns: nil in a process that fills no slot.
+    /// - Returns: nil in a process that is not in a slot.
     init?(cursor: Int) {
         guard let slot = ProcessSlot.current else { return nil }
         offset = cursor + PublishLogLayout.cursorTurn

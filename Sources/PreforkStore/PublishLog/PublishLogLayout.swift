@@ -34,7 +34,7 @@ enum PublishLogLayout {
     static let ring = cursors + cursorCount * 32
     static let messageHeader = 32
 
-    /// The ring's size for what was asked for.
+    /// The ring's size for the requested one.
     static func ringBytes(_ wanted: Int) -> Int {
         if wanted <= 0 { return 0 }
         // In a smaller one, a message could be no longer than its header and the longest name.

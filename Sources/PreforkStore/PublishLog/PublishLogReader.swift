@@ -70,7 +70,7 @@ package struct PublishLogReader: Sendable {
         _ = turn?.take(log)
     }
 
-    /// Whether the predecessor of this process reads on. There is no message until it stops or ends.
+    /// Whether the predecessor of this process continues to read. There is no message until it stops or ends.
     package private(set) var waitsForPredecessor = false
 
     /// Stops reading: a successor continues behind the last message.
@@ -141,7 +141,7 @@ package struct PublishLogReader: Sendable {
             let tail = log.acquire(PublishLogLayout.tail)
             let commit = log.acquire(PublishLogLayout.commit)
             // Whatever happened between these reads, this holds. Otherwise they are damaged, and the reader could walk
-            // in a circle forever. The next publisher puts them in order.
+            // in a circle forever. The next publisher repairs them.
             guard Int64(bitPattern: before &- tail) <= Int64(table.ringBytes), tail <= commit else { return nil }
             if position < tail || position > commit { position = tail }
             guard let found = message(before: commit) else {
@@ -168,7 +168,7 @@ package struct PublishLogReader: Sendable {
 
     private struct Found {
         var length: UInt64
-        /// nil: not of this channel.
+        /// If nil, it does not belong to this channel.
         var number: UInt64?
         var kind = ValueKind.bytes
         var bytes: [UInt8] = []

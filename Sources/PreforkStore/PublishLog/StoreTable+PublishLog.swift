@@ -86,7 +86,7 @@ extension StoreTable {
         PublishLogLayout.ring + Int(position & UInt64(ringBytes - 1))
     }
 
-    /// Positions that cannot be positions: what lies between them is given up, because walking it might never end.
+    /// Invalid positions: what lies between them is given up, because walking it might never end.
     private func settlePositions() {
         let log = logWords
         let tail = log[PublishLogLayout.tail]

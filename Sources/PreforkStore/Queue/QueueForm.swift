@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// What a queue was made with. All processes that use it must agree, and the next image of a program gets it as text
-/// beside the descriptors: what the memory itself says, every worker can write.
+/// with the descriptors, because every worker can write what the memory itself holds.
 package struct QueueForm: Equatable, Sendable {
     /// Another one whenever `QueueLayout` changes.
     private static let version = 1

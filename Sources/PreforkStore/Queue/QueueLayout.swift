@@ -6,7 +6,7 @@
 //     payload    n x 256   bytes
 //
 // The state word of a message's first cell is the truth, and its store is the commit of every operation. Everything
-// else - free cells, order, counts - is derived from these words, and recovery computes it anew.
+// else - free cells, order, counts - is derived from these words, and recovery recomputes it.
 
 /// A word of the header, by its place.
 enum QueueHeader: Int {
@@ -83,7 +83,7 @@ struct QueueState: Equatable {
 
     static let free = QueueState(word: 0)
 
-    /// nil: damage.
+    /// nil means damage.
     var tag: Tag? { Tag(rawValue: word & 7) }
     var attempts: Int { Int(truncatingIfNeeded: word >> 3 & 31) }
     var owner: Int { Int(truncatingIfNeeded: word >> 8 & 255) }

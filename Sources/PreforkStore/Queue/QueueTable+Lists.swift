@@ -17,8 +17,8 @@ extension QueueTable {
     func examineFreeCells() throws(Failure) {
         let begin = MonotonicInstant.now
         guard begin.nanoseconds > nextExamination.load(ordering: .relaxed) else { return }
-        // Only what does not add up is made anew: lists that are made out of the messages alone have lost the order in
-        // which dead letters died.
+        // Only a list that does not add up is rebuilt, because lists that are rebuilt from the messages alone have lost
+        // the order in which dead letters died.
         if Int(truncatingIfNeeded: self[.freeCount]) != Int(cellCount) - cellsInUse {
             self[.damages] &+= 1
             try rebuild()

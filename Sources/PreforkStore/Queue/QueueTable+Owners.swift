@@ -3,7 +3,7 @@
 package import PreforkSystem
 import Synchronization
 
-/// A process that receives, and the place where it is written down.
+/// A process that receives, and where it is recorded.
 package struct QueueOwner: Identifiable, Sendable {
     package let slot: Int
     package let process: ProcessIdentity

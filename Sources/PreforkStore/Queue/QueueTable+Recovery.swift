@@ -1,4 +1,4 @@
-// The lists of a queue, made anew out of the state words of its messages.
+// The lists of a queue, rebuilt from the state words of its messages.
 
 extension QueueTable {
     /// Repairs what the lock's last owner has left behind when it was killed, or what damage has disturbed. Bounded: a

@@ -11,7 +11,7 @@ package struct QueueTicket: Equatable, Sendable {
 
 /// A message that has come out.
 package struct QueueArrival: Sendable {
-    /// nil: it is gone from the queue already.
+    /// If nil, it is gone from the queue already.
     package let ticket: QueueTicket?
     package let kind: ValueKind?
     package let bytes: [UInt8]

@@ -47,7 +47,7 @@ package final class QueueTable: @unchecked Sendable {
     private let payload: UnsafeMutableRawPointer
     /// This process's slot among the owners: fork epoch, process ID and slot in one word, or 0 before it has a slot.
     let seat = Atomic<UInt64>(0)
-    /// When this process may next compute a full queue anew, see `examineFreeCells`.
+    /// When this process may next recompute a full queue: see `examineFreeCells`.
     let nextExamination = Atomic<Int64>(0)
 
     /// - Parameters:

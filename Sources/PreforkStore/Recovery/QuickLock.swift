@@ -12,7 +12,7 @@ struct QuickLock: Sendable {
 
     /// - Parameters:
     ///   - words: the lock is at their beginning.
-    ///   - own: `LockOwner.currentWord`, which the caller keeps, because to ask for it is a call.
+    ///   - own: `LockOwner.currentWord`, which the caller keeps, because reading it is a call.
     @inline(__always)
     init(_ words: SharedWords, own: SharedWords) {
         self.words = words
@@ -41,8 +41,8 @@ struct QuickLock: Sendable {
     /// Gives the lock back by a plain store: no barrier. What the caller stored under the lock may become visible after
     /// what it loads next.
     ///
-    /// A waiter that says so between the two lines is not woken, and finds the lock free at the end of its slice of
-    /// waiting, which is at most 10 ms, or when it asks futex(2) to wait on a word that is no longer the one it saw. A
+    /// A waiter that sets its bit between the two lines is not woken. It finds the lock free at the end of its slice of
+    /// waiting, which is at most 10 ms, or when it calls futex(2) to wait on a word that is no longer the one it saw. A
     /// process that writes over the word between them is not noticed.
     ///
     /// - Returns: as `unlock`.

@@ -1,4 +1,4 @@
-// Counts, slabs and buckets that damage has changed while no lock tells of it: found by the writers that are refused.
+// Counts, slabs and buckets that damage has changed while no lock shows it: found by the writers that are refused.
 
 import PreforkSystem
 import Synchronization

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// Only references, slab owners and a step's notes are facts. Everything else is computed from them again. Recovery can
-/// be killed at any point and begun anew, and takes time that is bounded by the sizes of the stripe and the slab table.
+/// be killed at any point and restarted, and takes time that is bounded by the sizes of the stripe and the slab table.
 extension StoreTable {
     /// The caller holds the stripe's lock, and has been told that its last owner died or that its word was damaged. A
     /// caller that dies in here, or gives the lock back by `unlockForRepair`, leaves the repair to the next owner.

@@ -19,7 +19,7 @@ public struct AtomicStep: Sendable {
         case set(StoredValue, expires: Duration?)
         /// A missing key counts as 0 and is created. Its expiry stays.
         case increment(by: Int64)
-        /// A key that is not there is no error.
+        /// A missing key is not an error.
         case delete
     }
 

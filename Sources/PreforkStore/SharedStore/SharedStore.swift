@@ -18,7 +18,7 @@ import PreforkSystem
 /// - Writing takes the lock of one of up to 64 stripes. A process that is killed at any instruction leaves the old
 ///   value or the new one and a lock whose data the next writer repairs (`stats.recoveries`). A process that is
 ///   *stopped* while it has a lock makes writers of that stripe wait until `lockTimeout`, then throw `.busy`.
-/// - No call waits longer than `lockTimeout` for locks, all of them together. In a process that is no worker, for
+/// - No call waits longer than `lockTimeout` for locks, all of them together. In a process that is not a worker, for
 ///   example in the supervisor, no call waits longer than 100 ms.
 /// - A process that writes over the store's memory makes calls throw `.corrupt`, or lose entries, which
 ///   `stats.damages` counts. It crashes no other process, and delays no other process longer than `lockTimeout`.
@@ -52,8 +52,8 @@ public final class SharedStore: Sendable {
     ///   - whenFull: what happens to a new entry that finds no room.
     ///   - codec: for values whose type is not a `SharedValue`. All processes must use the same codec.
     ///   - lockTimeout: how long one call waits at most for locks, all of them together, for example for one that a
-    ///     stopped process holds. In a process that is no worker, for example the supervisor, at most 100 ms. Zero and
-    ///     less: no lock is waited for.
+    ///     stopped process holds. In a process that is not a worker, for example the supervisor, at most 100 ms. With
+    ///     zero or less, it does not wait for a lock.
     /// - Throws: `.badArgument` for an invalid capacity or name, `.memoryLimit` if it does not fit into the control
     ///   group's memory, `.system` if there is no memory or descriptor.
     public init(
@@ -175,7 +175,7 @@ public final class SharedStore: Sendable {
 
     /// Calls `body` with the bytes of a key.
     ///
-    /// The error travels beside the result: a `Result` of it would cost a look-up of its metadata on the fast path.
+    /// The error is returned beside the result: a `Result` of it would cost a look-up of its metadata on the fast path.
     @inline(__always)
     func withKey<Success>(
         _ key: String, _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Success

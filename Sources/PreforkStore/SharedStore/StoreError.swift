@@ -28,7 +28,7 @@ public struct StoreError: Error, Equatable, Sendable {
         case corrupt(String)
         /// A step with nothing in it, with more than `AtomicStep.maximumKeys` keys, or with two changes of one key.
         case badStep(String)
-        /// An expiry that is not above zero, or a capacity that makes no sense.
+        /// An expiry that is not above zero, or an invalid capacity.
         case badArgument(String)
         /// A descriptor that is not a store's, or one of another version of this package.
         case notAStore(String)

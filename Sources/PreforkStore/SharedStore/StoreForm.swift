@@ -5,7 +5,7 @@ import PreforkSystem
 /// The layout and the secrets of a store.
 ///
 /// The process that made the store knows them, and so does every process it forks. The next image of a program that
-/// re-executes itself gets them as text beside the descriptors (`Handover`). Only a program that was given descriptors
+/// re-executes itself gets them as text with the descriptors (`Handover`). Only a program that was given descriptors
 /// alone reads them from the store's header, once: every process that writes to the store can write there, too.
 package struct StoreForm: Sendable {
     let layout: StoreLayout
@@ -24,7 +24,7 @@ package struct StoreForm: Sendable {
 
     /// - Parameters:
     ///   - text: what `text` was in the last image of this program.
-    ///   - capacity: what this image asks for.
+    ///   - capacity: what this image requests.
     /// - Throws: `.notAStore` for the text of another version of this package, and for another capacity than the last
     ///   image has requested. `.badArgument` for an invalid capacity.
     init(text: String, _ capacity: StoreCapacity, evicts: Bool) throws(StoreError) {

@@ -10,7 +10,7 @@ public struct StoreStats: Hashable, Sendable {
     public var bytes: Int
     /// How many bytes entries may take, in whole blocks: the capacity's `bytes`, rounded to blocks.
     public var byteLimit: Int
-    /// How often the work of a process that died with a lock was put in order.
+    /// How often the data of a process that died with a lock was repaired.
     public var recoveries: Int
     /// Entries that went so that others could come.
     public var evictions: Int

@@ -19,8 +19,8 @@ struct PlainEntry {
 }
 
 /// An operation costs about as much as its instructions: the cache lines of one come while the processor is at work on
-/// the last one, if that was short. So these do what is nearly always to be done, and leave the rest to the whole
-/// operation, which looks anew.
+/// the last one, if that was short. So these do the most common work, and leave the rest to the whole operation, which
+/// starts again.
 ///
 /// Each has two forms. That for a `ShortKey` is inlined and calls nothing on its way: registers that a call may use
 /// have to be saved for it. That for other lengths is a call itself.

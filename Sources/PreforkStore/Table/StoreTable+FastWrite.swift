@@ -47,7 +47,7 @@ extension StoreTable {
 
     /// Adds to a plain integer.
     ///
-    /// - Returns: nil when nothing was done: the form for all lengths has to.
+    /// - Returns: nil if nothing was done, and the form for all lengths must do it.
     @inline(__always)
     func quickIncrement(_ key: ShortKey, by amount: Int64) -> Int64? {
         let hash = key.hash(secrets)
@@ -58,7 +58,7 @@ extension StoreTable {
 
     /// Adds to a plain integer.
     ///
-    /// - Returns: nil when nothing was done: `increment` has to.
+    /// - Returns: nil if nothing was done, and `increment` must do it.
     @inline(never)
     func quickIncrement(_ key: UnsafeRawBufferPointer, by amount: Int64) -> Int64? {
         guard isKey(key), let keyStart = key.baseAddress else { return nil }

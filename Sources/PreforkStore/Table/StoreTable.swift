@@ -76,8 +76,8 @@ package final class StoreTable: Sendable {
 
     /// A store that another process has made.
     ///
-    /// - Parameter form: what the caller knows of it. nil: what its header says, which every process that has the store
-    ///   can write. A supervisor must not ask it.
+    /// - Parameter form: what the caller knows of it. If nil, it is read from the header, which every process that has
+    ///   the store can write. A supervisor must not pass nil.
     /// - Parameter isPrivate: no other process sees what this one writes, and no lock of another one is waited for.
     package init(
         _ file: consuming MemoryFile, bell: consuming Bell, form: StoreForm?, lockTimeout: Int64,

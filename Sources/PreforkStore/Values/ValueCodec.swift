@@ -1,4 +1,4 @@
-// How a value that is no SharedValue becomes bytes.
+// How a value that is not a SharedValue becomes bytes.
 
 /// Turns `Codable` values into bytes and back. `CBORCodec` is the default. A program may provide another one.
 public protocol ValueCodec: Sendable {

@@ -46,11 +46,11 @@ package struct ValueCoding<Value: Codable & Sendable>: Sendable {
     }
 }
 
-/// A value was asked for as a type that it is not, for example a String as an Int, or 300 as an Int8.
+/// A value was requested as a type that it does not have, for example a String as an Int, or 300 as an Int8.
 public struct ValueMismatch: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What is there.
+    /// The kind of the stored value.
     public let stored: ValueKind
-    /// The type that was asked for.
+    /// The type that was requested.
     public let asked: String
 
     package init(stored: ValueKind, asked: String) {

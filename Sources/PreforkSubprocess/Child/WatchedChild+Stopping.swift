@@ -14,7 +14,7 @@ extension WatchedChild {
         climb()
     }
 
-    /// A stop that is asked for from now on has its own result. From any thread.
+    /// A stop that is requested from now on has a new result. From any thread.
     func forgetFailedStop() {
         state.withLock { $0.forgetFailure() }
     }

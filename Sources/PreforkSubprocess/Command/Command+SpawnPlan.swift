@@ -59,7 +59,7 @@ extension Command {
         }
     }
 
-    /// Refuses what no kernel could make sense of, before anything is opened or emptied.
+    /// Refuses what no kernel could interpret, before anything is opened or emptied.
     func check() throws(SpawnError) {
         let texts =
             [name, workingDirectory, controlGroup?.path].compactMap { $0 } + stdin.files + stdout.files + stderr.files
@@ -107,7 +107,7 @@ extension Command {
 }
 
 extension SpawnError {
-    /// The command asks for something that does not exist.
+    /// The command requests something that does not exist.
     init(command problem: String) {
         self.init(.command, SystemError("command", .invalidArgument, on: problem))
     }

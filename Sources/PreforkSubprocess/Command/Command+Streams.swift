@@ -9,13 +9,13 @@ extension Command {
         case inherit
         /// A pipe. `Subprocess.stdin` writes to it.
         case stream
-        /// These bytes through a pipe, then the end. A program that does not read them all is no error.
+        /// These bytes through a pipe, then the end. A program that does not read them all is not an error.
         case bytes([UInt8])
         /// A file, opened before the start. A relative path is relative to this process's directory.
         case file(RawText)
         /// A descriptor of this process, which stays open here.
         case descriptor(Int32)
-        /// A new pseudo-terminal, shared by all streams that ask for one.
+        /// A new pseudo-terminal, shared by all streams that request one.
         case terminal
 
         /// The text as UTF-8, then the end.

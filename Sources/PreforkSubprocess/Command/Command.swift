@@ -38,7 +38,7 @@ public struct Command: Hashable, Sendable {
     /// More descriptors, by the number that the program finds them at. The values are descriptors of this process,
     /// which stay open here. All others are closed in the program.
     public var descriptors: [Int32: Int32] = [:]
-    /// Size of the pseudo-terminal, where a stream asks for one.
+    /// Size of the pseudo-terminal, if a stream requests one.
     public var terminalSize = TerminalSize(rows: 24, columns: 80)
 
     /// Which process group the command is in, and so what a signal to the group reaches.

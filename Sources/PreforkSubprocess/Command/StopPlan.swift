@@ -13,7 +13,7 @@ public enum SignalTarget: Hashable, Sendable {
     case tree
 }
 
-/// A ladder of signals, each with the time to end in peace, and SIGKILL at its end.
+/// A ladder of signals, each with a time for an orderly end, and SIGKILL at its end.
 public struct StopPlan: Hashable, Sendable {
     /// A signal, and how long the command may take to end after it.
     public struct Step: Hashable, Sendable {
@@ -72,7 +72,7 @@ extension StopPlan {
     }
 }
 
-/// Where a process stands on its plan. A value: it says what to do, `WatchedChild` does it.
+/// A process's position on its plan. A value: it decides, and `WatchedChild` acts.
 struct StopLadder {
     enum Rung: Equatable {
         /// Send this, then come back after the time.

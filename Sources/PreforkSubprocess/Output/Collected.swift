@@ -23,7 +23,7 @@ final class Collected {
     var bytes: [UInt8] { [UInt8](UnsafeRawBufferPointer(start: memory, count: count)) }
 
     /// Room for more, at least one byte: up to the limit, and one byte beyond it to see that it is exceeded.
-    /// Must not be asked for when the output is truncated.
+    /// Must not be called when the output is truncated.
     func space() -> UnsafeMutableRawBufferPointer {
         if count == capacity { grow() }
         return UnsafeMutableRawBufferPointer(start: memory.map { $0 + count }, count: capacity - count)

@@ -9,7 +9,7 @@ struct Plumbing {
     struct Outlet {
         var reading: Int32
         var kind: StreamKind
-        /// What to do with what comes: one target, or several for a tee.
+        /// Where incoming bytes go: one target, or several for a tee.
         var targets: [Target]
         /// The user's end of a pipe that a tee fills.
         var streamReading: Int32?
@@ -150,7 +150,7 @@ struct Plumbing {
         setOutlet(number, Outlet(reading: primary, kind: .terminal, targets: [.stream]))
     }
 
-    /// The one terminal of this command, made when the first stream asks for it.
+    /// The one terminal of this command, made when the first stream requests it.
     private mutating func openedTerminal(_ command: Command) throws(SystemError) -> (primary: Int32, replica: Int32) {
         if let terminal { return terminal }
         let made = try openTerminal()

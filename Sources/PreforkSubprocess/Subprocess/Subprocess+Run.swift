@@ -70,7 +70,7 @@ extension Subprocess {
             isStdoutTruncated: stdout?.isTruncated ?? false, isStderrTruncated: stderr?.isTruncated ?? false)
     }
 
-    /// Runs `body` with a started command and sees to its end.
+    /// Runs `body` with a started command and ensures its end.
     ///
     /// When `body` returns, the streams are closed and the command has 200 ms to end by itself before it is stopped by
     /// its plan. When `body` throws or the calling task is cancelled, it is stopped at once.

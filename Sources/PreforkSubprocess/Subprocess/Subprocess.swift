@@ -20,12 +20,12 @@ public import PreforkSystem
 public final class Subprocess: Sendable {
     /// The command that was started.
     public let command: Command
-    /// Writes to standard input, where that is `.stream` or `.terminal`. The caller must close it when done.
+    /// Writes to standard input, if that is `.stream` or `.terminal`. The caller must close it when done.
     public let stdin: ByteWriter?
-    /// Reads standard output, where that is `.stream`, `.terminal` or a tee with a `.stream`. Exit and end are two
-    /// things: see `Command.lingering`.
+    /// Reads standard output, if that is `.stream`, `.terminal` or a tee with a `.stream`. Exit and end are two things:
+    /// see `Command.lingering`.
     public let stdout: ByteReader?
-    /// Reads standard error, where that is `.stream` or a tee with a `.stream`.
+    /// Reads standard error, if that is `.stream` or a tee with a `.stream`.
     public let stderr: ByteReader?
     let watched: WatchedChild
     let sinks: OutputSinks

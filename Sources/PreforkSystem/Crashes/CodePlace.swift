@@ -3,7 +3,7 @@
 import CPrefork
 import Glibc
 
-/// The object that an address lies in, and the function as far as the linker knows it. Any address may be asked for.
+/// The object that an address lies in, and the function as far as the linker knows it. Any address is allowed.
 package struct CodePlace: Equatable, Sendable {
     /// The object's path. If nil, the program itself: the linker knows it by argv[0] only, which lies where titles are
     /// written.

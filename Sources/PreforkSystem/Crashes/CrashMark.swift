@@ -4,8 +4,8 @@ import CPrefork
 import Synchronization
 
 /// A handler of a worker's crash signals (SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV) that writes what it knows
-/// into memory shared with the supervisor, rings and lets the Swift runtime's backtracer, where there is one, do its
-/// work: a supervisor has the successor ready long before that is done.
+/// into memory shared with the supervisor, rings and lets the Swift runtime's backtracer, if there is one, do its work:
+/// a supervisor has the successor ready long before that is done.
 ///
 /// Limits: only the thread that was forked has an alternate signal stack. Any other thread cannot report that its stack
 /// has overflowed, so its end shows only the signal that killed it. A compromised process can report a crash that did
@@ -45,7 +45,7 @@ package struct CrashRecord: Equatable, Sendable {
 
     /// Reads each word once: the process may write at any time.
     ///
-    /// - Returns: nil when nothing is written there, or no record.
+    /// - Returns: nil if nothing is written there, or what is written is not a record.
     package init?(in area: UnsafeMutableRawPointer) {
         func load(_ index: Int) -> UInt64 {
             // Proof: `area` has `CrashMark.byteCount` bytes, is aligned to eight, and is only ever used as atomic words,

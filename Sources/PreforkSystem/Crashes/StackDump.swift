@@ -1,4 +1,4 @@
-// A worker's own stack, taken by itself when a signal asks for it, and named by its supervisor.
+// A worker's stack, recorded by the worker when a signal requests it, and named by its supervisor.
 
 import CPrefork
 import Glibc
@@ -66,7 +66,7 @@ package struct StackDump: Equatable, Sendable {
         /// Nothing since the number that the caller knows.
         case nothing
         case dump(StackDump)
-        /// The worker has written there, and it is no dump.
+        /// The worker has written there, but not a dump.
         case nonsense
     }
 

@@ -54,7 +54,7 @@ package func closeDescriptors(_ numbers: [Int32]) {
 /// The numbers in order, as runs without a gap.
 ///
 /// A supervisor of 1,000 workers holds 1,000 pidfds that its children must not keep, and a call for each would be a
-/// million calls for one start. The supervisor asks for the runs before the fork.
+/// million calls for one start. The supervisor computes the runs before the fork.
 package func unbrokenRuns(of numbers: [Int32]) -> [ClosedRange<Int32>] {
     var runs: [ClosedRange<Int32>] = []
     for number in numbers.sorted() {

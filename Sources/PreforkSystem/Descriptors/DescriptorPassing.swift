@@ -129,7 +129,7 @@ package enum DescriptorPassing {
         }
     }
 
-    /// The first word of the packet that waits, which stays with its descriptors where it is (MSG_PEEK).
+    /// The first word of the waiting packet. The packet and its descriptors stay where they are (MSG_PEEK).
     ///
     /// - Returns: nil when no packet waits, or one of another size.
     package static func peek(at socket: Int32) throws(SystemError) -> UInt64? {

@@ -7,7 +7,7 @@ package struct InheritedDescriptor: Hashable, Sendable {
     package var number: Int32
     /// FileDescriptorName= of the socket unit, or `unknown` if the manager gives no names.
     package var name: String
-    /// The image before had it from the manager, and workers have it: what that image says of it.
+    /// What the previous image recorded about it, if that image had it from the manager and its workers have it.
     package var left: String?
 
     package init(number: Int32, name: String, left: String? = nil) {
@@ -21,7 +21,7 @@ package struct InheritedDescriptor: Hashable, Sendable {
 public struct InheritedListenerError: Error, Hashable, Sendable {
     /// What is wrong, with the variable or the descriptor.
     public enum Code: Hashable, Sendable {
-        /// A variable does not say what sd_listen_fds(3) lets it say.
+        /// A variable has a value that sd_listen_fds(3) does not allow.
         case badVariable(name: String, value: String)
         /// LISTEN_FDNAMES has another number of names than LISTEN_FDS has descriptors.
         case namesDoNotMatch(names: Int, descriptors: Int)

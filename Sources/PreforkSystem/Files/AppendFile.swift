@@ -1,4 +1,4 @@
-// A file that grows at its end, by whole lines, and can be opened anew under the same descriptor.
+// A file that grows at its end, by whole lines, and can be reopened under the same descriptor.
 
 import CPrefork
 import Glibc

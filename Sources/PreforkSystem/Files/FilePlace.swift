@@ -84,7 +84,7 @@ final class FilePlace: Sendable {
         }
     }
 
-    /// Puts `other` in the place of what is there, in one step.
+    /// Replaces the file at the name by `other`, in one step.
     func replace(by other: String) throws(SystemError) {
         try systemCall("rename", on: path) { renameat(directory.number, other, directory.number, name) }
     }
@@ -126,8 +126,8 @@ final class FilePlace: Sendable {
 
     /// Gives a socket that this process has bound at a private name in this directory to another owner.
     ///
-    /// The directory's owner can have put another file at the name. What has one name only, in this directory, is a
-    /// socket, and belongs to this process's user is no file of elsewhere: that would have its name there, too.
+    /// The directory's owner can have put another file at the name. A socket that has its only name in this directory
+    /// and belongs to this process's user cannot be a file from elsewhere, which would have its name there, too.
     ///
     /// - Throws: ENOENT when it is something else.
     func giveAway(_ other: String, to owner: SocketOwner.Numbers) throws(SystemError) {

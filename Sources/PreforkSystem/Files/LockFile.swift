@@ -84,7 +84,7 @@ final class LockFile: Sendable {
     }
 
     /// Without O_CREAT first: with it, a file of another user in a directory like /tmp is EACCES even for root
-    /// (fs.protected_regular), which would not say what is wrong.
+    /// (fs.protected_regular), which would hide the cause.
     private static func open(_ place: FilePlace) throws(SystemError) -> Int32 {
         for _ in 0..<64 {
             do throws(SystemError) {

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// Why there is no pid file.
+/// Why the pid file could not be taken.
 public struct PidFileError: Error, Hashable, Sendable {
     /// Why the file could not be taken.
     public enum Code: Hashable, Sendable {
@@ -48,7 +48,7 @@ extension PidFileError: CustomStringConvertible {
 package final class PidFile {
     package let path: String
     private let file: Descriptor
-    /// nil: it could not be had after an upgrade from an image that had no such lock.
+    /// Nil if it could not be taken after an upgrade from an image that had no such lock.
     private var lock: LockFile?
     private let owner: Int32
     private let isAdopted: Bool
@@ -151,7 +151,7 @@ package final class PidFile {
         do throws(SystemError) {
             // Whatever the umask, every user may read it.
             try systemCall("fchmod", on: place.path) { fchmod(number, 0o644) }
-            // For programs of before `PATH.lock`, and for tools that ask the kernel's table. Not needed.
+            // For programs from before `PATH.lock`, and for tools that read the kernel's table. Failure is harmless.
             _ = flock(number, LOCK_EX | LOCK_NB)
             let text = Array("\(getpid())\n".utf8)
             let count = try systemCall("write", on: place.path) { write(number, text, text.count) }

@@ -1,7 +1,7 @@
 // What the kernel tells about a process that hangs, without stopping it.
 
-/// One thread of a process, as /proc shows it (proc(5)). What may not be read is nil: `wchan` needs the right to trace
-/// the process (ptrace(2)).
+/// One thread of a process, as /proc shows it (proc(5)). A value that must not be read is nil: `wchan` needs the right
+/// to trace the process (ptrace(2)).
 package struct ThreadSnapshot: Equatable, Sendable {
     package var id: Int32
     package var name: ForeignText
@@ -41,7 +41,7 @@ package struct ProcessSnapshot: Equatable, Sendable {
 
     /// The snapshot for a log, a line for each fact.
     ///
-    /// - Parameter earlier: another one of the same process, to say what it has burnt since.
+    /// - Parameter earlier: an earlier snapshot of the same process, to show the processor time since then.
     package func lines(since earlier: ProcessSnapshot? = nil) -> [String] {
         var first = "process \(pid): \(threadCount) thread\(threadCount == 1 ? "" : "s")"
         if let residentBytes { first += ", \(residentBytes >> 20) MiB resident" }

@@ -36,7 +36,7 @@ package enum WorkerOverride: Equatable, Sendable {
 }
 
 /// Accepts the same values as the setting, so that a program which calls `cpuCount()` or `forkProcesses` alone reads
-/// the variable as a pool does: `auto` asks for the count of processors, as if the variable were not set.
+/// the variable as a pool does: `auto` selects the count of processors, as if the variable were not set.
 ///
 /// - Parameter value: the variable's text. Nil or empty if it is not set.
 package func workerOverride(_ value: String?) -> WorkerOverride {

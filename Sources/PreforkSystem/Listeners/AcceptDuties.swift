@@ -8,8 +8,8 @@
 /// that accept, in the order of both. Supervisor and workers work it out from the same list, which the supervisor alone
 /// writes.
 package enum AcceptDuties {
-    /// Asks for the task IDs of the workers that accept, as the supervisor says it, ascending. nil in a process that is
-    /// no worker.
+    /// Returns the task IDs of the workers that accept, as the supervisor reports them, ascending. Nil in a process
+    /// that is not a worker.
     ///
     /// Proof: written once by the only thread of a freshly forked child, before it runs any code of the program.
     package nonisolated(unsafe) static var acceptingTaskIDs: (@Sendable () -> [Int])?
@@ -24,7 +24,7 @@ package enum AcceptDuties {
     /// The queues of a group that this process takes, its own first.
     ///
     /// - Parameter count: how many the group has.
-    /// - Returns: nil while the supervisor names no worker: what a worker took before stays its duty.
+    /// - Returns: nil while the supervisor names no worker. What a worker took before then stays its duty.
     package static func queues(of count: Int) -> [Int]? {
         if count == 1 { return [0] }
         // A process without siblings, or one that the program has made itself.

@@ -6,8 +6,8 @@ import Synchronization
 extension Listener {
     private static let handoverKind = "listener"
 
-    /// Behind the key of an SO_REUSEPORT group of which older workers do not have all sockets: an image that finds it
-    /// must not rely on them, whatever number of queues it asks for.
+    /// Appended to the key of an SO_REUSEPORT group of which older workers do not have all sockets: an image that finds
+    /// it must not rely on them, however many queues it requests.
     static let incomplete = " incomplete"
 
     /// In the supervisor, when new workers have taken the places of all others: each worker has all sockets of each
@@ -52,7 +52,8 @@ extension Listener {
         return Handover.take(handoverKind, key: left.key)
     }
 
-    /// In a trial, why a listener cannot be had is what the running program refuses the upgrade for.
+    /// In a trial run, the reason why a listener is not available becomes the reason why the running program refuses
+    /// the upgrade.
     static func tellingTrial<Result>(_ body: () throws(SystemError) -> Result) throws(SystemError) -> Result {
         do throws(SystemError) {
             return try body()
@@ -90,7 +91,7 @@ extension Listener {
         do {
             try file.change(mode: binding.mode, owner: binding.owner, takesBack: hadOwner)
         } catch {
-            // The program before is gone: its service must not end because of this.
+            // The previous program is gone, and its service must not end because of this.
             StandardErrorLines.say("warning", "\(path) keeps its mode or owner: \(error)", by: "mode of \(path)")
         }
         return file
@@ -111,7 +112,7 @@ extension SocketAddress {
         }
     }
 
-    /// - Parameter text: of a listener of the image before: its address, if it has one, and then other things.
+    /// - Parameter text: from a listener of the previous image: its address, if it has one, and then other things.
     package init?(handoverText text: String) {
         let words = text.prefix { $0 != " " }.split(separator: ",").map { UInt64($0) }
         switch (words.first, words.count) {
@@ -130,7 +131,7 @@ extension SocketAddress {
         }
     }
 
-    /// Where a socket of the image before is bound.
+    /// Where a socket of the previous image is bound.
     init(of socket: Int32, left text: String?) throws(SystemError) {
         if let text, let address = SocketAddress(handoverText: text) {
             self = address

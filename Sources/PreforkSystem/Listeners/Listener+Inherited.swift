@@ -37,7 +37,7 @@ private struct InheritedTable {
 private let table = Mutex(InheritedTable())
 
 extension InheritedDescriptors {
-    /// See `warning(_:pid:)`: of this process, whether it has asked for its listeners or not.
+    /// See `warning(_:pid:)`: for this process, whether or not it has requested its listeners.
     package static var warning: String? {
         table.withLock { $0.isRead ? $0.warning : warning(ProcessEnvironment.all, pid: getpid()) }
     }
@@ -51,7 +51,7 @@ extension Listener {
     /// The variables are removed from the environment, so that a program started later does not take the sockets for
     /// its own. The sockets become non-blocking and close-on-exec. A failed call takes nothing.
     ///
-    /// - Throws: `InheritedListenerError` when the variables make no sense or a descriptor is not a listening stream
+    /// - Throws: `InheritedListenerError` if the variables are invalid or a descriptor is not a listening stream
     ///   socket. That nothing was passed is not an error.
     /// - Note: sd_listen_fds(3). A shell between systemd and this program must `exec` it.
     public static func inherited() throws(InheritedListenerError) -> [Listener] {

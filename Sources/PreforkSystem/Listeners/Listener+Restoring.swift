@@ -1,16 +1,16 @@
-// What another process with a listener may have changed in it, put right by each new worker.
+// What another process with a listener may have changed in it, restored by each new worker.
 
 import Glibc
 
 extension Listener {
-    /// Puts right all listeners of this process. A worker calls it when it has given up its rights: these calls take
+    /// Restores all listeners of this process. A worker calls it after it has dropped its privileges: these calls take
     /// the socket's lock, which another process with the socket can hold for as long as it likes. The supervisor must
     /// not make them.
     ///
     /// A listening socket is one open file of all workers, and accepted sockets inherit its options (tcp(7),
     /// socket(7)): SO_LINGER makes close(2) of a connection wait, SO_RCVLOWAT keeps short requests from being seen, a
-    /// small buffer makes every connection slow, SO_PASSRIGHTS lets clients send descriptors. The options of a worker
-    /// that was taken over would outlive it.
+    /// small buffer makes every connection slow, SO_PASSRIGHTS lets clients send descriptors. The options of a
+    /// compromised worker would outlive it.
     package static func restoreAll() {
         restoreOptions()
         for listener in all { listener.restore() }

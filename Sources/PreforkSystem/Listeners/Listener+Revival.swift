@@ -1,4 +1,4 @@
-// Unix listeners that another process has shut down, bound anew by the process that has bound them.
+// Unix listeners that another process has shut down, bound again by the process that had bound them.
 
 import CPrefork
 import Glibc

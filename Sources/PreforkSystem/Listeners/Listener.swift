@@ -34,10 +34,10 @@ public final class Listener: Sendable {
     /// The key in what is handed over to the next image of this program, and the mode and owner of the path. Nil if
     /// this program has not bound the path.
     let binding: (key: String, mode: UInt32, owner: SocketOwner.Numbers)?
-    /// The workers of the image before have the same sockets. Of no meaning in the first image.
+    /// The workers of the previous image have the same sockets. Has no meaning in the first image.
     package let isWhollyInherited: Bool
 
-    /// What changes when a Unix socket is bound anew (`reviveAll`).
+    /// What changes when a Unix socket is bound again (`reviveAll`).
     struct Place {
         /// The path to remove.
         var file: UnixSocketFile?
@@ -289,8 +289,8 @@ public final class Listener: Sendable {
 }
 
 extension Listener {
-    /// Binds the queues that an SO_REUSEPORT group of the image before does not have. Those that it has more stay: to
-    /// close one would reset what waits there.
+    /// Binds the queues that an SO_REUSEPORT group of the previous image does not have. Its surplus queues stay,
+    /// because closing one would reset the connections that wait there.
     ///
     /// They do not listen yet. Otherwise the kernel would give them connections that end with a trial run, or that wait
     /// while this image has no worker and are lost if it never has one. The first worker that takes a queue listens on

@@ -5,8 +5,8 @@ import Glibc
 
 /// A supervisor and its descendants, which share the locks of its stores, queues and channels.
 ///
-/// A process that was taken over can write the name of any living process into a lock's word, and others would wait for
-/// that process as for an owner, after the damager has ended, too. Two kinds of processes cannot have the lock:
+/// A compromised process can write the name of any living process into a lock's word, and others would wait for that
+/// process as for an owner, even after the attacker has ended. Two kinds of processes cannot have the lock:
 ///
 /// - The supervisor, while it has not made its word. It says so in memory that no child can write.
 /// - A process that is not a descendant of the supervisor and that the caller may not signal, because it has another

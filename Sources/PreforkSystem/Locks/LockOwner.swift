@@ -10,7 +10,7 @@ import Glibc
 /// | 0...21  | process ID (PID_MAX_LIMIT is 2^22); 0: no owner                                        |
 /// | 22      | a process may be waiting                                                               |
 /// | 23      | what the lock protects must be repaired before it is used                              |
-/// | 24, 25  | what `birth` is: 0 unknown, 1 the number of its pidfd, 2 its start time; 3 is nonsense |
+/// | 24, 25  | what `birth` is: 0 unknown, 1 the number of its pidfd, 2 its start time, 3 invalid     |
 /// | 26...39 | which program image of the process: execve(2) ends the threads that held locks         |
 /// | 40...63 | birth: the lowest bits of that number, which tells apart users of one process ID       |
 ///
@@ -72,7 +72,8 @@ package struct LockOwner: Equatable, Sendable {
     /// Makes this process's word, while there is a descriptor for it.
     package static func prepare() { _ = current }
 
-    /// Distinguishes program images of one process. A forked child inherits it, which is no harm: it has another pid.
+    /// Distinguishes program images of one process. A forked child inherits it, which does no harm, because it has
+    /// another pid.
     private static let image = UInt64.random(in: 0..<1 << 14)
 
     private static func make() -> LockOwner {

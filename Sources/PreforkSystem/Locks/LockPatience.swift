@@ -13,10 +13,10 @@ package struct LockPatience: Sendable {
     /// No lock is waited for.
     package static let none = LockPatience(limit: 0)
 
-    /// What a process has that is no worker: a supervisor must answer its operator and reap its workers.
+    /// The limit of a process that is not a worker: a supervisor must answer its operator and reap its workers.
     package static let limitOutsideOfWorkers: Int64 = 100_000_000
 
-    /// FUTEX_WAIT is never longer: the kernel does not tell of an owner's death, so that waiters look.
+    /// FUTEX_WAIT is never longer: the kernel does not report an owner's death, so waiters check for it.
     private static let longestSlice: Int64 = 10_000_000
 
     private static let waitsLong = Atomic<Bool>(false)
@@ -35,7 +35,7 @@ package struct LockPatience: Sendable {
 
     package var neverWaits: Bool { limit == 0 }
 
-    /// Whether a word that was nonsense all that time may be given up. The owner of an overwritten word needs less time
+    /// Whether a word that was invalid all that time may be given up. The owner of an overwritten word needs less time
     /// to finish.
     var isLong: Bool { limit >= 10_000_000 }
 

@@ -8,10 +8,10 @@ extension SharedLock {
     ///
     /// Bounded on any contents of the word, also on contents that another process changes all the time.
     ///
-    /// A word that names this very process is damage where it has no other thread: the caller waits for the lock, and so
-    /// does not have it. So is one that names a process which cannot have the lock (`LockFamily`). It is replaced as
-    /// nonsense is, after the caller's whole time. A call that may meet a lock which its caller holds must have a short
-    /// patience (`LockPatience.isLong`) or zero patience.
+    /// A word that names this very process is damaged if the process has no other thread: the caller waits for the
+    /// lock, and so does not have it. So is one that names a process which cannot have the lock (`LockFamily`). It is
+    /// replaced like an invalid word, after the caller's whole time. A call that may meet a lock which its caller holds
+    /// must have a short patience (`LockPatience.isLong`) or zero patience.
     @inline(never)
     package func lock(_ patience: inout LockPatience) throws(Failure) -> Acquisition {
         let own = LockOwner.current.word
@@ -42,7 +42,8 @@ extension SharedLock {
                 throw giveUp(seen, since: firstSuspect)
             }
             if owner.isNobody { continue }
-            // Waits on a word that says so: its owner wakes one waiter. One that was woken says so for the others.
+            // Waits on a word that has the waiting bit: its owner wakes one waiter. A woken waiter sets the bit for the
+            // others.
             let expected = seen | LockOwner.waiting
             if seen != expected, !exchange(seen, expected, .relaxed) { continue }
             cprefork_futex_wait(word, UInt32(truncatingIfNeeded: expected), min(slice, slices(turns)))

@@ -14,8 +14,8 @@ package import Synchronization
 /// time limit, because a living owner may be inside.
 ///
 /// A word can be written over so that it names a living process that does not hold the lock. If that process cannot hold
-/// it (`LockFamily`), the word is replaced as nonsense is. Of others a waiter cannot know it, and finds the lock busy. The
-/// named process can: it corrects the word when it next takes the lock or checks its locks (`disown`).
+/// it (`LockFamily`), the word is replaced like an invalid one. Of others a waiter cannot know it, and finds the lock
+/// busy. The named process can: it corrects the word when it next takes the lock or checks its locks (`disown`).
 ///
 /// Not recursive, and not to be held across a suspension. A thread that ends while it holds a lock, of a process that
 /// lives on, keeps it.
@@ -29,15 +29,15 @@ package struct SharedLock: @unchecked Sendable {
     /// The state of a lock that was just taken.
     package enum Acquisition: Equatable, Sendable {
         case clean
-        /// The last owner died inside, or the word was damaged. Put in order what the lock protects, then `unlock`, or
-        /// leave it to the next owner by `unlockForRepair`.
+        /// The last owner died inside, or the word was damaged. Repair what the lock protects, then `unlock`, or leave
+        /// it to the next owner by `unlockForRepair`.
         case mustRepair
     }
 
     package enum Failure: Error, Equatable, Sendable {
         /// Another thread or process has had it all the time.
         case busy
-        /// The word was nonsense all the time. It was replaced: the next owner repairs.
+        /// The word was invalid all the time. It was replaced: the next owner repairs.
         case damaged
     }
 

@@ -16,7 +16,7 @@ package struct MemoryLimit: Equatable, Sendable {
     /// What the group has in use and cannot give back: without the page cache.
     package let used: UInt64
 
-    /// What is still to be had.
+    /// What is still available.
     package var room: UInt64 { bytes > used ? bytes - used : 0 }
 
     /// If nil, there is no limit.

@@ -14,7 +14,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
 
     /// Left-out lines that have not been reported yet.
     package struct Rest: Equatable, Sendable {
-        /// nil: of all those that were too many to be told apart.
+        /// If nil, all causes that were too many to be distinguished.
         package var cause: Cause?
         package var leftOut: Int
     }
@@ -36,18 +36,19 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
     private var swept: MonotonicInstant?
     /// How many causes have something to report. It is usually zero, and the causes are then not searched.
     private var untold = 0
-    /// Nothing has to be reported before this time. Kept, because it is asked for at each turn of an event loop.
+    /// Nothing has to be reported before this time. Stored, because each turn of an event loop reads it.
     private var earliest: MonotonicInstant?
     private let period: Duration
     private let mostCauses: Int
 
-    /// - Parameter mostCauses: so many are told apart. Causes may bear names of others: there is no end of them.
+    /// - Parameter mostCauses: so many are distinguished. Causes may contain names from other processes, so their
+    ///   number is unbounded.
     package init(mostCauses: Int = 256, period: Duration = .seconds(1)) {
         self.mostCauses = max(1, mostCauses)
         self.period = period
     }
 
-    /// Asked for each line before it is made.
+    /// Called for each line before it is made.
     ///
     /// - Parameter burst: so many lines of the cause may come at once, after which one comes back each `period`.
     package mutating func judge(_ cause: Cause, burst: Int = 1, at now: MonotonicInstant) -> Verdict {

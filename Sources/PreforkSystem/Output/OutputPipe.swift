@@ -74,7 +74,7 @@ package final class OutputPipe: Sendable {
         for bytes in [Self.capacity, Self.capacity / 4] where setPipeCapacity(number, Int32(bytes)) { break }
     }
 
-    /// Reads what is there.
+    /// Reads the available bytes.
     package func read(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Reading {
         switch kind {
         case .pipe:
@@ -154,8 +154,8 @@ package final class OutputPipe: Sendable {
     }
 }
 
-/// In a new child, before it says anything: makes the writing end of its `OutputPipe` its standard error, and its
-/// standard output where that is wanted. The descriptor itself is closed.
+/// In a new child, before it prints anything: makes the writing end of its `OutputPipe` its standard error, and its
+/// standard output if `includingStandardOutput`. The descriptor itself is closed.
 package func redirectOutput(to writing: Int32, includingStandardOutput: Bool) throws(SystemError) {
     if includingStandardOutput { try systemCall("dup2", on: "standard output") { dup2(writing, STDOUT_FILENO) } }
     try systemCall("dup2", on: "standard error") { dup2(writing, STDERR_FILENO) }

@@ -141,8 +141,8 @@ package final class ChildProcess: Sendable {
         return ProcessExit(status: status, usage: ResourceUsage(result.usage))
     }
 
-    /// Whether the kernel says that it has ended, though `reap` may have nothing yet: a process that is traced shows
-    /// its end to the tracer first, and to its parent only when that one has collected it, lets go or ends (ptrace(2)).
+    /// Whether the kernel reports that it has ended, though `reap` may have nothing yet: a traced process shows its end
+    /// to the tracer first, and to its parent only when the tracer has collected it, detaches or ends (ptrace(2)).
     package var isOver: Bool {
         if let pidfdNumber { return (try? Polling.waitUntilReadable([pidfdNumber], until: .now)) == true }
         return (try? SmallFile.read("/proc/\(pid)/stat", limit: 512))?.split(separator: ")").last?.hasPrefix(" Z") == true

@@ -1,4 +1,4 @@
-// Facts about this process that upper floors ask for.
+// Facts about this process that higher modules need.
 
 import CPrefork
 import Glibc
@@ -18,8 +18,9 @@ package enum CurrentProcess {
         return [UInt8](UnsafeRawBufferPointer(start: path, count: strlen(path)))
     }
 
-    /// Children that end stay to be collected: with SIGCHLD ignored the kernel would drop their status (wait(2)). And
-    /// SIGCHLD tells of ends only: a child could have itself stopped and continued without end (SA_NOCLDSTOP).
+    /// Children that end stay to be collected: with SIGCHLD ignored the kernel would drop their status (wait(2)).
+    /// SIGCHLD then reports ends only. Otherwise a child could have itself stopped and continued without end
+    /// (SA_NOCLDSTOP).
     package static func keepStatusOfChildren() {
         var action = sigaction()
         action.sa_flags = SA_NOCLDSTOP

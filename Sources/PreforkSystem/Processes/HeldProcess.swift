@@ -1,4 +1,4 @@
-// Signals to processes that are no children of this one, by pidfd where there are pidfds.
+// Signals to processes that are not children of this one, by pidfd if available.
 
 import CPrefork
 import Glibc

@@ -1,10 +1,10 @@
-// Children of a program that has ended, found by the program before it, which has come back.
+// Children of a program that has ended, found by the previous program, which has come back.
 
 import CPrefork
 import Glibc
 
-/// The new program of an upgrade may end with children that the program before knows nothing of: managed processes, a
-/// worker that it had just forked, what its main() started. They go with it.
+/// The new program of an upgrade may end with children that the previous program does not know: managed processes, a
+/// worker that it had just forked, programs that its main() started. They are ended with it.
 package enum Leftovers {
     private static let handoverKind = "children"
     /// They were killed. A process that is not gone by then is stuck in the kernel.
@@ -19,7 +19,7 @@ package enum Leftovers {
 
     /// The same in the new program.
     ///
-    /// - Parameter items: what the program before has left for itself.
+    /// - Parameter items: what the previous program has left for itself.
     package static func item(from items: [HandoverItem], keeping kept: [Int32], ending ended: [Int32]) -> HandoverItem {
         let lists = items.first { $0.kind == handoverKind }.map { Self.lists(of: $0.text) }
         return item(before: lists?.first ?? [], keeping: kept, ending: ended)

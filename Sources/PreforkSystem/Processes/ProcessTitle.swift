@@ -5,10 +5,10 @@ import CPrefork
 /// Sets what /proc/pid/cmdline and /proc/pid/comm show.
 ///
 /// The memory that held the arguments at the start is overwritten (proc(5)), with up to 512 bytes of the environment
-/// behind it. These bytes move to the heap first, and /proc/pid/environ loses them. Where the kernel does not tell
-/// where that memory is, or does not let it be written, titles change nothing. Nothing here can crash the process: the
-/// memory is tried out by the kernel first. Code that kept a pointer into argv or a value of getenv(3) from before the
-/// first title sees titles there. `CommandLine.arguments` is read before.
+/// behind it. These bytes move to the heap first, and /proc/pid/environ loses them. If the kernel does not report where
+/// that memory is, or does not allow writing to it, titles change nothing. Nothing here can crash the process, because
+/// the kernel tests the memory first. Code that kept a pointer into argv or a value of getenv(3) from before the first
+/// title sees titles there. `CommandLine.arguments` is read before.
 ///
 /// One thread at a time. A forked child starts with its parent's title. A title costs a copy of its bytes, a name one
 /// system call.
@@ -19,7 +19,8 @@ package enum ProcessTitle {
     package static func prepare() -> Int { prepared }
 
     private static let prepared: Int = {
-        // Swift reads the arguments from /proc/self/cmdline when they are first asked for: that is now, or too late.
+        // Swift reads the arguments from /proc/self/cmdline at their first use, which must be now, before a title
+        // overwrites them.
         _ = CommandLine.arguments.count
         guard let area = try? area(SmallFile.read("/proc/self/stat", limit: 4096)) else { return 0 }
         return cprefork_prepare_title(area.argStart, area.argEnd, area.envStart, area.envEnd)

@@ -11,7 +11,7 @@ package enum ThreadLoop {
     }
 }
 
-/// Starts a detached thread with every signal blocked: signals are for the threads that ask for them.
+/// Starts a detached thread with every signal blocked: only threads that unblock signals get them.
 package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
     pthread_detach(try newThread(body))
 }

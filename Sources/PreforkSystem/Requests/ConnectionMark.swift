@@ -2,8 +2,8 @@
 
 import Synchronization
 
-/// The mark of one connection. It is in the ring only while the connection has a message in hand: one that is kept and
-/// idle is no request. On the loop's thread only.
+/// The mark of one connection. It is in the ring only while the connection has a message in hand: an idle kept
+/// connection is not a request. On the loop's thread only.
 package struct ConnectionMark {
     private let ring: RequestRing
     private let peer: (info: UInt64, high: UInt64, low: UInt64)

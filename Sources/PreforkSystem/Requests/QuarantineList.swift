@@ -17,7 +17,7 @@ package struct QuarantineList: @unchecked Sendable {
     package struct Entry: Equatable, Sendable {
         /// At most 128 bytes.
         package var label: [UInt8]
-        /// nil: until it is taken from the list.
+        /// If nil, until it is removed from the list.
         package var until: MonotonicInstant?
 
         package init(label: [UInt8], until: MonotonicInstant?) {
@@ -86,7 +86,7 @@ package struct QuarantineList: @unchecked Sendable {
     package func set(_ entries: [Entry]) {
         let count = min(entries.count, Self.mostEntries)
         let number = word(0).pointee.load(ordering: .relaxed) >> 8
-        // Even after a program before was stopped within this function.
+        // Even after a previous program was stopped within this function.
         let odd = (number | 1) &+ (number.isMultiple(of: 2) ? 0 : 2)
         word(0).pointee.store(odd << 8 | 1, ordering: .relaxed)
         atomicMemoryFence(ordering: .releasing)

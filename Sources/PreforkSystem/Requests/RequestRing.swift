@@ -34,7 +34,7 @@ package struct RequestRing: @unchecked Sendable {
     /// On the loop's thread, once in each turn: the start of all marks of this turn.
     package func beginTurn() { own.pointee.turn = UInt64(clamping: MonotonicInstant.coarseNow.nanoseconds) }
 
-    /// On the loop's thread: says which task runs from now on.
+    /// On the loop's thread: records which task runs from now on.
     ///
     /// - Parameter task: any number that belongs to this task as long as it lives, or 0 for no task.
     @inline(__always)

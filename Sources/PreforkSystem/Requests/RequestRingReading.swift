@@ -88,7 +88,7 @@ private struct Candidate {
         isExecuting = executes || (task != 0 && task == running)
     }
 
-    /// - Returns: nil when the slot was emptied or used anew meanwhile.
+    /// - Returns: nil if the slot was emptied or reused meanwhile.
     func record(in base: UnsafeMutableRawPointer, connections: [Candidate]) -> RequestRecord? {
         func load(_ field: Int) -> UInt64 { Self.load(base, slot, field) }
         let (high, low) = (load(Layout.Field.high), load(Layout.Field.low))

@@ -16,7 +16,7 @@ struct RequestRingState: ~Copyable {
     /// Set before the process has a second thread.
     var loop: UnsafeMutableRawPointer?
 
-    // On the loop's thread only. No function changes the struct as a whole: other threads read beside it.
+    // On the loop's thread only. No function changes the struct as a whole, because other threads read it meanwhile.
     /// When this turn of the loop began, in nanoseconds.
     var turn: UInt64 = 0
     /// The task that runs on the loop.

@@ -75,7 +75,7 @@ extension SocketOwner {
         }
     }
 
-    /// Looks the names up: a name that is no account's is a number.
+    /// Looks up the names: a name that is not an account's must be a number.
     ///
     /// - Throws: EINVAL, with the name, for one that is neither.
     package func numbers(for address: SocketAddress) throws(SystemError) -> Numbers {

@@ -103,7 +103,7 @@ package enum Socket {
     }
 
     /// Whether accepting would bring a connection or an error: an accept4(2) that finds nothing costs eight times as
-    /// much, because it makes the new file first. A socket that can be written to is no listener any more.
+    /// much, because it makes the new file first. A socket that is writable is no longer a listener.
     package static func hasConnection(_ fd: Int32) -> Bool {
         var status = pollfd(fd: fd, events: Int16(POLLIN | POLLOUT), revents: 0)
         return poll(&status, 1, 0) != 0

@@ -1,4 +1,4 @@
-// The name of a listening Unix socket in the file system: put there, taken over, removed.
+// The name of a listening Unix socket in the file system: how it is made, taken over and removed.
 
 import CPrefork
 import Glibc
@@ -12,7 +12,7 @@ import Glibc
 struct UnixSocketFile: Sendable {
     let path: String
     let identity: FileIdentity
-    /// The image before has bound it.
+    /// The previous image has bound it.
     private let isAdopted: Bool
     /// A worker that closes its copy must not remove the name.
     private let owner = getpid()
@@ -105,8 +105,8 @@ struct UnixSocketFile: Sendable {
     /// program continues to use it when this one ends.
     ///
     /// Call it while the socket listens, so that no process takes a living socket for a dead one meanwhile. The lock
-    /// keeps out a start that found it dead all the same, after a worker's shutdown(2). A lock that cannot be had
-    /// leaves a dead name, which the next start takes over.
+    /// keeps out a start that found it dead all the same, after a worker's shutdown(2). If the lock is not available, a
+    /// dead name remains, which the next start takes over.
     func remove() {
         if isAdopted, WayBack.isOpen { return }
         guard owner == getpid(), let place = try? FilePlace(path), place.identity() == identity else { return }

@@ -48,8 +48,9 @@ package struct EnvironmentEdits: Hashable, Sendable {
 
     /// The entries of this process's environment that stay, where they are: no string is copied, decoded or repaired.
     ///
-    /// The table is: a setenv(3) in another thread may free the old one while the child is in execve(2), which was seen
-    /// as EFAULT. The strings stay (glibc keeps them). Like getenv(3), the copying itself is no match for a setenv.
+    /// The table is copied: a setenv(3) in another thread may free the old one while the child is in execve(2), which
+    /// was seen as EFAULT. The strings stay (glibc keeps them). As with getenv(3), the copying itself is not safe
+    /// against a setenv.
     func inheritedPointers() -> [UnsafeMutablePointer<CChar>] {
         guard inheritsAll, var entry = cprefork_environment() else { return [] }
         var kept: [UnsafeMutablePointer<CChar>] = []

@@ -21,7 +21,7 @@ public enum SpawnStep: String, Hashable, Sendable {
     case workingDirectory, parentDeathSignal, noNewPrivileges
     /// Running the program, after everything else was done.
     case exec
-    /// The kernel or a seccomp filter refuses clone's flags, and posix_spawn(3) cannot do what the command asks for.
+    /// The kernel or a seccomp filter refuses clone's flags, and posix_spawn(3) cannot do what the command needs.
     case unsupported
 }
 

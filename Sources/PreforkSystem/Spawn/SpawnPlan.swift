@@ -59,7 +59,7 @@ package struct SpawnPlan: Sendable {
     package var groupID: UInt32?
     package var umask: UInt32?
     package var parentDeathSignal: Signal?
-    /// Where that cannot be set, the program runs without.
+    /// If it cannot be set, the program runs without it.
     package var parentDeathIsWish = false
     package var noNewPrivileges = false
 

@@ -1,8 +1,8 @@
 // How foreign text is written for each kind of reader. See `ForeignText`.
 
 package enum Escaping {
-    /// What would end the line, move the cursor, colour or hide or reorder what stands beside it becomes `\u{1B}`.
-    /// Nothing else changes, so that plain text stays as it is.
+    /// Characters that would end the line, move the cursor, colour, or hide or reorder the text beside them become
+    /// escapes such as `\u{1B}`. Nothing else changes, so that plain text stays as it is.
     ///
     /// A line feed forges a separate line, ESC commands a terminal (also one that shows the log), and bidirectional
     /// controls make a reader see text that differs from the bytes (CVE-2021-42574).
@@ -105,7 +105,7 @@ package enum Escaping {
         switch scalar.value {
         case 0x20..<0x7F: return false
         case ..<0x20, 0x7F..<0xA0: return true
-        // What is put for each byte that is no UTF-8.
+        // The replacement for each byte that is not UTF-8.
         case 0xFFFD: return false
         default: break
         }

@@ -63,7 +63,7 @@ extension ForeignText: ExpressibleByStringLiteral {
     }
 }
 
-// Not in the source, but `print` and the description of an array ask for it as it runs.
+// Not called in the source, but `print` and the description of an array call it at run time.
 @available(*, unavailable, message: "say to whom it is shown: escaped(for:)")
 extension ForeignText: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package var description: String { escaped(for: .log) }

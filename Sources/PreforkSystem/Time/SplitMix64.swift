@@ -1,4 +1,4 @@
-// Random numbers that can be had again.
+// Random numbers that can be reproduced.
 
 /// SplitMix64: the same numbers for the same seed, as part of a value. For delays and for tests, never for secrets.
 ///

@@ -8,7 +8,7 @@ import Synchronization
 package struct HandoverItem: Equatable, Sendable {
     /// What it is, for example `listener`.
     package var kind: String
-    /// Which of them: what the program asks for when it makes it.
+    /// Which of them: the key under which the program makes it.
     package var key: String
     package var descriptors: [Int32]
     /// Further information about it.
@@ -61,7 +61,7 @@ package enum Handover {
     /// This process only shows that the program can start: it ends where it would begin to serve.
     package static var isTrial: Bool { withState(\.isTrial) }
 
-    /// nil: this program did not come by the way back of an upgrade.
+    /// If nil, this program was not restored after a failed upgrade.
     package static var returned: Return? { withState(\.returned) }
 
     /// It came by the way back because the program after it has ended, with whatever it had in hand.
@@ -142,7 +142,7 @@ extension Handover {
     /// Gives a new object its name among the objects of its kind, and finds what the previous image has left for it.
     ///
     /// - Parameters:
-    ///   - name: nil: it gets the next number.
+    ///   - name: if nil, it gets the next number.
     ///   - was: its number in an earlier version of the program, in which it had no name.
     package static func claim(_ kind: String, name: String?, was: Int? = nil) -> HandoverClaim {
         withState { $0.ledger.claim(kind, name: name, was: was) }
@@ -166,7 +166,7 @@ extension Handover {
         withState { $0.ledger.offer(claim, descriptors: descriptors, text: text, isTaken: isTaken, leave: leave) }
     }
 
-    /// Another image is about to take this one's place: what this one had in hand goes back to where it came from.
+    /// Another image is about to take this one's place: what this one has in progress is returned to its source.
     ///
     /// - Parameter isLeaving: false if the next image has not taken over and this one continues.
     package static func leave(_ isLeaving: Bool) {

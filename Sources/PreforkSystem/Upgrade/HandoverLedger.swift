@@ -1,4 +1,4 @@
-// What a program was left by the image before, what it would leave to the next one, and under which names.
+// What the previous image left to a program, what it would leave to the next one, and under which names.
 
 /// How the next image of a program asks for one object among the objects of its kind.
 package enum HandoverName: Hashable, Sendable {
@@ -32,7 +32,7 @@ extension HandoverName: CustomStringConvertible {
     }
 }
 
-/// One thing that this program makes, with what the image before has left for it.
+/// An object that this program makes, with what the previous image has left for it.
 package struct HandoverClaim: Sendable {
     package let kind: String
     package let name: HandoverName
@@ -55,7 +55,7 @@ struct HandoverLedger {
         var leave: (@Sendable (Bool) -> Void)?
     }
 
-    /// What the image before has left and nothing of this one has taken.
+    /// What the previous image has left and this image has not taken.
     private(set) var received: [HandoverItem] = []
     /// What it has left by number, taken or not.
     private var numbered: [HandoverItem] = []
@@ -93,10 +93,10 @@ struct HandoverLedger {
 
     // Things with an identity.
 
-    /// Gives a new thing its name, and finds what the image before has left for it.
+    /// Gives a new object its name, and finds what the previous image has left for it.
     ///
     /// - Parameters:
-    ///   - name: nil: it gets the next number of its kind.
+    ///   - name: if nil, it gets the next number of its kind.
     ///   - was: its number in an image in which it had no name. No other one of this image gets that number.
     mutating func claim(_ kind: String, name: String?, was: Int?) -> HandoverClaim {
         if isSettled {

@@ -7,7 +7,7 @@ import Glibc
 package struct ProgramFile: Hashable, Sendable {
     /// The path that it is, or was, executed by.
     package var path: String
-    /// Where that led, without symbolic links.
+    /// The path that it resolves to, without symbolic links.
     package var file: String
     /// In hexadecimal digits. Empty if the linker wrote no build ID (`-Xlinker --build-id`).
     package var buildID: String

@@ -25,7 +25,7 @@ extension ProgramImage {
     /// known.
     package static var startDirectory: String { String(cString: cprefork_start_directory()) }
 
-    /// - Returns: nil for a path that means nothing to another process or at another time: an empty one, or one of a
+    /// - Returns: nil for a path that is meaningless to another process or at another time: an empty one, or one of a
     ///   descriptor, as systemd and fexecve(3) give it.
     static func absolutePath(_ path: String, in directory: String) -> String? {
         let isAbsolute = path.hasPrefix("/")

@@ -39,7 +39,7 @@ package final class TrialReport {
         file = -1
     }
 
-    /// - Returns: nil when the trial has told nothing, as one of an earlier version.
+    /// - Returns: nil if the trial run has reported nothing, as one of an earlier version.
     package func read() -> Entry? {
         // The trial has ended: nothing writes any more. At most the whole memory is read.
         let bytes = UnsafeRawBufferPointer(start: mapping.base, count: Self.byteCount)
@@ -59,8 +59,8 @@ package final class TrialReport {
 
     private static let memory = Mutex(Memory())
 
-    /// In a trial: takes the memory out of what the image before has left. Its descriptor is closed, so that no process
-    /// that the trial starts has it.
+    /// In a trial run: takes the memory out of what the previous image has left. Its descriptor is closed, so that no
+    /// process that the trial run starts has it.
     static func take(from items: inout [HandoverItem]) {
         guard let index = items.firstIndex(where: { $0.kind == handoverKind }) else { return }
         let numbers = items.remove(at: index).descriptors

@@ -1,14 +1,14 @@
-// The way back of an upgrade: the program before takes this process again if the new one ends too early.
+// The way back of an upgrade: the previous program takes this process again if the new one ends too early.
 
 import CPrefork
 import Glibc
 
 /// What a new program has of the one before until it has shown that it holds.
 ///
-/// From before its main() on, its end executes the program before (way_back.c): by exit(3), by a return from main(), by
-/// a signal of a crash. What that program gets back are duplicates of all descriptors that it had, which nothing of the
-/// new program uses: whatever that one closes, replaces or has in hand at its end, they are the same open files.
-/// SIGKILL and _exit(2) end the process.
+/// From before its main() on, the new program's end executes the previous program (way_back.c): by exit(3), by a return
+/// from main(), by a signal of a crash. The previous program gets back duplicates of all descriptors that it had, which
+/// the new program does not use. Whatever the new program closes, replaces or has in hand at its end, they are the same
+/// open files. SIGKILL and _exit(2) end the process.
 package final class WayBack {
     static let variable = "PREFORK_WAY_BACK"
     package static let handoverKind = "way back"
@@ -35,10 +35,10 @@ package final class WayBack {
         }
     }
 
-    /// Whether the end of this very process would execute the program before.
+    /// Whether the end of this very process would execute the previous program.
     package static var isOpen: Bool { cprefork_has_way_back() }
 
-    /// The file of the program before.
+    /// The previous program's file.
     package let image: Int32
     private let directory: Int32
     /// What it had when it left, with duplicates of its descriptors.
@@ -65,13 +65,13 @@ package final class WayBack {
     /// All that is open for it. Its end does not close them: it outlives the object when the supervisor fails.
     package var descriptors: [Int32] { place + kept }
 
-    /// The program before, and where it worked.
+    /// The previous program, and its working directory.
     package var place: [Int32] { [image] + (directory >= 0 ? [directory] : []) }
 
     /// What it gets, and the description of it.
     package var kept: [Int32] { [file] + Array(Set((items + present).flatMap(\.descriptors))) }
 
-    /// From now on the program before gets `items`.
+    /// From now on the previous program gets `items`.
     ///
     /// - Parameter items: with descriptors that nothing else closes before the next call has come back.
     /// - Throws: with everything as it was.

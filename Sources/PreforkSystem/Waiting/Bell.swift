@@ -20,7 +20,7 @@ package struct Bell: ~Copyable, Sendable {
         descriptor = Descriptor(owning: try systemCall("timerfd_create") { cprefork_bell() })
     }
 
-    /// A bell that another process has made. The descriptor is closed if it is no bell.
+    /// A bell that another process has made. The descriptor is closed if it is not a bell.
     ///
     /// - Throws: EINVAL for another kind of descriptor.
     package init(adopting descriptor: consuming Descriptor) throws(SystemError) {

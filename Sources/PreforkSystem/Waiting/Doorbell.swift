@@ -24,7 +24,7 @@ package final class Doorbell: Sendable {
         ear = try Epoll()
     }
 
-    /// One that the image before has made.
+    /// A doorbell that the previous image has made.
     package init(owning number: Int32) {
         ear = Epoll(owning: Descriptor(owning: number))
     }

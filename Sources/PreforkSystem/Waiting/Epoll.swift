@@ -65,7 +65,8 @@ package struct Epoll: ~Copyable, Sendable {
         }
     }
 
-    /// Takes a descriptor out. One that is not in, or closed already, is no error: the end is the same.
+    /// Takes a descriptor out. A descriptor that is not in it, or closed already, is not an error: the result is the
+    /// same.
     package func remove(_ fd: Int32) {
         _ = cprefork_epoll_ctl(descriptor.number, EPOLL_CTL_DEL, fd, 0, 0)
     }

@@ -17,11 +17,11 @@
             guard case .integer = reply else { throw Self.unexpected(reply, to: "PUBLISH") }
         }
 
-        /// Subscribes until `unsubscribe`, until the result is let go of, or until the backend is closed.
+        /// Subscribes until `unsubscribe`, until the result is released, or until the backend is closed.
         ///
         /// At most `ValkeySettings.subscriberBuffer` messages wait for the subscriber. The oldest are dropped first,
         /// and `.lagged` with their exact number comes in their place. After a lost connection, `.lagged(nil)` comes
-        /// when the server has confirmed the subscription anew. Messages that others have published as plain text come
+        /// when the server has confirmed the new subscription. Messages that others have published as plain text come
         /// as bytes.
         ///
         /// - Throws: `ValkeyError`. The sequence also throws it if the server refuses to subscribe again.

@@ -13,7 +13,8 @@
             return Array(found)
         }
 
-        /// All keys that begin with `prefix`, with their values, found by a walk (SCAN and MGET) beside changes.
+        /// All keys that begin with `prefix`, with their values, found by a walk (SCAN and MGET) while others may
+        /// change them.
         ///
         /// - Throws: `ValkeyError`, for example `.foreignValue` for plain text that another program has written.
         public func all(prefix: String) async throws -> [String: StoredValue] {

@@ -25,7 +25,7 @@
     /// | what | here |
     /// |---|---|
     /// | latency | a trip to the server, 10 µs and more. Put `NearCache` in front for frequent reads |
-    /// | `keys`, `all`, `count` | a walk (SCAN) beside changes: what comes or goes meanwhile may be found or not |
+    /// | `keys`, `all`, `count` | a walk (SCAN) that may or may not find keys which come or go meanwhile |
     /// | `count` without a prefix | DBSIZE: keys that have just expired may count, and keys of other programs do |
     /// | delivery | at most once. A subscriber that was not connected gets `.lagged(nil)` afterwards |
     /// | durability | the server's: with replicas or without an append-only file, what was acknowledged can be lost |

@@ -31,7 +31,7 @@
             case foreignValue
             /// There is no connection, and this is why the last attempt failed.
             case unreachable(SystemError)
-            /// TLS was asked for in a build without package trait `ValkeyTLS`, or could not be set up.
+            /// TLS was requested in a build without package trait `ValkeyTLS`, or could not be set up.
             case tlsUnavailable(String)
             /// There is no connection, because the last attempt ended in the TLS handshake: a certificate was not
             /// accepted, by us or by the server, or the server hung up. hiredis does not tell which.

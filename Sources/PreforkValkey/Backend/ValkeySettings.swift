@@ -5,7 +5,7 @@
 
     /// Where a Valkey or Redis server is, the user to log in as, and how long to wait for it.
     ///
-    /// A value that makes no sense makes a backend's first operation throw `.badSettings`, which names it.
+    /// An invalid value makes a backend's first operation throw `.badSettings`, which names it.
     public struct ValkeySettings: Sendable {
         /// Where a server listens.
         public enum Address: Hashable, Sendable, CustomStringConvertible {
@@ -99,7 +99,7 @@
         public var certificate: String?
         /// A PEM file of the certificate's private key. Needed with `certificate`.
         public var key: String?
-        /// The name that the server is asked for (SNI). Nil means the host of the address.
+        /// The server name that the client requests (SNI). Nil means the host of the address.
         public var serverName: String?
 
         /// The server's certificate is checked by OpenSSL's default authorities, and the client sends no certificate.
@@ -107,7 +107,7 @@
     }
 
     extension ValkeySettings {
-        /// - Throws: `.badSettings` with everything that makes no sense.
+        /// - Throws: `.badSettings` with all invalid settings.
         func check() throws(ValkeyError) {
             var problems: [String] = []
             let counts = [("maximumCommands", maximumCommands), ("subscriberBuffer", subscriberBuffer)]

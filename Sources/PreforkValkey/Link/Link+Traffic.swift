@@ -1,4 +1,4 @@
-// What goes over a connection, both ways.
+// The traffic on a connection, both ways.
 
 #if Valkey
     import PreforkEventLoop
@@ -68,7 +68,7 @@
         func deliver(_ reply: Reply) throws(ValkeyError) {
             if onReply(reply) { return }
             if let pending = inFlight.popFirst() { return pending.finish(.success(reply)) }
-            // A server that is full or about to stop says so unasked, and closes.
+            // A server that is full or about to stop says so without a command, and closes.
             guard case .error(let text) = reply else {
                 throw ValkeyError(.badReply("\(reply.form) that nobody asked for"))
             }

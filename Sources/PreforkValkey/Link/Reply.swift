@@ -11,7 +11,7 @@
         /// The server's error text, such as `WRONGTYPE Operation against a key holding the wrong kind of value`.
         case error(String)
         case array([Reply])
-        /// Of a type that belongs to a protocol which was not asked for.
+        /// Of a type that belongs to a protocol which was not requested.
         case unknown(Int32)
 
         var isOK: Bool { self == .status("OK") }

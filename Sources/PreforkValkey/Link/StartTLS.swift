@@ -39,7 +39,7 @@
         ) throws(ValkeyError) {
             redisInitOpenSSL()
             var host: String?
-            // An address is no server name (RFC 6066, 3).
+            // An address is not a server name (RFC 6066, 3).
             if case .tcp(let name, let port) = address, numericAddress(host: name, port: port) == nil { host = name }
             var code = REDIS_SSL_CTX_NONE
             let directory = settings.authorities == nil ? "/etc/ssl/certs" : nil

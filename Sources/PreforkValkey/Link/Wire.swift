@@ -72,7 +72,7 @@
             }
         }
 
-        /// Reads what is there and calls `body` with each complete reply.
+        /// Reads available bytes and calls `body` with each complete reply.
         ///
         /// - Parameter isOver: the other side has finished: reads on until the end itself.
         /// - Returns: whether there is more, which another turn may read.
