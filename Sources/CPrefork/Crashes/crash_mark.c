@@ -142,8 +142,9 @@ static int walk(const struct registers *at, uint64_t *frames, int most) {
     return count;
 }
 
-/// The stack by the unwinder's tables, where frame pointers led nowhere, as in abort(3): after the bell, because the heap
-/// and the tables of a process that crashes may be in any state, and a second crash here must cost nothing but this.
+/// The stack by the unwinder's tables, where frame pointers led nowhere, as in abort(3): after the bell, because the
+/// heap and the tables of a process that crashes may be in any state, and a second crash here must cost nothing but
+/// this.
 static void walk_by_tables(uintptr_t counter, uint64_t *words) {
     void *frames[CPREFORK_CRASH_FRAMES + 4];
     int count = backtrace(frames, CPREFORK_CRASH_FRAMES + 4);
@@ -182,10 +183,10 @@ static void tell(int number, const siginfo_t *info, const void *context, bool la
 /// Clients see the end now and file locks are free, whatever the handlers below still do. Only where another handler
 /// follows: otherwise the kernel closes all in a moment.
 ///
-/// The bell stays, as descriptor 3: with its last descriptor it would take its ring with it out of the supervisor's epoll.
-/// That number has a second use. The Swift runtime (6.3) makes a socket pair for its backtracer, which inherits both ends,
-/// its own as descriptor 4. With the other one at 3 it would wait forever when this process is killed. As 4 it is
-/// replaced there.
+/// The bell stays, as descriptor 3: with its last descriptor it would take its ring with it out of the supervisor's
+/// epoll. That number has a second use. The Swift runtime (6.3) makes a socket pair for its backtracer, which inherits
+/// both ends, its own as descriptor 4. With the other one at 3 it would wait forever when this process is killed. As 4
+/// it is replaced there.
 static void close_rest(void) {
     int bell = atomic_load(&button);
     if (bell >= 0 && bell != 3) dup3(bell, 3, O_CLOEXEC);
@@ -274,7 +275,8 @@ void cprefork_prepare_crash_mark(void) {
 }
 
 void cprefork_give_alternate_stack(void) {
-    // For a handler, a backtracer's start and the kernel's registers, 11 KiB of them with AMX. Untouched it takes nothing.
+    // For a handler, a backtracer's start and the kernel's registers, 11 KiB of them with AMX. Untouched it takes
+    // nothing.
     static char stack[64 * 1024] __attribute__((aligned(64)));
     stack_t present;
     if (sigaltstack(NULL, &present) < 0 || !(present.ss_flags & SS_DISABLE)) return;

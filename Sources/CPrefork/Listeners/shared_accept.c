@@ -51,8 +51,8 @@ static void on_guard_signal(int number) {
     errno = saved;
 }
 
-/// A real-time signal that the program does not use, from SIGRTMAX - 3 downwards, with the handler above. No SA_RESTART:
-/// accept4(2) must come back whatever the flag is by then. The signal comes during a guarded call only.
+/// A real-time signal that the program does not use, from SIGRTMAX - 3 downwards, with the handler above. No
+/// SA_RESTART: accept4(2) must come back whatever the flag is by then. The signal comes during a guarded call only.
 static int take_signal(void) {
     for (int number = SIGRTMAX - 3; number >= SIGRTMIN; number--) {
         struct sigaction current;

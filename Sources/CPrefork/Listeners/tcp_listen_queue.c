@@ -1,7 +1,8 @@
 // The accept queue of a listening TCP socket, by sock_diag(7).
 //
-// TCP_INFO would say it, too, but getsockopt(2) takes the socket's lock, which a process that shares the socket can hold
-// for as long as it likes (setsockopt(2) with memory that pages in slowly). Reading the kernel's tables takes no lock.
+// TCP_INFO would say it, too, but getsockopt(2) takes the socket's lock, which a process that shares the socket can
+// hold for as long as it likes (setsockopt(2) with memory that pages in slowly). Reading the kernel's tables takes no
+// lock.
 #define _GNU_SOURCE
 #include "cprefork.h"
 

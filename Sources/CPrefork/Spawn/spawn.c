@@ -41,11 +41,12 @@ static _Noreturn void fail(const struct child *child, int step, int object) {
 #define CHECK(child, step, object, call) \
     do { if ((call) < 0) fail(child, step, object); } while (0)
 
-/// Handlers of the parent must not run here, and what the parent ignores for itself must not stay ignored in the program
-/// (a program that is started with SIGPIPE ignored keeps it so). What the parent was itself started with stays: a job of
-/// nohup(1) is one in all of its parts. The mask is still closed.
+/// Handlers of the parent must not run here, and what the parent ignores for itself must not stay ignored in the
+/// program (a program that is started with SIGPIPE ignored keeps it so). What the parent was itself started with stays:
+/// a job of nohup(1) is one in all of its parts. The mask is still closed.
 static void reset_signals(const struct child *child) {
-    // The kernel's struct sigaction, of which SIG_DFL, no flags and an empty mask are all zero. The handler comes first.
+    // The kernel's struct sigaction, of which SIG_DFL, no flags and an empty mask are all zero. The handler comes
+    // first.
     const uint64_t standard[4] = {0};
     for (int number = 1; number <= SIGNALS; number++) {
         uint64_t now[4] = {0};

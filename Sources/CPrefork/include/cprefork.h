@@ -104,8 +104,8 @@ void cprefork_discard_stdio(void);
 /// no effect. Runs in the child after fork.
 void cprefork_reset_signal_actions(void);
 
-/// Gives a signal that is an order to a supervisor (SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU) a handler that
-/// does nothing, where it has its default action. False for another signal, which keeps its action.
+/// Gives a signal that is an order to a supervisor (SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU) a handler
+/// that does nothing, where it has its default action. False for another signal, which keeps its action.
 bool cprefork_disregard_order(int number);
 
 /// How many processors are in this process's affinity mask, or 0 if the kernel does not report it. CPU_COUNT_S is a

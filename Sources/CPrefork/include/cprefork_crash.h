@@ -21,17 +21,17 @@ enum {
 
 int cprefork_is_crash_signal(int number);
 
-/// In a process that will fork, on the thread that does: finds out whether the Swift runtime has a handler for the crash
-/// signals. Gives the thread an alternate signal stack if it lacks one, so that a stack overflow can be reported
+/// In a process that will fork, on the thread that does: finds out whether the Swift runtime has a handler for the
+/// crash signals. Gives the thread an alternate signal stack if it lacks one, so that a stack overflow can be reported
 /// (sigaltstack(2)). Children inherit both.
 void cprefork_prepare_crash_mark(void);
 
 /// Gives the calling thread an alternate signal stack if it lacks one (sigaltstack(2)), the same for every caller.
 void cprefork_give_alternate_stack(void);
 
-/// In a new child with all signals blocked: puts the handler of this package over the six crash signals (SIGILL, SIGTRAP,
-/// SIGABRT, SIGBUS, SIGFPE, SIGSEGV), where they have the default action or the Swift runtime's. An action that the
-/// program chose stays as it is, but an ignored signal gets the default action.
+/// In a new child with all signals blocked: puts the handler of this package over the six crash signals (SIGILL,
+/// SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV), where they have the default action or the Swift runtime's. An action
+/// that the program chose stays as it is, but an ignored signal gets the default action.
 void cprefork_take_crash_signals(void);
 
 /// From now on a crash of this process, and not of children that it forks, is written to `area`, CPREFORK_CRASH_WORDS

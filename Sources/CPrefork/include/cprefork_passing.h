@@ -53,8 +53,8 @@ int cprefork_output_pair(int ends[_Nonnull 2], int bytes);
 /// files.
 ssize_t cprefork_peek(int socket, void *bytes, size_t capacity, int *has_files);
 
-/// A child that has the `count` descriptors of `sorted`, in rising order, and ends when `release` is closed. It sends no
-/// signal at its end. See cprefork_reap_holder.
+/// A child that has the `count` descriptors of `sorted`, in rising order, and ends when `release` is closed. It sends
+/// no signal at its end. See cprefork_reap_holder.
 pid_t cprefork_fork_holder(const int *sorted, int count, int *release);
 
 /// Does not wait. Returns 0 while the child has not ended.

@@ -34,8 +34,8 @@ int cprefork_bind_unix(int socket, int directory, const void *address, uint32_t 
 /// Whether the file has an access list (acl(5)) beyond its mode, or the kernel does not tell. Links are followed.
 bool cprefork_has_access_list(const char *path);
 
-/// When a file was written last, in nanoseconds since 1970. `status` is a struct stat. Swift must not name the members of
-/// its struct timespec: which module they belong to depends on the order in which the compiler meets the files.
+/// When a file was written last, in nanoseconds since 1970. `status` is a struct stat. Swift must not name the members
+/// of its struct timespec: which module they belong to depends on the order in which the compiler meets the files.
 int64_t cprefork_modified_nanoseconds(const void *status);
 
 /// Whether a socket of this network namespace is bound to the file, listening or not, by sock_diag(7). Returns -1 and

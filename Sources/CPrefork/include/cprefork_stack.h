@@ -40,7 +40,8 @@ struct cprefork_symbol {
 /// is allowed.
 int cprefork_find_symbol(uintptr_t address, struct cprefork_symbol *symbol);
 
-/// In the notes of one segment: each is a head of three words, a name and a content, both padded to four bytes (elf(5)).
+/// In the notes of one segment: each is a head of three words, a name and a content, both padded to four bytes
+/// (elf(5)).
 ///
 /// Returns where the build ID is, or NULL. Calls nothing but memcpy(3) and memcmp(3).
 const unsigned char *_Nullable cprefork_build_id_in_notes(const unsigned char *notes, size_t size, size_t *length);

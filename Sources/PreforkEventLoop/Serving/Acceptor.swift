@@ -268,8 +268,8 @@ final class Acceptor: @unchecked Sendable {
         loop.stopRequest.reach == .service ? max(limit, waitingAtStop) : queues.count + givenUp.count
     }
 
-    /// Whether no connection can come any more. A worker that leaves alone is not done while it has connections, because
-    /// the others may leave, too. Neither is a full worker, because the rest of the queue may be left to it.
+    /// Whether no connection can come any more. A worker that leaves alone is not done while it has connections,
+    /// because the others may leave, too. Neither is a full worker, because the rest of the queue may be left to it.
     private var isDone: Bool {
         connections.count == 0 || loop.stopRequest.reach == .service && hasRoom
     }

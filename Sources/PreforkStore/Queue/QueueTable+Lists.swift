@@ -12,8 +12,8 @@ extension QueueTable {
 
     var isClosed: Bool { self[.isClosed] == QueueHeader.closedValue }
 
-    /// Under the lock, when there seems to be no room: a count that was written over would refuse senders for as long as
-    /// the queue lives. A queue that is rightly full spends a fiftieth of its time on it, at most.
+    /// Under the lock, when there seems to be no room: a count that was written over would refuse senders for as long
+    /// as the queue lives. A queue that is rightly full spends a fiftieth of its time on it, at most.
     func examineFreeCells() throws(Failure) {
         let begin = MonotonicInstant.now
         guard begin.nanoseconds > nextExamination.load(ordering: .relaxed) else { return }

@@ -28,7 +28,7 @@ package struct CodePlace: Equatable, Sendable {
         offset = UInt64(found.offset)
     }
 
-    /// The build ID of a file; empty if it has no build ID or cannot be read.
+    /// The build ID of a file. Empty if it has no build ID or cannot be read.
     package static func buildID(ofFile path: String) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 64)
         let count = bytes.withUnsafeMutableBufferPointer { cprefork_build_id_of_file(path, $0.baseAddress!, 64) }

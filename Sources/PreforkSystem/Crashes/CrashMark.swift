@@ -22,7 +22,8 @@ package enum CrashMark {
     /// In a new child, before any code of the program's own: from now on its crash is told.
     ///
     /// - Parameters:
-    ///   - area: `byteCount` bytes, aligned to eight, shared with the supervisor and mapped as long as the process lives.
+    ///   - area: `byteCount` bytes, aligned to eight, shared with the supervisor and mapped as long as the process
+    ///     lives.
     ///   - button: the doorbell that informs the supervisor, or -1 for no doorbell.
     package static func arm(_ area: UnsafeMutableRawPointer?, button: Int32) {
         cprefork_arm_crash_mark(area?.assumingMemoryBound(to: UInt64.self), button)
@@ -48,8 +49,8 @@ package struct CrashRecord: Equatable, Sendable {
     /// - Returns: nil if nothing is written there, or what is written is not a record.
     package init?(in area: UnsafeMutableRawPointer) {
         func load(_ index: Int) -> UInt64 {
-            // Proof: `area` has `CrashMark.byteCount` bytes, is aligned to eight, and is only ever used as atomic words,
-            // here and by the handler in C.
+            // Proof: `area` has `CrashMark.byteCount` bytes, is aligned to eight, and is only ever used as atomic
+            // words, here and by the handler in C.
             (area + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .relaxed)
         }
         let number = (area + Int(CPREFORK_CRASH_SIGNAL) * 8).assumingMemoryBound(to: Atomic<UInt64>.self).pointee

@@ -69,7 +69,7 @@ package enum DescriptorPassing {
         guard descriptors.count <= limit else { throw SystemError("sendmsg", Errno(rawValue: E2BIG), on: object) }
         do throws(SystemError) {
             try systemCall("sendmsg", on: object) {
-                // Without bytes any address will do, here and below; 1 is not nil.
+                // Without bytes any address will do, here and below: 1 is not nil.
                 cprefork_send_passing(
                     socket, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, bytes.count, descriptors,
                     Int32(descriptors.count))

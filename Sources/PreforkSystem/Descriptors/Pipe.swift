@@ -23,7 +23,7 @@ package func isPipe(_ number: Int32) -> Bool {
     return fstat(number, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
 }
 
-/// How many bytes can be read now; also 0 if that is unknown.
+/// How many bytes can be read now. Also 0 if that is unknown.
 package func waitingByteCount(_ number: Int32) -> Int {
     var count: Int32 = 0
     return cprefork_waiting_bytes(number, &count) == 0 ? Int(count) : 0

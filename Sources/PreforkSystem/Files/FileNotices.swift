@@ -53,7 +53,7 @@ package struct FileNotices: ~Copyable, Sendable {
         _ = inotify_rm_watch(descriptor.number, directory)
     }
 
-    /// All notices that are there now; empty if there are no notices.
+    /// All notices that are there now. Empty if there are no notices.
     package func read() throws(SystemError) -> [FileNotice] {
         var notices: [FileNotice] = []
         // Room for many: one read gives whole entries only, each at most a header and 256 bytes.

@@ -15,8 +15,8 @@ package struct ListenQueue: Hashable, Sendable {
         self.limit = limit
     }
 
-    /// Asks the kernel by sock_diag(7), which takes no lock of the socket: a process that shares it can hold that for as
-    /// long as it likes, and the supervisor asks, too. So TCP_INFO, which takes the lock, is no way out.
+    /// Asks the kernel by sock_diag(7), which takes no lock of the socket: a process that shares it can hold that for
+    /// as long as it likes, and the supervisor asks, too. So TCP_INFO, which takes the lock, is no way out.
     ///
     /// - Parameter address: where it is bound. getsockname(2) takes the lock.
     /// - Throws: ENOENT by a kernel without CONFIG_INET_DIAG or CONFIG_UNIX_DIAG, EPROTONOSUPPORT by one without the

@@ -10,7 +10,7 @@ import Glibc
 ///
 /// - The supervisor, while it has not made its word. It says so in memory that no child can write.
 /// - A process that is not a descendant of the supervisor and that the caller may not signal, because it has another
-///   user. Such a process can have a store only by adopting its descriptors; see `SharedStore.init(adopting:)`.
+///   user. Such a process can have a store only by adopting its descriptors: see `SharedStore.init(adopting:)`.
 ///
 /// Of all others, siblings above all, a process cannot know whether they are inside.
 package enum LockFamily {

@@ -7,7 +7,7 @@ import Glibc
 ///
 /// | bits    | what                                                                                   |
 /// |---------|----------------------------------------------------------------------------------------|
-/// | 0...21  | process ID (PID_MAX_LIMIT is 2^22); 0: no owner                                        |
+/// | 0...21  | process ID (PID_MAX_LIMIT is 2^22), or 0 for no owner                                  |
 /// | 22      | a process may be waiting                                                               |
 /// | 23      | what the lock protects must be repaired before it is used                              |
 /// | 24, 25  | what `birth` is: 0 unknown, 1 the number of its pidfd, 2 its start time, 3 invalid     |

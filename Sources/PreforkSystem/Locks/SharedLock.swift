@@ -13,9 +13,9 @@ package import Synchronization
 /// compare-and-exchange. An owner that is stopped keeps its lock. An invalid word is replaced after the waiter's whole
 /// time limit, because a living owner may be inside.
 ///
-/// A word can be written over so that it names a living process that does not hold the lock. If that process cannot hold
-/// it (`LockFamily`), the word is replaced like an invalid one. Of others a waiter cannot know it, and finds the lock
-/// busy. The named process can: it corrects the word when it next takes the lock or checks its locks (`disown`).
+/// A word can be written over so that it names a living process that does not hold the lock. If that process cannot
+/// hold it (`LockFamily`), the word is replaced like an invalid one. Of others a waiter cannot know it, and finds the
+/// lock busy. The named process can: it corrects the word when it next takes the lock or checks its locks (`disown`).
 ///
 /// Not recursive, and not to be held across a suspension. A thread that ends while it holds a lock, of a process that
 /// lives on, keeps it.

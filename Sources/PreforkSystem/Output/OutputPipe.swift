@@ -11,10 +11,10 @@ import Glibc
 /// that mutex, uninterruptibly and whatever O_NONBLOCK says.
 ///
 /// Such a child therefore gets a Unix stream socket. The kernel copies a sender's bytes before it takes a lock of the
-/// receiver's, and the receiver's own lock is taken by readers only (unix_stream_sendmsg and unix_stream_read_generic in
-/// net/unix/af_unix.c). Sockets carry descriptors, and the last close of one can wait for SO_LINGER. Linux 6.16 refuses
-/// them (SO_PASSRIGHTS). Older kernels show them to a peek (MSG_PEEK): the supervisor then reads no further, and a
-/// separate process closes the socket (`LastClose`). The price of the socket: the child cannot open `/dev/stderr`
+/// receiver's, and the receiver's own lock is taken by readers only (unix_stream_sendmsg and unix_stream_read_generic
+/// in net/unix/af_unix.c). Sockets carry descriptors, and the last close of one can wait for SO_LINGER. Linux 6.16
+/// refuses them (SO_PASSRIGHTS). Older kernels show them to a peek (MSG_PEEK): the supervisor then reads no further,
+/// and a separate process closes the socket (`LastClose`). The price of the socket: the child cannot open `/dev/stderr`
 /// (ENXIO), as in services whose standard error is systemd's journal. A pipe that root has made cannot be opened there
 /// by another user, either.
 package final class OutputPipe: Sendable {
@@ -138,7 +138,8 @@ package final class OutputPipe: Sendable {
         }
     }
 
-    /// From the shutdown on the kernel takes nothing more from senders, and what it has taken is thrown away by reading.
+    /// From the shutdown on the kernel takes nothing more from senders, and what it has taken is thrown away by
+    /// reading.
     private var isEmptyForGood: Bool {
         shutdown(number, Int32(SHUT_RDWR))
         return withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { buffer in

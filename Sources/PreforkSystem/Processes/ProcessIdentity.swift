@@ -28,8 +28,8 @@ package struct ProcessIdentity: Hashable, Sendable {
         return ProcessIdentity(pid: pid, startTime: startTime(of: pid) ?? 0)
     }
 
-    /// Whether that very process lives. A zombie does not, nor does one that has crashed (`CrashedProcesses`): they will
-    /// never do anything again.
+    /// Whether that very process lives. A zombie does not, nor does one that has crashed (`CrashedProcesses`): they
+    /// will never do anything again.
     ///
     /// When /proc does not answer, because no descriptor is left or it is not mounted, a process of this number is
     /// taken for the one: to take a living process for dead would give its messages and its place to another.

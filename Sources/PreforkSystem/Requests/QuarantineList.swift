@@ -34,7 +34,8 @@ package struct QuarantineList: @unchecked Sendable {
 
     private let base: UnsafeMutableRawPointer
 
-    /// - Parameter base: `byteCount` bytes, aligned to eight, mapped for as long as the list is used. Only `set` writes.
+    /// - Parameter base: `byteCount` bytes, aligned to eight, mapped for as long as the list is used. Only `set`
+    ///   writes.
     package init(at base: UnsafeMutableRawPointer) { self.base = base }
 
     /// Proof: the word belongs to the layout above, within `byteCount` bytes. The memory is only ever used as these
