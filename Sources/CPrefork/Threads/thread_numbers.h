@@ -1,4 +1,4 @@
-// Where Swift keeps thread IDs: what reads symbol tables tells what writes the words after a fork.
+// The places where Swift keeps thread IDs: found in symbol tables, rewritten after a fork.
 #ifndef CPREFORK_THREAD_NUMBERS_H
 #define CPREFORK_THREAD_NUMBERS_H
 

@@ -1,4 +1,4 @@
-// What ties a supervisor to its host: identity, process titles, processors, strangers, logs.
+// Calls that tie a supervisor to its host: identity, process titles, processors, strangers, logs.
 #ifndef CPREFORK_HOST_H
 #define CPREFORK_HOST_H
 

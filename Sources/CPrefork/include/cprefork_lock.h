@@ -1,4 +1,4 @@
-// What a lock between processes needs of the kernel: a futex, and whether a process still lives.
+// Kernel calls for a lock between processes: a futex, and a check whether a process still lives.
 #ifndef CPREFORK_LOCK_H
 #define CPREFORK_LOCK_H
 

@@ -1,4 +1,4 @@
-// What other threads hand to a loop.
+// Jobs and calls that other threads hand to a loop.
 
 import PreforkSystem
 import Synchronization

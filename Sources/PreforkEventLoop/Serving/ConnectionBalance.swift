@@ -1,4 +1,4 @@
-// How a worker's share of the connections compares with its siblings'.
+// A worker's share of the connections, compared with its siblings'.
 
 /// Tells siblings how many connections this process serves, and whether that is more than their average. The code that
 /// knows the siblings gives it to the loop.

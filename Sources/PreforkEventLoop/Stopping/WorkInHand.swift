@@ -1,4 +1,4 @@
-// What this process has taken and not finished outside of its body.
+// Unfinished work of this process outside of its body.
 
 import PreforkSystem
 import Synchronization

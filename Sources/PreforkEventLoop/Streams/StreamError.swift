@@ -1,4 +1,4 @@
-// Why a stream operation failed.
+// The errors of stream operations.
 
 public import PreforkSystem
 

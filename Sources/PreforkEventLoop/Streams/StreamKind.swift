@@ -1,4 +1,4 @@
-// What kind of descriptor a stream has, as far as that changes its use.
+// The kind of descriptor under a stream, as far as that changes its use.
 
 import PreforkSystem
 

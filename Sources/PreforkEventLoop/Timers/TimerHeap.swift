@@ -1,4 +1,4 @@
-// Which deadline comes next.
+// Timers, ordered by their deadlines.
 
 import PreforkSystem
 

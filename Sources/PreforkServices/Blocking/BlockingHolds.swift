@@ -1,4 +1,4 @@
-// Which blocking services run, and how many trees hold them.
+// The running blocking services, and how many trees hold each.
 
 import Synchronization
 

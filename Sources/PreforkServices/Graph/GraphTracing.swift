@@ -1,4 +1,4 @@
-// From services to numbers, with a check for services that cannot be started.
+// Numbers the services of a tree, and checks for services that cannot be started.
 
 /// Walks from a root to everything it needs. Not by recursion: a chain may be longer than a stack.
 struct GraphTracing<Service> {

@@ -1,4 +1,4 @@
-// Which services restart together with a failed one.
+// The services that restart together with a failed one.
 
 package enum RestartSet {
     /// - Parameter sequence: the services of the tree in the order they came up.

@@ -1,4 +1,4 @@
-// Which service needs which, in numbers.
+// The dependencies between services, in numbers.
 
 /// A tree of services as numbers: 0 is the root, and no service needs itself.
 package struct ServiceGraph: Sendable {

@@ -1,4 +1,4 @@
-// What is told to a service, and what it tells.
+// Messages between a service and its trees.
 
 import Synchronization
 

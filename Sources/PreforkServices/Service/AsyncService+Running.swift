@@ -1,4 +1,4 @@
-// What is done with a service.
+// Operations on a service: run, wait, add tasks, stop.
 
 extension AsyncService {
     /// Whether it has started and its stop has not begun. May be old news at once.

@@ -1,4 +1,4 @@
-// What a service is.
+// The protocol of services that are started and stopped in tasks.
 
 /// A part of a program that is started and stopped, together with what it needs.
 ///

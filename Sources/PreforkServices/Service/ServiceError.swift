@@ -1,4 +1,4 @@
-// What went wrong in a tree of services: the first cause, and everything that was met on the way down.
+// The error of a tree of services: the first cause, and all errors during its stop.
 
 /// The end of a tree of services that was not a clean one.
 ///

@@ -1,4 +1,4 @@
-// What happens to services, as values.
+// Events in the life of services, as values.
 
 /// A step in the life of a service. `Lifecycle.events()` gives them.
 public struct ServiceEvent: Sendable {

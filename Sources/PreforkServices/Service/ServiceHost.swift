@@ -1,4 +1,4 @@
-// What a process gives to the trees of services it runs.
+// The clock, executor and stop source that a process provides for its trees of services.
 
 import Synchronization
 

@@ -1,4 +1,4 @@
-// What a service wants done about time and failures.
+// Timeouts and failure handling of a service.
 
 /// How long a service may take, and what its failing means.
 ///

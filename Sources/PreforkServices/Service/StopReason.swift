@@ -1,4 +1,4 @@
-// Why a tree of services ends.
+// The reasons why a tree of services ends.
 
 /// Why a tree of services ended, or is about to.
 public enum StopReason: Sendable, Equatable {

@@ -1,4 +1,4 @@
-// How much a service has failed lately.
+// A score of a service's recent failures.
 
 /// A score that each failure raises and time lowers.
 package struct FailureScore: Sendable {

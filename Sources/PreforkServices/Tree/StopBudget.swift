@@ -1,4 +1,4 @@
-// How the time for a whole stop is shared out.
+// The division of the time for a whole stop among its levels.
 
 /// One budget of time, split over levels that are stopped one after another.
 ///

@@ -1,4 +1,4 @@
-// How a tree ended.
+// The end of a tree.
 
 struct TreeEnd: Sendable {
     let reason: StopReason

@@ -1,4 +1,4 @@
-// What a tree does about failing tasks.
+// A tree's reaction to failing tasks.
 
 extension TreeRun {
     func taskFailed(_ node: Int, _ failure: TaskFailure) {

@@ -1,4 +1,4 @@
-// What a tree does when time is over.
+// A tree's reaction to timeouts.
 
 extension TreeRun {
     /// Makes sure that `timerFired` is called at `deadline` or before. There is one timer, for the nearest deadline. An

@@ -1,4 +1,4 @@
-// What a run of a tree knows.
+// The state of a run of a tree.
 
 struct TreeState {
     enum Stage {

@@ -1,4 +1,4 @@
-// What a reference that a step is about to replace stands for.
+// The meaning of a reference that a step is about to replace.
 
 extension StoreTable {
     /// The reference that counts where a pending one stands: the new one if its step is committed, else the old one.

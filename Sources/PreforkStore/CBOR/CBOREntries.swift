@@ -1,4 +1,4 @@
-// How a key is found in a map.
+// The search for a key in a map.
 
 /// The entries of a map, searched from where the last key was found: most types ask in the order of writing, so that
 /// each search ends at its first or second step.

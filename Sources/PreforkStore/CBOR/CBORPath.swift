@@ -1,4 +1,4 @@
-// Where in a value an encoder or a decoder stands, for error messages.
+// The position of an encoder or a decoder in a value, for error messages.
 
 /// One step of a coding path. Made only when something lies below it: most values are leaves.
 final class CBORPath {

@@ -1,4 +1,4 @@
-// Whether bytes are one CBOR item, whole and sound, before anything is made of them.
+// Checks that bytes are one CBOR item, whole and valid, before they are decoded.
 
 /// What is wrong with a document.
 struct CBORDefect: Error, CustomStringConvertible {

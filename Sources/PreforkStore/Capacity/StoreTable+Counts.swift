@@ -1,4 +1,4 @@
-// How full a store is: exact under any number of writers, without a lock on all of it.
+// The fill level of a store: exact under any number of writers, without a lock on all of it.
 
 import Synchronization
 

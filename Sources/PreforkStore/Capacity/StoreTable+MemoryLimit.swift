@@ -1,4 +1,4 @@
-// Whether a store has room in the control group's memory.
+// Checks whether a store fits into the control group's memory.
 
 import PreforkSystem
 

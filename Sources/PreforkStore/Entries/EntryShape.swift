@@ -1,4 +1,4 @@
-// How an entry is cut into blocks.
+// The division of an entry into blocks.
 
 /// The parts of an entry, from the lengths of its key and value alone.
 ///

@@ -1,4 +1,4 @@
-// Which stripe owns which slab, and which blocks of it are free.
+// The owners of slabs, and the free blocks in them.
 
 import PreforkSystem
 import Synchronization

@@ -1,4 +1,4 @@
-// From a key to the place where the search for it starts.
+// The hash of a key, and the place where the search for it starts.
 
 /// The hash of a key: wyhash's way for short inputs (Wang Yi, public domain), with secrets of the store's own in the
 /// place of its published constants, because a key that cancels a known constant would meet all others of its kind.

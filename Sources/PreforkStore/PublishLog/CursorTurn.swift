@@ -1,4 +1,4 @@
-// Which process of a slot reads on at a cursor.
+// The turn of a slot's processes at reading from a cursor.
 
 import PreforkSystem
 import Synchronization

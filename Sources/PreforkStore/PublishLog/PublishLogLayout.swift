@@ -1,4 +1,4 @@
-// Where everything lies in a store's publish log.
+// The layout of a store's publish log.
 
 /// Offsets within the log's part of a store, and the shape of a message.
 ///

@@ -1,4 +1,4 @@
-// What a queue has to say about itself.
+// The figures of a queue.
 
 /// A picture without the lock: each number is right, not all of one moment.
 package struct QueueCounters: Hashable, Sendable {

@@ -1,4 +1,4 @@
-// What becomes of a message after its delivery.
+// The fate of a message after its delivery.
 
 package import PreforkSystem
 import Synchronization

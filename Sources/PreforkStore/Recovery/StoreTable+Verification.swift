@@ -1,4 +1,4 @@
-// Whether a store's derived words agree with its references.
+// Checks that a store's derived words agree with its references.
 
 extension StoreTable {
     /// Compares everything that is derived with what recovery would compute, stripe by stripe, under each lock.

@@ -1,4 +1,4 @@
-// How large a store is, said once when it is made.
+// The size of a store, fixed when it is made.
 
 /// What a `SharedStore` has room for. It never grows: what it may cost is known before the first worker is forked.
 public struct StoreCapacity: Hashable, Sendable {

@@ -1,4 +1,4 @@
-// Why a store's operation failed.
+// The errors of a store's operations.
 
 public import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What a process must know of a store before it can use its memory.
+// The facts about a store that a process needs before it can use its memory.
 
 import PreforkSystem
 

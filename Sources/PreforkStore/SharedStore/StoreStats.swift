@@ -1,4 +1,4 @@
-// How a store is doing.
+// The figures of a store.
 
 /// Figures of a store, all processes together, at about one moment.
 public struct StoreStats: Hashable, Sendable {

@@ -1,4 +1,4 @@
-// When an entry's time is over.
+// The expiry of an entry.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// Where everything lies in a store's memory.
+// The layout of a store's memory.
 
 /// Offsets and sizes of a store, computed from its capacity alone, so that every process finds the same.
 ///

@@ -1,4 +1,4 @@
-// How processes that wait for news of a store sleep, and how they are woken.
+// Sleeping until a store has news, and waking the sleepers.
 
 import PreforkSystem
 import Synchronization

@@ -1,4 +1,4 @@
-// What a value is outside of its process: a kind and bytes.
+// A value outside of its process: a kind and bytes.
 
 /// What the bytes of a value in shared memory or in a message are.
 public enum ValueKind: UInt8, Hashable, Sendable {

@@ -1,4 +1,4 @@
-// How a value that is not a SharedValue becomes bytes.
+// The conversion to bytes of values that are not a SharedValue.
 
 /// Turns `Codable` values into bytes and back. `CBORCodec` is the default. A program may provide another one.
 public protocol ValueCodec: Sendable {

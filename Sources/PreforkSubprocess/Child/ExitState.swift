@@ -1,4 +1,4 @@
-// Who waits for an exit.
+// The waiters and callbacks of a child's exit.
 
 /// Waiters and callbacks until the exit, the exit afterwards. A value: each change returns the actions to take.
 struct ExitState {

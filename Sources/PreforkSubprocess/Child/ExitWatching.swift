@@ -1,4 +1,4 @@
-// Which loop observes exits, and how.
+// The loop that observes exits, and its method.
 
 public import PreforkEventLoop
 public import PreforkSystem

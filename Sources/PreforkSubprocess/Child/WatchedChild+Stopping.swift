@@ -1,4 +1,4 @@
-// How a child is made to end: the ladder, carried out.
+// Carries out the stop ladder of a child.
 
 import PreforkEventLoop
 import PreforkSystem

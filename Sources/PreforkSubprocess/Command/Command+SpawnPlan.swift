@@ -1,4 +1,4 @@
-// From a command to what the kernel does: checks and translations, nothing is started or opened.
+// Checks a command and translates it for the kernel. Nothing is started or opened.
 
 import PreforkSystem
 

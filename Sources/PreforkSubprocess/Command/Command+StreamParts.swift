@@ -1,4 +1,4 @@
-// What a stream's description refers to.
+// The parts that a stream's description refers to.
 
 import PreforkSystem
 

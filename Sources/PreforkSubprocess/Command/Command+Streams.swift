@@ -1,4 +1,4 @@
-// What a command's standard streams are.
+// Descriptions of a command's standard streams.
 
 extension Command {
     /// Where a command's standard input comes from.

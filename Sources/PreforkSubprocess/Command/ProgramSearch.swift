@@ -1,4 +1,4 @@
-// Which files a program's name may mean.
+// The files that a program's name may mean.
 
 import PreforkSystem
 

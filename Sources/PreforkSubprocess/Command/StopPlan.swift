@@ -1,4 +1,4 @@
-// How a running command is made to end.
+// The plan by which a running command is ended.
 
 public import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What becomes of the outputs of a subprocess, and when they are complete.
+// The destinations of a subprocess's outputs, and their completion.
 
 import PreforkEventLoop
 import PreforkSystem

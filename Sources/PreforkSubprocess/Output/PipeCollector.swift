@@ -1,4 +1,4 @@
-// From a pipe into memory.
+// Collects a pipe's output in memory.
 
 import PreforkEventLoop
 import PreforkSystem

@@ -1,4 +1,4 @@
-// How a subprocess ended, and the errors made of that.
+// The end of a subprocess, and the errors made of it.
 
 public import PreforkSystem
 

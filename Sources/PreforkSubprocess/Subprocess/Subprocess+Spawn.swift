@@ -1,4 +1,4 @@
-// From a command to a running process.
+// Starts a command as a process.
 
 import PreforkEventLoop
 public import PreforkSystem

@@ -1,4 +1,4 @@
-// Where an address of this process's code is.
+// The module and function of an address in this process's code.
 
 import CPrefork
 import Glibc

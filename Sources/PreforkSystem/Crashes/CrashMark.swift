@@ -1,4 +1,4 @@
-// What a crashing process reports about its own crash before it ends.
+// The report that a crashing process makes of its own crash before it ends.
 
 import CPrefork
 import Synchronization

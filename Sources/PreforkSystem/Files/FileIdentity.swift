@@ -1,4 +1,4 @@
-// Which file it is, whatever its name, what kind of file it is, and which process has it locked.
+// A file's identity regardless of its name, its kind, and the process that has it locked.
 
 import CPrefork
 import Glibc

@@ -1,4 +1,4 @@
-// How often the kernel's out-of-memory killer has struck in this control group.
+// The count of kills by the kernel's out-of-memory killer in this control group.
 
 /// The counter that distinguishes a worker killed for lack of memory from one killed by a process.
 ///

@@ -1,4 +1,4 @@
-// What the kernel tells about a process that hangs, without stopping it.
+// The state of a hanging process from /proc, read without stopping it.
 
 /// One thread of a process, as /proc shows it (proc(5)). A value that must not be read is nil: `wchan` needs the right
 /// to trace the process (ptrace(2)).

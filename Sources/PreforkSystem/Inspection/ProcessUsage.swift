@@ -1,4 +1,4 @@
-// What a living process uses, read from /proc.
+// Memory and processor time of a living process, read from /proc.
 
 import CPrefork
 import Glibc

@@ -1,4 +1,4 @@
-// How much processor time a process has had, exactly and without reading a file.
+// The processor time of a process, exact and without reading a file.
 
 import CPrefork
 

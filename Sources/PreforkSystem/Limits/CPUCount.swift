@@ -1,4 +1,4 @@
-// How many workers "one per core" means here.
+// The number of workers that "one per core" means here.
 
 import CPrefork
 import Glibc

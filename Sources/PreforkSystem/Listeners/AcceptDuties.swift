@@ -1,4 +1,4 @@
-// Which worker accepts from which queue of an SO_REUSEPORT group.
+// The assignment of an SO_REUSEPORT group's queues to workers.
 
 /// The accept queues that a process takes. The kernel gives each queue of a group its share of the connections, whether
 /// a worker accepts from it or not, so a queue without a worker is another worker's duty.

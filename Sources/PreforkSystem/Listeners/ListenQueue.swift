@@ -1,4 +1,4 @@
-// How many connections wait to be accepted.
+// The number of connections that wait to be accepted.
 
 import CPrefork
 import Glibc

@@ -1,4 +1,4 @@
-// What a listener leaves to the next image of its program, and what that one finds.
+// The handover of a listener to the next image of its program.
 
 import Glibc
 import Synchronization

@@ -1,4 +1,4 @@
-// What another process with a listener may have changed in it, restored by each new worker.
+// Socket options that another process with a listener may have changed, restored by each new worker.
 
 import Glibc
 

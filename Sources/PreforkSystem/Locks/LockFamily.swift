@@ -1,4 +1,4 @@
-// Which living processes can own a lock: what the kernel knows of the process that a lock's word names.
+// The living processes that can own a lock, by what the kernel knows of the process in the lock's word.
 
 import CPrefork
 import Glibc

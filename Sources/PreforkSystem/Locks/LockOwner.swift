@@ -1,4 +1,4 @@
-// Which process holds a lock in shared memory, in one word that any process can check.
+// The owner of a lock in shared memory, in one word that any process can check.
 
 import CPrefork
 import Glibc

@@ -1,4 +1,4 @@
-// How long one call may wait for locks, all of them together.
+// The time that one call may wait for locks, all of them together.
 
 import CPrefork
 import Synchronization

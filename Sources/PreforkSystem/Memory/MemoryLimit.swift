@@ -1,4 +1,4 @@
-// How much memory this process's control groups allow for shared memory, which must fit.
+// The memory that this process's control groups allow, for shared memory that must fit.
 
 import CPrefork
 import Glibc

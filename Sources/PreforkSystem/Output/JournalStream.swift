@@ -1,4 +1,4 @@
-// Whether lines go to systemd's journal, which records a time, a process ID and a priority for each line.
+// Detects systemd's journal, which records a time, a process ID and a priority for each line.
 
 /// A stream of the journal (systemd.exec(5), JOURNAL_STREAM).
 package enum JournalStream {

@@ -1,4 +1,4 @@
-// How many lines of a log one cause may have.
+// A limit on the log lines of each cause.
 
 /// Lets one line a second through for each cause. The next line that gets through says how many were left out.
 ///

@@ -1,4 +1,4 @@
-// What a child writes to standard error, read by its supervisor without ever waiting for the child.
+// A child's standard error, read by its supervisor without ever waiting for the child.
 
 import CPrefork
 import Glibc

@@ -1,4 +1,4 @@
-// Which process of a family of forked ones runs this code.
+// The number of this process in a family of forked ones.
 
 import CPrefork
 

@@ -1,4 +1,4 @@
-// How a child process ended and what it used, decoded once.
+// The end of a child process and what it used, decoded once.
 
 import CPrefork
 import Glibc

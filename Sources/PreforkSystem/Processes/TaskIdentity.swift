@@ -1,4 +1,4 @@
-// Which worker this process is. Set once, in the child, before any other code runs there.
+// This process's identity as a worker. Set once, in the child, before any other code runs there.
 
 /// Task ID and generation of a worker process.
 package struct TaskIdentity: Equatable, Sendable {

@@ -1,4 +1,4 @@
-// Where a worker's requests stand in the memory that it shares with its supervisor.
+// The layout of a worker's requests in the memory that it shares with its supervisor.
 
 import Synchronization
 

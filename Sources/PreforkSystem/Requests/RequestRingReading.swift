@@ -1,4 +1,4 @@
-// What a supervisor reads of a worker's ring.
+// The supervisor's view of a worker's ring.
 
 import Synchronization
 

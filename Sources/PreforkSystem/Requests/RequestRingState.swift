@@ -1,4 +1,4 @@
-// What a process itself knows of its request marks, in private memory.
+// A process's private record of its own request marks.
 
 import Synchronization
 

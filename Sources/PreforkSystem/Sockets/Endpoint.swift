@@ -1,4 +1,4 @@
-// Where a listener is bound, and which user owns its file.
+// The address to bind a listener to, and the owner of its file.
 
 /// Where a listener is bound.
 public enum Endpoint: Hashable, Sendable {

@@ -1,4 +1,4 @@
-// What a new process does before its program runs, as a value.
+// The steps of a new process before its program runs, as a value.
 
 import CPrefork
 import Glibc

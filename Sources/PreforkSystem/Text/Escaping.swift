@@ -1,4 +1,4 @@
-// How foreign text is written for each kind of reader. See `ForeignText`.
+// The escaping of foreign text for each kind of reader. See `ForeignText`.
 
 package enum Escaping {
     /// Characters that would end the line, move the cursor, colour, or hide or reorder the text beside them become

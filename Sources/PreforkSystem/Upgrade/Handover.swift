@@ -1,4 +1,4 @@
-// What a program leaves to the program image that it re-executes itself as: open descriptors, by name.
+// Open descriptors, by name, that a program leaves to the image that it re-executes itself as.
 
 import CPrefork
 import Glibc

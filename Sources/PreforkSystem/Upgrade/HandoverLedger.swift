@@ -1,4 +1,4 @@
-// What the previous image left to a program, what it would leave to the next one, and under which names.
+// The names of what the previous image left, and of what this one would leave to the next.
 
 /// How the next image of a program asks for one object among the objects of its kind.
 package enum HandoverName: Hashable, Sendable {

@@ -1,4 +1,4 @@
-// Which program it is: path, build and time.
+// The identity of a program file: path, build and time.
 
 import CPrefork
 import Glibc

@@ -1,4 +1,4 @@
-// Whether another user can write the program that this process would become.
+// Checks whether another user can write the program that this process would become.
 
 import CPrefork
 import Glibc

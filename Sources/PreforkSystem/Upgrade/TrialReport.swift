@@ -1,4 +1,4 @@
-// What the trial of an upgrade tells the program that runs.
+// The report of an upgrade's trial run to the running program.
 
 import Glibc
 import Synchronization

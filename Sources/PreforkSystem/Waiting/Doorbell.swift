@@ -1,4 +1,4 @@
-// How a child wakes its supervisor, without an open file that both of them have.
+// A child's wake-up for its supervisor, without an open file that both of them have.
 
 import CPrefork
 import Glibc

@@ -1,4 +1,4 @@
-// What the server must do in one go: scripts, which it runs without anything in between.
+// Scripts, which the server runs as one atomic step.
 
 #if Valkey
     /// A Lua script. Each is sent by its hash, which the server tells when it loads it.

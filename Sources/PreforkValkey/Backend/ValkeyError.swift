@@ -1,4 +1,4 @@
-// Why a server's operation failed.
+// The errors of a server's operations.
 
 #if Valkey
     public import PreforkSystem

@@ -1,4 +1,4 @@
-// Where the server is and how to talk to it.
+// The server's address, and the settings of the connection to it.
 
 #if Valkey
     import PreforkSystem

@@ -1,4 +1,4 @@
-// How a value looks on the server.
+// The form of a value on the server.
 
 #if Valkey
     package import PreforkStore

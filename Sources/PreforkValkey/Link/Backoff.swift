@@ -1,4 +1,4 @@
-// How long to wait before the next attempt.
+// The wait before the next attempt.
 
 #if Valkey
     /// Doubles from attempt to attempt up to a limit. Randomness removes up to half, so that the clients of a server

@@ -1,4 +1,4 @@
-// How a link gets a connection, and what follows if it does not.
+// Connecting a link, and the handling of failed attempts.
 
 #if Valkey
     import PreforkEventLoop

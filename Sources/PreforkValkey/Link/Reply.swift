@@ -1,4 +1,4 @@
-// What a server answers, as a value.
+// A server's answer, as a value.
 
 #if Valkey
     package indirect enum Reply: Hashable, Sendable {

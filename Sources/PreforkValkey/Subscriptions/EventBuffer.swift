@@ -1,4 +1,4 @@
-// What has come for one subscriber and was not read yet.
+// Messages for one subscriber that have not been read yet.
 
 #if Valkey
     package import PreforkChannels
