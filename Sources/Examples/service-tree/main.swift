@@ -1,6 +1,6 @@
 // A server and what it needs, as a tree of services in each of two workers.
 //
-//   service-tree [--port PORT]     then: curl localhost:8080/; Ctrl-C stops it, the server first, the database last
+//   service-tree [--port PORT]     then: curl localhost:8080/. Ctrl-C stops it, the server first, the database last
 //   service-tree --plan            prints what would start when, as a mermaid picture, and starts nothing
 //   service-tree --crash NAME      a task of database, cache, mail or server fails: how the tree comes down (exit 70)
 
