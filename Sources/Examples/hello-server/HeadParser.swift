@@ -77,7 +77,7 @@ struct HeadParser {
         position += 1
         let valueStart = position
         while bytes[position] != .cr {
-            // A bare LF or NUL is how requests are smuggled past a proxy (RFC 9112, 2.2; RFC 9110, 5.5).
+            // A bare LF or NUL is how requests are smuggled past a proxy (RFC 9112, 2.2, and RFC 9110, 5.5).
             if bytes[position] == .lf || bytes[position] == 0 { return .badRequest }
             position += 1
         }

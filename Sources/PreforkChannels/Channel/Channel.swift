@@ -12,11 +12,11 @@ import Synchronization
 /// for try await job in jobs.messages { ... }          try await jobs.send("resize 17")
 /// ```
 ///
-/// The process that makes a channel is at one end of it; any process that was forked later and uses it, directly or by
+/// The process that makes a channel is at one end of it. Any process that was forked later and uses it, directly or by
 /// `named(_:)`, is at the other. An end belongs to one living process at a time, which takes it with its first send or
-/// receive, and after its death or `close()` the next one does, as the next *generation*: rings, name and the messages
-/// on their way stay (see `ChannelOptions.undelivered`). Several tasks and threads of a process may use its end at
-/// once.
+/// receive. After its death or `close()` the next process takes it, as the next *generation*: rings, name and the
+/// messages on their way stay (see `ChannelOptions.undelivered`). Several tasks and threads of a process may use its
+/// end at once.
 ///
 /// A worker that takes another's place, and the next process of a managed target, need not wait for a death: such a
 /// successor may use the end while its predecessor is there, and waits until that one was asked to leave and has

@@ -32,7 +32,7 @@ struct Doorbells {
         let bell: Doorbell?
         let word: UInt64
         var rate = RingRate()
-        /// Where the reader of its ring is; see `ControlRing.take`.
+        /// How far its ring was read. See `ControlRing.take`.
         var position: UInt64?
     }
 

@@ -112,7 +112,7 @@ package final class Scoreboard: Sendable {
         word(line, index).pointee.store(value, ordering: .relaxed)
     }
 
-    /// Any of the line's eight words, as a child may write it; for tests.
+    /// Any of the line's eight words, as a child may write it. For tests.
     func store(rawWord value: UInt64, index: Int, line: Int) { store(line, index & 7, value) }
 
     func controls(line: Int) -> ControlRing {

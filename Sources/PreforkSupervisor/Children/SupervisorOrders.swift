@@ -19,8 +19,8 @@ import Synchronization
 /// | behind those  | quarantine   | labels of requests that are refused: a `QuarantineList`            |
 ///
 /// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
-/// through a descriptor that only reads; the one that writes stays behind at each fork (MADV_DONTFORK), so that a child
-/// has to do nothing about it. A process of another user can neither write the words nor open the file for writing.
+/// through a read-only descriptor. The writable mapping stays behind at each fork (MADV_DONTFORK), so that a child need
+/// not remove it. A process of another user can neither write the words nor open the file for writing.
 package final class SupervisorOrders: Sendable {
     private static let headSize = 64
     /// The supervisor's alone.

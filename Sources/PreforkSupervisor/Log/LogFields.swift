@@ -10,7 +10,7 @@ public struct LogFields: Hashable, Sendable {
     public var process: String?
     /// The process ID of that worker or managed process.
     public var pid: Int32?
-    /// The generation of that worker or managed process; the first one is 1.
+    /// The generation of that worker or managed process. The first one is 1.
     public var generation: Int?
     /// The name of the signal that ended it, as `SIGSEGV`.
     public var signal: String?

@@ -4,7 +4,7 @@ import PreforkSystem
 
 /// One line of the supervisor's log.
 public struct LogLine: Hashable, Sendable {
-    /// How urgent a line is. The raw value is the word in the log; systemd's journal gets the matching priority.
+    /// How urgent a line is. The raw value is the word in the log. systemd's journal gets the matching priority.
     public enum Level: String, Hashable, Sendable, CaseIterable {
         /// An ordinary event: a start, a reload, an end that was asked for.
         case info

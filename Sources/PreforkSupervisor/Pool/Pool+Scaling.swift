@@ -10,7 +10,7 @@ import PreforkSystem
 public struct ScalingPolicy: Equatable, Sendable {
     /// How many workers there are at least and at most. Without both the pool does not scale by itself.
     public var minimum: Int?
-    /// The largest number of workers; nil if the pool does not scale by itself.
+    /// The largest number of workers. If nil, the pool does not scale by itself.
     public var maximum: Int?
     /// Share of the workers' time spent on the processor, 0 ... 1, from which more are wanted.
     public var busy: Double

@@ -15,11 +15,11 @@ public struct PoolCounters: Equatable, Sendable {
     public internal(set) var drains = DurationHistogram()
     /// Requests of workers that have ended. Living workers count their own.
     public internal(set) var retiredRequests: UInt64 = 0
-    /// Forks that the kernel refused; each is tried again later.
+    /// Forks that the kernel refused. Each is tried again later.
     public internal(set) var failedForks: UInt64 = 0
     /// Reloads whose new workers have held for `ReloadPolicy.probation`.
     public internal(set) var finishedReloads: UInt64 = 0
-    /// Reloads that were given up; the workers that had not been replaced yet stayed.
+    /// Reloads that were given up. Workers that had not been replaced yet stayed.
     public internal(set) var abortedReloads: UInt64 = 0
     /// Processes that have told of their crash: workers, and managed processes. One that has no way to tell of it, as
     /// when SIGKILL ends it, is not among them.

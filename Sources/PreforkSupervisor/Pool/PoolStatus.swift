@@ -8,7 +8,7 @@ public struct PoolStatus: Equatable, Sendable {
     public enum Phase: String, Hashable, Sendable {
         /// The pool serves, or its first workers boot.
         case running
-        /// A reload replaces workers; the pool serves.
+        /// A reload replaces workers, and the pool serves.
         case reloading
         /// The pool ends: workers finish what they have in hand.
         case stopping
@@ -46,7 +46,7 @@ public struct PoolStatus: Equatable, Sendable {
 
     /// The supervisor's process ID, as the supervisor's PID namespace has it.
     public var supervisor: Int32
-    /// Since the supervisor started; an upgrade does not reset it.
+    /// The time since the supervisor started. An upgrade does not reset it.
     public var uptime: Duration
     /// What the pool as a whole is doing.
     public var phase: Phase
@@ -99,7 +99,7 @@ public struct WorkerStatus: Equatable, Sendable {
         case booting
         /// Ready to serve.
         case ready
-        /// Asked to end; it finishes what it has in hand.
+        /// Asked to end. It finishes what it has in hand.
         case draining
         /// SIGKILL was sent, and the process has not been reaped yet.
         case killed
@@ -121,7 +121,7 @@ public struct WorkerStatus: Equatable, Sendable {
     public var state: State
     /// A replacement that boots, or an old worker that drains, beside the slot's present one.
     public var isBeside: Bool
-    /// Since the worker's fork; zero for a slot without a worker.
+    /// The time since the worker's fork. Zero for a slot without a worker.
     public var uptime: Duration
     /// Restarts of this slot.
     public var restarts: Int
@@ -168,7 +168,7 @@ public enum ControlCommand: Equatable, Sendable {
 public enum ScaleChange: Equatable, Sendable {
     /// To exactly so many.
     case to(Int)
-    /// By so many more; below zero, so many fewer.
+    /// By so many more, or below zero, by so many fewer.
     case by(Int)
 }
 

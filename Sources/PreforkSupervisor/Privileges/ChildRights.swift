@@ -35,11 +35,11 @@ struct ChildRights: Sendable {
     }
 
     /// A process of another user must not be in the supervisor's process group or session. The kernel signals whole
-    /// groups with rights of its own, and a member can bring that about: SIGHUP, when a group with a stopped process
-    /// loses its last parent in the session (setpgid(2), credentials(7)); SIGTTIN and SIGTTOU, when one reads from the
-    /// terminal or sets it in the background (tty_ioctl(4)). To a supervisor they are orders. A process that has its
-    /// terminal can type into it (TIOCSTI, until Linux 6.2 without any right). Every process that inherits the session
-    /// keyring can read its keys, whatever user the process becomes (keyrings(7): possession).
+    /// groups with its own rights, and a member can cause that: SIGHUP, when a group with a stopped process loses its
+    /// last parent in the session (setpgid(2), credentials(7)), and SIGTTIN and SIGTTOU, when a member reads from the
+    /// terminal or sets it in the background (tty_ioctl(4)). To a supervisor these signals are orders. A process that
+    /// has its terminal can type into it (TIOCSTI, until Linux 6.2 without any right). Every process that inherits the
+    /// session keyring can read its keys, whatever user the process becomes (keyrings(7): possession).
     private func leaveSession() throws(SystemError) {
         try Credentials.leaveSession()
         // Before the user changes, whose quota of keys may be used up.

@@ -15,7 +15,7 @@ public struct RequestReport: Equatable, Sendable {
     public var age: Duration
     /// Its code ran at that moment. Otherwise it waited for something.
     public var isExecuting: Bool
-    /// The trace to which the request belongs; nil if its mark named none.
+    /// The trace to which the request belongs. If nil, its mark named no trace.
     public var trace: TraceID?
     /// The client. If nil, it is not known.
     public var peer: SocketAddress?

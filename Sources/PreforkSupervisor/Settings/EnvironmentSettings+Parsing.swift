@@ -21,7 +21,7 @@ public struct EnvironmentSettingsError: Error, Equatable, Sendable {
         }
     }
 
-    /// Every problem that was found; never empty.
+    /// Every problem that was found. Never empty.
     public let problems: [Problem]
 
     package init(problems: [Problem]) {

@@ -10,7 +10,7 @@ package enum SupervisorReturn {
 
 /// What a pool was, when it is over.
 public struct SupervisorSummary: Hashable, Sendable {
-    /// Why the pool ended; `SupervisorOutcome.exitCode` is the exit code for it.
+    /// Why the pool ended. `SupervisorOutcome.exitCode` is the exit code for it.
     public var outcome: SupervisorOutcome
     /// Restarts of workers that had been ready.
     public var restarts: Int

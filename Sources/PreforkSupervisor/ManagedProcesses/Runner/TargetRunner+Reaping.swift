@@ -84,7 +84,7 @@ extension TargetRunner {
         reapStrangers()
     }
 
-    /// Children that managed processes have left here (CLONE_PARENT); beside a pool, its supervisor collects them.
+    /// Children that managed processes have left here (CLONE_PARENT). Beside a pool, its supervisor collects them.
     /// SIGCHLD belongs to the program, so that a check runs each second if managed processes have their own user.
     private func reapStrangers() {
         guard host == nil, let user = ownRights?.otherUser else { return strangersLook = nil }
