@@ -90,8 +90,8 @@ func mainLoopsScenario(_ arguments: [String]) throws {
         var number = 0
         while !child.stopRequested.isRequested {
             number += 1
-            try await lines.opposite.send("\(getpid()) \(number)")
-            try await EventLoop.sleep(for: .milliseconds(1))
+            try await lines.send("\(getpid()) \(number)")
+            try await EventLoop.sleep(for: .milliseconds(10))
         }
         return 0
     }

@@ -71,7 +71,7 @@ import Testing
     @Test(arguments: ["start-sleep", "things-sleep", "listeners-sleep", "start-spin", "things-spin"])
     func `A new program that hangs before it supervises is gone back from`(end: String) async throws {
         let server = try await OperatedProgram(
-            ["workers=2", "target=1"], environment: ["PREFORK_PROBATION": "20s", "PREFORK_BOOT_TIMEOUT": "5s"])
+            ["workers=2", "target=1"], environment: ["PREFORK_PROBATION": "20s", "PREFORK_BOOT_TIMEOUT": "8s"])
         try await eventually("the managed process") { server.workers.count == 3 }
         let old = Set(server.workers)
         let load = try await ConstantLoad(on: server.port)
