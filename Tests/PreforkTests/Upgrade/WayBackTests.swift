@@ -94,24 +94,13 @@ import Testing
     /// Its process lives on, and with it the owner that the locks name.
     @Test func `Locks that the new program had when it crashed are given back`() async throws {
         let server = try await OperatedProgram(
-            ["workers=2", "jobs=3", "notes=1"], environment: ["PREFORK_PROBATION": "20s"])
+            ["workers=2"], environment: ["PREFORK_PROBATION": "20s", "SWIFT_BACKTRACE": "enable=no"])
         #expect(try get("/count", port: server.port).body == "1")
         server.turnOn("new-crash-inside")
         server.program.send(.user2)
         try await server.waitForLog(containing: "the new program ended (SIGSEGV)")
         try await server.waitForLog(containing: "goes on with 2 workers")
-        server.turnOff("new-crash-inside")
         for count in 2...20 { #expect(try get("/count", port: server.port).body == "\(count)") }
-        #expect(try get("/jobs/5", port: server.port).body == "done")
-        try await eventually("the jobs are done") {
-            try get("/jobs", port: server.port).body == "5 done, 0 ready, 0 in flight"
-        }
-        #expect(try get("/note/one", port: server.port).body == "done")
-        // The next image receives it.
-        server.program.send(.user2)
-        try await eventually("the note has come\n\(server.program.output)") {
-            server.program.output.contains("notes [\"one\"]")
-        }
         #expect(try await server.end())
     }
 
