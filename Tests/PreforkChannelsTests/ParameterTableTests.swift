@@ -22,7 +22,8 @@ import Testing
             ])
     }
 
-    private static let table: [ParameterRow] = names + sizes + channelTimes + queueTimes + backends + nearCaches + texts
+    private static let table: [ParameterRow] =
+        names + sizes + channelTimes + queueTimes + backends + nearCaches + texts + familyNames
 
     // Names and sizes
 

@@ -10,6 +10,9 @@ func uniqueName(_ base: String = "test") -> String {
     "\(base)-\(nameCounter.wrappingAdd(1, ordering: .relaxed).newValue)"
 }
 
+/// Tests share the names of a service, too: of those that use all of them, or many, one at a time.
+let namesTurn = Mutex(())
+
 private let nameCounter = Atomic(0)
 
 extension Channel {

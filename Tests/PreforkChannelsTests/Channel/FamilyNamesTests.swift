@@ -2,6 +2,7 @@
 
 import PreforkStore
 import PreforkTestSupport
+import Synchronization
 import Testing
 
 @testable import PreforkChannels
@@ -88,7 +89,9 @@ import Testing
         made.unregister()
     }
 
-    @Test func `There are 64 names, and each that is taken away makes room`() throws {
+    @Test func `There are 64 names, and each that is taken away makes room`() throws { try namesTurn.withLock { _ in try useAll() } }
+
+    private func useAll() throws {
         let made = try travelling()
         let names = (0..<FamilyNames.limit).map { "name \($0)" }
         var registered = 0
@@ -106,6 +109,10 @@ import Testing
 
     /// Whatever a process of the service puts there, takes away or cuts off.
     @Test func `What is no name on the shelf is passed over, and gone with the next registration`() throws {
+        try namesTurn.withLock { _ in try litter() }
+    }
+
+    private func litter() throws {
         let shelf = try FamilyNames.current().shelf
         let (made, other) = (try travelling(), try travelling())
         let (alias, second) = (uniqueName("alias"), uniqueName("second"))

@@ -115,7 +115,10 @@ private struct Letter<Handle: Codable & Sendable>: Codable, Sendable {
         try await refused(note, [other.descriptor.number] + good[1...2] + [reading] + good[4...], "its socket")
         try await refused(note, Array(good.prefix(3)), "its descriptors did not come")
         var strange = note
-        for form in ["", "garbage", "9 4096 1", "1 4097 100", "1 -4096 100", "1 4096 99999999999999", "1 9223372036854775807 1"] {
+        let forms = [
+            "", "garbage", "9 4096 1", "1 4097 100", "1 -4096 100", "1 4096 99999999999999", "1 9223372036854775807 1",
+        ]
+        for form in forms {
             strange.form = form
             try await refused(strange, [other.descriptor.number] + good.dropFirst(), "another layout")
         }
@@ -154,7 +157,8 @@ private struct Letter<Handle: Codable & Sendable>: Codable, Sendable {
         try await near.send(Letter(store), passing: [other.descriptor.number])
         let passed = try await far.receivePassed()
         #expect(passed.descriptors.count == 1)
-        #expect(passed.descriptors.first?.number.flatMap { FileIdentity(of: $0) } == FileIdentity(of: other.descriptor.number))
+        let arrived = passed.descriptors.first?.number.flatMap { FileIdentity(of: $0) }
+        #expect(arrived == FileIdentity(of: other.descriptor.number))
         #expect(passed.message.handle?.table === store.table)
     }
 
