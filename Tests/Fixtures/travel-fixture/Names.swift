@@ -36,10 +36,15 @@ func descriptorCount() -> Int { (try? DirectoryListing.names("/proc/self/fd").co
 /// A worker sends the main process a channel to answer by.
 func mainReceivesHandlesScenario(_ arguments: [String]) throws {
     let inbox = try Channel<Parcel>(name: "inbox")
-    try inbox.onError { say("main refuses \($0)") }
+    let progress = try SharedStore(name: "progress")
+    try inbox.onError {
+        say("main refuses \($0)")
+        _ = try? progress.increment("done")
+    }
     try inbox.onReceive { parcel in
         say("main got \(parcel.text)")
         try await parcel.channel?.send("an answer from main")
+        try progress.increment("done")
     }
     var runtime = ForkRuntime(workers: .count(1))
     let before = descriptorCount()
@@ -49,6 +54,7 @@ func mainReceivesHandlesScenario(_ arguments: [String]) throws {
             let channel = try Channel<String>(name: "answers \(round)")
             try await inbox.send(Parcel(text: "round \(round)", channel: channel))
             if round < 50 { continue }
+            try await eventually { if try progress.get("done", as: Int.self) != 50 { throw CancellationError() } }
             say("worker hears \(await code { say(try await channel.receive(timeout: .seconds(5))) })")
         }
     }
