@@ -29,7 +29,8 @@ import Testing
         #expect(
             try await run("L3") == [
                 #"known: ["one"]"#,
-                "known: [], channel: one-active: no channel of this name was made before the fork", "generation 0",
+                "known: [], channel: one-active: no channel of this name was made before the fork or registered since",
+                "generation 0",
             ])
     }
 
