@@ -2,11 +2,11 @@
 
 /// `Codable` values as CBOR (RFC 8949), which programs in other languages can read, too.
 ///
-/// Structs and classes become maps, so that a program reads what another version of itself has written: the order of the
-/// fields does not matter, unknown ones are passed over, and a missing one is nil when its type is optional. A key that
-/// has an `intValue` is written as that number, and every other as text. Lengths are definite and numbers as short as
-/// they can be (section 4.2.1, but keys are in the order of writing): equal values have equal bytes, unless a Dictionary
-/// or a Set is in them, whose order is another one in each process.
+/// Structs and classes become maps, so that a program reads what another version of itself has written: the order of
+/// the fields does not matter, unknown ones are passed over, and a missing one is nil when its type is optional. A key
+/// that has an `intValue` is written as that number, and every other as text. Lengths are definite and numbers as short
+/// as they can be (section 4.2.1, but keys are in the order of writing): equal values have equal bytes, unless a
+/// Dictionary or a Set is in them, whose order is another one in each process.
 ///
 /// | type | written as | read from |
 /// |---|---|---|

@@ -4,9 +4,9 @@
 ///
 /// The store does not import Foundation. FoundationEssentials would add 6.7 MB of address space and 1.7 MB of resident
 /// memory to each program (Swift 6.3.1), also to one that never stores such a value. The types are looked up by name
-/// instead, once for each process: where Foundation is not loaded, no value of them exists. Their content comes and goes
-/// by their own `Codable`, which Foundation must keep, and not by their layout in memory. Should Foundation change it all
-/// the same, they are written as they encode themselves, which is no loss between Swift programs.
+/// instead, once for each process: where Foundation is not loaded, no value of them exists. Their content comes and
+/// goes by their own `Codable`, which Foundation must keep, and not by their layout in memory. Should Foundation change
+/// it all the same, they are written as they encode themselves, which is no loss between Swift programs.
 enum CBORKnownType {
     case date, decimal, uuid, url
     /// `Data` and `ContiguousArray<UInt8>`.

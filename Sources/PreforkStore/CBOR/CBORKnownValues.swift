@@ -71,7 +71,9 @@ extension CBORKnownType {
             out.write(bytes)
         case .url:
             // Relative to another one: two texts, which no tag has.
-            guard let url: FoundationContent.URL = try? decoded(content(of: value)), url.base.isEmpty else { return nil }
+            guard let url: FoundationContent.URL = try? decoded(content(of: value)), url.base.isEmpty else {
+                return nil
+            }
             out.write(tag: CBORTag.url)
             out.write(url.relative)
         case .decimal:
@@ -193,7 +195,9 @@ extension FoundationContent.Decimal {
         while exponent > 127, !magnitude.multipliedReportingOverflow(by: 10).overflow {
             (magnitude, exponent) = (magnitude * 10, exponent - 1)
         }
-        while exponent < 0, magnitude % 10 == 0, magnitude > 0 { (magnitude, exponent) = (magnitude / 10, exponent + 1) }
+        while exponent < 0, magnitude % 10 == 0, magnitude > 0 {
+            (magnitude, exponent) = (magnitude / 10, exponent + 1)
+        }
         guard let exponent = Int8(exactly: exponent) else { throw .outOfRange }
         mantissa = (0..<8).map { UInt16(truncatingIfNeeded: magnitude >> ($0 * 16)) }
         length = UInt32((mantissa.lastIndex { $0 != 0 } ?? -1) + 1)
@@ -212,7 +216,8 @@ extension CBORWriter {
         var exponent = magnitude == 0 ? 0 : Int(decimal.exponent)
         while magnitude > 0, magnitude % 10 == 0 { (magnitude, exponent) = (magnitude / 10, exponent + 1) }
         if (1...19).contains(exponent), let whole = UInt64(exactly: magnitude) {
-            let (whole, overflow) = whole.multipliedReportingOverflow(by: (0..<exponent).reduce(1) { ten, _ in ten * 10 })
+            let power = (0..<exponent).reduce(UInt64(1)) { power, _ in power * 10 }
+            let (whole, overflow) = whole.multipliedReportingOverflow(by: power)
             if !overflow { (magnitude, exponent) = (UInt128(whole), 0) }
         }
         write(tag: CBORTag.decimal)
@@ -222,7 +227,7 @@ extension CBORWriter {
     }
 
     fileprivate static func bytes(ofUUID text: String) -> [UInt8]? {
-        let digits = text.utf8.filter { $0 != UInt8(ascii: "-") }.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+        let digits = text.filter { $0 != "-" }.compactMap(\.hexDigitValue)
         guard digits.count == 32 else { return nil }
         return (0..<16).map { UInt8(digits[$0 * 2] << 4 | digits[$0 * 2 + 1]) }
     }

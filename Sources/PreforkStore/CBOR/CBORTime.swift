@@ -133,8 +133,8 @@ extension CBORTime {
     }
 }
 
-/// The calendar, in both directions: days since 2001-01-01. Eras of 400 years begin in March, so that the leap day is the
-/// last of its year.
+/// The calendar, in both directions: days since 2001-01-01. Eras of 400 years begin in March, so that the leap day is
+/// the last of its year.
 extension CBORTime {
     private static let daysOfEra = 146_097
     /// From 0000-03-01 to 2001-01-01.

@@ -188,9 +188,17 @@ extension CBORValueEncoder {
         return content.map { inner.begun($0) } ?? inner
     }
 
-    func nestedMap(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder { nested(.map, key: key, naming: naming) }
-    func nestedArray(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder { nested(.array, key: key, naming: naming) }
-    func nestedAny(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder { nested(nil, key: key, naming: naming) }
+    func nestedMap(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder {
+        nested(.map, key: key, naming: naming)
+    }
+
+    func nestedArray(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder {
+        nested(.array, key: key, naming: naming)
+    }
+
+    func nestedAny(key: some CodingKey, naming: CBORNaming) -> CBORValueEncoder {
+        nested(nil, key: key, naming: naming)
+    }
 
     /// Makes an item the whole value, by `write`.
     @inline(__always)

@@ -1,5 +1,5 @@
-// Values as Python's cbor2 and JavaScript's node-cbor write them, and what they read of ours: `Scripts/cbor-table` makes
-// the table, and fails where one of them reads a row's `written` as another value.
+// Values as Python's cbor2 and JavaScript's node-cbor write them, and what they read of ours: `Scripts/cbor-table`
+// makes the table, and fails where one of them reads a row's `written` as another value.
 
 import Foundation
 import PreforkStore
