@@ -59,9 +59,9 @@ extension ControlClient {
             throw ControlClientError.refused("the supervisor that was upgraded has ended; another one answers")
         }
         let state = status["reload"]?["state"]
-        if state == .string("running") || state == .string("probation") || status["phase"] != .string("running") {
-            return nil
-        }
+        // The end of its probation decides, too.
+        if state == .string("running") || state == .string("probation") { return nil }
+        if status["phase"] != .string("running") { return nil }
         let generation = status["generation"]?.integer ?? 0
         // The new program's workers are the next generation, rolled in. If they fail, the old program comes back:
         // without a reload if all of its workers still serve, else with one more generation.

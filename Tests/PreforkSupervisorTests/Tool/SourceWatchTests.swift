@@ -178,6 +178,7 @@ import Testing
     @Test func theNextGenerationIsTheNewProgram() throws {
         #expect(try outcome(of: status(5, reload: "running")) == nil)
         #expect(try outcome(of: status(5, reload: "done", phase: "starting")) == nil)
+        #expect(try outcome(of: status(5, reload: "probation")) == nil)
         #expect(try outcome(of: status(5, reload: "done")) == "upgraded, generation 5")
         #expect(try outcome(of: status(5, reload: "probation")) == nil)
     }
