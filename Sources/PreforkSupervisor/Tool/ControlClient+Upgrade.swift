@@ -85,7 +85,9 @@ extension ControlClient {
         guard status["supervisor"] == before["supervisor"] else {
             throw ControlClientError.refused("the supervisor has ended; another one answers")
         }
-        if status["reload"]?["state"] == .string("running") || status["phase"] != .string("running") { return nil }
+        let state = status["reload"]?["state"]
+        if state == .string("running") || state == .string("probation") { return nil }
+        if status["phase"] != .string("running") { return nil }
         let wanted = before["program"]?["previous"]
         // A build ID is shown wherever there is one. The file may have been put back meanwhile.
         let mark = wanted?["buildID"]?.string == nil ? "stamp" : "buildID"
