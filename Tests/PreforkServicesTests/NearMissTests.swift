@@ -29,7 +29,7 @@ private final class Root<Needed: Sendable>: Sendable {
     init(_ dependencies: Needed) { self.dependencies = dependencies }
 }
 
-extension Root: AsyncService, _AsyncServiceShape where Needed == [any AsyncService] {}
+extension Root: AsyncService, _AsyncServiceShape, _ServiceMisplacements where Needed == [any AsyncService] {}
 
 private protocol PatientService: AsyncService {}
 extension PatientService {
@@ -177,6 +177,22 @@ private final class Derived: Base, @unchecked Sendable {
             (blocking, "func stop() async {}", "stop() is neither async nor returns anything"),
             (blocking, "func start() -> Int { 1 }", "start() is neither async nor returns anything"),
             (blocking, "var serviceName: Int { 1 }", "serviceName is a String"),
+            // Right in name and type, and in the wrong place.
+            (async, "func dependencies() -> [any AsyncService] { [] }", "are properties: `var`, not `func`"),
+            (async, "func dependencies() async -> [any AsyncService] { [] }", "are properties: `var`, not `func`"),
+            (async, "func policy() -> ServicePolicy { ServicePolicy() }", "are properties: `var`, not `func`"),
+            (async, "func gracefulShutdownTimeout() -> Duration { .zero }", "are properties: `var`, not `func`"),
+            (async, "static var dependencies: [any AsyncService] { [] }", "belong to its object: remove `static`"),
+            (async, "static let policy = ServicePolicy()", "belong to its object: remove `static`"),
+            (async, "static let gracefulShutdownTimeout = Duration.zero", "belong to its object: remove `static`"),
+            (async, "static func start() async throws {}", "belong to its object: remove `static`"),
+            (async, "class func stop() {}", "belong to its object: remove `static`"),
+            (blocking, "func dependencies() -> [any BlockingService] { [] }", "are properties: `var`, not `func`"),
+            (blocking, "func serviceName() -> String { \"\" }", "are properties: `var`, not `func`"),
+            (blocking, "static let serviceName = \"a\"", "belong to its object: remove `static`"),
+            (blocking, "static let dependencies = [S]()", "belong to its object: remove `static`"),
+            (blocking, "static func start() {}", "belong to its object: remove `static`"),
+            (blocking, "static func stop() throws {}", "belong to its object: remove `static`"),
             // What a subclass would declare in place of a default was never called.
             (open, "func start() async {}; func stop() async {}; let policy = ServicePolicy()", "declare dependencies"),
             (open, "let dependencies = [S](); func stop() async {}; let policy = ServicePolicy()", "declare start()"),
@@ -207,6 +223,20 @@ private final class Derived: Base, @unchecked Sendable {
                     about: "import PreforkServices\n" + source.split(separator: "BODY").joined(separator: ""))
                 #expect(said.isEmpty, "\(said)")
             }
+        }
+
+        /// Requirements of one name are a property and a disfavoured function.
+        @Test func `A service's members are used without ambiguity`() async throws {
+            let body = """
+                func f<A: AsyncService, B: BlockingService>(_ a: A, _ b: B, _ c: any AsyncService) async throws {
+                    let (p, q, r) = (a.policy, c.policy, a.gracefulShutdownTimeout)
+                    let (s, t, u) = (a.dependencies, b.dependencies, b.serviceName)
+                    try await a.start(); try b.start(); try await c.stop()
+                    print(p.startTimeout as Any, q.startTimeout as Any, r + .zero, s, t, u)
+                }
+                """
+            let said = try await Compiler.complaints(about: "import PreforkServices\n" + body)
+            #expect(said.isEmpty, "\(said)")
         }
     }
 }

@@ -22,7 +22,7 @@
 ///
 /// Needs no process and no event loop: it works in a worker, in a tool and in a test. It does not work in a supervisor,
 /// which has no tasks (use `BlockingService` there). After facet's `AsyncioServiceMixin`.
-public protocol AsyncService: _AsyncServiceShape, Sendable {
+public protocol AsyncService: _AsyncServiceShape, _ServiceMisplacements, Sendable {
     /// `[any AsyncService]`, `[[any AsyncService]]` or `[DependencyGroup]`, or arrays of one type of service.
     associatedtype Dependencies = [Never]
     associatedtype _FinalSelf: AnyObject = Self

@@ -8,7 +8,7 @@
 /// nothing runs at once. Nothing here starts a thread, so it works in a supervisor as well as in a worker. Threads that
 /// share a service must not start or stop it at the same time: the second one gets an error of kind `cycle`, because no
 /// call here waits. After facet's `BlockingServiceMixin`.
-public protocol BlockingService: AnyObject {
+public protocol BlockingService: _ServiceMisplacements {
     /// `[any BlockingService]` or `[[any BlockingService]]`, or arrays of one type of service.
     associatedtype Dependencies = [Never]
     associatedtype _Name = Never?
