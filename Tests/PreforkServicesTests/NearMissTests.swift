@@ -231,7 +231,7 @@ private final class Derived: Base, @unchecked Sendable {
                 func f<A: AsyncService, B: BlockingService>(_ a: A, _ b: B, _ c: any AsyncService) async throws {
                     let (p, q, r) = (a.policy, c.policy, a.gracefulShutdownTimeout)
                     let (s, t, u) = (a.dependencies, b.dependencies, b.serviceName)
-                    try await a.start(); try b.start(); try await c.stop()
+                    try await a.start(); try await c.stop(); try b.withRunning { _ in }
                     print(p.startTimeout as Any, q.startTimeout as Any, r + .zero, s, t, u)
                 }
                 """
