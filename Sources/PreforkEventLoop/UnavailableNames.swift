@@ -1,4 +1,4 @@
-// What tornado's streams call these reads. The compiler tells their names here. No declaration here can be called.
+// What tornado's streams call these reads. The compiler reports their names here. No declaration here can be called.
 
 extension ByteReader {
     @available(*, unavailable, renamed: "read(exactly:)")

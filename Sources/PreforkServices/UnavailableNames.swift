@@ -1,4 +1,4 @@
-// Facet's names for services. The compiler tells their names here. No declaration here can be used.
+// Facet's names for services. The compiler reports their names here. No declaration here can be used.
 
 @available(*, unavailable, renamed: "AsyncService")
 public typealias AsyncioServiceMixin = AsyncService

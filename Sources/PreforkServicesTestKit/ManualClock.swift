@@ -3,7 +3,7 @@
 public import PreforkServices
 import Synchronization
 
-/// A clock that only moves when told.
+/// A clock that only moves when a test advances it.
 ///
 ///     let clock = ManualClock()
 ///     try await ServiceHost(clock: clock).with { try await server.run() }

@@ -1,5 +1,5 @@
-// A worker's actions when it crashes: it tells its supervisor at once, disconnects its clients, and leaves the rest to
-// the previous handler of the signal.
+// A worker's actions when it crashes: it informs its supervisor at once, disconnects its clients, and leaves the rest
+// to the previous handler of the signal.
 //
 // The supervisor forks the successor as soon as the crash is reported. Until then it would have to wait for the end of
 // the process, which may be long in coming: the Swift runtime starts a backtracer that reads debug information (0.1 s

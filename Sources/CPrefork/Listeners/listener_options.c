@@ -1,5 +1,5 @@
-// The options of a TCP listener that a process without rights can change, and that accepted connections inherit or that
-// decide which connections it gets: socket(7), ip(7), ipv6(7), tcp(7).
+// The options of a TCP listener that a process without privileges can change, and that accepted connections inherit or
+// that decide which connections it gets: socket(7), ip(7), ipv6(7), tcp(7).
 #define _GNU_SOURCE
 #include "cprefork_host.h"
 
@@ -67,7 +67,7 @@ void cprefork_note_listener_options(int fd, int32_t *values) {
 static void restore(int fd, int index, int noted) {
     int level = options[index].level;
     int name = options[index].name;
-    // Both sizes are told as twice what was set.
+    // The kernel reports both sizes as twice the set value.
     if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF)) noted /= 2;
     // The kernel's own choice has no value that can be set.
     const int default_segment = 536;

@@ -31,7 +31,7 @@ static void on_stop_signal(int number) {
 }
 
 void cprefork_watch_stop_signals(int new_bell, int unread) {
-    // Unread, it interrupts what the program waits for in the kernel, which is the only way to tell it.
+    // Unread, it interrupts the system call in which the program waits, which is the only way to inform the program.
     struct sigaction ours = {.sa_handler = on_stop_signal, .sa_flags = unread ? 0 : SA_RESTART};
     struct sigaction current;
     int is_new = 0;

@@ -70,7 +70,7 @@ static bool read_symbols(int file, const ElfW(Shdr) *table, const ElfW(Shdr) *na
     return true;
 }
 
-/// A library may have been replaced since it was loaded: its program headers tell.
+/// A library may have been replaced since it was loaded, which its program headers show.
 static bool is_loaded_file(int file, const ElfW(Ehdr) *header, const struct dl_phdr_info *info) {
     ElfW(Phdr) found[MOST_HEADERS];
     struct stat status;

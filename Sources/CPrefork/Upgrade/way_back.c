@@ -102,8 +102,9 @@ static int index_of(int number) {
     return -1;
 }
 
-/// Children are told of their parent's end when the thread ends that has forked them (PR_SET_PDEATHSIG of prctl(2)),
-/// and an execve(2) by another thread ends it: the main thread executes. Returns when it has not done so in time.
+/// The kernel signals children about their parent's end when the thread ends that has forked them (PR_SET_PDEATHSIG of
+/// prctl(2)), and an execve(2) by another thread ends it. The main thread therefore executes. Returns when it has not
+/// done so in time.
 static void have_main_thread_go_back(void) {
     for (int index = 0; index < SIGNALS; index++) {
         if (!atomic_load(&is_taken[index])) continue;

@@ -36,7 +36,8 @@ int cprefork_child_subreaper(void);
 /// neither is known.
 const char *cprefork_start_directory(void);
 
-/// The path that execve(2) was given (AT_EXECFN of getauxval(3)). It lies where titles are written: to be read before.
+/// The path that execve(2) was given (AT_EXECFN of getauxval(3)). It lies where titles are written, so it must be read
+/// before.
 const char *_Nullable cprefork_executed_path(void);
 
 // ---- process title --------------------------------------------------------------------------------------------

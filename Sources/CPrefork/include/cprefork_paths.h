@@ -31,7 +31,7 @@ int cprefork_give_name(int directory, const char *from, const char *to);
 /// `address` is a struct sockaddr_un.
 int cprefork_bind_unix(int socket, int directory, const void *address, uint32_t length, mode_t mode);
 
-/// Whether the file has an access list (acl(5)) beyond its mode, or the kernel does not tell. Links are followed.
+/// Whether the file has an access list (acl(5)) beyond its mode, or the kernel does not report it. Links are followed.
 bool cprefork_has_access_list(const char *path);
 
 /// When a file was written last, in nanoseconds since 1970. `status` is a struct stat. Swift must not name the members
@@ -39,7 +39,7 @@ bool cprefork_has_access_list(const char *path);
 int64_t cprefork_modified_nanoseconds(const void *status);
 
 /// Whether a socket of this network namespace is bound to the file, listening or not, by sock_diag(7). Returns -1 and
-/// errno where the kernel does not tell.
+/// errno if the kernel does not report it.
 int cprefork_is_bound(uint32_t major, uint32_t minor, uint64_t inode);
 
 #pragma clang assume_nonnull end

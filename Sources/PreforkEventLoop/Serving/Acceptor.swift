@@ -19,7 +19,8 @@ final class Acceptor: @unchecked Sendable {
     private var queues: [Queue] = []
     /// Which of them is asked next.
     private var turnOf = 0
-    /// Those that others take now. What the kernel has told this process of alone is still there to be accepted.
+    /// Those that others take now. Connections that the kernel has announced to this process alone can still be
+    /// accepted.
     private var givenUp: [Queue] = []
     private var duties: Int?
     private var isPaused = false
@@ -47,7 +48,7 @@ final class Acceptor: @unchecked Sendable {
         if listener.queueCount == 1 {
             queues = [makeQueue(0)]
         } else {
-            // News first: of what changes meanwhile it would not hear.
+            // Observe first, so that later changes are not missed.
             if AcceptDuties.mayChange { duties = loop.observeDuties { [weak self] in self?.lookAtDuties() } }
             let taken = AcceptDuties.queues(of: listener.queueCount) ?? [listener.ownQueue]
             queues = taken.map { makeQueue($0) }

@@ -1,7 +1,7 @@
 // A worker's share of the connections, compared with its siblings'.
 
-/// Tells siblings how many connections this process serves, and whether that is more than their average. The code that
-/// knows the siblings gives it to the loop.
+/// Publishes to siblings how many connections this process serves, and whether that is more than their average. The
+/// code that knows the siblings gives it to the loop.
 package struct ConnectionBalance {
     /// Publishes this process's count.
     package let publish: (Int) -> Void

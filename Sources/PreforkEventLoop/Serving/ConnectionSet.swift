@@ -1,6 +1,6 @@
 // The open connections of one `serve`.
 
-/// Counts the connections of a server and tells those between messages when it drains. On the loop's thread only.
+/// Counts the connections of a server and informs the ones between messages when it drains. On the loop's thread only.
 final class ConnectionSet: @unchecked Sendable {
     // Sendable: mutated on the loop's thread. The connections' handlers read `isDraining` there, too.
     private(set) var isDraining = false

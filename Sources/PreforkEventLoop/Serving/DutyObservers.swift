@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// The servers of a loop that want to hear when `AcceptDuties` may have changed.
+/// The servers of a loop that observe changes of `AcceptDuties`.
 struct DutyObservers {
     fileprivate var bodies: [Int: () -> Void] = [:]
     fileprivate var lastID = 0

@@ -25,12 +25,12 @@ extension Listener {
     ///
     /// A shortage of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) pauses accepting for 100 ms or until a
     /// connection has ended. With EMFILE one connection is still taken, in the place of a descriptor that is kept for
-    /// it, since the kernel may have told no other worker of it. Connections that were gone before they were accepted
-    /// (ECONNABORTED) are skipped.
+    /// it, since the kernel may have announced it to no other worker. Connections that were gone before they were
+    /// accepted (ECONNABORTED) are skipped.
     ///
     /// - Parameters:
     ///   - limit: how many connections may be open at a time, above zero. More wait in the backlog.
-    ///   - report: told of trouble, on the loop. By default a line on standard error.
+    ///   - report: called on the loop for each event. By default a line on standard error.
     ///   - handler: serves one connection.
     /// - Throws: `SystemError` if the listener itself fails, for example because it was closed. EINVAL for a limit that
     ///   is not above zero.
@@ -53,7 +53,7 @@ extension Listener {
         }
         let observer = loop.stopRequest.onReach { loop.execute { acceptor.drain() } }
         defer { loop.stopRequest.removeObserver(observer) }
-        // The process's stop may be told to another loop than this one.
+        // Another loop than this one may receive the process's stop.
         let processStop = StopObservation {
             loop.execute { if !loop.stopRequest.isRequested { acceptor.drain() } }
         }
@@ -96,7 +96,7 @@ public func reportToStandardError(_ event: ServingEvent) {
     if let pause, let loop = EventLoop.current, loop.isCurrent { tellLeftOut(after: pause, on: loop) }
 }
 
-/// Lines that were left out are told when no further line says it.
+/// Left-out lines are reported if no further line reports them.
 private func tellLeftOut(after pause: Duration, on loop: EventLoop) {
     loop.call(after: pause) {
         if let next = StandardErrorLines.tellSettled() { tellLeftOut(after: next, on: loop) }

@@ -1,4 +1,4 @@
-// The stop of this process: one place that tells everything which waits in it.
+// The stop of this process: one place that informs everything which waits in it.
 
 import PreforkSystem
 import Synchronization

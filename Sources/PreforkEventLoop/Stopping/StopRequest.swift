@@ -113,7 +113,7 @@ extension StopRequest {
 
     /// Waits until the stop is requested, but not longer than `limit`: the pause of periodic work.
     ///
-    /// - Parameter limit: zero and less only look.
+    /// - Parameter limit: with zero or less, it only checks.
     /// - Returns: whether the stop was requested.
     /// - Throws: `CancellationError` when the calling task is cancelled first.
     public func wait(atMost limit: Duration) async throws -> Bool {

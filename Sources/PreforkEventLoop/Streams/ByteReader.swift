@@ -251,7 +251,7 @@ extension ByteReader {
 
     /// - Parameters:
     ///   - isIdle: no message has begun, so that a draining server need not wait for this one.
-    ///   - hasLookedAgain: whether the kernel was asked once more after draining had begun.
+    ///   - hasLookedAgain: whether the kernel was polled once more after draining had begun.
     private func waitForBytes(isIdle: Bool, hasLookedAgain: inout Bool) async throws {
         buffer.releaseIfEmpty(to: &channel.loop.chunks)
         guard isIdle, let server else { return try await channel.waitUntilReadable() }

@@ -40,7 +40,7 @@ final class LineBlock {
     }
 
     /// Where the next line is, without its end. Nil if the block is used up, its next line is too long, or the task is
-    /// cancelled: `refill` tells which.
+    /// cancelled: `refill` distinguishes these.
     @inline(__always)
     private func nextLine(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
         let start = position

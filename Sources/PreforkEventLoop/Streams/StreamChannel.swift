@@ -28,7 +28,7 @@ final class StreamChannel: @unchecked Sendable {
     private var watchesWriting = false
     /// The task that serves this connection. `cancelOwner` handles its cancellation: see `ownedByCurrentTask`.
     private var owner: TaskOwnership?
-    /// Of a connection that a worker serves: tells its supervisor while a message is in hand.
+    /// For a connection that a worker serves: shows its supervisor that a message is in hand.
     var mark: ConnectionMark?
     private var closeObservers: [() -> Void] = []
 

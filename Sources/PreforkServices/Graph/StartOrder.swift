@@ -2,7 +2,7 @@
 
 /// The order of a start: what a service needs is up before it starts itself, its groups one after another.
 ///
-/// A value without side effects: it names services that may start, and is told of those that are up.
+/// A value without side effects: it names services that may start, and is informed of those that are up.
 package struct StartOrder: Sendable {
     package enum Mark: UInt8, Sendable {
         /// No service has requested it yet.

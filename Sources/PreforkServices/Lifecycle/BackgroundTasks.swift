@@ -14,7 +14,7 @@ struct BackgroundTasks {
     private var lastID = 0
     /// All must end: no task is admitted, and one that is made late is cancelled at once.
     private(set) var isClosed = true
-    /// The tree that is told when the last one has ended.
+    /// The tree that is informed when the last one has ended.
     private var drained: (run: TreeRun, node: Int)?
 
     var names: [String] { entries.keys.sorted().compactMap { entries[$0]?.name } }
@@ -35,7 +35,7 @@ struct BackgroundTasks {
         return isClosed
     }
 
-    /// - Returns: the tree to tell that it was the last one.
+    /// - Returns: the tree to inform that it was the last one.
     mutating func ended(_ id: Int) -> (run: TreeRun, node: Int)? {
         entries[id] = nil
         guard entries.isEmpty else { return nil }
@@ -51,7 +51,7 @@ struct BackgroundTasks {
     }
 }
 
-/// What a task has thrown. Every tree that holds its service is told, and one of them may start the service again.
+/// What a task has thrown. Every tree that holds its service is informed, and one of them may start the service again.
 final class TaskFailure: Sendable {
     let name: String
     let cause: any Error
@@ -95,9 +95,9 @@ extension Lifecycle {
         return task
     }
 
-    /// - Returns: whether no task remains. Otherwise the tree is told later (`drained`).
+    /// - Returns: whether no task remains. Otherwise the tree is informed later (`drained`).
     func cancelTasks(tell run: TreeRun, _ node: Int) -> Bool {
-        // One look: a task that ends after it tells the tree itself.
+        // One check: a task that ends after it informs the tree itself.
         let (cancels, isEmpty) = state.withLock { ($0.tasks.close(tell: run, node), $0.tasks.isEmpty) }
         for cancel in cancels { cancel() }
         return isEmpty
@@ -105,7 +105,7 @@ extension Lifecycle {
 
     var taskNames: [String] { state.withLock { $0.tasks.names } }
 
-    /// A failure is told before the end, so that the tree that waits for the end knows of it.
+    /// A failure is reported before the end, so that the tree that waits for the end knows of it.
     private func taskEnded(_ id: Int, _ name: String, _ cause: (any Error)?) {
         if let cause {
             countFailure()

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-// What its trees tell.
+// Messages from its trees.
 extension Lifecycle {
     /// A tree must end.
     func treeEnds(_ run: TreeRun, _ end: WaitEnd) {

@@ -25,11 +25,11 @@ public final class Lifecycle: Sendable {
         /// The owner, so that two services which share a lifecycle are found out.
         var owner: ObjectIdentifier?
         var seats: [Seat] = []
-        /// Trees to be told when it has stopped to start or to stop.
+        /// Trees that are informed when it has finished starting or stopping.
         var watchers: [(run: TreeRun, node: Int)] = []
         /// The tree that is starting it: a task that fails meanwhile is a failure of that start.
         var starter: TreeRun?
-        /// The tree that is stopping it, which is told of tasks that fail meanwhile.
+        /// The tree that is stopping it, which is informed of tasks that fail meanwhile.
         var stopper: (run: TreeRun, node: Int)?
         var startedWith: [[any AsyncService]]?
         var pendingStop: StopReason?
@@ -59,7 +59,7 @@ public final class Lifecycle: Sendable {
     public var counters: ServiceCounters { state.withLock { $0.counters } }
 }
 
-// What a tree does with it. Each step is taken under the lock, and others are told after it.
+// What a tree does with it. Each step is taken under the lock, and others are informed after it.
 extension Lifecycle {
     enum Joining {
         case joined
@@ -86,7 +86,7 @@ extension Lifecycle {
         /// The tree must start it.
         case mine
         case running
-        /// It is being started or stopped. The tree will be told when that is over.
+        /// It is being started or stopped. The tree will be informed when that is over.
         case busy
     }
 

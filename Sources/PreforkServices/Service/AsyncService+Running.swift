@@ -1,7 +1,7 @@
 // Operations on a service: run, wait, add tasks, stop.
 
 extension AsyncService {
-    /// Whether it has started and its stop has not begun. May be old news at once.
+    /// Whether it has started and its stop has not begun. The answer may be outdated at once.
     public var running: Bool { lifecycle.isRunning }
 
     /// Starts the tree, waits until it must end, and stops it.

@@ -31,7 +31,7 @@ public struct ServiceError: Error, Sendable {
         case stopFailed
         /// It, or the task named in `service`, had not ended when its part of the time was over.
         case stopTimedOut
-        /// The body of `withRunning` threw, and there is more to tell than that.
+        /// The body of `withRunning` threw, and there are further errors.
         case bodyFailed
     }
 

@@ -46,10 +46,10 @@ public struct ServiceHost: Sendable {
     public var executor: (any TaskExecutor)?
     /// What ends `run()` and `wait()`, besides `requestStop`.
     public var stopSource: (any StopSource)?
-    /// Told of each tree that was not started by a service. Called in one of the tree's steps, on any thread.
+    /// Called for each tree that was not started by a service. It runs in one of the tree's steps, on any thread.
     package var watcher: (@Sendable (TreeMoment) -> Void)?
-    /// Told of each body of a `withRunning` before it runs. The answer is called when the body has ended, with whether
-    /// it has thrown.
+    /// Called for each body of a `withRunning` before it runs. The returned closure is called when the body has ended,
+    /// with whether it has thrown.
     package var scopeWatcher: (@Sendable (any RunningScope) -> @Sendable (Bool) -> Void)?
 
     /// A host, for `install` or `with`.
@@ -94,7 +94,7 @@ public struct ServiceHost: Sendable {
         hosts.withLock { $0.provider = make }
     }
 
-    /// What tells trees of blocking services of a stop, or nil if nothing does.
+    /// What informs trees of blocking services of a stop, or nil if nothing does.
     package static var blockingStops: (any BlockingStops)? {
         get { hosts.withLock { $0.blockingStops } }
         set { hosts.withLock { $0.blockingStops = newValue } }

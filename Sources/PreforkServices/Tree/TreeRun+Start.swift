@@ -135,7 +135,7 @@ extension TreeRun {
         arm(leaveAt)
         lifecycles[node].beginEnding(by: self, node)
         if state.stage == .settling {
-            // Cancelled as it was told: no news.
+            // Cancelled as requested, which needs no report.
             if !cause.isCancellation { report(error, node) }
         } else {
             lifecycles[node].countFailure()

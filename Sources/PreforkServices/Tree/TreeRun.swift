@@ -142,7 +142,7 @@ final class TreeRun: Sendable {
 
     private var end: TreeEnd { inbox.withLock { $0.end } ?? TreeEnd(reason: .requested) }
 
-    // What the owner does. Stops are begun from here, so that they inherit the owner's task-local values.
+    // What the owner does. Stops are started from here, so that they inherit the owner's task-local values.
 
     func runToEnd() async throws(ServiceError) -> StopReason {
         let endObservation = host.stopSource?.observe { [self] reason in post(.exit(reason, nil)) }

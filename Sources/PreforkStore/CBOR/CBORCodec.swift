@@ -32,8 +32,8 @@
 ///
 /// In a worker and in the supervisor alike: it has no state.
 public struct CBORCodec: ValueCodec {
-    /// Maps and arrays may lie so many levels deep in each other, in both directions. Each level is a few stack frames
-    /// of the types' own code, and a document from elsewhere must not overflow a thread's stack.
+    /// Maps and arrays may be nested so many levels deep, in both directions. Each level is a few stack frames of the
+    /// types' own code, and a document from elsewhere must not overflow a thread's stack.
     public static let maximumDepth = 128
 
     public let identifier: UInt8 = 0
@@ -56,7 +56,7 @@ public struct CBORCodec: ValueCodec {
         return try root.out.assembled()
     }
 
-    /// - Parameter bytes: they may be anything.
+    /// - Parameter bytes: may be arbitrary.
     /// - Throws: `DecodingError`, or what the type's `init(from:)` throws.
     public func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         let reader = CBORReader(bytes)

@@ -2,7 +2,7 @@
 
 /// The standard library's types that are a single item.
 ///
-/// Generic code has only the type to tell them by: an Array hands its elements over one by one as generic values, and
+/// Generic code can distinguish them by the type only: an Array passes its elements one by one as generic values, and
 /// without this list each Int in it would cost an encoder.
 enum CBORDirectType {
     case string, int, double, bool, byteString

@@ -1,4 +1,4 @@
-// An entry's block as it lies in memory, which may change while it is read.
+// An entry's block in memory, which may change while it is read.
 
 /// A view of a block. What is read through it counts only after the reference was found unchanged. Until then lengths
 /// can have any value, and no read leaves the mapping. Two words, because one is made for every entry that is examined.

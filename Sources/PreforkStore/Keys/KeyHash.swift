@@ -69,7 +69,7 @@ struct KeyHash {
 
     /// The offset in its home bucket where an entry goes if that place is free, and where a search starts.
     ///
-    /// A look that begins at the first place takes as many turns as the bucket has entries before this one, and the
+    /// A search that begins at the first place takes as many turns as the bucket has entries before this one, and the
     /// processor cannot foresee how many those are.
     @inline(__always)
     var preferredPlace: Int {

@@ -6,7 +6,7 @@ struct ShortKey {
     /// The key's first eight bytes.
     private let first: UInt64
     /// Its last eight bytes, with the halves exchanged: in their order the compiler makes one load of the two. Such a
-    /// load spans both words of a string that was stored for this very look, and waits until they are in the cache.
+    /// load spans both words of a string that was stored just before, and waits until they are in the cache.
     private let exchangedLast: UInt64
     let count: Int
 

@@ -7,8 +7,8 @@
 @inline(__always)
 func areEqual(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool {
     if count > 16 || count < 8 { return areOddRunsEqual(a, b, count: count) }
-    // A short string lies in two words that were stored for this very look, and a load across both has to wait until
-    // they are in the cache: not one here, from twelve bytes on.
+    // A short string lies in two words that were stored just before, and a load across both must wait until they are in
+    // the cache. From twelve bytes on, no load here crosses them.
     if count >= 12 {
         return word(a, 0) == word(b, 0) && half(a, 8) == half(b, 8) && half(a, count &- 4) == half(b, count &- 4)
     }

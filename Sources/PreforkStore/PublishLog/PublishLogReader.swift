@@ -122,7 +122,7 @@ package struct PublishLogReader: Sendable {
         if log[entry] != bits { log.release(entry, bits) }
     }
 
-    /// What a process that waits for this channel tells the store.
+    /// What a process that waits for this channel announces to the store.
     package var sleepWish: SleepWish { SleepWish(bit: hash.sleeperBit, stripe: nil) }
 
     /// The next message or loss, or nil if there is no message now.

@@ -40,7 +40,7 @@ extension StoreTable {
         guard try acquire(logLock.shared, &patience) == .mustRepair else { return }
         recoverLog()
         memory.count(Header.recoveries)
-        // The dead publisher's last message may be there, and no subscriber told.
+        // The dead publisher's last message may be there, without its subscribers having been woken.
         wakeAllSleepers()
     }
 
@@ -119,7 +119,7 @@ extension StoreTable {
     }
 
     /// Where a channel's messages are counted. Made at its first message. Channels beyond the table's size share one
-    /// counter: their subscribers may be told a loss that is too high, but never one that is too low.
+    /// counter: the loss that their subscribers learn may be too high, but never too low.
     func channelCounter(_ hash: KeyHash) -> Int {
         let log = logWords
         let start = Int(truncatingIfNeeded: hash.bits >> 20) % PublishLogLayout.channelCount

@@ -41,9 +41,9 @@ extension QueueTable {
     /// Wakes the sleeping receivers. Under the lock, and before the commit that they are woken for.
     ///
     /// Rings before the commit, because a sender that is killed between commit and bell would leave a message while
-    /// receivers sleep. Woken too early, they wait for the lock, and get it after the commit or with the news of the
-    /// death. The flag falls after the bell has rung, for the same reason. Sleepers raise it under the lock, too: no
-    /// fence, no second look.
+    /// receivers sleep. Woken too early, they wait for the lock, and get it after the commit or with the notice of the
+    /// death. The flag falls after the bell has rung, for the same reason. Sleepers raise it under the lock, too, so
+    /// neither a fence nor a second check is needed.
     func wakeReceivers() {
         guard self[.receiversSleep] != 0 else { return }
         receiversBell.ring()

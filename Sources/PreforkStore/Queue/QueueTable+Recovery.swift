@@ -1,7 +1,7 @@
 // The lists of a queue, rebuilt from the state words of its messages.
 
 extension QueueTable {
-    /// Repairs what the lock's last owner has left behind when it was killed, or what damage has disturbed. Bounded: a
+    /// Repairs what the lock's last owner has left behind when it was killed, or what damage has changed. Bounded: a
     /// few steps for each cell and a merge sort. May itself be interrupted by death. The next process begins again.
     func recover(afterDeath: Bool) throws(Failure) {
         self[.isUnsettled] = 1

@@ -5,8 +5,8 @@ import PreforkSystem
 /// Only references, slab owners and a step's notes are facts. Everything else is computed from them again. Recovery can
 /// be killed at any point and restarted, and takes time that is bounded by the sizes of the stripe and the slab table.
 extension StoreTable {
-    /// The caller holds the stripe's lock, and has been told that its last owner died or that its word was damaged. A
-    /// caller that dies in here, or gives the lock back by `unlockForRepair`, leaves the repair to the next owner.
+    /// The caller holds the stripe's lock, and knows that its last owner died or that its word was damaged. A caller
+    /// that dies in here, or gives the lock back by `unlockForRepair`, leaves the repair to the next owner.
     ///
     /// - Throws: `.busy` if the stripe had decided a step that involves another stripe whose lock is not available. The
     ///   decision must stand until that stripe has read it.

@@ -45,7 +45,8 @@ public final class SharedStore: Sendable {
     /// another capacity or `whenFull`, is refused.
     ///
     /// - Parameters:
-    ///   - name: any text that is not empty. Two stores of one name are told apart by the order of making.
+    ///   - name: any text that is not empty. Two stores of one name are distinguished by the order in which they are
+    ///     made.
     ///   - was: for a store that has just got a name: its number in older versions of the program, where it had no
     ///     name. Keep it as long as the program has stores without a name.
     ///   - capacity: what it has room for. It never grows.
@@ -88,7 +89,7 @@ public final class SharedStore: Sendable {
         of left: HandoverItem, _ claim: HandoverClaim, _ capacity: StoreCapacity, evicts: Bool
     ) throws(StoreError) -> StoreForm? {
         do throws(StoreError) {
-            // A trial has the memory alone: it must not ring.
+            // A trial run has the memory alone, because it must not ring.
             guard left.descriptors.count == (Handover.isTrial ? 1 : 2) else {
                 throw StoreError(.notAStore("\(left.descriptors.count) descriptors"))
             }
@@ -104,7 +105,7 @@ public final class SharedStore: Sendable {
     }
 
     /// The store that the last image of this program, which has re-executed itself, had in it. Its memory is not asked
-    /// what it is: workers write there. A trial has a copy for itself.
+    /// what it is: workers write there. A trial run has a private copy.
     private static func goOn(
         _ descriptors: [Int32], _ form: StoreForm, _ lockTimeout: Int64
     ) throws(StoreError) -> StoreTable {
@@ -121,7 +122,7 @@ public final class SharedStore: Sendable {
         } catch {
             throw StoreError(error)
         }
-        // A program that the trial starts with the store's descriptors must not reach the living one either.
+        // A program that the trial run starts with the store's descriptors must not reach the living one either.
         if let copy = try? file.reopenedForReading() {
             return try StoreTable(
                 MemoryFile(owning: copy), bell: bell, form: form, lockTimeout: lockTimeout, isPrivate: true)

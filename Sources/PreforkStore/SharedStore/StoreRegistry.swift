@@ -28,7 +28,7 @@ package enum StoreRegistry {
 
     /// Repairs what a killed process has left in any store, and wakes processes that may have missed its last change.
     ///
-    /// Waits for no lock. For a process with the rights of a worker, after it has given up all others: it reads and
+    /// Waits for no lock. For a process with a worker's privileges, after it has dropped all others: it reads and
     /// writes memory that workers write. A supervisor must not call it.
     package static func repairAll() {
         let tables = stores.withLock { $0.compactMap(\.table) }

@@ -1,4 +1,4 @@
-// The look that is nearly always enough.
+// The short read that is nearly always enough.
 
 import Synchronization
 

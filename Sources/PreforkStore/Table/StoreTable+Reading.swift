@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// Where an entry was seen: a place and its reference, by which a second look knows whether it has changed.
+/// Where an entry was seen: a place and its reference, by which a second read detects a change.
 struct Sighting: Equatable {
     var slot: Int
     var reference: EntryReference
@@ -147,7 +147,7 @@ extension StoreTable {
     }
 
     /// A value that is replaced faster than it can be copied: after a while the reader waits its turn among the
-    /// writers, a moment at a time, and looks once more while it has the lock. A writer that is stopped does not get in
+    /// writers, a moment at a time, and reads once more while it has the lock. A writer that is stopped does not get in
     /// its way: then nothing changes.
     ///
     /// - Returns: false when the call's time is over.
@@ -173,7 +173,7 @@ extension StoreTable {
 /// The progress of a reader whose entry is replaced while it reads.
 struct ReadPause {
     var attempts = 0
-    /// It has the lock for its next look.
+    /// It has the lock for its next read.
     var isLocked = false
     var patience: LockPatience?
 }

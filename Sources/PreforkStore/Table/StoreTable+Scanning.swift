@@ -7,9 +7,9 @@ extension StoreTable {
     /// Calls `body` with the key and value of every live entry of a stripe whose key begins with `prefix`, as they all
     /// were at one moment.
     ///
-    /// Without a lock: copies, then looks whether any reference of the stripe has changed, and begins again if one has.
-    /// Under many writes it takes the lock after a while, but never waits for one that is held by a stopped process:
-    /// then nothing changes.
+    /// Without a lock: copies, then checks whether any reference of the stripe has changed, and begins again if one
+    /// has. Under many writes it takes the lock after a while, but never waits for one that is held by a stopped
+    /// process: then nothing changes.
     ///
     /// - Parameter patience: when it is over, or references change under their lock, each entry is as it was at a
     ///   different moment.
@@ -93,8 +93,8 @@ extension StoreTable {
         }
     }
 
-    /// Two looks that see the same at the same places saw what was there in between, all at once: no reference comes
-    /// back, because its version grows.
+    /// Two reads that see the same at the same places saw the state in between, all at once: no reference comes back,
+    /// because its version grows.
     private func lookTwice(
         _ keys: [[UInt8]], _ hashes: [KeyHash], _ patience: inout LockPatience
     ) -> [[UInt8]: StoredValue]? {

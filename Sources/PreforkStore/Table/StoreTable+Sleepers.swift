@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// What a process that is about to sleep tells the store.
+/// What a process that is about to sleep announces to the store.
 package struct SleepWish: Sendable {
     let bit: UInt64
     /// The stripe whose writers may not see it. If nil, they all do.

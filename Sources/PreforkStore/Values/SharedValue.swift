@@ -28,6 +28,6 @@ public protocol SharedValue: Codable, Sendable {
 
     /// The value of bytes that came out of shared memory, or nil if they are not a value of this type.
     ///
-    /// - Parameter bytes: valid during the call only. They may be anything: another process wrote them.
+    /// - Parameter bytes: valid during the call only. They may be arbitrary, because another process wrote them.
     init?(sharedBytes bytes: UnsafeRawBufferPointer, kind: ValueKind)
 }

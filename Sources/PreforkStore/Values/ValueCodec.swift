@@ -12,6 +12,6 @@ public protocol ValueCodec: Sendable {
     /// once. Errors reach the caller unchanged.
     func encode<Value: Encodable>(_ value: Value) throws -> [UInt8]
 
-    /// - Parameter bytes: what some process has stored. They may be anything.
+    /// - Parameter bytes: what some process has stored. They may be arbitrary.
     func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value
 }

@@ -38,7 +38,7 @@ enum ChildSignalReaper {
     /// Begins to watch a child. Runs on the child's loop.
     static func add(_ child: WatchedChild) {
         state.withLock { $0.children.append(child) }
-        // Without a descriptor for the signal the look once a second alone has to do.
+        // Without a descriptor for the signal, the check once a second must suffice.
         try? listen(on: child.loop)
         child.reapOrLookAgain(after: .seconds(1))
         forgetReaped()

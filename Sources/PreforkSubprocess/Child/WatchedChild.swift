@@ -42,7 +42,7 @@ final class WatchedChild: @unchecked Sendable {
             timeoutCall = loop.call(after: timeout) { [self] in stop(stopPlan, reason: .timedOut) }
         }
         guard let pidfd = child.pidfdNumber, !ChildSignalReaper.isForced else { return ChildSignalReaper.add(self) }
-        // One report, and a look by timer after it: a process that is traced can be gone and not be collectable yet.
+        // One report, and a check by timer after it: a traced process can be gone and not be collectable yet.
         let watch = Watch(pidfd) { [self] _ in reapOrLookAgain(after: .milliseconds(10)) }
         do {
             try loop.add(watch, for: .readableOnce)

@@ -54,7 +54,7 @@ extension Command {
     public enum Overflow: Hashable, Sendable {
         /// The command is stopped by its `stopPlan`.
         case stop
-        /// The rest is read and thrown away.
+        /// The rest is read and discarded.
         case discard
     }
 

@@ -53,7 +53,7 @@ public struct Command: Hashable, Sendable {
     public var niceness: Int32?
     /// The control group that the process is moved to before the program runs. If nil, this process's.
     public var controlGroup: ControlGroup?
-    /// The program and what it runs can never gain rights by set-user-ID files (prctl(2), PR_SET_NO_NEW_PRIVS).
+    /// The program and what it runs can never gain privileges by set-user-ID files (prctl(2), PR_SET_NO_NEW_PRIVS).
     public var noNewPrivileges = false
     /// The signal that the kernel sends to the process when this one ends, even by SIGKILL. The process is then started
     /// by the thread of the event loop, which lives as long as the loop (the kernel watches that thread).

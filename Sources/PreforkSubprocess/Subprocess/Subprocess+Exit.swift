@@ -25,7 +25,7 @@ extension Subprocess {
         public let usage: ResourceUsage
         /// From the start to the moment when the end was noticed.
         public let duration: Duration
-        /// Why it ended, as far as this process knows. The status tells how.
+        /// Why it ended, as far as this process knows. For how it ended, see `status`.
         public let reason: Reason
         /// Whether a stop had to go as far as SIGKILL.
         public let wasForced: Bool

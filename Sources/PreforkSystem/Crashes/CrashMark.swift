@@ -19,7 +19,7 @@ package enum CrashMark {
     /// In a process that will fork, on the thread that does.
     package static func prepare() { cprefork_prepare_crash_mark() }
 
-    /// In a new child, before any code of the program's own: from now on its crash is told.
+    /// In a new child, before any code of the program's own: from now on its crash is reported.
     ///
     /// - Parameters:
     ///   - area: `byteCount` bytes, aligned to eight, shared with the supervisor and mapped as long as the process

@@ -5,7 +5,7 @@ package import Synchronization
 
 /// Words in which supervisors name children that have crashed: the Swift runtime's backtracer or a core file can keep
 /// such a process alive for seconds, although it runs no more code of the program. `ProcessIdentity.isAlive` reports it
-/// as dead, so that its channel ends, deliveries and leases are released. Locks are not released, because nothing tells
+/// as dead, so that its channel ends, deliveries and leases are released. Locks are not released, because it is unknown
 /// which data the crash has torn.
 package enum CrashedProcesses {
     /// How many a supervisor can name. Of more than that, the others are alive until they end.

@@ -98,8 +98,8 @@ package struct StackDump: Equatable, Sendable {
 extension StackDump {
     /// The dump for a log, a line for each frame, as backtrace_symbols(3) writes them.
     ///
-    /// - Parameter program: the path of this process's program, when the dump is of a child that was forked by it: the
-    ///   same objects lie at the same addresses then. nil: addresses have no names here.
+    /// - Parameter program: the path of this process's program, if this process forked the child whose dump it is: the
+    ///   same objects then lie at the same addresses. If nil, addresses have no names here.
     package func lines(program: String?) -> [String] {
         let frames = frames.map { "  \(Self.text(of: $0, program: program))" }
         let end = frames.count == Self.frameLimit ? "deeper frames are not shown" : "end of stack"

@@ -33,7 +33,7 @@ public struct InheritedListenerError: Error, Hashable, Sendable {
         case system(SystemError)
     }
 
-    /// What is wrong. `description` tells it in words.
+    /// What is wrong. `description` says it in words.
     public let code: Code
 
     package init(_ code: Code) {

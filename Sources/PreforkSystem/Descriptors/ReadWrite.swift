@@ -1,4 +1,4 @@
-// read(2), write(2) and their socket forms, with "not now" and "the end" told apart from failures.
+// read(2), write(2) and their socket forms, with "not now" and "the end" distinguished from failures.
 
 import CPrefork
 import Glibc

@@ -8,7 +8,7 @@ package enum DirectoryListing {
         entries(path).map(\.name)
     }
 
-    /// The same, with what tells directories. A symbolic link does not count as a directory. If the file system does
+    /// The same, with a flag for directories. A symbolic link does not count as a directory. If the file system does
     /// not report types, lstat(2) does.
     package static func entries(_ path: String) -> [(name: String, isDirectory: Bool)] {
         guard let directory = opendir(path) else { return [] }

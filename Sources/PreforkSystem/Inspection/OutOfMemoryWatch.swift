@@ -1,4 +1,4 @@
-// Being told when the kernel's out-of-memory killer strikes in this control group.
+// Notification when the kernel's out-of-memory killer strikes in this control group.
 
 import CPrefork
 import Glibc
@@ -45,7 +45,7 @@ package final class OutOfMemoryWatch {
         return counter
     }
 
-    /// Takes what has been told so far, in one read. The descriptor stays readable if there is more.
+    /// Takes the notifications so far, in one read. The descriptor stays readable if there is more.
     package func clear() {
         withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 8) { buffer in
             let bytes = UnsafeMutableRawBufferPointer(buffer)

@@ -17,7 +17,7 @@ package struct ThreadSnapshot: Equatable, Sendable {
 /// hostile process can hold either lock for as long as it likes, and a reader would wait with it.
 package struct ProcessSnapshot: Equatable, Sendable {
     package var pid: Int32
-    /// Of all threads together, in clock ticks (1/100 s): two snapshots tell a loop from a wait.
+    /// Of all threads together, in clock ticks (1/100 s): two snapshots distinguish a loop from a wait.
     package var processorTicks: UInt64
     package var residentBytes: Int?
     package var threadCount: Int

@@ -50,7 +50,7 @@ package struct ControlGroup: Sendable {
         self.readFile = readFile
     }
 
-    /// The groups of this process as the kernel tells.
+    /// The groups of this process as the kernel reports them.
     package static var current: ControlGroup {
         ControlGroup(
             membership: (try? SmallFile.read("/proc/self/cgroup")) ?? "",

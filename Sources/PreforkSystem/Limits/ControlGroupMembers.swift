@@ -17,7 +17,7 @@ package func killMembers(ofControlGroup path: [UInt8]) {
         if members.isEmpty { return }
         for pid in members {
             guard let held = HeldProcess(pid) else { continue }
-            // A number that was used again between the two looks belongs to a process that is not in the group.
+            // A number that was used again between the two reads belongs to a process that is not in the group.
             if memberProcesses(directory).contains(pid) { held.send(SIGKILL) }
         }
     }

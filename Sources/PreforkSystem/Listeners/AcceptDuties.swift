@@ -14,7 +14,7 @@ package enum AcceptDuties {
     /// Proof: written once by the only thread of a freshly forked child, before it runs any code of the program.
     package nonisolated(unsafe) static var acceptingTaskIDs: (@Sendable () -> [Int])?
 
-    /// Tells a worker that its duties have changed. Ignored by default (signal(7)), so that a worker that does not
+    /// Informs a worker that its duties have changed. Ignored by default (signal(7)), so that a worker that does not
     /// accept by `Listener.serve` need not know of it.
     package static let signal = Signal.urgent
 

@@ -72,7 +72,7 @@ extension Listener {
         return terms.joined(separator: ", ")
     }
 
-    /// - Parameter text: of the image before, where there is no file to tell of.
+    /// - Parameter text: from the previous image, if there is no file to describe.
     static func item(
         _ key: String, _ sockets: [Int32], _ file: UnixSocketFile?, text: String = ""
     ) -> HandoverItem {
@@ -102,8 +102,8 @@ extension SocketAddress {
     /// For the next image of this program, without spaces. Nil for what getsockname(2) reports without the socket's
     /// lock.
     ///
-    /// A worker can hold that lock for as long as it likes, and has changed what is told when it has connected or shut
-    /// down the socket.
+    /// A worker can hold that lock for as long as it likes, and has changed what is reported if it has connected or
+    /// shut down the socket.
     package var handoverText: String? {
         switch self {
         case .ipv4(let address, let port): "4,\(address),\(port)"

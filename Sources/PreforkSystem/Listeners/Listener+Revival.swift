@@ -12,7 +12,7 @@ extension Listener {
     /// The descriptor keeps its number: children that are forked from now on have the new socket. Older children exit
     /// with the old socket.
     ///
-    /// - Returns: what to tell, a sentence for each.
+    /// - Returns: what to report, a sentence for each.
     package static func reviveAll() -> [String] {
         all.compactMap { $0.revive() }
     }

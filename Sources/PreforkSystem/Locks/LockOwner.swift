@@ -12,7 +12,7 @@ import Glibc
 /// | 23      | what the lock protects must be repaired before it is used                              |
 /// | 24, 25  | what `birth` is: 0 unknown, 1 the number of its pidfd, 2 its start time, 3 invalid     |
 /// | 26...39 | which program image of the process: execve(2) ends the threads that held locks         |
-/// | 40...63 | birth: the lowest bits of that number, which tells apart users of one process ID       |
+/// | 40...63 | birth: the lowest bits of that number, which distinguishes users of one process ID     |
 ///
 /// The word itself identifies the owner, so there is no table of owners that could be full, damaged or forged. The low
 /// half, which futex(2) compares, has everything that changes while the lock is held.

@@ -21,8 +21,8 @@ package struct LockPatience: Sendable {
 
     private static let waitsLong = Atomic<Bool>(false)
 
-    /// This process is a worker, a managed process or a child of one: it waits as long as it was told. A program that
-    /// is started by execve(2) begins without it.
+    /// This process is a worker, a managed process or a child of one, so it waits as long as the caller allows. A
+    /// program that is started by execve(2) begins without it.
     package static func allowLongWaits() {
         waitsLong.store(true, ordering: .relaxed)
     }

@@ -51,7 +51,7 @@ extension SharedLock {
         }
     }
 
-    /// A few looks before the kernel is asked: a lock is held for tenths of a microsecond, a futex costs several.
+    /// A few tries before calling the kernel: a lock is held for tenths of a microsecond, a futex costs several.
     private func spin(_ own: UInt64) -> Bool {
         for _ in 0..<64 {
             if word.pointee.load(ordering: .relaxed) == 0,

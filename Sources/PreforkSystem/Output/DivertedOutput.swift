@@ -3,9 +3,9 @@
 import CPrefork
 import Glibc
 
-/// Standard output and standard error go into memory while such code runs, where a pipe, a socket or a terminal could
-/// make it wait. print(_:) has no other way to be told: O_NONBLOCK would be the flag of every process that shares the
-/// open file, and a write that fails ends programs that use Foundation's FileHandle.
+/// Standard output and standard error go into memory while such code runs, if a pipe, a socket or a terminal could make
+/// it wait. There is no other way for print(_:): O_NONBLOCK would be the flag of every process that shares the open
+/// file, and a write that fails ends programs that use Foundation's FileHandle.
 ///
 /// For the only thread of a process. What a program that such code has started writes after `end` is refused.
 package enum DivertedOutput {

@@ -114,7 +114,7 @@ package struct LineThinning<Cause: Hashable & Sendable>: Sendable {
         return taken.map(\.rest)
     }
 
-    /// How many causes it tells apart at present.
+    /// How many causes it distinguishes at present.
     package var causeCount: Int { records.count }
 
     /// When `takeSettled` may return a report. If nil, nothing was left out.

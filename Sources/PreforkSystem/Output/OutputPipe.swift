@@ -5,10 +5,10 @@ import Glibc
 
 /// The reading end of a child's standard error. The child writes to a blocking descriptor of 1 MiB.
 ///
-/// A pipe is right for a child that has the reader's user. It is wrong for one that has fewer rights: the kernel copies
-/// a writer's bytes while it holds the pipe's mutex (pipe_write in fs/pipe.c). A writer whose memory comes from FUSE or
-/// userfaultfd(2) keeps the mutex for as long as it likes, and read(2), FIONREAD and even the last close(2) wait for
-/// that mutex, uninterruptibly and whatever O_NONBLOCK says.
+/// A pipe is right for a child that has the reader's user. It is wrong for one that has fewer privileges: the kernel
+/// copies a writer's bytes while it holds the pipe's mutex (pipe_write in fs/pipe.c). A writer whose memory comes from
+/// FUSE or userfaultfd(2) keeps the mutex for as long as it likes, and read(2), FIONREAD and even the last close(2)
+/// wait for that mutex, uninterruptibly and whatever O_NONBLOCK says.
 ///
 /// Such a child therefore gets a Unix stream socket. The kernel copies a sender's bytes before it takes a lock of the
 /// receiver's, and the receiver's own lock is taken by readers only (unix_stream_sendmsg and unix_stream_read_generic
@@ -138,8 +138,7 @@ package final class OutputPipe: Sendable {
         }
     }
 
-    /// From the shutdown on the kernel takes nothing more from senders, and what it has taken is thrown away by
-    /// reading.
+    /// From the shutdown on the kernel takes nothing more from senders, and reading discards what it has taken.
     private var isEmptyForGood: Bool {
         shutdown(number, Int32(SHUT_RDWR))
         return withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { buffer in

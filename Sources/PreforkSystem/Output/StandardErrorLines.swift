@@ -38,9 +38,9 @@ package enum StandardErrorLines {
         return pause
     }
 
-    /// Tells how many lines were left out of causes that have been silent for a second.
+    /// Reports how many lines were left out of causes that have been silent for a second.
     ///
-    /// - Returns: after how long it must be called again. If nil, a later `say` tells.
+    /// - Returns: after how long it must be called again. If nil, a later `say` reports it.
     package static func tellSettled() -> Duration? {
         let (rests, pause) = state.withLock { state in
             let now = MonotonicInstant.now
@@ -53,12 +53,12 @@ package enum StandardErrorLines {
         return pause
     }
 
-    /// Tells it of all causes: nothing follows.
+    /// Reports it for all causes, because nothing follows.
     package static func tellAllLeftOut() {
         tell(state.withLock { $0.thinning.takeAll() })
     }
 
-    /// In a forked child: what its parent has left out is the parent's to tell.
+    /// In a forked child: lines that its parent has left out are the parent's to report.
     static func forget() {
         state.withLock { $0 = State() }
     }

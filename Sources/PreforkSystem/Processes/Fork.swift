@@ -92,11 +92,11 @@ package func bindSymbolsOfChildren() {
     CrashMark.prepare()
 }
 
-/// Tells what was left out of its lines, writes out stdio and leaves at once: handlers that the parent registered with
-/// atexit(3) are the parent's.
+/// Reports left-out lines, writes out stdio and exits at once: handlers that the parent registered with atexit(3) are
+/// the parent's.
 ///
-/// - Parameter code: 0...255. Any other code ends it with 255. The kernel keeps the low eight bits (wait(2)): 256 would
-///   look like success.
+/// - Parameter code: 0...255. Any other code ends it with 255. The kernel keeps the low eight bits (wait(2)), so 256
+///   would pass for success.
 package func exitChild(code: Int32) -> Never {
     Family.leave()
     StandardErrorLines.tellAllLeftOut()

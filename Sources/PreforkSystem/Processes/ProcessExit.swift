@@ -7,7 +7,7 @@ import Glibc
 public enum ExitStatus: Hashable, Sendable {
     /// It returned or called exit with this code, 0...255.
     case exited(code: Int32)
-    /// A signal ended it. `coreDumped` tells whether the kernel wrote a core file.
+    /// A signal ended it. `coreDumped` is true if the kernel wrote a core file.
     case signaled(Signal, coreDumped: Bool)
     /// Another process has reaped it, or traces it and keeps its end from its parent: how it ended is not known.
     case lost

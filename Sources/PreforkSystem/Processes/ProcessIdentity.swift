@@ -3,7 +3,7 @@
 import CPrefork
 import Glibc
 
-/// A process by its ID and the time of its start. Two words that can be written into shared memory, and that tell
+/// A process by its ID and the time of its start. Two words that can be written into shared memory, and that show
 /// whether the process of back then still lives.
 package struct ProcessIdentity: Hashable, Sendable {
     package var pid: Int32

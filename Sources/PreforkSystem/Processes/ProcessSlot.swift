@@ -5,7 +5,7 @@
 /// What belongs to a slot, such as the end of a channel, goes from one process of the slot to the next. A process that
 /// no supervisor has made fills no slot.
 package struct ProcessSlot: Sendable {
-    /// What the supervisor has told this process to do.
+    /// An order of the supervisor to this process.
     package enum Order: Sendable {
         case stay
         /// It ends. Whether another process will fill the slot is not known.

@@ -16,8 +16,8 @@ package enum Strangers {
     /// Collects children that have ended and are not in `known`. The status of a known child is left for the code that
     /// started it (gunicorn #1584, #3220). The strangers' exit codes are ignored.
     ///
-    /// A child that the program's own code has started and waits for later must be known, too: the kernel does not
-    /// tell it from an orphan.
+    /// A child that the program's own code has started and waits for later must be known, too, because the kernel does
+    /// not distinguish it from an orphan.
     ///
     /// - Parameters:
     ///   - endsFamilies: kills the process group of each that was killed and led one, but no session, before its number

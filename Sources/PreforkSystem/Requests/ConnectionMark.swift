@@ -18,7 +18,7 @@ package struct ConnectionMark {
         self.peer = peer.words
     }
 
-    /// A message begins, or the connection's handler does. Without effect when one has begun.
+    /// A message begins, or the connection's handler does. Has no effect if one has begun.
     package mutating func begin() {
         guard !isActive, ring.own.pointee.isOnLoop else { return }
         isActive = true

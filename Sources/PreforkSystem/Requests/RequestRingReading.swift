@@ -18,13 +18,13 @@ package struct RequestRecord: Equatable, Sendable {
     package var isExecuting: Bool
 }
 
-/// All marks of a process at one look.
+/// All marks of a process, from one read.
 package struct RequestRingReading: Equatable, Sendable {
     /// Executing requests first, an inner one before the request in which it was begun. The others follow, oldest
     /// first.
     package private(set) var records: [RequestRecord] = []
     /// How many requests and connections with a message in hand there are, those without a slot included. A worker that
-    /// lies can make it any number up to four thousand million.
+    /// lies can make it any number up to four billion.
     package private(set) var count = 0
 
     package init() {}

@@ -135,7 +135,7 @@ package struct SignalDescriptor: ~Copyable, Sendable {
         descriptor = Descriptor(owning: try systemCall("signalfd") { signalfd(-1, &set, flags) })
     }
 
-    /// Hears other signals from now on. Those that are left out stay pending.
+    /// Receives other signals from now on. Those that are left out stay pending.
     package func listen(to signals: SignalSet) {
         var set = signals.set
         // Fails only for an invalid descriptor or a wrong size (signalfd(2)).

@@ -21,7 +21,7 @@ package func resolveAddresses(host: String, port: UInt16) throws(SystemError) ->
     var list: UnsafeMutablePointer<addrinfo>?
     let code = getaddrinfo(host, String(port), &hints, &list)
     guard code == 0 else {
-        // Resolver codes are not errno values: the text names the cause, the errno tells what it means for the caller.
+        // Resolver codes are not errno values: the text names the cause, the errno its meaning for the caller.
         let errno = code == EAI_SYSTEM ? Errno.current : .addressNotAvailable
         let cause = String(cString: gai_strerror(code))
         throw SystemError("getaddrinfo", errno, on: "\(Escaping.brief(host)): \(cause)")

@@ -1,4 +1,4 @@
-// Closing sockets that a process with fewer rights had, too, without waiting for what it has put into them.
+// Closing sockets that a process with fewer privileges had, too, without waiting for what it has put into them.
 
 import CPrefork
 import Glibc

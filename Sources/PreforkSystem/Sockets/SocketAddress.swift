@@ -49,7 +49,7 @@ extension SocketAddress: CustomStringConvertible {
 }
 
 extension SocketAddress {
-    /// Reads what the kernel wrote. `length` is the kernel's, which for Unix sockets tells where the path ends.
+    /// Reads what the kernel wrote. `length` comes from the kernel and shows, for Unix sockets, where the path ends.
     package init(_ storage: sockaddr_storage, length: socklen_t) {
         self = withUnsafeBytes(of: storage) { bytes in
             // All loads are within sockaddr_storage (128 bytes), which is larger than each of the three.

@@ -148,7 +148,7 @@ struct UnixSocketFile: Sendable {
         guard let lock = try LockFile.take(beside: place.path, patience: .seconds(2)) else {
             throw SystemError("flock", .wouldBlock, on: "\(place.path).lock: another process has held it for 2 s")
         }
-        // From the look to the link: of several starts that find a dead socket, one gets through.
+        // From the check to the link: of several starts that find a dead socket, one gets through.
         defer { withExtendedLifetime(lock) {} }
         for _ in 0..<64 {
             if try place.take(nameOf: privateName) { return }

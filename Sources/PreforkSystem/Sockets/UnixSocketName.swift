@@ -1,6 +1,6 @@
 // The private names that Unix sockets are bound under, and the public ones that they stand for.
 
-/// Private names of Unix sockets, and what they stand for: getsockname(2) and the clients' getpeername(2) tell the
+/// Private names of Unix sockets, and what they stand for: getsockname(2) and the clients' getpeername(2) report the
 /// name under which a socket was bound.
 struct UnixSocketName {
     /// The last part.

@@ -72,7 +72,7 @@ struct HandoverLedger {
     /// Numbers above that which `was` has given away.
     private var takenNumbers: [String: Set<Int>] = [:]
     private var refusals: [String] = []
-    /// Kinds and keys of them: their numbers have been told.
+    /// Kinds and keys of the refusals, for which `numberObjections` adds nothing.
     private var refused: Set<String> = []
 
     init(received: [HandoverItem] = [], isLater: Bool = false) {
@@ -181,7 +181,7 @@ struct HandoverLedger {
     /// that it makes before it supervises.
     var objections: [String] { refusals + (isLater ? numberObjections : []) }
 
-    /// Numbers tell things apart only as long as there are as many as before: one more that is made first would be
+    /// Numbers distinguish objects only as long as there are as many as before: one more that is made first would be
     /// taken for another.
     private var numberObjections: [String] {
         let fresh = offered.values.filter { $0.leftAs == nil }.map(\.item) + received

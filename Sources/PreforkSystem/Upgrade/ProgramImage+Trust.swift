@@ -57,7 +57,7 @@ extension ProgramImage {
         let isOwner = status.st_uid == user
         var mayWrite =
             isOwner || status.st_mode & 0o002 != 0 || status.st_mode & 0o020 != 0 && groups.contains(status.st_gid)
-        // Its entries are not read: a list is a reason to look.
+        // Its entries are not read: a list alone is a reason to check.
         let hasList = !mayWrite && cprefork_has_access_list(path)
         mayWrite = mayWrite || hasList
         // The sticky bit keeps all but three users from renaming (inode(7)).

@@ -91,7 +91,7 @@ package enum ProgramImage {
         return error
     }
 
-    /// The same in a new process, which is left nothing but what it needs for a trial.
+    /// The same in a new process, which gets only what it needs for a trial run.
     ///
     /// - Parameter directory: where it begins. If empty or gone, it begins in this process's directory.
     /// - Returns: the process.

@@ -30,10 +30,10 @@ package final class TrialReport {
 
     deinit { closeFile() }
 
-    /// For the trial.
+    /// For the trial run.
     package var item: HandoverItem { HandoverItem(kind: Self.handoverKind, key: "", descriptors: [file]) }
 
-    /// When the trial is forked.
+    /// When the trial run is forked.
     package func closeFile() {
         if file >= 0 { closeDescriptor(file) }
         file = -1
@@ -41,7 +41,7 @@ package final class TrialReport {
 
     /// - Returns: nil if the trial run has reported nothing, as one of an earlier version.
     package func read() -> Entry? {
-        // The trial has ended: nothing writes any more. At most the whole memory is read.
+        // The trial run has ended, and nothing writes any more. At most the whole memory is read.
         let bytes = UnsafeRawBufferPointer(start: mapping.base, count: Self.byteCount)
         let text = String(decoding: bytes.dropFirst().prefix { $0 != 0 }, as: UTF8.self)
         switch bytes.first {
@@ -51,7 +51,7 @@ package final class TrialReport {
         }
     }
 
-    /// What the trial has of it.
+    /// The trial run's part of it.
     private struct Memory: ~Copyable {
         var mapping: SharedMapping?
         var hasRefused = false

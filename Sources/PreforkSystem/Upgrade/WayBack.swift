@@ -16,7 +16,7 @@ package final class WayBack {
     /// How the new program has ended.
     package enum End: Equatable, Sendable {
         case exit(code: Int32)
-        /// quick_exit(3), which does not tell its code.
+        /// quick_exit(3), which does not show its code.
         case quickExit
         /// It had not come to supervise in time.
         case startLimit

@@ -11,7 +11,7 @@ import Glibc
 /// (userfaultfd(2), FUSE), and the last close of a file locks every epoll that watches it. And a doorbell that was
 /// emptied or filled affects only the process that did it.
 ///
-/// The child has two eventfds in it. One says that its line has news, of which the supervisor believes only what no
+/// The child has two eventfds in it. One says that its line has messages, of which the supervisor believes only what no
 /// other process could have written there. The other says that it has crashed, and only its own process can have rung
 /// that.
 ///

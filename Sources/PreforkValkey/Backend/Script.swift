@@ -1,7 +1,7 @@
 // Scripts, which the server runs as one atomic step.
 
 #if Valkey
-    /// A Lua script. Each is sent by its hash, which the server tells when it loads it.
+    /// A Lua script. Each is sent by its hash, which the server returns when it loads it.
     struct Script: Sendable {
         let name: String
         let text: String

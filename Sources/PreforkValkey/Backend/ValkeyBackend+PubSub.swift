@@ -8,7 +8,7 @@
         /// Publishes to the current subscribers, on any machine. In the order of the calls of one task.
         ///
         /// Returns when the server has it. It is delivered at most once: a subscriber without a connection misses it
-        /// and is told so later, one that is too slow for `client-output-buffer-limit` is disconnected by the server.
+        /// and learns so later, and the server disconnects one that is too slow for `client-output-buffer-limit`.
         public func publish(_ channel: String, _ value: StoredValue) async throws {
             var command = Command("PUBLISH")
             command.add(try name(of: channel))

@@ -1,4 +1,4 @@
-// Keys and durations as a server is told them, and what its replies mean.
+// The form of keys and durations in commands, and the meaning of replies.
 
 #if Valkey
     import PreforkChannels

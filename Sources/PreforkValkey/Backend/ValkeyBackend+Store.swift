@@ -93,7 +93,7 @@
             return try number(in: try await ask(command, about: key), of: "PEXPIRE") == 1
         }
 
-        /// Why the key cannot be incremented. It may have changed since: then what it is now is told.
+        /// Why the key cannot be incremented. It may have changed since: then the present state is reported.
         private func mismatch(of key: String) async throws -> any Error {
             let kind = try await load(key)?.kind ?? .bytes
             return StoreError(.mismatch(ValueMismatch(stored: kind, asked: "Int64")), key: key)

@@ -36,7 +36,7 @@
         /// The settings it was made with.
         public let settings: ValkeySettings
         private let parts = Mutex(Parts())
-        /// Hashes of the scripts that the server has told, by name.
+        /// Hashes of the scripts, as the server returned them, by name.
         let scripts = Mutex<[String: String]>([:])
 
         private struct Parts: Sendable {

@@ -33,8 +33,8 @@
             case unreachable(SystemError)
             /// TLS was requested in a build without package trait `ValkeyTLS`, or could not be set up.
             case tlsUnavailable(String)
-            /// There is no connection, because the last attempt ended in the TLS handshake: a certificate was not
-            /// accepted, by us or by the server, or the server hung up. hiredis does not tell which.
+            /// There is no connection, because the last attempt ended in the TLS handshake: the client or the server
+            /// did not accept a certificate, or the server hung up. hiredis does not say which.
             case tlsHandshakeFailed
         }
 

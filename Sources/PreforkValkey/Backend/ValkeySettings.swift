@@ -45,7 +45,7 @@
         /// How long to wait before connecting again: the first value after the first failure, twice as long after each
         /// further one, up to the second, less up to half of it by chance. Above zero, a day at most.
         public var reconnectDelay: ClosedRange<Duration> = .milliseconds(50) ... .seconds(5)
-        /// Messages that wait for one slow subscriber, above zero. The oldest go first, and `.lagged` tells how many.
+        /// Messages that wait for one slow subscriber, above zero. The oldest go first, and `.lagged` has their number.
         public var subscriberBuffer = 1_024
         /// How often an idle connection for subscriptions asks the server for a sign of life. Must be above zero.
         public var heartbeat: Duration = .seconds(15)

@@ -1,4 +1,4 @@
-// One attempt to get a connection: look up, connect, greet.
+// One attempt to get a connection: resolve, connect, greet.
 
 #if Valkey
     import PreforkEventLoop

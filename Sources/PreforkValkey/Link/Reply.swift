@@ -22,7 +22,7 @@
             return text.prefix { $0 != " " }
         }
 
-        /// What kind of reply it is, for an error text that must not tell its content.
+        /// What kind of reply it is, for an error text that must not show its content.
         var form: String {
             switch self {
             case .null: "nothing"

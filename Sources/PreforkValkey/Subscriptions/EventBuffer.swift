@@ -15,7 +15,7 @@
         private let limit: Int
         private var entries = Fifo<Entry>()
         private var messages = 0
-        /// Dropped before `entries`, and not told yet.
+        /// Dropped before `entries`, and not reported yet.
         private var dropped = 0
         /// A gap was among what was dropped.
         private var hasDroppedGap = false

@@ -52,7 +52,7 @@
         /// Whether there is a connection. On the loop's thread.
         var isReady: Bool { link.isReady }
 
-        /// Removes a subscriber. With the last one of a channel, the server is told. On the loop's thread.
+        /// Removes a subscriber. With the last one of a channel, the server is informed. On the loop's thread.
         func forget(_ id: ObjectIdentifier, of channel: [UInt8]) {
             guard channels[channel]?.removeValue(forKey: id) != nil, channels[channel]?.isEmpty == true else { return }
             channels[channel] = nil
@@ -74,7 +74,8 @@
                 subscription: subscription)
         }
 
-        /// Takes messages out of the order of answers. One that is no value of ours is handed on as bytes.
+        /// Takes messages out of the order of answers. A message that is not a value of this package is passed on as
+        /// bytes.
         private func take(_ reply: Reply) -> Bool {
             guard case .array(let parts) = reply, parts.count == 3, parts[0] == .bytes(Array("message".utf8)),
                 case .bytes(let channel) = parts[1], case .bytes(let bytes) = parts[2]

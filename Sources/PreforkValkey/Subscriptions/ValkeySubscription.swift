@@ -113,7 +113,7 @@
             }
         }
 
-        /// Changes the state, then gives its news to the waiting tasks, outside of the lock.
+        /// Changes the state, then gives the waiting tasks their events, outside of the lock.
         private func change(_ body: (inout State) -> Void) {
             let served = state.withLock { state in
                 body(&state)
