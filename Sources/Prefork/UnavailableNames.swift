@@ -1,4 +1,4 @@
-// What tornado and liteyuki call things: the compiler names what they are called here. None of these can be called.
+// Names of tornado and liteyuki: the compiler tells their names here. No one of these can be called.
 
 public import PreforkChannels
 public import PreforkSystem

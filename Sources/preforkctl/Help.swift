@@ -1,4 +1,4 @@
-// What the tool says of itself.
+// The tool's help and completion scripts.
 
 import PreforkSupervisor
 import PreforkSystem

@@ -1,4 +1,4 @@
-// What goes back to the client.
+// HTTP responses: status lines, heads and the buffer that collects them.
 
 import Glibc
 

@@ -22,7 +22,7 @@ let listener = try Listener(.tcp("0.0.0.0", port))
 
 var runtime = ForkRuntime(workers: .count(count))
 var nonebot = TargetOptions(onFailure: .restart(RestartPolicy()))
-// What is told while it is restarted is for the next one.
+// Messages that arrive while it is restarted are for the next one.
 nonebot.channels.undelivered = .keep
 try runtime.manager.addTarget("nonebot", nonebot, Nonebot.run)
 runtime.hooks.onAllReady = {

@@ -1,4 +1,4 @@
-// How a managed process is run.
+// Options of a managed process.
 
 public import PreforkChannels
 public import PreforkSupervisor

@@ -1,4 +1,4 @@
-// What a request is called: text that is copied into shared memory without an allocation.
+// Labels of requests: text that is copied into shared memory without an allocation.
 
 public import PreforkSystem
 

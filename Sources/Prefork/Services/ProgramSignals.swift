@@ -132,7 +132,7 @@ final class ProgramSignals: StopSource {
 
     private static func deliver(_ signal: Signal) {
         let (wishes, scopes) = withState { ($0.wishes, $0.scopes) }
-        // Before they are told.
+        // Before the trees learn of it.
         let isHeard = ProcessStop.isHeard
         let deaf = scopes.filter { !isHeard && !$0.value.isWaitedFor }
         let step = withState { $0.plan.signal(signal, running: Set(scopes.keys), deaf: Set(deaf.keys)) }

@@ -1,4 +1,4 @@
-// What each signal to a program does to its trees.
+// The effect of each signal to a program on its trees of services.
 
 import PreforkSystem
 

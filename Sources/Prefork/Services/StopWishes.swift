@@ -1,4 +1,4 @@
-// What ends the trees of services of a process.
+// The requests that end the trees of services of a process.
 
 import PreforkServices
 import Synchronization

@@ -1,4 +1,4 @@
-// Whether a key was invalidated since a read of it began.
+// Epochs that show whether a key was invalidated since a read of it began.
 
 import Synchronization
 

@@ -174,8 +174,8 @@ public final class NearCache: StoreBackend {
         do {
             result = try await body(remote)
         } catch {
-            // The change may have happened all the same, if only its answer was lost. No process may keep a copy of the
-            // old value.
+            // The change may still have happened, if only its answer was lost. No process may keep a copy of the old
+            // value.
             await copies.remove(keys)
             if !(error is StoreError) { try? await publisher.publish(channel, Invalidation(of: keys).message) }
             throw error

@@ -1,4 +1,4 @@
-// What publish and subscribe can be: a log in shared memory, or a server for many machines.
+// Publish and subscribe as a protocol: a log in shared memory, or a server for many machines.
 
 public import PreforkStore
 
@@ -25,7 +25,7 @@ public protocol PubSubBackend: Sendable {
     /// Sends a value to all current subscribers of a channel, in this and in other processes. It does not wait for
     /// them.
     ///
-    /// - Throws: the backend's own errors, such as a lost connection. The message may have been sent all the same.
+    /// - Throws: the backend's own errors, such as a lost connection. The message may still have been sent.
     func publish(_ channel: String, _ value: StoredValue) async throws
 
     /// What is published after this returns is delivered.

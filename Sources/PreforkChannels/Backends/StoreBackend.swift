@@ -1,4 +1,4 @@
-// What a key-value store can be: shared memory on this machine, or a server for many.
+// A key-value store as a protocol: shared memory on this machine, or a server for many machines.
 
 public import PreforkStore
 

@@ -7,7 +7,7 @@ extension Channel {
     /// Calls `body` on the caller's event loop (off all loops: on the shared one) when a process comes to the other
     /// end, dies there, or closes it. If a process is there already, it calls `body` at once.
     ///
-    /// Of several that come and go between two turns of the loop only the last is told of.
+    /// If several processes come and go between two turns of the loop, only the last one is reported.
     ///
     /// - Throws: `.endInUse`, `.closed`, `.busy`, `.system`.
     @discardableResult

@@ -1,4 +1,4 @@
-// What a channel is made with.
+// Options of a channel.
 
 public import PreforkStore
 

@@ -1,4 +1,4 @@
-// The memory and the descriptors behind a channel, made or left by the image before.
+// The memory and the descriptors behind a channel, made here or left by the previous image.
 
 import PreforkSystem
 

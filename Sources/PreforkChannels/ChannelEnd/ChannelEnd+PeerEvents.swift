@@ -1,4 +1,4 @@
-// What an end learns of the other one, and which waiters that wakes.
+// Events of the other end, and the waiters that they wake.
 
 import PreforkSystem
 import Synchronization

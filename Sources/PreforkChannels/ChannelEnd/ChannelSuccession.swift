@@ -210,7 +210,7 @@ extension ChannelEnd {
         if isToBeLeft { leaveIfIdle() }
     }
 
-    /// - Returns: the generation, if the end is this process's all the same: a predecessor was faster.
+    /// - Returns: the generation, if this process has the end already, because a predecessor was faster.
     func withdrawClaim(of process: ProcessIdentity) -> UInt64? {
         claims.store(0, ordering: .sequentiallyConsistent)
         guard let slot = EndSlot.current else { return nil }

@@ -1,4 +1,4 @@
-// What an end has received so far: the ring's reading side and what it knows of the other end's generations.
+// The receiving state of an end: the ring's reading side, and the other end's generations.
 
 import PreforkStore
 import PreforkSystem

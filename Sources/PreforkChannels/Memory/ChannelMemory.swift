@@ -1,4 +1,4 @@
-// What both ends of a channel share: a mapping, two bells, two pairs of sockets.
+// The memory and descriptors that both ends of a channel share: a mapping, two bells, two pairs of sockets.
 
 import PreforkStore
 import PreforkSystem

@@ -1,4 +1,4 @@
-// What a message that travels beside the ring leaves in it.
+// The record that a message beside the ring leaves in the ring.
 
 /// What a message beside the ring says in the ring: two words in front of its payload.
 struct BesideReference: Hashable, Sendable {

@@ -1,4 +1,4 @@
-// How a task or a thread of this process waits at an end.
+// Waiting at an end: tasks and threads of this process.
 
 import PreforkEventLoop
 import PreforkStore
@@ -87,7 +87,7 @@ extension ChannelEnd {
             [memory.bell(of: side), parking.bell.descriptor.number, peer?.pidfd.descriptor.number ?? -1],
             until: min(deadline ?? nextLook, nextLook))
         waiters.forget(ticket)
-        // Reading takes the news from the loops of this process: they are told.
+        // Reading takes the ring from the loops of this process, so that they are woken.
         memory.clearBell(of: side)
         // Of a closed end the news may have been for a successor in another process.
         if isAnothers { memory.ringBell(of: side) }

@@ -16,7 +16,7 @@ public final class Delivery<Message: Codable & Sendable>: Sendable {
 
     private let table: QueueTable
     private let queue: String
-    /// nil: the queue does not ask what became of it.
+    /// If nil, the queue needs no acknowledgement.
     private let ticket: QueueTicket?
     private let isSettled: Atomic<Bool>
     private let epoch = ForkCount.current

@@ -1,10 +1,10 @@
-// What a queue leaves to the next image of its program.
+// Handing a queue over to the next image of its program.
 
 import PreforkStore
 import PreforkSystem
 
 extension QueueTable {
-    /// The queue that the image before has left under this name, or a new one.
+    /// The queue that the previous image has left under this name, or a new one.
     ///
     /// - Returns: also its name among what the next image is left.
     static func makeOrTake(

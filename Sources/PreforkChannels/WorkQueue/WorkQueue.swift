@@ -48,7 +48,7 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     /// is refused.
     ///
     /// - Parameters:
-    ///   - name: any text. Two queues of one name are told apart by the order of making.
+    ///   - name: any text. Two queues of one name are distinguished by the order in which they are made.
     ///   - codec: for messages whose type does not travel as it is (see `SharedValue`).
     /// - Throws: `WorkQueueError` `.badArgument`. `.system` if there is no memory, or fewer than three descriptors are
     ///   left.

@@ -15,7 +15,7 @@ import Synchronization
 /// A loop with waiters checks again by itself after `Bell.longestSleep`: a process may have taken the ring away, or
 /// died between its change and the ring.
 final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
-    /// Tries once. nil: not now, and the bell will ring.
+    /// Tries once. If nil, there is nothing now, and the bell will ring.
     private let attempt: @Sendable (Wanted) throws -> Answer?
     private let error: @Sendable (WorkQueueError.Code) -> WorkQueueError
     private let table: QueueTable

@@ -1,4 +1,4 @@
-// How large a work queue is and what it promises.
+// Options of a work queue: its size and its guarantees.
 
 /// Settings of a `WorkQueue`, fixed when it is made.
 public struct WorkQueueOptions: Hashable, Sendable {
@@ -22,7 +22,7 @@ public struct WorkQueueOptions: Hashable, Sendable {
             Redelivery(kind: .unacknowledged(attempts: attempts))
         }
 
-        /// nil: no redelivery.
+        /// If nil, there is no redelivery.
         var attempts: Int? {
             if case .unacknowledged(let attempts) = kind { attempts } else { nil }
         }
@@ -38,7 +38,7 @@ public struct WorkQueueOptions: Hashable, Sendable {
     /// As `ChannelOptions.travels`.
     public var travels: Bool?
 
-    /// - Parameter messageLimit: nil: 64 KiB, or a quarter of the capacity if that is less.
+    /// - Parameter messageLimit: if nil, 64 KiB, or a quarter of the capacity if that is less.
     public init(capacity: Int = 1 << 20, redelivery: Redelivery = .none, messageLimit: Int? = nil) {
         self.capacity = capacity
         self.redelivery = redelivery

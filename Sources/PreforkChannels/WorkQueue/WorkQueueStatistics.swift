@@ -1,4 +1,4 @@
-// What a work queue counts.
+// Counters of a work queue.
 
 import PreforkStore
 

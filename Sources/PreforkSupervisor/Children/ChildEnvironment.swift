@@ -14,6 +14,6 @@ enum ChildEnvironment {
 
     private static let all = service + descriptors
 
-    /// What a child removes. Made before the first fork: in a child each array costs pages of its own.
+    /// What a child removes. Made before the first fork: in a child each array costs additional pages.
     static func names(keepingService: Bool) -> [String] { keepingService ? descriptors : all }
 }

@@ -50,9 +50,9 @@ struct Doorbells {
         return insert(bell, key, by: epoll, word: word, at: now)
     }
 
-    /// Takes over one of the image before.
+    /// Takes over a doorbell of the previous image.
     ///
-    /// - Parameter number: The number of its doorbell. If nil, it had none.
+    /// - Parameter number: the number of its doorbell. If nil, it had none.
     mutating func inherit(
         _ key: UInt64, number: Int32?, by epoll: borrowing Epoll, word: UInt64, at now: MonotonicInstant
     ) {

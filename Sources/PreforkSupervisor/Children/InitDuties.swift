@@ -1,4 +1,4 @@
-// What PID 1 of a container owes to processes that are not its workers.
+// The duties of PID 1 in a container towards processes that are not its workers.
 
 package import PreforkSystem
 

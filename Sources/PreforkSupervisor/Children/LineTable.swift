@@ -1,4 +1,4 @@
-// Which lines of a scoreboard are taken.
+// The lines of a scoreboard that are in use.
 
 struct LineTable {
     private var lines: [Bool] = []
@@ -23,7 +23,7 @@ struct LineTable {
         while lines.last == false { lines.removeLast() }
     }
 
-    /// Takes one that the image before has given out.
+    /// Takes a line that the previous image has assigned.
     mutating func inherit(_ line: Int) {
         while lines.count <= line { lines.append(false) }
         lines[line] = true

@@ -1,4 +1,4 @@
-// What the processes of a pool are called in ps(1).
+// Titles of the processes of a pool in ps(1).
 
 /// The title of one process of a pool, as text.
 package struct ProcessTitleText: Hashable, Sendable {

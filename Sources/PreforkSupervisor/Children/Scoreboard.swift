@@ -20,7 +20,7 @@ import Synchronization
 /// | ready spawn | the spawn number of a process that is ready                  |
 /// | connections | how many it serves                                           |
 /// | requests    | how many it has served                                       |
-/// | heartbeat   | another number with each sign of life                        |
+/// | heartbeat   | changes with each heartbeat                                  |
 /// | extension   | it may be silent until then, monotonic                       |
 /// | refusals    | how many requests it has refused: their label is in quarantine |
 ///
@@ -83,7 +83,7 @@ package final class Scoreboard: Sendable {
     private init(_ file: consuming MemoryFile, orders: SupervisorOrders, lines: Int) throws(SystemError) {
         self.lines = lines
         self.orders = orders
-        // The image before may have been one that did not allow it again.
+        // The previous image may not have allowed it again.
         file.keepWhole(false)
         mapping = try SharedMapping(file, byteCount: Self.byteCount(lines: lines))
         self.file = file
@@ -191,9 +191,9 @@ package final class Scoreboard: Sendable {
     /// Whether a worker serves at least one connection more than the average of the ready workers. In a large pool, the
     /// average is that of the 64 workers after it.
     ///
-    /// Up to two connections are no load to share: where each request comes on a connection of its own, a worker's
-    /// count is the one in hand, and standing back for it would halve the throughput (measured: 14,100 instead of
-    /// 21,000 connections/s with two workers).
+    /// Up to two connections are no load to share: where each request comes on its own connection, a worker's count is
+    /// the one in hand, and standing back for it would halve the throughput (measured: 14,100 instead of 21,000
+    /// connections/s with two workers).
     func hasMoreConnectionsThanAverage(line: Int) -> Bool {
         let own = load(line, Word.connections)
         guard own > 2 else { return false }

@@ -1,4 +1,4 @@
-// What a supervisor tells its children through shared memory that only it can write.
+// Orders of a supervisor to its children, in shared memory that only the supervisor can write.
 
 package import PreforkSystem
 import Synchronization
@@ -210,7 +210,7 @@ package final class SupervisorOrders: Sendable {
         return Set(found).sorted()
     }
 
-    /// - Parameter taskID: nil: the line's process is not one of them.
+    /// - Parameter taskID: if nil, the line's process does not accept.
     func setAccepting(_ taskID: Int?, line: Int) {
         let word = state(line: line) | UInt64((taskID ?? -1) + 1) << 8
         if word != read(leaving(line)) { write(word, to: leaving(line)) }

@@ -1,4 +1,4 @@
-// What the control socket and the metrics ask the supervisor for.
+// The requests of the control socket and the metrics port to the supervisor.
 
 package import PreforkSystem
 

@@ -58,7 +58,7 @@ final class ControlPeer {
         }
     }
 
-    /// The events that epoll watches for it. Hang-ups are told in any case (epoll_ctl(2)).
+    /// The events that epoll watches for it. epoll reports hang-ups in any case (epoll_ctl(2)).
     var wanted: EpollEvents {
         switch state {
         case .reading, .lingering: hasEnded ? [] : .readable

@@ -1,4 +1,4 @@
-// What a line on the control socket asks for.
+// A request on the control socket, parsed from one line.
 
 import PreforkSystem
 
@@ -16,7 +16,7 @@ enum ControlRequest: Equatable {
     case perform(ControlCommand, wait: Bool)
 }
 
-/// Why a line is no request, as the client is told.
+/// Why a line is no request, in the words of the answer.
 struct ControlRequestError: Error, Equatable {
     var text: String
 

@@ -1,4 +1,4 @@
-// What the supervisor knows, as JSON.
+// The supervisor's state as JSON.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// Which objects hold the supervisor's descriptors, and which descriptors a child closes.
+// The holders of the supervisor's descriptors, and the descriptors that a child closes.
 
 import PreforkSystem
 import Synchronization

@@ -1,4 +1,4 @@
-// Whether a supervisor can have as many descriptors as its workers take.
+// The number of descriptors that a supervisor needs for its workers.
 
 /// What a pool needs of RLIMIT_NOFILE.
 struct DescriptorNeed: Equatable {
@@ -20,7 +20,7 @@ struct DescriptorNeed: Equatable {
     /// Without a reload, and with little of the program's own.
     private var least: UInt64 { UInt64(workers) * Self.perWorker + Self.own + others }
 
-    /// nil: there are enough.
+    /// If nil, there are enough.
     var warning: String? {
         guard limit < least else { return nil }
         let fitting = limit > Self.own + others ? (limit - Self.own - others) / Self.perWorker : 0

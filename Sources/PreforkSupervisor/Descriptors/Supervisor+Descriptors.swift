@@ -1,4 +1,4 @@
-// What a supervisor has open, for the table of descriptors.
+// The open descriptors of a supervisor, for the table of descriptors.
 
 import PreforkSystem
 

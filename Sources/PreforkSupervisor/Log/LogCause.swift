@@ -1,4 +1,4 @@
-// Which process can cause a line of the supervisor's log.
+// Causes of log lines: the processes that can make the supervisor write a line.
 
 /// Asked for with each line. One that is not `.own` can be caused without end by a process that is not trusted, and
 /// goes through `LineThinning` by its cause. No such process can make the number of causes larger: slots and targets
@@ -16,8 +16,8 @@ enum LogCause: Hashable, Sendable {
 /// Why no worker, managed process, client or peer can cause a line without end. Each line that is not thinned names
 /// one.
 enum OwnCause: Hashable, Sendable {
-    /// At the start, at the takeover from the image before, or at the first start of a target: a fixed number of times
-    /// in the life of this image.
+    /// At the start, at the takeover from the previous image, or at the first start of a target: a fixed number of
+    /// times in the life of this image.
     case start
     /// An operator's order, its effect on each slot, or its result: a fixed number of lines for each. Only root and the
     /// supervisor's own user can give orders, by the control socket or by a signal.
@@ -62,8 +62,8 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case slowRequest = "slow requests"
     case output
 
-    /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are told one
-    /// by one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
+    /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are reported
+    /// one by one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
     var burst: Int {
         switch self {
         case .start, .refusedStart, .readiness, .end, .trap, .kill, .replacement, .recycling, .scaling, .order,

@@ -1,4 +1,4 @@
-// What a line of the log is about, beside its text.
+// The subject of a log line, in fields.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What the supervisor says, one line for each event.
+// The lines of the supervisor's log, one for each event.
 
 import PreforkSystem
 

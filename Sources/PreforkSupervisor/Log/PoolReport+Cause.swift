@@ -18,7 +18,7 @@ extension PoolReport {
         // An order fails once. Recycling is tried again, for whatever reason it began.
         case .replacementFailed(_, _, .reload), .replacementFailed(_, _, .asked): .own(.order)
         case .replacementFailed(let slot, _, .recycling): .worker(slot, .failedReplacement)
-        // Only an operator's is told of.
+        // Only an operator's is reported.
         case .replacementDropped: .own(.order)
         case .recycling(let slot, _, let reason): ReplacementCause.recycling(reason).logCause(slot, .recycling)
         case .scaled(_, _, .asked), .scaled(_, _, .program): .own(.order)

@@ -1,4 +1,4 @@
-// What the supervisor says of reloads and replacements.
+// Log lines about reloads and replacements.
 
 import PreforkSystem
 

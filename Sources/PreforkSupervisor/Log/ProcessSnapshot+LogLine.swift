@@ -1,4 +1,4 @@
-// What the log says about a worker that hangs.
+// Log lines about a hung worker.
 
 package import PreforkSystem
 

@@ -4,7 +4,7 @@ import PreforkSystem
 
 /// Writes lines, each with the cause that decides whether it is thinned: what a child, a client or a peer can cause is
 /// written once a second for each cause (see `LogEvent.burst`), with the number of those that were left out. That
-/// number is told by the next line of the cause, else when the cause was silent for a second, else at the end.
+/// number follows in the next line of the cause, else when the cause was silent for a second, else at the end.
 final class SupervisorLogger {
     /// A pool of the largest size has more slots than this. Slots that find no room share one cause.
     private static let mostCauses = 4096
@@ -91,7 +91,7 @@ final class SupervisorLogger {
 }
 
 extension LogCause {
-    /// nil: not thinned.
+    /// If nil, it is not thinned.
     fileprivate var event: LogEvent? {
         switch self {
         case .own: nil

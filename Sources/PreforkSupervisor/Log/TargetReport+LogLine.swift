@@ -1,4 +1,4 @@
-// What the supervisor says of managed processes, one line for each event.
+// Log lines about managed processes, one for each event.
 
 import PreforkSystem
 

@@ -58,7 +58,7 @@ public enum TargetReport: Equatable, Sendable {
     case ignoredCode(name: String, code: UInt8, count: Int)
     /// A packet on the control line that no process of this package sends.
     case strayControlPacket(bytes: Int)
-    /// A hook threw `error`. The operation goes on, except as `ProcessHooks.throwingPreventsRestart` says.
+    /// A hook threw `error`. The operation continues, except as `ProcessHooks.throwingPreventsRestart` says.
     case hookFailed(name: String, ProcessHook, error: String)
     /// A hook ran for more than one second. Everything else waited for it.
     case hookWasSlow(name: String, ProcessHook, took: Duration)

@@ -1,4 +1,4 @@
-// How a target's crashes count, and when there were too many.
+// A target's score of crashes, and the limit above which it is not restarted.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What can happen to managed processes, and what they can want done about it.
+// Events of managed processes, and the actions that follow.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What a new managed process has from its supervisor.
+// What a new managed process inherits from its supervisor.
 
 package import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What is said of a managed process when it is added.
+// Settings of a managed process, given when it is added.
 
 /// What follows when a managed process crashes: it ended by a signal or with a non-zero exit code, unasked.
 ///

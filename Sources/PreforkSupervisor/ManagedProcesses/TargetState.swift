@@ -1,4 +1,4 @@
-// What a managed process is doing, by cases that have only what is true in them.
+// The states of a managed process. Each case has only the data that is valid in it.
 
 import PreforkSystem
 
@@ -30,7 +30,7 @@ public enum TargetKillReason: Hashable, Sendable {
 /// | failed   | a start, code 1; a stop (stopped)                                                         |
 enum TargetState: Equatable {
     case stopped
-    /// To be started when its dependencies are ready. Part of what the outside calls starting.
+    /// To be started when its dependencies are ready. Callers see it as `.starting`.
     case waiting
     case backoff(until: MonotonicInstant)
     case starting(WorkerProcess, deadline: MonotonicInstant)

@@ -53,7 +53,7 @@ enum CommandWait: Equatable {
 
     /// The result. If nil, it is still in progress.
     ///
-    /// - Parameter pool: as it is by now, which may be later than what is reported.
+    /// - Parameter pool: its present state, which may be later than the report.
     func outcome(of report: PoolReport, in pool: Pool) -> ControlOutcome? {
         switch (self, report) {
         case (_, .stopping):

@@ -10,7 +10,7 @@ struct ManagedWait: Equatable {
 
     /// The result. If nil, it is still in progress.
     ///
-    /// - Parameter status: nil: there is no such target any more.
+    /// - Parameter status: if nil, there is no such target any more.
     func outcome(_ status: TargetStatus?) -> ControlOutcome? {
         guard let status else { return .failed("\(name) was removed") }
         let isNew = status.generation > generation

@@ -1,4 +1,4 @@
-// What every worker does now, for operators.
+// The running requests of every worker, for operators.
 
 import PreforkSystem
 

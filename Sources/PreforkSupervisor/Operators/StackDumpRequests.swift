@@ -1,4 +1,4 @@
-// Which workers were asked for their stacks, and have not told them yet.
+// Stack dumps that were requested from workers and have not arrived yet.
 
 import PreforkSystem
 

@@ -5,7 +5,7 @@ package import PreforkSystem
 /// An entry of the quarantine, as operators see it.
 package struct QuarantineStatus: Equatable, Sendable {
     package var label: ForeignText
-    /// nil: until an operator removes it.
+    /// If nil, until an operator removes it.
     package var remaining: Duration?
     package var crashes: Int
 }

@@ -1,4 +1,4 @@
-// What the workers are doing, as the supervisor reads it from their rings.
+// The workers' running requests, as the supervisor reads them from their rings.
 
 import PreforkSystem
 

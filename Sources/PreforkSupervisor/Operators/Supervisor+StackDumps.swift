@@ -21,7 +21,7 @@ extension Supervisor {
         switch StackDump.read(area, after: known) {
         case .nothing: return
         case .dump(let dump):
-            // An inherited worker runs the program before: what is at its addresses here is something else.
+            // An inherited worker runs the previous program: its addresses mean something else here.
             hangStacks[entry.child.pid] = dump.frames.map { frame in
                 entry.isInherited ? StackFrame(unknown: frame) : StackFrame(at: frame, program: program)
             }

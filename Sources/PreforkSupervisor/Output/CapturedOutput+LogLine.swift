@@ -1,4 +1,4 @@
-// What the log says of the output of children.
+// Log lines about the output of children.
 
 import PreforkSystem
 

@@ -32,7 +32,7 @@ final class CapturedOutput: DescriptorHolder {
         let number: UInt64
         let owner: OutputOwner
         var pid: Int32 = 0
-        /// nil: it is over.
+        /// If nil, it is over.
         var pipe: OutputPipe?
         var lines = OutputLines()
         var backlog = Backlog()
@@ -41,7 +41,7 @@ final class CapturedOutput: DescriptorHolder {
         var mayHaveMore = false
         var isPaced = false
         var quietLooks = 0
-        /// When something that was thrown away is told.
+        /// When the amount of discarded output is reported.
         var lostDue: MonotonicInstant?
 
         init(_ number: UInt64, of owner: OutputOwner, _ pipe: OutputPipe, at now: MonotonicInstant) {
@@ -148,7 +148,7 @@ final class CapturedOutput: DescriptorHolder {
         return Writing(number: writing, includesStandardOutput: mode == .on)
     }
 
-    /// Takes over a stream of the image before.
+    /// Takes over a stream of the previous image.
     func inherit(_ key: UInt64, of owner: OutputOwner, pid: Int32, _ pipe: OutputPipe, at now: MonotonicInstant) {
         guard let stream = insert(key, owner, pipe, at: now) else { return }
         stream.pid = pid
@@ -236,7 +236,7 @@ final class CapturedOutput: DescriptorHolder {
         takeBacklog(of: stream, room: &room)
     }
 
-    /// What waits to be said is lost, and what was lost is told.
+    /// What waits to be logged is lost, and the loss is reported.
     private func endLine(of stream: Stream) {
         if !stream.backlog.isEmpty {
             let backlog = stream.backlog
@@ -311,7 +311,7 @@ final class CapturedOutput: DescriptorHolder {
 
     private func setPaced(_ isPaced: Bool, _ stream: Stream) {
         guard let pipe = stream.pipe else { return }
-        // The edge flag alone: a hang-up, which epoll always tells, is told once.
+        // Only the edge flag: a hang-up, which epoll always reports, is reported once.
         let events: EpollEvents = isPaced ? .edge : .readableOnce
         do throws(SystemError) { try epoll.modify(pipe.number, events, word: stream.number) } catch { return }
         stream.isPaced = isPaced

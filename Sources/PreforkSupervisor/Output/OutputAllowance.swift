@@ -1,4 +1,4 @@
-// How much of its children's output a supervisor writes to its log.
+// Bounds for the output of children in the supervisor's log.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// Which output of its children a supervisor takes into its log.
+// The output of children that a supervisor captures, and the format of its log.
 
 /// What of a child's output the supervisor reads and writes to its log (`PREFORK_CAPTURE_OUTPUT`).
 public enum OutputCapture: String, Hashable, Sendable, CaseIterable {

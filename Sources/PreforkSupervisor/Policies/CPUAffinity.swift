@@ -1,4 +1,4 @@
-// Which processors a worker runs on.
+// The processors that a worker runs on.
 
 package import PreforkSystem
 
@@ -22,7 +22,7 @@ extension CPUAffinity {
     /// - Parameters:
     ///   - worker: its task ID, not below zero.
     ///   - allowed: the processors of the supervisor's own mask. No other processor is ever requested.
-    /// - Returns: nil: leave them as they are.
+    /// - Returns: The processors. If nil, leave them as they are.
     package func processors(worker: Int, allowed: [Int]) -> [Int]? {
         switch self {
         case .none: return nil

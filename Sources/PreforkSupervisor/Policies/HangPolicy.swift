@@ -4,9 +4,10 @@ import PreforkSystem
 
 /// When a ready worker counts as hung.
 ///
-/// Its event loop gives a sign of life at least every third of `soft`, by one store into shared memory. A worker that
-/// gives none for `soft` (a handler that blocks or never ends, a deadlock, a SIGSTOP) is reported with a dump of its
-/// stack, and killed after `grace` more. No worker is killed because the whole machine, or the supervisor, stood still.
+/// Its event loop gives a heartbeat at least every third of `soft`, by one store into shared memory. A worker that
+/// gives no heartbeat for `soft` (a handler that blocks or never ends, a deadlock, a SIGSTOP) is reported with a dump
+/// of its stack, and killed after `grace` more. No worker is killed because the whole machine, or the supervisor, stood
+/// still.
 public struct HangPolicy: Equatable, Sendable {
     /// The silence after which a worker is reported as hung.
     public var soft: Duration
@@ -23,14 +24,14 @@ public struct HangPolicy: Equatable, Sendable {
 }
 
 extension Pool {
-    /// How long a worker may say that it gives no sign of life.
+    /// The longest time for which a worker may announce that it gives no heartbeat.
     static var longestExtension: Duration { .seconds(86_400) }
 
     mutating func watch(
         _ sample: WorkerSample, _ life: inout WorkerLife, _ policy: HangPolicy, forgives: Bool, _ now: MonotonicInstant,
         _ actions: inout [PoolAction]
     ) {
-        // After an upgrade in place: workers of the image before keep to its policy.
+        // After an upgrade in place: workers of the previous image keep to its policy.
         guard let worker = slots[sample.slot].worker, let period = sample.heartbeatPeriod else { return }
         let soft = max(policy.soft, period * 3)
         let isAlive = life.heartbeat != sample.heartbeat

@@ -1,4 +1,4 @@
-// Which requests are refused because they crash workers: a value that neither writes nor reads a clock.
+// Labels of requests that are refused because they crash workers, as a value that neither writes nor reads a clock.
 
 import PreforkSystem
 
@@ -9,7 +9,7 @@ import PreforkSystem
 struct Quarantine: Equatable {
     struct Entry: Equatable {
         let label: ForeignText
-        /// nil: an operator has put it there, and takes it away.
+        /// If nil, an operator has put it there and must remove it.
         var until: MonotonicInstant?
         /// Those that have brought it here.
         var crashes: Int

@@ -77,8 +77,8 @@ extension Pool {
             else { continue }
             if life.isDue == nil, let end = life.end, end <= now { life.isDue = .lifetime }
             guard let reason = life.isDue else { continue }
-            // A worker counts its requests itself and takes what memory it likes: one that has had its share as soon as
-            // it serves would be forked anew without end.
+            // A worker counts its requests itself and takes what memory it likes: a worker that reaches a limit as soon
+            // as it serves would be forked anew without end.
             if reason != .lifetime { life.postponedTo = slots[index].record.recyclingPace.admitAtOnce(now) }
             lives[worker.spawn] = life
             if let postponed = life.postponedTo, postponed > now { continue }

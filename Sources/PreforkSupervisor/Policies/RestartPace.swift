@@ -1,4 +1,4 @@
-// How often other processes may have a target or a worker restarted.
+// The pace at which other processes may have a target or a worker restarted.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// When a worker that died is started again, and when that has to end.
+// Restarts of workers that died: their delays, and the limits that end the pool.
 
 import PreforkSystem
 
@@ -51,7 +51,7 @@ public struct RestartPolicy: Equatable, Sendable {
 
     private static let standardLimit = 100
 
-    /// - Parameter limit: nil: 100, and crashes in a request do not count.
+    /// - Parameter limit: if nil, 100, and crashes in a request do not count.
     public init(limit: Int? = nil, window: Window? = nil, bootLimit: Int = 10, backoff: Backoff = Backoff()) {
         self.limit = limit ?? Self.standardLimit
         countsRequestCrashes = limit != nil

@@ -1,4 +1,4 @@
-// How many workers a pool has.
+// The number of workers of a pool.
 
 import PreforkSystem
 

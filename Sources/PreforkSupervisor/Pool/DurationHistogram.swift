@@ -1,4 +1,4 @@
-// How long something took, counted by ranges.
+// Durations, counted by ranges.
 
 /// Durations by ranges, as Prometheus wants them: how many were at most so long.
 public struct DurationHistogram: Equatable, Sendable {

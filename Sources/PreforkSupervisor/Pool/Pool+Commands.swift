@@ -1,4 +1,4 @@
-// What operators ask for.
+// Operators' commands to the pool.
 
 import PreforkSystem
 

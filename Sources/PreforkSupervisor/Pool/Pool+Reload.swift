@@ -221,7 +221,7 @@ extension Pool {
         abortReload("the new worker \(index) failed: \(reason) before it was ready", now, &actions)
     }
 
-    /// An operator goes back to the program before.
+    /// An operator rolls back to the previous program.
     mutating func abandonReload(_ reason: String, at now: MonotonicInstant) -> [PoolAction] {
         var actions: [PoolAction] = []
         reload?.isWantedAgain = false

@@ -55,7 +55,7 @@ extension Pool {
         slots[index].leaving.append(leaving)
     }
 
-    /// What a worker of that slot is told when it is asked to end.
+    /// The order that a worker of that slot gets when it is asked to end.
     func order(toWorkerOf slot: Int) -> ProcessSlot.Order {
         guard phase == .running else { return .leave }
         return slots.indices.contains(slot) && !slots[slot].isRetired ? .makeRoom : .giveUp

@@ -153,7 +153,7 @@ struct Pool: Equatable {
         slots.indices.contains(slot) ? slots[slot].generation(ofFork: spawn) : nil
     }
 
-    /// Numbers of the image before, which must not be given again.
+    /// Numbers of the previous image, which must not be reused.
     mutating func resume(spawns: UInt64, restarts: Int) {
         self.spawns = spawns
         self.restarts = restarts
@@ -249,7 +249,7 @@ struct Pool: Equatable {
         }
     }
 
-    /// - Parameter hadRequest: nil: as was said just before its end.
+    /// - Parameter hadRequest: if nil, as `endedInRequest` of the slot says.
     private func report(
         _ exit: ProcessExit, of worker: WorkerProcess, _ index: Int, wasReady: Bool, _ killReason: KillReason?,
         _ now: MonotonicInstant, consequence: ExitConsequence = .none, isCounted: Bool = true,

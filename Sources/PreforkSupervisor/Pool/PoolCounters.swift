@@ -1,4 +1,4 @@
-// What a pool counts over its whole life.
+// Counters of a pool over its whole life.
 
 import PreforkSystem
 

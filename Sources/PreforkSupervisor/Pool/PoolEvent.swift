@@ -1,4 +1,4 @@
-// What can happen to a pool, and what it can want done about it.
+// Events of a pool, and the actions that follow.
 
 import PreforkSystem
 

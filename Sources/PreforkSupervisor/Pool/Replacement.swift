@@ -6,7 +6,7 @@ import PreforkSystem
 public enum ReplacementCause: Hashable, Sendable {
     /// A reload or an upgrade replaces all workers.
     case reload
-    /// It has had its share of requests, time or memory.
+    /// It has reached its limit of requests, time or memory.
     case recycling(RecyclingReason)
     /// An operator asked for it.
     case asked

@@ -36,7 +36,7 @@ public enum KillReason: Hashable, Sendable {
     case drainTimeout
     /// A second interrupt asked for the end of everything.
     case stopNow
-    /// It gave no sign of life for too long.
+    /// It gave no heartbeat for too long.
     case hung
     /// An operator asked for it.
     case asked

@@ -1,4 +1,4 @@
-// What a slot remembers of its workers' deaths, and what follows from it.
+// A slot's record of its workers' deaths, and what follows from it.
 
 import PreforkSystem
 

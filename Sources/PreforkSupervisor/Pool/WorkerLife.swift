@@ -1,4 +1,4 @@
-// What is watched of a worker that serves.
+// Supervision of a serving worker: heartbeats, limits, samples.
 
 import PreforkSystem
 
@@ -6,7 +6,7 @@ import PreforkSystem
 struct WorkerSample: Equatable {
     var slot: Int
     var spawn: UInt64
-    /// Another number with every sign of life.
+    /// Changes with every heartbeat.
     var heartbeat: UInt64 = 0
     /// How often it gives one. If nil, never: as a worker of an earlier image that did not detect hangs.
     var heartbeatPeriod: Duration? = .zero
@@ -19,7 +19,7 @@ struct WorkerSample: Equatable {
     var processorTime: Duration?
 }
 
-/// A worker's limits, drawn when it became ready, and its last signs of life.
+/// A worker's limits, drawn when it became ready, and its last heartbeat.
 struct WorkerLife: Equatable {
     var requestLimit: UInt64?
     var end: MonotonicInstant?

@@ -1,4 +1,4 @@
-// What a forked child gives up, a worker and a managed process alike.
+// The rights that forked children, workers and managed processes, give up.
 
 import PreforkSystem
 
@@ -44,7 +44,7 @@ struct ChildRights: Sendable {
         try Credentials.leaveSession()
         // Before the user changes, whose quota of keys may be used up.
         try Credentials.leaveSessionKeyring()
-        // What only root can put right of what another worker did.
+        // Repairs what another worker did and only root can repair.
         Listener.restoreOptions()
     }
 

@@ -16,7 +16,7 @@ enum PrivilegeStep: Hashable, Sendable {
     /// PR_SET_PDEATHSIG is cleared by a change of IDs (prctl(2)): without this step a worker would outlive its
     /// supervisor.
     case renewParentDeathSignal
-    /// Real, effective and saved IDs are what was asked for, and the way back to 0 is shut.
+    /// Real, effective and saved IDs are the requested ones, and the process cannot return to 0.
     case verify(user: UInt32?, group: UInt32?)
     case noNewPrivileges
     /// Last: the change of user has turned it off.
@@ -27,7 +27,7 @@ enum PrivilegeStep: Hashable, Sendable {
 struct ResolvedPrivileges: Hashable, Sendable {
     var user: UInt32?
     var group: UInt32?
-    /// nil: supplementary groups stay as they are.
+    /// If nil, supplementary groups stay as they are.
     var groups: [UInt32]?
 }
 

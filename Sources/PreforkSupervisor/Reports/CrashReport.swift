@@ -1,4 +1,4 @@
-// What is known of a worker's crash.
+// The report of a worker's crash.
 
 public import PreforkSystem
 
@@ -40,7 +40,7 @@ public struct StackFrame: Equatable, Sendable {
 /// A crash as the supervisor learns of it.
 struct CrashNote: Equatable {
     var record: CrashRecord
-    /// Of an image before: what is at its addresses here is something else.
+    /// The crash of a worker of an earlier image: its addresses mean something else here.
     var isInherited: Bool
 
     func report(program: String) -> CrashReport {

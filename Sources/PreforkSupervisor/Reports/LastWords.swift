@@ -1,4 +1,4 @@
-// What a child wrote last before its end.
+// The last output of a child before its end.
 
 import PreforkSystem
 
@@ -6,7 +6,7 @@ import PreforkSystem
 /// standard output). All of it is text of the child's: characters that end a line or command a terminal are escaped.
 public struct LastWords: Hashable, Sendable {
     /// The line that says why the process ended itself: `main.swift:3: Fatal error: Index out of range`, or what the C
-    /// library says of a damaged heap. nil: it wrote no such line.
+    /// library says of a damaged heap. If nil, it wrote no such line.
     public var message: String?
     /// The last lines, oldest first: at most ten, and 2 KiB of text.
     public var lines: [String] = []

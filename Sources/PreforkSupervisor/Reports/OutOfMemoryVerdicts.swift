@@ -1,4 +1,4 @@
-// Which deaths the kernel's out-of-memory killer has caused.
+// Deaths that the kernel's out-of-memory killer has caused.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What a worker had in hand, as the log, the hooks and the operators are told.
+// Requests that a worker had in hand, for the log, the hooks and operators.
 
 public import PreforkSystem
 
@@ -6,7 +6,7 @@ public import PreforkSystem
 ///
 /// All of it is the worker's own word: a worker that was taken over can report what it likes.
 public struct RequestReport: Equatable, Sendable {
-    /// So many are told of one worker's end.
+    /// The most requests that are reported of one worker's end.
     public static let most = 16
 
     /// If nil, it is a message of a connection without a marked request.

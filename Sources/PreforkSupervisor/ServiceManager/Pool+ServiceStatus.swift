@@ -1,4 +1,4 @@
-// What `systemctl status` says of the pool.
+// The pool's line in `systemctl status`.
 
 extension Pool {
     /// One line, true at this moment: how many workers serve, what is missing, and what is under way.

@@ -1,4 +1,4 @@
-// What the supervisor tells the service manager (sd_notify(3)).
+// Notifications of the supervisor to the service manager (sd_notify(3)).
 
 package import PreforkSystem
 

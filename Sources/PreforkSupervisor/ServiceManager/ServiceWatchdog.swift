@@ -1,4 +1,4 @@
-// When the service manager's watchdog is fed (sd_watchdog_enabled(3)).
+// The schedule of the service manager's watchdog (sd_watchdog_enabled(3)).
 
 package import PreforkSystem
 

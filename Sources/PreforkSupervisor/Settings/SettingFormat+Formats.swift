@@ -1,4 +1,4 @@
-// How the values of the pool's own types are written.
+// Formats of the pool's own types.
 
 import PreforkSystem
 

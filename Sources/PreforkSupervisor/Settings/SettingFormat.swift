@@ -1,4 +1,4 @@
-// How the values of settings are written.
+// Formats of the values of settings.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What the environment and the settings have that makes no sense, or not what was meant, in the log.
+// Warnings in the log about variables and settings that make no sense, or are probably not intended.
 
 import PreforkSystem
 

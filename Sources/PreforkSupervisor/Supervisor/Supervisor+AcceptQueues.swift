@@ -43,7 +43,7 @@ extension Pool {
 extension Supervisor {
     private var queueGroups: [Listener] { serviceListeners.filter { $0.queueCount > 1 } }
 
-    /// False where this image has bound queues that workers of the image before do not have.
+    /// False if this image has bound queues that workers of the previous image do not have.
     var olderWorkersHaveAllQueues: Bool { queueGroups.allSatisfy(\.isWhollyInherited) }
 
     /// Writes which workers accept into the words that only the supervisor writes, and wakes the workers whose duties

@@ -1,4 +1,4 @@
-// What the pool wants is done.
+// Carrying out the pool's actions.
 
 import PreforkSystem
 
@@ -25,8 +25,8 @@ extension Supervisor {
     func carryOut(_ wanted: [PoolAction]) -> WorkerSeat? {
         queues.isDue = true
         var actions = wanted
-        // Forks first: clients wait for the worker, the log and the hooks do not mind. What the forks lead to is told
-        // last, so that a death is told before its replacement.
+        // Forks first: clients wait for the worker, the log and the hooks do not mind. The effects of the forks are
+        // reported last, so that a death is reported before its replacement.
         var next = 0
         while next < actions.count {
             if case .fork(let slot, let spawn) = actions[next],

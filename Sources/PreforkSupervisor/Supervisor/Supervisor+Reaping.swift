@@ -57,7 +57,7 @@ extension Supervisor {
         case .signaled, .lost: scoreboard.orders.countDeath()
         case .exited: break
         }
-        // Read where its end is told: the fork of its successor comes first.
+        // Read where its end is reported: the fork of its successor comes first.
         endedOutputs[child.pid] = spawn
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         records.counters.refusedRequests &+= scoreboard.refusals(line: entry.line)

@@ -1,4 +1,4 @@
-// What the supervisor says: to its log, to the program's hooks, to the service manager.
+// Reports of the supervisor to its log, to the program's hooks and to the service manager.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What workers tell their supervisor: they write it on their lines and ring.
+// News from workers: they write on their lines and ring.
 
 import PreforkSystem
 

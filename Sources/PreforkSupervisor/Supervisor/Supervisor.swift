@@ -46,7 +46,7 @@ package final class Supervisor {
     var program: String { programs.running.file }
     /// What runs here, what ran before, and what an upgrade starts.
     var programs: ProgramHistory
-    /// What the program before is left on the way back.
+    /// What the previous program inherits in a rollback.
     var undo: ProgramHandover?
     let epoll: Epoll
     /// From here on the process has one thread. Nil when supervision is over.
@@ -68,9 +68,9 @@ package final class Supervisor {
     var records = SupervisorRecords()
     let outOfMemory = OutOfMemoryJudge()
     var usageReader = ProcessUsageReader()
-    /// What workers had served when they were reaped, until their ends are told.
+    /// What workers had served when they were reaped, until their ends are reported.
     var lastRequests: [Int32: UInt64] = [:]
-    /// What crashed workers have said, by process, until their ends are told.
+    /// What crashed workers have said, by process, until their ends are reported.
     var crashNotes: [Int32: CrashNote] = [:]
     /// Where workers that live have hung, by process.
     var hangStacks: [Int32: [StackFrame]] = [:]
@@ -225,7 +225,7 @@ package final class Supervisor {
     private func supervise() throws(SupervisorError) -> WorkerSeat? {
         if let warning = scoreboard.orders.warning { logger.say(warning, by: .own(.start)) }
         let orders = scoreboard.orders
-        // The program before may have had locks of this process's name when it has come back.
+        // If the previous program comes back, its locks name this process, too.
         orders.ownsLocks = wayBack != nil
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
         try startTargets()
@@ -294,7 +294,7 @@ package final class Supervisor {
         Handover.settle(false)
         LockFamily.end()
         targets?.host = nil
-        // What comes until the program before is here is for that one.
+        // Signals that come before the previous program is back are for that program.
         if wayBack == nil { SignalMask.restore(signalMask) }
         loopHold = nil
     }

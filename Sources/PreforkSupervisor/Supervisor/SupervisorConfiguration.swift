@@ -1,4 +1,4 @@
-// What a supervisor needs to run.
+// The configuration of a supervisor.
 
 import PreforkSystem
 

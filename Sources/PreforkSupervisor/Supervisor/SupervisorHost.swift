@@ -1,4 +1,4 @@
-// What ties a supervisor to its host: files, the service manager, titles.
+// The supervisor's ties to its host: files, the service manager, titles.
 
 import PreforkSystem
 

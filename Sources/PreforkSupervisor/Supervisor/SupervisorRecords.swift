@@ -1,4 +1,4 @@
-// What a supervisor remembers of its workers, for operators.
+// A supervisor's records of its workers, for operators.
 
 import PreforkSystem
 
@@ -10,7 +10,7 @@ struct SupervisorRecords {
     /// When those that were asked to end were asked, by process.
     private var asked: [Int32: MonotonicInstant] = [:]
 
-    /// Continues with the counts of the image before.
+    /// Continues with the counts of the previous image.
     mutating func inherit(_ records: InheritedRecords) {
         counters = records.counters
         asked = records.asked

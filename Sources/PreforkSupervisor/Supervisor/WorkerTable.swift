@@ -10,7 +10,7 @@ struct WorkerTable {
         var child: ChildProcess
         /// How often it gives a heartbeat. If nil, never.
         let heartbeatPeriod: Duration?
-        /// The image before has forked it.
+        /// The previous image has forked it.
         let isInherited: Bool
     }
 
@@ -42,7 +42,7 @@ struct WorkerTable {
         return entry
     }
 
-    /// Takes over a worker and its line from the image before.
+    /// Takes over a worker and its line from the previous image.
     mutating func inherit(_ child: ChildProcess, _ worker: InheritedWorker) {
         lines.inherit(worker.line)
         insert(

@@ -2,8 +2,8 @@
 
 package import PreforkSystem
 
-/// What follows on changes of the sources: a build when they have come to rest, an upgrade when it succeeds. One thing
-/// at a time. Changes while something runs count for the next build.
+/// What follows on changes of the sources: a build when changes have stopped, and an upgrade if the build succeeds. One
+/// thing at a time. Changes while something runs count for the next build.
 package struct ChangePlan: Equatable, Sendable {
     package enum Step: Equatable, Sendable {
         /// Nothing until then, or until the next change. If nil, until the next change.

@@ -1,4 +1,4 @@
-// What the supervisor answers, as tables for people. Pure: the same text for the same answers.
+// The supervisor's answers as tables for operators. Pure: the same text for the same answers.
 
 import PreforkSystem
 

@@ -21,8 +21,8 @@ package struct SourceWatch {
     /// - Parameters:
     ///   - socket: the supervisor's control socket.
     ///   - say: takes a line on what happens.
-    /// - Throws: when the sources cannot be watched or no supervisor answers at the beginning. Later failures are told,
-    ///   and the next change is waited for.
+    /// - Throws: when the sources cannot be watched or no supervisor answers at the beginning. Later failures are
+    ///   reported, and the next change is waited for.
     package func run(_ socket: String, _ say: (String) -> Void) throws -> Never {
         _ = try ControlClient(socket).ask(.order("status"))
         let tree = try SourceTree(roots, filter: filter)
@@ -114,7 +114,7 @@ package struct SourceWatch {
         }
     }
 
-    /// What could not be watched is told, and no reason to miss the rest.
+    /// A directory that could not be watched is reported. The rest is still watched.
     private static func changes(of tree: SourceTree, _ say: (String) -> Void) -> [String] {
         if let changes = tell(say, { try tree.changes() }) { return changes }
         // The same failure again at once must not become a loop.

@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-/// Wrong usage, as the user is told.
+/// Wrong usage, in words for the user.
 package struct ToolUsageError: Error, Equatable {
     package var text: String
 

@@ -199,7 +199,7 @@ extension ExitConsequence {
         switch (words.first, words.count) {
         case (0, 1): self = .none
         case (1, 3): self = .restart(in: .nanoseconds(words[1]), number: Int(clamping: words[2]))
-        // A pool that has given up is not upgraded: the two are told apart for the sake of order only.
+        // A pool that has given up is not upgraded: the two are distinguished only for completeness.
         case (2, 2): self = .giveUp(words[1] == 1 ? .startFailed : .tooManyRestarts)
         default: return nil
         }

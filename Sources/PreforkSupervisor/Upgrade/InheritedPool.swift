@@ -151,7 +151,7 @@ extension Pool {
         return list
     }
 
-    /// Continues with the workers of the image before.
+    /// Continues with the workers of the previous image.
     ///
     /// The new program sets the number of workers, unless an operator has scaled the pool, or it scales itself. The
     /// reload that follows forks additional workers. Surplus workers end after it.

@@ -1,4 +1,4 @@
-// What a pool has counted, as it is left to the next image of its program.
+// A pool's counters, as the next image of its program inherits them.
 
 import PreforkSystem
 
@@ -74,7 +74,7 @@ struct InheritedRecords: Equatable {
         }
     }
 
-    /// What the image before has left.
+    /// The records that the previous image has left.
     ///
     /// - Returns: nil when it has left nothing, being of a version that did not.
     static func take() -> InheritedRecords? {

@@ -1,4 +1,4 @@
-// Whether workers could write the program that the supervisor would become.
+// The check that workers cannot write the program that the supervisor would become.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// Which programs a process has run, from upgrade to upgrade.
+// The programs that a process has run, from upgrade to upgrade.
 
 import PreforkSystem
 
@@ -19,7 +19,7 @@ struct ProgramHistory: Equatable {
     /// What came with the running program, a phrase for each.
     var changes: [String] = []
 
-    /// - Parameter left: by the image before. If nil, this is the first image, or the version before left nothing.
+    /// - Parameter left: by the previous image. If nil, this is the first image, or the previous version left nothing.
     init(_ left: ProgramHandover?) throws(SystemError) {
         let started: String
         if let left { started = left.path } else { started = try ProgramImage.startedBy() }
@@ -78,9 +78,9 @@ struct ProgramHandover: Equatable {
     var previous: ProgramFile?
     var previousDirectory: String?
     var changes: [String] = []
-    /// On the way back: where the image worked. nil: its directory was gone.
+    /// For a rollback: the image's working directory. If nil, the directory was gone.
     var workingDirectory: String?
-    /// The text to leave on the way back.
+    /// The text to leave for a rollback.
     var undo: String?
 
     private static let sizeLimit = 1 << 18

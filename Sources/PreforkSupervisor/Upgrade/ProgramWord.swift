@@ -1,4 +1,4 @@
-// What a program says of its service: told in the trial of an upgrade, and compared with what is in force.
+// A program's description of its service: sent by the trial of an upgrade, and compared with what is in force.
 
 import PreforkSystem
 
@@ -93,7 +93,7 @@ extension SupervisorConfiguration {
     func word(_ listeners: [Listener]) -> ProgramWord {
         ProgramWord(
             workers: workers, listeners: listeners.map { .init(name: "\($0.address)", value: $0.terms) },
-            // The count is told by itself.
+            // The count is reported separately.
             settings: EnvironmentSettings.options.filter { $0.name != "PREFORK_WORKERS" }.map {
                 .init(name: $0.name, value: $0.show(settings))
             })

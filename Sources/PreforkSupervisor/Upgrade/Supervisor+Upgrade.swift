@@ -34,7 +34,7 @@ extension Supervisor {
     /// serve. A program that cannot start costs nothing but a line in the log.
     ///
     /// - Parameters:
-    ///   - path: nil: what is by now at the path that the service was started by.
+    ///   - path: the program. If nil, what is now at the path that the service was started by.
     ///   - keeps: later upgrades without a path start what is there, too.
     ///   - directory: its working directory. If nil, the one in which the service was started.
     func beginUpgrade(
@@ -207,8 +207,8 @@ extension Supervisor {
         return error
     }
 
-    /// Goes to the program before: while the present one is on probation as its failure would, later by its path, if
-    /// the same build is still there.
+    /// Rolls back to the previous program: while the present one is on probation, as its failure would, and later by
+    /// its path, if the same build is still there.
     func beginRollback(whenOver: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
         guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
@@ -278,12 +278,12 @@ extension Supervisor {
             kind: Self.handoverKind, key: "", descriptors: own + doorbells + outputs, text: pool.text)
     }
 
-    /// Takes the workers of the image before as its own children, which they are.
+    /// Takes over the workers of the previous image, which are this process's own children.
     func adopt(_ inheritance: SupervisorInheritance) {
         var inherited = inheritance.pool
         var doorbells = inheritance.doorbells[...]
         var outputs = inheritance.outputs[...]
-        // What the program after this one knew last may be of before it has collected one.
+        // The ended program's last known state may be older than its last reaped worker.
         let gone = Handover.isAfterEnd ? Set(inherited.workers.map(\.pid).filter { !ChildProcess.isChild($0) }) : []
         for worker in inherited.workers {
             if gone.contains(worker.pid) {
@@ -330,7 +330,7 @@ struct SupervisorInheritance {
 
     private static let ownDescriptors = 4
 
-    /// nil: this is the first image of its process.
+    /// If nil, this is the first image of its process.
     static func take() -> SupervisorInheritance? {
         Handover.take(Supervisor.handoverKind, key: "").flatMap { SupervisorInheritance($0) }
     }

@@ -1,11 +1,11 @@
-// The way back of an upgrade, from the supervisor's side: what the program before gets, and when it comes.
+// The rollback of an upgrade, from the supervisor's side: what the previous program gets, and when it returns.
 
 import PreforkSystem
 
-/// The way back with what the supervisor's part of it takes.
+/// The rollback, with what the supervisor needs for it.
 struct SupervisorWayBack {
     private let back: WayBack
-    /// The supervisor's own four descriptors, duplicated by the program before.
+    /// The supervisor's own four descriptors, duplicated by the previous program.
     private let own: [Int32]
     /// The lowest generation of this program's own workers. Workers of the previous program have an earlier one.
     private let generation: Int
@@ -43,7 +43,7 @@ struct SupervisorWayBack {
 
     var image: Int32 { back.image }
 
-    /// What the program before gets now.
+    /// What the previous program would get now.
     var items: [HandoverItem] { back.present }
 
     var heldDescriptors: [HeldDescriptor] {
@@ -76,7 +76,7 @@ struct SupervisorWayBack {
         let changing = [item, records, children] + (managedItem.map { [$0.item] } ?? [])
         let kinds = Set(changing.map(\.kind))
         try back.describe(back.items.filter { !kinds.contains($0.kind) } + changing)
-        // What the program before has duplicated stays open: it is what it gets if this fails from now on.
+        // What the previous program has duplicated stays open: it gets that if this fails from now on.
         let old = Set(back.items.flatMap(\.descriptors))
         workers.forget(besides: Set(pool.workers.map(\.spawn)), keeping: old)
         if let managedItem { managed.forget(besides: managedItem.spawns, keeping: old) }
@@ -177,12 +177,12 @@ extension Supervisor {
                 (bells[spawn]?.number, output?.pipe(of: spawn)?.number)
             }
         } catch {
-            // The program before then knows the workers of before, and ends the others.
+            // The previous program then knows the earlier workers, and ends the others.
             logger.say(LogLine(.warning, "upgrade: the way back is that of before: \(error)"), by: .own(.order))
         }
     }
 
-    /// Goes back to the program before, when the new one's workers did not come up.
+    /// Rolls back to the previous program, because the new program's workers did not come up.
     func goBack() {
         guard wayBack != nil else { return }
         isGoingBack = true
@@ -225,7 +225,7 @@ extension Supervisor {
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
     }
 
-    /// Closes what the image before has left and this one has not taken, as soon as there is no way back.
+    /// Closes what the previous image has left and this one has not taken, as soon as a rollback is no longer possible.
     func closeRest() {
         for name in Handover.closeRest() {
             logger.say(LogLine(.warning, "nobody took over \(name): closed"), by: .own(.start))

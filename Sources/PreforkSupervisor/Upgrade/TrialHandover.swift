@@ -1,4 +1,4 @@
-// What the trial of an upgrade inherits, and whether it can continue from there.
+// The inheritance of an upgrade's trial, and whether the trial can continue from there.
 
 import PreforkSystem
 

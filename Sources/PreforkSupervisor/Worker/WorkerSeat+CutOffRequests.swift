@@ -1,4 +1,4 @@
-// What a worker says of the requests that its end cuts off.
+// A worker's report of the requests that its end cuts off.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What a new worker has from its supervisor.
+// What a new worker inherits from its supervisor.
 
 package import PreforkSystem
 
@@ -66,7 +66,7 @@ package final class WorkerSeat: Sendable {
     /// A request was refused because its label is in quarantine.
     package func countRefusal() { scoreboard.countRefusal(line: line) }
 
-    /// Gives a sign of life.
+    /// Reports a heartbeat.
     package func beat() { scoreboard.beat(line: line) }
 
     /// Announces that the next heartbeat may be that late.

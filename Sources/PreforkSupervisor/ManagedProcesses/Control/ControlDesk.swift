@@ -1,4 +1,4 @@
-// Which way a control code takes from this process.
+// The route of a control code from this process to its manager.
 
 import PreforkSystem
 import Synchronization

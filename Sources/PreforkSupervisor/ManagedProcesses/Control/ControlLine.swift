@@ -1,4 +1,4 @@
-// How a managed process, and every other of the family, tells the supervisor to stop or restart it.
+// Orders to stop or restart a managed process, from any process of the family to the supervisor.
 
 package import PreforkSystem
 

@@ -45,7 +45,7 @@ extension TargetRunner {
         queue.append(.control(number, code: code.rawValue))
     }
 
-    /// An order to restart is told whether this process can fork.
+    /// An order to restart carries whether this process can fork.
     func withObstacle(_ event: TargetEvent) -> TargetEvent {
         guard case .control(let number, let code, let isPaced, _) = event, ControlCode(rawValue: code) == .restart
         else { return event }

@@ -1,4 +1,4 @@
-// What the program orders of its managed processes.
+// The program's orders to its managed processes.
 
 import PreforkSystem
 

@@ -1,4 +1,4 @@
-// What is told of managed processes: to the log, and to the program's hooks.
+// Reports on managed processes, to the log and to the program's hooks.
 
 import PreforkSystem
 
@@ -50,7 +50,7 @@ extension TargetRunner {
     /// Beside a pool its supervisor's, unless the program takes the lines itself.
     var logger: SupervisorLogger { log == nil ? host?.logger ?? ownLogger : ownLogger }
 
-    /// Reports what is left when this runner's loop turns no more.
+    /// Reports what is left when this runner's loop no longer turns.
     package func finishLog() {
         output?.finish(at: .now)
         ownLogger.tellAllLeftOut()
