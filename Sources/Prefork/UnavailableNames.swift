@@ -1,4 +1,4 @@
-// Names of tornado and liteyuki: the compiler tells their names here. No one of these can be called.
+// Names of tornado and liteyuki, which cannot be called. The compiler tells the name that each has here.
 
 public import PreforkChannels
 public import PreforkSystem

@@ -42,7 +42,7 @@ struct LateEnds {
     /// Asked when a child could not be collected.
     ///
     /// - Parameter isOver: whether the kernel says that it has ended.
-    /// - Returns: Whether the supervisor must stop waiting for it.
+    /// - Returns: whether the supervisor must stop waiting for it.
     mutating func isToBeGivenUp(_ key: UInt64, isOver: Bool, at now: MonotonicInstant) -> Bool {
         var wait = waits[key] ?? Wait(next: now)
         if isOver {

@@ -56,7 +56,7 @@ public struct TargetStatus: Equatable, Sendable {
     public var isCompleted: Bool
     /// Why it was not started: this dependency cannot become ready.
     public var missingDependency: String?
-    /// The living process's number, or nil.
+    /// The process ID of the living process, or nil.
     public var pid: Int32?
     /// How many processes the target has had.
     public var generation: Int
