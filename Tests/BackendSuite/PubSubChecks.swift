@@ -95,7 +95,7 @@ public func checkUnsubscribe(_ server: some PubSubBackend) async throws {
     try await server.publish("c", StoredValue(3))
     #expect(try await read(3, of: staying) == [1, 2, 3].map { .message(StoredValue($0)) })
     await staying.unsubscribe()
-    // The last one of a channel has gone; the next is the first again.
+    // The last subscriber of a channel has gone. The next one is the first again.
     let again = try await server.subscribe("c")
     try await server.publish("c", StoredValue(4))
     #expect(try await read(1, of: again) == [.message(StoredValue(4))])
@@ -113,7 +113,7 @@ public func checkCancelledReader(_ server: some PubSubBackend) async throws {
     let events = try await server.subscribe("c")
     let reader = Task { try await read(1, of: events) }
     reader.cancel()
-    // Cancelled before or while it waits: an error, or the end of its loop; no message either way.
+    // Cancelled before or while it waits: an error, or the end of its loop, but no message.
     let got = (try? await reader.value) ?? []
     #expect(got == [])
     try await server.publish("c", StoredValue(1))

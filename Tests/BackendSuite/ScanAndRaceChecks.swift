@@ -60,7 +60,7 @@ public func checkConcurrency(_ store: some StoreBackend) async throws {
                     _ = try await store.increment("sum", by: 1)
                     let mine = StoredValue("\(worker)")
                     if try await store.store("once\(round)", mine, expires: nil, if: .ifAbsent) { wins += 1 }
-                    // A counter by compare-and-set: tried again until nobody was in between.
+                    // A counter by compare-and-set: tried again until no other writer was in between.
                     while true {
                         let now = try await store.load("cas")
                         let next = StoredValue(try (now?.number ?? 0) + 1)

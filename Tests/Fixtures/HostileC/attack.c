@@ -72,7 +72,7 @@ static void fork_stayers(const struct hostile_plan *plan, uint32_t kinds, struct
     }
 }
 
-/// Stops the process. Hang detection ends a worker; a managed process has a child that lets it go on.
+/// Stops the process. Hang detection ends a worker. A managed process has a child that continues it.
 static void stop_self(const struct hostile_plan *plan) {
     if (!plan->is_worker) {
         pid_t stopped = getpid();

@@ -165,8 +165,8 @@ void pass_sockets(const struct descriptors *all, struct dice *dice) {
     int passed = lingering_socket(5, &peer);
     if (passed < 0) return;
     pass(all, dice, passed);
-    // The receivers must have the last reference: whoever closes that one waits. Where nobody took one this process
-    // waits itself, until `end_late`.
+    // The receivers must have the last reference: the process that closes it waits. If no process took one, this
+    // process waits itself, until `end_late`.
     if (chance(dice, 80)) close(passed);
 }
 

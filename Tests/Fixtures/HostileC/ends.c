@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/// Ends the calling helper soon after the deadline, whatever it does; it has no parent that would.
+/// Ends the calling helper soon after the deadline, whatever it does. It has no parent that would.
 static void end_at(int64_t deadline) {
     int64_t left = deadline - now_nanoseconds();
     if (left <= 0) _exit(0);

@@ -1,4 +1,4 @@
-// Memory files, regular files, and listeners: what damages them for everybody who has them.
+// Memory files, regular files, and listeners: attacks that damage them for every process that has them.
 #define _GNU_SOURCE
 #include "dice.h"
 

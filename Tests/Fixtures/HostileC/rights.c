@@ -1,4 +1,4 @@
-// What the kernel must refuse a process that has given up its rights; each success is a finding.
+// Calls that the kernel must refuse a process that has given up its rights. Each success is a finding.
 #define _GNU_SOURCE
 #include "dice.h"
 
@@ -73,7 +73,7 @@ static void try_paths(const struct hostile_plan *plan) {
         snprintf(path, sizeof path, "%s/%s", plan->folder, names[index]);
         int file = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
         if (file >= 0 || rename(path, path) == 0) {
-            // rename(2) of a file onto itself changes nothing; the kernel looks at the folder's rights all the same.
+            // rename(2) of a file onto itself changes nothing. The kernel still checks the folder's rights.
             snprintf(what, sizeof what, "%s could be %s", names[index], file >= 0 ? "written" : "renamed");
             if (file >= 0) tell(plan, what);
         }

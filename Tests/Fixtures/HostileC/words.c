@@ -1,4 +1,4 @@
-// Random words over every shared mapping; read-only ones must stay so.
+// Random words over every shared mapping. Read-only mappings must stay read-only.
 #define _GNU_SOURCE
 #include "dice.h"
 
@@ -17,7 +17,7 @@ struct mapping {
     size_t count;
 };
 
-/// Shared mappings by their rights, from /proc/self/maps; nothing is allocated.
+/// Shared mappings by their rights, from /proc/self/maps. Nothing is allocated.
 static int find_mappings(struct mapping *found, bool writable) {
     static __thread char text[1 << 18];
     int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);

@@ -39,7 +39,7 @@ package func stop(_ pid: Int32) {
     until { state(of: pid) == "T" }
 }
 
-/// "S" for a process that sleeps in the kernel, "T" for a stopped one (proc(5)); "X" when it is gone.
+/// "S" for a process that sleeps in the kernel, "T" for a stopped one (proc(5)), "X" when it is gone.
 package func state(of pid: Int32) -> Character {
     let status = try? SmallFile.read("/proc/\(pid)/stat", limit: 512)
     return status?.split(separator: ")").last?.dropFirst().first ?? "X"

@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// Words in memory that all processes of a scenario share; zero at first. Kept mapped for ever.
+/// Words in memory that all processes of a scenario share. Zero at first. Never unmapped.
 package struct SharedWords: @unchecked Sendable {
     // Sendable: the memory is never unmapped, and every word is atomic.
     private let base: UnsafeMutableRawPointer

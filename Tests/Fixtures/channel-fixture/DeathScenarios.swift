@@ -1,4 +1,4 @@
-// The other end dies, stops, closes or is somebody else's.
+// The other end dies, stops, closes or belongs to another process.
 
 import Prefork
 import PreforkFixtureSupport
@@ -36,14 +36,14 @@ func deathScenario(_ arguments: [String]) throws {
         try await channel.send([UInt8(count)])
     }
     onLoop {
-        // The call of the last life was not handed to this one; the messages were.
+        // The call of the last life was not handed to this one, but the messages were.
         say("kept: \(try await channel.receive()[0] >= 3)")
         say("its death: \(await code { _ = try await channel.receive() })")
     }
     join(pid)
 }
 
-/// A call that was made before anybody was at the other end, and whose callee dies with it.
+/// A call that was made before any process was at the other end, and whose callee dies with it.
 func deathOfEarlyCalleeScenario(_ arguments: [String]) throws {
     let channel = try Channel<Int>(name: "c")
     let words = try SharedWords()

@@ -28,7 +28,7 @@ private func read(_ bytes: [UInt8]) -> (life: Int, number: Int) {
     return (life, number)
 }
 
-/// The sender is killed at random instants; each of its lives sends its numbers from 0. The receiver sees a gapless
+/// The sender is killed at random instants. Each of its lives sends its numbers from 0. The receiver sees a gapless
 /// beginning of each life, whole messages, and each death once, between the lives.
 func killedSenderScenario(_ arguments: [String]) throws {
     let channel = try Channel<[UInt8]>(name: "storm")
@@ -77,8 +77,8 @@ private final class Counter: @unchecked Sendable {
     }
 }
 
-/// The receiver is killed at random instants and replaced, while the sender goes on. No message comes twice; with
-/// `keep` at most one is lost by each death, with `drop` any number.
+/// The receiver is killed at random instants and replaced, while the sender keeps sending. No message comes twice. With
+/// `keep` each death loses at most one message, with `drop` any number.
 func killedReceiverScenario(_ arguments: [String]) throws {
     let drops = arguments.dropFirst().first == "drop"
     var options = ChannelOptions()

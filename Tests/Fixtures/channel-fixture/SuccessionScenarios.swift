@@ -7,7 +7,7 @@ import PreforkSystem
 
 /// Words that the processes of a scenario share.
 private enum Word {
-    /// From here on: what each spawn was told; 1 makes room, 2 gives the slot up.
+    /// From here on: the order for each spawn. 1 makes room, 2 gives the slot up.
     static let orders = 0
     static let handled = 10
     static let wrong = 11
@@ -49,7 +49,7 @@ private func wait(_ word: Int, _ words: SharedWords, for value: Int = 1) async t
     while words[word] < value { try await EventLoop.sleep(for: .milliseconds(1)) }
 }
 
-/// Takes numbers in order and counts what is not; each handler is the only one that runs in any process.
+/// Takes numbers in order and counts the others. No two handlers run at once in any process.
 private func countNumbers(_ channel: Channel<Int>, _ words: SharedWords) throws {
     try channel.onReceive { number in
         if words.next(Word.inHand) != 1 { _ = words.next(Word.overlaps) }

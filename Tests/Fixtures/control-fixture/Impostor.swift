@@ -3,7 +3,7 @@
 import PreforkSystem
 
 enum Impostor {
-    /// Answers every client with the same bytes, whatever it asks; prints `ready` first. Ends with its parent.
+    /// Answers every client with the same bytes, whatever it asks. Prints `ready` first. Ends with its parent.
     static func serve(socket: String, answer: String) throws -> Never {
         let listener = try Listener(.unix(socket, mode: 0o666))
         try write(line: "ready")

@@ -20,7 +20,7 @@ if words.count == 3, words[1] == "measure", let workers = Int(words[2]) {
     CurrentProcess.exit(code: 64)
 }
 
-/// At once: standard output is a pipe to whoever waits for the line.
+/// At once: standard output is a pipe to the process that waits for the line.
 func write(line: String) throws {
     _ = try Array("\(line)\n".utf8).withUnsafeBytes { try writeBytes(to: 1, $0) }
 }

@@ -5,7 +5,7 @@ import PreforkSystem
 /// A part of the package, with one sender and its receivers.
 enum Part: String, CaseIterable, Sendable {
     case active, passive, call, queue, unacknowledged, subscription, watch, managed, tree, subprocess
-    /// Messages that travel beside a channel's ring, in files; every fourth with a descriptor. Not part of `all`.
+    /// Messages that travel beside a channel's ring, in files, every fourth with a descriptor. Not part of `all`.
     case large
 
     static let together = allCases.filter { $0 != .large }
@@ -14,7 +14,8 @@ enum Part: String, CaseIterable, Sendable {
 /// How the service is run.
 struct Plan: Sendable {
     var parts: [Part]
-    /// Where the steps are noted: one file; of several parts each has its own, with its name behind a dot.
+    /// Where the steps are noted: one file. If there are several parts, each has its own file, with its name behind a
+    /// dot.
     var ledger: String
     /// While this file is there, nothing is sent.
     var pause: String

@@ -103,7 +103,7 @@ final class Service: Sendable {
             do {
                 try await send(number, part)
             } catch let error as ChannelError where error.isPeerStopping {
-                // It was not handled; this process is asked to stop as soon as the workers have ended.
+                // It was not handled. This process is asked to stop as soon as the workers have ended.
                 note("refused", number, part)
             } catch {
                 note("error", "send \(number): \(error)", part)

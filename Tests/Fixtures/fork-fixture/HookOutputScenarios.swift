@@ -1,11 +1,11 @@
-// Hooks that print where nobody reads.
+// Hooks that print to an output without a reader.
 
 import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
 
 /// `printing-hooks pipe|socket|terminal`: standard output and standard error have no reader. Every hook prints more
-/// than they take; workers are replaced all the same, and the end comes.
+/// than they take. Workers are still replaced, and the end comes.
 func printingHooksScenario(_ arguments: [String]) throws {
     let report = dup(STDOUT_FILENO)
     let reading = redirectOutput(to: arguments.first ?? "pipe")
@@ -40,7 +40,7 @@ func printingHooksScenario(_ arguments: [String]) throws {
     _exit(summary.outcome.exitCode)
 }
 
-/// - Returns: where what is written can be read, by nobody yet.
+/// - Returns: the reading end, which no process reads yet.
 private func redirectOutput(to kind: String) -> Int32 {
     var ends: [Int32] = [-1, -1]
     switch kind {

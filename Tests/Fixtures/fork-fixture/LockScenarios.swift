@@ -15,7 +15,7 @@ private func acquisition(_ lock: SharedLock, within limit: Int64) -> String {
     }
 }
 
-/// Makes a lock, and a child that takes it and then runs `body`; returns when the child has it.
+/// Makes a lock, and a child that takes it and then runs `body`. Returns when the child has it.
 private func lockHeldByChild(_ body: (SharedLock) -> Void) throws -> (lock: SharedLock, child: Int32) {
     LockPatience.allowLongWaits()
     let lock = SharedLock(at: try sharedBytes(4096))

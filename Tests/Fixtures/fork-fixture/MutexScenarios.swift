@@ -34,8 +34,8 @@ private func contend(_ name: String) throws {
     say("\(name) counted \(counter.withLock { $0 })")
 }
 
-/// Whoever has the lock gives the processor up, so that the other one has to wait for it in the kernel, which is where
-/// IDs matter: a free lock is taken with any number.
+/// The holder of the lock gives the processor up, so that the other one has to wait for it in the kernel, which is
+/// where IDs matter: a free lock is taken with any number.
 private func count() {
     for _ in 0..<rounds {
         counter.withLock { count in

@@ -138,7 +138,7 @@ func oneThreadScenario(_ arguments: [String]) throws {
                 }
             }
         }
-        // Without the process executor nobody runs the main actor's queue: there it cannot be waited for.
+        // Without the process executor no thread runs the main actor's queue, so that it cannot be waited for.
         let main = ForkRuntime.isSingleThreaded ? await threadsSeenByMainActor() : 0
         let threads = threadCount()
         say(
@@ -162,7 +162,7 @@ func bodyFailsScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
-/// A worker that takes memory until the kernel ends it; the test has put the process into a group with a limit.
+/// A worker that takes memory until the kernel ends it. The test has put the process into a group with a limit.
 func outOfMemoryScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(1))
     runtime.restarts.limit = 0
@@ -174,7 +174,7 @@ func outOfMemoryScenario(_ arguments: [String]) throws {
     say("outcome \(summary.outcome)")
 }
 
-/// A program that a worker has started takes memory until the kernel ends it; the worker lives. A managed process that
+/// A program that a worker has started takes memory until the kernel ends it. The worker lives. A managed process that
 /// does the same is a child of the supervisor.
 func outOfMemoryBesideScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(1))
@@ -217,7 +217,7 @@ func subprocessScenario(_ arguments: [String]) throws {
     }
 }
 
-/// A worker's own functions with numbers and times that make no sense; then one worker for each exit code.
+/// A worker's own functions with numbers and times that make no sense. Then one worker for each exit code.
 func workerParametersScenario(_ arguments: [String]) throws {
     for code in [0, 255, 256, -1, Int32.min, Int32.max] {
         var runtime = ForkRuntime(workers: .count(1))

@@ -4,7 +4,7 @@ import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
 
-/// Three workers: task 0 exits with 2, then 3, then 0; task 1 exits with 0 at once; task 2 dies by SIGKILL, then exits
+/// Three workers: task 0 exits with 2, then 3, then 0. Task 1 exits with 0 at once. Task 2 dies by SIGKILL, then exits
 /// with 0. Follows tornado's own test of process.py.
 func tornadoScenario(_ arguments: [String]) throws {
     let counters = try SharedWords()
@@ -20,7 +20,7 @@ func tornadoScenario(_ arguments: [String]) throws {
     }
 }
 
-/// Task 0 always fails; the others would live for ever.
+/// Task 0 always fails. The others would never end.
 func maxRestartsScenario(_ arguments: [String]) throws {
     let id = try forkProcesses(3, maxRestarts: 2)
     say("task \(id)")

@@ -101,7 +101,7 @@ private func put(_ text: String) {
     _ = write(STDERR_FILENO, bytes, bytes.count)
 }
 
-/// A worker that writes a line each millisecond, numbered, for as long as it lives; a stop ends it.
+/// A worker that writes a line each millisecond, numbered, for as long as it lives. A stop ends it.
 func talkingScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let summary = try pool(settings).run { worker in

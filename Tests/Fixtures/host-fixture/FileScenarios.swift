@@ -48,7 +48,7 @@ func pidFileOfBeforeScenario(_ arguments: [String]) {
     pauseForEver()
 }
 
-/// `lock-as-nobody PATH`: has a file that everybody may read locked by a user without rights, and named its process.
+/// `lock-as-nobody PATH`: makes a user without rights lock a file that every user may read, and named its process.
 func lockAsNobodyScenario(_ arguments: [String]) throws {
     let writable = open(arguments[0], O_RDWR | O_CREAT | O_TRUNC, 0o644)
     require(writable >= 0, "no file: errno \(errno)")

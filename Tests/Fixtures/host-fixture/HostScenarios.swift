@@ -5,7 +5,7 @@ import PreforkSupervisor
 import PreforkSystem
 
 /// `activate NAMES COUNT [PID]`: binds two TCP sockets and one datagram socket as descriptors 3 to 5 and becomes the
-/// program that is to find them, as systemd does.
+/// program that must find them, as systemd does.
 func activateScenario(_ arguments: [String]) throws {
     let listeners = try (0..<2).map { _ in try Listener(.tcp("127.0.0.1", 0)) }
     // Out of the way first: the sockets may have these very numbers.

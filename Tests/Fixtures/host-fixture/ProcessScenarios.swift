@@ -4,7 +4,7 @@ import PreforkFixtureSupport
 import PreforkSupervisor
 import PreforkSystem
 
-/// `orphans [subreaper] [behind]`: three orphans come to this process and end; a worker that has ended, too, is left
+/// `orphans [subreaper] [behind]`: three orphans come to this process and end. A worker that has ended, too, is left
 /// alone. `behind`: the worker is the first among the ended.
 func orphansScenario(_ arguments: [String]) throws {
     if arguments.contains("subreaper") { try Strangers.becomeSubreaper() }

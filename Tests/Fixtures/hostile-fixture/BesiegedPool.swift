@@ -82,7 +82,7 @@ final class BesiegedPool {
         rmdir(folder)
     }
 
-    /// The supervisor's end: its exit code, or minus the signal; nil while it lives.
+    /// The supervisor's end: its exit code, or minus the signal. Nil while it lives.
     func checkEnd() -> Int32? {
         if end != nil { return end }
         var status: Int32 = 0
@@ -123,7 +123,7 @@ final class BesiegedPool {
         guard file >= 0 else { return }
         defer { close(file) }
         while case let count = pread(file, &chunk, chunk.count, logOffset), count > 0 {
-            // Lines are written in one step each; what comes later begins with a line.
+            // Each line is written in one step, so that later output begins with a line.
             guard let end = chunk[..<count].lastIndex(of: UInt8(ascii: "\n")) else { return }
             logOffset += end + 1
             check(chunk[...end])
@@ -140,7 +140,7 @@ final class BesiegedPool {
         let isPlain = line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && $0.value != 0xFFFD }
         tail.append(isPlain ? line : String(line.map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" }))
         if tail.count > 400 { tail.removeFirst(200) }
-        // Standard error is the hostile processes', too, and what they write there is nobody's log.
+        // Standard error is the hostile processes', too, and what they write there is no log.
         guard line.contains(" prefork[\(pid)]") else { return }
         // A line of a child's: `worker 3 (pid 12): text`.
         if line.contains("): "), line.contains(" (pid ") {
@@ -163,7 +163,7 @@ final class BesiegedPool {
 
     var descriptors: Int { DirectoryListing.names("/proc/\(pid)/fd").count }
 
-    /// Resident memory of the supervisor that is its own, in KiB: shared memory counts when somebody writes to it.
+    /// Resident memory of the supervisor that is its own, in KiB: shared memory counts when a process writes to it.
     var memory: Int {
         let status = (try? SmallFile.read("/proc/\(pid)/status")) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""

@@ -76,7 +76,7 @@ private struct EndAttack: Sendable {
     private let counters: Counters
 
     private struct Counters: @unchecked Sendable {
-        // Sendable: shared memory that is never unmapped; one process writes each word.
+        // Sendable: shared memory that is never unmapped. One process writes each word.
         let base: UnsafeMutablePointer<Int64>
     }
 

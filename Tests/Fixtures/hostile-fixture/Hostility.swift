@@ -42,7 +42,7 @@ struct Hostility: Sendable {
     let witness: Int32
     let user: UInt32
 
-    /// Waits for orders and carries them out. Few attacks return; SIGTERM ends the process between them.
+    /// Waits for orders and carries them out. Few attacks return. SIGTERM ends the process between them.
     func attackWhenOrdered(isWorker: Bool) -> Never {
         hostile_limit_self()
         while true {

@@ -4,7 +4,7 @@ import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
 
-/// A pool of two. Worker 0 attacks in each of its lives, or a managed process does; worker 1 serves.
+/// A pool of two. Worker 0 attacks in each of its lives, or a managed process does. Worker 1 serves.
 ///
 /// | attack   | does                                                                      |
 /// |----------|---------------------------------------------------------------------------|

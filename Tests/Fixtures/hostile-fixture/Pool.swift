@@ -10,7 +10,7 @@ import PreforkSystem
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     let folder = settings["folder"] ?? "/nonexistent"
-    // A judge that is killed leaves nobody.
+    // A killed judge leaves no process behind.
     hostile_die_with_parent()
     let shared = try SharedThings()
     let listener = try Listener(.tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)))

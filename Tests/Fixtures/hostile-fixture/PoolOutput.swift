@@ -4,8 +4,8 @@ import PreforkFixtureSupport
 import PreforkSystem
 import Synchronization
 
-/// Reads a pipe on a thread of its own until nobody has its other end: a program that prints waits while the pipe is
-/// full, and the judge, who waits for its answers, must not be what it waits for.
+/// Reads a pipe on a separate thread until no process has its other end: a program that prints waits while the pipe is
+/// full, and must not wait for the judge, which waits for its answers.
 final class PoolOutput: Sendable {
     private let number: Int32
     private let bytes = Mutex<[UInt8]>([])

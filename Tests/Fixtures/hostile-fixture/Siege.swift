@@ -1,4 +1,5 @@
-// The siege: seeds one after the other against one pool, which must be whole after each; a new pool after a fault.
+// The siege: seeds one after the other against one pool, which must be whole after each. After a fault there is a new
+// pool.
 
 import PreforkFixtureSupport
 import PreforkSupervisor
@@ -34,7 +35,7 @@ struct Siege {
 
     /// Each restart is worth some lines, and there are some twenty a second. A cause that is not thinned has thousands.
     private static let mostLogLines = 400
-    /// 4 MiB a second of all children, twice where a second of this program's has two of the supervisor's; escaping makes
+    /// 4 MiB a second of all children, twice if a second of this program spans two of the supervisor's. Escaping makes
     /// up to eight characters of one byte.
     private static let mostCaptured = 64 << 20
 
@@ -185,7 +186,7 @@ func wait(
     let end = MonotonicInstant.now + limit
     var last = try? view(pool, isMeasured: false)
     while MonotonicInstant.now < end {
-        // Between two images nobody accepts: that is not the time of an answer.
+        // Between two images no process accepts: that time is not an answer's.
         let seen = try view(pool, isMeasured: false)
         if condition(seen) { return }
         last = seen

@@ -59,7 +59,7 @@ func runScenario(_ arguments: [String]) throws {
     exit(outcome.exitCode)
 }
 
-/// Two workers and two targets; a worker stops one target and sends to the other.
+/// Two workers and two targets. A worker stops one target and sends to the other.
 func besideScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(2))
     let manager = runtime.manager

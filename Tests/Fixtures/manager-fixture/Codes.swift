@@ -38,7 +38,7 @@ func codesAndDataScenario(_ arguments: [String]) throws {
             try channel.sendBlocking(9, timeout: .seconds(20))
             break
         } catch let error as ChannelError {
-            // The first process's death is told to whoever would wait for it.
+            // The first process's death is reported to every waiter.
             guard case .peerDied = error.code else { throw error }
         }
     }
@@ -94,7 +94,7 @@ func throwingHooksScenario(_ arguments: [String]) throws {
     say("ended \(try manager.terminate("one").map { "\($0.status)" } ?? "nil")")
 }
 
-/// Hooks that give orders: some wait, and are refused; others do not.
+/// Hooks that give orders: orders that wait are refused, others are not.
 func waitingHookScenario(_ arguments: [String]) throws {
     let manager = ProcessManager(log: { _ in })
     nonisolated(unsafe) let hooked = manager

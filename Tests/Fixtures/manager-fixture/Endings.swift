@@ -16,7 +16,7 @@ func firstScenario(_ arguments: [String]) throws {
     say("outcome \(try manager.run())")
 }
 
-/// A crash by code, by signal, by an error; a normal end.
+/// A crash by code, by signal, by an error, and a normal end.
 func endsScenario(_ arguments: [String]) throws {
     let before = descriptorCount
     do {

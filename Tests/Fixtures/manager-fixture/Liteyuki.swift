@@ -53,7 +53,7 @@ func twiceScenario(_ arguments: [String]) throws {
     say("children \(childCount)")
 }
 
-/// Nobody reads or writes a channel.
+/// No process reads or writes a channel.
 func noticeScenario(_ arguments: [String]) throws {
     let manager = talkingManager()
     try manager.addTarget("one") { child in

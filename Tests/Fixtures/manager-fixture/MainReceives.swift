@@ -124,7 +124,7 @@ func mainReceivesByHandScenario(_ arguments: [String]) throws {
     try talker.active.onReceive { _ in heard.withLock { $0 += 1 } }
     say("threads \(threadCount())")
     try manager.launch("talker")
-    // Nobody calls the manager.
+    // The program does not call the manager.
     while heard.withLock({ $0 }) < 20 { usleep(1_000) }
     say("heard 20 between calls")
     try manager.send(.restart, to: "talker")

@@ -25,7 +25,7 @@ func talkingManager(grace: Duration = .seconds(10)) -> ProcessManager {
     return ProcessManager(hooks: hooks, grace: grace)
 }
 
-/// Turns until `isDone`; a scenario that waits in vain ends by itself.
+/// Turns until `isDone`. A scenario that waits in vain ends by itself.
 func turn(_ manager: ProcessManager, until isDone: () throws -> Bool) throws {
     let end = MonotonicInstant.now + .seconds(20)
     while try !isDone() {

@@ -64,8 +64,8 @@ struct Ending: Sendable {
     }
 }
 
-/// A step of a trial's main program. The switch `trial-step-NAME` kills the trial there; `trial-call-NAME-ERRNO` has a
-/// system call fail from the first step on, or kills the trial at it where the number of the error is 0.
+/// A step of a trial's main program. The switch `trial-step-NAME` kills the trial there. `trial-call-NAME-ERRNO` makes
+/// a system call fail from the first step on, or kills the trial at it where the number of the error is 0.
 func trialStep(_ name: String, _ switches: Switches) {
     guard Image.current == .trial else { return }
     if switches.isOn("trial-step-\(name)") { kill(getpid(), SIGKILL) }

@@ -9,7 +9,7 @@ private enum Word {
     static let failures = 2
 }
 
-/// `load port=P [keep=N] [once=N]`: clients that keep their connections and clients that do not, until SIGTERM; then a
+/// `load port=P [keep=N] [once=N]`: clients that keep their connections and clients that do not, until SIGTERM. Then a
 /// line `answers N failures N`.
 func loadScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
@@ -58,7 +58,7 @@ private func session(_ port: UInt16, keeps: Bool, _ words: SharedWords) {
     } while keeps && words[Word.stops] == 0
 }
 
-/// Head and body, which are short; nil when the server ends the connection before.
+/// Head and body, which are short. Nil if the server ends the connection before.
 private func readAnswer(_ fd: Int32) -> String? {
     var text = ""
     var bytes = [UInt8](repeating: 0, count: 4096)

@@ -181,7 +181,7 @@ extension Answer {
     private func word(_ path: [String]) -> UInt64 { path.dropFirst().first.flatMap { UInt64($0) } ?? 0 }
 }
 
-/// Keeps the thread from everything else; the request for a stack, a signal, ends no more than one of the sleeps.
+/// Keeps the thread busy. The request for a stack, a signal, ends at most one of the sleeps.
 private func block(for duration: Duration) {
     let end = MonotonicInstant.now + duration
     while MonotonicInstant.now < end { usleep(UInt32(clamping: (end - .now).saturatedNanoseconds / 1_000)) }

@@ -107,7 +107,7 @@ func stoppedOwnerScenario(_ arguments: [String]) throws {
     say("in flight \(queue.inFlight), acknowledged \(queue.stats.acknowledged)")
 }
 
-/// A message that kills whoever gets it.
+/// A message that kills every receiver of it.
 func poisonScenario(_ arguments: [String]) throws {
     let queue = try WorkQueue<String>(name: "poison", WorkQueueOptions(redelivery: .unacknowledged(attempts: 3)))
     try queue.sendBlocking("poison")
@@ -213,7 +213,7 @@ func forkedDeliveryScenario(_ arguments: [String]) throws {
     say("in flight \(queue.inFlight)")
 }
 
-/// `generations COUNT`: so many processes receive one message each, one after the other; more than there are places.
+/// `generations COUNT`: so many processes receive one message each, one after the other. More than there are places.
 func generationsScenario(_ arguments: [String]) throws {
     let queue = try WorkQueue<Int>(name: "generations", WorkQueueOptions(redelivery: .unacknowledged()))
     for number in 0..<Int(arguments[0])! {

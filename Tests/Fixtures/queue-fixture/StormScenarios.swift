@@ -6,7 +6,7 @@ import PreforkFixtureSupport
 import PreforkStore
 import PreforkSystem
 
-/// `ping-pong COUNT WAY`: one message to and fro; a lost wake-up would leave both asleep.
+/// `ping-pong COUNT WAY`: one message to and fro. A lost wake-up would leave both asleep.
 func pingPongScenario(_ arguments: [String]) throws {
     let count = Int(arguments[0])!
     let isAsync = arguments[1] == "async"
@@ -85,12 +85,12 @@ func throughputScenario(_ arguments: [String]) throws {
 
 /// `storm KILLS SEED`: two senders and three receivers, of whom one is killed at a random moment, again and again.
 ///
-/// A sender notes a number before it sends it and when it is sent; a receiver when it has it. Nothing that was sent may
+/// A sender notes a number before it sends it and when it is sent, a receiver when it has it. Nothing that was sent may
 /// be missing, and no message may be other than it was sent.
 func stormScenario(_ arguments: [String]) throws {
     let kills = Int(arguments[0])!
     var random = SplitMix64(seed: UInt64(arguments[1])!)
-    // So many attempts that only a message with uncommon bad luck dies; dead letters count as received.
+    // So many attempts that only a message with uncommon bad luck dies. Dead letters count as received.
     let queue = try WorkQueue<[UInt8]>(
         name: "storm", WorkQueueOptions(capacity: 256 * 1024, redelivery: .unacknowledged(attempts: 30)))
     let ledger = try StormLedger(senders: 2)
@@ -140,8 +140,8 @@ func quietScenario(_ arguments: [String]) throws {
         usleep(UInt32(100 + random.next() % 1_000))
         killAndReap(sender)
         until { queue.count == 0 && queue.inFlight == 0 && receivers.allSatisfy { state(of: $0) == "S" } }
-        // One that its sender had not sent to the end is in the queue only when the next caller has repaired it; a
-        // sleeper does so when it looks again.
+        // A message that its sender had not sent to the end is in the queue only after the next caller has repaired it.
+        // A sleeper does so at its next check.
         let recoveries = queue.stats.recoveries
         if try queue.tryReceive() != nil, queue.stats.recoveries == recoveries { left += 1 }
     }

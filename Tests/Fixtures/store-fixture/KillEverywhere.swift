@@ -9,7 +9,7 @@ import Stepping
 private struct Operation: Sendable {
     var prepare: @Sendable (SharedStore) throws -> Void = { _ in }
     var act: @Sendable (SharedStore) throws -> Void
-    /// The state of before or of after; anything else is a failure.
+    /// The state before or after. Anything else is a failure.
     var isBefore: @Sendable (SharedStore) throws -> Bool
     var isAfter: @Sendable (SharedStore) throws -> Bool
 }
@@ -66,7 +66,7 @@ func killEverywhereScenario(_ arguments: [String]) throws {
     var reached = 0
     var insideLock = 0
     var failures = 0
-    // Several stripes, so that a step has several locks; a small store for the eviction.
+    // Several stripes, so that a step has several locks. A small store for the eviction.
     let capacity = name == "evict" ? StoreCapacity(entries: 64, bytes: 1 << 20) : .init(entries: 1_000, bytes: 4 << 20)
     // The runtime looks up types when they are first used: some hundred thousand instructions that are not the store's.
     let warmUp = try SharedStore(capacity: capacity, whenFull: name == "evict" ? .evictLeastRecentlyUsed : .refuse)
@@ -81,7 +81,7 @@ func killEverywhereScenario(_ arguments: [String]) throws {
             try operation.act(store)
         }
         guard stepping_wait(pid) == 0, stepping_run(pid, instructions) == instructions else { break }
-        // Readers first, before anybody has put anything in order.
+        // Readers first, before any writer has repaired anything.
         let before = try operation.isBefore(store)
         let after = try operation.isAfter(store)
         if before == after, name != "publish" { failures += 1 }

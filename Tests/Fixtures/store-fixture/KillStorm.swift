@@ -19,7 +19,7 @@ func killStormScenario(_ arguments: [String]) throws {
     let store = try SharedStore(
         capacity: .init(entries: 4_000, bytes: 4 << 20, publishLog: 64 << 10), lockTimeout: .seconds(20))
     for account in 0..<Storm.accounts { try store.set("account \(account)", Storm.balance) }
-    // 0: torn values; 1: wrong sums; 2: reads; 3 + 2i: increments a writer has been told of; 4 + 2i: its operations.
+    // 0: torn values, 1: wrong sums, 2: reads, 3 + 2i: increments that a writer saw succeed, 4 + 2i: its operations.
     let counters = try SharedWords()
     let reader = try child { readForEver(store, counters, seed) }
     var writers: [pid_t] = []
@@ -106,7 +106,7 @@ private func writeForEver(_ store: SharedStore, _ counters: SharedWords, _ write
             default: try store.set("value \(key)", CheckedValue.make(key: key, length: random.below(600), &random))
             }
         } catch {
-            // A store of this size can be full for a moment; nothing else may happen.
+            // A store of this size can be full for a moment. Nothing else may happen.
             guard case .full = error.code else { throw error }
         }
         counters[4 + 2 * writer] += 1

@@ -27,7 +27,7 @@ func adoptScenario(_ arguments: [String]) throws {
     try store.set("answer", "from another program")
 }
 
-/// `publish-storm MESSAGES`: four publishers, four subscribers with small rings; each subscriber must have seen or been
+/// `publish-storm MESSAGES`: four publishers, four subscribers with small rings. Each subscriber must have seen or been
 /// told of every message, in the order of each publisher.
 func publishStormScenario(_ arguments: [String]) throws {
     let count = arguments.number(0, default: 1_000)
@@ -80,7 +80,7 @@ func lastPlaceScenario(_ arguments: [String]) throws {
         }
     }
     for pid in children { waitForEnd(pid) }
-    // Two writers for one last place may both be refused; one alone is not.
+    // Two writers for one last place may both be refused. A single writer is not.
     for index in 0..<1_000 where store.count < 1_000 { try? store.set("late \(index)", index) }
     say("entries \(store.count) contradictions \(try store.table.contradictions())")
 }

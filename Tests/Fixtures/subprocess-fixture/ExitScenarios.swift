@@ -19,7 +19,7 @@ func statusLostToTheKernel(_ arguments: [String]) async throws {
     try await countLost { signal(SIGCHLD, SIG_IGN) }
 }
 
-/// The statuses of programs, with SIGCHLD as it was when this one was started; then the signals that they find ignored.
+/// The statuses of programs, with SIGCHLD as it was when this one was started. Then the signals that they find ignored.
 func collects(_ arguments: [String]) async throws {
     for code in 0..<20 {
         let exit = try await Subprocess.run(Command("sh", "-c", "exit \(code)")).exit
@@ -137,7 +137,7 @@ private func checkStart(isPosixSpawn: Bool) async throws {
     try expect(output.stderrText == "err\n", output.stderrText)
     let status = try await Subprocess.run(Command("grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status")).check()
         .stdoutText
-    // glibc's posix_spawn leaves the two signals that it keeps for itself ignored; exec does not undo that.
+    // glibc's posix_spawn leaves the two signals that it keeps for itself ignored. exec does not undo that.
     let ignored = isPosixSpawn ? "0000000180000000" : "0000000000000000"
     try expect(status == "SigBlk:\t0000000000000000\nSigIgn:\t\(ignored)\n", status)
 }
@@ -146,7 +146,7 @@ private func checkErrors(isPosixSpawn: Bool) async throws {
     for (program, errno) in [("/nowhere/x", ENOENT), ("/tmp", EACCES), ("no-such-program", ENOENT)] {
         do {
             var command = Command(program)
-            // A directory of the tester's own PATH that nobody else may search would be EACCES, rightly.
+            // A directory of the tester's own PATH that no other user may search would be EACCES, rightly.
             command.environment["PATH"] = "/usr/bin:/bin"
             _ = try await Subprocess.spawn(command)
             throw Failure(description: "\(program) was started")

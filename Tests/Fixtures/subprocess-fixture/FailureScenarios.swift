@@ -15,7 +15,7 @@ func report(_ command: Command) async {
     }
 }
 
-/// As nobody, without any right.
+/// As the user `nobody`, without any right.
 func refusedIdentity(_ arguments: [String]) async throws {
     setgroups(0, nil)
     setgid(65534)

@@ -5,7 +5,7 @@ import Prefork
 import PreforkFixtureSupport
 import Synchronization
 
-/// Started by a shell without standard streams; reports into a file.
+/// Started by a shell without standard streams. Reports into a file.
 func closedStdio(_ arguments: [String]) async throws {
     let report = open(arguments[0], O_WRONLY | O_APPEND | O_CLOEXEC)
     // The lowest numbers are taken by whatever comes first, which is what this is about.
@@ -75,8 +75,8 @@ private final class Count: Sendable {
     let value = Atomic(0)
 }
 
-/// Somebody else's SIGKILL at a random instant of each child: while it starts, talks or ends. Every end is told, once,
-/// and whoever reads from it or writes to it goes on.
+/// Another process's SIGKILL at a random instant of each child: while it starts, talks or ends. Every end is reported
+/// once, and its readers and writers continue.
 func killed(_ arguments: [String]) async throws {
     try await warmUp()
     // Dispatch, below Swift's pool of threads, opens a timer of its own with the first of them.

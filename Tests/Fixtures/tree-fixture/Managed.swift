@@ -9,7 +9,7 @@ private func slow(_ name: String) -> Told {
     return Told(name, [.one(below)], start: { _ in try await EventLoop.sleep(for: .milliseconds(30)) })
 }
 
-/// What needs a tree starts when it is up; both forms stop in reverse order when they are asked.
+/// What needs a tree starts when it is up. Both forms stop in reverse order when they are asked.
 func managedScenario(_ arguments: [String]) throws {
     let manager = ProcessManager(log: { _ in })
     manager.hooks.afterExit.append { name, exit in say("exit \(name) \(exit.status)") }

@@ -3,7 +3,7 @@
 import Prefork
 import PreforkFixtureSupport
 
-/// Ends by a signal; afterwards signals are what they were.
+/// Ends by a signal. Afterwards signals have their former actions.
 func plainScenario(_ arguments: [String]) async throws {
     for round in 1...2 {
         let reason = try await chain(start: { say("up \(round)") }).run()
@@ -53,7 +53,7 @@ func ownHandlerScenario(_ arguments: [String]) async throws {
     say("reason \(reason)")
 }
 
-/// `scope BODY`: a tree as a scope, whose body is ended by a signal; afterwards the program goes on unless the body was
+/// `scope BODY`: a tree as a scope, whose body a signal ends. Afterwards the program continues unless the body was
 /// cancelled.
 func scopeScenario(_ arguments: [String]) async throws {
     let queue = try WorkQueue<Int>(name: "jobs")

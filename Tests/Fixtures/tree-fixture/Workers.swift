@@ -4,7 +4,7 @@ import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
 
-/// One worker that says how it ended; it gets no successor.
+/// One worker that says how it ended. It gets no successor.
 func oneWorker(_ change: (inout ForkRuntime) -> Void = { _ in }) -> ForkRuntime {
     var runtime = ForkRuntime(workers: .count(1))
     runtime.restarts.limit = 0
@@ -29,7 +29,7 @@ func orderScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
-/// The tree waits while it starts; the worker is not ready before it is up.
+/// The tree waits while it starts. The worker is not ready before it is up.
 func readyScenario(_ arguments: [String]) throws {
     let runtime = oneWorker { if arguments.first == "body-only" { $0.executor = .bodyOnly } }
     let summary = try runtime.run { worker in
@@ -102,7 +102,7 @@ func budgetScenario(_ arguments: [String]) throws {
             } while isDeaf
         }
         if arguments.last == "scope" {
-            // The body takes all the time it has; a little is left for the tree.
+            // The body takes all the time it has. A little is left for the tree.
             try await root.withRunning { _ in try await EventLoop.sleep(for: .seconds(1_000)) }
         } else {
             try await root.run()
@@ -147,8 +147,8 @@ func quickScenario(_ arguments: [String]) throws {
     exit(summary.outcome.exitCode)
 }
 
-/// `worker-scope [late]`: a tree as a scope whose body waits for the end; late: one that begins when the worker was
-/// asked to end already.
+/// `worker-scope [late]`: a tree as a scope whose body waits for the end. `late`: the scope begins when the worker was
+/// already asked to end.
 func workerScopeScenario(_ arguments: [String]) throws {
     let isLate = arguments.first == "late"
     let summary = try oneWorker { $0.drainTimeout = .seconds(100) }.run { worker in

@@ -52,7 +52,7 @@ void hostile_die_with_parent(void);
 /// `at_exit`: it cannot even end (PTRACE_O_TRACEEXIT). Returns the helper, or -1 when the kernel refuses.
 pid_t hostile_be_traced(bool at_exit, int64_t deadline);
 
-/// Has the parent trace this process, and stops it for ever: nobody continues it.
+/// Has the parent trace this process, and stops it: no process continues it.
 void hostile_be_trapped(void);
 
 /// Makes children of the parent (CLONE_PARENT) that end at once.
@@ -64,8 +64,8 @@ pid_t hostile_be_stopped(volatile int64_t *rounds, int64_t deadline);
 /// Sends SIGCONT without pause. Returns whether the kernel allowed it.
 bool hostile_continue(pid_t process, volatile int64_t *rounds, int64_t deadline);
 
-/// Leaves TCP sockets in every Unix socket that this process has: whoever closes them last waits for `seconds`. Returns
-/// the process that has their other end, so long; -1 when that cannot be done.
+/// Leaves TCP sockets in every Unix socket that this process has: the process that closes them last waits for
+/// `seconds`. Returns the process that has their other end for that time, or -1 on failure.
 pid_t hostile_leave_lingering(int seconds);
 
 /// Has the kernel send SIGHUP and SIGCONT to a whole process group, `rounds` times: a process joins it, stops, and
@@ -75,8 +75,8 @@ int hostile_orphan_group(pid_t group, int rounds);
 /// From now on counts each SIGCONT that this process gets.
 void hostile_count_continues(volatile int64_t *count);
 
-/// A page whose first touch waits for `hostile_give_memory`, in the kernel as well; `faults` is readable when one does.
-/// NULL where this process may not have one.
+/// A page whose first touch waits for `hostile_give_memory`, in the kernel as well. `faults` is readable when a touch
+/// waits. NULL if this process may not have such a page.
 void *hostile_slow_memory(int *faults);
 
 /// Lets those go on that wait for the page.

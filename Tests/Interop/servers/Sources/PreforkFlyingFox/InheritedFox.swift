@@ -9,8 +9,8 @@ import Synchronization
 /// had their time.
 ///
 /// FlyingFox's own stop ends connections that are idle, also those whose request is on its way. So on a stop this
-/// accepts no more and says `Connection: close` with each answer, which clients heed; when no request has come for
-/// `linger`, or none for a tenth of a second while the whole service stops, what is left is closed.
+/// accepts no more and says `Connection: close` with each answer, which clients heed. When no request has come for
+/// `linger`, or for a tenth of a second while the whole service stops, it closes what is left.
 public func serve(
     _ handler: some HTTPHandler, on listener: Listener, as worker: Worker, linger: Duration = .seconds(1),
     timeout: Duration = .seconds(15)

@@ -75,7 +75,7 @@ public final class InheritedServer: Sendable {
     /// Runs the application until the worker is asked to stop: then no connection is accepted, requests in hand are
     /// answered, and the application's services end in order.
     ///
-    /// - Parameter services: beside the application's own; they start before it and end after it.
+    /// - Parameter services: beside the application's own. They start before it and end after it.
     public func run(_ application: some ApplicationProtocol, services: [any Service] = []) async throws {
         let all = ServiceGroup(services: services + [application], endingWith: worker, logger: application.logger) {
             try await self.accepting.withLock { $0 }?.close().get()

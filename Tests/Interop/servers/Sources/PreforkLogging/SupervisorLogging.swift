@@ -23,7 +23,7 @@ extension LogLine.Level {
     }
 }
 
-/// Metadata of a worker: `task_id` and `generation` on each of its lines; none in the supervisor.
+/// Metadata of a worker: `task_id` and `generation` on each of its lines. The supervisor has none.
 ///
 /// ```swift
 /// LoggingSystem.bootstrap(StreamLogHandler.standardError, metadataProvider: WorkerMetadata.provider)  // before run

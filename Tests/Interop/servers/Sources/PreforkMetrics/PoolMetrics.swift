@@ -5,7 +5,7 @@ import Prefork
 import Synchronization
 
 extension ForkRuntime {
-    /// Counts the pool's events in `factory`, by the hooks; those that are set already are called, too, those that are
+    /// Counts the pool's events in `factory`, by the hooks. Hooks that are set already are called, too. Hooks that are
     /// set later replace these.
     ///
     /// `prefork_worker_starts_total` (that became ready), `prefork_worker_exits_total` (by `cause`: exit, signal,

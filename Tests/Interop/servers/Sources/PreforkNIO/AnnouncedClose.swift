@@ -8,12 +8,13 @@ import Prefork
 /// `ServerQuiescingHelper` tells each connection of the stop (`ChannelShouldQuiesceEvent`), and NIO and Hummingbird
 /// then close those that are idle at once. A request that is already on its way is reset, also the first one of a
 /// connection that was accepted but not read yet. Here such a connection is given one more request, at most `linger`
-/// long, and each last answer says `Connection: close`. When the whole service stops, nobody waits for idle clients, as
-/// there is no other worker that they could go to; only what was accepted just now has a moment to be read.
+/// long, and each last answer says `Connection: close`. When the whole service stops, it does not wait for idle
+/// clients, because there is no other worker that they could go to. Only what was accepted just now has a moment to be
+/// read.
 ///
 /// Each request is marked while it is in hand (`Worker.beginRequest`): a crash or a hang names it, and does not count
 /// as one that could not boot. A request in quarantine is answered by 503 here, after those that came before it on its
-/// connection, which ends with it; no handler sees it.
+/// connection, which ends with it. No handler sees it.
 ///
 /// Its place is before the handler that closes: `HTTPServerPipelineHandler` of NIO, Hummingbird's
 /// `additionalChannelHandlers`. For one HTTP/1 connection, on its event loop.

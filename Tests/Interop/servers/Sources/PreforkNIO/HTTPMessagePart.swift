@@ -10,7 +10,7 @@ public protocol HTTPMessagePart {
     var isEnd: Bool { get }
     /// Of a request's head: method and path, for reports, without the query. nil: another part.
     var requestLabel: String? { get }
-    /// The same part; a head with `Connection: close`.
+    /// The same part. A head gets `Connection: close`.
     func announcingClose() -> Self
 }
 
@@ -18,7 +18,7 @@ public protocol HTTPMessagePart {
 public protocol HTTPAnswerPart: HTTPMessagePart {
     /// 503 for a request that is in quarantine, with the connection's end: what follows on it is not looked at.
     ///
-    /// - Parameter seconds: when it is worth another try; nil: when an operator wants so.
+    /// - Parameter seconds: when another try makes sense. If nil, when an operator says so.
     static func refusal(retryAfter seconds: Int64?) -> [Self]
 }
 

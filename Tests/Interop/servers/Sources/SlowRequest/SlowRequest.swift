@@ -19,7 +19,7 @@ public enum SlowRequest {
     }
 }
 
-/// The port that the first argument names; without one the system chooses.
+/// The port that the first argument names. Without one the system chooses.
 public var portArgument: UInt16 {
     CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 0
 }

@@ -30,7 +30,7 @@ struct ContractTests {
             let now = server.program.workers
             return now.count == 2 && !now.contains(victim)
         }
-        // Those whose connection died with it may fail; what comes after may not.
+        // Requests whose connection died with it may fail. Later requests may not.
         _ = await load.end()
         let after = try await Load(subject, port: server.port)
         try await server.waitUntilAllAnswer(server.program.workers)
@@ -132,7 +132,7 @@ struct RunningServer {
         }
     }
 
-    /// Waits until each of `workers` has answered somebody.
+    /// Waits until each of `workers` has answered a client.
     func waitUntilAllAnswer(_ workers: Set<Int32>) async throws {
         var seen: Set<Int32> = []
         try await eventually("answers of \(workers), not only of \(seen)\n\(program.errors)") {

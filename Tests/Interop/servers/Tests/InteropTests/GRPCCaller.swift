@@ -5,10 +5,10 @@ import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 
 /// What counts as failed: any status but OK, except for UNAVAILABLE, which is asked again, as a retry policy would do.
-/// For a moment after it has read a GOAWAY the client of gRPC Swift 2.4 still opens calls on the connection that ends;
-/// they are refused, by itself or by the server, and it does not retry them by itself, as other clients of gRPC do.
-/// That none of them had been begun is what the contract looks at: servers say how many calls they have begun, and each
-/// of those must have been answered.
+/// For a moment after it has read a GOAWAY the client of gRPC Swift 2.4 still opens calls on the connection that ends.
+/// They are refused, by itself or by the server, and it does not retry them by itself, as other clients of gRPC do. The
+/// contract checks that no such call had been begun: servers say how many calls they have begun, and each of those must
+/// have been answered.
 final class GRPCCaller: Caller {
     private let port: UInt16
     private let kept: (client: GRPCClient<HTTP2ClientTransport.Posix>, run: Task<Void, any Error>)?

@@ -93,7 +93,7 @@ final class HTTPCaller: Caller, @unchecked Sendable {
         guard count == bytes.count else { throw CallError(description: "send: errno \(errno)") }
     }
 
-    /// The next response; nil when the server has closed before its first byte.
+    /// The next response, or nil if the server has closed before its first byte.
     private func response() throws -> (status: Int, body: String, closes: Bool)? {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16_384)

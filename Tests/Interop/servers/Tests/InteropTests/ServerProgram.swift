@@ -40,7 +40,7 @@ final class ServerProgram: @unchecked Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // A test runner's threads block signals and its runtime ignores some; a program starts with neither.
+        // A test runner's threads block signals and its runtime ignores some. A program starts with neither.
         var (none, all) = (sigset_t(), sigset_t())
         sigemptyset(&none)
         sigfillset(&all)

@@ -6,9 +6,9 @@ import Glibc
 public protocol SubprocessRows: Sendable {
     /// Starts /bin/true with inherited streams and waits for its end.
     func spawnTrue() async throws
-    /// Reads `head -c bytes /dev/zero` to its end; returns how many bytes came.
+    /// Reads `head -c bytes /dev/zero` to its end. Returns how many bytes came.
     func drain(bytes: Int) async throws -> Int
-    /// Reads the lines of `cat path`; returns their number.
+    /// Reads the lines of `cat path`. Returns their number.
     func lines(of path: String) async throws -> Int
     /// The same, with lines as bytes.
     func byteLines(of path: String) async throws -> Int
