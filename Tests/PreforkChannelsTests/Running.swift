@@ -20,7 +20,7 @@ func onThread<Success: Sendable>(_ body: @escaping @Sendable () throws -> Succes
     }
 }
 
-/// Starts a thread for each body; an error ends the program.
+/// Starts a thread for each body. An error ends the program.
 func onThreads(_ bodies: (@Sendable () throws -> Void)...) throws {
     for body in bodies { try startThread { try! body() } }
 }

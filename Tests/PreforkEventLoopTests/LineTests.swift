@@ -1,4 +1,4 @@
-// Lines in blocks: split, limited, given back; and regular expressions.
+// Lines in blocks: split, limited, given back, and regular expressions.
 
 import Glibc
 import PreforkEventLoop

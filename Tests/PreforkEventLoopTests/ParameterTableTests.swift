@@ -61,7 +61,7 @@ import Testing
 
     private static let table: [ParameterRow] = reading + adopting + writing + times + connecting
 
-    /// Addresses that nobody can be connected to; none of them is taken for another one.
+    /// Addresses that cannot be connected to. No address is taken for another one.
     private static let addresses: [(address: SocketAddress, words: [String])] = [
         (.unix(path: ""), ["connect", "unix:"]), (.unix(path: "a\0b"), ["unix:a\\u{0}b", "Invalid argument"]),
         (.unix(path: "/nowhere/\u{1B}"), ["unix:/nowhere/\\u{1B}"]),

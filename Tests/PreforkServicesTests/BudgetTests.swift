@@ -73,7 +73,7 @@ struct BudgetTests {
         let error = await Stopping.drive(clock, when: isOver) { await thrown { try await root2.withRunning { _ in } } }
         #expect(error?.story == ["stopTimedOut root#deaf"])
         #expect(error.map { ($0 as? ServiceError)?.exitCode } == 76)
-        // It is not idle before its last task has ended; a start waits for that.
+        // It is not idle before its last task has ended. A start waits for that.
         let again = Task { await thrown { try await root.withRunning { _ in } } }
         try await eventually("the second start waits") { root.lifecycle.trees == 1 }
         #expect(log.count("start root") == 1)

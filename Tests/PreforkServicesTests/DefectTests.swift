@@ -210,7 +210,7 @@ struct DefectTests {
         #expect(try await root.wait() == .taskFailed("root#task"))
     }
 
-    /// With nobody waiting, a crash was lost.
+    /// Without a waiter, a crash was lost.
     @Test func testF15ACrashIsThrownAtTheEndOfTheScope() async throws {
         let root = service("root", start: { try $0.addTask("task") { throw Broken() } })
         let error = await thrown {

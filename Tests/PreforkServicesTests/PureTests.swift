@@ -66,7 +66,7 @@ struct PureTests {
     }
 
     @Test func `a restart takes the one, the rest or the dependents`() {
-        // 0 needs 1 and 2; 2 needs 3; 1 needs 3.
+        // 0 needs 1 and 2, 2 needs 3, 1 needs 3.
         let graph = ServiceGraph(
             names: ["a", "b", "c", "d"], groups: [[[1], [2]], [[3]], [[3]], []], parents: [-1, 0, 0, 1])
         let sequence = [3, 1, 2, 0]

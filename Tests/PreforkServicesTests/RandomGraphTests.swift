@@ -1,4 +1,4 @@
-// Order in a thousand trees that nobody thought of.
+// Order in a thousand random trees.
 
 import PreforkServices
 import PreforkServicesTestKit

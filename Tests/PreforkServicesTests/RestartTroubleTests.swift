@@ -28,7 +28,7 @@ struct RestartTroubleTests {
             readiness: readiness)
     }
 
-    /// One that has a task which throws when the bell is rung; `start` is told how often it was started before.
+    /// A service with a task that throws when the bell is rung. `start` gets the number of earlier starts.
     private func failing(
         _ name: String, policy: ServicePolicy, bell: Bell? = nil, start: @escaping Numbered = { _, _ in },
         stop: @escaping ScriptedService.Script = { _ in }
@@ -50,7 +50,7 @@ struct RestartTroubleTests {
 
     private typealias Numbered = @Sendable (ScriptedService, Int) async throws -> Void
 
-    /// Moves the clock to its next deadline, which is to be this one.
+    /// Moves the clock to its next deadline, which must be this one.
     private func pass(to deadline: Duration) async throws {
         try await eventually("time is awaited until \(deadline)") { clock.nextDeadline == deadline }
         clock.advance(to: deadline)

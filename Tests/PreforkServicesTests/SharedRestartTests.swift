@@ -43,7 +43,7 @@ struct SharedRestartTests {
         }
     }
 
-    /// Moves the clock to its next deadline, which is to be this one.
+    /// Moves the clock to its next deadline, which must be this one.
     private func pass(to deadline: Duration) async throws {
         try await eventually("time is awaited until \(deadline)") { clock.nextDeadline == deadline }
         clock.advance(to: deadline)

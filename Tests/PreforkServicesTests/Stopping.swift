@@ -1,10 +1,10 @@
-// A manual clock that is moved on as soon as somebody waits for it.
+// A manual clock that is moved on as soon as a task waits for it.
 
 import PreforkServices
 import PreforkServicesTestKit
 
 enum Stopping {
-    /// Runs `body` by `clock`, which jumps to the next deadline whenever `isStuck` and somebody sleeps.
+    /// Runs `body` by `clock`, which jumps to the next deadline whenever `isStuck` and a task sleeps.
     ///
     /// Only for trees in which nothing but time can go on then: a deadline that is not the last thing awaited could
     /// come too early otherwise.

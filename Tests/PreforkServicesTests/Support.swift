@@ -20,7 +20,7 @@ func eventually(_ what: String, _ condition: () -> Bool) async throws {
 
 struct Broken: Error, Equatable {}
 
-/// The error that `body` throws; nil when it returns.
+/// The error that `body` throws, or nil if it returns.
 func thrown<Result>(_ body: () async throws -> Result) async -> (any Error)? {
     do {
         _ = try await body()

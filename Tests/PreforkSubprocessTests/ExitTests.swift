@@ -36,7 +36,7 @@ import Testing
         } catch let error as CalledProcessError {
             #expect(error.status == .exited(code: 3))
             #expect(error.command.description == "sh -c 'exit 3' secret")
-            // Arguments may be passwords; errors end up in logs.
+            // Arguments may be passwords, and errors end up in logs.
             #expect("\(error)".hasPrefix("sh exited with code 3 after "))
         }
     }
@@ -109,7 +109,7 @@ import Testing
         try process.send(.user1)
         #expect(try await process.waitForExit(raising: false).returnCode == 9)
         try await eventually("the grandchild has ended") { isGone(grandchild) }
-        // Nobody is there any more: no error, and no stranger is hit.
+        // The process is gone: no error, and no stranger is hit.
         try process.send(.kill)
         try process.send(.kill, to: .group)
         try process.send(.kill, to: .tree)
@@ -142,7 +142,7 @@ import Testing
         let directory = try Directory()
         command.workingDirectory = RawText(directory.path)
         let exit = try await Subprocess.spawn(command).waitForExit(raising: false)
-        // Whether a core is written depends on core_pattern; the flag must agree with what the kernel did.
+        // Whether a core is written depends on core_pattern. The flag must agree with what the kernel did.
         guard case .signaled(.quit, let coreDumped) = exit.status else { return #expect(Bool(false), "\(exit)") }
         if !read("/proc/sys/kernel/core_pattern").hasPrefix("|") {
             #expect(coreDumped == !entries(directory.path).isEmpty)

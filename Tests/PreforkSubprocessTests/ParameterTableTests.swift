@@ -17,7 +17,7 @@ import Testing
             reasons: ["Subprocess.Exit": "how a command ended, which compares with any number"])
     }
 
-    /// Runs `/bin/true`, changed; it must end well.
+    /// Runs `/bin/true`, changed. It must succeed.
     @discardableResult
     private static func run(_ change: (inout Command) throws -> Void) async throws -> Subprocess.Output {
         var command = Command("/bin/true")

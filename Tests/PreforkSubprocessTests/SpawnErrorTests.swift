@@ -167,7 +167,7 @@ import Testing
     }
 
     @Test(.enabled(if: isRoot)) func aUserThatMayNotIsTold() async throws {
-        // As nobody, in a child: this process is root and may everything.
+        // As the user `nobody`, in a child: this process is root and may do everything.
         let program = try ChildProgram("subprocess-fixture", ["refused-identity"])
         #expect(try await program.waitForExit() == 0, "\(program.errors)")
         #expect(program.output == "supplementaryGroups EPERM\nuserID EPERM\ngroupID EPERM\nniceness EACCES\n")

@@ -1,4 +1,4 @@
-// Many starts and much output, at the size of a test suite; `Scripts/spawn-storm` has the large numbers.
+// Many starts and much output, at the size of a test suite. `Scripts/spawn-storm` has the large numbers.
 
 import PreforkTestSupport
 import Testing

@@ -195,7 +195,7 @@ import Testing
     }
 
     @Test func aTeeWhoseReaderIsStuckEndsWhenTheCommandIsStopped() async throws {
-        // Nobody reads the stream: the copy waits for ever, and a timeout must end all of it.
+        // The stream has no reader: the copy would wait forever, and a timeout must end all of it.
         var command = Command("sh", "-c", "seq 1 200000; sleep 1000", stdout: .tee([.stream, .collect]))
         // Time enough for it to write.
         command.timeout = .seconds(3)

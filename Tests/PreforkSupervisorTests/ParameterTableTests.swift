@@ -319,7 +319,7 @@ import Testing
             "forkProcesses.count", zero: .refused("threads"), negative: .refused("threads"),
             huge: .refused("number of workers: \(Int.max)")
         ) { (count: Int) in
-            // One per core; but a test runner has threads, and cannot fork.
+            // One per core, but a test runner has threads and cannot fork.
             _ = try forkProcesses(count)
         }
         + Parameter.value("forkProcesses.count", "nil", .refused("threads")) { _ = try forkProcesses(nil) }

@@ -67,7 +67,7 @@
             try await eventually("it has started") { (try? await backend.increment("n", by: 1)) != nil }
             server.program.send(.stop)
             #expect(await code { _ = try await backend.increment("n", by: 1) } == .timedOut)
-            // The connection was given up; a new one is not answered either.
+            // The connection was given up. A new one is not answered either.
             #expect(await code { _ = try await backend.increment("n", by: 1) } == .timedOut)
             server.program.send(.resume)
             try await eventually("it answers") { (try? await backend.load("n")) != nil }
@@ -143,7 +143,7 @@
             settings.address = .unix(path: fake.path)
             settings.reconnectDelay = .microseconds(10) ... .microseconds(20)
             let backend = ValkeyBackend(settings)
-            // Lost, or on a busy machine too late; either way each is the end of a connection.
+            // Lost, or on a busy machine too late. Either way each is the end of a connection.
             for _ in 0..<20 { #expect(await code { _ = try await backend.load("k") } != nil) }
             backend.close()
             #expect(fake.connectionCount >= 20)

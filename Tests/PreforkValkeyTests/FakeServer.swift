@@ -6,7 +6,7 @@
     import PreforkTestSupport
     import Synchronization
 
-    /// Listens on a Unix socket and sends one text for each chunk that it reads; nil hangs up.
+    /// Listens on a Unix socket and sends one text for each chunk that it reads. Nil hangs up.
     final class FakeServer: Sendable {
         let path: String
         private let listener: Int32

@@ -22,10 +22,10 @@
                 ])
         }
 
-        /// Nobody listens there.
+        /// No process listens there.
         private static let nowhere = ValkeySettings.Address.unix(path: "/nowhere/valkey.sock")
 
-        /// Asks a server that is not there; what makes sense fails for that reason alone.
+        /// Asks a server that is not there. Valid values fail only for that reason.
         private static func ask(
             _ address: ValkeySettings.Address = nowhere, _ change: (inout ValkeySettings) -> Void = { _ in },
             _ call: (ValkeyBackend) async throws -> Void = { _ = try await $0.load("key") as StoredValue? }

@@ -50,7 +50,7 @@
             #expect(try await read(1, of: second) == [.message(StoredValue("after"))])
         }
 
-        /// On a loop of its own, whose stop is nobody else's.
+        /// On its own loop, which no other test stops.
         @Test func aStopEndsASubscriptionWithWhatItHasNotGivenOut() async throws {
             let server = try TestServer()
             let events = try await withCheckedThrowingContinuation {
@@ -155,7 +155,7 @@
             #expect(b.statistics.hits + b.statistics.misses >= 20)
             try await server.kill()
             try server.startAgain()
-            // The server has forgotten; the copies go with the lost connection.
+            // The server has forgotten. The copies go with the lost connection.
             try await eventually("the copies are gone") { (try? await b.load("k")) == .some(nil) }
             await a.close()
             await b.close()

@@ -64,7 +64,7 @@
         }
     }
 
-    /// A TCP port that nobody listened on a moment ago.
+    /// A TCP port that no process listened on a moment ago.
     func freePort() throws -> UInt16 {
         let probe = SocketAddress.ipv4(0x7F00_0001, port: 0)
         let socket = Descriptor(owning: try Socket.open(for: probe))

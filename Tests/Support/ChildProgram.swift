@@ -16,7 +16,7 @@ public final class ChildProgram: @unchecked Sendable {
     /// - Parameters:
     ///   - preparation: shell commands to run before the program in its process, for what posix_spawn cannot set:
     ///     `ulimit -n 30`, or joining a control group.
-    ///   - brokenErrorPipe: standard error is a pipe that nobody reads any more.
+    ///   - brokenErrorPipe: standard error is a pipe whose reader is gone.
     ///   - ownSession: it leads a session, as a service of systemd does.
     public init(
         _ product: String, _ arguments: [String] = [], environment: [String: String] = [:], preparation: String? = nil,
@@ -51,7 +51,7 @@ public final class ChildProgram: @unchecked Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // A test runner's threads block signals and its runtime ignores some; a program starts with neither.
+        // A test runner's threads block signals and its runtime ignores some. A program starts with neither.
         var none = sigset_t()
         sigemptyset(&none)
         var all = sigset_t()

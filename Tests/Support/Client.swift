@@ -46,7 +46,7 @@ public final class Client: @unchecked Sendable {
         shutdown(socket, Int32(SHUT_WR))
     }
 
-    /// Whatever comes next; empty at the end.
+    /// Whatever comes next. Empty at the end.
     public func receive() throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 65_536)
         let count = recv(socket, &bytes, bytes.count, 0)

@@ -10,7 +10,7 @@ public enum Compiler {
     }()
 
     /// - Parameter arguments: more for the compiler.
-    /// - Returns: what it says of this source; empty: nothing.
+    /// - Returns: what it says of this source. Empty if it says nothing.
     public static func complaints(about source: String, _ arguments: [String] = []) async throws -> String {
         guard let path else { throw NotInTime(description: "no swiftc in PATH") }
         let file = try temporaryFile() + ".swift"

@@ -40,7 +40,7 @@ public func temporaryPath() throws -> String {
     return path
 }
 
-/// A file's text; empty when it cannot be read.
+/// A file's text. Empty if it cannot be read.
 public func read(_ path: String) -> String {
     guard let file = fopen(path, "r") else { return "" }
     defer { fclose(file) }

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// A memory control group of a test's own. Needs root and a writable hierarchy; removed when the object goes.
+/// A memory control group for one test. Needs root and a writable hierarchy. Removed when the object goes.
 public final class MemoryGroup {
     public let path: String
 

@@ -12,7 +12,7 @@ public let packageRoot: String = {
     return ""
 }()
 
-/// The paths of all files below a folder of the package, hidden ones left out; empty when there is no such folder.
+/// The paths of all files below a folder of the package, hidden ones left out. Empty if there is no such folder.
 public func filePaths(below folder: String) -> [String] {
     entries(folder).filter { !$0.hasPrefix(".") }.sorted().flatMap { name in
         let path = "\(folder)/\(name)"

@@ -123,7 +123,7 @@ public enum Parameter {
         }
     }
 
-    /// A text of which every sort means the same; only none and ten million characters may differ.
+    /// A text whose content does not matter. Only an empty text and ten million characters may differ.
     public static func text(
         _ parameter: String, empty: Outcome, huge: Outcome, other: Outcome,
         _ body: @escaping @Sendable (String) async throws -> Void

@@ -77,7 +77,7 @@ public enum PublicParameters {
             let start = index
             while index < lines.count, !lines[index].hasSuffix(")") { index += 1 }
             guard lines[start...min(index, lines.count - 1)].joined().contains("unavailable") else { continue }
-            // Up to the line that declares; other attributes may be between.
+            // Up to the line that declares. Other attributes may be between.
             repeat { index += 1 } while index < lines.count && lines[index].drop(while: { $0 == " " }).hasPrefix("@")
             if index < lines.count { lines[index] = "" }
         }
@@ -128,7 +128,7 @@ public enum PublicParameters {
         text.split(separator: "=", maxSplits: 1).first.map(String.init) ?? ""
     }
 
-    /// The name and type of a variable that anybody may set; nil for a computed one without a setter on its line.
+    /// The name and type of a variable with a public setter. Nil for a computed one without a setter on its line.
     private static func settableVariable(_ line: Substring) -> (name: String, type: String)? {
         guard !line.contains("{"), !line.contains("public internal(set)"), !line.contains("private(set)"),
             !line.contains("package(set)"), let range = line.firstRange(of: "var ")

@@ -26,7 +26,7 @@ public final class ServiceManagerSocket {
         if let path { unlink(path) }
     }
 
-    /// The next message; nil when none waits.
+    /// The next message, or nil if none waits.
     public func next() -> String? {
         var bytes = [UInt8](repeating: 0, count: 4096)
         let count = recv(socket, &bytes, bytes.count, Int32(MSG_DONTWAIT))

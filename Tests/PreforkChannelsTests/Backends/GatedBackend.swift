@@ -5,7 +5,7 @@ import PreforkChannels
 import PreforkStore
 import Synchronization
 
-/// Open at first. While closed, whoever comes waits.
+/// Open at first. While closed, every caller waits.
 final class Gate: Sendable {
     private struct State {
         var isOpen = true
@@ -49,7 +49,7 @@ final class GatedBackend: StoreBackend, PubSubBackend {
     let afterLoad = Gate()
     /// Before a value is stored.
     let beforeStore = Gate()
-    /// Everything throws; changes happen all the same.
+    /// Everything throws, but changes still happen.
     let isSpoiled = Mutex(false)
 
     init(_ memory: MemoryBackend = MemoryBackend()) {

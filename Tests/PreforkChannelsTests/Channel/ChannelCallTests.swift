@@ -62,7 +62,7 @@ struct ChannelCallTests {
         let calling = Task { try await near.call("second", timeout: .seconds(60)) }
         try await EventLoop.sleep(for: .milliseconds(5))
         try await near.send("third")
-        // Who wants the message behind the call waits until somebody has taken the call.
+        // A receiver that wants the message behind the call waits until another one has taken the call.
         let receiving = Task { [try await far.receive(), try await far.receive()] }
         let call = try await far.receiveCall()
         #expect(call.message == "second")

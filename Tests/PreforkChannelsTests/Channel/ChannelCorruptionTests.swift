@@ -1,4 +1,4 @@
-// Shared memory that somebody has written over, and the pure parts.
+// Shared memory that another process has overwritten, and the pure parts.
 
 import Glibc
 import PreforkEventLoop
@@ -117,7 +117,7 @@ struct ChannelCorruptionTests {
         #expect(record.attachment(of: me) { _ in true } == .inUse(pid: 11))
         record = EndRecord(owner: me, generation: 4, closedGeneration: 0, slot: new)
         #expect(record.attachment(of: me, new) { _ in true } == .handedOver(generation: 4))
-        // Left, and nobody has come yet.
+        // Left, and no process has come yet.
         record = EndRecord(owner: nil, generation: 4, closedGeneration: 0, slot: new, succeededBits: 1 << 4)
         #expect(record.attachment(of: me) { _ in true } == .take(generation: 5))
         // Who fills no slot has no successor.

@@ -14,7 +14,7 @@ struct ChannelSuccessionTests {
         #expect(try far.tryReceive() == nil)
         let pipe = try makePipe()
         defer { for number in [pipe.reading, pipe.writing] { closeDescriptor(number) } }
-        // Until the socket is full; the ring holds more.
+        // Until the socket is full. The ring holds more.
         var count = 0
         while try near.trySend(count, passing: [pipe.reading]) == nil { count += 1 }
         #expect(near.core.memory.ring(.messages, from: .creator).hasRoom(for: 1000))

@@ -83,7 +83,7 @@ struct ChannelTests {
         #expect(sent == 3 || sent == 4)
         #expect(await code { try await near.send(message, timeout: .milliseconds(5)) } == .timedOut)
         let sender = Task { try await near.send([2]) }
-        // Behind the one who waits, nobody gets in front, however small.
+        // No message overtakes a waiting sender, however small it is.
         for _ in 0..<sent { _ = try await far.receive() }
         try await sender.value
         #expect(try await far.receive() == [2])

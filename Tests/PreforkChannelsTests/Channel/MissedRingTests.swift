@@ -94,7 +94,7 @@ import Testing
         #expect(try await first == .message(7))
     }
 
-    /// The open file is everybody's: all that a sibling can do to a bell.
+    /// All processes share the open file: everything that a sibling can do to a bell.
     @Test func bellsThatASiblingSpoilsLoseNoMessage() async throws {
         let (near, far) = try Channel<Int>.both()
         let store = try SharedStore()

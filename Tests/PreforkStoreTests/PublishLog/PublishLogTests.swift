@@ -174,7 +174,7 @@ struct PublishLogTests {
         #expect(all(&second) == [3, 4, 5])
         var third = try reader(store, as: "worker 1")
         #expect(all(&third) == [])
-        // While nobody reads, messages are kept; under another name or on another channel one begins anew.
+        // Without a reader, messages are kept. Under another name or on another channel a reader begins anew.
         for number in 6...7 { try store.publish("news", number) }
         var other = try reader(store, as: "worker 2")
         var elsewhere = try reader(store, "old", as: "worker 1")
@@ -209,7 +209,7 @@ struct PublishLogTests {
         for index in 0..<256 { _ = try reader(store, as: "\(index)") }
         let error = #expect(throws: StoreError.self) { try self.reader(store, as: "one more") }
         #expect(error?.code == .badArgument("more than 256 cursors"))
-        // Those that there are can be used again, and nobody needs one to listen.
+        // Existing cursors can be used again, and listening needs no cursor.
         _ = try reader(store, as: "7")
         var reader = try reader(store)
         try store.publish("news", 1)

@@ -38,7 +38,7 @@ import Testing
         #expect(next.counters.inFlight == 1)
     }
 
-    /// Its process lives on as another program, which knows nothing of them: nobody would ever take them back.
+    /// Its process lives on as another program, which knows nothing of them: no process would ever take them back.
     @Test func `What this image had in hand comes again in the next one`() throws {
         let table = try queue()
         try put(7, into: table)

@@ -158,10 +158,10 @@ struct QueueTableTests {
                     }
                     _ = try put([100], into: table)
                 } catch QueueTable.Failure.corrupt {
-                    // Said once; the next one to come puts it in order.
+                    // Reported once. The next caller repairs it.
                 }
             }
-            // Which counts and flags were damaged decides what can be known; the messages are there all the same.
+            // Which counts and flags were damaged decides what can be known. The messages are still there.
             #expect(seen.filter { $0 < 100 } == Array(4..<20), "word \(word)")
         }
     }
@@ -199,7 +199,7 @@ struct QueueTableTests {
         _ = try put([1], into: table)
         table.memoryFromLock.storeBytes(of: 0, toByteOffset: offset(.freeCount), as: UInt64.self)
         #expect(try put([2], into: table) == .sent)
-        // A number that nobody writes is no close.
+        // A number that no process writes is no close.
         table.memoryFromLock.storeBytes(of: 1, toByteOffset: offset(.isClosed), as: UInt64.self)
         #expect(try put([3], into: table) == .sent)
         #expect(table.counters.ready == 3 && table.counters.damages == 1)
@@ -226,7 +226,7 @@ struct QueueTableTests {
             let table = try table(cells: 32)
             for number in 0..<8 { _ = try put([UInt8](repeating: UInt8(number), count: 40 * number), into: table) }
             let memory = table.memoryFromLock
-            // Few bytes in half of the rounds, everything in the others; payloads do not matter.
+            // Few bytes in half of the rounds, everything in the others. Payloads do not matter.
             let end = memory.count - 32 * 256
             let hits = round % 2 == 0 ? 1 + Int(random.next() % 20) : 20_000
             for _ in 0..<hits {
@@ -240,7 +240,7 @@ struct QueueTableTests {
                     _ = try takeDeadLetter(from: table)
                 } catch let failure as QueueTable.Failure {
                     if case .corrupt = failure { continue }
-                    // Garbage can look like 256 receivers, but never like somebody who holds the lock.
+                    // Garbage can look like 256 receivers, but never like a holder of the lock.
                     try #require(failure == .tooManyOwners || failure == .busy)
                 }
             }

@@ -66,7 +66,7 @@ struct CapacityTests {
         #expect(try store.table.contradictions() == [])
     }
 
-    /// A new version is written before the old one goes; the promise is about what is kept, not about that moment.
+    /// A new version is written before the old one is freed. The promise is about what is kept, not about that moment.
     @Test(arguments: [40, 500, 1_900, 3_000, 4_096, 20_000, 250_000, 1 << 20])
     func aValueInAFullStoreCanBeReplaced(size: Int) throws {
         let store = try store(100_000, max(64 << 10, size * 5 / 2))

@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    /// A trial writes where nobody else sees it, and waits for no lock.
+    /// A trial writes where no other process sees it, and waits for no lock.
     @Test func `A private copy has the values, and its writer reaches nobody`() throws {
         let store = try SharedStore(capacity: capacity)
         try store.set("a", 1)

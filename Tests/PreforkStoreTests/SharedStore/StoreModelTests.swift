@@ -4,7 +4,8 @@ import PreforkStore
 import PreforkSystem
 import Testing
 
-/// `PREFORK_TEST_OPERATIONS` and `PREFORK_TEST_SEED` say how many and which; `Scripts/store-storm` asks for a million.
+/// `PREFORK_TEST_OPERATIONS` and `PREFORK_TEST_SEED` set their number and the seed. `Scripts/store-storm` asks for a
+/// million.
 @Suite(.timeLimit(.minutes(30)))
 struct StoreModelTests {
     @Test func itBehavesLikeADictionary() throws {

@@ -5,7 +5,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(4)))
 struct StoreProcessTests {
-    /// What a scenario has found out; lines that begin with # are for people.
+    /// What a scenario has found out. Lines that begin with # are for readers of the log.
     private func lines(_ scenario: String...) async throws -> [String] {
         let program = try ChildProgram("store-fixture", scenario)
         #expect(try await program.waitForExit(within: .seconds(200)) == 0, "\(program.output)\(program.errors)")

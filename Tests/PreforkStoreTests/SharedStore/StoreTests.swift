@@ -188,7 +188,7 @@ struct StoreTests {
         #expect(store.keys(prefix: "a").sorted() == ["a\0", "a\0b"])
     }
 
-    /// Swift's strings are equal when they look the same; keys are equal when their bytes are. A dictionary of such
+    /// Swift's strings are equal when they look the same. Keys are equal when their bytes are. A dictionary of such
     /// keys was a trap.
     @Test func keysThatLookAlikeAreTwoKeysAndNoTrap() throws {
         let composed = "\u{E9}"

@@ -1,4 +1,4 @@
-// Somebody writes where they must not: results or typed errors, never a trap, never an endless loop.
+// Another process overwrites the memory: results or typed errors, never a trap, never an endless loop.
 
 import Glibc
 import PreforkSystem
@@ -259,7 +259,7 @@ struct DamageTests {
         #expect(try store.table.contradictions() == [])
     }
 
-    /// Whoever is inside when its word is written over finds out at the end, and what it did is checked.
+    /// A process that is inside when its word is overwritten finds out at the end, and what it did is checked.
     @Test func aLockThatIsWrittenOverWhileItIsHeldIsRepairedAfterwards() throws {
         let store = try Self.store(evicts: false)
         for word in [0, 1 << 40, LockOwner.waiting] as [UInt64] {

@@ -8,7 +8,7 @@ enum KeyOperation: Equatable {
     /// Adding so many gave this sum.
     case add(Int, sum: Int)
 
-    /// The value after it; nil when the answer cannot be given by a key with this value.
+    /// The value after it. Nil if a key with this value cannot give the answer.
     func after(_ value: Int?) -> Int?? {
         switch self {
         case .get(let seen): seen == value ? .some(value) : nil
@@ -35,7 +35,7 @@ struct LinearizabilityChecker {
         var value: Int?
     }
 
-    /// - Returns: nil when there is an order; else how many operations the longest order that fits has, and the events
+    /// - Returns: nil if there is an order, else how many operations the longest order that fits has, and the events
     ///   that could not come next.
     static func contradiction(in history: [HistoryEvent]) -> String? {
         let events = history.sorted { $0.begin < $1.begin }

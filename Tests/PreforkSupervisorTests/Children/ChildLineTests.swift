@@ -95,7 +95,7 @@ import Testing
         #expect(later.serviceStops && later.isLeaving(line: 3) && !later.isLeaving(line: 2))
         #expect(later.isHeard(line: 1) && !later.isLeaving(line: 1) && !later.isHeard(line: 0))
         #expect(later.image == 2 && orders.image == 2)
-        // proc(5): "ms" may be shared and "dc" is not copied at a fork; without "mw" it can never be made writable.
+        // proc(5): "ms" may be shared and "dc" is not copied at a fork. Without "mw" it can never be made writable.
         let mappings = try SmallFile.read("/proc/self/smaps", limit: 1 << 24).split(separator: "VmFlags:")
         var flags: [Set<String>] = []
         for (before, after) in zip(mappings, mappings.dropFirst()) where before.contains("memfd:prefork-orders") {

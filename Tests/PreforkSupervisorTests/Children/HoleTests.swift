@@ -1,4 +1,4 @@
-// Holes in shared memory, which have whoever touches it wait while they are made.
+// Holes in shared memory, which make every process that touches it wait while they are made.
 
 import Glibc
 import PreforkSystem

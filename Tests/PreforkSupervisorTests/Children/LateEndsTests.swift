@@ -1,4 +1,4 @@
-// When children are given up that do not end, or whose ends do not show; and whose signals are passed on.
+// When children are given up that do not end, or whose ends do not show, and which signals are passed on.
 
 import Glibc
 import PreforkSystem
@@ -28,7 +28,7 @@ import Testing
         #expect(late.nextLook == nil)
     }
 
-    /// The word of a pidfd that is closed, or SIGCHLD, which names nobody.
+    /// The word of a pidfd that is closed, or SIGCHLD, which names no child.
     @Test func oneThatLivesIsLeftAlone() {
         var late = LateEnds()
         let isGivenUp = late.isToBeGivenUp(1, isOver: false, at: start)

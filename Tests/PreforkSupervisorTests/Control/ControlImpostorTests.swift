@@ -56,7 +56,7 @@ struct ControlImpostorTests {
     @Test(.enabled(if: geteuid() == 0, "only root can start a process of another user"))
     func `A socket of another user is told of`() async throws {
         let path = try temporaryPath()
-        // The directory is the test's; the socket and its server are another user's.
+        // The directory is the test's. The socket and its server belong to another user.
         let directory = path + ".d"
         #expect(mkdir(directory, 0o777) == 0 && chmod(directory, 0o777) == 0)
         let socket = directory + "/socket"

@@ -229,7 +229,7 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         driver.exit("restarted", failure)
         #expect(driver.phase("restarted") == .failed)
         #expect(driver.table["restarted"]?.lastExit?.consequence == .failed)
-        // A start by somebody begins anew.
+        // A start by a caller begins anew.
         driver.launch("restarted")
         driver.ready("restarted")
         driver.exit("restarted", failure)
@@ -275,7 +275,7 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         driver.crash("c")
         #expect(driver.take() == ["SIGKILL crashed c"])
         #expect(driver.phase("a") == .stopped && !driver.table.isBusy)
-        // Its end is to come: it cannot be removed, and a stop ends it.
+        // Its end is pending: it cannot be removed, and a stop ends it.
         #expect(throws: ProcessError(.inUse("a"))) { try driver.table.remove("a") }
         driver.handle(.stop(driver.number("a"), within: .seconds(5)))
         driver.pass(.seconds(5))

@@ -107,7 +107,7 @@ struct MetricsServerTests {
             let start = MonotonicInstant.now
             #expect(try await get("/healthz").hasPrefix("HTTP/1.1 200 "))
             #expect(try await get("/readyz").hasPrefix("HTTP/1.1 200 "))
-            // 100 ms on a quiet machine; Scripts/storm measures it.
+            // 100 ms on a quiet machine. Scripts/storm measures it.
             #expect(MonotonicInstant.now - start < .seconds(5))
             crowd.removeFirst(10)
             for _ in 0..<10 { crowd.append(try TurnClient(address)) }

@@ -99,7 +99,7 @@ import Testing
         #expect(waiting.told == [.failed("there are to be 3 workers by now")])
     }
 
-    /// Somebody else's scaling in the same turn: the pool is asked, not what was reported of it on the way.
+    /// Another client's scaling in the same turn: the pool's present state counts, not the reports in between.
     @Test func theLastOfTwoScalingsAtOnceIsTheOneThatCounts() {
         var driver = PoolDriver.ready(workers: 4)
         var waits = CommandWaits()

@@ -53,7 +53,7 @@ import Testing
     }
 
     /// Without a limit each would be some thousand. The backoff lets three restarts through at once and then waits up
-    /// to 30 s; recycling, which is no failure, is eight at once and one a second.
+    /// to 30 s. Recycling, which is no failure, is eight at once and one a second.
     @Test(arguments: Attack.allCases, 0..<4)
     func `Every way to be restarted has a limit`(_ attack: Attack, seed: UInt64) {
         let count = forksInAMinute(attack, seed: seed)
@@ -61,7 +61,7 @@ import Testing
         #expect(range.contains(count), "\(attack)")
     }
 
-    /// Exit code 0 is how a worker says that it is done: nobody takes its place.
+    /// Exit code 0 is how a worker says that it is done: it gets no successor.
     @Test func `One that ends with success is not replaced`() {
         var driver = PoolDriver.ready(workers: 2)
         #expect(forks(driver.exit(0, .success)) == 0)

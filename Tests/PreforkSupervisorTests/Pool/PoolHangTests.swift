@@ -12,7 +12,7 @@ import Testing
         .ready(workers: workers) { $0.hangs = Self.policy }
     }
 
-    /// Looks as often as the pool wants, for so long; workers in `alive` give signs of life.
+    /// Samples as often as the pool wants, for so long. Workers in `alive` give heartbeats.
     private func look(
         _ driver: inout PoolDriver, for duration: Duration, alive: Set<Int> = [],
         extendedUntil: MonotonicInstant? = nil, period: Duration? = .zero
@@ -56,7 +56,7 @@ import Testing
             reports(exit).contains { if case .exited(let report) = $0 { report.killReason == .hung } else { false } })
     }
 
-    /// An upgrade in place may bring a policy, or a shorter one; its workers are those of the image before.
+    /// An upgrade in place may bring a policy, or a shorter one. Its workers come from the previous image.
     @Test func workersKeepToThePolicyThatTheyWereForkedUnder() {
         var driver = pool()
         let old = driver.pool.slots[0].worker!.spawn
@@ -103,7 +103,7 @@ import Testing
     @Test func aMachineThatStoodStillKillsNobody() {
         var driver = pool(3)
         _ = look(&driver, for: .seconds(3), alive: [0, 1, 2])
-        // Nothing ran for an hour; then all workers need a moment to come back.
+        // Nothing ran for an hour. Then all workers need a moment to come back.
         driver.now = driver.now + .seconds(3_600)
         var actions = look(&driver, for: .zero)
         #expect(reports(actions).contains { if case .stoodStill = $0 { true } else { false } })

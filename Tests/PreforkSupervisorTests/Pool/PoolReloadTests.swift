@@ -85,7 +85,7 @@ import Testing
         #expect(driver.generations() == [2, 2, 2] && driver.complaints == [])
     }
 
-    /// A fork that was asked for and has become needless is not made: nobody would ever ask its worker to end.
+    /// A fork that was asked for and has become needless is not made: its worker would never be asked to end.
     @Test func aRefusedForkTakesThoseAskedForWithItAlong() {
         var driver = PoolDriver.ready(workers: 4) { $0.reload.width = .surge(3) }
         driver.refusesNextFork = true
@@ -109,7 +109,7 @@ import Testing
         #expect(driver.areAllReady && driver.living.count == 2)
     }
 
-    /// Whoever waits for a replacement hears of its end, whatever the end is.
+    /// A client that waits for a replacement learns of its end, whatever the end is.
     @Test func anAskedReplacementNeverEndsInSilence() {
         let ways: [(inout PoolDriver) -> [PoolAction]] = [
             { $0.exit(0, .failure) }, { $0.exit(0, .success) }, { $0.perform(.drain(slot: 0)).actions },
@@ -216,7 +216,7 @@ import Testing
     @Test func whenThePresentDiesBeforeItsReplacementIsForkedTheReloadStillEnds() {
         var driver = PoolDriver(workers: 40) { $0.reload.width = .surge(40) }
         driver.settle()
-        // 16 forks, then the supervisor looks at its signals and exits; 24 replacements are due.
+        // 16 forks, then the supervisor checks its signals and exits. 24 replacements are due.
         driver.perform(.reload)
         let due = driver.pool.slots.first { $0.replacement.map { $0.worker == nil } ?? false }!.taskID
         driver.exit(due, .killed)
@@ -350,7 +350,7 @@ import Testing
         var driver = PoolDriver.ready(workers: 2)
         for round in 2...8 {
             driver.perform(.reload)
-            // Nobody who is asked to leave ends, unless he is killed.
+            // No worker that is asked to end does so, unless it is killed.
             if round > 3 {
                 #expect(driver.pool.slots.allSatisfy { $0.replacement == nil }, "it waits for the oldest")
                 driver.pass(.seconds(6))

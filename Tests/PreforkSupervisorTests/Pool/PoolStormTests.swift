@@ -6,8 +6,8 @@ import Testing
 @testable import PreforkSupervisor
 
 @Suite(.timeLimit(.minutes(2))) struct PoolStormTests {
-    /// Events, commands, refused forks, late and silent workers: nobody is lost, nobody is there twice, and a stop
-    /// ends it all.
+    /// Events, commands, refused forks, late and silent workers: no worker is lost, none is there twice, and a stop
+    /// ends them all.
     @Test(arguments: 0..<24) func randomHistoriesKeepTheirPromises(seed: UInt64) {
         var random = SplitMix64(seed: seed &+ 1_000)
         var driver = PoolDriver(workers: Int.random(in: 1...6, using: &random), seed: seed) {
@@ -67,7 +67,7 @@ import Testing
         case 21: driver.perform(.drain(slot: slot))
         case 22: if Bool.random(using: &random) { driver.perform(.kill(slot: slot)) }
         case 23, 24:
-            // Whoever lives can say that it crashes, at any time and more than once.
+            // Every living worker can announce its crash, at any time and more than once.
             if let (spawn, slot) = driver.living.sorted(by: { $0.key < $1.key }).randomElement(using: &random) {
                 let sign = CrashSign(
                     signal: .abort, hadRequest: Bool.random(using: &random), hasBacktracer: Bool.random(using: &random))
@@ -124,7 +124,7 @@ import Testing
         #expect(driver.pool.phase == .finished && endings(actions) <= 1 && driver.living.isEmpty, "seed \(seed)")
     }
 
-    /// What a deadline says must follow from the tick at it; otherwise the supervisor turns and turns.
+    /// What a deadline says must follow from the tick at it. Otherwise the supervisor turns and turns.
     @Test(arguments: 0..<10) func noDeadlineStaysInThePast(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var driver = PoolDriver(workers: 4, seed: seed) {

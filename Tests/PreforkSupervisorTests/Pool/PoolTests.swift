@@ -10,7 +10,7 @@ private enum EventKind: CaseIterable {
 }
 
 @Suite struct PoolTests {
-    /// A pool of two whose slot 0 is in the wanted state; slot 1 is ready, so that the pool as a whole goes on.
+    /// A pool of two whose slot 0 is in the wanted state. Slot 1 is ready, so that the pool as a whole continues.
     private func driver(in kind: WorkerStatus.State) -> PoolDriver {
         var driver = PoolDriver(workers: 2) { $0.restarts.backoff.immediate = 0 }
         driver.handle(.tick)
@@ -51,7 +51,7 @@ private enum EventKind: CaseIterable {
     private func expected(_ state: WorkerStatus.State, _ event: EventKind) -> WorkerStatus.State {
         switch (state, event) {
         case (.ended, _), (.failed, _): state
-        // One that nobody has asked for, `.forked`, changes nothing.
+        // An unexpected event, `.forked`, changes nothing.
         case (.backingOff, .late): .booting
         case (.backingOff, .stopGracefully), (.backingOff, .stopQuickly): .ended
         case (.backingOff, _): .backingOff
@@ -313,7 +313,7 @@ private enum EventKind: CaseIterable {
 }
 
 extension Pool {
-    /// The pool at the time when its next backoff is over; `now` moves there.
+    /// The pool at the time when its next backoff is over. `now` moves there.
     fileprivate func expiringBackoff(at now: inout MonotonicInstant) -> Pool {
         if let deadline = nextDeadline, deadline > now { now = deadline }
         return self

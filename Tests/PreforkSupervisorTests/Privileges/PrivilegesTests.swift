@@ -89,7 +89,7 @@ private let lookup = AccountLookup(
         #expect(throws: PrivilegesError(.unknownGroup("nosuch"))) { try groups(.list(["nosuch"])) }
     }
 
-    /// Root's own groups must go when they are asked to, whoever the process is to be.
+    /// Root's own groups must go on request, whatever user the process becomes.
     @Test func supplementaryGroupsCanBeAskedForAlone() throws {
         let group = IdentityTriple(34, 34, 34)
         #expect(try steps { $0.groups = .none } == [.setGroups([0])])

@@ -43,7 +43,7 @@ import Testing
 
     @Test func `A counter that is not there, comes, or goes back, accuses nobody`() {
         var verdicts = OutOfMemoryVerdicts(counter: nil)
-        // What was counted before the first look accuses nobody here.
+        // A count from before the first check belongs to no child here.
         let claims = [nil, 5, 6, 0, 1, nil].map { verdicts.claim($0, at: start) }
         #expect(claims == [false, false, true, false, true, false])
     }

@@ -116,7 +116,7 @@ private struct EnvironmentFile {
         var found: [String: String] = [:]
         for entry in shell.output.split(separator: "\0") where entry.hasPrefix("PREFORK_") {
             let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            // The tests' own; see `ChildProgram`.
+            // The tests' own. See `ChildProgram`.
             if parts[0] != "PREFORK_PROBATION" { found[String(parts[0])] = String(parts[1]) }
         }
         try isExpected(found, settings)

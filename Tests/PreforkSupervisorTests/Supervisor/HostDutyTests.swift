@@ -45,7 +45,7 @@ import Testing
             #expect(InitDuties.disposition(of: Signal(rawValue: number)) == .own)
         }
         for signal in InitDuties.forwarded { #expect(InitDuties.disposition(of: signal) == .forward) }
-        // A terminal's resize must not reach anybody (hypothesis/h #485).
+        // A terminal's resize must not reach any worker (hypothesis/h #485).
         #expect(InitDuties.disposition(of: Signal(rawValue: SIGWINCH)) == .ignore)
         #expect(InitDuties.forwarded.contains(Signal(rawValue: 40)))
     }

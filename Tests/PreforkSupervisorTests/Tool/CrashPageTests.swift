@@ -67,7 +67,7 @@ import Testing
         #expect(!text.split(separator: "\n").contains { $0.hasPrefix("forged") })
     }
 
-    /// A supervisor of another version, or a socket that is anybody's.
+    /// A supervisor of another version, or a socket of any user.
     @Test(arguments: [
         "[{}]", "[null]", "[1]", "[{\"crashed\":true}]", "[{\"crashed\":true,\"lastWords\":{\"lines\":[1,null]}}]",
     ])

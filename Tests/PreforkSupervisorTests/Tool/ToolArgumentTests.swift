@@ -36,7 +36,7 @@ import Testing
         #expect(program.output.isEmpty)
     }
 
-    /// A value that only a supervisor can judge; here none is, and the socket is named.
+    /// A value that only a supervisor can judge. Here there is no supervisor, and the error names the socket.
     @Test(arguments: [
         ["scale", "0"], ["scale", "-1"], ["scale", "+0"], ["scale", "9223372036854775807"],
         ["scale", "-9223372036854775808"],

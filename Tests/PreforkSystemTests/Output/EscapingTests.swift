@@ -5,7 +5,7 @@ import PreforkTestSupport
 import Testing
 
 @Suite struct EscapingTests {
-    /// What somebody may put into a name, and what a line of the log, a terminal's page, a label and JSON make of it.
+    /// What an attacker may put into a name, and how a log line, a terminal's page, a label and JSON escape it.
     struct Case: CustomTestStringConvertible, Sendable {
         let text: ForeignText
         let line: String

@@ -1,4 +1,4 @@
-// What the compiler is to refuse, asked of the compiler.
+// Code that the compiler must refuse, checked by the compiler.
 
 import PreforkTestSupport
 import Testing
@@ -8,7 +8,8 @@ struct ForeignTextCompilingTests {
     /// The package's identity, by which its modules know one another: the name of its folder.
     private static let package = packageRoot.split(separator: "/").last?.lowercased() ?? ""
 
-    /// - Returns: what the compiler says of these statements, in which `text` is a `ForeignText`; empty: nothing.
+    /// - Returns: what the compiler says of these statements, in which `text` is a `ForeignText`. Empty if it says
+    ///   nothing.
     private func complaints(_ statements: String) async throws -> String {
         let source = """
             import PreforkSystem

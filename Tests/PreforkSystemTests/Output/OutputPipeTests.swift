@@ -126,7 +126,7 @@ import Testing
         try send("with\n", with: file, by: writing)
         _ = write("after\n", to: writing)
         let before = entries("/proc/self/fd").count
-        // The kernel shows bytes and descriptors by one look; nothing of it is taken.
+        // The kernel shows bytes and descriptors in one call. Nothing of it is taken.
         for _ in 0..<3 { #expect(try read(pipe).0 == .descriptors) }
         #expect(entries("/proc/self/fd").count <= before + 8, "other tests open some; a flood would show")
     }

@@ -1,4 +1,4 @@
-// Standard error that others have, too: what they do to it makes nobody wait.
+// Standard error that other processes share: what they do to it makes no writer wait.
 
 import Glibc
 import PreforkTestSupport

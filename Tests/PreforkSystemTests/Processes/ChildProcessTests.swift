@@ -6,7 +6,7 @@ import PreforkTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct ChildProcessTests {
-    /// Its stop is told as ends are (ptrace(2)), and was taken for its end: it lived on, and nobody knew of it.
+    /// Its stop is reported like an end (ptrace(2)), and was taken for its end: it lived on unknown.
     @Test func aChildThatHasItsParentTraceItHasNotEndedWhenItStops() async throws {
         let program = try ChildProgram("hostile-fixture", ["trapped"])
         try await eventually("it is stopped by its tracer\n\(program.output)\(program.errors)") {

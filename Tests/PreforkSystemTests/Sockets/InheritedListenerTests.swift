@@ -83,7 +83,7 @@ import Testing
         #expect(try await program.waitForLine("flags ") == "cloexec cloexec cloexec")
     }
 
-    /// After an upgrade in place nobody is left who could refuse it: the supervisor would end.
+    /// After an upgrade in place there is no process left that could refuse it: the supervisor would end.
     @Test func aHandedOverSocketThatAWorkerHasConnectedIsTaken() throws {
         let other = try Listener(.tcp("127.0.0.1", 0))
         let listener = try Listener(.tcp("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-// Addresses to listen on as text; those that are none are in the table of parameters.
+// Addresses to listen on as text. Invalid ones are in the table of parameters.
 
 import Glibc
 import PreforkSystem

@@ -51,7 +51,7 @@ import Testing
         listener.close()
     }
 
-    /// It is somebody else's name by then.
+    /// The name belongs to another process by then.
     @Test func aNameThatWasTakenMeanwhileIsLeftAlone() throws {
         let path = try temporaryPath()
         let listener = try Listener(.unix(path))
@@ -104,7 +104,7 @@ import Testing
         listener.close()
     }
 
-    /// The value that a worker sets, by level and number; each of them by itself would outlive the worker.
+    /// The value that a worker sets, by level and number. Each of them would otherwise outlive the worker.
     @Test func optionsAreWhatTheyWereBeforeTheFirstFork() throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let socket = listener.descriptor

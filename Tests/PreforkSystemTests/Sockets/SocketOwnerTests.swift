@@ -69,7 +69,7 @@ import Testing
         #expect(entries(directory).isEmpty, "nothing is left")
     }
 
-    /// Whoever owns the directory puts a link to another file in the place of the private name.
+    /// The directory's owner puts a link to another file in the place of the private name.
     @Test(.enabled(if: geteuid() == 0)) func onlyTheSocketItselfIsGivenAway() throws {
         let directory = try makeDirectory()
         defer {

@@ -13,7 +13,7 @@ import Testing
         return ledger.offers
     }
 
-    /// - Returns: the descriptor that was left for it; nil: none was.
+    /// - Returns: the descriptor that was left for it, or nil.
     @discardableResult
     private func make(
         _ name: String?, was: Int? = nil, in ledger: inout HandoverLedger, kind: String = "store",

@@ -64,7 +64,8 @@ import Testing
         close(open(program, O_CREAT | O_WRONLY, 0o755))
         defer { unlink(program) }
         #expect(ProgramImage.writablePart(of: program, user: 54_321, groups: []) == nil)
-        // linux/posix_acl_xattr.h: version 2; tag, permissions, identity of owner, user 54321, group, mask, others.
+        // linux/posix_acl_xattr.h: version 2, then tag, permissions, identity of owner, user 54321, group, mask,
+        // others.
         let nobody = UInt32.max
         let entries: [(UInt16, UInt16, UInt32)] = [
             (1, 7, nobody), (2, 7, 54_321), (4, 5, nobody), (0x10, 7, nobody), (0x20, 5, nobody),

@@ -13,7 +13,7 @@ import Testing
         let control: String
         private let folder: String
 
-        /// - Parameter backtracer: nil: none; a script that takes the place of the runtime's otherwise.
+        /// - Parameter backtracer: a script that replaces the runtime's. If nil, there is no backtracer.
         init(
             _ arguments: [String] = ["crashes", "workers=2"], backtracer: String? = nil,
             environment: [String: String] = [:]

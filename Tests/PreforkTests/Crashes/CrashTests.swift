@@ -53,7 +53,7 @@ import Testing
         for worker in 0..<2 {
             let own = lines.filter { $0.hasPrefix("worker \(worker) ") }
             guard !own.isEmpty else { continue }
-            // The pool ends with its first worker; the other one may be stopped before it has printed all.
+            // The pool ends with its first worker. The other one may be stopped before it has printed all.
             for (number, line) in own.enumerated() {
                 let whole = "worker \(worker) line \(number) \(String(repeating: "x", count: number % 300)) end"
                 try #require(line == whole, "line \(number) of worker \(worker)")

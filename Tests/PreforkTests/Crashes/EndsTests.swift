@@ -28,7 +28,7 @@ private final class EndsProgram {
 
     /// - Parameters:
     ///   - kind: the scenario, and `target` where a managed process beside a pool attacks.
-    ///   - attack: what `EndAttack` is to do.
+    ///   - attack: what `EndAttack` does.
     convenience init(_ kind: String, _ attack: [String]) throws {
         let words = kind.split(separator: " ").map(String.init)
         try self.init(attack + words.dropFirst().map { "\($0)=1" }, scenario: words[0])
@@ -48,7 +48,7 @@ private final class EndsProgram {
         }
     }
 
-    /// Ends it, which must succeed within a few seconds, whoever is held.
+    /// Ends it, which must succeed within a few seconds, whichever process is held.
     func end() async throws {
         program.send(.terminate)
         #expect(try await program.waitForExit(within: .seconds(60)) == 0, "\(program.output)\n\(program.errors)")

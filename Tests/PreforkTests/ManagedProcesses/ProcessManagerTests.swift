@@ -6,7 +6,7 @@ import PreforkTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct ProcessManagerTests {
-    /// The lines that a scenario has written, and its exit code; nothing of it is left.
+    /// The lines that a scenario has written, and its exit code. No process of it is left.
     private func run(
         _ arguments: String..., expecting code: Int32 = 0, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> [String] {
@@ -198,7 +198,7 @@ import Testing
             ])
     }
 
-    /// Swift's Mutex notes thread IDs in each object file; a fork makes half of them wrong.
+    /// Swift's Mutex notes thread IDs in each object file. A fork makes half of them wrong.
     @Test func locksThatTheManagerHasUsedWorkInThreadsOfChildrenAndTheirChildren() async throws {
         let lines = try await run("locks")
         #expect(lines.filter { $0.hasPrefix("counted") } == ["counted 1200001", "counted 1200001"])
@@ -268,7 +268,7 @@ import Testing
         try await program.waitForLine("reader 1 got hello from worker 0")
         try await program.waitForLine("sleeper 2 pid ")
         try await program.waitForLine("all ready")
-        // An async body waits with an epoll of its own; this one has none.
+        // An async body waits with its own epoll. This one has none.
         let seen = program.output.split(separator: "\n").first { $0.hasPrefix("sleeper 2") }
         #expect(seen?.hasSuffix("descriptors 0") == true)
         let sleeper = try await program.waitForLine("sleeper 2 pid ")
@@ -294,7 +294,7 @@ import Testing
         func wakeUps() -> [Substring] {
             read("/proc/\(program.pid)/status").split(separator: "\n").filter { $0.contains("ctxt_switches") }
         }
-        // Whatever it still had to do, it does; then a second passes without a switch to it.
+        // It does what it still had to do. Then a second passes without a switch to it.
         try await eventually("it rests") {
             let before = wakeUps()
             try await Task.sleep(for: .seconds(1))

@@ -84,7 +84,7 @@ import Testing
     func `An end is the old worker's until its callbacks are done, and nothing is lost, late or in another order`(
         part: String
     ) async throws {
-        // Slowly: there is to be room in the ring for as long as the test takes.
+        // Slowly: there must be room in the ring for as long as the test takes.
         let service = try await DeployedService(part, ["rest=20"])
         try await service.waitForSends(10)
         service.turnOn("hold")
@@ -117,7 +117,7 @@ import Testing
         try await service.waitForSends(10)
         try await service.tell("scale", "--wait", "1")
         try await service.wait("the peer has heard of it") { service.ledger.of("event").count >= 2 }
-        // What is sent now is refused: nobody is to come.
+        // What is sent now is refused: no successor will come.
         try await service.wait("sends fail") { service.ledger.of("error").contains { $0.hasSuffix("closed") } }
         try await service.tell("scale", "--wait", "2")
         let errors = service.ledger.of("error").count

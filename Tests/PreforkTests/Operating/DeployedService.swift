@@ -19,7 +19,7 @@ struct DeployLedger {
     func of(_ word: String) -> [Substring] { lines.filter { $0.word == word }.map(\.text) }
     func numbers(_ word: String) -> [Int] { of(word).compactMap { Int($0) } }
 
-    /// What was sent to somebody and is not handled.
+    /// What was sent and is not handled.
     func unhandled(_ part: String) -> Set<Int> {
         let (sent, handled) = (numbers("sent"), Set(numbers("handled")))
         if part == "watch" { return Set([sent.max()].compactMap { $0 }).subtracting(handled) }
@@ -28,7 +28,7 @@ struct DeployLedger {
         return Set(sent.filter { $0 >= first }).subtracting(handled).subtracting(numbers("refused"))
     }
 
-    /// What must not be, whatever was done to the service; of `deploy-fixture` with one part.
+    /// What must not be, whatever was done to the service. For `deploy-fixture` with one part.
     func faults(_ part: String, _ order: String) -> [String] {
         var faults: [String] = []
         let isCrash = order == "crash"
@@ -130,7 +130,7 @@ final class DeployedService {
         }
     }
 
-    /// Ends it, which must succeed and leave nobody.
+    /// Ends it, which must succeed and leave no process.
     func end() async throws {
         program.send(.terminate)
         #expect(try await program.waitForExit(within: .seconds(40)) == 0, "\(program.output)\(program.errors)")

@@ -45,7 +45,7 @@ final class OperatedProgram {
     func turnOn(_ name: String) { close(open("\(folder)/\(name)", O_CREAT | O_WRONLY, 0o600)) }
     func turnOff(_ name: String) { unlink("\(folder)/\(name)") }
 
-    /// Puts something else at the program's path; nil: nothing.
+    /// Puts something else at the program's path. If nil, nothing.
     func replaceProgram(with bytes: [UInt8]?) throws {
         guard let copy else { return }
         unlink(copy)
@@ -92,7 +92,7 @@ final class OperatedProgram {
         try await waitForLog(text) { $0.split(separator: "\n").count { $0.contains(text) } >= times }
     }
 
-    /// Ends it, which must succeed and leave nobody.
+    /// Ends it, which must succeed and leave no process.
     func end() async throws -> Bool {
         program.send(.terminate)
         let code = try await program.waitForExit(within: .seconds(40))

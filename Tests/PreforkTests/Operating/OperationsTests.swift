@@ -25,7 +25,7 @@ import Testing
         #expect(try await server.end())
     }
 
-    /// With nobody else about: the next client would wake whoever slept through this one.
+    /// Without other clients: the next client would wake a worker that slept through this one.
     @Test func singleClientsAreAnsweredWhileAnOldWorkerFinishesARequest() async throws {
         let server = try await OperatedProgram(["workers=1"])
         let inFlight = try Client(port: server.port)

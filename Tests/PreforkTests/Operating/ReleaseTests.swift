@@ -55,7 +55,7 @@ func target(ofLink path: String) -> String {
         }
     }
 
-    /// nginx takes the new release; this executed the old one, said "upgraded", and failed when that was pruned.
+    /// nginx takes the new release. Prefork executed the old one, said "upgraded", and failed when that was pruned.
     @Test(arguments: Start.allCases) func anUpgradeFollowsTheLinkAgain(start: Start) async throws {
         let releases = try Releases()
         let server = try await OperatedProgram(

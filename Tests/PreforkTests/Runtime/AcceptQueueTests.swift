@@ -123,7 +123,7 @@ import Testing
         #expect(try await server.end())
     }
 
-    /// Nobody takes from a queue that only workers have which never come up.
+    /// No worker takes from a queue whose workers never come up.
     @Test func `While the workers of an upgrade to more queues boot, the old ones have every connection`() async throws {
         let server = try await server(["boot=60000"], environment: ["PREFORK_WORKERS": "2"])
         server.turnOn("more-queues")

@@ -188,7 +188,7 @@ private struct Server {
         let load = Load(port: server.port)
         var random = SystemRandomNumberGenerator()
         for _ in 0..<1_000 {
-            // A slot may be between two workers; a moment later it is not.
+            // A slot may be between two workers. A moment later it is not.
             try await eventually(within: .seconds(10), "a worker") { !server.program.children.isEmpty }
             if let victim = server.program.children.randomElement(using: &random) { kill(victim, SIGKILL) }
             // Clients are answered between any two deaths.
@@ -212,7 +212,7 @@ private struct Server {
     }
 }
 
-/// Clients on threads of their own that ask and ask; a reset connection is what a killed worker owes its client.
+/// Clients on separate threads that keep asking. A killed worker's client may get a reset connection.
 private final class Load: Sendable {
     private let isStopped = Atomic(false)
     private let count = Atomic(0)

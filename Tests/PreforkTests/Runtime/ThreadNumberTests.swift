@@ -1,4 +1,4 @@
-// Swift's Mutex notes thread IDs in each object file; a fork makes the notes of the thread that forked wrong.
+// Swift's Mutex notes thread IDs in each object file. A fork makes the notes of the thread that forked wrong.
 
 import Glibc
 import PreforkSystem

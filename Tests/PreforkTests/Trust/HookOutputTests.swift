@@ -1,4 +1,4 @@
-// Hooks that print where nobody reads, and where it is read late.
+// Hooks that print to an output without a reader, and to one that is read late.
 
 import Glibc
 import PreforkTestSupport

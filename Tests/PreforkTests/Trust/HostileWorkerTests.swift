@@ -10,7 +10,7 @@ import Testing
     .serialized, .timeLimit(.minutes(5)),
     .enabled(if: geteuid() == 0 && getpwnam("nobody") != nil, "workers must change to another user: run as root, with a user 'nobody'"))
 struct HostileWorkerTests {
-    /// Half a minute to be whole on a machine that builds meanwhile; Scripts/storm gives five seconds.
+    /// Half a minute to be whole on a machine that builds meanwhile. Scripts/storm gives five seconds.
     ///
     /// The first 15 with the log in a file, the others with standard error, a pipe that all processes share.
     @Test func thirtySeedsDoNoHarmToTheSupervisorAndLeaveThePoolWhole() async throws {

@@ -77,7 +77,7 @@ private final class LinesProgram {
     @Test func `A worker that hangs and goes on has both counted`() async throws {
         let pool = try LinesProgram("hangs", times: 20)
         try await pool.program.waitForLine("done 20", within: .seconds(60))
-        // How often it is looked at while it hangs depends on the machine; each hang that was seen ends.
+        // How often it is checked while it hangs depends on the machine. Each hang that was seen ends.
         try await eventually("it has gone on\n\(pool.program.errors)") {
             let hangs = pool.written("is hung") + pool.leftOut("is hung", "worker 0 (hangs)")
             let recoveries = pool.written("goes on") + pool.leftOut("goes on", "worker 0 (recoveries)")

@@ -59,7 +59,7 @@ private final class RightsProgram {
         }
     }
 
-    /// What children have, that the table does not give them; empty when it is as it must be.
+    /// What children have and the table does not give them. Must be empty.
     func violations() -> [String] {
         let lines = lines
         let has = lines.filter { $0.count == 6 && $0[0] == "has" }.map {

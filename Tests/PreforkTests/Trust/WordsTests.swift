@@ -45,7 +45,7 @@ import Testing
         let program = try await ended(["flood", "rate=10", "seconds=2"], environment, code: 0)
         let words = program.output.split(separator: "\n").first { $0.hasPrefix("written ") }?.split(separator: " ")
         let figures = try #require(words).compactMap { Int($0) }
-        // The allowance of the first moment, and of the time since; a machine that is slow may need no more.
+        // The allowance of the first moment, and of the time since. A slow machine may need no more.
         let most = (2 + figures[1] / 1000) << 20
         #expect(program.errors.utf8.count < 2 * most)
         if figures[0] > most {

@@ -88,7 +88,7 @@ import Testing
         #expect(try await server.end())
     }
 
-    /// 14 of 20 jobs were lost, or nobody's.
+    /// 14 of 20 jobs were lost, or belonged to no process.
     @Test func `Upgrades in the middle of a work queue lose no job`() async throws {
         let server = try await OperatedProgram(["workers=2", "jobs=5"])
         #expect(try get("/jobs/30", port: server.port).body == "done")

@@ -8,7 +8,7 @@ import Testing
 @Suite(.timeLimit(.minutes(6))) struct TrialStepTests {
     /// The steps of the fixture's main program, in order.
     private static let places = ["start", "things", "listeners", "run"]
-    /// The system calls that a trial makes; each is a step where it comes first.
+    /// The system calls that a trial makes. Each is a step where it comes first.
     private static let calls = [
         "openat", "read", "write", "fcntl", "mmap", "munmap", "ftruncate", "memfd_create", "socket", "bind", "listen",
         "getsockname", "setsockopt", "unlinkat", "linkat", "timerfd_create", "ioctl", "getrandom", "exit_group", "close",
@@ -43,7 +43,7 @@ import Testing
         return (server, path)
     }
 
-    /// - Returns: whether the upgrade was refused; then nothing has changed.
+    /// - Returns: whether the upgrade was refused. Then nothing has changed.
     private func tryUpgrade(
         _ server: OperatedProgram, _ path: String, _ step: String, number: Int
     ) async throws -> Bool {

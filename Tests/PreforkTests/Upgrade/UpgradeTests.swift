@@ -204,7 +204,7 @@ import Testing
         #expect(!server.program.errors.contains("SIGKILL"))
     }
 
-    /// Its own process in each image, never two at a time; a way back is one more image.
+    /// Its own process in each image, never two at a time. A rollback is one more image.
     @Test(arguments: [false, true]) func aManagedProcessBeginsAnewInEachImage(goesBack: Bool) async throws {
         let server = try await OperatedProgram(["workers=2", "target=1"])
         func targets() -> [Int32] { server.program.output.split(separator: "\n").compactMap { line in

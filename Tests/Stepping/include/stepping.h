@@ -10,7 +10,7 @@ void stepping_begin(void);
 /// In the parent: waits for the child to stop in `stepping_begin`. Returns 0, or -1 when it has ended.
 int stepping_wait(pid_t child);
 
-/// Lets the child execute `count` instructions. Returns how many it did; fewer when it has ended, which reaps it.
+/// Lets the child execute `count` instructions. Returns how many it did. Fewer if it has ended, which reaps it.
 long stepping_run(pid_t child, long count);
 
 /// Kills a stopped child where it is and reaps it.
