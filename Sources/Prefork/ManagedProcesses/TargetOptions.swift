@@ -28,7 +28,8 @@ public struct TargetOptions: Sendable {
     /// that was asked for stops the process first in any case.
     public var succession: TargetSuccession
 
-    /// Every parameter is the property of the same name. If `channels` is nil, each generation gets new channels.
+    /// Every parameter is the property of the same name. If `channels` is nil, messages that a dead process had not
+    /// taken are dropped, as `ChannelOptions.Undelivered.drop` says.
     public init(
         dependencies: [String] = [], onFailure: TargetFailureAction = .ignore, readiness: TargetReadiness = .automatic,
         startTimeout: Duration? = nil, grace: Duration? = nil, channels: ChannelOptions? = nil,

@@ -21,7 +21,8 @@ public struct ScalingPolicy: Equatable, Sendable {
     /// How long it must have had too many before it loses one.
     public var shrinkAfter: Duration
 
-    /// Without `workers` the pool does not scale by itself, and the other parameters have no effect.
+    /// If `workers` is nil, the pool does not scale by itself unless `PREFORK_MIN_WORKERS` and `PREFORK_MAX_WORKERS`
+    /// are set.
     public init(
         workers: ClosedRange<Int>? = nil, busy: Double = 0.8, backlog: Double = 4, growAfter: Duration = .seconds(3),
         shrinkAfter: Duration = .seconds(30)
