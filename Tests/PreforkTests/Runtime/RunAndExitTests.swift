@@ -1,6 +1,7 @@
 // `runAndExit(on:)`: one line and an exit code for each failure, and never a crash dump.
 
 import Glibc
+import PreforkSystem
 import PreforkTestSupport
 import Testing
 
