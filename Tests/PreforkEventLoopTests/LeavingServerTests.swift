@@ -64,6 +64,12 @@ import Testing
 
     /// Between connecting and asking there is a moment, in which the service's end may come.
     @Test func whoHasJustConnectedAtTheEndOfTheServiceIsAnswered() async throws {
+        // The server waits half a second for the request, which a busy machine may let pass.
+        for _ in 1...10 where try await answersWhoHasJustConnected() { return }
+        Issue.record("the end of the service waited for no first request")
+    }
+
+    private func answersWhoHasJustConnected() async throws -> Bool {
         let listener = try Listener(.tcp("127.0.0.1", 0))
         let server = try await ServingLoop(listener)
         let idle = try Client(port: listener.address.port ?? 0)
@@ -73,13 +79,14 @@ import Testing
         let client = try Client(port: listener.address.port ?? 0)
         try await eventually("it is accepted") { server.connections == 2 }
         server.stop(.service)
-        // Who has had an answer is not waited for, and hears that the server drains.
+        // One that has had an answer is closed at once.
         try await eventually("the end of the idle one") { idle.hasInput }
         #expect(try idle.receive().isEmpty)
-        try client.send("hello\n")
-        try await eventually("an answer") { client.hasInput }
-        #expect(try client.receive() == Array("hello\n".utf8))
+        try? client.send("hello\n")
+        try await eventually("an answer, or the end") { client.hasInput }
+        let answer = try? client.receive()
         try await server.waitForEnd()
+        return answer == Array("hello\n".utf8)
     }
 
     /// The kernel wakes one for each connection. Here it is always the one that hears of its stop at the same time:

@@ -75,10 +75,6 @@ void cprefork_reseed(void);
 /// Looks up the functions that children call first, so that no child has to.
 void cprefork_bind_symbols(void);
 
-/// How many jobs the main actor has been given since before main, by tasks of the program's own. Further ones are not
-/// counted.
-int cprefork_end_counting_main_jobs(void);
-
 /// Whether this process surely has one thread: none was ever started by pthread_create(3), or the last of them was
 /// joined. False where the C library does not say (glibc before 2.32).
 bool cprefork_is_surely_single_threaded(void);

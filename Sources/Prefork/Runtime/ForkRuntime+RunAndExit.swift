@@ -17,7 +17,7 @@ extension ForkRuntime {
     /// - 0: the workers have ended normally, or a signal has stopped them.
     /// - 64 (EX_USAGE): a setting or the address makes no sense. Another try cannot help.
     /// - 70 (EX_SOFTWARE): workers died more often than `maxRestarts` allows, a managed process that must live has
-    ///   failed, or this process has started a thread or a task before the fork.
+    ///   failed, or this process has started a thread before the fork.
     /// - 75 (EX_TEMPFAIL): the address is in use or cannot be bound, the host refuses something, or no worker came up.
     ///
     /// Call it from the main thread, before anything starts threads or tasks. What comes after it is never reached.
@@ -89,7 +89,7 @@ extension SupervisorError {
     fileprivate var exitCode: ProgramExit {
         switch code {
         case .badSettings, .badWorkerCount: .usage
-        case .multithreaded, .taskBeforeFork, .alreadyForked: .software
+        case .multithreaded, .alreadyForked: .software
         case .host, .targets, .system: .temporary
         }
     }

@@ -111,13 +111,12 @@ public struct ForkRuntime: Sendable {
     /// Must be called before anything in this process has started a thread. `async main` is fine before its first
     /// suspension.
     ///
-    /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.taskBeforeFork`,
-    ///   `.alreadyForked`, `.badWorkerCount`, `.badSettings`, `.host`, `.targets`, `.system`.
+    /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.alreadyForked`,
+    ///   `.badWorkerCount`, `.badSettings`, `.host`, `.targets`, `.system`.
     @discardableResult
     public func run(
         _ body: @escaping @Sendable (Worker) async throws -> Void
     ) throws(SupervisorError) -> SupervisorSummary {
-        if hasWaitingMainTask() { throw SupervisorError(.taskBeforeFork) }
         var runtime = self
         do {
             runtime.settings = try effectiveSettings()

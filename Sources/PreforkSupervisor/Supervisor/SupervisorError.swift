@@ -9,9 +9,6 @@ public struct SupervisorError: Error, Equatable, Sendable {
         /// The process has more than one thread, of which a child would have only the forking one: locks held by the
         /// others would stay locked, and Swift tasks would never run.
         case multithreaded(threads: Int)
-        /// The program has made a task before, as `Task {}` in top-level code: it belongs to the main actor, which does
-        /// not run in a process that supervises.
-        case taskBeforeFork
         /// The caller is a worker itself.
         case alreadyForked
         /// The number of workers makes no sense. The text says which number and where it came from.
@@ -53,11 +50,6 @@ extension SupervisorError: CustomStringConvertible {
             """
             cannot fork: this process has \(threads) threads and fork keeps only one. Fork before anything starts \
             threads: Swift tasks and their sleeps, Dispatch, a logging or metrics library
-            """
-        case .taskBeforeFork:
-            """
-            a task was made before the workers are forked, and would never run: this process supervises from here on. \
-            Make it in the workers' closure, or in a managed process
             """
         case .alreadyForked:
             "cannot fork workers from a worker"

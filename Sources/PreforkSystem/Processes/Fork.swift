@@ -22,14 +22,6 @@ package func threadCount() -> Int {
     return max(1, Int(status.st_nlink) - 2)
 }
 
-/// Whether the program has made a task of the main actor, as `Task {}` in top-level code is, that nothing has run yet.
-///
-/// Only top-level code and functions without `await` are sure: in a task, the main actor may have run it meanwhile.
-package func hasWaitingMainTask() -> Bool {
-    let jobs = cprefork_end_counting_main_jobs()
-    return jobs > 0 && withUnsafeCurrentTask { $0 == nil }
-}
-
 /// Whether the calling thread is the only one of its process. False where that cannot be known: without /proc.
 var isOnlyThread: Bool {
     var status = stat()

@@ -18,6 +18,7 @@ func firstScenario(_ arguments: [String]) throws {
 
 /// A crash by code, by signal, by an error, and a normal end.
 func endsScenario(_ arguments: [String]) throws {
+    try makeFirstManager()
     let before = descriptorCount
     do {
         let manager = talkingManager()
@@ -141,12 +142,21 @@ func stormTreeScenario(_ arguments: [String]) throws {
     say("outcome \(outcome) after \(try manager.status(of: "ill").generation), children \(childCount)")
 }
 
+/// The first one of a process makes what stays for good: the place of the service's names.
+private func makeFirstManager() throws {
+    let manager = ProcessManager(log: { _ in })
+    try manager.addTarget("first") { child in 0 }
+    try manager.startAll()
+    _ = try manager.joinAll()
+}
+
 /// Many at once. `stubborn`: none of them hears SIGTERM.
 func hundredScenario(_ arguments: [String]) throws {
     let count = arguments.first.flatMap { Int($0) } ?? 100
     let isStubborn = arguments.dropFirst().first == "stubborn"
     // Who obeys has all the time that a busy machine takes.
     let grace = isStubborn ? Duration.seconds(1) : .seconds(60)
+    try makeFirstManager()
     let before = descriptorCount
     do {
         let manager = ProcessManager(grace: grace, log: { _ in })

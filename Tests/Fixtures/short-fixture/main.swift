@@ -12,11 +12,8 @@ case "bind":
     let listener = Listener.orExit(address)
     print("bound \(listener.address)")
     exit(0)
-case "task":
-    Task { print("a task has run") }
 case "thread":
-    var thread = pthread_t()
-    pthread_create(&thread, nil, { _ in pause(); return nil }, nil)
+    startThread()
 default: break
 }
 

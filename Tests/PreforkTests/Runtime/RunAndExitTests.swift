@@ -70,18 +70,10 @@ import Testing
         #expect(try await first.waitForExit() == 0)
     }
 
-    @Test func `A task of top-level code is an error that says so`() async throws {
-        let program = try start("task", "127.0.0.1:0")
-        #expect(try await program.waitForExit() == 70)
-        let lines = errorLines(of: program)
-        #expect(lines.count == 1 && lines[0].contains("a task was made before the workers are forked"), "\(lines)")
-        #expect(!program.output.contains("a task has run"))
-    }
-
     @Test func `A thread before the fork is one line and 70`() async throws {
         let program = try start("thread", "127.0.0.1:0")
         #expect(try await program.waitForExit() == 70)
-        #expect(errorLines(of: program).first?.contains("this process has 2 threads") == true, "\(program.errors)")
+        #expect(errorLines(of: program).first?.contains("threads and fork keeps only one") == true, "\(program.errors)")
     }
 
     @Test func `Too many restarts are 70, and workers that never come up 75`() async throws {
