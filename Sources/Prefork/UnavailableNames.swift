@@ -9,8 +9,14 @@ public func bindSockets(_ port: Int, address: String = "") throws -> Listener { 
 @available(*, unavailable, message: "Channel<Message>.named(name)")
 public func getChannel(_ name: String) throws -> Channel<String> { fatalError() }
 
-@available(*, unavailable, message: "Channel<Message>(name:): a channel has its name from the start")
+@available(*, unavailable, message: "channel.register(as: name); before the fork, Channel<Message>(name:) is enough")
 public func setChannel(_ name: String, _ channel: Channel<String>) {}
+
+@available(*, unavailable, message: "channel.register(as: name) for each")
+public func setChannels(_ channels: [String: Channel<String>]) {}
+
+@available(*, unavailable, message: "Channel<Message>.registered()")
+public func getChannels() -> [String: Channel<String>] { [:] }
 
 extension ProcessManager {
     @available(*, unavailable, message: "terminate(_:) waits for the end; send(.stop, to:) asks for it")

@@ -13,10 +13,10 @@ import Synchronization
 /// ```
 ///
 /// The process that makes a channel is at one end of it. Any process that was forked later and uses it, directly or by
-/// `named(_:)`, is at the other. An end belongs to one living process at a time, which takes it with its first send or
-/// receive. After its death or `close()` the next process takes it, as the next *generation*: rings, name and the
-/// messages on their way stay (see `ChannelOptions.undelivered`). Several tasks and threads of a process may use its
-/// end at once.
+/// `named(_:)`, is at the other, and so is a process that it was sent to. An end belongs to one living process at a
+/// time, which takes it with its first send or receive. After its death or `close()` the next process takes it, as the
+/// next *generation*: rings, name and the messages on their way stay (see `ChannelOptions.undelivered`). Several tasks
+/// and threads of a process may use its end at once.
 ///
 /// A worker that takes another's place, and the next process of a managed target, need not wait for a death: such a
 /// successor may use the end while its predecessor is there, and waits until that one was asked to leave and has
@@ -48,7 +48,8 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
     @usableFromInline
     let decode: @Sendable (ValueKind, UnsafeRawBufferPointer) throws -> Message
 
-    /// Makes a channel. Before the fork, or the other process has no way to it.
+    /// Makes a channel: before the fork, so that the other process inherits it; or at any time, to be sent to the other
+    /// process (`encode(to:)`) or found by it (`register(as:replacing:)`).
     ///
     /// In a program that an upgrade started, it is the channel of that name that the previous program has left, with
     /// the messages on their way. Workers of that program keep their ends until they leave them. If the sizes of its

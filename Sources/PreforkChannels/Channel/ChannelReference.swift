@@ -1,7 +1,8 @@
-// A channel as a value that can be sent.
+// A channel's name as a value.
 
-/// A channel by its name: what travels when a channel is sent through a channel. The receiver must have it by
-/// inheritance, as for `Channel.named(_:)`.
+/// A channel by its name, for values that have no descriptors: of a store, of a queue, of a file. The receiver must have
+/// the channel by inheritance, or find it registered, as for `Channel.named(_:)`. In a message of a channel the channel
+/// itself can travel.
 public struct ChannelReference<Message: Codable & Sendable>: Codable, Hashable, Sendable {
     /// The channel's name.
     public let name: String
@@ -18,6 +19,6 @@ public struct ChannelReference<Message: Codable & Sendable>: Codable, Hashable, 
 }
 
 extension Channel {
-    /// This channel as a value that can be sent.
+    /// This channel's name, as a value that can be stored.
     public var reference: ChannelReference<Message> { ChannelReference(self) }
 }

@@ -41,7 +41,8 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
     /// Names it among what the next image of this program is left.
     private let offer: UInt64
 
-    /// Makes a queue. In the supervisor, before it forks: a queue that is made in a worker is that worker's alone.
+    /// Makes a queue: in the supervisor, before it forks; or in any process at any time, to be sent to others
+    /// (`encode(to:)`) or found by them (`register(as:replacing:)`).
     ///
     /// In a program that an upgrade started, it is the queue of that name that the previous program has left, with all
     /// that is in it. Workers of that program keep receiving from it until they end. If its options differ, the upgrade

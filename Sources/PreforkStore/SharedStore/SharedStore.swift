@@ -12,7 +12,8 @@ import PreforkSystem
 /// ```
 ///
 /// Made before the fork, it is the same store in the supervisor and in every worker, including later ones. A program
-/// that was started by exec opens it by `init(adopting:)`. It lives as long as a process has it.
+/// that was started by exec opens it by `init(adopting:)`. Other processes of the service get it in the message of a
+/// channel, or by a registered name. It lives as long as a process has it.
 ///
 /// - Reading takes no lock and never waits: some ten nanoseconds, on every processor at once.
 /// - Writing takes the lock of one of up to 64 stripes. A process that is killed at any instruction leaves the old

@@ -48,28 +48,34 @@ package final class PacketShelf: Sendable {
         var packets: [Packet] = []
         var offset = 0
         for _ in 0..<Self.mostPackets {
-            // One without bytes, which is none of this package's, or the end of a socket that somebody has shut.
-            guard let bytes = try next() else { return (packets, true) }
+            guard let (length, bytes) = try next() else { return (packets, true) }
             packets.append(Packet(bytes: bytes, offset: offset))
-            offset += bytes.count
+            offset += length
+            // Behind one that is too long, and so none of this package's, the socket would go on in its middle.
+            if length > bytes.count { try DescriptorPassing.look(at: back, from: offset) }
         }
         return (packets, false)
     }
 
-    private func next() throws(SystemError) -> [UInt8]? {
+    /// - Returns: its true length, and its bytes; none for one that is longer than any of this package. No bytes at all
+    ///   are such a one, too, or the end of a socket that somebody has shut.
+    private func next() throws(SystemError) -> (length: Int, bytes: [UInt8])? {
         var failure: SystemError?
+        var length = 0
+        let flags = Int32(MSG_PEEK) | Int32(MSG_DONTWAIT) | Int32(MSG_TRUNC)
         let bytes = [UInt8](unsafeUninitializedCapacity: Self.longestPacket) { space, count in
             do throws(SystemError) {
-                count = try systemCall("recv", on: "socket \(back)") {
-                    recv(back, space.baseAddress, space.count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+                length = try systemCall("recv", on: "socket \(back)") {
+                    recv(back, space.baseAddress, space.count, flags)
                 }
+                count = length > space.count ? 0 : length
             } catch {
                 failure = error
             }
         }
         if failure?.errno == .wouldBlock { return nil }
         if let failure { throw failure }
-        return bytes
+        return (length, bytes)
     }
 
     /// Copies of a packet's descriptors, which are the caller's.
@@ -116,7 +122,7 @@ package final class PacketShelf: Sendable {
     }
 
     /// Throws away what `isKept` does not want, each packet once. A packet that stays is there at every moment, for a while
-    /// twice: who is killed here leaves one too many.
+    /// twice, unless the shelf is full: who is killed here leaves one too many.
     ///
     /// Whoever throws away must not mind that the kernel may have it wait for what somebody has put there (SO_LINGER).
     ///
@@ -128,9 +134,11 @@ package final class PacketShelf: Sendable {
             guard let (bytes, copy) = try receive(DescriptorPassing.copy) else { return }
             let isKept = !copy.isTruncated && copy.descriptors.count <= count && !bytes.isEmpty && isKept(bytes)
             defer { for number in copy.descriptors { closeForeignDescriptor(number) } }
-            if isKept, try !put(bytes, copy.descriptors) { return }
+            let isMoved = isKept ? try put(bytes, copy.descriptors) : false
             guard let (_, taken) = try receive(DescriptorPassing.receive) else { return }
             for number in taken.descriptors { closeForeignDescriptor(number) }
+            // Somebody has filled the shelf. For a moment this process alone has the packet.
+            if isKept, !isMoved { _ = try put(bytes, copy.descriptors) }
         }
     }
 }

@@ -49,9 +49,10 @@ import Testing
         try await eventually("the one before has ended") { kill(second.pid, 0) != 0 }
         program.send(.user2)
         let fourth = try await life(4)
+        try await eventually("the upgrade is over") { program.errors.contains("generation 3 serves") }
         program.send(.user2)
         let fifth = try await life(5)
-        #expect(third.descriptors == second.descriptors && fifth.descriptors == fourth.descriptors)
+        #expect(third.descriptors == second.descriptors && fifth.descriptors == fourth.descriptors, "\(program.output)")
         #expect(!program.output.contains("gap"), "\(program.output)")
         program.send(.terminate)
         #expect(try await program.waitForExit() == 0)
@@ -72,11 +73,11 @@ import Testing
     }
 
     @Test func `A thousand travels leave no descriptor`() async throws {
-        #expect(try await lines("leaks").sorted() == ["receiver: 0 more", "sender: 0 more"])
+        #expect(try await lines("leaks").sorted() == ["receiver: no more descriptors", "sender: no more descriptors"])
     }
 
     @Test func `What is no handle leaves no descriptor`() async throws {
-        #expect(try await lines("hostile") == ["refused 1000, 0 more descriptors", "then hello"])
+        #expect(try await lines("hostile") == ["refused 1000, no more descriptors", "then hello"])
     }
 
     @Test func `Without room for its descriptors a message stays`() async throws {
