@@ -87,7 +87,7 @@ public final class ByteReader: @unchecked Sendable {
     /// Waits for the first byte of a message: the call to make between messages.
     ///
     /// A server that drains must not wait for clients that keep a connection open without a request. Only the protocol
-    /// knows when that is so. By this call the protocol says so.
+    /// knows when that is so. The protocol says so by this call.
     ///
     /// - Returns: false if the stream has ended, or if `serve` must end and no byte of a message has arrived.
     public func waitForMessage() async throws -> Bool {

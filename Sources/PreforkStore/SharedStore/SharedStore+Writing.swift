@@ -161,7 +161,7 @@ extension SharedStore {
 
     /// Replaces the value if it is `expected` (nil: if the key is not there) by `new` (nil: removes it).
     ///
-    /// Compared are kind and bytes. The new value's expiry replaces the old one.
+    /// Compares kind and bytes. The new value's expiry replaces the old one.
     ///
     /// - Returns: whether it was replaced.
     public func compareAndSet<Value: SharedValue>(

@@ -21,7 +21,7 @@ extension Subprocess {
 
         /// The exit code or the signal.
         public let status: ExitStatus
-        /// What the process used, with the descendants that it waited for (wait4(2)).
+        /// What the process used, including the descendants that it waited for.
         public let usage: ResourceUsage
         /// From the start to the moment when the end was noticed.
         public let duration: Duration

@@ -6,7 +6,7 @@ import Synchronization
 
 extension Listener {
     /// Binds again the Unix listeners that another process with the socket has shut down. Called by the process that
-    /// has bound them, after a child crashed. shutdown(2) ends a Unix listener permanently for every process that has
+    /// has bound them, after a child ended abnormally. shutdown(2) ends a Unix listener permanently for every process that has
     /// it, while a TCP listener can listen again (`listenAgain`).
     ///
     /// The descriptor keeps its number: children that are forked from now on have the new socket. Older children exit
