@@ -14,7 +14,11 @@ import Testing
     @Test func noParameterIsMissing() {
         expectComplete(
             Self.table, module: "Prefork",
-            reasons: ["Worker": "a worker's own: `aWorkerTakesEveryValue` in a process of its own"])
+            reasons: [
+                "Worker": "a worker's own: `aWorkerTakesEveryValue` in a process of its own",
+                "ForkRuntime.runAndExit": "ends the process: `RunAndExitTests`; otherwise as `Listener.init`",
+                "Listener.orExit": "ends the process: `RunAndExitTests`; otherwise as `Listener.init`",
+            ])
     }
 
     /// `Worker.countRequest`, `.heartbeat` and `.exit` in real workers.

@@ -48,7 +48,7 @@ extension ProcessManager {
             let main = LoopMain(
                 name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
                 drainTimeout: seat.grace, executor: .wholeProcess,
-                orderedStop: { seat.isStopRequested ? .service : nil })
+                orderedStop: { seat.isSucceeded ? .worker : seat.isStopRequested ? .service : nil })
             main.run { loop in
                 StoreRegistry.repairAll()
                 channels.enterAndAttach()

@@ -37,7 +37,8 @@ extension ChildContext {
         let seat = seat
         let main = LoopMain(
             name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
-            drainTimeout: seat.grace, executor: .wholeProcess, orderedStop: { seat.isStopRequested ? .service : nil })
+            drainTimeout: seat.grace, executor: .wholeProcess,
+            orderedStop: { seat.isSucceeded ? .worker : seat.isStopRequested ? .service : nil })
         defer { SignalMask.restore(seat.signalMask) }
         do {
             let loop = try TreeLoop.ofThisProcess(supervisorPipe: seat.supervisorPipe)

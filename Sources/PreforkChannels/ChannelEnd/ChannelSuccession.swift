@@ -271,7 +271,7 @@ extension ChannelEnd {
         case .giveUp: close()
         // At the end of the service, too, nothing was lost that this process had taken, so that its death is not
         // reported.
-        case .makeRoom, .end:
+        case .makeRoom, .succeeded, .end:
             let isIdle = wiring.withLock { _ in pauseIfIdle() }
             // What it has in hand is lost with it, and callers that wait for answers must learn of that.
             if isIdle { memory.vacate(side, generation: generation) }
@@ -303,7 +303,7 @@ package enum ChannelSuccession {
         for end in ends {
             end.settleSuccession()
             // Again each time: a worker that makes room can be overtaken by the end of the service.
-            if order != .makeRoom, order != .stay { end.announceStop() }
+            if order != .makeRoom, order != .succeeded, order != .stay { end.announceStop() }
         }
         loop.call(after: LoopPost.claimPause) { [weak loop] in
             if let loop { processLeaves(on: loop) }

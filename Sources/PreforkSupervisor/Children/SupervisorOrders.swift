@@ -164,6 +164,7 @@ package final class SupervisorOrders: Sendable {
         static let ready: UInt64 = 2
         static let giveUp: UInt64 = 3
         static let makeRoom: UInt64 = 4
+        static let succeeded: UInt64 = 5
     }
 
     /// What concerns the line's process alone.
@@ -177,6 +178,7 @@ package final class SupervisorOrders: Sendable {
         case Told.leave: .leave
         case Told.giveUp: .giveUp
         case Told.makeRoom: .makeRoom
+        case Told.succeeded: .succeeded
         default: .stay
         }
     }
@@ -188,6 +190,7 @@ package final class SupervisorOrders: Sendable {
             case .leave, .end: Told.leave
             case .giveUp: Told.giveUp
             case .makeRoom: Told.makeRoom
+            case .succeeded: Told.succeeded
             }
         // It has no share of the accept queues from here on.
         write(told, to: leaving(line))

@@ -29,4 +29,7 @@ package struct TargetSeat: Sendable {
 
     /// Whether the supervisor has asked this process to end.
     package var isStopRequested: Bool { scoreboard.orders.isLeaving(line: line) }
+
+    /// Whether another process of the target is ready in its place: this one need not end at once.
+    package var isSucceeded: Bool { scoreboard.orders.order(line: line) == .succeeded }
 }

@@ -14,6 +14,8 @@ package struct ProcessSlot: Sendable {
         case giveUp
         /// It ends, and another process of the slot takes its place.
         case makeRoom
+        /// It ends, and another process of the slot is ready in its place.
+        case succeeded
         /// It ends with the whole service: no other process comes.
         case end
     }

@@ -95,7 +95,7 @@ private struct SuccessionDriver {
         #expect(driver.take() == ["fork a 5"])
         #expect(driver.table.isSucceeding && driver.table.status(of: driver.table["b"]!).pid == 2)
         driver.ready("a")
-        #expect(driver.take().sorted() == ["ask a makeRoom", "ask b makeRoom"])
+        #expect(driver.take().sorted() == ["ask a succeeded", "ask b makeRoom"])
         driver.elderEnds(1)
         #expect(driver.take().isEmpty)
         driver.elderEnds(2)

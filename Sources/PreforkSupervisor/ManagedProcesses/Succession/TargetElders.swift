@@ -171,11 +171,12 @@ extension TargetRunner {
     }
 
     func reapElder(_ spawn: UInt64) {
-        guard let (exit, elder, isGivenUp) = collectElder(spawn) else { return }
+        guard let end = collectElder(spawn) else { return }
+        let exit = end.exit
         var notes = TargetEndNotes()
         notes.lastWords = output?.end(spawn, at: .now)
         if case .signaled(let signal, _) = exit.status {
-            if let record = crashRecord(line: elder.line), record.signal == signal {
+            if let record = crashRecord(line: end.line), record.signal == signal {
                 crashMarks &+= 1
                 notes.crash = report(of: record, isInherited: true)
             }
@@ -187,18 +188,25 @@ extension TargetRunner {
         case .signaled, .lost: scoreboard.orders.countDeath()
         case .exited: break
         }
-        if let bell = elder.bell { closeDescriptor(bell) }
-        if isGivenUp {
-            late.keep(elder.child, line: elder.line, at: .now)
-        } else {
-            scoreboard.clear(line: elder.line)
-            lineTable.free(elder.line)
+        if let bell = end.bell { closeDescriptor(bell) }
+        if !end.isGivenUp {
+            scoreboard.clear(line: end.line)
+            lineTable.free(end.line)
         }
         handle(.elderExited(spawn: spawn, exit, notes))
     }
 
-    /// A function of its own: with its end the pidfd is closed, and a successor that is forked next does not have it.
-    private func collectElder(_ spawn: UInt64) -> (exit: ProcessExit, elder: ElderChild, isGivenUp: Bool)? {
+    private struct ElderEnd {
+        let exit: ProcessExit
+        let line: Int
+        let bell: Int32?
+        /// It keeps its line for as long as it is there.
+        let isGivenUp: Bool
+    }
+
+    /// A function that returns nothing of the child: its end closes the pidfd, which a successor that is forked next would
+    /// inherit.
+    private func collectElder(_ spawn: UInt64) -> ElderEnd? {
         guard let elder = elders[spawn] else { return nil }
         let key = Source.elder | spawn
         let collected = elder.child.reapOrLose()
@@ -210,6 +218,9 @@ extension TargetRunner {
         scoreboard.orders.forgetCrash(of: elder.child.pid)
         if let pidfd = elder.child.pidfdNumber { epoll.remove(pidfd) }
         elders[spawn] = nil
-        return (collected ?? ProcessExit(status: .lost, usage: ResourceUsage()), elder, collected == nil)
+        if collected == nil { late.keep(elder.child, line: elder.line, at: .now) }
+        return ElderEnd(
+            exit: collected ?? ProcessExit(status: .lost, usage: ResourceUsage()), line: elder.line, bell: elder.bell,
+            isGivenUp: collected == nil)
     }
 }

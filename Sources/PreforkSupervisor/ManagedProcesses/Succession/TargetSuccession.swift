@@ -183,7 +183,7 @@ extension TargetTable {
     ) {
         guard elder.stage == .serving else { return }
         succession.elders[elder.process.spawn]?.stage = .leaving(deadline: deadline)
-        actions.append(.report(.stopping(name: elder.name, isRestart: order == .makeRoom)))
+        actions.append(.report(.stopping(name: elder.name, isRestart: order == .makeRoom || order == .succeeded)))
         if deadline <= now { return kill(elder.process.spawn, &actions) }
         actions.append(.askElder(spawn: elder.process.spawn, name: elder.name, order))
     }
@@ -255,7 +255,7 @@ extension TargetTable {
             let target = numbers[elder.name].flatMap { targets[$0] }
             let deadline = now + elder.grace
             if let target, target.satisfiesDependents {
-                ask(elder, .makeRoom, by: deadline, now, &actions)
+                ask(elder, .succeeded, by: deadline, now, &actions)
             } else if target?.state.isAtRest != false, succession.hasBegun, !succession.isOnProbation {
                 ask(elder, target == nil ? .giveUp : .leave, by: deadline, now, &actions)
             }
