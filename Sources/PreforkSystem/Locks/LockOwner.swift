@@ -86,14 +86,16 @@ package struct LockOwner: Equatable, Sendable {
         return LockOwner(pid: pid, image: image, .unknown, 0)
     }
 
+    /// Whether it names this process, in any of its program images.
+    var isOfThisProcess: Bool { Self.current.word & ~Self.imageMask == word & ~Self.imageMask }
+
     /// Whether that process will never give the lock back: it has ended, waits to be collected, or has become another
     /// program. A process that is stopped is not gone.
     ///
     /// Works without /proc, by pidfds alone, as in a chroot. When nothing can be known of a process (no descriptor
     /// left), a process of that number is taken for the owner: to take a lock from a living one would tear its data.
     package var isGone: Bool {
-        let own = Self.current
-        if own.word & ~Self.imageMask == word & ~Self.imageMask { return own.word != word }
+        if isOfThisProcess { return self != Self.current }
         var number: UInt64 = 0
         switch cprefork_look_at_process(pid, &number) {
         case 0: return true

@@ -85,13 +85,15 @@ package struct SharedLock: @unchecked Sendable {
         word.pointee.bitwiseOr(LockOwner.needsRepair, ordering: .acquiringAndReleasing)
     }
 
-    /// Frees the lock if its word names this process. Must be called only while the process holds no lock, which only a
-    /// process with one thread can know. In a process with more threads it has no effect.
+    /// Frees the lock if its word names this process, or an earlier program image of it, whose threads are gone with it.
+    /// Must be called only while the process holds no lock, which only a process with one thread can know. In a process
+    /// with more threads it has no effect.
     ///
     /// - Returns: whether it was so: the word was written over, and the next owner repairs.
     package func disown() -> Bool {
         let seen = word.pointee.load(ordering: .relaxed)
-        guard !LockOwner(word: seen).isNobody, LockOwner(word: seen) == .current, isOnlyThread else { return false }
+        let owner = LockOwner(word: seen)
+        guard !owner.isNobody, owner.isOfThisProcess, isOnlyThread else { return false }
         let freed = LockOwner.needsRepair | seen & LockOwner.waiting
         guard word.pointee.compareExchange(expected: seen, desired: freed, ordering: .relaxed).exchanged
         else { return false }

@@ -17,7 +17,9 @@ case "thread":
 default: break
 }
 
-ForkRuntime(workers: 2, maxRestarts: 1).runAndExit(on: address) { worker, listener in
+var runtime = ForkRuntime(workers: 2, maxRestarts: 1)
+runtime.restarts.bootLimit = 1
+runtime.runAndExit(on: address) { worker, listener in
     if scenario == "crash" { fatalError("a crash at the start") }
     try await listener.serve { connection in
         while try await connection.reader.waitForMessage() {

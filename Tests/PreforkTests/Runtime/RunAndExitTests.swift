@@ -77,14 +77,14 @@ import Testing
     }
 
     @Test func `Too many restarts are 70, and workers that never come up 75`() async throws {
-        let never = try start("crash", "127.0.0.1:0")
-        #expect(try await never.waitForExit() == 75)
-        let often = try start("serve", "127.0.0.1:0")
+        // A backtrace of a debug build takes seconds on a busy machine.
+        let environment = ["SWIFT_BACKTRACE": "enable=no"]
+        let never = try start("crash", "127.0.0.1:0", environment: environment)
+        #expect(try await never.waitForExit(within: .seconds(60)) == 75)
+        let often = try start("serve", "127.0.0.1:0", environment: environment)
         let port = try await port(of: often)
-        for _ in 0..<2 {
-            // Until the kernel has closed it, a connection may be one of the crashed worker.
-            try await eventually("a worker has crashed") { (try? Client(port: port).send("crash\n")) != nil }
-        }
-        #expect(try await often.waitForExit() == 70, "\(often.errors)")
+        // A connection may be one that a crashing worker has taken, and then crashes no other.
+        try await eventually("the port is closed") { (try? Client(port: port).send("crash\n")) == nil }
+        #expect(try await often.waitForExit(within: .seconds(60)) == 70, "\(often.errors)")
     }
 }
