@@ -102,7 +102,7 @@ public struct ChannelCall<Message: Codable & Sendable>: Sendable {
         defer { end.answered(.init(generation: generation, id: id)) }
         let header = ByteRingHeader(type: type, kind: value.kind.rawValue, generation: generation, id: id)
         let record = try value.bytes.withUnsafeBytes { try end.outgoing(header, $0, with: luggage, on: end.replies) }
-        // Who asked may be gone; then the answer is nobody's.
+        // The caller may be gone. The answer is then dropped.
         guard end.memory.generation(of: end.side.other) == generation else { return }
         try await end.send(record, until: nil, on: end.replies)
     }

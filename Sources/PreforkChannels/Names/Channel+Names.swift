@@ -78,7 +78,7 @@ extension Channel {
         var found: [String: Channel] = [:]
         do throws(FamilyNames.Failure) {
             for handle in try FamilyNames.all(.channel) {
-                // Others are of another type, or of nobody's.
+                // Other names are of another type, or no process holds their channel.
                 found[handle.note.name] = try? Channel(opening: handle, codec: nil)
             }
         } catch {

@@ -26,7 +26,7 @@ extension BesideReference {
         packet = payload.loadUnaligned(as: UInt64.self)
         let second = payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
         fileByteCount = Int(second & 0xFFFF_FFFF)
-        // With the bits that nobody writes: more than 255 are never there.
+        // With the bits that no sender sets: more than 255 are never there.
         luggageCount = Int(second >> 32 & 0xFF_FFFF)
         let number = Int(second >> 56)
         slot = (1...PayloadPool.slotCount).contains(number) ? number - 1 : nil

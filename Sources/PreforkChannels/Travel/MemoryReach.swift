@@ -5,10 +5,10 @@ import PreforkSystem
 
 /// Who has it besides the process that makes it.
 enum MemoryReach: Hashable, Sendable {
-    /// The children that are forked later. Nobody can make holes in it.
+    /// The children that are forked later. No process can make holes in it.
     case children
-    /// These, and the next image of the program. Nobody makes holes in it, as far as the kernel lets this process forbid
-    /// that (`MemoryFile.keepWhole`); meanwhile nobody can map it anew.
+    /// These, and the next image of the program. No process makes holes in it, as far as the kernel lets this process forbid
+    /// that (`MemoryFile.keepWhole`); meanwhile no process can map it anew.
     case images
     /// Every process that it is sent to.
     case anybody

@@ -4,9 +4,9 @@ import PreforkSystem
 import Synchronization
 
 /// One object for each memory: a handle that comes a second time, or comes back to where it was made, is the one that is
-/// there. Which file it is the kernel says, and nobody else.
+/// there. Only the kernel says which file it is.
 ///
-/// Weak: what nobody holds is gone. A forked child inherits them.
+/// Weak: what is not held is gone. A forked child inherits them.
 enum SharedHandles {
     private struct Entry: Sendable {
         weak var object: (any AnyObject & Sendable)?

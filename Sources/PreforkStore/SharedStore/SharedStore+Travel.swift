@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// A store travels in the message of a channel, alone or inside of another value: the receiver has a handle of the same
-/// memory. It lives as long as a process has it, whoever made it.
+/// memory. It lives as long as a process has it, also without its maker.
 ///
 /// ```swift
 /// struct Cart: Codable { var items: SharedStore }

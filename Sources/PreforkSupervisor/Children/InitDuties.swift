@@ -37,11 +37,11 @@ package struct InitDuties: Sendable {
     /// Collects strangers that have ended. After each SIGCHLD, when the supervisor's own children are reaped.
     ///
     /// - Parameters:
-    ///   - known: workers, and every other child that somebody waits for.
+    ///   - known: workers, and every other child that has a waiter.
     ///   - endsFamilies: those that a worker has started, and that the kernel has killed with it, take their process
     ///     groups along. Not where workers are of another user: a group may have set-user-ID programs in it, which such a
     ///     worker may not signal.
-    /// - Returns: the strangers' process IDs, for the log at debug level: what they returned is nobody's business. As
+    /// - Returns: the strangers' process IDs, for the log at debug level: their exit codes are not reported. As
     ///   many as `mostStrangers`: there may be more.
     package static func reapStrangers(except known: Set<Int32>, endsFamilies: Bool = false) -> [Int32] {
         Strangers.reap(except: known, endsFamilies: endsFamilies, atMost: mostStrangers)

@@ -4,7 +4,7 @@ package import PreforkSystem
 
 /// Those whom the control socket lets in: the supervisor's user and root, and the owner that the socket's file was given.
 ///
-/// By the kernel's word about who has connected (SO_PEERCRED), whatever the file's mode says by now and whoever was handed
+/// By the kernel's word about who has connected (SO_PEERCRED), whatever the file's mode says by now, and whichever process was handed
 /// a descriptor.
 package struct ControlAudience: Equatable, Sendable {
     private var user: UInt32?

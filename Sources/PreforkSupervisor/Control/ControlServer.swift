@@ -36,7 +36,7 @@ package final class ControlServer {
     }
 
     /// Binds the control socket: mode 0600, and 0660 where its owner names a group; a path that a killed supervisor left
-    /// is taken over, one that somebody answers on is EADDRINUSE.
+    /// is taken over, and one that a process answers on is EADDRINUSE.
     package static func bind(_ path: String, owner: SocketOwner = .unchanged) throws(SystemError) -> Listener {
         try Listener(Endpoint.unix(path, mode: 0o600).owned(by: owner), backlog: 128)
     }
@@ -59,7 +59,7 @@ extension ControlServer: ControlConversation {
     var crowded: [UInt8] { JSONWriter.failure("too many clients of the control socket") }
 
     func refusal(of socket: Int32) -> [UInt8]? {
-        // The socket's mode keeps others out already, but not whoever was handed a descriptor.
+        // The socket's mode keeps others out already, but not a process that was handed a descriptor.
         audience.includes(socket) ? nil : JSONWriter.failure("the control socket is for \(audience)")
     }
 

@@ -68,7 +68,7 @@ struct Reload: Equatable {
 extension Pool {
     /// Begins a reload. During a reload, orders one more to follow it.
     mutating func beginReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        // Whoever asks for the next one is content with this one.
+        // A client that asks for the next one is served by this one.
         if reload?.probationEnd != nil, !isHeld { finishReload(now, &actions) }
         if reload != nil {
             reload?.isWantedAgain = true

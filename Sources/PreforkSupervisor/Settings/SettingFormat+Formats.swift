@@ -87,7 +87,7 @@ extension SettingFormat<SocketOwner> {
             shape: "user, user:group or :group",
             parse: { text in
                 let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-                // `off` is none; `off:` would be nobody's.
+                // `off` is no owner. `off:` names neither user nor group.
                 guard !text.utf8.contains(0), parts.count == 2 ? !parts[1].isEmpty : !text.isEmpty else { return nil }
                 return SocketOwner(user: parts[0].isEmpty ? nil : parts[0], group: parts.count == 2 ? parts[1] : nil)
             },

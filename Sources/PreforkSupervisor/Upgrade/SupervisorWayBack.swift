@@ -219,7 +219,7 @@ extension Supervisor {
         self.wayBack = nil
         undo = nil
         targets?.commitSuccession()
-        // Nobody else's locks have this process's name any more.
+        // Only this process's own locks have its name now.
         let orders = scoreboard.orders
         orders.ownsLocks = false
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })

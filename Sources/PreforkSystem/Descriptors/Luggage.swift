@@ -22,7 +22,7 @@ package enum Luggage {
         }
     }
 
-    /// What has come along; this process's own. Those that nobody takes are closed.
+    /// What has come along; this process's own. Those that are not taken are closed.
     private struct Unpacking {
         var descriptors: [Int32]
         let carrier: (any Sendable)?
@@ -79,7 +79,7 @@ package enum Luggage {
         cprefork_luggage(1)?.assumingMemoryBound(to: Unpacking.self).pointee.carrier
     }
 
-    /// Takes descriptors that came with the value; they are the caller's now, and somebody else's work.
+    /// Takes descriptors that came with the value; the caller must close them.
     ///
     /// - Returns: nil when they did not come, or were taken before.
     package static func take(_ first: Int, count: Int) -> [Int32]? {

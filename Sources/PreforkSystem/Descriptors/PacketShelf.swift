@@ -3,7 +3,7 @@
 import CPrefork
 import Glibc
 
-/// Packets with descriptors that stay in a socket: whoever has the shelf looks at them (SO_PEEK_OFF and MSG_PEEK, which
+/// Packets with descriptors that stay in a socket: a process that has the shelf looks at them (SO_PEEK_OFF and MSG_PEEK, which
 /// copies descriptors), adds one, or sorts some out. What lies there is open for as long as any process has the shelf,
 /// whichever process has put it there; none of them has the descriptors itself.
 ///
@@ -58,7 +58,7 @@ package final class PacketShelf: Sendable {
     }
 
     /// - Returns: its true length, and its bytes; none for one that is longer than any of this package. No bytes at all
-    ///   are such a one, too, or the end of a socket that somebody has shut.
+    ///   are such a one, too, or the end of a socket that a process has shut.
     private func next() throws(SystemError) -> (length: Int, bytes: [UInt8])? {
         var failure: SystemError?
         var length = 0
@@ -124,7 +124,7 @@ package final class PacketShelf: Sendable {
     /// Throws away what `isKept` does not want, each packet once. A packet that stays is there at every moment, for a while
     /// twice, unless the shelf is full: who is killed here leaves one too many.
     ///
-    /// Whoever throws away must not mind that the kernel may have it wait for what somebody has put there (SO_LINGER).
+    /// The caller must bear that the kernel makes it wait for what another process has put there (SO_LINGER).
     ///
     /// - Parameter count: of descriptors that a packet has at most.
     package func sort(atMost count: Int, _ isKept: ([UInt8]) -> Bool) throws(SystemError) {
@@ -137,7 +137,7 @@ package final class PacketShelf: Sendable {
             let isMoved = isKept ? try put(bytes, copy.descriptors) : false
             guard let (_, taken) = try receive(DescriptorPassing.receive) else { return }
             for number in taken.descriptors { closeForeignDescriptor(number) }
-            // Somebody has filled the shelf. For a moment this process alone has the packet.
+            // Another process has filled the shelf. For a moment this process alone has the packet.
             if isKept, !isMoved { _ = try put(bytes, copy.descriptors) }
         }
     }

@@ -47,7 +47,7 @@ package struct MemoryFile: ~Copyable, Sendable {
     /// The same for a file that another object owns.
     package static func keepWhole(_ number: Int32, _ on: Bool) { cprefork_keep_whole(number, on ? 1 : 0) }
 
-    /// Whether a descriptor is a memory file's that nobody can shrink, in pages of the usual size.
+    /// Whether a descriptor is a memory file's that no process can shrink, in pages of the usual size.
     package static func isSealed(_ number: Int32) -> Bool { cprefork_is_size_sealed(number) == 1 }
 
     /// How large it is, provided that it cannot shrink any more.

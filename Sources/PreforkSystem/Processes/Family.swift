@@ -21,7 +21,7 @@ package enum Family {
     /// Children will become another user.
     package static func noteOtherRights() { hasOtherRights = true }
 
-    /// Whether this process must not use memory that one of its children has made: the kernel has whoever touches it
+    /// Whether this process must not use memory that one of its children has made: the kernel has a process that touches it
     /// wait while a child makes holes in it (`MemoryFile.keepWhole`).
     package static var isBehindWall: Bool { hasOtherRights && !isMember }
 

@@ -24,7 +24,7 @@ package enum Strangers {
     ///     is free. The kernel kills a program with the worker that has started it, but not what the program has
     ///     started itself.
     ///   - user: collects only those whose real user ID this is; nil: whosever they are.
-    ///   - limit: whoever may fork without end keeps nobody here.
+    ///   - limit: a process that forks without end does not keep the caller here.
     /// - Returns: their process IDs, which may be used again from now on; as many as `limit`: there may be more.
     package static func reap(
         except known: Set<Int32>, endsFamilies: Bool = false, ofUser user: UInt32? = nil, atMost limit: Int
@@ -43,7 +43,7 @@ package enum Strangers {
     }
 
     /// One that is not ours to collect stands in front of the others: each other child is asked by its number, which is
-    /// safe, because nobody else collects it.
+    /// safe, because only this process collects it.
     private static func reapBehind(
         _ known: Set<Int32>, _ endsFamilies: Bool, ofUser user: UInt32?, atMost limit: Int
     ) -> [Int32] {

@@ -56,7 +56,7 @@ package enum LastClose {
         if poll(&looks, nfds_t(looks.count), 0) == 0 { closeDescriptors(numbers) } else { close(numbers) }
     }
 
-    /// Closes a descriptor that a process with fewer rights has sent. The holder is not waited for: whoever sends many
+    /// Closes a descriptor that a process with fewer rights has sent. The holder is not waited for: a process that sends many
     /// must not slow this process down by that.
     static func closeForeign(_ number: Int32) {
         var look = pollfd(fd: number, events: Int16(POLLIN), revents: 0)

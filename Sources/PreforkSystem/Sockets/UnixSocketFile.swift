@@ -96,7 +96,7 @@ struct UnixSocketFile: Sendable {
             if owner.user == .max { owner.user = geteuid() }
             if owner.group == .max { owner.group = place.groupOfNewFiles }
         }
-        // Whoever owns the directory may have taken the name away. The socket serves on.
+        // The owner of the directory may have taken the name away. The socket serves on.
         _ = try place.changeMode(mode, of: identity)
         if owner != SocketOwner.Numbers() { _ = try place.changeOwner(owner, of: identity) }
     }
