@@ -7,6 +7,8 @@ struct SupervisorWayBack {
     private let back: WayBack
     /// The supervisor's own four descriptors, duplicated by the previous program.
     private let own: [Int32]
+    /// The records as they were described last, and when they are due again.
+    var records: (item: HandoverItem, due: MonotonicInstant)?
     /// The lowest generation of this program's own workers. Workers of the previous program have an earlier one.
     private let generation: Int
     /// Of each worker its doorbell and what reads its output.
@@ -169,17 +171,33 @@ private struct ChildDuplicates {
 
 extension Supervisor {
     /// Before anything runs that may end this program, and whenever a worker has come or gone.
-    func describeWayBack() {
+    ///
+    /// - Parameter isLast: the previous program goes on from what this says.
+    func describeWayBack(isLast: Bool = false) {
         guard wayBack != nil, inheritance == nil else { return }
+        let records = recordsOfWayBack(isLast: isLast)
         let ended = (targets?.late.processes ?? []) + (upgrade.map { [$0.trial.pid] } ?? [])
         do throws(SystemError) {
-            try wayBack?.describe(inheritedPool, targets, inheritedRecords.item, ending: ended) { [self] spawn in
+            try wayBack?.describe(inheritedPool, targets, records, ending: ended) { [self] spawn in
                 (bells[spawn]?.number, output?.pipe(of: spawn)?.number)
             }
         } catch {
             // The previous program then knows the earlier workers, and ends the others.
             logger.say(LogLine(.warning, "upgrade: the way back is that of before: \(error)"), by: .own(.order))
         }
+    }
+
+    /// Counters and reports as they are, or as they were a moment ago.
+    ///
+    /// Children can make reports long, and cause one after the other. To write them down again takes a twentieth of the
+    /// supervisor's time at most. A program that ends without going back by itself loses what was counted since.
+    private func recordsOfWayBack(isLast: Bool) -> HandoverItem {
+        let begin = MonotonicInstant.now
+        if !isLast, let known = wayBack?.records, begin < known.due { return known.item }
+        let item = inheritedRecords.item
+        let end = MonotonicInstant.now
+        wayBack?.records = (item, end + (end - begin) * 20)
+        return item
     }
 
     /// Rolls back to the previous program, because the new program's workers did not come up.
@@ -193,7 +211,7 @@ extension Supervisor {
         isGoingBack = false
         targets?.prepareToLeave()
         finishLog()
-        describeWayBack()
+        describeWayBack(isLast: true)
         guard let wayBack else { return }
         let isAsked = whenNotBack != nil
         let text = "\(isAsked ? "rollback" : "upgrade failed"): this process becomes the program before again"

@@ -71,20 +71,24 @@ package enum Escaping {
 
     /// RFC 8259, 7. Beyond what JSON requires, invisible characters are escaped, too, because people read the text.
     static func json(_ text: String) -> String {
-        var result = ""
+        // As bytes, as in `line`.
+        var result: [UInt8] = []
+        result.reserveCapacity(text.utf8.count * 2)
         for scalar in text.unicodeScalars {
             switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
+            case "\"": result += "\\\"".utf8
+            case "\\": result += "\\\\".utf8
+            case "\n": result += "\\n".utf8
+            case "\r": result += "\\r".utf8
+            case "\t": result += "\\t".utf8
+            case " "..."~": result.append(UInt8(scalar.value))
             case _ where hides(scalar):
-                for unit in String(scalar).utf16 { result += "\\u\(hex(UInt32(unit), digits: 4))" }
-            default: result.unicodeScalars.append(scalar)
+                for unit in String(scalar).utf16 { result += "\\u\(hex(UInt32(unit), digits: 4))".utf8 }
+            // Each scalar has an encoding.
+            default: result.append(contentsOf: UTF8.encode(scalar)!)
             }
         }
-        return result
+        return String(decoding: result, as: UTF8.self)
     }
 
     private static func append(_ scalar: Unicode.Scalar, to result: inout String) {
