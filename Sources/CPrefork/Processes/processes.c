@@ -76,6 +76,13 @@ int cprefork_affinity_count(void) {
     return 0;
 }
 
+/// Their addresses are written when the program is loaded. A call by name would look the name up in each child
+/// (`cprefork_bind_symbols`), and none of them can be called ahead without effect.
+static void (*volatile const seed_random)(unsigned) = srandom;
+static void (*volatile const seed_drand48)(long) = srand48;
+static void (*volatile const purge)(FILE *) = __fpurge;
+static int (*volatile const set_buffer)(FILE *, char *, int, size_t) = setvbuf;
+
 void cprefork_reseed(void) {
     struct { unsigned random; long drand48; } seeds;
     if (getrandom(&seeds, sizeof seeds, GRND_NONBLOCK) != (ssize_t)sizeof seeds) {
@@ -85,8 +92,8 @@ void cprefork_reseed(void) {
         seeds.random = (unsigned)getpid() * 2654435761u ^ (unsigned)now.tv_nsec;
         seeds.drand48 = (long)seeds.random;
     }
-    srandom(seeds.random);  // rand(3) is the same generator in glibc
-    srand48(seeds.drand48);
+    seed_random(seeds.random);  // rand(3) is the same generator in glibc
+    seed_drand48(seeds.drand48);
 }
 
 void cprefork_bind_symbols(void) {
@@ -109,6 +116,10 @@ void cprefork_bind_symbols(void) {
     ioctl(-1, FIONBIO, &on);
     poll(NULL, 0, 0);
     (void)!dup2(-1, -1);
+    (void)time(NULL);
+    // Not for the compiler to know.
+    const char *volatile text = "";
+    (void)!strstr(text, text);
     char byte;
     (void)!getrandom(&byte, 0, GRND_NONBLOCK);
     sigaction(SIGPIPE, NULL, NULL);
@@ -126,11 +137,6 @@ int cprefork_close_range(unsigned first, unsigned last) {
 char **cprefork_environment(void) { return environ; }
 
 void cprefork_flush_stdio(void) { fflush(NULL); }
-
-/// Their addresses are written when the program is loaded. A call by name would look the name up in each child
-/// (`cprefork_bind_symbols`), and neither can be called ahead without effect.
-static void (*volatile const purge)(FILE *) = __fpurge;
-static int (*volatile const set_buffer)(FILE *, char *, int, size_t) = setvbuf;
 
 void cprefork_discard_stdio(void) {
     purge(stdout);
