@@ -64,37 +64,44 @@ extension TargetRunner {
     }
 
     func reapCrashed(_ spawn: UInt64) {
-        guard let (exit, crashed, isGivenUp) = collectCrashed(spawn) else { return }
+        guard let crashed = crashedChildren[spawn].map({ ($0.record, $0.lastWords, $0.line) }),
+            let end = collectOther(Source.crashed | spawn)
+        else { return }
+        let (known, lastWords, line) = crashed
         let atEnd = output?.end(spawn, at: .now)
-        let known = crashed.record
         // It has found more of its stack meanwhile.
-        let latest = crashRecord(line: crashed.line).flatMap {
+        let latest = crashRecord(line: line).flatMap {
             $0.signal == known.signal && $0.thread == known.thread ? $0 : nil
         }
-        let notes = TargetEndNotes(crash: report(of: latest ?? known), lastWords: crashed.lastWords ?? atEnd)
-        if isGivenUp {
-            late.keep(crashed.child, line: crashed.line, at: .now)
-        } else if let line = crashed.line {
-            lineTable.free(line)
-        }
-        handle(.crashedExited(spawn: spawn, exit, notes))
+        let notes = TargetEndNotes(crash: report(of: latest ?? known), lastWords: lastWords ?? atEnd)
+        if !end.isGivenUp, let line { lineTable.free(line) }
+        handle(.crashedExited(spawn: spawn, end.exit, notes))
     }
 
-    /// A separate function, because its return closes the pidfd.
-    private func collectCrashed(_ spawn: UInt64) -> (exit: ProcessExit, crashed: CrashedChild, isGivenUp: Bool)? {
-        guard let crashed = crashedChildren[spawn] else { return nil }
-        let key = Source.crashed | spawn
-        let collected = crashed.child.reapOrLose()
+    /// Collects a child that is not the current process of a target: one that has crashed, or of the image before.
+    ///
+    /// It is forgotten here, and nothing that is returned has its pidfd: a process that is forked next would inherit that.
+    ///
+    /// - Parameter key: the spawn with the bit of its kind.
+    /// - Returns: nil while it has not ended. With `isGivenUp` it keeps its line for as long as it is there.
+    func collectOther(_ key: UInt64) -> (exit: ProcessExit, isGivenUp: Bool)? {
+        let spawn = key & ~(Source.crashed | Source.elder)
+        let isElder = key & Source.elder != 0
+        let other = isElder
+            ? elders[spawn].map { ($0.child, $0.name, Optional($0.line)) }
+            : crashedChildren[spawn].map { ($0.child, $0.name, $0.line) }
+        guard let (child, name, line) = other else { return nil }
+        let collected = child.reapOrLose()
         if collected == nil {
-            guard late.isToBeGivenUp(key, isOver: crashed.child.isOver, at: .now) else { return nil }
-            logger.say(crashed.child.lateLine, by: .target(crashed.name, .lateEnd))
+            guard late.isToBeGivenUp(key, isOver: child.isOver, at: .now) else { return nil }
+            logger.say(child.lateLine, by: .target(name, .lateEnd))
         }
         late.remove(key)
-        scoreboard.orders.forgetCrash(of: crashed.child.pid)
-        if let pidfd = crashed.child.pidfdNumber { epoll.remove(pidfd) }
-        crashedChildren[spawn] = nil
-        let exit = collected ?? ProcessExit(status: .lost, usage: ResourceUsage())
-        return (exit, crashed, collected == nil)
+        scoreboard.orders.forgetCrash(of: child.pid)
+        if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
+        if isElder { elders[spawn] = nil } else { crashedChildren[spawn] = nil }
+        if collected == nil { late.keep(child, line: line, at: .now) }
+        return (collected ?? ProcessExit(status: .lost, usage: ResourceUsage()), collected == nil)
     }
 
     /// For the report of the end of a process that has not said before that it crashes.

@@ -171,12 +171,13 @@ extension TargetRunner {
     }
 
     func reapElder(_ spawn: UInt64) {
-        guard let end = collectElder(spawn) else { return }
-        let exit = end.exit
+        guard let (line, bell) = elders[spawn].map({ ($0.line, $0.bell) }),
+            let (exit, isGivenUp) = collectOther(Source.elder | spawn)
+        else { return }
         var notes = TargetEndNotes()
         notes.lastWords = output?.end(spawn, at: .now)
         if case .signaled(let signal, _) = exit.status {
-            if let record = crashRecord(line: end.line), record.signal == signal {
+            if let record = crashRecord(line: line), record.signal == signal {
                 crashMarks &+= 1
                 notes.crash = report(of: record, isInherited: true)
             }
@@ -188,39 +189,11 @@ extension TargetRunner {
         case .signaled, .lost: scoreboard.orders.countDeath()
         case .exited: break
         }
-        if let bell = end.bell { closeDescriptor(bell) }
-        if !end.isGivenUp {
-            scoreboard.clear(line: end.line)
-            lineTable.free(end.line)
+        if let bell { closeDescriptor(bell) }
+        if !isGivenUp {
+            scoreboard.clear(line: line)
+            lineTable.free(line)
         }
         handle(.elderExited(spawn: spawn, exit, notes))
-    }
-
-    private struct ElderEnd {
-        let exit: ProcessExit
-        let line: Int
-        let bell: Int32?
-        /// It keeps its line for as long as it is there.
-        let isGivenUp: Bool
-    }
-
-    /// A function that returns nothing of the child: its end closes the pidfd, which a successor that is forked next would
-    /// inherit.
-    private func collectElder(_ spawn: UInt64) -> ElderEnd? {
-        guard let elder = elders[spawn] else { return nil }
-        let key = Source.elder | spawn
-        let collected = elder.child.reapOrLose()
-        if collected == nil {
-            guard late.isToBeGivenUp(key, isOver: elder.child.isOver, at: .now) else { return nil }
-            logger.say(elder.child.lateLine, by: .target(elder.name, .lateEnd))
-        }
-        late.remove(key)
-        scoreboard.orders.forgetCrash(of: elder.child.pid)
-        if let pidfd = elder.child.pidfdNumber { epoll.remove(pidfd) }
-        elders[spawn] = nil
-        if collected == nil { late.keep(elder.child, line: elder.line, at: .now) }
-        return ElderEnd(
-            exit: collected ?? ProcessExit(status: .lost, usage: ResourceUsage()), line: elder.line, bell: elder.bell,
-            isGivenUp: collected == nil)
     }
 }
