@@ -117,9 +117,6 @@ void cprefork_bind_symbols(void) {
     poll(NULL, 0, 0);
     (void)!dup2(-1, -1);
     (void)time(NULL);
-    // Not for the compiler to know.
-    const char *volatile text = "";
-    (void)!strstr(text, text);
     char byte;
     (void)!getrandom(&byte, 0, GRND_NONBLOCK);
     sigaction(SIGPIPE, NULL, NULL);

@@ -46,7 +46,7 @@ final class Acceptor: @unchecked Sendable {
         self.report = report
         slot = WaitSlot(loop: loop)
         if listener.queueCount == 1 {
-            queues = [makeQueue(0)]
+            queues = Acceptor.list(makeQueue(0))
         } else {
             // Observe first, so that later changes are not missed.
             if AcceptDuties.mayChange { duties = loop.observeDuties { [weak self] in self?.lookAtDuties() } }
@@ -68,7 +68,12 @@ final class Acceptor: @unchecked Sendable {
     }
 
     /// Makes the runtime create the types that the first `Acceptor` of a process needs. See `EventLoop.warmUp`.
-    static func warmUp() { withExtendedLifetime([Queue(0, Watch(-1) { _ in })]) {} }
+    static func warmUp() { withExtendedLifetime(list(Queue(0, Watch(-1) { _ in }))) {} }
+
+    /// Not inlined: in `warmUp` the optimiser would put the array on the stack, and each worker would still be the first
+    /// that needs the type of an array on the heap.
+    @inline(never)
+    private static func list(_ queue: Queue) -> [Queue] { [queue] }
 
     private func makeQueue(_ number: Int) -> Queue {
         listener.beginListening(onQueue: number)
