@@ -15,8 +15,15 @@ extension StoreTable {
     /// store.
     private static let placesAtOnce = 4096
 
+    /// How long an examination waits for locks, all of them together, in nanoseconds: as long as a lock's word must be
+    /// invalid to be given up (`LockPatience`), so a living owner costs a refused writer no more.
+    private static let patience: Int64 = 10_000_000
+
     /// After a refusal for lack of room, and without any lock: recomputes the stripes that have refused, some more in
-    /// turn, and those with impossible counts. If one was wrong, all of them. Waits for no lock.
+    /// turn, and those with impossible counts. If one was wrong, all of them.
+    ///
+    /// A stripe whose lock's word is written over is repaired here as well. Its own writers would do that, but a store
+    /// that refuses all keys of other stripes may have none.
     @inline(never)
     func examine(after error: StoreError, of refusing: [Int]) {
         switch error.code {
@@ -32,12 +39,20 @@ extension StoreTable {
         let count = min(layout.stripes, max(1, Self.placesAtOnce / max(1, slotsPerStripe)))
         let turn = UInt(bitPattern: examinationTurn.wrappingAdd(count, ordering: .relaxed).oldValue)
         let sure = Set(refusing + (0..<count).map { Int((turn &+ UInt($0)) % UInt(layout.stripes)) })
+        var patience = LockPatience(limit: Self.patience)
         for stripe in refusing + (0..<layout.stripes).filter({ !refusing.contains($0) }) {
             let isDue = isDamaged || sure.contains(stripe) || hasImpossibleCounts(stripe)
-            guard isDue, lockWithoutWaiting(stripe) else { continue }
+            guard isDue, lockOrRepair(stripe, &patience) else { continue }
             if !computeAgain(stripe) { isDamaged = true }
             unlock(stripe)
         }
+    }
+
+    /// A word that is given up leaves the lock to the next who takes it, and has its stripe repaired then.
+    private func lockOrRepair(_ stripe: Int, _ patience: inout LockPatience) -> Bool {
+        if lockWithoutWaiting(stripe) { return true }
+        if (try? lock(stripe, &patience)) != nil { return true }
+        return lockWithoutWaiting(stripe)
     }
 
     private func hasImpossibleCounts(_ stripe: Int) -> Bool {

@@ -20,7 +20,8 @@ import PreforkSystem
 ///   value or the new one and a lock whose data the next writer repairs (`stats.recoveries`). A process that is
 ///   *stopped* while it has a lock makes writers of that stripe wait until `lockTimeout`, then throw `.busy`.
 /// - No call waits longer than `lockTimeout` for locks, all of them together. In a process that is not a worker, for
-///   example in the supervisor, no call waits longer than 100 ms.
+///   example in the supervisor, no call waits longer than 100 ms. A call that finds the store full looks for damaged
+///   counts, and may wait 10 ms more for the locks of other stripes.
 /// - A process that writes over the store's memory makes calls throw `.corrupt`, or lose entries, which
 ///   `stats.damages` counts. It crashes no other process, and delays no other process longer than `lockTimeout`.
 /// - All processes that use a store must be in one PID namespace (pid_namespaces(7)).

@@ -133,6 +133,21 @@ struct DamageTests {
         #expect(try table.contradictions() == [])
     }
 
+    /// Refused writers do not come to the damaged stripe, whose lock's word would wait for a writer of its own.
+    @Test(arguments: [UInt64.max, 200]) func countsBehindADamagedLockRefuseNobodyForGood(count: UInt64) async throws {
+        let store = try SharedStore(capacity: .init(entries: 300, bytes: 1 << 20))
+        let table = store.table
+        try #require(table.layout.stripes > 1)
+        let key = Array("key".utf8)
+        let own = key.withUnsafeBytes { table.hash($0).stripe(of: table.layout.stripes) }
+        for stripe in 0..<table.layout.stripes where stripe != own {
+            table.memory[table.entryCountWord(stripe)] = count
+            table.memory[table.stripeOffset(stripe)] = 3 << 24 | 1
+        }
+        try await eventually("a writer of another stripe finds room") { (try? store.set("key", "value")) != nil }
+        #expect(store.count == 1 && store.stats.damages > 0)
+    }
+
     /// Their stripe's counts are right, and each look at another stripe finds nothing.
     @Test(arguments: [0, 1, 2, 3]) func bucketsThatAreTakenForUsedRefuseNobodyForGood(key: Int) async throws {
         let store = try SharedStore(capacity: .init(entries: 1000, bytes: 1 << 20))
