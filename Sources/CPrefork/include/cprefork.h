@@ -79,6 +79,9 @@ void cprefork_bind_symbols(void);
 /// joined. False where the C library does not say (glibc before 2.32).
 bool cprefork_is_surely_single_threaded(void);
 
+/// Whether the main queue of libdispatch has work that waits for the main thread.
+bool cprefork_main_queue_has_work(void);
+
 /// Opens /dev/null at each of the numbers 0, 1 and 2 that is closed; where there is none, what reads as its end and takes
 /// nothing. Returns -1 where a descriptor is not to be had: then they stay closed.
 int cprefork_fill_standard_streams(void);

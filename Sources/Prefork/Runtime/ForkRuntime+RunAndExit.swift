@@ -89,7 +89,7 @@ extension SupervisorError {
     fileprivate var exitCode: ProgramExit {
         switch code {
         case .badSettings, .badWorkerCount: .usage
-        case .multithreaded, .alreadyForked: .software
+        case .multithreaded, .unstartedTask, .alreadyForked: .software
         case .host, .targets, .system: .temporary
         }
     }

@@ -111,8 +111,8 @@ public struct ForkRuntime: Sendable {
     /// Must be called before anything in this process has started a thread. `async main` is fine before its first
     /// suspension.
     ///
-    /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.alreadyForked`,
-    ///   `.badWorkerCount`, `.badSettings`, `.host`, `.targets`, `.system`.
+    /// - Throws: `SupervisorError` when no worker could be made: `.multithreaded`, `.unstartedTask`,
+    ///   `.alreadyForked`, `.badWorkerCount`, `.badSettings`, `.host`, `.targets`, `.system`.
     @discardableResult
     public func run(
         _ body: @escaping @Sendable (Worker) async throws -> Void

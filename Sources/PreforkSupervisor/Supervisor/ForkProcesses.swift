@@ -30,7 +30,7 @@ import PreforkSystem
 ///   - maxRestarts: the number of restarts in the whole life of the pool, zero or more. If nil, 100.
 /// - Returns: the task ID, 0 ..< count.
 /// - Throws: `.alreadyForked` in a worker, `.multithreaded` when this process has more than one thread,
-///   `.badWorkerCount`, `.badSettings`, `.system`.
+///   `.unstartedTask`, `.badWorkerCount`, `.badSettings`, `.system`.
 @discardableResult
 public func forkProcesses(_ count: Int? = nil, maxRestarts: Int? = nil) throws(SupervisorError) -> Int {
     if TaskIdentity.current != nil { throw SupervisorError(.alreadyForked) }

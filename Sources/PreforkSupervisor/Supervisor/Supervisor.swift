@@ -135,6 +135,7 @@ package final class Supervisor {
         started = inheritance.map { MonotonicInstant(nanoseconds: $0.pool.supervisorStarted) } ?? .now
         let threads = threadCount()
         if threads > 1 { throw SupervisorError(.multithreaded(threads: threads)) }
+        if hasWorkForMainQueue { throw SupervisorError(.unstartedTask) }
         let limit = WorkerCount.maximum
         guard (1...limit).contains(configuration.workers) else {
             throw SupervisorError(.badWorkerCount("\(configuration.workers) is not within 1...\(limit)"))

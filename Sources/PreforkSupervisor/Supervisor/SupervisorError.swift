@@ -9,6 +9,9 @@ public struct SupervisorError: Error, Equatable, Sendable {
         /// The process has more than one thread, of which a child would have only the forking one: locks held by the
         /// others would stay locked, and Swift tasks would never run.
         case multithreaded(threads: Int)
+        /// A task of the main actor was made before the fork, at the top level of a program, or work was
+        /// put on the main queue. It would never begin: the main thread supervises, or serves, from now on.
+        case unstartedTask
         /// The caller is a worker itself.
         case alreadyForked
         /// The number of workers makes no sense. The text says which number and where it came from.
@@ -50,6 +53,11 @@ extension SupervisorError: CustomStringConvertible {
             """
             cannot fork: this process has \(threads) threads and fork keeps only one. Fork before anything starts \
             threads: Swift tasks and their sleeps, Dispatch, a logging or metrics library
+            """
+        case .unstartedTask:
+            """
+            a Swift task made at the top level, or work on the main queue, would never begin: the main thread only \
+            supervises from here on. Make it in a worker: in the closure of run, or after forkProcesses
             """
         case .alreadyForked:
             "cannot fork workers from a worker"

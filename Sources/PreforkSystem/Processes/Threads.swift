@@ -61,3 +61,7 @@ package struct WaitedThread: Sendable {
 
 /// A number that differs between the living threads of this process.
 package var currentThreadNumber: UInt { UInt(pthread_self()) }
+
+/// Whether work waits for the main thread to turn its queue: a `Task` of the main actor that was made at the top level
+/// of a program, for example.
+package var hasWorkForMainQueue: Bool { cprefork_main_queue_has_work() }

@@ -14,6 +14,8 @@ case "bind":
     exit(0)
 case "thread":
     startThread()
+case "task":
+    Task { print("never") }
 default: break
 }
 

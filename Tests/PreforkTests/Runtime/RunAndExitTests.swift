@@ -76,6 +76,13 @@ import Testing
         #expect(errorLines(of: program).first?.contains("threads and fork keeps only one") == true, "\(program.errors)")
     }
 
+    @Test func `A task of the main actor before the fork is one line and 70`() async throws {
+        let program = try start("task", "127.0.0.1:0")
+        #expect(try await program.waitForExit() == 70)
+        #expect(program.errors.split(separator: "\n").count == 1, "\(program.errors)")
+        #expect(errorLines(of: program).first?.contains("would never begin") == true, "\(program.errors)")
+    }
+
     @Test func `Too many restarts are 70, and workers that never come up 75`() async throws {
         // A backtrace of a debug build takes seconds on a busy machine.
         let environment = ["SWIFT_BACKTRACE": "enable=no"]
