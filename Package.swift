@@ -34,10 +34,6 @@ let package = Package(
         .library(name: "PreforkServices", targets: ["PreforkServices"]),
         .library(name: "PreforkServicesTestKit", targets: ["PreforkServicesTestKit"]),
         .executable(name: "preforkctl", targets: ["preforkctl"]),
-        .executable(name: "hello-server", targets: ["hello-server"]),
-        .executable(name: "run-command", targets: ["run-command"]),
-        .executable(name: "shared-counter", targets: ["shared-counter"]),
-        .executable(name: "service-tree", targets: ["service-tree"]),
     ],
     traits: [
         .default(enabledTraits: ["ProcessExecutor"]),

@@ -1,4 +1,4 @@
-"""The subprocess rows by Python's libraries: popen | asyncio | tornado, then the arguments of Tests/Interop/subprocess."""
+"""The subprocess rows by Python's libraries: popen | asyncio | tornado, then the arguments of subprocess-peers."""
 
 import asyncio
 import concurrent.futures

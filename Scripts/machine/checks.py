@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @case
-def the_files_are_those_of_deploy_and_systemd_has_no_complaint():
+def the_files_are_those_of_the_repository_and_systemd_has_no_complaint():
     for name in ["app.service", "app.socket"]:
         expect(filecmp.cmp(f"{HERE}/{name}", f"/etc/systemd/system/{name}", shallow=False), f"{name} was changed")
     done = run("systemd-analyze", "verify", "/etc/systemd/system/app.service", "/etc/systemd/system/app.socket")

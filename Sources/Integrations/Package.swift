@@ -1,9 +1,12 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Servers of other packages in Prefork's workers, and the contract that each keeps. A package of its own: the root has
-// no dependency.
+// Other packages' servers and libraries in Prefork's workers. A package of its own, so that Prefork has no dependency.
 let settings: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny")]
+
+/// By its name, whatever the folder of the clone is called. As a repository, this package needs Prefork's address here
+/// instead (see the README).
+let preforkPackage = Package.Dependency.package(name: "prefork", path: "../..")
 
 let prefork = Target.Dependency.product(name: "Prefork", package: "prefork")
 let nio: [Target.Dependency] = [
@@ -27,37 +30,44 @@ let grpc: [Target.Dependency] = [
     .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
 ]
 
-func library(_ name: String, on dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: [prefork] + dependencies, swiftSettings: settings)
-}
+/// What programs can depend on.
+let libraries: [(name: String, dependencies: [Target.Dependency])] = [
+    ("PreforkNIO", nio),
+    ("PreforkHummingbird", nio + [hummingbird, lifecycle, "PreforkLifecycle", "PreforkNIO"]),
+    ("PreforkFlyingFox", flyingFox),
+    ("PreforkLifecycle", [lifecycle, logging]),
+    ("PreforkLogging", [logging]),
+    ("PreforkMetrics", [metrics]),
+]
 
+/// A program that the contract's tests run.
 func server(_ name: String, on dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: [prefork, "SlowRequest"] + dependencies, swiftSettings: settings)
+    .executableTarget(
+        name: name, dependencies: [prefork, "SlowRequest"] + dependencies, path: "Tests/Servers/\(name)",
+        swiftSettings: settings)
 }
 
 let package = Package(
-    name: "prefork-servers",
+    name: "prefork-integrations",
+    products: libraries.map { .library(name: $0.name, targets: [$0.name]) },
     dependencies: [
-        .package(name: "prefork", path: "../../.."),
+        preforkPackage,
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
-        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
-        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        // For the tests alone.
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
-    targets: [
-        library("PreforkNIO", on: nio),
-        library("PreforkHummingbird", on: nio + [hummingbird, lifecycle, "PreforkLifecycle", "PreforkNIO"]),
-        library("PreforkFlyingFox", on: flyingFox),
-        library("PreforkLifecycle", on: [lifecycle, logging]),
-        library("PreforkLogging", on: [logging]),
-        library("PreforkMetrics", on: [metrics]),
+    targets: libraries.map {
+        .target(name: $0.name, dependencies: [prefork] + $0.dependencies, swiftSettings: settings)
+    } + [
         server("nio-server", on: nio + ["PreforkNIO"]),
         server("hummingbird-server", on: [hummingbird, logging, "PreforkHummingbird"]),
         server(
@@ -78,12 +88,12 @@ let package = Package(
         server("flyingfox-server", on: flyingFox + ["PreforkFlyingFox"]),
         server(
             "grpc-server", on: grpc + [.product(name: "NIOPosix", package: "swift-nio"), "AskService"]),
-        .target(name: "SlowRequest", swiftSettings: settings),
+        .target(name: "SlowRequest", path: "Tests/Servers/SlowRequest", swiftSettings: settings),
         .target(
             name: "AskService", dependencies: [.product(name: "GRPCCore", package: "grpc-swift-2")],
-            swiftSettings: settings),
+            path: "Tests/Servers/AskService", swiftSettings: settings),
         .testTarget(
-            name: "InteropTests",
+            name: "ContractTests",
             dependencies: grpc + [
                 "AskService", "nio-server", "hummingbird-server", "lifecycle-server", "client-server",
                 "flyingfox-server", "grpc-server",

@@ -17,14 +17,14 @@ from rows import Row, median
 from servers import Server, answers, end, free_port, wait_until
 
 COLUMNS = ["prefork", "threads"]
-SERVERS = ROOT / "Tests/Interop/servers"
-PROGRAM = SERVERS / ".build/release/hummingbird-measurement"
+PACKAGE, BUILT = ROOT / "Sources/Integrations", ROOT / ".build-integrations"
+PROGRAM = BUILT / "release/hummingbird-measurement"
 K = 2
 
 
 def prepare() -> None:
-    subprocess.run(["swift", "build", "-c", "release", "--package-path", SERVERS, "--product", PROGRAM.name],
-                   check=True)
+    subprocess.run(["swift", "build", "-c", "release", "--package-path", PACKAGE, "--scratch-path", BUILT,
+                    "--product", PROGRAM.name], check=True)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import sys
 from programs import ROOT
 from rows import Row, median
 
-BUILT = ROOT / "Tests/Interop/subprocess/.build/release"
+PACKAGE = ROOT / "Scripts/benchmarks/comparisons/subprocess-peers"
+BUILT = PACKAGE / ".build/release"
 LIMITS = ROOT / ".build-bench/subprocess_limits"
 PEERS = ROOT / "Scripts/benchmarks/subprocess_peers.py"
 
@@ -126,8 +127,8 @@ def prepare() -> None:
     os.makedirs(LIMITS.parent, exist_ok=True)
     source = ROOT / "Scripts/benchmarks/limits/subprocess_limits.c"
     subprocess.run(["clang", "-O2", "-Wall", "-o", LIMITS, source], check=True)
-    subprocess.run(["swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path",
-                    ROOT / "Tests/Interop/subprocess"], check=True, stdout=sys.stderr)
+    subprocess.run(["swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", PACKAGE],
+                   check=True, stdout=sys.stderr)
 
 
 SUBPROCESS_ROWS = {"spawn": spawn, "drain": drain, "lines": lines, "echo": echo}

@@ -1,4 +1,4 @@
-// What C can do, as the limit for the subprocess rows: the same arguments and figures as Tests/Interop/subprocess.
+// What C can do, as the limit for the subprocess rows: the same arguments and figures as subprocess-peers.
 // posix-spawn | vfork COUNT AT_ONCE RESIDENT_MB; drain CHILDREN BYTES; lines PATH BYTES; echo COUNT.
 #define _GNU_SOURCE
 #include <fcntl.h>

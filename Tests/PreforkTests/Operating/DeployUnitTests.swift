@@ -1,4 +1,4 @@
-// The unit files of `Deploy`, as far as they can be read. `Scripts/test --machine` runs them.
+// The unit files of Sources/Examples/deployment, as far as they can be read. `Scripts/test --machine` runs them.
 
 import Prefork
 import PreforkTestSupport
@@ -7,7 +7,7 @@ import Testing
 @Suite struct DeployUnitTests {
     /// Assignments by name, in their order.
     private func assignments(_ name: String) throws -> [String: [String]] {
-        let text = read("\(packageRoot)/Deploy/systemd/\(name)")
+        let text = read("\(packageRoot)/Sources/Examples/deployment/systemd/\(name)")
         try #require(!text.isEmpty)
         var found: [String: [String]] = [:]
         for line in text.split(separator: "\n") where !line.hasPrefix("#") && !line.hasPrefix("[") {

@@ -6,7 +6,7 @@ import PackageDescription
 let package = Package(
     name: "subprocess-peers",
     dependencies: [
-        .package(name: "prefork", path: "../../.."),
+        .package(name: "prefork", path: "../../../.."),
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
     ],
     targets: [

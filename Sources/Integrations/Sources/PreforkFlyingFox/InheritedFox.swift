@@ -8,9 +8,20 @@ import Synchronization
 /// Serves `handler` on an inherited listener until the worker is asked to stop, and returns when its connections have
 /// had their time.
 ///
+/// Call it once, in the body of a worker of a runtime with readiness `.manual`: it says that the worker is ready. Each
+/// request is marked with its method and path. A request in quarantine is answered with 503.
+///
 /// FlyingFox's own stop ends connections that are idle, also those whose request is on its way. So on a stop this
 /// accepts no more and says `Connection: close` with each answer, which clients heed. When no request has come for
 /// `linger`, or for a tenth of a second while the whole service stops, it closes what is left.
+///
+/// - Parameters:
+///   - handler: answers the requests, on the worker's executor.
+///   - listener: bound before the fork. It stays open.
+///   - worker: the worker that serves.
+///   - linger: how long no request must have come before connections are closed at a stop.
+///   - timeout: FlyingFox's limit for one request, in whole seconds.
+/// - Throws: what FlyingFox throws when its server cannot start or ends by itself.
 public func serve(
     _ handler: some HTTPHandler, on listener: Listener, as worker: Worker, linger: Duration = .seconds(1),
     timeout: Duration = .seconds(15)
@@ -21,7 +32,8 @@ public func serve(
         address: try .inet(ip4: "127.0.0.1", port: 0), timeout: Double(timeout.components.seconds), pool: pool,
         logger: .disabled, handler: announcing)
     try await withThrowingTaskGroup(of: Void.self) { group in
-        // Before the first request can be read: one that crashes this worker must not look like a worker that cannot boot.
+        // Before the first request can be read: one that crashes this worker must not look like a worker that cannot
+        // boot.
         worker.ready()
         group.addTask { try await server.run() }
         try await server.waitUntilListening()
@@ -30,7 +42,7 @@ public func serve(
         try await announcing.waitForQuiet(worker.stopRequested.reach == .worker ? linger : .milliseconds(100))
         await server.stop(timeout: 0.1)
         group.cancelAll()
-        // How it ends when it is stopped: with an error.
+        // FlyingFox's server ends with an error when it is stopped.
         while let end = await group.nextResult() { _ = end }
     }
 }

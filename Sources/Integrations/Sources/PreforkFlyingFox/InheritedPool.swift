@@ -16,24 +16,30 @@ public final class InheritedPool: AsyncSocketPool {
     private let listener: Listener
     private let replaced = Mutex<(server: Int32, original: Int32)?>(nil)
 
+    /// - Parameter listener: bound before the fork. The pool uses a duplicate of its descriptor.
     public init(_ listener: Listener) {
         self.listener = listener
     }
 
+    /// Prepares FlyingFox's own pool, which does the waiting.
     public func prepare() async throws {
         try await pool.prepare()
     }
 
+    /// Runs FlyingFox's own pool until its task is cancelled.
     public func run() async throws {
         try await pool.run()
     }
 
+    /// Waits as FlyingFox's own pool does. The first socket that waits is the server's: it becomes the listener.
+    ///
+    /// - Throws: `SocketError` when the listener cannot be put in its place.
     public func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
         try replaceFirst(socket)
         try await pool.suspendSocket(socket, untilReadyFor: events)
     }
 
-    /// Accepts no more: connections go on to queue for other workers.
+    /// Accepts no more in this worker. Connections continue to queue for the other workers.
     public func stopAccepting() {
         replaced.withLock { replaced in
             guard let (server, original) = replaced else { return }

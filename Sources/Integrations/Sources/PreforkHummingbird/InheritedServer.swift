@@ -33,6 +33,12 @@ public final class InheritedServer: Sendable {
     private let worker: Worker
     private let accepting = Mutex<(any NIOCore.Channel)?>(nil)
 
+    /// Starts the event loops, so it must be made in the body of the worker, after the fork.
+    ///
+    /// - Parameters:
+    ///   - listener: bound before the fork. It stays open.
+    ///   - worker: the worker that serves. Its runtime needs readiness `.manual`: `accept` says that it is ready.
+    ///   - threads: how many event loops serve the connections of this worker.
     public init(_ listener: Listener, _ worker: Worker, threads: Int = 1) {
         self.listener = listener
         self.worker = worker
@@ -44,7 +50,9 @@ public final class InheritedServer: Sendable {
         ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0), backlog: 1)
     }
 
-    /// For the application: HTTP/1 that announces the end of a connection.
+    /// For the application: HTTP/1 that announces the end of a connection (`AnnouncedClose`).
+    ///
+    /// - Parameter idleTimeout: after which Hummingbird closes a connection without a request. nil: never.
     public func http1(idleTimeout: TimeAmount? = nil) -> HTTPServerBuilder {
         .http1(
             configuration: .init(
@@ -53,9 +61,14 @@ public final class InheritedServer: Sendable {
     }
 
     /// For the application's `onServerRunning`: accepts from the listener, and says that the worker is ready.
+    ///
+    /// If that fails, the worker reports the error and ends with exit code 1.
+    ///
+    /// - Parameter server: Hummingbird's server channel, which gets the connections.
     @Sendable
     public func accept(for server: any NIOCore.Channel) async {
-        // Before the first request can be read: one that crashes this worker must not look like a worker that cannot boot.
+        // Before the first request can be read: one that crashes this worker must not look like a worker that cannot
+        // boot.
         worker.ready()
         do {
             let channel = try await ServerBootstrap(group: group)
@@ -75,7 +88,12 @@ public final class InheritedServer: Sendable {
     /// Runs the application until the worker is asked to stop: then no connection is accepted, requests in hand are
     /// answered, and the application's services end in order.
     ///
-    /// - Parameter services: beside the application's own. They start before it and end after it.
+    /// Call it once: the event loops have ended when it returns.
+    ///
+    /// - Parameters:
+    ///   - application: made with `group`, `configuration` and `accept` of this object.
+    ///   - services: beside the application's own. They start before it and end after it.
+    /// - Throws: the error of the service that failed.
     public func run(_ application: some ApplicationProtocol, services: [any Service] = []) async throws {
         let all = ServiceGroup(services: services + [application], endingWith: worker, logger: application.logger) {
             try await self.accepting.withLock { $0 }?.close().get()

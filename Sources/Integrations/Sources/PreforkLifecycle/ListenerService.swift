@@ -12,6 +12,10 @@ public struct ListenerService: Service {
     private let worker: Worker
     private let handler: @Sendable (Connection) async throws -> Void
 
+    /// - Parameters:
+    ///   - listener: bound before the fork.
+    ///   - worker: the worker whose stop request ends the service.
+    ///   - handler: answers one connection, as for `Listener.serve`.
     public init(
         _ listener: Listener, of worker: Worker, handler: @escaping @Sendable (Connection) async throws -> Void
     ) {
@@ -20,6 +24,7 @@ public struct ListenerService: Service {
         self.handler = handler
     }
 
+    /// Serves until the group shuts down, or until the worker is asked to stop.
     public func run() async throws {
         try await withGracefulShutdownHandler {
             try await listener.serve(handler)

@@ -7,6 +7,8 @@ import Synchronization
 extension ForkRuntime {
     /// Sends the supervisor's log to `logger`. Its handler runs in the supervisor, so it must not start threads
     /// (`StreamLogHandler` does not) and should not block.
+    ///
+    /// - Parameter logger: replaces the runtime's `log`.
     public mutating func log(to logger: Logger) {
         log = { line in logger.log(level: line.level.forLogger, "\(line.text)") }
     }
@@ -33,9 +35,10 @@ extension LogLine.Level {
 public enum WorkerMetadata {
     private static let current = Mutex<Logger.Metadata>([:])
 
+    /// For `LoggingSystem.bootstrap`, before the fork. It has no metadata until `adopt` is called in the process.
     public static let provider = Logger.MetadataProvider { current.withLock { $0 } }
 
-    /// To be called once, at the beginning of the worker's body.
+    /// Gives the lines of this process the worker's metadata. Call it at the beginning of the worker's body.
     public static func adopt(_ worker: Worker) {
         current.withLock {
             $0 = ["task_id": "\(worker.taskID)", "generation": "\(worker.generation)"]

@@ -5,14 +5,16 @@ import Prefork
 import Synchronization
 
 extension ForkRuntime {
-    /// Counts the pool's events in `factory`, by the hooks. Hooks that are set already are called, too. Hooks that are
-    /// set later replace these.
+    /// Counts the pool's events in `factory`, by the hooks `onReady`, `onExit` and `onReload`. Call it before `run`.
+    /// Hooks that are set already are called, too. Hooks that are set later replace these.
     ///
     /// `prefork_worker_starts_total` (that became ready), `prefork_worker_exits_total` (by `cause`: exit, signal,
     /// killed, out_of_memory), `prefork_restarts_total`, `prefork_reloads_total`, `prefork_workers_ready` (gauge),
     /// `prefork_worker_uptime` (timer). They are made and recorded in the supervisor, by a factory that starts no
     /// thread: one that pushes needs a process of its own, and for one that is scraped Prefork has `PREFORK_METRICS`,
     /// which has more.
+    ///
+    /// - Parameter factory: makes the counters, the gauge and the timer.
     public mutating func recordMetrics(in factory: any MetricsFactory) {
         let metrics = PoolMetrics(factory: factory)
         hooks.onReady = { [before = hooks.onReady] worker in

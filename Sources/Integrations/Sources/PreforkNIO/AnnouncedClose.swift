@@ -21,9 +21,13 @@ import Prefork
 public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPAnswerPart>: ChannelDuplexHandler,
     RemovableChannelHandler
 {
+    /// Parts of requests, from the HTTP decoder.
     public typealias InboundIn = Request
+    /// The same parts.
     public typealias InboundOut = Request
+    /// Parts of answers, from the program's handlers.
     public typealias OutboundIn = Response
+    /// The same parts. A last head gets `Connection: close`.
     public typealias OutboundOut = Response
 
     private static var firstRequestGrace: TimeAmount { .milliseconds(100) }
@@ -41,11 +45,15 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPAnswer
     /// The answer to a request in quarantine. Nothing more is read.
     private var refusal: [Response]?
 
+    /// - Parameters:
+    ///   - worker: the worker that serves the connection.
+    ///   - linger: how long an idle connection may send one more request after the worker was asked to stop.
     public init(_ worker: Worker, linger: TimeAmount = .seconds(5)) {
         self.worker = worker
         self.linger = linger
     }
 
+    /// Marks each request, and refuses it when it is in quarantine.
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if refusal != nil { return }
         let part = unwrapInboundIn(data)
@@ -62,10 +70,11 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPAnswer
             hadRequest = true
         }
         context.fireChannelRead(data)
-        // After the request: who closes is not idle any more, and will answer it first.
+        // After the request: the handler that closes has it by now, and answers it first.
         if isHead, isStopping { passOn(context) }
     }
 
+    /// Ends the mark with the answer, and announces the connection's end in the last one.
     public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let part = unwrapOutboundIn(data)
         if part.isHead {
@@ -90,6 +99,7 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPAnswer
         context.close(promise: nil)
     }
 
+    /// Holds the stop of the connection back until its client knows of it. Passes every other event on.
     public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
         guard !isStopping else { return }
@@ -100,6 +110,7 @@ public final class AnnouncedClose<Request: HTTPMessagePart, Response: HTTPAnswer
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: grace) { self.passOn(context) }
     }
 
+    /// Ends the marks of requests that were not answered.
     public func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
         // What was not answered will not be.
