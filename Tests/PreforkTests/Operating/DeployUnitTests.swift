@@ -1,4 +1,4 @@
-// The unit files of Sources/Examples/deployment, as far as they can be read. `Scripts/test --machine` runs them.
+// The files of Sources/Examples/deployment, as far as they can be read. `Scripts/test --machine` runs them.
 
 import Prefork
 import PreforkTestSupport
@@ -60,5 +60,38 @@ import Testing
         let stop = try #require(unit["TimeoutStopSec"]?.first?.dropLast()).description
         #expect(settings.drainTimeout < .seconds(try #require(Int(stop))))
         #expect(settings.controlSocket == "/run/app/control", "where ExecReload= finds the supervisor")
+    }
+
+    /// The variables that a Dockerfile sets (`PREFORK_X=value`) or a manifest (`{name: PREFORK_X, value: value}`).
+    private func settings(of name: String) throws -> [String: String] {
+        let text = read("\(packageRoot)/Sources/Examples/deployment/\(name)")
+        try #require(!text.isEmpty)
+        return Dictionary(
+            uniqueKeysWithValues: text.matches(of: #/(PREFORK_[A-Z_]+)(?:=|, value: "?)([^\s"}]+)/#)
+                .map { (String($0.1), String($0.2)) })
+    }
+
+    @Test(arguments: ["Dockerfile", "kubernetes/app.yaml"])
+    func `The settings of containers are settings`(name: String) throws {
+        let environment = try settings(of: name)
+        #expect(EnvironmentSettings.unknownNames(in: environment).isEmpty)
+        let settings = try RuntimeSettings().applying(environment)
+        #expect(settings.controlSocket == "/run/app/control", "where preforkctl in the image finds the supervisor")
+        #expect(settings.drainTimeout == .seconds(25))
+    }
+
+    @Test func `Kubernetes waits longer than preStop and the drain`() throws {
+        let text = read("\(packageRoot)/Sources/Examples/deployment/kubernetes/app.yaml")
+        let grace = try #require(text.firstMatch(of: #/terminationGracePeriodSeconds: (\d+)/#).flatMap { Int($0.1) })
+        let preStop = try #require(text.firstMatch(of: #/\[sleep, "(\d+)"\]/#).flatMap { Int($0.1) })
+        let drain = try RuntimeSettings().applying(settings(of: "kubernetes/app.yaml")).drainTimeout
+        #expect(.seconds(grace) > .seconds(preStop) + drain)
+    }
+
+    @Test func `The Dockerfile is one of the user's package, and brings the tool`() throws {
+        let text = read("\(packageRoot)/Sources/Examples/deployment/Dockerfile")
+        let copied = text.matches(of: #/(?m)^COPY (?!--from)(.+)$/#).map { String($0.1) }
+        #expect(copied == ["Package.* ./", "Sources ./Sources"])
+        #expect(text.contains("--product preforkctl") && text.contains("/out/preforkctl /usr/local/bin/"))
     }
 }
