@@ -78,6 +78,28 @@ def markdown(text: list[list[str]]) -> str:
     return "\n".join([body[0], "|".join(["", *("---" for _ in text[0]), ""]), *body[1:]])
 
 
+RESULTS = pathlib.Path(__file__).resolve().parent / "RESULTS.md"
+
+
+def put_into(page: pathlib.Path, text: list[list[str]]) -> list[str]:
+    """Writes rows over those of the same name in the page's table with the same columns, new ones at its end. Returns
+    what the page has no table for."""
+    head, rule, *rows = markdown(text).splitlines()
+    lines = page.read_text().splitlines()
+    starts = [at for at, line in enumerate(lines) if line == head]
+    if not starts: return rows
+    for row in rows:
+        end = starts[-1]
+        for start in starts:
+            end = next((at for at in range(start, len(lines)) if not lines[at].startswith("|")), len(lines))
+            same = next((at for at in range(start, end) if lines[at].split(" | ")[0] == row.split(" | ")[0]), None)
+            if same is not None: break
+        if same is None: lines.insert(end, row)
+        else: lines[same] = row
+    page.write_text("\n".join(lines) + "\n")
+    return []
+
+
 def machine() -> str:
     def first(command: list[str]) -> str:
         result = subprocess.run(command, capture_output=True, text=True)
@@ -95,6 +117,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     parser.add_argument("--markdown", metavar="FILE", help="write the table there, too")
+    parser.add_argument("--write", action="store_true", help=f"write the rows into {RESULTS.name}, too")
     parser.add_argument("--list", action="store_true", help="name the rows")
     options = parser.parse_args()
     if options.list:
@@ -115,6 +138,8 @@ def main() -> None:
         text = lines(table, results)
         show(text)
         parts.append(markdown(text))
+        if options.write:
+            for row in put_into(RESULTS, text): print(f"{RESULTS.name} has no table for: {row}", file=sys.stderr)
     if options.markdown:
         text = "\n\n".join(parts)
         pathlib.Path(options.markdown).write_text(f"{text}\n\nMedians (minimum-maximum). {machine()}.\n")
