@@ -19,7 +19,8 @@ import Testing
     }
 
     @Test func theManualHasTheTable() throws {
-        #expect(read("\(packageRoot)/README.md").contains("\n" + EnvironmentSettings.markdown))
+        let page = read("\(packageRoot)/Sources/Prefork/Documentation.docc/Settings.md")
+        #expect(page.contains("\n" + EnvironmentSettings.markdown))
     }
 
     @Test func anEmptyEnvironmentChangesNothing() throws {
