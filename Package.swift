@@ -144,10 +144,10 @@ let package = Package(
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
         tests(
             "PreforkSupervisorTests",
-            of: [
-                "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "host-fixture",
-                "preforkctl",
-            ]),
+            of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "host-fixture"]),
+        tests(
+            "PreforkctlTests",
+            of: ["preforkctl", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture"]),
         tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit", "PreforkTestSupport"]),
         tests(
             "PreforkStoreTests",

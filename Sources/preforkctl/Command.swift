@@ -14,7 +14,7 @@ struct Command: Sendable {
     /// What may follow the command's name, and the members of a request that it becomes.
     struct Part: Sendable {
         var synopsis: String
-        var read: @Sendable (inout ToolWords) throws(ToolUsageError) -> JSONValue.Member?
+        var read: @Sendable (inout ArgumentScanner) throws(ToolUsageError) -> JSONValue.Member?
 
         static func flag(_ name: String) -> Part {
             Part(synopsis: "[--\(name)]") { $0.flag("--\(name)") ? .init(name, .bool(true)) : nil }

@@ -1,19 +1,20 @@
 // The supervisor's answers as tables for operators. Pure: the same text for the same answers.
 
+import PreforkSupervisor
 import PreforkSystem
 
 /// A column of a table: its head, and what a row has in it.
-package struct ControlColumn: Sendable {
+struct ControlColumn: Sendable {
     var name: String
     var isText = false
     var value: @Sendable (JSONValue) -> String
 
-    package static let quarantine = [
+    static let quarantine = [
         ControlColumn(name: "CRASHES") { plain($0["crashes"]) },
         ControlColumn(name: "REMAINING") { ControlTable.time($0["remaining"]) },
         ControlColumn(name: "LABEL", isText: true) { plain($0["label"]) },
     ]
-    package static let requests = [
+    static let requests = [
         ControlColumn(name: "AGE") { ControlTable.time($0["age"]) },
         ControlColumn(name: "SLOT") { plain($0["slot"]) },
         ControlColumn(name: "PID") { plain($0["pid"]) },
@@ -23,16 +24,16 @@ package struct ControlColumn: Sendable {
         ControlColumn(name: "READ") { plain($0["bytesRead"]) },
         ControlColumn(name: "LABEL", isText: true) { plain($0["label"]) },
     ]
-    package static let listeners = [
+    static let listeners = [
         ControlColumn(name: "ADDRESS", isText: true) { plain($0["address"]) },
         ControlColumn(name: "WAITING") { plain($0["waiting"]) },
         ControlColumn(name: "LIMIT") { plain($0["limit"]) },
     ]
-    package static let settings = [
+    static let settings = [
         ControlColumn(name: "NAME", isText: true) { plain($0["name"]) },
         ControlColumn(name: "VALUE", isText: true) { plain($0["value"]) },
     ]
-    package static let managed = [
+    static let managed = [
         ControlColumn(name: "MANAGED", isText: true) { plain($0["name"]) },
         ControlColumn(name: "PID") { plain($0["pid"]) },
         ControlColumn(name: "GEN") { plain($0["generation"]) },
@@ -40,7 +41,7 @@ package struct ControlColumn: Sendable {
         ControlColumn(name: "RESTARTS") { plain($0["restarts"]) },
         ControlColumn(name: "LAST EXIT", isText: true) { $0["lastExit"].map(ControlTable.end) ?? "" },
     ]
-    package static let workers = [
+    static let workers = [
         ControlColumn(name: "SLOT") { plain($0["slot"]) + ($0["beside"] == .bool(true) ? "'" : "") },
         ControlColumn(name: "PID") { plain($0["pid"]) },
         ControlColumn(name: "GEN") { plain($0["generation"]) },
@@ -67,13 +68,13 @@ package struct ControlColumn: Sendable {
     }
 }
 
-package enum ControlTable {
+enum ControlTable {
     /// The pool and its workers.
     ///
     /// - Parameters:
     ///   - before: an earlier status, for rates. If null, there are no rates.
     ///   - paint: colours words of state, or leaves them.
-    package static func status(
+    static func status(
         _ status: JSONValue, before: JSONValue = .null, paint: (String) -> String = { $0 }
     ) -> String {
         func part(_ name: String) -> String { status[name]?.integer.map(String.init) ?? "-" }
@@ -108,7 +109,7 @@ package enum ControlTable {
     }
 
     /// A program as in `ProgramFile.summary`.
-    package static func summary(_ program: JSONValue) -> String {
+    static func summary(_ program: JSONValue) -> String {
         func text(_ name: String) -> String? { program[name]?.string?.escaped(for: .terminal) }
         let path = text("path") ?? "?"
         let file = text("file").flatMap { $0 == path ? nil : " -> \($0)" } ?? ""
@@ -134,7 +135,7 @@ package enum ControlTable {
         }
     }
 
-    package static func rows(
+    static func rows(
         _ rows: [JSONValue], _ columns: [ControlColumn], paint: (String) -> String = { $0 }
     ) -> String {
         let cells = [columns.map(\.name)] + rows.map { row in columns.map { $0.value(row) } }

@@ -33,7 +33,7 @@ enum ControlTool {
     }
 
     private static func perform(_ arguments: [String]) throws {
-        var words = ToolWords(arguments)
+        var words = ArgumentScanner(arguments)
         let given = try words.value("--socket") ?? CurrentProcess.environment("PREFORK_CONTROL")
         if words.flag("--help") || words.flag("-h") || arguments.isEmpty { return Output.write(Help.text) }
         let name = try words.next("a command")

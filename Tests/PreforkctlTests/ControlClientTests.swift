@@ -1,10 +1,11 @@
 // A client of the control socket whom a crowd keeps out.
 
+import PreforkSupervisor
 import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@testable import PreforkSupervisor
+@testable import preforkctl
 
 @Suite struct ControlClientTests {
     /// Connects `ask` to a listener that closes the first connections unheard and answers the next one.

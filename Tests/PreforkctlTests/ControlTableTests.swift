@@ -1,8 +1,9 @@
 // Tables for people, of whatever a peer has said.
 
+import PreforkSupervisor
 import Testing
 
-@testable import PreforkSupervisor
+@testable import preforkctl
 
 @Suite struct ControlTableTests {
     @Test(arguments: [1e300, -1e300, 1.8e20, .infinity, -.infinity, 9.3e18])

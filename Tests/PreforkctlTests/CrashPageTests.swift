@@ -1,9 +1,10 @@
 // The page of `preforkctl crashes`.
 
-import PreforkSystem
 import Testing
 
 @testable import PreforkSupervisor
+@testable import PreforkSystem
+@testable import preforkctl
 
 @Suite struct CrashPageTests {
     private func page(_ reports: [ExitReport]) throws -> String {
@@ -65,6 +66,21 @@ import Testing
         let text = try page([report(.exited(code: 1), words)])
         #expect(!text.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{202E}" })
         #expect(!text.split(separator: "\n").contains { $0.hasPrefix("forged") })
+    }
+
+    @Test func `Labels of requests command no terminal`() throws {
+        let now = MonotonicInstant(nanoseconds: 10_000_000_000)
+        let record = RequestRecord(
+            sequence: 1, start: now + .seconds(-1), label: ForeignText("/\u{1B}[2J\n\"\u{202E}"), peer: nil,
+            bytesRead: 7, isExecuting: true)
+        var hand = RequestsInHand()
+        hand.requests = [RequestReport(record, at: now)]
+        hand.count = 3
+        var report = ExitReport(slot: 0, pid: 1, status: .signaled(.abort, coreDumped: false))
+        report.had(hand)
+        let text = try page([report])
+        #expect(text.contains("/\\u{1B}[2J\\u{A}") && text.contains("(1.0s) and 2 more"))
+        #expect(!text.unicodeScalars.contains("\u{1B}"))
     }
 
     /// A supervisor of another version, or a socket of any user.

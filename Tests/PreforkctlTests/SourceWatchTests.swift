@@ -1,11 +1,12 @@
 // Watching sources: when a build is due, which files count, and how an upgrade came out.
 
 import Glibc
+import PreforkSupervisor
 import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@testable import PreforkSupervisor
+@testable import preforkctl
 
 @Suite struct ChangePlanTests {
     private let start = MonotonicInstant(nanoseconds: 1_000_000_000)
@@ -204,17 +205,17 @@ import Testing
     }
 }
 
-@Suite struct ToolWordsTests {
+@Suite struct ArgumentScannerTests {
     @Test func optionsMayStandAnywhereAndComeSeveralTimes() throws {
-        var words = ToolWords(["watch", "--path=a", "--build", "make all", "--path", "b"])
+        var words = ArgumentScanner(["watch", "--path=a", "--build", "make all", "--path", "b"])
         #expect(try words.next("a command") == "watch")
         let watch = try SourceWatch(&words)
         #expect(watch.roots == ["a", "b"] && watch.build == "make all" && watch.filter == SourceFilter())
         try words.finish()
         #expect(throws: ToolUsageError("--path needs a value")) {
-            var words = ToolWords(["--path"])
+            var words = ArgumentScanner(["--path"])
             _ = try words.value("--path")
         }
-        #expect(throws: ToolUsageError("'x' is not understood here")) { try ToolWords(["x"]).finish() }
+        #expect(throws: ToolUsageError("'x' is not understood here")) { try ArgumentScanner(["x"]).finish() }
     }
 }

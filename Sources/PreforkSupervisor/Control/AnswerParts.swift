@@ -4,11 +4,11 @@ import PreforkSystem
 
 /// A tool reads at most `lineLimit` bytes of a line from a socket that it does not trust. The status of ten thousand
 /// workers is longer. It comes in lines `{"ok":true,"part":1,"parts":3,"text":"..."}`, whose texts are the answer's.
-enum AnswerParts {
+package enum AnswerParts {
     /// The longest line, without its line feed.
-    static let lineLimit = 1 << 20
+    package static let lineLimit = 1 << 20
     /// What a tool takes of one answer.
-    static let mostParts: Int64 = 64
+    package static let mostParts: Int64 = 64
     /// Each byte of a text can become two by its escape, as the answer is JSON without control characters.
     private static let textLimit = lineLimit / 2 - 256
 

@@ -154,7 +154,7 @@ extension KillReason {
 
 extension Duration {
     /// For people: `312 µs`, `4.2 ms`, `1.5 s`, `3 min 20 s`.
-    var short: String {
+    package var short: String {
         let seconds = self.seconds
         func rounded(_ value: Double) -> String {
             value >= 100 ? "\(Int(value))" : "\(Double(Int(value * 10)) / 10)"

@@ -1,5 +1,6 @@
 // Proportional sizes of workers, added by the tool that shows them.
 
+import PreforkSupervisor
 import PreforkSystem
 
 extension JSONValue {
@@ -28,7 +29,7 @@ extension JSONValue {
 
 extension ControlClient {
     /// The status, with what only this side may read.
-    package func detailedStatus() throws -> JSONValue {
+    func detailedStatus() throws -> JSONValue {
         let status = try ask(.order("status"))["status"] ?? .null
         return status.addingProportionalMemory(supervisor: try peer())
     }

@@ -1,6 +1,7 @@
 // An upgrade by the control socket, with its end: the connection does not outlive it, because the program is replaced.
 
-package import PreforkSystem
+import PreforkSupervisor
+import PreforkSystem
 
 extension ControlClient {
     /// Asks the supervisor to become a new program, and waits until that has rolled its workers in and its probation is
@@ -14,7 +15,7 @@ extension ControlClient {
     /// - Returns: what has been reached, for people.
     /// - Throws: `ControlClientError.refused` with the reason if the old program keeps running. `SystemError` if no
     ///   supervisor answers.
-    package static func upgrade(
+    static func upgrade(
         _ socket: String, to path: String?, keeps: Bool = false, within limit: Duration = .seconds(600)
     ) throws -> ForeignText {
         var members = path.map { [JSONValue.Member("path", .string(ForeignText($0)))] } ?? []
@@ -23,7 +24,7 @@ extension ControlClient {
     }
 
     /// Asks the supervisor to become the program that ran before, and waits until that serves.
-    package static func rollback(_ socket: String, within limit: Duration = .seconds(600)) throws -> ForeignText {
+    static func rollback(_ socket: String, within limit: Duration = .seconds(600)) throws -> ForeignText {
         try change(socket, "rollback", [], until: .now + limit) { try rollbackOutcome($0, before: $1) }
     }
 
@@ -54,7 +55,7 @@ extension ControlClient {
     }
 
     /// If nil, the upgrade is still in progress.
-    package static func outcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
+    static func outcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
         guard status["supervisor"] == before["supervisor"] else {
             throw ControlClientError.refused("the supervisor that was upgraded has ended; another one answers")
         }
@@ -81,7 +82,7 @@ extension ControlClient {
 
     /// If nil, the rollback is still in progress. During the probation the previous program comes back with its own
     /// workers. Later it is rolled in like any other program.
-    package static func rollbackOutcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
+    static func rollbackOutcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
         guard status["supervisor"] == before["supervisor"] else {
             throw ControlClientError.refused("the supervisor has ended; another one answers")
         }

@@ -1,9 +1,10 @@
-// The client's end of the control socket, for tools: it waits, which a supervisor must not.
+// The client's end of the control socket.
 
-package import PreforkSystem
+import PreforkSupervisor
+import PreforkSystem
 
 /// Why there is no answer, besides a failed call.
-package enum ControlClientError: Error, Equatable, CustomStringConvertible {
+enum ControlClientError: Error, Equatable, CustomStringConvertible {
     /// The supervisor said no, and why.
     case refused(ForeignText)
     case closedWithoutAnswer
@@ -14,7 +15,7 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
     /// The supervisor gave the client's place to another one before it had sent anything. Nothing was carried out.
     case turnedAway
 
-    package var description: String {
+    var description: String {
         switch self {
         case .refused(let reason): reason.escaped(for: .terminal)
         case .unbelievable(let what): "this is no supervisor's answer: \(what)"
@@ -28,13 +29,13 @@ package enum ControlClientError: Error, Equatable, CustomStringConvertible {
 /// A connection to a supervisor's control socket. `ControlServer` describes the protocol.
 ///
 /// Any user may own the path: what is read has limits, and `stranger` names the owner.
-package final class ControlClient {
+final class ControlClient {
     private let socket: Descriptor
     /// What was read beyond the last line.
     private var rest: [UInt8] = []
 
     /// - Throws: `SystemError`: ENOENT or ECONNREFUSED where no supervisor is.
-    package init(_ path: String) throws {
+    init(_ path: String) throws {
         socket = Descriptor(owning: try Socket.open(for: .unix(path: path)))
         // A full accept queue is EAGAIN on a Unix socket (connect(2)): a moment later there is room.
         for _ in 0..<50 {
@@ -65,12 +66,12 @@ package final class ControlClient {
     private var server: PeerCredentials?
 
     /// The user that serves the socket, if it is neither root nor the caller. Every answer is only that user's word.
-    package var stranger: UInt32? { server.flatMap { $0.isOwnUserOrRoot ? nil : $0.user } }
+    var stranger: UInt32? { server.flatMap { $0.isOwnUserOrRoot ? nil : $0.user } }
 
     /// Sends one request and waits for its answer.
     ///
     /// - Parameter deadline: nil waits without a limit. After `.noAnswerInTime` the connection cannot be used any more.
-    package func ask(_ request: JSONValue, until deadline: MonotonicInstant? = nil) throws -> JSONValue {
+    func ask(_ request: JSONValue, until deadline: MonotonicInstant? = nil) throws -> JSONValue {
         // At most a path in it: far less than what an empty socket takes.
         do {
             _ = try (request.text + [UInt8(ascii: "\n")]).withUnsafeBytes { try sendBytes(to: socket.number, $0) }
@@ -89,7 +90,7 @@ package final class ControlClient {
     /// - Parameter waits: until its process has ended. Where that process cannot be seen from here, as from another PID
     ///   namespace, until it has closed this connection.
     /// - Returns: what it said, or that it has ended.
-    package func stop(_ request: JSONValue, andWaits waits: Bool) throws -> ForeignText {
+    func stop(_ request: JSONValue, andWaits waits: Bool) throws -> ForeignText {
         // Before the request: afterwards, another process may have its number.
         var process: Descriptor?
         if waits, let identity = ProcessIdentity(of: try peer()) {
@@ -103,7 +104,7 @@ package final class ControlClient {
 
     /// Connects and asks. If other clients crowd it out before its request has left, it tries again, up to ten times in
     /// all.
-    package static func ask(_ request: JSONValue, by connect: () throws -> ControlClient) throws -> JSONValue {
+    static func ask(_ request: JSONValue, by connect: () throws -> ControlClient) throws -> JSONValue {
         for _ in 1..<10 {
             do { return try connect().ask(request) } catch ControlClientError.turnedAway {}
         }
@@ -160,7 +161,7 @@ package final class ControlClient {
 
 extension JSONValue {
     /// A request.
-    package static func order(_ command: String, _ members: [JSONValue.Member] = []) -> JSONValue {
+    static func order(_ command: String, _ members: [JSONValue.Member] = []) -> JSONValue {
         .object([Member("command", .string(ForeignText(command)))] + members)
     }
 }

@@ -1,14 +1,15 @@
 // The ends of workers, for an operator who was just woken up.
 
+import PreforkSupervisor
 import PreforkSystem
 
 /// `preforkctl crashes`. Pure: the same text for the same answer of the supervisor's.
 ///
 /// A crash has a paragraph: when, which worker, how it ended in words, what it said. Other ends have a line each. The
 /// latest end is the last one, next to the prompt. Every text of the answer is escaped: it comes from workers.
-package enum CrashPage {
+enum CrashPage {
     /// - Parameter paint: colours words of state, or leaves them.
-    package static func text(_ reports: [JSONValue], paint: (String) -> String = { $0 }) -> String {
+    static func text(_ reports: [JSONValue], paint: (String) -> String = { $0 }) -> String {
         if reports.isEmpty { return "No worker has ended." }
         let crashes = reports.count { $0["crashed"] == .bool(true) }
         let ends = reports.count == 1 ? "1 end" : "\(reports.count) ends"

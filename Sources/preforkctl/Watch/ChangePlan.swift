@@ -1,18 +1,18 @@
 // When to build after changes, as a value.
 
-package import PreforkSystem
+import PreforkSystem
 
 /// What follows on changes of the sources: a build when changes have stopped, and an upgrade if the build succeeds. One
 /// thing at a time. Changes while something runs count for the next build.
-package struct ChangePlan: Equatable, Sendable {
-    package enum Step: Equatable, Sendable {
+struct ChangePlan: Equatable, Sendable {
+    enum Step: Equatable, Sendable {
         /// Nothing until then, or until the next change. If nil, until the next change.
         case wait(until: MonotonicInstant?)
         case build
     }
 
     /// What follows on a build.
-    package enum Result: Equatable, Sendable {
+    enum Result: Equatable, Sendable {
         case upgrade
         /// The sources have changed meanwhile: what was built is old already.
         case buildAgain
@@ -26,23 +26,23 @@ package struct ChangePlan: Equatable, Sendable {
     }
 
     /// So long nothing must have changed: an editor writes several files, a version control system hundreds.
-    package let quiet: Duration
+    let quiet: Duration
     /// So long a build waits at most for that.
-    package let longest: Duration
+    let longest: Duration
     private var burst: Burst?
     private var isBuilding = false
 
-    package init(quiet: Duration = .milliseconds(200), longest: Duration = .seconds(3)) {
+    init(quiet: Duration = .milliseconds(200), longest: Duration = .seconds(3)) {
         self.quiet = quiet
         self.longest = longest
     }
 
-    package mutating func noteChange(at now: MonotonicInstant) {
+    mutating func noteChange(at now: MonotonicInstant) {
         burst = Burst(first: burst?.first ?? now, last: now)
     }
 
     /// The action to take now. After `.build`, call `endBuild`.
-    package mutating func step(at now: MonotonicInstant) -> Step {
+    mutating func step(at now: MonotonicInstant) -> Step {
         guard let burst, !isBuilding else { return .wait(until: nil) }
         let due = min(burst.last + quiet, burst.first + longest)
         if now < due { return .wait(until: due) }
@@ -51,7 +51,7 @@ package struct ChangePlan: Equatable, Sendable {
         return .build
     }
 
-    package mutating func endBuild(succeeded: Bool) -> Result {
+    mutating func endBuild(succeeded: Bool) -> Result {
         isBuilding = false
         if burst != nil { return .buildAgain }
         return succeeded ? .upgrade : .keepOld

@@ -1,29 +1,29 @@
 // Directories with sources, watched with all that is below them.
 
-package import PreforkSystem
+import PreforkSystem
 
 /// Which files count.
-package struct SourceFilter: Equatable, Sendable {
+struct SourceFilter: Equatable, Sendable {
     /// Ends of names. A whole name is one, too. Package.swift is a Swift file like any other.
-    package var endings: [String]
+    var endings: [String]
 
-    package init(endings: [String] = [".swift"]) {
+    init(endings: [String] = [".swift"]) {
         self.endings = endings
     }
 
     /// Hidden files are an editor's own.
-    package func counts(file name: String) -> Bool {
+    func counts(file name: String) -> Bool {
         !name.hasPrefix(".") && endings.contains { name.hasSuffix($0) }
     }
 
     /// Hidden directories are not looked into: `.build`, `.git`.
-    package func counts(directory name: String) -> Bool {
+    func counts(directory name: String) -> Bool {
         !name.hasPrefix(".")
     }
 }
 
 /// Tells of changes in source trees. Symbolic links below the roots are not followed: they could lead in a circle.
-package final class SourceTree {
+final class SourceTree {
     private let filter: SourceFilter
     private let notices: FileNotices
     private let roots: [String]
@@ -32,7 +32,7 @@ package final class SourceTree {
     private var changed: Set<String> = []
 
     /// - Throws: `SystemError` for a root that is no directory, and when the kernel's limit of watches is reached.
-    package init(_ roots: [String], filter: SourceFilter = SourceFilter()) throws(SystemError) {
+    init(_ roots: [String], filter: SourceFilter = SourceFilter()) throws(SystemError) {
         self.roots = roots
         self.filter = filter
         notices = try FileNotices()
@@ -40,14 +40,14 @@ package final class SourceTree {
     }
 
     /// Readable when something has happened.
-    package var descriptor: Int32 { notices.descriptor.number }
+    var descriptor: Int32 { notices.descriptor.number }
 
-    package var directories: [String] { paths.values.sorted() }
+    var directories: [String] { paths.values.sorted() }
 
     /// Paths that have changed since the last call, each once, sorted. Never waits.
     ///
     /// - Throws: `SystemError` when something can no longer be watched. What has changed comes with the next call.
-    package func changes() throws(SystemError) -> [String] {
+    func changes() throws(SystemError) -> [String] {
         var failure: SystemError?
         for notice in try notices.read() {
             do throws(SystemError) {

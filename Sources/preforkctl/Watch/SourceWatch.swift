@@ -1,18 +1,19 @@
 // Developer mode: sources change, a build runs, the supervisor becomes the new program.
 
+import PreforkSupervisor
 import PreforkSystem
 
 /// Watches sources, builds when they have changed, and upgrades a running supervisor when the build has succeeded.
 ///
 /// A tool's loop, not the supervisor's: it waits for a build and for an upgrade. SIGINT, SIGTERM and SIGHUP end it as
 /// they end any program, and a build that runs with it.
-package struct SourceWatch {
-    package var roots = ["."]
-    package var filter = SourceFilter()
+struct SourceWatch {
+    var roots = ["."]
+    var filter = SourceFilter()
     /// For /bin/sh.
-    package var build = "swift build"
+    var build = "swift build"
 
-    package init() {}
+    init() {}
 
     private static let endings: [Signal] = [.interrupt, .terminate, .hangUp]
 
@@ -23,7 +24,7 @@ package struct SourceWatch {
     ///   - say: takes a line on what happens.
     /// - Throws: when the sources cannot be watched or no supervisor answers at the beginning. Later failures are
     ///   reported, and the next change is waited for.
-    package func run(_ socket: String, _ say: (String) -> Void) throws -> Never {
+    func run(_ socket: String, _ say: (String) -> Void) throws -> Never {
         _ = try ControlClient(socket).ask(.order("status"))
         let tree = try SourceTree(roots, filter: filter)
         // Never read from: what comes stays pending, and has its usual effect as soon as the mask is restored.
@@ -137,5 +138,17 @@ package struct SourceWatch {
             say("\(error)")
             return nil
         }
+    }
+}
+
+extension SourceWatch {
+    /// `[--path DIR ...] [--suffix .html ...] [--build COMMAND]`
+    init(_ words: inout ArgumentScanner) throws(ToolUsageError) {
+        self.init()
+        let roots = try words.values("--path")
+        if !roots.isEmpty { self.roots = roots }
+        let endings = try words.values("--suffix")
+        if !endings.isEmpty { filter.endings = endings }
+        if let build = try words.value("--build") { self.build = build }
     }
 }

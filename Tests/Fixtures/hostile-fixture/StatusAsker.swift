@@ -1,4 +1,4 @@
-// `preforkctl status` again and again: how long the supervisor takes, and what it says.
+// The status of the pool again and again: how long the supervisor takes, and what it says.
 
 import PreforkFixtureSupport
 import PreforkSupervisor
@@ -7,7 +7,7 @@ import PreforkSystem
 /// The operator at the control socket.
 final class StatusAsker {
     private let path: String
-    private var client: ControlClient?
+    private var client: ControlConnection?
     /// The longest time of an answer, in milliseconds.
     private(set) var longest = 0.0
     private(set) var count = 0
@@ -22,7 +22,7 @@ final class StatusAsker {
         // A connection ends with the image that took it. One that was made by then is closed once, and then again.
         for attempt in 1...3 {
             do {
-                let used = try client ?? ControlClient(path)
+                let used = try client ?? ControlConnection(path)
                 client = used
                 let answer = try used.ask(request, until: begin + .seconds(5))
                 let took = Double((MonotonicInstant.now - begin).saturatedNanoseconds) / 1e6
@@ -31,8 +31,8 @@ final class StatusAsker {
                 return answer
             } catch {
                 client = nil
-                if case ControlClientError.noAnswerInTime = error { throw .silent }
-                if case ControlClientError.refused = error { throw .absent("\(error)") }
+                if case ControlConnection.Failure.late = error { throw .silent }
+                if case ControlConnection.Failure.refused = error { throw .absent("\(error)") }
                 if attempt == 3 { throw .absent("\(error)") }
                 usleep(10_000)
             }
