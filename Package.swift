@@ -57,10 +57,11 @@ let package = Package(
         floor("PreforkSystem", on: ["CPrefork"]),
         floor("PreforkEventLoop", on: ["PreforkSystem"]),
         floor("PreforkSupervisor", on: ["PreforkSystem"]),
-        floor("PreforkStore", on: ["PreforkSystem"]),
+        floor("PreforkCBOR", on: []),
+        floor("PreforkStore", on: ["PreforkCBOR", "PreforkSystem"]),
         floor("PreforkServices", on: []),
         floor("PreforkServicesTestKit", on: ["PreforkServices"]),
-        floor("PreforkChannels", on: ["PreforkStore", "PreforkEventLoop", "PreforkSystem"]),
+        floor("PreforkChannels", on: ["PreforkStore", "PreforkCBOR", "PreforkEventLoop", "PreforkSystem"]),
         // No pkgConfig: headers and library are where the compiler looks anyway, and Debian's hiredis.pc has a flag
         // (-D_FILE_OFFSET_BITS) that SwiftPM warns about at every build.
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
@@ -77,8 +78,8 @@ let package = Package(
         floor(
             "Prefork",
             on: [
-                "PreforkSupervisor", "PreforkSubprocess", "PreforkChannels", "PreforkStore", "PreforkEventLoop",
-                "PreforkServices", "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
+                "PreforkSupervisor", "PreforkSubprocess", "PreforkChannels", "PreforkStore", "PreforkCBOR",
+                "PreforkEventLoop", "PreforkServices", "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
             ]),
         program("preforkctl", path: "Sources/preforkctl", on: ["PreforkSupervisor", "PreforkSystem"]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
@@ -149,9 +150,12 @@ let package = Package(
             "PreforkctlTests",
             of: ["preforkctl", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture"]),
         tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit", "PreforkTestSupport"]),
+        tests("PreforkCBORTests", of: ["PreforkCBOR", "PreforkSystem", "PreforkTestSupport"]),
         tests(
             "PreforkStoreTests",
-            of: ["PreforkStore", "PreforkSystem", "PreforkTestSupport", "store-fixture", "refuse-fixture"]),
+            of: [
+                "PreforkStore", "PreforkCBOR", "PreforkSystem", "PreforkTestSupport", "store-fixture", "refuse-fixture",
+            ]),
         tests(
             "PreforkChannelsTests",
             of: [

@@ -1,5 +1,6 @@
 // `import Prefork` gives everything.
 
+@_exported public import PreforkCBOR
 @_exported public import PreforkChannels
 @_exported public import PreforkEventLoop
 @_exported public import PreforkServices

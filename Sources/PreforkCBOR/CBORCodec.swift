@@ -31,7 +31,7 @@
 /// `DecodingError.dataCorrupted`. Memory grows with the bytes that are there and never with a length that they claim.
 ///
 /// In a worker and in the supervisor alike: it has no state.
-public struct CBORCodec: ValueCodec {
+public struct CBORCodec: Sendable {
     /// Maps and arrays may be nested so many levels deep, in both directions. Each level is a few stack frames of the
     /// types' own code, and a document from elsewhere must not overflow a thread's stack.
     public static let maximumDepth = 128

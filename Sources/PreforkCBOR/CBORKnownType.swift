@@ -2,7 +2,7 @@
 
 /// `Date`, `Decimal`, `UUID`, `URL`, and the collections of bytes beside `[UInt8]`.
 ///
-/// The store does not import Foundation. FoundationEssentials would add 6.7 MB of address space and 1.7 MB of resident
+/// The codec does not import Foundation. FoundationEssentials would add 6.7 MB of address space and 1.7 MB of resident
 /// memory to each program (Swift 6.3.1), also to one that never stores such a value. The types are looked up by name
 /// instead, once for each process: where Foundation is not loaded, no value of them exists. Their content comes and
 /// goes by their own `Codable`, which Foundation must keep, and not by their layout in memory. Should Foundation change

@@ -1,6 +1,6 @@
 // Types that use their encoder in unusual ways, and against the rules.
 
-import PreforkStore
+import PreforkCBOR
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))

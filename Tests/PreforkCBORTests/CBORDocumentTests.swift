@@ -1,6 +1,6 @@
 // What other programs write and read: the examples of RFC 8949, appendix A, and bytes that are no CBOR.
 
-import PreforkStore
+import PreforkCBOR
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))

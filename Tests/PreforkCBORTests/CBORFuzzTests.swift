@@ -1,6 +1,6 @@
 // Random values and random bytes.
 
-import PreforkStore
+import PreforkCBOR
 import PreforkSystem
 import Testing
 

@@ -2,7 +2,7 @@
 // makes the table, and fails where one of them reads a row's `written` as another value.
 
 import Foundation
-import PreforkStore
+import PreforkCBOR
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))

@@ -254,7 +254,4 @@ import Testing
             step.set("key", to: StoredValue(kind: .bytes, bytes: [UInt8](repeating: 7, count: 10 << 20)))
             _ = try store().perform(step)
         }
-        + Parameter.list(
-            "CBORCodec.decode.from", of: UInt8(0xFF), empty: .refused(), huge: .refused()
-        ) { _ = try CBORCodec().decode(Point.self, from: $0) }
 }

@@ -1,5 +1,6 @@
 // Options of a channel.
 
+import PreforkCBOR
 public import PreforkStore
 
 /// The sizes and rules of a `Channel`, which are the same for both of its ends and for its whole life.

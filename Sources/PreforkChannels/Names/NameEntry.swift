@@ -1,5 +1,6 @@
 // One name that the processes of a service share.
 
+import PreforkCBOR
 import PreforkStore
 import PreforkSystem
 

@@ -1,5 +1,6 @@
 // Queues and stores by name, in all processes of a service.
 
+public import PreforkCBOR
 public import PreforkStore
 import PreforkSystem
 

@@ -1,5 +1,6 @@
 // A queue as part of a message.
 
+import PreforkCBOR
 import PreforkStore
 import PreforkSystem
 

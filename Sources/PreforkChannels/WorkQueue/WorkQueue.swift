@@ -1,5 +1,6 @@
 // One queue of messages for many workers.
 
+public import PreforkCBOR
 import PreforkEventLoop
 public import PreforkStore
 import PreforkSystem

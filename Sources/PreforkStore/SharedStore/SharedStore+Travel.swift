@@ -1,5 +1,6 @@
 // A store as part of a message.
 
+import PreforkCBOR
 import PreforkSystem
 
 /// A store travels in the message of a channel, alone or inside of another value: the receiver has a handle of the same

@@ -1,5 +1,6 @@
 // The store as its users see it.
 
+public import PreforkCBOR
 import PreforkSystem
 
 /// A key-value store in shared memory, with publish and subscribe.

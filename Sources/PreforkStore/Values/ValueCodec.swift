@@ -1,5 +1,7 @@
 // The conversion to bytes of values that are not a SharedValue.
 
+public import PreforkCBOR
+
 /// Turns `Codable` values into bytes and back. `CBORCodec` is the default. A program may provide another one.
 public protocol ValueCodec: Sendable {
     /// One byte that is stored beside each value, so that a value of one codec is never read by another. 0 belongs to
@@ -15,3 +17,5 @@ public protocol ValueCodec: Sendable {
     /// - Parameter bytes: what some process has stored. They may be arbitrary.
     func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value
 }
+
+extension CBORCodec: ValueCodec {}

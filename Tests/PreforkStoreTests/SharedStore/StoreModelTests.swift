@@ -1,5 +1,6 @@
 // The store against a dictionary: whatever is done to both, both say the same.
 
+import PreforkCBOR
 import PreforkStore
 import PreforkSystem
 import Testing

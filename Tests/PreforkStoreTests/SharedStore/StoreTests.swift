@@ -1,5 +1,6 @@
 // What is stored comes back, as it was and as nothing else.
 
+import PreforkCBOR
 import PreforkSystem
 import PreforkTestSupport
 import Testing
