@@ -4,7 +4,7 @@
 ///
 /// All values are written straight into one writer. That works as long as they are written one after the other, which
 /// `Codable` does not demand: a program may write to a nested container after it has written further to the parent.
-/// Only then it gets a separate writer (`setAside`), whose bytes are put in their place at the end.
+/// Only then it gets a separate writer (`setOpenAside`), whose bytes are put in their place at the end.
 final class CBORValueEncoder: Encoder {
     private enum Content {
         case nothing

@@ -151,8 +151,8 @@ extension StoreTable {
             participants |= 1 << UInt64(stripe)
             for (index, item) in own.enumerated() {
                 // `changes` are the items with a place, and `place` is nil without a slot. The same holds below.
-                memory[items(stripe) + index * 16] = UInt64(item.place!.slot!)
-                memory[items(stripe) + index * 16 + 8] = item.newReference.bits
+                memory[items(stripe) + index * StepItem.byteCount + StepItem.slot] = UInt64(item.place!.slot!)
+                memory[items(stripe) + index * StepItem.byteCount + StepItem.reference] = item.newReference.bits
             }
             memory[stripeOffset(stripe) + Stripe.coordinator] = UInt64(coordinator)
             memory.release(stripeOffset(stripe) + Stripe.sequence, sequence)
@@ -173,9 +173,9 @@ extension StoreTable {
         let word = stripeOffset(stripe) + Stripe.itemCount
         let count = min(Int(clamping: memory[word]), AtomicStep.maximumKeys)
         for index in 0..<count {
-            let slot = Int(clamping: memory[items(stripe) + index * 16])
+            let slot = Int(clamping: memory[items(stripe) + index * StepItem.byteCount + StepItem.slot])
             guard isSlot(slot, stripe) else { continue }
-            memory.release(slot, memory[items(stripe) + index * 16 + 8])
+            memory.release(slot, memory[items(stripe) + index * StepItem.byteCount + StepItem.reference])
         }
         memory.release(word, 0)
         atomicMemoryFence(ordering: .acquiringAndReleasing)

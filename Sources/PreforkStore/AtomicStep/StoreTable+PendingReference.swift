@@ -10,8 +10,8 @@ extension StoreTable {
         guard isCommitted(stripe) else { return pending.settled }
         let base = items(stripe)
         let count = min(Int(clamping: memory.acquire(stripeOffset(stripe) + Stripe.itemCount)), AtomicStep.maximumKeys)
-        for index in 0..<count where memory[base + index * 16] == UInt64(slot) {
-            return EntryReference(bits: memory[base + index * 16 + 8])
+        for index in 0..<count where memory[base + index * StepItem.byteCount + StepItem.slot] == UInt64(slot) {
+            return EntryReference(bits: memory[base + index * StepItem.byteCount + StepItem.reference])
         }
         return pending.settled
     }
@@ -27,5 +27,12 @@ extension StoreTable {
     }
 
     /// Where a stripe's part of a step is noted: pairs of a reference's offset and its new value.
-    func items(_ stripe: Int) -> Int { layout.itemsOffset + stripe * AtomicStep.maximumKeys * 16 }
+    func items(_ stripe: Int) -> Int { layout.itemsOffset + stripe * AtomicStep.maximumKeys * StepItem.byteCount }
+}
+
+/// Words of one of these pairs, by byte offset.
+enum StepItem {
+    static let slot = 0
+    static let reference = 8
+    static let byteCount = 16
 }

@@ -34,7 +34,7 @@ extension StoreTable {
             var emptiest: (slab: Int, used: Int)?
             var free = 0
             forEachOpenSlab(blockClass, stripe) { slab in
-                let used = (memory[slabRecord(slab) + 8] & all).nonzeroBitCount
+                let used = (memory[slabRecord(slab) + SlabRecord.used] & all).nonzeroBitCount
                 free += all.nonzeroBitCount - used
                 if emptiest.map({ used < $0.used }) ?? true { emptiest = (slab, used) }
             }
@@ -52,7 +52,7 @@ extension StoreTable {
         // A list cannot be longer than the number of slabs. A longer one is damaged.
         for _ in 0..<layout.slabs where slab > 0 && slab < layout.slabs {
             body(slab)
-            slab = Int(truncatingIfNeeded: memory[slabRecord(slab) + 16])
+            slab = Int(truncatingIfNeeded: memory[slabRecord(slab) + SlabRecord.next])
         }
     }
 
@@ -60,7 +60,7 @@ extension StoreTable {
     private func empty(_ slab: Int, _ blockClass: Int, _ stripe: Int) -> Bool {
         close(slab, blockClass, stripe)
         let units = EntryShape.units(ofClass: blockClass)
-        let used = memory[slabRecord(slab) + 8]
+        let used = memory[slabRecord(slab) + SlabRecord.used]
         for index in 0..<64 where used & 1 << UInt64(index) != 0 {
             let block = slab * StoreLayout.unitsPerSlab + index * units
             guard move(block, blockClass, stripe) else {
@@ -85,7 +85,7 @@ extension StoreTable {
         commit(target, at: slot, after: reference, isNew: false, hash)
         let record = slabRecord(block / StoreLayout.unitsPerSlab)
         let index = block % StoreLayout.unitsPerSlab / EntryShape.units(ofClass: blockClass)
-        memory[record + 8] = memory[record + 8] & ~(1 << UInt64(index))
+        memory[record + SlabRecord.used] = memory[record + SlabRecord.used] & ~(1 << UInt64(index))
         return true
     }
 

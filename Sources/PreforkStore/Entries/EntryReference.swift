@@ -6,7 +6,7 @@
 /// - version: increases by one with every change of this place in the bucket, also when an entry leaves it. A reader
 ///   that finds the same word before and after it has copied a value has copied a whole one. To be wrong it would have
 ///   to sleep through exactly 2^27 changes of this one place, which take some seconds.
-/// - pending: a step of several keys is about to replace this reference. See `StepResolution`.
+/// - pending: a step of several keys is about to replace this reference. See `StoreTable.resolve`.
 struct EntryReference: Equatable {
     var bits: UInt64
 

@@ -56,7 +56,7 @@ struct EntryShape: Equatable {
     @inline(__always)
     var blockBytes: Int { restOffset + restBytes }
 
-    /// Index into `classUnits` of the smallest block that holds it.
+    /// The smallest class of blocks that holds it. See `units(ofClass:)`.
     @inline(__always)
     var blockClass: Int {
         let units = (blockBytes + StoreLayout.unitBytes - 1) / StoreLayout.unitBytes
@@ -87,4 +87,11 @@ struct EntryShape: Equatable {
         default: 32
         }
     }
+}
+
+/// Words of an entry's header, by byte offset. See `EntryShape`.
+enum EntryHeader {
+    static let hash = 0
+    static let lengths = 8
+    static let expiry = 16
 }

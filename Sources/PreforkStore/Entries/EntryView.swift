@@ -11,7 +11,7 @@ struct EntryView {
     init?(_ table: StoreTable, _ reference: EntryReference) {
         guard table.isInRange(reference) else { return nil }
         bytes = table.blockBytes(reference.block)
-        lengths = SharedWords(base: bytes)[8]
+        lengths = SharedWords(base: bytes)[EntryHeader.lengths]
         if keyBytes > EntryShape.maximumKeyBytes || valueBytes > EntryShape.maximumValueBytes { return nil }
     }
 
@@ -34,11 +34,11 @@ struct EntryView {
     var kind: ValueKind? { ValueKind(rawValue: kindBits) }
 
     @inline(__always)
-    var hash: UInt64 { SharedWords(base: bytes)[0] }
+    var hash: UInt64 { SharedWords(base: bytes)[EntryHeader.hash] }
 
     /// Monotonic nanoseconds, or 0 for no expiry.
     @inline(__always)
-    var expiry: UInt64 { SharedWords(base: bytes)[16] }
+    var expiry: UInt64 { SharedWords(base: bytes)[EntryHeader.expiry] }
 
     @inline(__always)
     var isExpired: Bool {

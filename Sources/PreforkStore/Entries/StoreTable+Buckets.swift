@@ -1,4 +1,4 @@
-// Finding and freeing places in a stripe's buckets, by the holder of its lock.
+// Where an entry is: finding it in a stripe's buckets, and the buckets themselves.
 
 /// Where an entry is or would be.
 struct EntryPlace {
@@ -9,9 +9,97 @@ struct EntryPlace {
     var view: EntryView?
 }
 
+/// An entry of the plainest kind: no step under way, without expiry, in one piece.
+struct PlainEntry {
+    /// Where its reference is.
+    let slot: SharedWords
+    let reference: EntryReference
+    let bytes: UnsafeMutableRawPointer
+    /// As `EntryView.lengths` has them.
+    let lengths: UInt64
+
+    @inline(__always)
+    var valueBytes: Int { Int(truncatingIfNeeded: lengths >> 32) }
+
+    @inline(__always)
+    var kindBits: UInt8 { UInt8(truncatingIfNeeded: lengths >> 16) }
+}
+
+/// Words of a bucket, by byte offset. Seven references come before the link.
+enum BucketWord {
+    static let link = 56
+}
+
+/// Finding a plain entry without a lock, for readers and for the short ways of writing.
+extension StoreTable {
+    /// The entry of a key, if it is plain. Nil is no statement about the key. For a reader, its lengths are unverified
+    /// until `isStill`.
+    ///
+    /// - Parameter hasKey: whether an address has the key.
+    @inline(__always)
+    func plainEntry(
+        _ hash: KeyHash, _ keyBytes: Int, _ hasKey: (UnsafeMutableRawPointer) -> Bool
+    ) -> PlainEntry? {
+        var (slot, reference) = likelySlot(hash)
+        guard isInRange(reference) else { return nil }
+        var bytes = map.bytes(reference.block)
+        if SharedWords(base: bytes)[EntryHeader.hash] != hash.bits {
+            guard let found = searchSlot(hash) else { return nil }
+            slot = SharedWords(base: found)
+            reference = EntryReference(bits: slot.acquire(0))
+            guard isInRange(reference) else { return nil }
+            bytes = map.bytes(reference.block)
+            guard SharedWords(base: bytes)[EntryHeader.hash] == hash.bits else { return nil }
+        }
+        let words = SharedWords(base: bytes)
+        let lengths = words[EntryHeader.lengths]
+        guard !reference.isPending, words[EntryHeader.expiry] == 0,
+            Int(truncatingIfNeeded: lengths & 0xFFFF) == keyBytes, hasKey(bytes + EntryShape.headerBytes)
+        else { return nil }
+        return PlainEntry(slot: slot, reference: reference, bytes: bytes, lengths: lengths)
+    }
+
+    /// The first place of the home bucket with the fingerprint of `hash`, which may belong to another key, or the last
+    /// place if the fingerprint is not there.
+    @inline(__always)
+    private func likelySlot(_ hash: KeyHash) -> (SharedWords, EntryReference) {
+        let bucket = map.bucket(hash)
+        var slot = SharedWords(base: bucket.base + hash.preferredPlace)
+        var reference = EntryReference(bits: slot.acquire(0))
+        if reference.isSettled(hash.fingerprint) { return (slot, reference) }
+        let last = bucket.base + (StoreLayout.slotsPerBucket &- 1) &* 8
+        slot = bucket
+        while true {
+            reference = EntryReference(bits: slot.acquire(0))
+            if reference.isSettled(hash.fingerprint) || slot.base == last { return (slot, reference) }
+            slot = SharedWords(base: slot.base + 8)
+        }
+    }
+
+    /// Where an entry of this very hash is in its whole chain, or nil if it is missing.
+    @inline(never)
+    private func searchSlot(_ hash: KeyHash) -> UnsafeMutableRawPointer? {
+        var bucket = homeBucket(hash)
+        for _ in 0...layout.overflowBuckets {
+            for index in 0..<StoreLayout.slotsPerBucket {
+                let slot = bucket &+ index &* 8
+                let reference = EntryReference(bits: memory.acquire(slot))
+                if reference.isSettled(hash.fingerprint), isInRange(reference),
+                    SharedWords(base: map.bytes(reference.block))[EntryHeader.hash] == hash.bits
+                {
+                    return memory.base + slot
+                }
+            }
+            guard let next = linkedBucket(bucket, stripe: map.stripe(hash)) else { return nil }
+            bucket = next
+        }
+        return nil
+    }
+}
+
+/// Finding and freeing places, by the holder of the stripe's lock.
 extension StoreTable {
     /// The place of the entry of `key`, or the place where it could be if it is missing.
-    ///
     @inline(__always)
     func locate(_ key: UnsafeRawBufferPointer, _ hash: KeyHash) -> EntryPlace {
         locate(key, hash) { _ in false }
@@ -58,8 +146,8 @@ extension StoreTable {
             bucket = next
         }
         let new = self.bucket(stripe, layout.homeBuckets + index)
-        memory[new + 56] = 0
-        memory.release(bucket + 56, UInt64(index + 1))
+        memory[new + BucketWord.link] = 0
+        memory.release(bucket + BucketWord.link, UInt64(index + 1))
         return new
     }
 
@@ -74,8 +162,8 @@ extension StoreTable {
             chain.append(next)
         }
         while chain.count > 1, let last = chain.popLast(), isEmptyBucket(last) {
-            let link = memory[chain[chain.count - 1] + 56]
-            memory.release(chain[chain.count - 1] + 56, 0)
+            let link = memory[chain[chain.count - 1] + BucketWord.link]
+            memory.release(chain[chain.count - 1] + BucketWord.link, 0)
             // Checked above, but it is shared memory and may be damaged by now.
             guard link > 0, link <= UInt64(layout.overflowBuckets) else { return }
             let index = Int(link) - 1

@@ -18,7 +18,7 @@ struct CursorTurn: Sendable {
     /// - Returns: nil in a process that is not in a slot.
     init?(cursor: Int) {
         guard let slot = ProcessSlot.current else { return nil }
-        offset = cursor + PublishLogLayout.cursorTurn
+        offset = cursor + LogCursor.turn
         own = LockOwner.turn(of: slot)
     }
 

@@ -27,11 +27,9 @@ enum PublishLogLayout {
     static let commit = 128
     static let channels = 192
     static let channelCount = 512
-    static let cursors = channels + channelCount * 16
+    static let cursors = channels + channelCount * LogChannel.byteCount
     static let cursorCount = 256
-    /// Within a cursor.
-    static let cursorTurn = 24
-    static let ring = cursors + cursorCount * 32
+    static let ring = cursors + cursorCount * LogCursor.byteCount
     static let messageHeader = 32
 
     /// The ring's size for the requested one.
@@ -46,4 +44,28 @@ enum PublishLogLayout {
     static func byteCount(ring wanted: Int) -> Int {
         wanted <= 0 ? 0 : ring + ringBytes(wanted)
     }
+}
+
+/// Words of a channel's entry, by byte offset.
+enum LogChannel {
+    static let hash = 0
+    static let count = 8
+    static let byteCount = 16
+}
+
+/// Words of a cursor, by byte offset.
+enum LogCursor {
+    static let name = 0
+    static let number = 8
+    static let position = 16
+    static let turn = 24
+    static let byteCount = 32
+}
+
+/// Words of a message, by byte offset.
+enum LogMessage {
+    static let lengths = 0
+    static let channel = 8
+    static let number = 16
+    static let valueBytes = 24
 }

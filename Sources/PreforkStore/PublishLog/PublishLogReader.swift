@@ -55,14 +55,14 @@ package struct PublishLogReader: Sendable {
             throw Self.noCursorLeft
         }
         if log[entry] == bits {
-            lastNumber = min(lastNumber, log[entry + 8])
-            position = min(position, log[entry + 16])
+            lastNumber = min(lastNumber, log[entry + LogCursor.number])
+            position = min(position, log[entry + LogCursor.position])
         } else if ifKnown {
             cursor = nil
             return
         } else {
-            log[entry + 8] = lastNumber
-            log[entry + 16] = position
+            log[entry + LogCursor.number] = lastNumber
+            log[entry + LogCursor.position] = position
             log.release(entry, bits)
         }
         cursor = entry
@@ -82,7 +82,7 @@ package struct PublishLogReader: Sendable {
         let log = table.logWords
         waitsForPredecessor = turn?.take(log) == false
         if waitsForPredecessor { return false }
-        let (number, position) = (log[cursor + 8], log[cursor + 16])
+        let (number, position) = (log[cursor + LogCursor.number], log[cursor + LogCursor.position])
         // A message is read before it is counted. What is beyond that comes from no reader.
         let counted = log.acquire(table.channelCounter(hash))
         lastNumber = number <= counted &+ 1 ? number : counted
@@ -101,7 +101,7 @@ package struct PublishLogReader: Sendable {
     /// Where the cursor is, or may be made. If nil, there is no room for it. Under the log's lock.
     private static func entry(of bits: UInt64, _ log: SharedWords) -> Int? {
         for index in 0..<PublishLogLayout.cursorCount {
-            let entry = PublishLogLayout.cursors + index * 32
+            let entry = PublishLogLayout.cursors + index * LogCursor.byteCount
             if log[entry] == bits || log[entry] == 0 { return entry }
         }
         return nil
@@ -117,8 +117,8 @@ package struct PublishLogReader: Sendable {
         let bits = Self.bits(ofCursor: name, channel, table)
         guard let entry = Self.entry(of: bits, log) else { throw Self.noCursorLeft }
         // A held message is searched again: a position that is behind the number costs a longer way.
-        log[entry + 8] = held == nil ? lastNumber : lastNumber &- 1
-        log[entry + 16] = held == nil ? position : 0
+        log[entry + LogCursor.number] = held == nil ? lastNumber : lastNumber &- 1
+        log[entry + LogCursor.position] = held == nil ? position : 0
         if log[entry] != bits { log.release(entry, bits) }
     }
 
@@ -183,15 +183,15 @@ package struct PublishLogReader: Sendable {
         let untilEnd = UInt64(table.ringBytes) - (position & UInt64(table.ringBytes - 1))
         guard length >= 8, length % 8 == 0, length <= commit &- position, length <= untilEnd else { return nil }
         var found = Found(length: length)
-        if length >= UInt64(PublishLogLayout.messageHeader), log[offset + 8] == hash.bits | 1 {
+        if length >= UInt64(PublishLogLayout.messageHeader), log[offset + LogMessage.channel] == hash.bits | 1 {
             let nameBytes = Int(word >> 32 & 0xFFFF)
-            let valueBytes = Int(clamping: log[offset + 24])
+            let valueBytes = Int(clamping: log[offset + LogMessage.valueBytes])
             guard PublishLogLayout.messageHeader + nameBytes + min(valueBytes, 1 << 32) <= Int(length),
                 let kind = ValueKind(rawValue: UInt8(truncatingIfNeeded: word >> 48))
             else { return nil }
             let body = log.base + offset + PublishLogLayout.messageHeader
             if UnsafeRawBufferPointer(start: body, count: nameBytes).elementsEqual(channel) {
-                found.number = log[offset + 16]
+                found.number = log[offset + LogMessage.number]
                 found.kind = kind
                 found.bytes = Array(UnsafeRawBufferPointer(start: body + nameBytes, count: valueBytes))
             }
@@ -219,7 +219,7 @@ package struct PublishLogReader: Sendable {
     private func noteProgress(upTo number: UInt64, at position: UInt64) {
         guard let cursor else { return }
         // The number decides. A position behind it costs a longer way.
-        table.logWords[cursor + 8] = number
-        table.logWords[cursor + 16] = position
+        table.logWords[cursor + LogCursor.number] = number
+        table.logWords[cursor + LogCursor.position] = position
     }
 }

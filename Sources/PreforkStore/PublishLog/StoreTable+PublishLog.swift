@@ -61,7 +61,7 @@ extension StoreTable {
             makeSpace(untilEnd, from: position)
             let filler = ringOffset(position)
             log[filler] = UInt64(untilEnd)
-            if untilEnd >= PublishLogLayout.messageHeader { log[filler + 8] = 0 }
+            if untilEnd >= PublishLogLayout.messageHeader { log[filler + LogMessage.channel] = 0 }
             position &+= UInt64(untilEnd)
             log.release(PublishLogLayout.commit, position)
         }
@@ -70,9 +70,9 @@ extension StoreTable {
         let number = log[counter] &+ 1
         let message = ringOffset(position)
         log[message] = UInt64(length) | UInt64(channel.count) << 32 | UInt64(kind.rawValue) << 48
-        log[message + 8] = hash.bits | 1
-        log[message + 16] = number
-        log[message + 24] = UInt64(value.count)
+        log[message + LogMessage.channel] = hash.bits | 1
+        log[message + LogMessage.number] = number
+        log[message + LogMessage.valueBytes] = UInt64(value.count)
         let body = log.base + message + PublishLogLayout.messageHeader
         copyBytes(from: channel.baseAddress!, to: body, count: channel.count)  // never empty
         if let start = value.baseAddress { copyBytes(from: start, to: body + channel.count, count: value.count) }
@@ -125,15 +125,15 @@ extension StoreTable {
         let start = Int(truncatingIfNeeded: hash.bits >> 20) % PublishLogLayout.channelCount
         for step in 0..<PublishLogLayout.channelCount - 1 {
             let index = (start + step) % (PublishLogLayout.channelCount - 1)
-            let entry = PublishLogLayout.channels + index * 16
+            let entry = PublishLogLayout.channels + index * LogChannel.byteCount
             let owner = log.acquire(entry)
-            if owner == hash.bits | 1 { return entry + 8 }
+            if owner == hash.bits | 1 { return entry + LogChannel.count }
             if owner == 0 {
                 log.release(entry, hash.bits | 1)
-                return entry + 8
+                return entry + LogChannel.count
             }
         }
-        return PublishLogLayout.channels + (PublishLogLayout.channelCount - 1) * 16 + 8
+        return PublishLogLayout.channels + (PublishLogLayout.channelCount - 1) * LogChannel.byteCount + LogChannel.count
     }
 
     /// A publisher was killed after its message was whole and before it was counted, or anywhere else: the counters are
@@ -151,9 +151,9 @@ extension StoreTable {
                 log[PublishLogLayout.tail] = commit
                 return
             }
-            if length >= UInt64(PublishLogLayout.messageHeader), log[message + 8] != 0 {
-                let counter = channelCounter(KeyHash(bits: log[message + 8]))
-                log.release(counter, max(log[counter], log[message + 16]))
+            if length >= UInt64(PublishLogLayout.messageHeader), log[message + LogMessage.channel] != 0 {
+                let counter = channelCounter(KeyHash(bits: log[message + LogMessage.channel]))
+                log.release(counter, max(log[counter], log[message + LogMessage.number]))
             }
             position &+= length
         }

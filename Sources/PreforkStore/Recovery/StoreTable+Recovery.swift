@@ -40,7 +40,7 @@ extension StoreTable {
         if count == 0 { return }
         if isCommitted(stripe) { return redoItems(stripe) }
         for index in 0..<count {
-            let slot = Int(clamping: memory[items(stripe) + index * 16])
+            let slot = Int(clamping: memory[items(stripe) + index * StepItem.byteCount + StepItem.slot])
             guard isSlot(slot, stripe) else { continue }
             let reference = EntryReference(bits: memory[slot])
             if reference.isPending { memory.release(slot, reference.settled.bits) }
@@ -71,7 +71,9 @@ extension StoreTable {
     private func forgetDerived(_ stripe: Int) {
         for blockClass in 0..<EntryShape.classCount { memory[openSlabsOffset(blockClass, stripe)] = 0 }
         for index in 0..<(layout.overflowBuckets + 63) / 64 { memory[overflowMapWord(index, stripe)] = 0 }
-        for slab in 1..<layout.slabs where use(ofSlab: slab, by: stripe) != nil { memory[slabRecord(slab) + 8] = 0 }
+        for slab in 1..<layout.slabs where use(ofSlab: slab, by: stripe) != nil {
+            memory[slabRecord(slab) + SlabRecord.used] = 0
+        }
     }
 
     private func rebuild(
@@ -105,7 +107,7 @@ extension StoreTable {
         guard use(ofSlab: slab, by: stripe) == shape.blockClass, offset % units == 0,
             hash.stripe(of: layout.stripes) == stripe, hash.fingerprint == reference.fingerprint
         else { return false }
-        let record = slabRecord(slab) + 8
+        let record = slabRecord(slab) + SlabRecord.used
         let bit: UInt64 = 1 << UInt64(offset / units)
         guard Self.allBlocks(shape.blockClass) & bit != 0, memory[record] & bit == 0 else { return false }
         for index in 0..<shape.slabs {
@@ -114,21 +116,23 @@ extension StoreTable {
             }
         }
         memory[record] = memory[record] | bit
-        for index in 0..<shape.slabs { view.slab(index, shape, self).map { memory[slabRecord($0) + 8] = 1 } }
+        for index in 0..<shape.slabs {
+            if let slab = view.slab(index, shape, self) { memory[slabRecord(slab) + SlabRecord.used] = 1 }
+        }
         return true
     }
 
     /// The bucket behind this one, marked as in use. Nil at the chain's end or where two chains would meet.
     private func reachOverflow(_ bucket: Int, _ stripe: Int) -> Int? {
-        let link = memory[bucket + 56]
+        let link = memory[bucket + BucketWord.link]
         guard link > 0, link <= UInt64(layout.overflowBuckets) else {
-            if link != 0 { memory[bucket + 56] = 0 }
+            if link != 0 { memory[bucket + BucketWord.link] = 0 }
             return nil
         }
         let index = Int(link) - 1
         let word = overflowMapWord(index / 64, stripe)
         guard memory[word] & 1 << UInt64(index % 64) == 0 else {
-            memory[bucket + 56] = 0
+            memory[bucket + BucketWord.link] = 0
             memory.count(Header.damages)
             return nil
         }
@@ -152,9 +156,9 @@ extension StoreTable {
     private func reopenSlabs(_ stripe: Int) {
         for slab in 1..<layout.slabs {
             guard let use = use(ofSlab: slab, by: stripe) else { continue }
-            let used = memory[slabRecord(slab) + 8]
-            memory[slabRecord(slab) + 16] = 0
-            memory[slabRecord(slab) + 24] = 0
+            let used = memory[slabRecord(slab) + SlabRecord.used]
+            memory[slabRecord(slab) + SlabRecord.next] = 0
+            memory[slabRecord(slab) + SlabRecord.previous] = 0
             if used == 0 {
                 releaseSlab(slab)
             } else if use < EntryShape.classCount, used != Self.allBlocks(use) {

@@ -66,7 +66,7 @@ extension StoreTable {
                 if used[slab] != nil { found.append("slab \(slab) is used and not owned") }
                 continue
             }
-            let bits = use == Self.wholeSlab ? (used[slab] ?? 0) : memory[slabRecord(slab) + 8]
+            let bits = use == Self.wholeSlab ? (used[slab] ?? 0) : memory[slabRecord(slab) + SlabRecord.used]
             if bits != used[slab] ?? 0 {
                 found.append("slab \(slab) of stripe \(stripe): \(bits), not \(used[slab] ?? 0)")
             }

@@ -73,7 +73,7 @@ extension SharedStore {
     @usableFromInline
     func putQuickly(_ key: String, _ kind: ValueKind, _ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let key = ShortKey(key) else { return false }
-        return table.quickPut(key, kind, bytes)
+        return table.quickPut(key, key.hash(table.secrets), kind, bytes)
     }
 
     /// As `putQuickly`, for the lengths that it does not try.

@@ -12,7 +12,7 @@
 /// | overflow map | a bit for each overflow bucket        | the same                            |
 /// | buckets      | 64 bytes: 7 references and a link     | the same, references are the commit |
 /// | ages         | 4 bytes for each reference, if any    | readers, too                        |
-/// | slab table   | 32 bytes a slab, see `SlabTable`      | the owning stripe, claimed by CAS   |
+/// | slab table   | 32 bytes a slab, see `SlabRecord`     | the owning stripe, claimed by CAS   |
 /// | publish log  | see `PublishLog`                      | the holder of the log's lock        |
 /// | slabs        | 4 KiB each: keys and values           | the owning stripe                   |
 /// | guard        | 4 KiB                                 | unused: a torn length stays inside  |
@@ -88,7 +88,7 @@ package struct StoreLayout: Equatable, Sendable {
         stripesOffset = place(stripes * Self.stripeBytes)
         entryCountsOffset = place(stripes * 8)
         unitCountsOffset = place(stripes * 8)
-        itemsOffset = place(stripes * AtomicStep.maximumKeys * 16)
+        itemsOffset = place(stripes * AtomicStep.maximumKeys * StepItem.byteCount)
         let buckets = stripes * (homeBuckets + overflowBuckets)
         overflowMapsOffset = place(stripes * ((overflowBuckets + 63) / 64) * 8)
         bucketsOffset = place(buckets * Self.bucketBytes)

@@ -1,4 +1,4 @@
-// The addresses of a store that every look-up begins with.
+// The map of a store: where its stripes, buckets, slabs and blocks are, by address and by offset.
 
 /// `StoreLayout`'s offsets as addresses, with what else a look-up would compute each time.
 ///
@@ -60,4 +60,43 @@ struct StoreMap: Sendable {
         // One comparison: what is below the first wraps around.
         UInt(bitPattern: reference.block &- StoreLayout.unitsPerSlab) < unitSpan
     }
+}
+
+/// The same by offset. Arguments are in range by the layout. Numbers out of shared memory are checked where they are
+/// read.
+extension StoreTable {
+    @inline(__always)
+    func stripeOffset(_ stripe: Int) -> Int { layout.stripesOffset &+ stripe &* StoreLayout.stripeBytes }
+
+    @inline(__always)
+    func homeBucket(_ hash: KeyHash) -> Int {
+        bucket(hash.stripe(of: layout.stripes), hash.bucket(of: layout.homeBuckets))
+    }
+
+    /// The offset of a stripe's bucket. Overflow buckets come after the home buckets.
+    @inline(__always)
+    func bucket(_ stripe: Int, _ index: Int) -> Int {
+        layout.bucketsOffset &+ (stripe &* bucketsPerStripe &+ index) &* StoreLayout.bucketBytes
+    }
+
+    /// The bucket that a bucket's link names. Nil at the end of the chain, or if the link is damaged.
+    @inline(__always)
+    func linkedBucket(_ bucket: Int, stripe: Int) -> Int? {
+        let link = Int(truncatingIfNeeded: memory.acquire(bucket &+ BucketWord.link))
+        if link == 0 || link < 0 || link > layout.overflowBuckets { return nil }
+        return self.bucket(stripe, layout.homeBuckets &+ link &- 1)
+    }
+
+    @inline(__always)
+    func slabRecord(_ slab: Int) -> Int { layout.slabTableOffset &+ slab &* StoreLayout.slabRecordBytes }
+
+    /// Where a block's bytes are.
+    @inline(__always)
+    func blockBytes(_ block: Int) -> UnsafeMutableRawPointer { map.bytes(block) }
+
+    @inline(__always)
+    func slabBytes(_ slab: Int) -> UnsafeMutableRawPointer { map.bytes(slab &* StoreLayout.unitsPerSlab) }
+
+    @inline(__always)
+    func isInRange(_ reference: EntryReference) -> Bool { map.isInRange(reference) }
 }

@@ -177,3 +177,53 @@ struct ReadPause {
     var isLocked = false
     var patience: LockPatience?
 }
+
+/// An operation costs about as much as its instructions: the cache lines of one come while the processor is at work on
+/// the last one, if that was short. So these do the most common work, and leave the rest to the whole operation, which
+/// starts again.
+///
+/// Each has two forms, and so have the short ways of writing. That for a `ShortKey` is inlined and calls nothing on its
+/// way: registers that a call may use have to be saved for it. That for other lengths is a call itself.
+extension StoreTable {
+    /// Whether a key is one, as `check` says.
+    @inline(__always)
+    func isKey(_ key: UnsafeRawBufferPointer) -> Bool {
+        UInt(bitPattern: key.count &- 1) < UInt(EntryShape.maximumKeyBytes)
+    }
+
+    /// Copies the value of a plain entry, if it has 8 to 64 bytes.
+    ///
+    /// - Returns: the entry as it was copied, whole. Nil if the form for all lengths must read it.
+    @inline(__always)
+    func quickCopy(_ key: ShortKey, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
+        let hash = key.hash(secrets)
+        guard let entry = plainEntry(hash, key.count, { key.isAt($0) }), entry.valueBytes <= room else { return nil }
+        let source = entry.bytes + (EntryShape.headerBytes &+ key.count)
+        guard copyShortRun(from: source, to: target, count: entry.valueBytes), isStill(entry, hash) else { return nil }
+        return entry
+    }
+
+    /// Copies the value of a plain entry.
+    ///
+    /// - Returns: the entry as it was copied, whole. Nil if `read` must read it, including a missing or refused key.
+    @inline(never)
+    func quickCopy(_ key: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
+        guard isKey(key), let keyStart = key.baseAddress else { return nil }
+        let hash = hash(key)
+        let start = EntryShape.headerBytes &+ key.count
+        guard let entry = plainEntry(hash, key.count, { areEqual($0, keyStart, count: key.count) }),
+            entry.valueBytes <= min(room, EntryShape.largestBlock &- start)
+        else { return nil }
+        copyBytes(from: entry.bytes + start, to: target, count: entry.valueBytes)
+        return isStill(entry, hash) ? entry : nil
+    }
+
+    /// Whether what was copied since the entry was found is its value. Then it was used, for the eviction.
+    @inline(__always)
+    private func isStill(_ entry: PlainEntry, _ hash: KeyHash) -> Bool {
+        atomicMemoryFence(ordering: .acquiring)
+        guard entry.slot[0] == entry.reference.bits else { return false }
+        if layout.evicts { touch(entry, hash) }
+        return true
+    }
+}

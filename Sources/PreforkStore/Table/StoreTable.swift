@@ -1,14 +1,14 @@
-// The store's memory with its map: where the words of a stripe, a bucket, a slab are.
+// The store's memory: made, or taken over from another process.
 
 package import PreforkSystem
 import Synchronization
 
 /// A hash table in memory that several processes share. Below the types: keys and values are bytes here.
 ///
-/// Reading takes no lock (`StoreReading`). Writing takes the lock of the key's stripe, writes a new block, and
-/// publishes it by one store of a reference (`StoreWriting`). A process that is killed before that store has changed
-/// nothing, and after it everything. The rest (free blocks, counts) can be computed from the references, and the next
-/// process to take a dead owner's lock does so (`StoreRecovery`).
+/// Reading takes no lock (`StoreTable+Reading`). Writing takes the lock of the key's stripe, writes a new block, and
+/// publishes it by one store of a reference (`StoreTable+Writing`). A process that is killed before that store has
+/// changed nothing, and after it everything. The rest (free blocks, counts) can be computed from the references, and
+/// the next process to take a dead owner's lock does so (`StoreTable+Recovery`).
 ///
 /// LMDB's rule (copy on write, one commit) on a hash table. For the eviction's ideas, see SIEVE and Redis.
 package final class StoreTable: Sendable {
@@ -28,7 +28,7 @@ package final class StoreTable: Sendable {
 
     /// What every look-up needs of the layout, computed once.
     let map: StoreMap
-    private let bucketsPerStripe: Int
+    let bucketsPerStripe: Int
     /// What this process writes into a lock that it takes.
     let ownWord = SharedWords(base: LockOwner.currentWord)
     /// All locks of the store: the stripes' locks, and the publish log's.
@@ -118,43 +118,6 @@ package final class StoreTable: Sendable {
         if ringBytes > 0 { leave(logLock.shared) }
     }
 
-    // The map. Arguments are in range by the layout. Numbers out of shared memory are checked where they are read.
-
-    @inline(__always)
-    func stripeOffset(_ stripe: Int) -> Int { layout.stripesOffset &+ stripe &* StoreLayout.stripeBytes }
-
-    @inline(__always)
-    func homeBucket(_ hash: KeyHash) -> Int {
-        bucket(hash.stripe(of: layout.stripes), hash.bucket(of: layout.homeBuckets))
-    }
-
-    /// The offset of a stripe's bucket. Overflow buckets come after the home buckets.
-    @inline(__always)
-    func bucket(_ stripe: Int, _ index: Int) -> Int {
-        layout.bucketsOffset &+ (stripe &* bucketsPerStripe &+ index) &* StoreLayout.bucketBytes
-    }
-
-    /// The bucket that a bucket's link names. Nil at the end of the chain, or if the link is damaged.
-    @inline(__always)
-    func linkedBucket(_ bucket: Int, stripe: Int) -> Int? {
-        let link = Int(truncatingIfNeeded: memory.acquire(bucket &+ 56))
-        if link == 0 || link < 0 || link > layout.overflowBuckets { return nil }
-        return self.bucket(stripe, layout.homeBuckets &+ link &- 1)
-    }
-
-    @inline(__always)
-    func slabRecord(_ slab: Int) -> Int { layout.slabTableOffset &+ slab &* StoreLayout.slabRecordBytes }
-
-    /// Where a block's bytes are.
-    @inline(__always)
-    func blockBytes(_ block: Int) -> UnsafeMutableRawPointer { map.bytes(block) }
-
-    @inline(__always)
-    func slabBytes(_ slab: Int) -> UnsafeMutableRawPointer { map.bytes(slab &* StoreLayout.unitsPerSlab) }
-
-    @inline(__always)
-    func isInRange(_ reference: EntryReference) -> Bool { map.isInRange(reference) }
-
     @inline(__always)
     func hash(_ key: UnsafeRawBufferPointer) -> KeyHash { KeyHash(key, secrets) }
 }
@@ -174,7 +137,7 @@ enum Stripe {
     /// For each size of block, the first slab that has room.
     static let openSlabs = 128
 
-    // A step of several keys. See `StoreSteps`.
+    // A step of several keys. See `StoreTable.perform`.
     static let itemCount = 256
     static let coordinator = 264
     static let sequence = 272
