@@ -128,7 +128,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
         precondition(ThreadLoop.current == nil, "an event loop already runs on this thread")
         ThreadLoop.current = Unmanaged.passUnretained(self).toOpaque()
         defer { ThreadLoop.current = nil }
-        try look(0)
+        try handleEvents(within: 0)
         readInbox()
         while let entry = jobs.popFirst() {
             run(entry)
@@ -159,11 +159,13 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
             }
             if inbox.prepareToSleep() { timeout = untilNextTimer() }
         }
-        try look(timeout)
+        try handleEvents(within: timeout)
     }
 
+    /// Waits for events, handles them, and then what is due.
+    ///
     /// - Parameter timeout: nanoseconds. A negative timeout waits forever, 0 only polls.
-    private func look(_ timeout: Int64) throws(SystemError) {
+    private func handleEvents(within timeout: Int64) throws(SystemError) {
         // Not at each job's end: the next job records which task runs then.
         requests?.runs(0)
         try events.wait(epoll, timeout: timeout)

@@ -14,11 +14,6 @@ extension WatchedChild {
         climb()
     }
 
-    /// A stop that is requested from now on has a new result. From any thread.
-    func forgetFailedStop() {
-        state.withLock { $0.forgetFailure() }
-    }
-
     private func climb() {
         guard let rung = ladder?.climb(), let target = ladder?.plan.target else { return }
         switch rung {

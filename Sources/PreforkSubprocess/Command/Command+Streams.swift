@@ -1,4 +1,4 @@
-// Descriptions of a command's standard streams.
+// Descriptions of a command's standard streams, and the parts that they refer to.
 
 extension Command {
     /// Where a command's standard input comes from.
@@ -69,4 +69,24 @@ extension Command {
         /// The streams end with what had been written at the exit.
         public static let closeAtExit = Lingering.afterExit(.zero)
     }
+}
+
+extension Command.Input {
+    var files: [RawText] { if case .file(let path) = self { [path] } else { [] } }
+    var descriptors: [Int32] { if case .descriptor(let number) = self { [number] } else { [] } }
+    /// Whether the caller must write to it through `Subprocess.stdin`.
+    var needsUser: Bool { self == .stream || self == .terminal }
+}
+
+extension Command.Output {
+    /// Itself, or what a tee writes to.
+    private var parts: [Command.Output] {
+        if case .tee(let outputs) = self { outputs.flatMap(\.parts) } else { [self] }
+    }
+    var files: [RawText] { parts.compactMap { if case .file(let path, _) = $0 { path } else { nil } } }
+    var descriptors: [Int32] { parts.compactMap { if case .descriptor(let number) = $0 { number } else { nil } } }
+    /// How much is collected.
+    var limits: [Int] { parts.compactMap { if case .collect(let limit, _) = $0 { limit } else { nil } } }
+    /// Whether the caller must read it through `Subprocess.stdout` or `.stderr`.
+    var needsUser: Bool { parts.contains { $0 == .stream || $0 == .terminal } }
 }

@@ -10,7 +10,7 @@ protocol OutputSink: AnyObject {
     var hasEnded: Bool { get }
     func begin(onEnd: @escaping () -> Void)
     /// Takes what waits in the kernel, without an event.
-    func look()
+    func takeWaitingBytes()
     /// Takes what waits in the kernel and ends, whichever process could still write.
     func endWithWaitingBytes()
     /// Gives up output that a slow reader has not taken.
@@ -27,7 +27,7 @@ private final class StreamSink: OutputSink {
 
     var hasEnded: Bool { reader?.isWriterGone ?? true }
     func begin(onEnd: @escaping () -> Void) { onEnd() }
-    func look() {}
+    func takeWaitingBytes() {}
     func endWithWaitingBytes() { reader?.endAfterWaitingBytes() }
     func giveUpSlowReaders() {}
 }
@@ -93,7 +93,7 @@ final class OutputSinks: @unchecked Sendable {
 
     /// The child's output is in the pipes. `lingering` decides about further output.
     private func childIsGone() {
-        for sink in sinks { sink.look() }
+        for sink in sinks { sink.takeWaitingBytes() }
         guard sinks.contains(where: { !$0.hasEnded }) else { return }
         let wasStopped = watched.exit?.reason != .own
         guard let time = timeToLinger(wasStopped: wasStopped) else { return }
@@ -141,7 +141,7 @@ final class OutputSinks: @unchecked Sendable {
     }
 
     /// Waits until the child is gone and everything that is collected or copied is complete. From any thread.
-    func complete() async {
+    func waitUntilComplete() async {
         await withUnsafeContinuation { waiter in
             let isComplete = completion.withLock { completion in
                 if !completion.isComplete { completion.waiters.append(waiter) }

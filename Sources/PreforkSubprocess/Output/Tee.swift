@@ -53,7 +53,7 @@ final class Tee: OutputSink, @unchecked Sendable {
     }
 
     /// The task reads by itself.
-    func look() {}
+    func takeWaitingBytes() {}
 
     func endWithWaitingBytes() {
         reader.endAfterWaitingBytes()

@@ -45,7 +45,7 @@ extension Subprocess {
     /// - Parameter commands: at least one. Standard output of all but the last, and standard input of all but the
     ///   first, must be left as they are.
     public static func pipeline(_ commands: [Command]) async throws -> PipelineOutput {
-        for command in commands { try command.checkThatNobodyIsNeeded() }
+        for command in commands { try command.rejectInteractiveStreams() }
         try Task.checkCancellation()
         let processes = try await startPipeline(commands)
         return try await withTaskCancellationHandler {

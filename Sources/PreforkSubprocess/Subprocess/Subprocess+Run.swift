@@ -40,7 +40,7 @@ extension Subprocess {
     /// - Throws: `SpawnError`, `StopError`, or `CancellationError` if the task was cancelled before the start. A status
     ///   other than 0 is not thrown: see `Output.check`.
     public static func run(_ command: Command) async throws -> Output {
-        try command.checkThatNobodyIsNeeded()
+        try command.rejectInteractiveStreams()
         try Task.checkCancellation()
         return try await spawn(command, collectsByDefault: true).output()
     }
@@ -53,8 +53,8 @@ extension Subprocess {
         watched.forgetFailedStop()
         let end: Swift.Result<Exit, StopError> = await withTaskCancellationHandler {
             do throws(StopError) {
-                let exit = try await watched.waitForStop()
-                await sinks.complete()
+                let exit = try await watched.waitForEnd()
+                await sinks.waitUntilComplete()
                 return .success(exit)
             } catch {
                 return .failure(error)
@@ -105,7 +105,7 @@ extension Subprocess {
         watched.loop.execute { [watched] in
             watched.loop.call(after: .milliseconds(200)) { watched.stop(plan, reason: .stopped) }
         }
-        return try await watched.waitForStop()
+        return try await watched.waitForEnd()
     }
 
     private func closeStreams() {

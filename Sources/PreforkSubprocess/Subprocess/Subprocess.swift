@@ -135,7 +135,7 @@ public final class Subprocess: Sendable {
     public func stop(_ plan: StopPlan? = nil) async throws(StopError) -> Exit {
         watched.forgetFailedStop()
         requestStop(plan, reason: .stopped)
-        return try await watched.waitForStop()
+        return try await watched.waitForEnd()
     }
 
     /// Begins to make the process end, from any thread.
