@@ -17,6 +17,7 @@ import Synchronization
 /// |               |              | from bit 8 on: its task ID plus one, while it is one of the workers  |
 /// |               |              | that share out the accept queues without a worker (`AcceptDuties`)   |
 /// | behind those  | quarantine   | labels of requests that are refused: a `QuarantineList`            |
+/// | behind that   | promises     | which slots are filled again: `SlotPromises`                       |
 ///
 /// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
 /// through a read-only descriptor. The writable mapping stays behind at each fork (MADV_DONTFORK), so that a child need
@@ -43,7 +44,16 @@ package final class SupervisorOrders: Sendable {
 
     private static func quarantineStart(lines: Int) -> Int { headSize + 8 * lines }
 
-    private static func byteCount(lines: Int) -> Int { quarantineStart(lines: lines) + QuarantineList.byteCount }
+    private static func promisesStart(lines: Int) -> Int {
+        (quarantineStart(lines: lines) + QuarantineList.byteCount + 7) & ~7
+    }
+
+    /// Workers and managed processes: a table of the latter has both.
+    private static let mostPromises = 2 * WorkerCount.maximum
+
+    private static func byteCount(lines: Int) -> Int {
+        promisesStart(lines: lines) + SlotPromises.byteCount(capacity: mostPromises)
+    }
 
     convenience init(lines: Int) throws(SystemError) {
         let file = try MemoryFile(name: "prefork-orders", byteCount: Self.byteCount(lines: lines), mode: 0o400)
@@ -79,10 +89,13 @@ package final class SupervisorOrders: Sendable {
         CrashedProcesses.watch(word(Word.crashed, of: reading))
         // An upgrade ends the quarantine: the new program may have mended what crashed.
         quarantineForWriting.set([])
+        promisesForWriting.begin(as: .current)
+        SlotPromises.watch(promises)
     }
 
     deinit {
         CrashedProcesses.forget(word(Word.crashed, of: reading))
+        SlotPromises.forget(promises)
     }
 
     /// The labels that are refused, for the processes that ask. Valid for the life of a child.
@@ -90,6 +103,15 @@ package final class SupervisorOrders: Sendable {
 
     /// In the supervisor only.
     var quarantineForWriting: QuarantineList { QuarantineList(at: writing.base + Self.quarantineStart(lines: lines)) }
+
+    private var promises: SlotPromises {
+        SlotPromises(at: reading.base + Self.promisesStart(lines: lines), capacity: Self.mostPromises)
+    }
+
+    /// In the supervisor only.
+    var promisesForWriting: SlotPromises {
+        SlotPromises(at: writing.base + Self.promisesStart(lines: lines), capacity: Self.mostPromises)
+    }
 
     /// Nil when children cannot make the words writable again.
     var warning: LogLine? {

@@ -49,6 +49,18 @@ struct TargetTable: Equatable {
     /// Whether anything lives or is to be started.
     var isBusy: Bool { targets.values.contains { !$0.state.isAtRest } || !succession.elders.isEmpty }
 
+    /// Whether another process follows the target's present one when that dies. A target that is restarted after
+    /// failures only may turn out not to be followed, when its process has ended with 0.
+    func isFollowed(_ target: ManagedTarget) -> Bool {
+        if isStoppingAll { return false }
+        return switch target.state {
+        case .waiting, .backoff: true
+        case .starting, .running, .killed(_, _, nil, _): target.settings.onFailure.policy != nil
+        case .stopping(_, _, let order, _), .killed(_, _, .some(let order), _): order == .restart
+        case .stopped, .failed: false
+        }
+    }
+
     /// Whether a target that was due to be forked still is. Hooks that ran meanwhile may have changed that.
     func isToBeForked(_ number: Int, at now: MonotonicInstant) -> Bool {
         guard case .backoff(let until) = targets[number]?.state else { return false }

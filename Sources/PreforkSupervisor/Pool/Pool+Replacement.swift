@@ -61,7 +61,17 @@ extension Pool {
         return slots.indices.contains(slot) && !slots[slot].isRetired ? .makeRoom : .giveUp
     }
 
-    /// The same for a replacement.
+    /// Whether another worker follows the slot's present one when that dies, for all that is decided.
+    func isFollowed(_ taskID: Int) -> Bool {
+        guard phase == .running, slots.indices.contains(taskID), !slots[taskID].isRetired else { return false }
+        if slots[taskID].replacement?.isOrdered == true { return true }
+        return switch slots[taskID].state {
+        case .backingOff, .booting, .ready, .killed: true
+        case .draining, .ended, .failed: false
+        }
+    }
+
+    /// As `sendAway`, for a replacement.
     mutating func sendAwayReplacement(
         _ index: Int, _ signal: Signal, until deadline: MonotonicInstant, _ actions: inout [PoolAction]
     ) {

@@ -24,6 +24,7 @@ extension Supervisor {
 
     func carryOut(_ wanted: [PoolAction]) -> WorkerSeat? {
         queues.isDue = true
+        tellPromises()
         var actions = wanted
         // Forks first: clients wait for the worker, the log and the hooks do not mind. The effects of the forks are
         // reported last, so that a death is reported before its replacement.
@@ -39,6 +40,7 @@ extension Supervisor {
             }
             next += 1
         }
+        tellPromises()
         // Before the program's own code runs, which may end.
         describeWayBack()
         for action in actions {

@@ -97,6 +97,7 @@ package final class Supervisor {
     var late = LateEnds()
     var noise = SignalNoise()
     var queues = QueueAssignment()
+    var promised = ToldPromises()
     /// When unknown children are collected.
     var strangersLook: MonotonicInstant?
     /// Not before.

@@ -304,6 +304,7 @@ extension Supervisor {
         clearLinesOfTheGone()
         let left = InheritedRecords.take()
         let actions = pool.inherit(inherited, scaledTo: left?.scaledTo, at: .now)
+        promised.lastSpawn = inherited.spawns
         if let left {
             pool.inherit(left)
             records.inherit(left)

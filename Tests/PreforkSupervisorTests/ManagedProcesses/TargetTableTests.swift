@@ -129,6 +129,33 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         #expect(!driver.table.isBusy)
     }
 
+    @Test func `A target is followed while its policy or an order brings another process`() throws {
+        var driver = TableDriver()
+        try driver.add("a") { $0.onFailure = .restart(RestartPolicy()) }
+        try driver.add("once") { $0.onFailure = .ignore }
+        func isFollowed(_ name: String) -> Bool { driver.table[name].map(driver.table.isFollowed) ?? false }
+        #expect(!isFollowed("a"))
+        driver.run("a", "once")
+        #expect(isFollowed("a") && !isFollowed("once"))
+        driver.exit("a", killed)
+        #expect(isFollowed("a"))
+        driver.ready("a")
+        driver.code(1, "once")
+        #expect(driver.phase("once") == .stopping && isFollowed("once"), "to be restarted")
+        driver.code(0, "once")
+        #expect(!isFollowed("once"))
+        driver.handle(.stop(driver.number("a"), within: nil))
+        #expect(driver.phase("a") == .stopping && !isFollowed("a"))
+        driver.exit("a", terminated)
+        driver.run("a")
+        #expect(isFollowed("a"))
+        driver.exit("a", success)
+        #expect(!isFollowed("a"), "it has done its work")
+        driver.run("a")
+        driver.handle(.stopAll(within: nil))
+        #expect(!isFollowed("a"))
+    }
+
     @Test func `A target that could not be forked again is not ended by an order to restart`() throws {
         var driver = TableDriver()
         try driver.add("a")

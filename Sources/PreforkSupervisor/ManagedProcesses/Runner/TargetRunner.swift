@@ -59,6 +59,12 @@ package final class TargetRunner {
     var strangersLook: MonotonicInstant?
     var hasWarned = false
     var bodies: [Int: Body] = [:]
+    /// The targets that the children know to be filled again.
+    var promisedNames: Set<String> = []
+    /// No process with a higher spawn was made before they were told.
+    var promisedSpawn: UInt64 = 0
+    /// Whether there may be promises of the image before.
+    var hasForeignPromises = false
     var queue: [TargetEvent] = []
     private var isHandling = false
     var hooksRunning = 0
@@ -293,6 +299,7 @@ package final class TargetRunner {
     }
 
     private func perform(_ actions: [TargetAction]) {
+        tellPromises()
         for action in actions {
             switch action {
             case .fork(let number, let spawn, let generation):

@@ -43,6 +43,8 @@ extension TargetRunner {
         }
         inherited.processes.removeAll { gone.contains($0.pid) }
         table.inherit(inherited, at: .now)
+        promisedSpawn = table.spawns
+        hasForeignPromises = true
     }
 
     /// Before the targets are started.
