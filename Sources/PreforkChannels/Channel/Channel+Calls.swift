@@ -17,9 +17,13 @@ extension Channel {
     /// waits for its successor. If there will be no successor, as at the end of the service, the call fails at once
     /// with `.peerStopping`.
     ///
-    /// - Throws: as `send`. `.timedOut`. `.peerDied` at once when the called process has ended. `.peerStopping`: the
-    ///   call was not handled and never will be. `.callFailed` if its handler has thrown, or the other end does not
-    ///   answer calls.
+    /// When the called process dies, the calls that it had taken fail at once with `.peerDied`. Others, and calls that are
+    /// made after its death, wait for the next process of its slot (a worker, a managed process that is restarted). With
+    /// `ChannelOptions.Undelivered.drop`, those wait that are made after it. As soon as no next process will come, they
+    /// fail, too.
+    ///
+    /// - Throws: as `send`. `.timedOut`. `.peerDied`: the called process has died. `.peerStopping`: the call was not
+    ///   handled and never will be. `.callFailed` if its handler has thrown, or the other end does not answer calls.
     public func call(_ message: Message, timeout: Duration) async throws -> Message {
         let end = sendingEnd
         let packed = try packed(message)

@@ -9,8 +9,8 @@ extension Channel {
     ///
     /// Returns when the message is in the ring, not when it has been received.
     ///
-    /// - Throws: `ChannelError`: `.closed`, `.peerDied` if it would have to wait for a process that is dead,
-    ///   `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`. `CancellationError` if the task was cancelled while
+    /// - Throws: `ChannelError`: `.closed`, `.peerDied` if it would have to wait for a process that is dead and has no
+    ///   successor to come, `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`. `CancellationError` if the task was cancelled while
     ///   it waited. What the codec throws. In all cases nothing was sent.
     @inlinable
     public func send(_ message: Message) async throws {

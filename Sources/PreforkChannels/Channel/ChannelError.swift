@@ -11,8 +11,8 @@ public struct ChannelError: Error, Equatable, Sendable {
         /// This process was asked to stop: it takes no new message or call. What has arrived stays where it is.
         case stopping
         /// The process at the other end has ended. Thrown by `receive` once for each death, after everything that the
-        /// process had sent. Thrown by a send that would have to wait for the process, and by every call that it had
-        /// not answered.
+        /// process had sent. Thrown by every call that it had taken and not answered. Thrown by other calls, and by a
+        /// send that would have to wait, if no other process will come in its place.
         case peerDied(generation: UInt64)
         /// The process at the other end was asked to stop, and no successor was announced. Thrown by a call that it has
         /// not taken, which is not handled, and by a send that would have to wait for it. It answers the calls that it

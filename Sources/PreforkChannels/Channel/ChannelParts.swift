@@ -96,7 +96,7 @@ struct ChannelParts: ~Copyable {
 /// What both images of a program must agree on before the next one continues with a channel.
 struct ChannelForm: Equatable {
     /// Another one whenever the layout of `ChannelMemory` or of a record changes.
-    private static let version = 1
+    private static let version = 2
 
     /// Of a ring for messages, in bytes.
     let capacity: Int

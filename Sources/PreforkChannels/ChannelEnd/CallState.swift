@@ -64,8 +64,8 @@ extension ChannelEnd {
     /// Sends a call and waits for its reply.
     func call(_ record: OutgoingRecord, until deadline: MonotonicInstant) async throws -> CallReply {
         try attach(for: .send)
-        try checkPeerCanTake()
-        let peer = memory.generation(of: side.other)
+        var peer = memory.generation(of: side.other)
+        if try !checkPeerCanTake(), peer > 0 { peer = try await successor(until: deadline) }
         let id = calls.withLock { $0.begin() }
         defer {
             calls.withLock { _ = $0.pending.removeValue(forKey: id) }
@@ -80,7 +80,14 @@ extension ChannelEnd {
             let epoch = waiters.epoch
             drainReplies()
             if let reply = reply(to: id) { return reply }
-            try checkCallee(peer, call)
+            do throws(ChannelError) {
+                try checkCallee(peer, call)
+            } catch {
+                // Between the two looks it may have answered, and ended.
+                drainReplies()
+                if let reply = reply(to: id) { return reply }
+                throw error
+            }
             try await wait(.reply(id), since: epoch, until: deadline) {
                 drainReplies()
                 return reply(to: id) == nil
@@ -92,22 +99,51 @@ extension ChannelEnd {
         calls.withLock { $0.pending[id] ?? nil }
     }
 
-    /// The process that was at the other end when the call was made must still be there. A call without a process at
-    /// the other end (generation 0) is for the first one that comes.
+    /// Waits while the process at the other end is dead and has a successor to come.
+    ///
+    /// - Returns: the successor's generation.
+    /// - Throws: as `checkPeerCanTake` and `wait`.
+    private func successor(until deadline: MonotonicInstant) async throws -> UInt64 {
+        while true {
+            let epoch = waiters.epoch
+            let generation = memory.generation(of: side.other)
+            if try checkPeerCanTake() { return generation }
+            try await wait(.send, since: epoch, until: deadline) { isDead(memory.generation(of: side.other)) }
+        }
+    }
+
+    /// Whoever has taken the call, or will, must still be there. A call without a process at the other end (generation
+    /// 0) is for the first one that comes.
+    ///
+    /// A call that a dead process had taken has failed. One that it had not taken waits for its successor, if one comes.
     private func checkCallee(_ generation: UInt64, _ call: OutgoingRecord) throws(ChannelError) {
         if calls.withLock({ $0.isClosed }) { throw error(.closed) }
-        try checkPeerLives()
-        // In this order: what was not taken before the word was written never is.
-        if memory.isStopping(side.other), !messages.ring.isTaken(upTo: call.end.load(ordering: .relaxed)) {
-            throw error(.peerStopping(generation: memory.generation(of: side.other)))
-        }
+        try checkPeerIsUsable()
         let callee = max(generation, 1)
-        let present = memory.generation(of: side.other)
-        if present <= callee { return }
-        // One that was succeeded has answered what it had taken, and its successor answers the rest.
-        guard memory.succeededGenerations(of: side.other).containsAll(from: callee, before: present) else {
+        let end = call.end.load(ordering: .relaxed)
+        var present = memory.generation(of: side.other)
+        var (isDead, isStopping, isPast, isTaken) = (false, false, false, false)
+        // A generation that changes all the time is damage, and the call may wait for its time to run out.
+        for _ in 0..<100 {
+            isDead = self.isDead(present)
+            // In this order: what was not taken before the word was written never is.
+            isStopping = memory.isStopping(side.other)
+            isPast = Int64(bitPattern: memory.firstCall(of: side.other) &- end) >= 0
+            isTaken = isPast || messages.ring.isTaken(upTo: end)
+            let now = memory.generation(of: side.other)
+            // Otherwise it may be another process that has taken it.
+            if now == present { break }
+            present = now
+        }
+        if present > callee, isPast {
+            // One that was succeeded has answered what it had taken.
+            if memory.succeededGenerations(of: side.other).containsAll(from: callee, before: present) { return }
             throw error(.peerDied(generation: callee))
         }
+        if isDead, isTaken || memory.options.undelivered == .drop || !isFollowed(.always) {
+            throw error(.peerDied(generation: present))
+        }
+        if isStopping, !isDead, !isTaken { throw error(.peerStopping(generation: present)) }
     }
 
     /// Takes all replies, wakes their waiters, and makes the other end ring for the next one.

@@ -29,7 +29,7 @@ extension ChannelEnd {
             if wiring.isHere { return .none }
             let hasLeft = wiring.hasLeft
             let coming = try memory.attach(wiring.identity, EndSlot.current, to: side) {
-                takeLanes($0, inherits: $1, hasLeft: hasLeft)
+                takeLanes($0, $1, hasLeft: hasLeft)
             }
             switch coming {
             case .isHere(let generation):
@@ -60,17 +60,20 @@ extension ChannelEnd {
     }
 
     /// Continues where the last process at this end has stopped. Runs under the header's lock.
-    private func takeLanes(_ generation: UInt64, inherits: Bool, hasLeft: Bool) {
+    ///
+    /// - Returns: see `ChannelMemory.firstCall`.
+    private func takeLanes(_ generation: UInt64, _ legacy: EndLegacy, hasLeft: Bool) -> UInt64 {
         let peer = memory.generation(of: side.other)
         messages.start(generation: generation)
         replies.start(generation: generation)
-        receiving.withLock { state in
+        let firstCall = receiving.withLock { state in
             let known = state.isOfThisProcess ? (state.mode, state.answersCalls) : (nil, false)
             state = ReceivingState(memory.ring(.messages, from: side.other))
-            if memory.options.undelivered == .drop, generation > 1, !inherits { skipAll(&state.consumer, .messages) }
-            state.start(generation: generation, peer: peer, inherits: inherits)
+            if memory.options.undelivered == .drop, legacy != .all { skipAll(&state.consumer, .messages) }
+            state.start(generation: generation, peer: peer, legacy)
             (state.mode, state.answersCalls) = known
             state.hasLeft = hasLeft
+            return state.firstCall
         }
         calls.withLock { state in
             var consumer = ByteRingConsumer(memory.ring(.replies, from: side.other))
@@ -78,6 +81,7 @@ extension ChannelEnd {
             skipAll(&consumer, .replies)
             state.start(generation: generation, consumer)
         }
+        return firstCall
     }
 
     /// Closes this end, for this process. The other end receives what was sent before. A second call has no effect.

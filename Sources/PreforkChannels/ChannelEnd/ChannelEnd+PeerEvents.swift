@@ -6,25 +6,65 @@ import Synchronization
 extension ChannelEnd {
     /// The other end as a wait for room sees it.
     ///
+    /// - Returns: whether a process is there. If not, one comes: the first one, or the dead one's successor.
     /// - Throws: `.corrupt`, `.closed`. `.peerDied`: there is no process to wait for. `.peerStopping`: the peer makes
     ///   no room.
-    func checkPeerCanTake() throws(ChannelError) {
-        try checkPeerLives()
-        if memory.isStopping(side.other) { throw error(.peerStopping(generation: memory.generation(of: side.other))) }
+    @discardableResult
+    func checkPeerCanTake() throws(ChannelError) -> Bool {
+        try checkPeerIsUsable()
+        let generation = memory.generation(of: side.other)
+        if isDead(generation) {
+            guard isFollowed(.now) else { throw error(.peerDied(generation: generation)) }
+            return false
+        }
+        if memory.isStopping(side.other) { throw error(.peerStopping(generation: generation)) }
+        return generation > 0
     }
 
-    /// The other end as one sees it that waits for an answer, or to give one.
+    /// The other end as one sees it that waits to give an answer: the successor of a dead caller has no use for it.
     ///
     /// - Throws: `.corrupt`, `.closed`, `.peerDied`.
-    func checkPeerLives() throws(ChannelError) {
-        if memory.isCorrupt { throw error(.corrupt("found before")) }
-        if memory.isClosed(side.other) { throw error(.closed) }
+    func checkPeerListens() throws(ChannelError) {
+        try checkPeerIsUsable()
         let generation = memory.generation(of: side.other)
-        if generation > 0, deadGeneration.load(ordering: .acquiring) >= generation,
-            !memory.hasLivingClaimant(of: side.other)
-        {
+        if isDead(generation), !memory.hasLivingClaimant(of: side.other) {
             throw error(.peerDied(generation: generation))
         }
+    }
+
+    /// - Throws: `.corrupt`, `.closed`.
+    func checkPeerIsUsable() throws(ChannelError) {
+        if memory.isCorrupt { throw error(.corrupt("found before")) }
+        if memory.isClosed(side.other) { throw error(.closed) }
+    }
+
+    /// Whether this process knows that the one of that generation at the other end is dead.
+    func isDead(_ generation: UInt64) -> Bool {
+        generation > 0 && deadGeneration.load(ordering: .acquiring) >= generation
+    }
+
+    /// Since when a successor of the dead process at the other end must have been promised.
+    enum Promise {
+        /// Now: for what is in no ring, or stays in the ring for any process that comes.
+        case now
+        /// For as long as the process was there: for calls in the ring, which another successor would pass over.
+        case always
+    }
+
+    /// Whether a process will come in place of the dead one at the other end, or is about to take its place.
+    func isFollowed(_ promise: Promise) -> Bool {
+        if memory.hasLivingClaimant(of: side.other) { return true }
+        let slot = memory.record(of: side.other).slot
+        return promise == .always
+            ? memory.isFollowed(slot) : SlotPromises.hold(for: slot.identity, spawn: .max)
+    }
+
+    /// Whether senders and callers wait for a process in place of a dead one: no ring tells that none will come.
+    var mayWaitInVain: Bool { isDead(memory.generation(of: side.other)) && waiters.hasSenders }
+
+    /// Wakes those if no process will come.
+    func lookForSuccessor() {
+        if mayWaitInVain, !isFollowed(.always) { waiters.wakeAll(andCalls: true) }
     }
 
     /// Runs on any thread, once or more for each death.

@@ -99,7 +99,7 @@ extension ChannelEnd {
             let epoch = waiters.epoch
             if try push(record, ticket: ticket, on: lane) { return }
             // One that stops still takes the answers to its own calls.
-            if lane === replies { try checkPeerLives() } else { try checkPeerCanTake() }
+            if lane === replies { try checkPeerListens() } else { try checkPeerCanTake() }
             if maySpill, spill() { continue }
             // A record that is there and cannot be taken, for want of a descriptor, must not be tried again and again.
             maySpill = maySpill && !sawSomething

@@ -75,7 +75,11 @@ extension ChannelMemory {
         slotWord(2, of: side).pointee.store(0, ordering: .releasing)
         guard let heir = claimingProcess(of: side), heir.isAlive else { return false }
         noteSuccession(side, generation)
-        give(side, to: heir, EndSlot(identity: slot.identity, spawn: spawn), generation: generation &+ 1)
+        // The owner takes nothing any more.
+        let firstCall = ring(.messages, from: side.other).takenPosition
+        give(
+            side, to: heir, EndSlot(identity: slot.identity, spawn: spawn), generation: generation &+ 1,
+            firstCall: firstCall)
         return true
     }
 

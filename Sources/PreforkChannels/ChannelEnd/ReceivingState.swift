@@ -21,7 +21,7 @@ struct ReceivingState: Sendable {
     private var owner: UInt64 = ForkCount.current
     private var generation: UInt64 = 0
     /// Calls in front of this position were meant for a predecessor, and are known to have failed.
-    private var start: UInt64 = 0
+    private(set) var firstCall: UInt64 = 0
     /// Whether the next record may be one that a predecessor has begun to take: it died between the record's packet and
     /// the record. The message is gone with it, as one that it had taken.
     private(set) var mayBeHalfTaken = false
@@ -55,11 +55,11 @@ struct ReceivingState: Sendable {
         return true
     }
 
-    mutating func start(generation: UInt64, peer: UInt64, inherits: Bool = false) {
+    mutating func start(generation: UInt64, peer: UInt64, _ legacy: EndLegacy) {
         process = ForkCount.current
         self.generation = generation
         mayBeHalfTaken = generation > 1
-        start = generation > 1 && !inherits ? consumer.end : consumer.head
+        firstCall = legacy == .messages ? consumer.end : consumer.head
         history = PeerHistory(current: peer)
     }
 
@@ -124,7 +124,7 @@ struct ReceivingState: Sendable {
         case .message: return .record(header)
         case .call:
             let isStale =
-                header.generation != memory.generation(of: peer) || Int64(bitPattern: consumer.head &- start) < 0
+                header.generation != memory.generation(of: peer) || Int64(bitPattern: consumer.head &- firstCall) < 0
             return isStale ? .stale(header) : .record(header)
         case .reply, .failure: return .corrupt("a reply among messages")
         }

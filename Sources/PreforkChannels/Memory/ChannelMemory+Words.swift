@@ -55,6 +55,9 @@ extension ChannelMemory {
         slotWord(6, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)
     }
 
+    /// Calls that end in front of it were for processes that were at that end before.
+    func firstCall(of side: EndSide) -> UInt64 { slotWord(7, of: side).pointee.load(ordering: .acquiring) }
+
     /// A consistent snapshot of an end, even if another process changes it meanwhile: the generation is stored last.
     ///
     /// Attaching takes a dozen stores. A generation that changes all the time is damage, and any picture of it will do.
@@ -89,11 +92,11 @@ extension ChannelMemory {
     ///
     /// - Parameters:
     ///   - slot: the slot of that process. If nil, it fills no slot.
-    ///   - prepare: called under the lock with the new generation, before any process sees it. `inherits`: a
-    ///     predecessor has left the end in order.
+    ///   - prepare: called under the lock with the new generation, before any process sees it. It returns the position
+    ///     in the ring from which on calls are the new process's.
     func attach(
         _ process: ProcessIdentity, _ slot: EndSlot? = nil, to side: EndSide,
-        prepare: (_ generation: UInt64, _ inherits: Bool) -> Void
+        prepare: (_ generation: UInt64, _ legacy: EndLegacy) -> UInt64
     ) throws(ChannelError) -> Coming {
         try lockHeader()
         defer { lock.unlock() }
@@ -104,14 +107,22 @@ extension ChannelMemory {
         case .wait:
             return .mustWait(isNew: claim(side, process, slot))
         case .handedOver(let generation):
-            prepare(generation, true)
+            _ = prepare(generation, .all)
             return .isHere(generation: generation)
         case .take(let generation):
-            prepare(generation, record.succeeded.contains(record.generation))
-            give(side, to: process, slot, generation: generation)
+            let firstCall = prepare(generation, legacy(of: record))
+            give(side, to: process, slot, generation: generation, firstCall: firstCall)
             return .isHere(generation: generation)
         }
     }
+
+    private func legacy(of record: EndRecord) -> EndLegacy {
+        if record.generation == 0 || record.succeeded.contains(record.generation) { return .all }
+        return !record.isClosed && isFollowed(record.slot) ? .messagesAndCalls : .messages
+    }
+
+    /// Whether the supervisor has promised another process in place of the owner, from when it came until now.
+    func isFollowed(_ slot: EndSlot) -> Bool { SlotPromises.hold(for: slot.identity, spawn: slot.spawn) }
 
     func lockHeader() throws(ChannelError) {
         // A second: an owner has a dozen stores to do, so that only one that is stopped takes longer.
@@ -125,13 +136,18 @@ extension ChannelMemory {
     }
 
     /// Runs under the lock.
-    func give(_ side: EndSide, to process: ProcessIdentity, _ slot: EndSlot?, generation: UInt64) {
+    ///
+    /// - Parameter firstCall: see `firstCall(of:)`.
+    func give(
+        _ side: EndSide, to process: ProcessIdentity, _ slot: EndSlot?, generation: UInt64, firstCall: UInt64
+    ) {
         // They were the bits of one 64 lives ago.
         let others = ~ClosedGenerations.bit(of: generation)
         word(4, of: side).pointee.bitwiseAnd(others, ordering: .acquiringAndReleasing)
         slotWord(5, of: side).pointee.bitwiseAnd(others, ordering: .acquiringAndReleasing)
         slotWord(0, of: side).pointee.store(slot?.identity ?? 0, ordering: .releasing)
         // A process that dies between these is a dead owner of the old generation, which has the same effect.
+        slotWord(7, of: side).pointee.store(firstCall, ordering: .releasing)
         word(1, of: side).pointee.store(process.startTime, ordering: .releasing)
         word(0, of: side).pointee.store(UInt64(process.pid), ordering: .releasing)
         word(2, of: side).pointee.store(generation, ordering: .sequentiallyConsistent)

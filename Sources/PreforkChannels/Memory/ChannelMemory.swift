@@ -16,7 +16,8 @@ import Synchronization
 /// 1280 + 32n  pool words of ring n           see PayloadPool
 /// 1408, 1472  slot of creator, of peer       who attaches or hands over, under the lock: identity and spawn of the
 ///                                            owner; spawn, pid, start time of the claimant; who of the last 64 was
-///                                            succeeded; the last generation that takes no more calls
+///                                            succeeded; the last generation that takes no more calls; the position
+///                                            in the ring to it from which on calls are the present owner's
 /// 4096         memory of the four rings
 /// ```
 final class ChannelMemory: Sendable {

@@ -57,6 +57,16 @@ struct EndRecord: Hashable, Sendable {
     }
 }
 
+/// What a process that comes to an end finds of its predecessors'.
+enum EndLegacy: Hashable, Sendable {
+    /// The last one has died. Calls that it had not taken have failed: their callers were promised no successor.
+    case messages
+    /// The last one has died, and callers wait for the process that comes now.
+    case messagesAndCalls
+    /// The last one has left the end in order, or there was none.
+    case all
+}
+
 /// The slot of a process at an end, as the memory of a channel has it (see `ProcessSlot`).
 struct EndSlot: Hashable, Sendable {
     /// 0 if the process fills no slot.

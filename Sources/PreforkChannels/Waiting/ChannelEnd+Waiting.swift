@@ -82,7 +82,8 @@ extension ChannelEnd {
         defer { waiters.forget(ticket) }
         guard mustWaitForOthers(purpose) || mustWait() else { return true }
         let peer = try peerToWatch()
-        let nextLook = MonotonicInstant.now + (isClaiming ? LoopPost.claimPause : Bell.longestSleep)
+        let looksOften = isClaiming || purpose != .receive && mayWaitInVain
+        let nextLook = MonotonicInstant.now + (looksOften ? LoopPost.claimPause : Bell.longestSleep)
         let hasNews = try Polling.waitUntilReadable(
             [memory.bell(of: side), parking.bell.descriptor.number, peer?.pidfd.descriptor.number ?? -1],
             until: min(deadline ?? nextLook, nextLook))

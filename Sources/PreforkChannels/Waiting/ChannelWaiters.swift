@@ -55,6 +55,9 @@ final class ChannelWaiters: Sendable {
     /// Whether there are waiters now.
     var hasAny: Bool { withState { !$0.entries.isEmpty } }
 
+    /// Whether a waiter waits for room or for a reply.
+    var hasSenders: Bool { withState { $0.entries.contains { $0.purpose != .receive } } }
+
     func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         state.withLock { state in
             if state.process != ForkCount.current { state = State() }

@@ -135,7 +135,7 @@ final class LoopPost: @unchecked Sendable {
     /// Makes the loop check the end every `Bell.longestSleep` while it has waiters: a process may have taken a ring
     /// away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
     func keepLooking() {
-        if end.isClaiming { keepClaiming() }
+        if end.isClaiming || end.mayWaitInVain { keepClaiming() }
         // The check announces that it is the last one before it reads whether there are waiters, so that one of the two
         // sees the other.
         if isLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
@@ -155,10 +155,11 @@ final class LoopPost: @unchecked Sendable {
         keepLooking()
     }
 
-    /// How often a process that waits for its predecessor looks.
+    /// How often a process looks that waits for its predecessor, or for a dead peer's successor.
     static let claimPause = Duration.milliseconds(10)
 
-    /// Looks whether the predecessor is dead, for as long as this process waits for it. Runs on any thread.
+    /// Looks whether the predecessor is dead, for as long as this process waits for it, and whether a dead peer still has
+    /// a successor to come. Runs on any thread.
     func keepClaiming() {
         if isClaimLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
         loop?.execute { self.claimLater() }
@@ -169,8 +170,9 @@ final class LoopPost: @unchecked Sendable {
         loop?.call(after: Self.claimPause) { [weak self] in
             guard let self, !isRemoved else { return }
             isClaimLooking.store(false, ordering: .sequentiallyConsistent)
-            guard end.isClaiming else { return }
+            guard end.isClaiming || end.mayWaitInVain else { return }
             end.settleSuccession()
+            end.lookForSuccessor()
             keepClaiming()
         }
     }

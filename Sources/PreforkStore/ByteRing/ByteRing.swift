@@ -73,6 +73,12 @@ package struct ByteRing: @unchecked Sendable {
         Int64(bitPattern: head.pointee.load(ordering: .sequentiallyConsistent) &- position) >= 0
     }
 
+    /// What is in front of it was taken. Any process may ask.
+    package var takenPosition: UInt64 { head.pointee.load(ordering: .sequentiallyConsistent) }
+
+    /// What is in front of it was sent. Any process may ask.
+    package var sentPosition: UInt64 { tail.pointee.load(ordering: .sequentiallyConsistent) }
+
     /// Whether a payload of `length` bytes would fit now. Any process may call it. It also returns true for a corrupt
     /// ring, which the push will detect.
     package func hasRoom(for length: Int) -> Bool {

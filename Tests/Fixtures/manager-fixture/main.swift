@@ -26,6 +26,8 @@ runScenario(of: [
     "run": runScenario,
     "beside": besideScenario,
     "succession": successionScenario,
+    "slot-deaths": slotDeathsScenario,
+    "slot-ends": slotEndsScenario,
     "upgrade": upgradeScenario,
     "restart-with-threads": restartWithThreadsScenario,
     "beside-with-threads": besideWithThreadsScenario,

@@ -45,7 +45,7 @@ struct ChannelSuccessionTests {
         let (near, far) = try Channel<Int>.both()
         // Dead as soon as it has come: there are no process IDs above 2^22 (proc(5), pid_max).
         let nobody = ProcessIdentity(pid: 1 << 23, startTime: 1)
-        #expect(try near.core.memory.attach(nobody, to: .peer) { _, _ in } == .isHere(generation: 1))
+        #expect(try near.core.memory.attach(nobody, to: .peer) { _, _ in 0 } == .isHere(generation: 1))
         #expect(try near.tryReceive() == nil)
         #expect(try far.trySend(7))
         #expect(!near.end.mustWaitToReceive(.message))

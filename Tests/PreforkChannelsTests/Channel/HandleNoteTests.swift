@@ -116,7 +116,7 @@ private struct Letter<Handle: Codable & Sendable>: Codable, Sendable {
         try await refused(note, Array(good.prefix(3)), "its descriptors did not come")
         var strange = note
         let forms = [
-            "", "garbage", "9 4096 1", "1 4097 100", "1 -4096 100", "1 4096 99999999999999", "1 9223372036854775807 1",
+            "", "garbage", "9 4096 1", "2 4097 100", "2 -4096 100", "2 4096 99999999999999", "2 9223372036854775807 1",
         ]
         for form in forms {
             strange.form = form
