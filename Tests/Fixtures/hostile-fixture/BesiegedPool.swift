@@ -36,7 +36,7 @@ final class BesiegedPool {
     }
 
     /// - Parameter logsToFile: or else to standard error, which is a pipe that all processes of the pool share.
-    init(user: UserAccount, logsToFile: Bool) throws {
+    init(user: UserAccount, logsToFile: Bool, receives: Bool) throws {
         var template = Array("/tmp/hostile-XXXXXX".utf8CString)
         require(mkdtemp(&template) != nil, "mkdtemp: errno \(errno)")
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -68,6 +68,7 @@ final class BesiegedPool {
         environment.append("PREFORK_METRICS=127.0.0.1:\(metricsPort)")
         let arguments = [
             program, "serve", "folder=\(folder)", "port=\(port)", "witness=\(getpid())", "user=\(user.uid)",
+            "receives=\(receives ? 1 : 0)",
         ]
         pid = try spawnSession(program, arguments, environment, output: ends[1])
         close(ends[1])

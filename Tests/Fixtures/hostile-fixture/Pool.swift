@@ -5,7 +5,7 @@ import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
 
-/// `serve folder=PATH port=P witness=PID user=UID`: a program with one of everything that processes of a pool share.
+/// `serve folder=PATH port=P witness=PID user=UID [receives=1]`: a program with one of everything that processes of a pool share.
 /// The environment says where log, pid file and control socket are, and as whom the workers run.
 func serveScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
@@ -13,6 +13,8 @@ func serveScenario(_ arguments: [String]) throws {
     // A killed judge leaves no process behind.
     hostile_die_with_parent()
     let shared = try SharedThings()
+    let desks = settings["receives"] == "1" ? try Desks() : nil
+    try desks?.open(shared)
     let listener = try Listener(.tcp("127.0.0.1", UInt16(settings.number("port") ?? 0)))
     // Honest workers have a socket each, so that each can be asked by itself.
     let own = try (1...Pool.mostWorkers).map { try Listener(.unix("\(folder)/worker-\($0)")) }
@@ -49,11 +51,13 @@ func serveScenario(_ arguments: [String]) throws {
     let summary = try runtime.run { worker in
         if worker.taskID == 0 {
             try startThread { hostility.attackWhenOrdered(isWorker: true) }
+            await desks?.use(as: worker)
             try await worker.stopRequested.wait()
             return
         }
         let answers = try Answers(worker: worker, shared: shared)
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await desks?.use(as: worker) }
             group.addTask { try await listener.serve(report: answers.note) { try await answers.serve($0) } }
             if worker.taskID <= own.count {
                 group.addTask {

@@ -5,9 +5,10 @@ import PreforkFixtureSupport
 import PreforkSupervisor
 import PreforkSystem
 
-/// `siege seeds=N [first=S] [attack=MS] [whole=MS] [each=N] [kinds=BITS] [user=NAME]`: N seeds, from `first` on, each for
+/// `siege seeds=N [first=S] [attack=MS] [whole=MS] [each=N] [kinds=BITS] [user=NAME]
+/// [receives=1]`: N seeds, from `first` on, each for
 /// `attack` milliseconds, and `each` of them to a pool, which must be whole `whole` milliseconds later (5 s). A line for
-/// each seed, then the figures.
+/// each seed, then the figures. With `receives` the supervisor's main process receives (`Desks`).
 func siegeScenario(_ arguments: [String]) throws {
     let settings = Settings(arguments)
     guard geteuid() == 0 else { return say("skipped: the judge must be root") }
@@ -17,7 +18,8 @@ func siegeScenario(_ arguments: [String]) throws {
     var siege = Siege(
         user: user, attack: settings.milliseconds("attack") ?? .milliseconds(500),
         recovery: settings.milliseconds("whole") ?? .seconds(5),
-        kinds: UInt32(settings.number("kinds") ?? 0xFFF), isVerbose: settings["verbose"] != nil)
+        kinds: UInt32(settings.number("kinds") ?? 0xFFF), receives: settings["receives"] == "1",
+        isVerbose: settings["verbose"] != nil)
     let each = settings.number("each") ?? 10
     var seed = first
     let last = first + UInt64(settings.number("seeds") ?? 10)
@@ -30,6 +32,7 @@ struct Siege {
     let attack: Duration
     let recovery: Duration
     let kinds: UInt32
+    let receives: Bool
     let isVerbose: Bool
     var verdict = Verdict()
 
@@ -44,7 +47,8 @@ struct Siege {
 
     mutating func besiegeOnePool(_ seed: inout UInt64, upTo end: UInt64) throws {
         verdict.pools += 1
-        let pool = try BesiegedPool(user: user, logsToFile: verdict.pools % 2 == 1)
+        let pool = try BesiegedPool(
+            user: user, logsToFile: verdict.pools % 2 == 1, receives: receives)
         do throws(Lost) {
             try start(pool)
         } catch {
