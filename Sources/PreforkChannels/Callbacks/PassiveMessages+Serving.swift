@@ -74,7 +74,10 @@ extension PassiveMessages {
 
     private func recover(from error: any Error, _ end: ChannelEnd, since epoch: UInt64) async -> Bool {
         switch (error as? ChannelError)?.code {
-        case .peerDied: return true
+        case .peerDied:
+            // A hostile peer can let a new process die each time.
+            await end.giveTurn()
+            return true
         case .closed where !end.isClosedHere:
             // A process may come to the other end and open it again.
             try? await end.wait(.receive, since: epoch, until: nil) { end.memory.isClosed(end.side.other) }

@@ -30,7 +30,8 @@ struct PeerHistory: Hashable, Sendable {
                 isOver = true
                 return .died(current)
             }
-            current &+= 1
+            // Of older ones nothing is known, and nobody counts up to a number that a hostile process has written.
+            current = max(current &+ 1, generation &- min(generation, 64))
             isOver = false
         }
         return .goOn

@@ -173,6 +173,14 @@ struct ChannelCorruptionTests {
         #expect(history.advance(to: 4, closed: fourth) == .goOn)
     }
 
+    @Test func `A generation that no process has reached is not counted up to`() {
+        var history = PeerHistory(current: 1)
+        let nobody = ClosedGenerations(bits: 0, newest: .max)
+        var deaths = 0
+        while deaths < 1_000, case .died = history.advance(to: .max, closed: nobody) { deaths += 1 }
+        #expect(deaths <= 65)
+    }
+
     @Test func theDeathsBeforeAReceiverCameAreNoNews() {
         var history = PeerHistory(current: 5)
         #expect(history.advance(to: 3, closed: nobody) == .goOn)
