@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test func theManualHasTheTable() throws {
-        let page = read("\(packageRoot)/Sources/Prefork/Documentation.docc/Settings.md")
+        let page = read("\(packageRoot)/Sources/Prefork/Documentation.docc/AllSettings.md")
         #expect(page.contains("\n" + EnvironmentSettings.markdown))
     }
 
