@@ -1,6 +1,6 @@
 // The short form, for a program that is nothing but its pool: every failure is one line and an exit code.
 
-public import PreforkSupervisor
+import PreforkSupervisor
 public import PreforkSystem
 
 extension ForkRuntime {
