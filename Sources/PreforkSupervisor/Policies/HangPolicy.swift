@@ -22,38 +22,3 @@ public struct HangPolicy: Equatable, Sendable {
         self.grace = max(grace, .milliseconds(1))
     }
 }
-
-extension Pool {
-    /// The longest time for which a worker may announce that it gives no heartbeat.
-    static var longestExtension: Duration { .seconds(86_400) }
-
-    mutating func watch(
-        _ sample: WorkerSample, _ life: inout WorkerLife, _ policy: HangPolicy, forgives: Bool, _ now: MonotonicInstant,
-        _ actions: inout [PoolAction]
-    ) {
-        // After an upgrade in place: workers of the previous image keep to its policy.
-        guard let worker = slots[sample.slot].worker, let period = sample.heartbeatPeriod else { return }
-        let soft = max(policy.soft, period * 3)
-        let isAlive = life.heartbeat != sample.heartbeat
-        if isAlive || forgives {
-            if isAlive, life.hungSince != nil {
-                actions.append(.report(.recovered(taskID: sample.slot, pid: worker.pid)))
-            }
-            life.heartbeat = sample.heartbeat
-            life.lastSign = now
-            life.hungSince = nil
-            return
-        }
-        // The worker's own word, which may say anything: at most a day is believed.
-        let extended = min(sample.extendedUntil ?? life.lastSign, life.lastSign + Self.longestExtension)
-        let silentSince = max(life.lastSign, extended)
-        guard now - silentSince >= soft else { return }
-        guard let hungSince = life.hungSince else {
-            life.hungSince = now
-            actions.append(.report(.hung(taskID: sample.slot, pid: worker.pid, silent: now - life.lastSign)))
-            actions.append(.dumpStack(slot: sample.slot, spawn: worker.spawn))
-            return
-        }
-        if now - hungSince >= policy.grace { kill(sample.slot, worker, .hung, &actions) }
-    }
-}

@@ -1,4 +1,4 @@
-// Workers that go because they have had their share.
+// When workers have had their share.
 
 import PreforkSystem
 
@@ -57,43 +57,5 @@ extension WorkerLife {
         if let requestLimit, sample.requests >= requestLimit { return .requests }
         if let memoryLimit, let memory = sample.memory, memory >= memoryLimit { return .memory }
         return nil
-    }
-}
-
-extension Pool {
-    var recyclingInHand: Int {
-        slots.count { if case .recycling = $0.replacement?.cause { true } else { false } }
-    }
-
-    /// Begins with as many as may go now, those with the lowest task IDs first. Not during a reload, which replaces
-    /// all.
-    mutating func startRecycling(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        guard !settings.recycling.isOff, phase == .running, reload == nil else { return }
-        var begun = false
-        var inHand = recyclingInHand
-        for index in slots.indices where inHand < settings.recycling.atOnce {
-            guard slots[index].isReady, slots[index].replacement == nil, let worker = slots[index].worker,
-                var life = lives[worker.spawn], life.postponedTo ?? now <= now
-            else { continue }
-            if life.isDue == nil, let end = life.end, end <= now { life.isDue = .lifetime }
-            guard let reason = life.isDue else { continue }
-            // A worker counts its requests itself and takes what memory it likes: a worker that reaches a limit as soon
-            // as it serves would be forked anew without end.
-            if reason != .lifetime { life.postponedTo = slots[index].record.recyclingPace.admitAtOnce(now) }
-            lives[worker.spawn] = life
-            if let postponed = life.postponedTo, postponed > now { continue }
-            replace(index, for: .recycling(reason), generation: worker.generation, now)
-            actions.append(.report(.recycling(taskID: index, pid: worker.pid, reason)))
-            inHand += 1
-            begun = true
-        }
-        if begun { tick(now, &actions) }
-    }
-
-    /// After a replacement failed: the old worker serves on, and the next try waits.
-    mutating func postponeRecycling(_ index: Int, _ now: MonotonicInstant) {
-        guard let worker = slots[index].worker else { return }
-        let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
-        lives[worker.spawn]?.postponedTo = now + delay
     }
 }

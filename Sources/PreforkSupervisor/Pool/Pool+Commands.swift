@@ -5,39 +5,34 @@ import PreforkSystem
 extension Pool {
     /// Does what is asked for, or says why not. Commands that are not the pool's (`upgrade`, `reopenLogs`) are refused.
     mutating func perform(_ command: ControlCommand, at now: MonotonicInstant) -> (ControlOutcome, [PoolAction]) {
-        var actions: [PoolAction] = []
-        let outcome = perform(command, now, &actions)
-        finish(now, &actions)
-        return (outcome, actions)
+        change(at: now) { pool in pool.perform(command) }
     }
 
-    private mutating func perform(
-        _ command: ControlCommand, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) -> ControlOutcome {
+    private mutating func perform(_ command: ControlCommand) -> ControlOutcome {
         if case .stop(let isQuick) = command {
-            stop(isQuick ? .quick : .graceful, now, &actions)
+            stop(isQuick ? .quick : .graceful)
             return .done(isQuick ? "stopping quickly" : "stopping gracefully")
         }
         guard phase == .running else { return .failed("the pool is stopping") }
         switch command {
         case .reload:
             let isSecond = reload != nil
-            beginReload(now, &actions)
+            beginReload()
             return .done(
                 isSecond ? "another reload follows the present one" : "reload to generation \(generation) began")
         case .scale(let change):
-            return scale(change, now, &actions)
+            return scale(change)
         case .restart(let slot), .kill(let slot), .drain(let slot):
             guard slots.indices.contains(slot), !slots[slot].isRetired else {
                 return .failed("there is no worker \(slot)")
             }
             if case .restart = command, slots[slot].state == .ended {
-                slots[slot].generation = generation
-                refill(slot, now, &actions)
+                slots[slot].refill(generation, at: now)
+                tick()
                 return .done("worker \(slot), which had ended, is started again")
             }
             guard let worker = slots[slot].worker else { return .failed("worker \(slot) is not running") }
-            return perform(command, on: slot, worker, now, &actions)
+            return perform(command, on: slot, worker)
         case .stop, .upgrade, .rollback, .restartManaged, .reopenLogs, .quarantine, .release:
             return .failed("this is not for the pool")
         }
@@ -54,9 +49,7 @@ extension Pool {
         }
     }
 
-    private mutating func scale(
-        _ change: ScaleChange, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) -> ControlOutcome {
+    private mutating func scale(_ change: ScaleChange) -> ControlOutcome {
         let (count, overflow): (Int, Bool) =
             switch change {
             case .to(let count): (count, false)
@@ -69,30 +62,29 @@ extension Pool {
             return .failed("\(count) is not within \(range), the bounds of automatic scaling")
         }
         let before = target
-        scale(to: count, .asked, now, &actions)
+        scale(to: count, .asked)
         return .done("\(count) workers instead of \(before)")
     }
 
     private mutating func perform(
-        _ command: ControlCommand, on slot: Int, _ worker: WorkerProcess, _ now: MonotonicInstant,
-        _ actions: inout [PoolAction]
+        _ command: ControlCommand, on slot: Int, _ worker: WorkerProcess
     ) -> ControlOutcome {
         switch command {
         case .restart:
             guard slots[slot].isReady else { return .failed("worker \(slot) is not ready") }
             guard slots[slot].replacement == nil else { return .failed("worker \(slot) is being replaced already") }
-            replace(slot, for: .asked, generation: worker.generation, now)
-            tick(now, &actions)
+            slots[slot].replace(for: .asked, generation: worker.generation, at: now)
+            tick()
             return .done("worker \(slot) (pid \(worker.pid)) is being replaced")
         case .drain:
-            if case .killed = slots[slot].state { return .failed("worker \(slot) is being killed") }
-            sendAway(slot, .terminate, until: now + settings.drainTimeout, &actions)
-            slots[slot].state = .backingOff(until: now)
-            if !succeed(slot, now, &actions) { tick(now, &actions) }
+            if slots[slot].killReason != nil { return .failed("worker \(slot) is being killed") }
+            drain(slot)
+            slots[slot].refill(at: now)
+            if !promoteBootingReplacement(slot) { tick() }
             return .done("worker \(slot) (pid \(worker.pid)) finishes and ends")
         default:
-            if case .killed = slots[slot].state { return .failed("worker \(slot) is being killed") }
-            kill(slot, worker, .asked, &actions)
+            if slots[slot].killReason != nil { return .failed("worker \(slot) is being killed") }
+            actions += slots[slot].kill(.asked)
             return .done("worker \(slot) (pid \(worker.pid)) gets SIGKILL")
         }
     }

@@ -2,24 +2,6 @@
 
 import PreforkSystem
 
-/// What happens to workers between their crash and their end.
-public struct CrashPolicy: Hashable, Sendable {
-    /// How long a backtracer, or the kernel with a core file, may take before the process is killed. Its successor has
-    /// long been forked by then.
-    public var timeout: Duration
-    /// How many crashed workers at once may have a backtracer. One more is killed at its crash. Each backtracer takes
-    /// memory and a processor, which serving workers need.
-    public var backtracersAtOnce: Int
-
-    /// - Parameters:
-    ///   - timeout: above zero.
-    ///   - backtracersAtOnce: 0 for none.
-    public init(timeout: Duration = .seconds(10), backtracersAtOnce: Int = 2) {
-        self.timeout = timeout
-        self.backtracersAtOnce = backtracersAtOnce
-    }
-}
-
 /// What a worker's crash was known to be before it had ended.
 struct CrashSign: Equatable {
     var signal: Signal
@@ -38,54 +20,45 @@ struct EndedWorker: Equatable {
 extension Pool {
     /// The worker's place is free from here on, as if it had ended. What is left of its process leaves, and is reported
     /// at its end.
-    mutating func crashed(
-        _ index: Int, _ spawn: UInt64, _ sign: CrashSign, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
+    mutating func crashed(_ index: Int, _ spawn: UInt64, _ sign: CrashSign) {
         guard slots.indices.contains(index) else { return }
         let deadline = now + settings.crashes.timeout
+        let end = "its process crashed (\(sign.signal))"
         if let worker = slots[index].worker, worker.spawn == spawn {
             // Killed by the supervisor: its end is on the way.
-            if case .killed = slots[index].state { return }
-            lives[spawn] = nil
-            if sign.hadRequest { slots[index].endedInRequest = spawn }
-            let wasReady = slots[index].wasReady
-            let (consequence, isCounted) = decide(
-                index, worker, isSuccess: false, wasReady: wasReady, hadRequest: sign.hadRequest, now)
-            var leaving = LeavingWorker(worker: worker, deadline: deadline, wasReady: wasReady)
-            leaving.ended = EndedWorker(sign: sign, consequence: consequence, isCounted: isCounted)
-            slots[index].leaving.append(leaving)
-            actions.append(.report(.crashed(taskID: index, pid: worker.pid, sign)))
-            follow(
-                consequence, index, worker, wasReady: wasReady, hadRequest: sign.hadRequest,
-                "its process crashed (\(sign.signal))", now, &actions)
-        } else if let replacement = slots[index].replacement, case .booting(let worker, _) = replacement.stage,
-            worker.spawn == spawn
-        {
-            var leaving = LeavingWorker(worker: worker, deadline: deadline, wasReady: false)
-            leaving.ended = EndedWorker(sign: sign, consequence: .none, isCounted: true)
-            slots[index].leaving.append(leaving)
-            actions.append(.report(.crashed(taskID: index, pid: worker.pid, sign)))
-            replacementFailed(index, "its process crashed (\(sign.signal))", now, &actions)
-        } else if let position = slots[index].leaving.firstIndex(where: { $0.worker.spawn == spawn }) {
-            guard slots[index].leaving[position].ended == nil else { return }
-            let worker = slots[index].leaving[position].worker
-            slots[index].leaving[position].ended = EndedWorker(sign: sign, consequence: .none, isCounted: true)
-            slots[index].leaving[position].deadline = min(slots[index].leaving[position].deadline, deadline)
-            actions.append(.report(.crashed(taskID: index, pid: worker.pid, sign)))
-            if slots[index].waitsForLeaving, !slots[index].hasOldWorkers { tick(now, &actions) }
+            if slots[index].killReason != nil { return }
+            presentCrashed(index, worker, sign, end, until: deadline)
+        } else if case .booting(let worker, _) = slots[index].replacement?.stage, worker.spawn == spawn {
+            let ended = EndedWorker(sign: sign, consequence: .none, isCounted: true)
+            actions += slots[index].leaves(worker, wasReady: false, ended, until: deadline)
+            replacementFailed(index, end)
+        } else {
+            let reports = slots[index].leaverCrashed(spawn, sign, until: deadline)
+            if reports.isEmpty { return }
+            actions += reports
+            if slots[index].waitsForLeaving, !slots[index].hasOldWorkers { tick() }
         }
-        limitBacktracers(index, spawn, &actions)
+        limitBacktracers(index, spawn)
     }
 
-    private mutating func limitBacktracers(_ index: Int, _ spawn: UInt64, _ actions: inout [PoolAction]) {
-        let traced = slots.reduce(0) { count, slot in
-            count + slot.leaving.count { $0.ended?.sign.hasBacktracer == true && $0.killReason == nil }
-        }
+    private mutating func presentCrashed(
+        _ index: Int, _ worker: WorkerProcess, _ sign: CrashSign, _ end: String, until deadline: MonotonicInstant
+    ) {
+        lives[worker.spawn] = nil
+        if sign.hadRequest { slots[index].endedInRequest = worker.spawn }
+        let wasReady = slots[index].wasReady
+        let (consequence, isCounted) = decide(
+            index, worker, isSuccess: false, wasReady: wasReady, hadRequest: sign.hadRequest)
+        let ended = EndedWorker(sign: sign, consequence: consequence, isCounted: isCounted)
+        actions += slots[index].leaves(worker, wasReady: wasReady, ended, until: deadline)
+        follow(consequence, index, worker, wasReady: wasReady, hadRequest: sign.hadRequest, end)
+    }
+
+    private mutating func limitBacktracers(_ index: Int, _ spawn: UInt64) {
+        let traced = slots.reduce(0) { $0 + $1.leaving.count(where: \.isTraced) }
         guard traced > settings.crashes.backtracersAtOnce,
-            let position = slots[index].leaving.firstIndex(where: { $0.worker.spawn == spawn }),
-            slots[index].leaving[position].ended?.sign.hasBacktracer == true,
-            slots[index].leaving[position].killReason == nil
+            slots[index].leaving.first(where: { $0.worker.spawn == spawn })?.isTraced == true
         else { return }
-        killLeaving(index, position, .crashed, &actions)
+        actions += slots[index].killLeaver(spawn, .crashed)
     }
 }

@@ -2,50 +2,6 @@
 
 import PreforkSystem
 
-/// How a reload goes through the pool.
-public struct ReloadPolicy: Equatable, Sendable {
-    /// How many workers a reload replaces at a time, and whether the new or the old one goes first.
-    public enum Width: Equatable, Sendable {
-        /// A tenth of the pool at a time, at least one: new workers beside the old ones.
-        case automatic
-        /// So many new workers beside the old ones at a time.
-        case surge(Int)
-        /// So many places empty at a time: the old worker ends first. For workers that need most of the memory. If a
-        /// new worker fails, its slot stays empty until the worker can be restarted.
-        case unavailable(Int)
-    }
-
-    /// How many workers are replaced at a time.
-    public var width: Width
-    /// Generations that live at once, draining ones included. At least two. See haproxy's mworker-max-reloads, and
-    /// ingress-nginx #1088, where draining workers piled up. A reload that would add a generation waits for the workers
-    /// of the oldest one. These are killed after six seconds, or after the drain timeout if it is shorter.
-    public var generations: Int
-
-    /// How long new workers must hold after the last of them is ready. Then the reload is over, and an upgrade can no
-    /// longer be rolled back by itself. A new worker that ends by itself meanwhile, other than in a request, aborts the
-    /// reload. Zero: a reload is over when the last worker is ready.
-    public var probation: Duration
-
-    /// - Parameters:
-    ///   - generations: at least two.
-    ///   - probation: not below zero.
-    public init(width: Width = .automatic, generations: Int = 3, probation: Duration = .seconds(5)) {
-        self.width = width
-        self.generations = generations
-        self.probation = probation
-    }
-
-    func slotsAtOnce(of workers: Int) -> Int {
-        switch width {
-        case .automatic: max(1, workers / 10)
-        case .surge(let count), .unavailable(let count): max(1, count)
-        }
-    }
-
-    var endsOldFirst: Bool { if case .unavailable = width { true } else { false } }
-}
-
 /// A reload under way, or over.
 struct Reload: Equatable {
     var generation: Int
@@ -67,9 +23,9 @@ struct Reload: Equatable {
 
 extension Pool {
     /// Begins a reload. During a reload, orders one more to follow it.
-    mutating func beginReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+    mutating func beginReload() {
         // A client that asks for the next one is served by this one.
-        if reload?.probationEnd != nil, !isHeld { finishReload(now, &actions) }
+        if reload?.probationEnd != nil, !isHeld { finishReload() }
         if reload != nil {
             reload?.isWantedAgain = true
             return
@@ -81,7 +37,7 @@ extension Pool {
         for index in places where slots[index].worker == nil && slots[index].state != .ended {
             slots[index].generation = generation
         }
-        hurryOldGenerations(now)
+        hurryOldGenerations()
         actions.append(.report(.reloadStarted(generation: generation, workers: places.count)))
     }
 
@@ -92,21 +48,13 @@ extension Pool {
     }
 
     /// Advances a reload: counts ready workers, begins the next slots, ends it.
-    mutating func advanceReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+    mutating func advanceReload() {
         guard phase == .running, var current = reload else { return }
         if let end = current.probationEnd {
-            if end <= now, !isHeld { finishReload(now, &actions) }
+            if end <= now, !isHeld { finishReload() }
             return
         }
-        current.active.removeAll { index in
-            // A slot that the pool has lost meanwhile, or whose new worker is done, does not delay the reload.
-            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .ended else {
-                return true
-            }
-            guard slots[index].isReady, slots[index].worker?.generation == current.generation else { return false }
-            current.replaced += 1
-            return true
-        }
+        countReady(&current)
         // Killed at once, they would take requests with them: what is in hand, or is being sent on a kept connection.
         if current.replaced == 0, current.active.isEmpty,
             slots.contains(where: { $0.leaving.contains(where: \.isTooOld) })
@@ -114,36 +62,58 @@ extension Pool {
             reload = current
             return
         }
+        let begun = beginNextSlots(&current)
+        reload = current
+        if current.active.isEmpty, current.waiting.isEmpty {
+            beginProbation()
+        } else if begun {
+            tick()
+        }
+    }
+
+    /// Takes out the slots whose new worker is ready.
+    private func countReady(_ current: inout Reload) {
+        current.active.removeAll { index in
+            // A slot that the pool has lost meanwhile, or whose new worker is done, does not delay the reload.
+            guard slots.indices.contains(index), !slots[index].isRetired, slots[index].state != .ended else {
+                return true
+            }
+            guard slots[index].serves(current.generation) else { return false }
+            current.replaced += 1
+            return true
+        }
+    }
+
+    /// - Returns: whether a slot was begun.
+    private mutating func beginNextSlots(_ current: inout Reload) -> Bool {
         let width = current.waiting.isEmpty ? 0 : settings.reload.slotsAtOnce(of: target)
         var begun = false
         while current.active.count < width, !current.waiting.isEmpty {
             let index = current.waiting.removeFirst()
             guard slots.indices.contains(index), !slots[index].isRetired else { continue }
-            if slots[index].isReady, slots[index].worker?.generation == current.generation {
+            if slots[index].serves(current.generation) {
                 current.replaced += 1
                 continue
             }
             current.active.append(index)
-            renew(index, current.generation, now, &actions)
+            renew(index, current.generation)
             begun = true
         }
-        if current.active.isEmpty, current.waiting.isEmpty {
-            current.duration = now - current.started
-            reload = current
-            let probation = settings.reload.probation
-            // Of what was asked for again nothing is to be waited for.
-            if !isHeld, probation <= .zero || current.isWantedAgain || current.total == 0 {
-                return finishReload(now, &actions)
-            }
-            reload?.probationEnd = now + probation
-            actions.append(
-                .report(
-                    .reloadOnProbation(
-                        generation: current.generation, after: now - current.started, for: probation)))
-            return
-        }
+        return begun
+    }
+
+    /// All workers are replaced, and must hold.
+    private mutating func beginProbation() {
+        guard var current = reload else { return }
+        current.duration = now - current.started
         reload = current
-        if begun { tick(now, &actions) }
+        let probation = settings.reload.probation
+        // Of what was asked for again nothing is to be waited for.
+        if !isHeld, probation <= .zero || current.isWantedAgain || current.total == 0 { return finishReload() }
+        reload?.probationEnd = now + probation
+        actions.append(
+            .report(
+                .reloadOnProbation(generation: current.generation, after: now - current.started, for: probation)))
     }
 
     /// - Parameter isHeld: something else than workers is being replaced, too: the probation goes on until it has held
@@ -154,13 +124,11 @@ extension Pool {
         guard !isHeld, let end = reload?.probationEnd else { return [] }
         let probation = reload?.isWantedAgain == true ? .zero : settings.reload.probation
         reload?.probationEnd = max(probation == .zero ? now : end, now + probation)
-        var actions: [PoolAction] = []
-        finish(now, &actions)
-        return actions
+        return change(at: now) { _ in }.actions
     }
 
     /// The new workers have held.
-    private mutating func finishReload(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+    private mutating func finishReload() {
         guard var current = reload else { return }
         reload = nil
         current.probationEnd = nil
@@ -168,22 +136,19 @@ extension Pool {
         let duration = current.duration ?? now - current.started
         actions.append(.report(.reloadFinished(generation: current.generation, after: duration)))
         if current.isWantedAgain {
-            beginReload(now, &actions)
-            advanceReload(now, &actions)
+            beginReload()
+            advanceReload()
         }
     }
 
     /// A worker has ended abnormally, other than in a request. During its probation, that aborts its reload.
-    mutating func failProbation(
-        _ index: Int, _ worker: WorkerProcess, _ end: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
+    mutating func failProbation(_ index: Int, _ worker: WorkerProcess, _ end: String) {
         guard let reload, reload.probationEnd != nil, worker.generation == reload.generation else { return }
-        abortReload("worker \(index) did not hold: \(end) within its probation", now, &actions)
+        abortReload("worker \(index) did not hold: \(end) within its probation")
     }
 
-    private mutating func renew(
-        _ index: Int, _ generation: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
+    /// Begins to replace the worker of a slot.
+    private mutating func renew(_ index: Int, _ generation: Int) {
         switch slots[index].state {
         case .ready(let worker) where worker.generation == generation,
             .booting(let worker, _) where worker.generation == generation:
@@ -191,52 +156,46 @@ extension Pool {
             break
         case .ready where !settings.reload.endsOldFirst:
             // One that is being recycled becomes part of the reload.
-            sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
-            replace(index, for: .reload, generation: generation, now)
+            actions += slots[index].drainReplacement(.terminate, until: drainDeadline)
+            slots[index].replace(for: .reload, generation: generation, at: now)
         case .ready, .booting:
-            sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
-            sendAway(index, .terminate, until: now + settings.drainTimeout, &actions)
-            slots[index].state = .backingOff(until: now)
-            slots[index].generation = generation
+            actions += slots[index].drainReplacement(.terminate, until: drainDeadline)
+            drain(index)
+            slots[index].refill(generation, at: now)
             slots[index].waitsForLeaving = settings.reload.endsOldFirst
         case .backingOff, .killed, .draining:
             // Its next worker is one of the new generation.
             slots[index].generation = generation
         case .ended:
             // Its worker was done, or was taken over and left without a successor: an operator orders a new one.
-            slots[index].state = .backingOff(until: now)
-            slots[index].generation = generation
+            slots[index].refill(generation, at: now)
         case .failed:
             break
         }
     }
 
     /// The present worker of a slot without another one died while it booted for a reload.
-    mutating func presentFailedInReload(
-        _ index: Int, _ worker: WorkerProcess, wasReady: Bool, _ reason: String, _ now: MonotonicInstant,
-        _ actions: inout [PoolAction]
-    ) {
+    mutating func presentFailedInReload(_ index: Int, _ worker: WorkerProcess, wasReady: Bool, _ reason: String) {
         guard let reload, reload.active.contains(index), worker.generation == reload.generation, !wasReady
         else { return }
-        abortReload("the new worker \(index) failed: \(reason) before it was ready", now, &actions)
+        abortReload("the new worker \(index) failed: \(reason) before it was ready")
     }
 
     /// An operator rolls back to the previous program.
     mutating func abandonReload(_ reason: String, at now: MonotonicInstant) -> [PoolAction] {
-        var actions: [PoolAction] = []
-        reload?.isWantedAgain = false
-        abortReload(reason, now, &actions)
-        finish(now, &actions)
-        return actions
+        change(at: now) { pool in
+            pool.reload?.isWantedAgain = false
+            pool.abortReload(reason)
+        }.actions
     }
 
     /// Ends a reload. Workers that were not replaced yet stay.
-    mutating func abortReload(_ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+    mutating func abortReload(_ reason: String) {
         guard var current = reload else { return }
         reload = nil
         sizeAfterReload = nil
         for index in slots.indices where slots[index].replacement?.cause == .reload {
-            sendAwayReplacement(index, .terminate, until: now + settings.quickTimeout, &actions)
+            actions += slots[index].drainReplacement(.terminate, until: now + settings.quickTimeout)
         }
         current.duration = now - current.started
         current.probationEnd = nil
@@ -247,25 +206,18 @@ extension Pool {
                 .reloadAborted(
                     generation: current.generation, replaced: current.replaced, total: current.total, reason: reason)))
         // The next reload may have been ordered after a repair, and a client may wait for it.
-        if current.isWantedAgain, phase == .running { beginReload(now, &actions) }
+        if current.isWantedAgain, phase == .running { beginReload() }
     }
 
     /// Longer than a worker keeps idle connections for one more answer.
     private static let oldGenerationGrace = Duration.seconds(6)
 
-    private mutating func hurryOldGenerations(_ now: MonotonicInstant) {
+    private mutating func hurryOldGenerations() {
         // The generation that begins is not among them yet.
         let living = Set(slots.flatMap(\.workers).map(\.generation)).sorted(by: >)
         let limit = max(2, settings.reload.generations)
         guard living.count >= limit else { return }
-        let oldest = living[limit - 2]
         let deadline = now + min(Self.oldGenerationGrace, settings.drainTimeout)
-        for index in slots.indices {
-            for position in slots[index].leaving.indices
-            where slots[index].leaving[position].worker.generation < oldest {
-                slots[index].leaving[position].isTooOld = true
-                slots[index].leaving[position].deadline = min(slots[index].leaving[position].deadline, deadline)
-            }
-        }
+        for index in slots.indices { slots[index].hurryLeavers(before: living[limit - 2], until: deadline) }
     }
 }

@@ -68,9 +68,15 @@ struct Pool: Equatable {
     private var spawns: UInt64 = 0
     var random: SplitMix64
 
+    /// The moment of the event that is being handled.
+    var now: MonotonicInstant
+    /// What follows from the event that is being handled. Empty between two of them.
+    var actions: [PoolAction] = []
+
     init(workers: Int, settings: Settings, now: MonotonicInstant, seed: UInt64, generation: Int = 1) {
         self.settings = settings
         self.generation = generation
+        self.now = now
         configured = workers
         random = SplitMix64(seed: seed)
         slots = (0..<workers).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
@@ -87,62 +93,55 @@ struct Pool: Equatable {
     var target: Int { slots.count { !$0.isRetired } }
 
     mutating func handle(_ event: PoolEvent, at now: MonotonicInstant) -> [PoolAction] {
-        var actions: [PoolAction] = []
-        switch event {
-        case .tick: tick(now, &actions)
-        case .forked(let slot, let pid, let spawn): forked(slot, pid, spawn, now, &actions)
-        case .forkFailed(let slot, let spawn, let reason): forkFailed(slot, spawn, reason, now, &actions)
-        case .ready(let slot, let spawn): becameReady(slot, spawn, now, &actions)
-        case .endedInRequest(let slot, let spawn):
-            if slots.indices.contains(slot) { slots[slot].endedInRequest = spawn }
-        case .crashed(let slot, let spawn, let sign): crashed(slot, spawn, sign, now, &actions)
-        case .exited(let slot, let spawn, let exit): exited(slot, spawn, exit, now, &actions)
-        case .stop(let kind): stop(kind, now, &actions)
-        case .sample(let samples, let backlog): look(at: samples, backlog: backlog, now, &actions)
-        }
-        finish(now, &actions)
-        return actions
+        change(at: now) { pool in
+            switch event {
+            case .tick: pool.tick()
+            case .forked(let slot, let pid, let spawn): pool.forked(slot, pid, spawn)
+            case .forkFailed(let slot, let spawn, let reason): pool.forkFailed(slot, spawn, reason)
+            case .ready(let slot, let spawn): pool.becameReady(slot, spawn)
+            case .endedInRequest(let slot, let spawn):
+                if pool.slots.indices.contains(slot) { pool.slots[slot].endedInRequest = spawn }
+            case .crashed(let slot, let spawn, let sign): pool.crashed(slot, spawn, sign)
+            case .exited(let slot, let spawn, let exit): pool.exited(slot, spawn, exit)
+            case .stop(let kind): pool.stop(kind)
+            case .sample(let samples, let backlog): pool.sample(samples, backlog: backlog)
+            }
+        }.actions
+    }
+
+    /// Every change from outside: what `body` does at this moment, and what follows from any change.
+    mutating func change<Result>(
+        at now: MonotonicInstant, _ body: (inout Pool) -> Result
+    ) -> (result: Result, actions: [PoolAction]) {
+        self.now = now
+        defer { actions = [] }
+        let result = body(&self)
+        settle()
+        return (result, actions)
     }
 
     /// What follows from any change.
-    mutating func finish(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        advanceReload(now, &actions)
-        shrinkAfterReload(now, &actions)
-        startRecycling(now, &actions)
-        noteCompletion(&actions)
+    private mutating func settle() {
+        advanceReload()
+        shrinkAfterReload()
+        startRecycling()
+        noteCompletion()
         removeRetired()
-        finishIfDone(&actions)
+        finishIfDone()
     }
 
-    mutating func tick(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+    /// Makes the forks that are due, and kills the workers whose time is over.
+    mutating func tick() {
         var forks = 0
         for index in slots.indices {
-            switch slots[index].state {
-            case .backingOff where slots[index].askedFork != nil:
-                break
-            case .backingOff where slots[index].waitsForLeaving && slots[index].hasOldWorkers:
-                break
-            case .backingOff(let until) where until <= now && forks < Self.forksPerTick:
+            if forks < Self.forksPerTick, let fork = slots[index].dueFork(at: now) {
                 forks += 1
-                beOfReload(index)
-                slots[index].askedFork = fork(index, &actions)
-            case .booting(let worker, let deadline) where deadline <= now:
-                kill(index, worker, .bootTimeout, &actions)
-            case .draining(let worker, let deadline, _) where deadline <= now:
-                kill(index, worker, .drainTimeout, &actions)
-            default:
-                break
+                if fork == .ofSlot { beOfReload(index) }
+                spawns += 1
+                actions += slots[index].ask(for: fork, spawn: spawns)
             }
-            tickReplacement(index, now, &forks, &actions)
-            killLate(index, now, &actions)
+            actions += slots[index].killOverdue(at: now)
         }
-    }
-
-    /// - Returns: the number of the fork that is asked for.
-    mutating func fork(_ index: Int, _ actions: inout [PoolAction]) -> UInt64 {
-        spawns += 1
-        actions.append(.fork(slot: index, spawn: spawns))
-        return spawns
     }
 
     /// The generation of the worker that a fork makes.
@@ -164,174 +163,122 @@ struct Pool: Equatable {
     /// The number that the last fork was given.
     var lastSpawn: UInt64 { spawns }
 
-    private mutating func forked(
-        _ index: Int, _ pid: Int32, _ spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
+    /// Until when a worker that is asked to end now may finish what it has in hand.
+    var drainDeadline: MonotonicInstant { now + settings.drainTimeout }
+
+    private mutating func forked(_ index: Int, _ pid: Int32, _ spawn: UInt64) {
         guard slots.indices.contains(index) else { return }
-        let deadline = now + settings.bootTimeout
-        if case .forking(spawn) = slots[index].replacement?.stage, let replacement = slots[index].replacement {
-            let worker = WorkerProcess(pid: pid, spawn: spawn, generation: replacement.generation, started: now)
-            slots[index].replacement?.stage = .booting(worker, deadline: deadline)
-            actions.append(.report(.forkedBeside(taskID: index, pid: pid, replacement.cause)))
-        } else {
-            guard case .backingOff = slots[index].state, slots[index].askedFork == spawn else { return }
-            let worker = WorkerProcess(pid: pid, spawn: spawn, generation: slots[index].generation, started: now)
-            slots[index].state = .booting(worker, deadline: deadline)
-            slots[index].waitsForLeaving = false
-            slots[index].askedFork = nil
-            actions.append(.report(.forked(taskID: index, pid: pid, restart: slots[index].record.restarts)))
-        }
+        actions += slots[index].forked(pid, spawn, at: now, bootDeadline: now + settings.bootTimeout)
     }
 
-    private mutating func forkFailed(
-        _ index: Int, _ spawn: UInt64, _ reason: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
+    private mutating func forkFailed(_ index: Int, _ spawn: UInt64, _ reason: String) {
         guard slots.indices.contains(index) else { return }
         if case .forking(spawn) = slots[index].replacement?.stage {
-            return replacementFailed(index, "it could not be forked: \(reason)", now, &actions)
+            return replacementFailed(index, "it could not be forked: \(reason)")
         }
-        guard case .backingOff = slots[index].state, slots[index].askedFork == spawn else { return }
-        slots[index].askedFork = nil
-        let delay = slots[index].record.nextForkDelay(settings.restarts.backoff, using: &random)
-        slots[index].state = .backingOff(until: now + delay)
-        actions.append(.report(.forkFailed(taskID: index, reason: reason, retryIn: delay)))
+        actions += slots[index].forkFailed(spawn, reason, at: now, settings.restarts.backoff, using: &random)
     }
 
-    private mutating func becameReady(
-        _ index: Int, _ spawn: UInt64, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
+    private mutating func becameReady(_ index: Int, _ spawn: UInt64) {
         guard slots.indices.contains(index) else { return }
-        if case .booting(let worker, _) = slots[index].replacement?.stage, worker.spawn == spawn {
-            takePlace(index, worker, now, &actions)
-        } else {
-            guard case .booting(let worker, _) = slots[index].state, worker.spawn == spawn else { return }
-            slots[index].state = .ready(worker)
-            nowServes(index, worker, now, &actions)
-        }
+        guard let serving = slots[index].becameReady(spawn, at: now, drainDeadline: drainDeadline) else { return }
+        if let old = serving.instead { lives[old.spawn] = nil }
+        beginLife(of: serving.worker)
+        hasBeenReady = true
+        actions += serving.actions
     }
 
-    mutating func nowServes(
-        _ index: Int, _ worker: WorkerProcess, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
-        slots[index].record.workerBecameReady()
-        beginLife(of: worker, now)
-        hasBeenReady = true
-        actions.append(
-            .report(
-                .ready(taskID: index, pid: worker.pid, generation: worker.generation, after: now - worker.started)))
+    /// The limits of a worker that serves are drawn, and it is sampled.
+    mutating func beginLife(of worker: WorkerProcess) {
+        lives[worker.spawn] = WorkerLife(settings.recycling, at: now, using: &random)
+        if let period = samplingPeriod, sampling.next == nil { sampling.next = now + period }
     }
 
     /// Slots that stay without a worker, and slots that are being removed, delay nothing.
-    private mutating func noteCompletion(_ actions: inout [PoolAction]) {
+    private mutating func noteCompletion() {
         guard !hasBeenComplete, phase == .running, slots.contains(where: \.wasReady) else { return }
         guard slots.allSatisfy({ $0.wasReady || $0.isRetired || $0.state == .ended }) else { return }
         hasBeenComplete = true
         actions.append(.report(.allReady(workers: slots.count(where: \.wasReady))))
     }
 
-    private mutating func exited(
-        _ index: Int, _ spawn: UInt64, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
+    private mutating func exited(_ index: Int, _ spawn: UInt64, _ exit: ProcessExit) {
         lives[spawn] = nil
         guard slots.indices.contains(index) else { return }
         if slots[index].worker?.spawn == spawn {
-            presentExited(index, exit, now, &actions)
+            presentExited(index, exit)
         } else if let replacement = slots[index].replacement, let worker = replacement.worker, worker.spawn == spawn {
-            report(exit, of: worker, index, wasReady: false, replacement.killReason, now, &actions)
-            replacementFailed(index, "its process \(exit.status)", now, &actions)
-        } else if let position = slots[index].leaving.firstIndex(where: { $0.worker.spawn == spawn }) {
-            let gone = slots[index].leaving.remove(at: position)
-            report(
-                exit, of: gone.worker, index, wasReady: gone.wasReady, gone.killReason, now,
-                consequence: gone.ended?.consequence ?? .none, isCounted: gone.ended?.isCounted ?? true,
-                hadRequest: gone.ended?.sign.hadRequest, &actions)
-            if slots[index].waitsForLeaving, !slots[index].hasOldWorkers { tick(now, &actions) }
+            let report = slots[index].report(exit, of: worker, wasReady: false, replacement.killReason, at: now)
+            actions.append(.report(.exited(report)))
+            replacementFailed(index, "its process \(exit.status)")
+        } else if let report = slots[index].leaverExited(spawn, exit, at: now) {
+            actions.append(.report(.exited(report)))
+            if slots[index].waitsForLeaving, !slots[index].hasOldWorkers { tick() }
         }
     }
 
-    /// - Parameter hadRequest: if nil, as `endedInRequest` of the slot says.
-    private func report(
-        _ exit: ProcessExit, of worker: WorkerProcess, _ index: Int, wasReady: Bool, _ killReason: KillReason?,
-        _ now: MonotonicInstant, consequence: ExitConsequence = .none, isCounted: Bool = true,
-        hadRequest: Bool? = nil, _ actions: inout [PoolAction]
-    ) {
-        var report = ExitReport(
-            taskID: index, pid: worker.pid, generation: worker.generation, uptime: now - worker.started,
-            status: exit.status, wasReady: wasReady, killReason: killReason, usage: exit.usage, consequence: consequence)
-        report.hadRequest = hadRequest ?? (killReason == nil && slots[index].endedInRequest == worker.spawn)
-        report.isCounted = isCounted
+    private mutating func presentExited(_ index: Int, _ exit: ProcessExit) {
+        let slot = slots[index]
+        guard let worker = slot.worker else { return }
+        var report = slot.report(exit, of: worker, wasReady: slot.wasReady, slot.killReason, at: now)
+        (report.consequence, report.isCounted) = decide(
+            index, worker, isSuccess: exit.status.isSuccess, wasReady: slot.wasReady, hadRequest: report.hadRequest)
         actions.append(.report(.exited(report)))
-    }
-
-    private mutating func presentExited(
-        _ index: Int, _ exit: ProcessExit, _ now: MonotonicInstant, _ actions: inout [PoolAction]
-    ) {
-        guard let worker = slots[index].worker else { return }
-        var killReason: KillReason?
-        if case .killed(_, let reason, _) = slots[index].state { killReason = reason }
-        let wasReady = slots[index].wasReady
-        let hadRequest = killReason == nil && slots[index].endedInRequest == worker.spawn
-        let (consequence, isCounted) = decide(
-            index, worker, isSuccess: exit.status.isSuccess, wasReady: wasReady, hadRequest: hadRequest, now)
-        report(
-            exit, of: worker, index, wasReady: wasReady, killReason, now, consequence: consequence,
-            isCounted: isCounted, &actions)
         follow(
-            consequence, index, worker, wasReady: wasReady, hadRequest: hadRequest || killReason == .asked,
-            "its process \(exit.status)", now, &actions)
+            report.consequence, index, worker, wasReady: slot.wasReady,
+            hadRequest: report.hadRequest || slot.killReason == .asked, "its process \(exit.status)")
     }
 
     /// What a present worker's end leads to, and whether it counts for the limits.
     mutating func decide(
-        _ index: Int, _ worker: WorkerProcess, isSuccess: Bool, wasReady: Bool, hadRequest: Bool,
-        _ now: MonotonicInstant
+        _ index: Int, _ worker: WorkerProcess, isSuccess: Bool, wasReady: Bool, hadRequest: Bool
     ) -> (ExitConsequence, isCounted: Bool) {
         let isCounted = !hadRequest || settings.restarts.countsRequestCrashes
         if isCounted || phase != .running || isSuccess {
             // With a request in hand it had begun to serve, whatever it said of itself.
             let uptime = now - worker.started
             return (
-                consequence(isSuccess: isSuccess, slot: index, wasReady: wasReady || hadRequest, uptime: uptime, now),
+                consequence(isSuccess: isSuccess, slot: index, wasReady: wasReady || hadRequest, uptime: uptime),
                 isCounted
             )
         }
-        return (.restart(in: delayAfterRequestCrash(index, now), number: restarts), isCounted)
+        return (.restart(in: delayAfterRequestCrash(index), number: restarts), isCounted)
     }
 
     /// Does with the slot what the end of its present worker leads to.
     mutating func follow(
         _ consequence: ExitConsequence, _ index: Int, _ worker: WorkerProcess, wasReady: Bool, hadRequest: Bool,
-        _ end: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+        _ end: String
     ) {
         // With a request in hand it had begun to serve, whatever it said of itself.
         let wasReady = wasReady || hadRequest
         switch consequence {
         case .restart(let delay, _):
-            if !hadRequest { failProbation(index, worker, end, now, &actions) }
-            if succeed(index, now, &actions) { return }
+            if !hadRequest { failProbation(index, worker, end) }
+            if promoteBootingReplacement(index) { return }
             slots[index].state = .backingOff(until: now + delay)
-            presentFailedInReload(index, worker, wasReady: wasReady, end, now, &actions)
+            presentFailedInReload(index, worker, wasReady: wasReady, end)
             // At once means now: not after another turn of the loop.
-            if delay == .zero { tick(now, &actions) }
+            if delay == .zero { tick() }
         case .none:
             if phase == .running, slots[index].replacement?.isOrdered == true {
                 // The order came before the end.
-                if !succeed(index, now, &actions) { refill(index, now, &actions) }
+                if !promoteBootingReplacement(index) { refill(index) }
                 return
             }
             slots[index].state = .ended
-            sendAwayReplacement(index, .terminate, until: now + settings.drainTimeout, &actions)
+            actions += slots[index].drainReplacement(.terminate, until: drainDeadline)
         case .giveUp(let reason):
             slots[index].state = .failed
             let outcome: SupervisorOutcome = reason == .startFailed ? .startFailed : .tooManyRestarts
             phase = .stopping(reason, outcome: outcome)
             actions.append(.report(.stopping(reason)))
-            askAllToStop(.terminate, deadline: now + settings.drainTimeout, &actions)
-            abortReload("the pool stops", now, &actions)
+            askAllToStop(.terminate, deadline: drainDeadline)
+            abortReload("the pool stops")
         }
     }
 
-    private mutating func delayAfterRequestCrash(_ index: Int, _ now: MonotonicInstant) -> Duration {
+    private mutating func delayAfterRequestCrash(_ index: Int) -> Duration {
         requestCrashes += 1
         let isAlone = !slots.contains { $0.taskID != slots[index].taskID && $0.isReady }
         let delay = slots[index].record.nextRequestDelay(at: now, isAlone: isAlone, using: &random)
@@ -339,7 +286,7 @@ struct Pool: Equatable {
     }
 
     private mutating func consequence(
-        isSuccess: Bool, slot index: Int, wasReady: Bool, uptime: Duration, _ now: MonotonicInstant
+        isSuccess: Bool, slot index: Int, wasReady: Bool, uptime: Duration
     ) -> ExitConsequence {
         guard phase == .running, !isSuccess else { return .none }
         let policy = settings.restarts
@@ -356,15 +303,7 @@ struct Pool: Equatable {
         return .restart(in: delay, number: restarts)
     }
 
-    mutating func kill(
-        _ index: Int, _ worker: WorkerProcess, _ reason: KillReason, _ actions: inout [PoolAction]
-    ) {
-        slots[index].state = .killed(worker, reason, wasReady: slots[index].wasReady)
-        actions.append(.report(.killing(taskID: index, pid: worker.pid, reason)))
-        actions.append(.signal(slot: index, spawn: worker.spawn, .kill))
-    }
-
-    private mutating func finishIfDone(_ actions: inout [PoolAction]) {
+    private mutating func finishIfDone() {
         guard phase != .finished, slots.allSatisfy(\.isFinal) else { return }
         if case .stopping(_, let outcome) = phase {
             actions.append(.finish(outcome))

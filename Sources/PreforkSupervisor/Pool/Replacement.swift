@@ -58,4 +58,7 @@ struct LeavingWorker: Equatable {
     var isTooOld = false
     /// It has announced its crash: only its end follows.
     var ended: EndedWorker?
+
+    /// A backtracer may be at work on its process.
+    var isTraced: Bool { ended?.sign.hasBacktracer == true && killReason == nil }
 }

@@ -160,7 +160,8 @@ extension Pool {
     mutating func inherit(
         _ inherited: InheritedPool, scaledTo: Int? = nil, at now: MonotonicInstant
     ) -> [PoolAction] {
-        var actions: [PoolAction] = []
+        self.now = now
+        defer { actions = [] }
         let range = settings.scaling.workers
         self.scaledTo = range == nil && scaledTo != configured ? scaledTo : nil
         let within = range.map { min(max(inherited.slots, $0.lowerBound), $0.upperBound) }
@@ -182,14 +183,14 @@ extension Pool {
                 started: MonotonicInstant(nanoseconds: worker.started))
             if worker.isLeaving || slots[worker.slot].worker != nil {
                 slots[worker.slot].leaving.append(
-                    LeavingWorker(worker: process, deadline: now + settings.drainTimeout, wasReady: worker.wasReady))
+                    LeavingWorker(worker: process, deadline: drainDeadline, wasReady: worker.wasReady))
                 // One that boots, or has no place any more, was not asked yet, and would serve until it is killed with
                 // requests in hand. To those that were it is no news.
                 actions.append(.signal(slot: worker.slot, spawn: worker.spawn, .terminate))
             } else {
                 slots[worker.slot].state = .ready(process)
                 slots[worker.slot].generation = worker.generation
-                beginLife(of: process, now)
+                beginLife(of: process)
             }
         }
         return actions
