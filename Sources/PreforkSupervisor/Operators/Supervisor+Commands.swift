@@ -54,7 +54,7 @@ extension Supervisor: ControlDelegate {
         EnvironmentSettings.options.map { (name: $0.name, value: $0.show(configuration.settings)) }
     }
 
-    /// Called from within a server's turn, where no fork may happen. The command is carried out after the turn.
+    /// Called from within a server's turn, where no fork may happen. What the pool then wants is done after the turn.
     package func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         let outcome = begin(command, whenOver: completion)
         if case .failed(let reason) = outcome {
@@ -63,7 +63,7 @@ extension Supervisor: ControlDelegate {
         return outcome
     }
 
-    /// Does what an operator asks for, but for the pool's actions, which `takeDeferred` gives to the loop.
+    /// Does what an operator asks for. What the pool wants of it is left to the loop.
     ///
     /// - Parameter whenOver: called once, when the operation has ended.
     func begin(_ command: ControlCommand, whenOver: ((ControlOutcome) -> Void)? = nil) -> ControlOutcome {
@@ -83,7 +83,7 @@ extension Supervisor: ControlDelegate {
         }
         if let obstacle = obstacle(to: command) { return .failed(obstacle) }
         let (outcome, actions) = pool.perform(command, at: .now)
-        deferred += actions
+        want(actions)
         guard case .done = outcome, let whenOver else { return outcome }
         if let wait = CommandWait(command, in: pool), wait.isOver(in: pool) == nil {
             waits.add(wait, whenOver)

@@ -6,9 +6,9 @@ extension Supervisor {
     /// The worker's own bell has said that it has crashed. Its successor does not wait for the end of its process.
     ///
     /// Believed once for each worker. Only the process itself can ring that bell, and it harms itself alone.
-    func noteCrash(of spawn: UInt64) -> WorkerSeat? {
+    func noteCrash(of spawn: UInt64) {
         guard let entry = workers[spawn], crashNotes[entry.child.pid] == nil, let record = crashRecord(of: entry)
-        else { return nil }
+        else { return }
         crashNotes[entry.child.pid] = CrashNote(record: record, isInherited: entry.isInherited)
         records.counters.crashedWorkers &+= 1
         lastWords[entry.child.pid] = output?.wordsSoFar(of: spawn, at: .now)
@@ -16,14 +16,13 @@ extension Supervisor {
         scoreboard.orders.setOrder(.leave, line: entry.line)
         scoreboard.orders.noteCrash(of: entry.child.pid)
         scoreboard.orders.countDeath()
-        let wasReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
-        if wasReady, let seat = handle(.ready(slot: entry.slot, spawn: spawn)) { return seat }
+        if isNewlyReady(spawn, slot: entry.slot, line: entry.line) { handle(.ready(slot: entry.slot, spawn: spawn)) }
         for text in Listener.reviveAll() { logger.say(LogLine(.warning, text), by: .pool(.listener)) }
         let hand = requestsInHand(line: entry.line)
         lastHands[entry.child.pid] = hand
         noteCrash(hand, slot: entry.slot)
         let sign = CrashSign(signal: record.signal, hadRequest: hand.count > 0, hasBacktracer: record.hasBacktracer)
-        return handle(.crashed(slot: entry.slot, spawn: spawn, sign))
+        handle(.crashed(slot: entry.slot, spawn: spawn, sign))
     }
 
     /// What a worker wrote if its end came before its doorbell was heard. The memory is shared, and another worker may

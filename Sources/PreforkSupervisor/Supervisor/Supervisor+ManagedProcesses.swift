@@ -18,38 +18,34 @@ extension Supervisor {
 
     /// While there is a way back: the reload of an upgrade is not over before managed processes are replaced, and a
     /// successor that fails is what it has come to.
-    private func followSuccession() -> WorkerSeat? {
-        guard let targets, pool.phase == .running else { return nil }
-        guard wayBack != nil else { return carryOut(pool.hold(false, at: .now)) }
-        guard let reason = targets.successionFailure else {
-            return carryOut(pool.hold(targets.isSucceeding, at: .now))
-        }
-        if pool.reload != nil { return carryOut(pool.abandonReload(reason, at: .now)) }
+    private func followSuccession() {
+        guard let targets, pool.phase == .running else { return }
+        guard wayBack != nil else { return want(pool.hold(false, at: .now)) }
+        guard let reason = targets.successionFailure else { return want(pool.hold(targets.isSucceeding, at: .now)) }
+        if pool.reload != nil { return want(pool.abandonReload(reason, at: .now)) }
         goBack()
-        return nil
     }
 
-    func turnTargets() throws(SupervisorError) -> WorkerSeat? {
-        guard let targets else { return nil }
+    func turnTargets() throws(SupervisorError) {
+        guard let targets else { return }
         if haveTargetNews || targets.nextDeadline.map({ $0 <= .now }) == true {
             haveTargetNews = false
             do { try targets.turn(waitingAtMost: .zero) } catch { throw SupervisorError(error) }
         }
         tellManagedWaits()
-        if outcome == nil, isLeaving { return nil }
-        if let seat = followSuccession() { return seat }
+        if outcome == nil, isLeaving { return }
+        followSuccession()
         if outcome != nil {
             if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
         } else if targets.crashed != nil, pool.phase == .running {
-            return handle(.stop(.graceful))
+            handle(.stop(.graceful))
         }
-        return nil
     }
 
-    func stopQuickly() -> WorkerSeat? {
+    func stopQuickly() {
         // The first time they have as long as the workers, the second time none.
         targets?.stopAll(within: quickStops == 0 ? configuration.settings.quickTimeout : .zero)
         quickStops += 1
-        return handle(.stop(.quick))
+        handle(.stop(.quick))
     }
 }

@@ -10,27 +10,22 @@ extension Supervisor {
 
     /// Children are reaped by their pidfds, which say which child has ended. SIGCHLD says only that some child has. It
     /// serves for children without a pidfd, and for strangers.
-    func reapAfterSignal() -> WorkerSeat? {
+    func reapAfterSignal() {
         targets?.reapWithoutPidfd()
-        for spawn in workers.withoutPidfd {
-            if let seat = reap(spawn) { return seat }
-        }
+        for spawn in workers.withoutPidfd { reap(spawn) }
         // After the events of this turn, by which the known children are reaped.
         strangersLook = max(.now, strangersRest)
-        return nil
     }
 
-    func reap(_ spawn: UInt64) -> WorkerSeat? {
-        guard let (slot, exit, isReady, hadRequest) = collect(spawn) else { return nil }
-        if isReady, let seat = handle(.ready(slot: slot, spawn: spawn)) { return seat }
+    func reap(_ spawn: UInt64) {
+        guard let (slot, exit, isReady, hadRequest) = collect(spawn) else { return }
+        if isReady { handle(.ready(slot: slot, spawn: spawn)) }
         // Before a successor is forked. Workers whose listener was shut down end with an error.
         if !exit.status.isSuccess {
             for text in Listener.reviveAll() { logger.say(LogLine(.warning, text), by: .pool(.listener)) }
         }
-        if hadRequest, !exit.status.isSuccess, let seat = handle(.endedInRequest(slot: slot, spawn: spawn)) {
-            return seat
-        }
-        return handle(.exited(slot: slot, spawn: spawn, exit))
+        if hadRequest, !exit.status.isSuccess { handle(.endedInRequest(slot: slot, spawn: spawn)) }
+        handle(.exited(slot: slot, spawn: spawn, exit))
     }
 
     /// A separate function, because its return closes the pidfd. A successor that is forked next does not inherit it.
@@ -72,17 +67,14 @@ extension Supervisor {
     }
 
     /// What comes without an event: ends that are late, and strangers.
-    func reapLate() -> WorkerSeat? {
+    func reapLate() {
         noise.hearAgain(by: signals, at: .now)
-        for spawn in late.due(at: .now) {
-            if let seat = reap(spawn) { return seat }
-        }
+        for spawn in late.due(at: .now) { reap(spawn) }
         for line in late.collect(at: .now) {
             scoreboard.clear(line: line)
             workers.freeLine(line)
         }
         if let look = strangersLook, look <= .now { reapStrangers() }
-        return nil
     }
 
     /// Orphans, if they are reparented to this process, and children that workers leave here: a child that a worker

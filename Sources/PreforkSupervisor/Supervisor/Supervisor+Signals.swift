@@ -30,7 +30,7 @@ extension Supervisor {
     /// Read in one turn. Others have their turn between.
     private static let mostSignals = 64
 
-    func readSignals() -> WorkerSeat? {
+    func readSignals() {
         // Once in a turn, after all were read: one that comes while the first is acted on must not be passed over.
         var later: Set<Signal> = []
         var isNoise = false
@@ -45,34 +45,36 @@ extension Supervisor {
             if isForwarded, !received.isFrom(Credentials.users) { continue }
             if isNoisy {
                 later.insert(signal)
-            } else if let seat = isForwarded ? forward(signal) : act(on: signal) {
-                return seat
+            } else {
+                take(signal, isForwarded: isForwarded)
             }
         }
         if isNoise { noise.wasHeard(by: signals, at: .now) }
-        for signal in later {
-            let isForwarded = InitDuties.disposition(of: signal) == .forward
-            if let seat = isForwarded ? forward(signal) : act(on: signal) { return seat }
-        }
-        return nil
+        for signal in later { take(signal, isForwarded: InitDuties.disposition(of: signal) == .forward) }
     }
 
-    private func act(on signal: Signal) -> WorkerSeat? {
+    private func take(_ signal: Signal, isForwarded: Bool) {
+        if isForwarded { forward(signal) } else { act(on: signal) }
+    }
+
+    private func act(on signal: Signal) {
         switch signal {
         case .interrupt: stopQuickly()
         case .child: reapAfterSignal()
-        case .hangUp: perform(.reload)
-        case .moreWorkers: perform(.scale(.by(1)))
-        case .fewerWorkers: perform(.scale(.by(-1)))
-        case .user1: perform(.reopenLogs)
-        case .user2: perform(.upgrade(path: nil))
+        case .hangUp: order(.reload)
+        case .moreWorkers: order(.scale(.by(1)))
+        case .fewerWorkers: order(.scale(.by(-1)))
+        case .user1: order(.reopenLogs)
+        case .user2: order(.upgrade(path: nil))
         default: handle(.stop(.graceful))
         }
     }
 
+    /// As an order of the control socket for which no client waits.
+    private func order(_ command: ControlCommand) { _ = perform(command, completion: nil) }
+
     /// As PID 1, what the container's runtime sends and has no meaning here is for the workers.
-    private func forward(_ signal: Signal) -> WorkerSeat? {
+    private func forward(_ signal: Signal) {
         for spawn in workers.entries.keys.sorted() { send(signal, to: spawn) }
-        return nil
     }
 }

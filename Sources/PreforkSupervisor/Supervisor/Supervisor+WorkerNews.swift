@@ -3,20 +3,20 @@
 import PreforkSystem
 
 extension Supervisor {
-    func hear(_ spawn: UInt64) -> WorkerSeat? {
+    func hear(_ spawn: UInt64) {
         bells.rang(spawn, by: epoll, at: .now)
-        return look(at: spawn)
+        look(at: spawn)
     }
 
     /// Reads what a worker has left on its line: readiness, and orders for managed processes.
-    private func look(at spawn: UInt64) -> WorkerSeat? {
-        guard let entry = workers[spawn] else { return nil }
+    private func look(at spawn: UInt64) {
+        guard let entry = workers[spawn] else { return }
         takeControls(of: spawn, line: entry.line)
         takeDump(of: spawn)
         if bells[spawn]?.hasCrashed == true { return noteCrash(of: spawn) }
-        guard isNewlyReady(spawn, slot: entry.slot, line: entry.line) else { return nil }
+        guard isNewlyReady(spawn, slot: entry.slot, line: entry.line) else { return }
         scoreboard.orders.noteReady(line: entry.line)
-        return handle(.ready(slot: entry.slot, spawn: spawn))
+        handle(.ready(slot: entry.slot, spawn: spawn))
     }
 
     func isNewlyReady(_ spawn: UInt64, slot: Int, line: Int) -> Bool {
@@ -36,11 +36,8 @@ extension Supervisor {
     }
 
     /// Checks the workers whose doorbells are ignored for now, or which have no doorbell.
-    func lookWithoutRing() -> WorkerSeat? {
-        guard let next = bells.nextLook, next <= .now else { return nil }
-        for spawn in bells.due(at: .now, by: epoll) {
-            if let seat = look(at: spawn) { return seat }
-        }
-        return nil
+    func lookWithoutRing() {
+        guard let next = bells.nextLook, next <= .now else { return }
+        for spawn in bells.due(at: .now, by: epoll) { look(at: spawn) }
     }
 }

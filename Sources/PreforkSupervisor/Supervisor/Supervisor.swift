@@ -83,8 +83,8 @@ package final class Supervisor {
     var pool: Pool
     var workers = WorkerTable()
     var outcome: SupervisorOutcome?
-    /// The pool's actions that follow a command. See `perform(_:completion:)`.
-    var deferred: [PoolAction] = []
+    /// What the pool wants and `carryOut` has not done yet.
+    private var wanted: [PoolAction] = []
     /// The clients that wait for the end of their commands.
     var waits = CommandWaits()
     var managedWaits = ManagedWaits()
@@ -231,7 +231,8 @@ package final class Supervisor {
         orders.ownsLocks = wayBack != nil
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
         try startTargets()
-        if let seat = try begin() { return seat }
+        try begin()
+        if let seat = carryOut() { return seat }
         // The first turn can have aborted the upgrade, and no event may follow.
         turnUpgrade()
         assignQueues()
@@ -240,7 +241,8 @@ package final class Supervisor {
             do { try events.wait(epoll, timeout: untilNextDeadline(loopDeadline)) } catch { throw SupervisorError(error) }
             if let seat = handleEvents() { return seat }
             assignQueues()
-            if let seat = try turnTargets() { return seat }
+            try turnTargets()
+            if let seat = carryOut() { return seat }
             do { try mainLoop.turn(by: epoll) } catch { throw SupervisorError(error) }
             turnUpgrade()
             describeWayBack()
@@ -249,7 +251,7 @@ package final class Supervisor {
     }
 
     /// The first turn. In a new image, its workers replace the inherited ones.
-    private func begin() throws(SupervisorError) -> WorkerSeat? {
+    private func begin() throws(SupervisorError) {
         do {
             let servers = try SupervisorServers(host, delegate: self)
             for number in servers.epolls { try epoll.add(number, .readable, word: Source.servers) }
@@ -285,7 +287,6 @@ package final class Supervisor {
             turnUpgrade()
             return handle(.tick)
         }
-        return carryOutDeferred()
     }
 
     private func isRefused(_ command: ControlCommand) -> Bool {
@@ -307,58 +308,113 @@ package final class Supervisor {
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
             logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, outOfMemory.nextLook, loopDeadline,
         ]
+        if !wanted.isEmpty { return 0 }
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
         return max(0, (deadline - .now).saturatedNanoseconds)
     }
 
+    /// What has happened, then what is due without an event.
+    ///
+    /// - Returns: in a new worker, what it is.
     private func handleEvents() -> WorkerSeat? {
         for index in 0..<events.count {
-            let word = events[index].word
-            let seat: WorkerSeat? =
-                switch word {
-                case Source.signals: readSignals()
-                case Source.targets: note(&haveTargetNews)
-                // `turnUpgrade` follows every batch of events.
-                case Source.trial: nil
-                case Source.output: note(&hasOutput)
-                case Source.mainLoop: note(&mainLoop.hasNews)
-                case Source.outOfMemory: noteShortage()
-                case Source.servers: turnServers()
-                case _ where word & Source.bell != 0: hear(word & ~Source.bell)
-                default: reap(word)
-                }
-            if let seat { return seat }
+            handleEvent(events[index].word)
+            // Not after the whole batch: clients wait for the successor of a worker that has died.
+            if let seat = carryOut() { return seat }
         }
+        handleWhatIsDue()
+        return carryOut()
+    }
+
+    private func handleEvent(_ word: UInt64) {
+        switch word {
+        case Source.signals: readSignals()
+        case Source.targets: haveTargetNews = true
+        // `turnUpgrade` follows every batch of events.
+        case Source.trial: break
+        case Source.output: hasOutput = true
+        case Source.mainLoop: mainLoop.hasNews = true
+        case Source.outOfMemory: outOfMemory.noteNews(at: .now)
+        case Source.servers: servers?.turn()
+        case _ where word & Source.bell != 0: hear(word & ~Source.bell)
+        default: reap(word)
+        }
+    }
+
+    private func handleWhatIsDue() {
         output?.turn(hasNews: hasOutput, at: .now)
         hasOutput = false
         outOfMemory.look(at: .now)
-        if let seat = lookWithoutRing() { return seat }
-        if let seat = reapLate() { return seat }
+        lookWithoutRing()
+        reapLate()
         turnQuarantine()
         if let sample = pool.nextSample, sample <= .now {
             tellSlowRequests()
-            if let seat = handle(.sample(takeSamples(), backlog: waitingConnections())) { return seat }
+            handle(.sample(takeSamples(), backlog: waitingConnections()))
         }
         logger.tellLeftOut(at: .now)
         host.look(readyWorkers: pool.slots.count(where: \.isReady), at: .now)
-        if let deadline = servers?.nextDeadline, deadline <= .now, let seat = turnServers() { return seat }
-        guard let deadline = pool.nextDeadline, deadline <= .now else { return nil }
-        return handle(.tick)
+        if let deadline = servers?.nextDeadline, deadline <= .now { servers?.turn() }
+        if let deadline = pool.nextDeadline, deadline <= .now { handle(.tick) }
     }
 
-    /// Serves operators, then carries out their commands, which may need a fork.
-    private func turnServers() -> WorkerSeat? {
-        servers?.turn()
-        return carryOutDeferred()
+    // What the pool wants: a list to which every event adds, and one place that does it.
+
+    /// Tells the pool what happened.
+    func handle(_ event: PoolEvent) {
+        want(pool.handle(event, at: .now))
     }
 
-    private func noteShortage() -> WorkerSeat? {
-        outOfMemory.noteNews(at: .now)
+    /// Adds to what `carryOut` does.
+    func want(_ actions: [PoolAction]) {
+        queues.isDue = true
+        wanted += actions
+    }
+
+    /// Does what the pool wants.
+    ///
+    /// Called by the loop alone, between two events, where nothing is half done: a fork copies the whole process.
+    ///
+    /// - Returns: in a new worker, what it is.
+    private func carryOut() -> WorkerSeat? {
+        if wanted.isEmpty { return nil }
+        tellPromises()
+        var actions = wanted
+        wanted = []
+        // Forks first: clients wait for the worker, the log and the hooks do not mind. The effects of the forks are
+        // reported last, so that a death is reported before its replacement.
+        var next = 0
+        while next < actions.count {
+            if case .fork(let slot, let spawn) = actions[next],
+                let generation = pool.generation(ofFork: spawn, slot: slot)
+            {
+                switch fork(slot: slot, spawn: spawn, generation: generation) {
+                case .parent(let result): actions += pool.handle(result, at: .now)
+                case .child(let seat): return seat
+                }
+            }
+            next += 1
+        }
+        tellPromises()
+        // Before the program's own code runs, which may end.
+        describeWayBack()
+        carryOutAllButForks(actions)
         return nil
     }
 
-    private func note(_ news: inout Bool) -> WorkerSeat? {
-        news = true
-        return nil
+    func carryOutAllButForks(_ actions: [PoolAction]) {
+        for action in actions {
+            switch action {
+            case .fork: break
+            case .signal(_, let spawn, let signal): send(signal, to: spawn)
+            case .dumpStack(_, let spawn): dumpStack(of: spawn)
+            case .report(let report): tell(report)
+            case .finish(let outcome): self.outcome = outcome
+            }
+        }
+        // Every change of the pool comes with a report.
+        if actions.contains(where: { if case .report = $0 { true } else { false } }) {
+            host.notifyStatus(pool.serviceStatus)
+        }
     }
 }

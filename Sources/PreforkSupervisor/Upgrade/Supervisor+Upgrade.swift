@@ -215,7 +215,7 @@ extension Supervisor {
         guard let previous = programs.previous else { return .failed("there is no program before this one") }
         if wayBack != nil, pool.reload != nil {
             whenNotBack = whenOver ?? { _ in }
-            deferred += pool.abandonReload("an operator goes back to the program before", at: .now)
+            want(pool.abandonReload("an operator goes back to the program before", at: .now))
             return .done("the rollback to \(previous.summary) began")
         }
         if let refusal = ProgramHistory.refusal(of: previous) { return .failed(refusal) }
@@ -314,7 +314,7 @@ extension Supervisor {
         let text = "upgrade: \(programs.running.summary) goes on with \(count) workers of the image before"
         logger.say(LogLine(.info, text), by: .own(.start))
         // These actions are only signals: they fork nothing.
-        _ = carryOut(actions)
+        carryOutAllButForks(actions)
     }
 }
 
