@@ -1,5 +1,7 @@
 // Titles of the processes of a pool in ps(1).
 
+import PreforkSystem
+
 /// The title of one process of a pool, as text.
 package struct ProcessTitleText: Hashable, Sendable {
     package enum Role: Hashable, Sendable {
@@ -38,5 +40,24 @@ package struct ProcessTitleText: Hashable, Sendable {
         case .worker(let taskID, let generation): String("worker \(taskID) g\(generation)".prefix(15))
         case .managed(let name, _): String(name.prefix(15))
         }
+    }
+}
+
+/// A worker's line in ps(1).
+///
+/// A class: to copy an optional struct of such fields, each new worker would have the runtime look up its type by name.
+final class WorkerTitle: Sendable {
+    let info: WorkerInfo
+    let service: String?
+
+    init(info: WorkerInfo, service: String?) {
+        self.info = info
+        self.service = service
+    }
+
+    func set(_ state: String) {
+        let role = ProcessTitleText.Role.worker(taskID: info.taskID, generation: info.generation)
+        let text = ProcessTitleText(role: role, state: state, service: service)
+        ProcessTitle.set(text.title, name: text.name)
     }
 }

@@ -1,21 +1,65 @@
-// The first steps of a new worker or managed process, before any code of the program's own.
+// The fork of a worker or managed process, on both sides, up to the child's first own code.
 
 import PreforkSystem
 
-enum SupervisedChild {
+/// A child that is about to be forked.
+struct SupervisedChild {
+    let kind: ProcessKind
+    /// Who writes its output, and its name.
+    let owner: OutputOwner
+    let spawn: UInt64
+    /// Its doorbell. If nil, no descriptor was left for one.
+    let bell: Doorbell?
+    /// Whether it runs as another user.
+    let isWalled: Bool
+    /// Where it writes what it knows of its crash.
+    let crashes: UnsafeMutableRawPointer?
+
+    /// On which side of the fork the caller is.
+    enum Side {
+        case parent(child: Int32)
+        /// All signals are blocked: only the child's own code knows when it can take them.
+        ///
+        /// - doorbell: what `Doorbell.ring` takes.
+        /// - maskBefore: the signals that were blocked in the parent.
+        case child(doorbell: Int32, maskBefore: SignalSet)
+    }
+
+    /// - Parameters:
+    ///   - parent: what supervises it.
+    ///   - output: captures what it writes. If nil, it writes where its parent does.
+    /// - Throws: if the kernel refuses. Then nothing is left of the fork but the doorbell.
+    func fork(by parent: some DescriptorHolder, output: CapturedOutput?) throws(SystemError) -> Side {
+        let pid = CurrentProcess.pid
+        let writing = output?.add(spawn, of: owner, isWalled ? .socket : .pipe, at: .now)
+        let leaving = DescriptorHolders.prepare(kind, of: parent, bell: bell)
+        let mask = SignalMask.block(.all)
+        do throws(SystemError) {
+            switch try forkProcess() {
+            case .parent(let child):
+                SignalMask.restore(mask)
+                output?.began(spawn, pid: child, writing)
+                return .parent(child: child)
+            case .child:
+                return .child(doorbell: enter(leaving, of: pid, output: writing), maskBefore: mask)
+            }
+        } catch {
+            SignalMask.restore(mask)
+            output?.cancel(spawn, writing)
+            throw error
+        }
+    }
+
     /// Makes a child of a copy of the supervisor: it gives up what it must not have of it, and keeps its own end.
     /// Ends the process when that cannot be done.
     ///
     /// - Parameters:
-    ///   - name: for the message.
     ///   - leaving: what it does with the descriptors that it has inherited.
     ///   - pid: the process ID of its parent.
     ///   - output: where it writes from here on. If nil, where its parent does.
-    ///   - crashes: where it writes what it knows of its crash.
     /// - Returns: what `Doorbell.ring` takes.
-    static func enter(
-        _ name: String, _ leaving: DescriptorHolders.Leaving, of pid: Int32, bell: Doorbell?,
-        output: CapturedOutput.Writing?, crashes: UnsafeMutableRawPointer?
+    private func enter(
+        _ leaving: DescriptorHolders.Leaving, of pid: Int32, output: CapturedOutput.Writing?
     ) -> Int32 {
         do throws(SystemError) {
             try output?.redirect()
@@ -29,7 +73,7 @@ enum SupervisedChild {
             Family.join()
             return buttons.news
         } catch {
-            StandardErrorLines.say("error", "\(name) cannot start: \(error)", by: "end")
+            StandardErrorLines.say("error", "\(owner.name) cannot start: \(error)", by: "end")
             exitChild(code: 71)
         }
     }

@@ -22,40 +22,29 @@ extension Supervisor {
         }
         scoreboard.orders.linesInUse = workers.linesInUse
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
-        let isWalled = host.rights.otherUser != nil
-        let writing = output?.add(spawn, of: .worker(slot), isWalled ? .socket : .pipe, at: .now)
-        let leaving = DescriptorHolders.prepare(.worker, of: self, bell: bell)
-        let mask = SignalMask.block(.all)
-        do {
-            switch try forkProcess() {
+        let child = SupervisedChild(
+            kind: .worker, owner: .worker(slot), spawn: spawn, bell: bell, isWalled: host.rights.otherUser != nil,
+            crashes: scoreboard.crashArea(line: line))
+        do throws(SystemError) {
+            switch try child.fork(by: self, output: output) {
             case .parent(let child):
-                SignalMask.restore(mask)
-                output?.began(spawn, pid: child, writing)
                 workers.insert(
                     .watched(child, by: epoll, word: spawn), spawn: spawn, slot: slot, line: line,
                     heartbeatPeriod: heartbeatPeriod)
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
-            case .child:
+            case .child(let doorbell, _):
                 info.pid = CurrentProcess.pid
-                return .child(becomeWorker(info, spawn: spawn, line: line, bell: bell, output: writing, leaving))
+                return .child(becomeWorker(info, spawn: spawn, line: line, doorbell: doorbell))
             }
         } catch {
-            SignalMask.restore(mask)
             workers.freeLine(line)
             bells.remove(spawn, from: epoll)
-            output?.cancel(spawn, writing)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
         }
     }
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
-    private func becomeWorker(
-        _ info: WorkerInfo, spawn: UInt64, line: Int, bell: Doorbell?, output: CapturedOutput.Writing?,
-        _ leaving: DescriptorHolders.Leaving
-    ) -> WorkerSeat {
-        let doorbell = SupervisedChild.enter(
-            "worker \(info.taskID)", leaving, of: pid, bell: bell, output: output,
-            crashes: scoreboard.crashArea(line: line))
+    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, doorbell: Int32) -> WorkerSeat {
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
@@ -108,5 +97,23 @@ extension Supervisor {
             let line = LogLine(.error, "worker \(entry.slot) cannot be signalled: \(error)")
             logger.say(line, by: .worker(entry.slot, .signal))
         }
+    }
+}
+
+extension SupervisorHost {
+    /// Runs in a new worker, before its hooks: its place, its rights, its title, the answer to a request for its stack.
+    ///
+    /// - Parameters:
+    ///   - dumps: where it leaves its stack when it is asked for it.
+    ///   - doorbell: what it rings then.
+    /// - Throws: what makes it unfit to serve.
+    func becomeWorker(_ info: WorkerInfo, dumps: UnsafeMutableRawBufferPointer, doorbell: Int32) throws {
+        if settings.setsTitles { WorkerTitle(info: info, service: settings.service).set("booting") }
+        try settings.affinity.apply(worker: info.taskID)
+        let dumpsStacks = settings.hangs != nil || settings.slowRequest != nil
+        if dumpsStacks, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
+            try StackDump.install(into: area, doorbell: doorbell)
+        }
+        try rights.giveUp()
     }
 }

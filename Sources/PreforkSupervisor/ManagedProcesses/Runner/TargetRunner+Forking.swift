@@ -40,28 +40,21 @@ extension TargetRunner {
         if let line = lines[number] { scoreboard.clear(line: line) }
         let bell = bells.add(UInt64(number), by: epoll, word: Source.bell | UInt64(number), at: .now)
         let isPrivileged = table.targets[number]?.settings.privileges == .supervisor
-        let output = capturedOutput()
-        let isWalled = rights.otherUser != nil && !isPrivileged
-        let owner = OutputOwner.target(table.targets[number]?.name ?? "")
-        let writing = output?.add(spawn, of: owner, isWalled ? .socket : .pipe, at: .now)
-        let leaving = DescriptorHolders.prepare(isPrivileged ? .privileged : .managed, of: self, bell: bell)
-        let mask = SignalMask.block(.all)
-        do {
-            switch try forkProcess() {
+        let child = SupervisedChild(
+            kind: isPrivileged ? .privileged : .managed, owner: .target(table.targets[number]?.name ?? ""),
+            spawn: spawn, bell: bell, isWalled: rights.otherUser != nil && !isPrivileged,
+            crashes: lines[number].flatMap { scoreboard.crashArea(line: $0) })
+        do throws(SystemError) {
+            switch try child.fork(by: self, output: capturedOutput()) {
             case .parent(let child):
-                SignalMask.restore(mask)
-                output?.began(spawn, pid: child, writing)
                 children[number] = .watched(child, by: epoll, word: UInt64(number))
                 return .forked(number, pid: child, spawn: spawn)
-            case .child:
+            case .child(let doorbell, let maskBefore):
                 becomeTarget(
-                    number, spawn: spawn, generation: generation, rights, signalMask: mask, bell: bell, output: writing,
-                    leaving)
+                    number, spawn: spawn, generation: generation, rights, signalMask: maskBefore, doorbell: doorbell)
             }
         } catch {
-            SignalMask.restore(mask)
             bells.remove(UInt64(number), from: epoll)
-            output?.cancel(spawn, writing)
             return refused(number, ProcessError(.fork, error))
         }
     }
@@ -74,14 +67,11 @@ extension TargetRunner {
     /// Runs in the child, where the parent's calls are still on the stack and never return. Signals stay blocked: only
     /// the body knows when it can take them.
     private func becomeTarget(
-        _ number: Int, spawn: UInt64, generation: Int, _ rights: ChildRights, signalMask: SignalSet, bell: Doorbell?,
-        output: CapturedOutput.Writing?, _ leaving: DescriptorHolders.Leaving
+        _ number: Int, spawn: UInt64, generation: Int, _ rights: ChildRights, signalMask: SignalSet, doorbell: Int32
     ) -> Never {
         guard let target = table.targets[number], let body = bodies[number], let line = lines[number]
         else { exitChild(code: 70) }
         let privileges = target.settings.privileges
-        let doorbell = SupervisedChild.enter(
-            target.name, leaving, of: pid, bell: bell, output: output, crashes: scoreboard.crashArea(line: line))
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         if let text = host?.title?(target.name, generation) { ProcessTitle.set(text.title, name: text.name) }
