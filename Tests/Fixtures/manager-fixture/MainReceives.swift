@@ -19,9 +19,12 @@ private func note(_ kind: String, _ text: String, in store: SharedStore) {
     } catch {
         say("gap \(key): \(error)")
     }
-    if threadCount() != 1 { say("gap \(key): \(threadCount()) threads") }
+    if threadCount() != 1, !isEnding.load(ordering: .acquiring) { say("gap \(key): \(threadCount()) threads") }
     if words[1] % 20 == 0 { say("\(kind) \(words[1]) of \(words[0]) by image \(image)") }
 }
+
+/// Where `run` has returned, a thread of the runtime turns the loop again, and what is left of the messages comes there.
+private let isEnding = Atomic<Bool>(false)
 
 /// Which image of the program runs: an upgrade leaves it what it has made.
 private nonisolated(unsafe) var image = 0
@@ -62,6 +65,7 @@ func mainReceivesScenario(_ arguments: [String]) throws {
             say("gap late: \(error)")
         }
     }
+    runtime.hooks.onStop = { _ in isEnding.store(true, ordering: .releasing) }
     let summary = try runtime.run { worker in
         say("worker \(worker.taskID) is \(getpid()), threads \(threadCount())")
         var number = 0
@@ -107,6 +111,7 @@ func mainLoopsScenario(_ arguments: [String]) throws {
         }
     }
     runtime.hooks.onAllReady = { say("all ready, image \(image), threads \(threadCount())") }
+    runtime.hooks.onStop = { _ in isEnding.store(true, ordering: .releasing) }
     let summary = try runtime.run { worker in try await worker.stopRequested.wait() }
     say("outcome \(summary.outcome), children \(childCount)")
     exit(summary.outcome.exitCode)

@@ -73,7 +73,7 @@ import Testing
         let program = try ChildProgram("ops-fixture", ["earlier"])
         #expect(try await program.waitForExit() == 0)
         #expect(program.output.contains("trial ended with 81"), "\(program.output)")
-        #expect(program.errors.contains("it hands over in the format v3, and this program takes v6 alone"))
+        #expect(program.errors.contains("it hands over in the format v3, and this program takes v7 alone"))
         #expect(!program.errors.contains("without a name"))
     }
 
