@@ -19,7 +19,7 @@ extension Channel {
         do throws(FamilyNames.Failure) {
             handle = try FamilyNames.find(.channel, name)
         } catch {
-            throw ChannelError(naming: error, channel: name)
+            throw ChannelError(.init(error, of: name), channel: name)
         }
         return try Channel(opening: handle, codec: codec)
     }
@@ -56,7 +56,7 @@ extension Channel {
         do throws(FamilyNames.Failure) {
             try FamilyNames.register(note(name: name), descriptors, replacing: replacing)
         } catch {
-            throw ChannelError(naming: error, channel: name)
+            throw ChannelError(.init(error, of: name), channel: name)
         }
     }
 
@@ -82,7 +82,9 @@ extension Channel {
                 found[handle.note.name] = try? Channel(opening: handle, codec: nil)
             }
         } catch {
-            if case .refused = error {} else { throw ChannelError(naming: error, channel: "registered") }
+            if case .refused = error {} else {
+                throw ChannelError(.init(error, of: "registered"), channel: "registered")
+            }
         }
         for core in ChannelRegistry.cores where core.messageType == Message.self {
             found[core.memory.name] = Channel(core, isOpposite: false)
@@ -96,22 +98,5 @@ extension Channel where Message == Never {
     public static var names: [String] {
         let registered = (try? FamilyNames.names(.channel)) ?? []
         return Set(ChannelRegistry.names + registered).sorted()
-    }
-}
-
-extension ChannelError {
-    init(naming failure: FamilyNames.Failure, channel: String) {
-        let code: Code =
-            switch failure {
-            case .duplicate: .duplicateName
-            case .unknown: .unknownName
-            case .tooMany: .tooManyNames(limit: FamilyNames.limit)
-            case .badName: .badArgument("a name has 1 to \(HandleNote.longestName) bytes")
-            case .busy: .busy
-            case .damaged: .corrupt("the names of the service")
-            case .refused(let refusal): .notAChannel(refusal.reason)
-            case .system(let error): .system(error)
-            }
-        self.init(code, channel: channel)
     }
 }

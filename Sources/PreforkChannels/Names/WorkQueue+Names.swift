@@ -15,7 +15,7 @@ extension WorkQueue {
         do throws(FamilyNames.Failure) {
             try FamilyNames.register(note(name: name), descriptors, replacing: replacing)
         } catch {
-            throw WorkQueueError(naming: error, queue: name)
+            throw WorkQueueError(.init(error, of: name), queue: name)
         }
     }
 
@@ -27,7 +27,7 @@ extension WorkQueue {
         do throws(FamilyNames.Failure) {
             try FamilyNames.remove(.queue, memory: memory)
         } catch {
-            throw WorkQueueError(naming: error, queue: name)
+            throw WorkQueueError(.init(error, of: name), queue: name)
         }
     }
 
@@ -40,7 +40,7 @@ extension WorkQueue {
         do throws(FamilyNames.Failure) {
             handle = try FamilyNames.find(.queue, name)
         } catch {
-            throw WorkQueueError(naming: error, queue: name)
+            throw WorkQueueError(.init(error, of: name), queue: name)
         }
         return try WorkQueue(opening: handle, codec: codec)
     }
@@ -54,7 +54,7 @@ extension SharedStore {
         do throws(FamilyNames.Failure) {
             try FamilyNames.register(note(name: name), travellingDescriptors, replacing: replacing)
         } catch {
-            throw StoreError(naming: error, name)
+            throw StoreError(.init(error, of: name))
         }
     }
 
@@ -65,7 +65,7 @@ extension SharedStore {
         do throws(FamilyNames.Failure) {
             try FamilyNames.remove(.store, memory: travellingDescriptors[0])
         } catch {
-            throw StoreError(naming: error, "")
+            throw StoreError(.init(error, of: ""))
         }
     }
 
@@ -80,42 +80,8 @@ extension SharedStore {
         do throws(FamilyNames.Failure) {
             handle = try FamilyNames.find(.store, name)
         } catch {
-            throw StoreError(naming: error, name)
+            throw StoreError(.init(error, of: name))
         }
         return try SharedStore(opening: handle, codec: codec)
-    }
-}
-
-extension WorkQueueError {
-    init(naming failure: FamilyNames.Failure, queue: String) {
-        let code: Code =
-            switch failure {
-            case .duplicate: .duplicateName
-            case .unknown: .unknownName
-            case .tooMany: .tooManyNames(limit: FamilyNames.limit)
-            case .badName: .badArgument("a name has 1 to \(HandleNote.longestName) bytes")
-            case .busy: .busy
-            case .damaged: .corrupt("the names of the service")
-            case .refused(let refusal): .notAQueue(refusal.reason)
-            case .system(let error): .system(error)
-            }
-        self.init(code, queue: queue)
-    }
-}
-
-extension StoreError {
-    fileprivate init(naming failure: FamilyNames.Failure, _ name: String) {
-        let code: Code =
-            switch failure {
-            case .duplicate: .duplicateName(name)
-            case .unknown: .unknownName(name)
-            case .tooMany: .tooManyNames(limit: FamilyNames.limit)
-            case .badName: .badArgument("a name has 1 to \(HandleNote.longestName) bytes")
-            case .busy: .busy
-            case .damaged: .corrupt("the names of the service")
-            case .refused(let refusal): .notAStore(refusal.reason)
-            case .system(let error): .system(error)
-            }
-        self.init(code)
     }
 }
