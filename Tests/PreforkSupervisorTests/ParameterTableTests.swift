@@ -8,7 +8,7 @@ import Testing
 
 /// The variables of the environment have a table of their own: `EnvironmentSettingsTests`.
 @Suite(.timeLimit(.minutes(2))) struct ParameterTableTests {
-    @Test(arguments: table) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
+    @Test(arguments: table + commands) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
         await row.check()
     }
 
@@ -16,25 +16,18 @@ import Testing
         expectComplete(
             Self.table, module: "PreforkSupervisor",
             reasons: [
-                "ControlOutcome": "the answer to a command",
                 "EnvironmentSettingsError.Problem": "what is wrong with a variable",
                 "ExitConsequence": "what follows from an end", "ExitReport": "how a worker ended",
                 "CrashReport": "what a crashed worker told", "StackFrame": "where it was",
                 "RequestReport": "what a worker had in hand",
-                "LastWords": "what a child wrote last", "ListenerStatus": "what a listener tells",
+                "LastWords": "what a child wrote last",
                 "LogFields": "what a line of the log is about", "LogLine": "what the log tells",
-                "PoolStatus": "what the pool tells", "ProgramStatus": "which program runs",
                 "SupervisorSummary": "how the pool ended",
                 "TargetConsequence": "what follows from an end", "TargetExit": "how a process ended",
                 "TargetReport": "what the manager tells", "TargetStatus": "what the manager tells",
-                "WorkerInfo": "which worker it is", "WorkerStatus": "what a worker tells",
+                "WorkerInfo": "which worker it is",
                 "RuntimeSettings.applying.environment": "has a table of its own, EnvironmentSettingsTests",
-                "EnvironmentSettings.unknownNames.in": "names that begin with PREFORK_, whatever follows",
                 "ControlCode.init.rawValue": "any code; one without a meaning is counted and ignored: TargetTableTests",
-                "ControlCommand.quarantine.label": "any text: 128 bytes of it count, as of a request's label",
-                "ControlCommand.release.label": "any text: one that is not in quarantine is refused, QuarantineTests",
-                "ControlCommand.restartManaged.name": "any text: one that no managed process has is refused, CrashMarkTests",
-                "ControlCommand.upgrade.path": "an absolute path or a refusal: ControlRequestTests",
             ])
     }
 
@@ -65,7 +58,7 @@ import Testing
     }
 
     private static let table: [ParameterRow] =
-        counts + times + lives + scaling + backoffs + hostTexts + endpoints + rights + functions + commands
+        counts + times + lives + scaling + backoffs + hostTexts + endpoints + rights + functions
 
     /// Rows of a number that has no meaning below `least`, and none above a limit or all of them.
     private static func count(
@@ -330,14 +323,6 @@ import Testing
         + Parameter.value("forkProcesses.maxRestarts", "nil", .refused("threads")) {
             _ = try forkProcesses(2, maxRestarts: nil)
         }
-        + Parameter.duration(
-            "DurationHistogram.add.duration", zero: .means("no time"), negative: .means("no time"),
-            huge: .means("longer than all bounds")
-        ) { duration in
-            var histogram = DurationHistogram()
-            for _ in 0..<10 { histogram.add(duration) }
-            #expect(histogram.counts.last == (duration > .zero ? 10 : 0) && histogram.sum >= .zero)
-        }
 
     // An operator's commands, as a pool is told them
 
@@ -351,6 +336,7 @@ import Testing
         ("drain", { .drain(slot: $0) }),
     ]
 
+    /// Not public: the numbers come from the control socket.
     private static let commands: [ParameterRow] =
         Parameter.number(
             "ScaleChange.to.0", zero: .refused("0 is not within 1...10000"), negative: .refused("is not within"),
@@ -367,5 +353,13 @@ import Testing
                 negative: .refused("no worker -"),
                 huge: .refused("no worker \(Int.max)")
             ) { (slot: Int) in try answer(make(slot)) }
+        }
+        + Parameter.duration(
+            "DurationHistogram.add.duration", zero: .means("no time"), negative: .means("no time"),
+            huge: .means("longer than all bounds")
+        ) { duration in
+            var histogram = DurationHistogram()
+            for _ in 0..<10 { histogram.add(duration) }
+            #expect(histogram.counts.last == (duration > .zero ? 10 : 0) && histogram.sum >= .zero)
         }
 }

@@ -32,13 +32,13 @@ package protocol ControlDelegate: AnyObject {
 }
 
 /// A listener of the pool, as operators see it.
-public struct ListenerStatus: Equatable, Sendable {
+package struct ListenerStatus: Equatable, Sendable {
     /// As `SocketAddress` prints it.
-    public var address: String
+    package var address: String
     /// Connections that wait to be accepted. If nil, the kernel does not tell.
-    public var waiting: Int?
+    package var waiting: Int?
     /// How many may wait.
-    public var limit: Int?
+    package var limit: Int?
 
     package init(address: String, waiting: Int? = nil, limit: Int? = nil) {
         self.address = address

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// Why a worker was recycled.
-public enum RecyclingReason: String, Hashable, Sendable {
+package enum RecyclingReason: String, Hashable, Sendable {
     /// It has counted `RecyclingPolicy.requests` requests.
     case requests
     /// It has been ready for `RecyclingPolicy.lifetime`.

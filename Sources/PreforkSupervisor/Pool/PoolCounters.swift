@@ -3,42 +3,42 @@
 import PreforkSystem
 
 /// What happened in a pool since its supervisor began, upgrades included, for the metrics.
-public struct PoolCounters: Equatable, Sendable {
+package struct PoolCounters: Equatable, Sendable {
     /// Ends of workers that a successor followed, by cause: `exit`, `signal`, `out_of_memory`, `lost`, or why the
     /// supervisor killed the worker.
-    public internal(set) var restarts: [String: UInt64] = [:]
+    package internal(set) var restarts: [String: UInt64] = [:]
     /// The same ends by kind: `boot`, `request`, `other`.
-    public internal(set) var restartKinds: [ExitReport.Kind: UInt64] = [:]
+    package internal(set) var restartKinds: [ExitReport.Kind: UInt64] = [:]
     /// From fork to readiness.
-    public internal(set) var boots = DurationHistogram()
+    package internal(set) var boots = DurationHistogram()
     /// From the request to finish to the end.
-    public internal(set) var drains = DurationHistogram()
+    package internal(set) var drains = DurationHistogram()
     /// Requests of workers that have ended. Living workers count their own.
-    public internal(set) var retiredRequests: UInt64 = 0
+    package internal(set) var retiredRequests: UInt64 = 0
     /// Forks that the kernel refused. Each is tried again later.
-    public internal(set) var failedForks: UInt64 = 0
+    package internal(set) var failedForks: UInt64 = 0
     /// Reloads whose new workers have held for `ReloadPolicy.probation`.
-    public internal(set) var finishedReloads: UInt64 = 0
+    package internal(set) var finishedReloads: UInt64 = 0
     /// Reloads that were given up. Workers that had not been replaced yet stayed.
-    public internal(set) var abortedReloads: UInt64 = 0
+    package internal(set) var abortedReloads: UInt64 = 0
     /// Processes that have told of their crash: workers, and managed processes. One that has no way to tell of it, as
     /// when SIGKILL ends it, is not among them.
-    public internal(set) var crashedWorkers: UInt64 = 0
+    package internal(set) var crashedWorkers: UInt64 = 0
     /// As `crashedWorkers`, for managed processes.
-    public internal(set) var crashedManagedProcesses: UInt64 = 0
+    package internal(set) var crashedManagedProcesses: UInt64 = 0
     /// Requests that took longer than `RuntimeSettings.slowRequest`. Each counts once.
-    public internal(set) var slowRequests: UInt64 = 0
+    package internal(set) var slowRequests: UInt64 = 0
     /// How often a label of requests came into quarantine for its crashes.
-    public internal(set) var quarantinedLabels: UInt64 = 0
+    package internal(set) var quarantinedLabels: UInt64 = 0
     /// Requests that workers have refused because their label is in quarantine. The workers' own word.
-    public internal(set) var refusedRequests: UInt64 = 0
+    package internal(set) var refusedRequests: UInt64 = 0
     /// What workers and managed processes have written and the log has not, because it was too much.
-    public internal(set) var lostOutputBytes: UInt64 = 0
+    package internal(set) var lostOutputBytes: UInt64 = 0
     /// As `lostOutputBytes`, in lines.
-    public internal(set) var lostOutputLines: UInt64 = 0
+    package internal(set) var lostOutputLines: UInt64 = 0
 
     /// Counters that are all zero.
-    public init() {}
+    package init() {}
 
     /// A worker became ready.
     package mutating func recordBoot(after duration: Duration) {

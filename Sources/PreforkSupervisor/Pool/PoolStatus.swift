@@ -3,9 +3,9 @@
 package import PreforkSystem
 
 /// A pool as it is: what `preforkctl status`, the metrics and the status page show.
-public struct PoolStatus: Equatable, Sendable {
+package struct PoolStatus: Equatable, Sendable {
     /// What the pool as a whole is doing.
-    public enum Phase: String, Hashable, Sendable {
+    package enum Phase: String, Hashable, Sendable {
         /// The pool serves, or its first workers boot.
         case running
         /// A reload replaces workers, and the pool serves.
@@ -17,9 +17,9 @@ public struct PoolStatus: Equatable, Sendable {
     }
 
     /// How far a reload is, or how the last one ended.
-    public struct Reload: Equatable, Sendable {
+    package struct Reload: Equatable, Sendable {
         /// How far the reload is.
-        public enum State: String, Hashable, Sendable {
+        package enum State: String, Hashable, Sendable {
             /// Workers are being replaced.
             case running
             /// All workers are replaced. The new ones must hold for `ReloadPolicy.probation`.
@@ -31,70 +31,70 @@ public struct PoolStatus: Equatable, Sendable {
         }
 
         /// How far the reload is.
-        public var state: State
+        package var state: State
         /// The generation that it brings.
-        public var generation: Int
+        package var generation: Int
         /// Slots whose worker is of that generation and ready.
-        public var replaced: Int
+        package var replaced: Int
         /// Slots that the reload replaces.
-        public var total: Int
+        package var total: Int
         /// Why it was aborted.
-        public var reason: String?
+        package var reason: String?
         /// So far, or in all.
-        public var duration: Duration
+        package var duration: Duration
     }
 
     /// The supervisor's process ID, as the supervisor's PID namespace has it.
-    public var supervisor: Int32
+    package var supervisor: Int32
     /// The time since the supervisor started. An upgrade does not reset it.
-    public var uptime: Duration
+    package var uptime: Duration
     /// What the pool as a whole is doing.
-    public var phase: Phase
+    package var phase: Phase
     /// The generation of workers that are forked now.
-    public var generation: Int
+    package var generation: Int
     /// The desired number of workers.
-    public var target: Int
+    package var target: Int
     /// The bounds of automatic scaling. If nil, it is off.
-    public var range: ClosedRange<Int>?
+    package var range: ClosedRange<Int>?
     /// Restarts of workers that had been ready, and how many are allowed.
-    public var restarts: Int
+    package var restarts: Int
     /// The number of such restarts that the policy allows.
-    public var restartLimit: Int
+    package var restartLimit: Int
     /// Restarts after a crash in a request that do not count.
-    public var requestCrashes: Int
+    package var requestCrashes: Int
     /// The number of workers that the program wants, if an operator has scaled the pool. Otherwise nil.
-    public var programTarget: Int?
+    package var programTarget: Int?
     /// The program that runs, the one that ran before, and the one that an upgrade starts. If nil, they are not known.
-    public var program: ProgramStatus?
+    package var program: ProgramStatus?
     /// The last reload. If nil, there was none.
-    public var reload: Reload?
+    package var reload: Reload?
     /// Every worker that lives, and every slot without one, in the order of slots, present workers first.
-    public var workers: [WorkerStatus]
+    package var workers: [WorkerStatus]
 }
 
 /// The programs of a service.
-public struct ProgramStatus: Equatable, Sendable {
+package struct ProgramStatus: Equatable, Sendable {
     package var running: ProgramFile
     package var previous: ProgramFile?
     /// What `upgrade` starts.
-    public var upgradePath: String
+    package var upgradePath: String
     /// What the running program changed when it took over, a phrase for each. Empty for the first program.
-    public var changes: [String]
+    package var changes: [String]
 
     /// The path by which the running program was executed.
-    public var path: String { running.path }
+    package var path: String { running.path }
     /// Where that led, without symbolic links.
-    public var file: String { running.file }
+    package var file: String { running.file }
     /// In hexadecimal digits. If nil, its linker gave it none.
-    public var buildID: String? { running.buildID.isEmpty ? nil : running.buildID }
+    package var buildID: String? { running.buildID.isEmpty ? nil : running.buildID }
     /// When its file was last written, in UTC: `2026-11-21T03:00:00.042Z`.
-    public var time: String { running.timestamp }
+    package var time: String { running.timestamp }
 }
 
 /// One worker, or a slot that waits for one.
-public struct WorkerStatus: Equatable, Sendable {
+package struct WorkerStatus: Equatable, Sendable {
     /// Where a worker is between fork and end, or why its slot is empty.
-    public enum State: String, CaseIterable, Hashable, Sendable {
+    package enum State: String, CaseIterable, Hashable, Sendable {
         /// Forked and not ready yet.
         case booting
         /// Ready to serve.
@@ -112,31 +112,31 @@ public struct WorkerStatus: Equatable, Sendable {
     }
 
     /// The slot, which is the worker's task ID.
-    public var slot: Int
+    package var slot: Int
     /// If nil, the slot has no worker.
-    public var pid: Int32?
+    package var pid: Int32?
     /// The worker's generation: 1 at the start, one more for each reload and upgrade.
-    public var generation: Int
+    package var generation: Int
     /// Where the worker is between fork and end, or why the slot is empty.
-    public var state: State
+    package var state: State
     /// A replacement that boots, or an old worker that drains, beside the slot's present one.
-    public var isBeside: Bool
+    package var isBeside: Bool
     /// The time since the worker's fork. Zero for a slot without a worker.
-    public var uptime: Duration
+    package var uptime: Duration
     /// Restarts of this slot.
-    public var restarts: Int
+    package var restarts: Int
     /// Requests by the worker's own count. See `Worker.countRequest(_:)`.
-    public var requests: UInt64
+    package var requests: UInt64
     /// Connections that are open in the worker now, by its own count. Zero for a slot without a worker.
-    public var connections: Int
+    package var connections: Int
     /// The time since its last heartbeat. If nil, hang detection is off.
-    public var heartbeatAge: Duration?
+    package var heartbeatAge: Duration?
     /// How the slot's last worker ended.
-    public var lastExit: ExitReport?
+    package var lastExit: ExitReport?
 }
 
 /// What operators can ask a running supervisor for.
-public enum ControlCommand: Equatable, Sendable {
+package enum ControlCommand: Equatable, Sendable {
     /// Replaces all workers by new ones, forked from the supervisor as it is.
     case reload
     /// Changes the number of workers. The change holds over reloads and upgrades.
@@ -165,7 +165,7 @@ public enum ControlCommand: Equatable, Sendable {
 }
 
 /// A new number of workers.
-public enum ScaleChange: Equatable, Sendable {
+package enum ScaleChange: Equatable, Sendable {
     /// To exactly so many.
     case to(Int)
     /// By so many more, or below zero, by so many fewer.
@@ -173,7 +173,7 @@ public enum ScaleChange: Equatable, Sendable {
 }
 
 /// The result of a command.
-public enum ControlOutcome: Equatable, Sendable {
+package enum ControlOutcome: Equatable, Sendable {
     /// Done, or begun if the client does not wait. The sentence says what was done.
     case done(String)
     /// Refused or failed, and why.

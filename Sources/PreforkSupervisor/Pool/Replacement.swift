@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// Why a worker that serves is replaced.
-public enum ReplacementCause: Hashable, Sendable {
+package enum ReplacementCause: Hashable, Sendable {
     /// A reload or an upgrade replaces all workers.
     case reload
     /// It has reached its limit of requests, time or memory.

@@ -3,13 +3,13 @@
 import PreforkSystem
 
 /// A variable of the environment, and the setting that it changes.
-public struct EnvironmentOption: Sendable {
+package struct EnvironmentOption: Sendable {
     /// `PREFORK_...`
-    public let name: String
+    package let name: String
     /// One sentence.
-    public let meaning: String
+    package let meaning: String
     /// What values look like.
-    public let shape: String
+    package let shape: String
     /// nil for what is no value of it.
     let set: @Sendable (String, inout RuntimeSettings) -> Bool
     let show: @Sendable (RuntimeSettings) -> String
@@ -42,7 +42,7 @@ public struct EnvironmentOption: Sendable {
     }
 
     /// Its value where neither the program nor the environment sets it.
-    public var standard: String { show(RuntimeSettings()) }
+    package var standard: String { show(RuntimeSettings()) }
 }
 
 extension String {

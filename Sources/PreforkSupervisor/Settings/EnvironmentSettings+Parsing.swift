@@ -86,7 +86,7 @@ extension RuntimeSettings {
 extension EnvironmentSettings {
     /// Variables that begin with `PREFORK_` and are none of the options: perhaps misspelt. They are logged and not
     /// refused, because a program may have its own.
-    public static func unknownNames(in environment: [String: String]) -> [String] {
+    package static func unknownNames(in environment: [String: String]) -> [String] {
         // What an image that is replaced leaves to its successor is no setting.
         let known = Set(options.map(\.name) + [Handover.variable])
         return environment.keys.filter { $0.hasPrefix("PREFORK_") && !known.contains($0) }.sorted()

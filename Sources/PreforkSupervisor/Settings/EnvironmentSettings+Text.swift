@@ -26,7 +26,7 @@ extension EnvironmentSettings {
     }
 
     /// The manual's table.
-    public static var markdown: String {
+    package static var markdown: String {
         let rows = options.map { "| `\($0.name)` | \($0.meaning) | \($0.shape) | `\($0.standard)` |" }
         return (["| variable | meaning | values | default |", "|---|---|---|---|"] + rows).joined(separator: "\n")
             + "\n"

@@ -5,7 +5,7 @@ import PreforkSystem
 /// `PREFORK_*`: settings by the environment.
 public enum EnvironmentSettings {
     /// Every option, in the order of the manual.
-    public static let options: [EnvironmentOption] = pool + lives + host
+    package static let options: [EnvironmentOption] = pool + lives + host
 
     private static let pool: [EnvironmentOption] = [
         EnvironmentOption("WORKERS", \.workers, .workers, "Workers; auto: one per core, by affinity and CPU quota."),

@@ -3,9 +3,9 @@
 import Glibc
 
 /// Why the pid file could not be taken.
-public struct PidFileError: Error, Hashable, Sendable {
+package struct PidFileError: Error, Hashable, Sendable {
     /// Why the file could not be taken.
-    public enum Code: Hashable, Sendable {
+    package enum Code: Hashable, Sendable {
         /// A living process has it. Its ID comes from the kernel's table of locks, or else from the file, which may
         /// be wrong. Nil if neither has an ID.
         case held(by: Int32?)
@@ -18,9 +18,9 @@ public struct PidFileError: Error, Hashable, Sendable {
     }
 
     /// Why the file could not be taken.
-    public let code: Code
+    package let code: Code
     /// The pid file's path, as it was given.
-    public let path: String
+    package let path: String
 
     package init(_ code: Code, path: String) {
         self.code = code
@@ -29,7 +29,7 @@ public struct PidFileError: Error, Hashable, Sendable {
 }
 
 extension PidFileError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch code {
         case .held(let pid): "pid file \(path) belongs to a living process\(pid.map { ", pid \($0)" } ?? "")"
         case .notRegular: "pid file \(path) is not a regular file (a symbolic link is not followed)"
