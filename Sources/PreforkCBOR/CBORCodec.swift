@@ -36,11 +36,14 @@ public struct CBORCodec: Sendable {
     /// types' own code, and a document from elsewhere must not overflow a thread's stack.
     public static let maximumDepth = 128
 
+    /// 0, which no other codec has.
     public let identifier: UInt8 = 0
 
     /// A codec without settings. All instances are equivalent.
     public init() {}
 
+    /// The CBOR bytes of a value.
+    ///
     /// - Throws: `EncodingError.invalidValue` if the value writes nothing (inside another value it becomes an empty
     ///   map), is nested too deeply, or violates the encoder's rules (two kinds of containers, two single values, a
     ///   container that is written to while an inner value is, or after its end). Rethrows what its `encode(to:)`
@@ -56,6 +59,8 @@ public struct CBORCodec: Sendable {
         return try root.out.assembled()
     }
 
+    /// The value that CBOR bytes stand for.
+    ///
     /// - Parameter bytes: may be arbitrary.
     /// - Throws: `DecodingError`, or what the type's `init(from:)` throws.
     public func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {

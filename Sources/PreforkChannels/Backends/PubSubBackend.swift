@@ -2,7 +2,7 @@
 
 public import PreforkStore
 
-/// What a subscriber is given.
+/// What a subscriber to a channel of a backend receives.
 public enum PublishedEvent: Hashable, Sendable {
     /// A message, in the order in which its publisher sent it.
     case message(StoredValue)

@@ -94,7 +94,7 @@ extension ChannelEnd {
     }
 }
 
-/// A callback that can be taken back.
+/// A callback of a channel, which can be taken back.
 public final class ChannelRegistration: Sendable {
     private let onCancel: @Sendable () -> Void
 

@@ -54,7 +54,7 @@ extension SharedStore {
     }
 }
 
-/// A callback's subscription.
+/// A subscription whose messages go to a callback.
 public final class StoreSubscription: Sendable {
     private let task: Task<Void, Never>
     private let end: @Sendable () -> Void

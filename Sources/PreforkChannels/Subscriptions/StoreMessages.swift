@@ -5,7 +5,7 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// What a subscriber of a store's channel is given.
+/// What a subscriber to a channel of a store receives: a message, or how many it has missed.
 public enum StoreMessage<Value: Sendable>: Sendable {
     /// A message, in the order in which it was published.
     case message(Value)

@@ -60,18 +60,22 @@ extension _ServiceMisplacements where _StaticName == _NotDeclared {
 }
 
 extension _ServiceMisplacements where _CalledDependencies == _NotDeclared {
+    /// Not for programs: without it, a function `dependencies()` would be hidden by the property.
     @_disfavoredOverload public func dependencies() async throws -> _NotDeclared { _NotDeclared() }
 }
 
 extension _ServiceMisplacements where _CalledPolicy == _NotDeclared {
+    /// Not for programs: without it, a function `policy()` would be hidden by the property.
     @_disfavoredOverload public func policy() async throws -> _NotDeclared { _NotDeclared() }
 }
 
 extension _ServiceMisplacements where _CalledTimeout == _NotDeclared {
+    /// Not for programs: without it, a function `gracefulShutdownTimeout()` would be hidden by the property.
     @_disfavoredOverload public func gracefulShutdownTimeout() async throws -> _NotDeclared { _NotDeclared() }
 }
 
 extension _ServiceMisplacements where _CalledName == _NotDeclared {
+    /// Not for programs: without it, a function `serviceName()` would be hidden by the property.
     @_disfavoredOverload public func serviceName() async throws -> _NotDeclared { _NotDeclared() }
 }
 

@@ -2,10 +2,11 @@
 
 public import PreforkSystem
 
-/// Called by a `ProcessManager`, in its process and on its thread, one after another: they must be quick (after one
-/// second a warning is logged), must not start threads, and must not call functions that wait: `terminate`, `start`,
-/// `joinAll`. They may call `send` and `launch`, which do not wait. A hook that throws is reported, and the operation
-/// continues.
+/// What a `ProcessManager` calls at turning points, in its process and on its thread, one after another.
+///
+/// Hooks must be quick (after one second a warning is logged), must not start threads, and must not call functions that
+/// wait: `terminate`, `start`, `joinAll`. They may call `send` and `launch`, which do not wait. A hook that throws is
+/// reported, and the operation continues.
 ///
 /// Follows liteyuki's Lifespan, whose hooks got no name and, later, were never called.
 public struct ProcessHooks {
@@ -24,7 +25,7 @@ public struct ProcessHooks {
     public init() {}
 }
 
-/// One of the hooks, in reports.
+/// One of the hooks of a `ProcessManager`, as reports name it.
 public enum ProcessHook: String, Hashable, Sendable {
     /// `ProcessHooks.beforeProcessShutdown`.
     case beforeProcessShutdown

@@ -2,8 +2,10 @@
 
 import PreforkSystem
 
-/// The end of what a worker or a managed process wrote to standard error (with `PREFORK_CAPTURE_OUTPUT=on` also to
-/// standard output). All of it is text of the child's: characters that end a line or command a terminal are escaped.
+/// The end of what a worker or a managed process wrote to standard error.
+///
+/// With `PREFORK_CAPTURE_OUTPUT=on` also of what it wrote to standard output. All of it is text of the child's:
+/// characters that end a line or command a terminal are escaped.
 public struct LastWords: Hashable, Sendable {
     /// The line that says why the process ended itself: `main.swift:3: Fatal error: Index out of range`, or what the C
     /// library says of a damaged heap. If nil, it wrote no such line.

@@ -42,6 +42,7 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var metrics: Endpoint?
     /// Whose the file of a Unix socket at `metrics` is; nil: as that says.
     public var metricsOwner: SocketOwner?
+    /// The path of a file that names the supervisor's process while it runs. If nil, there is none.
     public var pidFile: String?
     /// The path of the log file. If nil, the log goes to standard error.
     public var logFile: String?

@@ -8,7 +8,7 @@ package enum SupervisorReturn {
     case supervisor(SupervisorSummary)
 }
 
-/// What a pool was, when it is over.
+/// What a pool did in its life, as `ForkRuntime.run` returns it.
 public struct SupervisorSummary: Hashable, Sendable {
     /// Why the pool ended. `SupervisorOutcome.exitCode` is the exit code for it.
     public var outcome: SupervisorOutcome

@@ -10,8 +10,10 @@ public struct WorkerInfo: Hashable, Sendable {
     public var pid: Int32?
 }
 
-/// Called at turning points. All but `afterFork` run in the supervisor, on its one thread: they must be quick, must
-/// not start threads (the next fork would be refused) and must not block.
+/// What the supervisor calls at turning points of its workers' lives.
+///
+/// All but `afterFork` run in the supervisor, on its one thread: they must be quick, must not start threads (the next
+/// fork would be refused) and must not block.
 public struct SupervisorHooks: Sendable {
     /// In the supervisor, right before each fork.
     public var beforeFork: (@Sendable (WorkerInfo) -> Void)?

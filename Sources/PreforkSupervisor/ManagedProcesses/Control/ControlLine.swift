@@ -2,8 +2,9 @@
 
 package import PreforkSystem
 
-/// An order for a managed process, sent on its `{name}-active` channel: beside the messages, as a separate kind, so
-/// that no message can ever be taken for an order.
+/// An order for a managed process, sent on its `{name}-active` channel.
+///
+/// Orders are a kind of their own beside the messages, so that no message can be taken for one.
 ///
 /// Follows liteyuki's ProcessManager, where the numbers 0 and 1 among the data were the orders.
 public struct ControlCode: RawRepresentable, Hashable, Sendable {
