@@ -1,0 +1,8 @@
+// The same from the other side.
+
+import Prefork
+import Subprocess
+
+import struct Subprocess.Signal
+
+func importedTheirs(_: Signal) {}
