@@ -38,7 +38,7 @@ public struct ForkRuntime: Sendable {
     }
 
     /// Everything that an operator can set. The environment wins over what the program sets here: `PREFORK_WORKERS`,
-    /// `PREFORK_CONTROL` and so on, each documented in `EnvironmentSettings.options`.
+    /// `PREFORK_CONTROL` and so on, each documented on the manual's page "Settings".
     public var settings = RuntimeSettings()
     /// When a worker counts as ready.
     public var readiness = Readiness.automatic
