@@ -10,8 +10,8 @@ extension Channel {
     /// Returns when the message is in the ring, not when it has been received.
     ///
     /// - Throws: `ChannelError`: `.closed`, `.peerDied` if it would have to wait for a process that is dead and has no
-    ///   successor to come, `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`. `CancellationError` if the task was cancelled while
-    ///   it waited. What the codec throws. In all cases nothing was sent.
+    ///   successor to come, `.tooLarge`, `.endInUse`, `.corrupt`, `.busy`, `.system`. `CancellationError` if the task was
+    ///   cancelled while it waited. What the codec throws. In all cases nothing was sent.
     @inlinable
     public func send(_ message: Message) async throws {
         if let record = try trySend(message, passing: []) {
@@ -24,7 +24,7 @@ extension Channel {
     /// As `send`, for at most `timeout`, which then throws `.timedOut`.
     @inlinable
     public func send(_ message: Message, timeout: Duration) async throws {
-        if let record = try trySend(message, passing: []) { try await sendingEnd.sendLater(record, timeout: timeout) }
+        try await finish(try trySend(message, passing: []), timeout: timeout)
     }
 
     /// Sends a message if that is possible without waiting.
@@ -55,7 +55,17 @@ extension Channel {
     /// - Throws: as `send`, and `.tooManyDescriptors`.
     @inlinable
     public func send(_ message: Message, passing descriptors: [Int32]) async throws {
-        if let record = try trySend(message, passing: descriptors) { try await sendingEnd.sendLater(record, timeout: nil) }
+        try await finish(try trySend(message, passing: descriptors), timeout: nil)
+    }
+
+    /// After a try: waits for room, or lets other tasks run when this one has sent for long without waiting.
+    @inlinable
+    func finish(_ record: OutgoingRecord?, timeout: Duration?) async throws {
+        if let record {
+            try await sendingEnd.sendLater(record, timeout: timeout)
+        } else if sendingEnd.isTurnOver {
+            await sendingEnd.giveTurn()
+        }
     }
 
     /// - Returns: the message that must wait. If nil, it is sent.

@@ -51,7 +51,8 @@ struct Desks: Sendable {
         try? end.onReceive { _ in }
         try? end.onCall { $0 }
         let large = String(repeating: "x", count: 100_000)
-        while !worker.stopRequested.isRequested {
+        // Cancelled when the worker has lost its listener and ends.
+        while !worker.stopRequested.isRequested, !Task.isCancelled {
             _ = try? await end.call("to the supervisor", timeout: .milliseconds(500))
             try? await end.send("to the supervisor", timeout: .milliseconds(500))
             try? await end.send(large, timeout: .milliseconds(500))
