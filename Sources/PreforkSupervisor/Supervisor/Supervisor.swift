@@ -232,6 +232,8 @@ package final class Supervisor {
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
         try startTargets()
         try begin()
+        // Also where the pool wants nothing: the image before has made other promises.
+        tellPromises()
         if let seat = carryOut() { return seat }
         // The first turn can have aborted the upgrade, and no event may follow.
         turnUpgrade()
