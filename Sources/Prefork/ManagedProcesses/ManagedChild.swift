@@ -9,19 +9,19 @@ import PreforkSystem
 ///
 /// Follows the arguments that liteyuki's ProcessManager passes to its targets.
 public struct ChildContext<Message: Codable & Sendable>: ~Copyable, Sendable {
-    let seat: TargetSeat
+    let handle: TargetHandle
     private let channels: ChannelDeliver<Message>
 
-    init(seat: TargetSeat, channels: ChannelDeliver<Message>) {
-        self.seat = seat
+    init(handle: TargetHandle, channels: ChannelDeliver<Message>) {
+        self.handle = handle
         self.channels = channels
     }
 
     /// The target's name.
-    public var name: String { seat.name }
+    public var name: String { handle.name }
 
     /// 1 for the target's first process, one more for each that follows.
-    public var generation: Int { seat.generation }
+    public var generation: Int { handle.generation }
 
     /// The channel `{name}-active`: this process receives by `receive` or `receiveBlocking`.
     public var active: Channel<Message> { channels.active }
@@ -30,17 +30,17 @@ public struct ChildContext<Message: Codable & Sendable>: ~Copyable, Sendable {
     public var passive: Channel<Message> { channels.passive }
 
     /// Tells the manager that this process is ready. Needed with `.manual` readiness only. A second call has no effect.
-    public func ready() { seat.markReady() }
+    public func ready() { handle.markReady() }
 
     /// Whether the manager has asked this process to end. A body without an event loop ends by the SIGTERM that comes
     /// with it, unless it ignores or handles that signal.
-    public var isStopRequested: Bool { seat.isStopRequested }
+    public var isStopRequested: Bool { handle.isStopRequested }
 
     /// Asks the manager to stop or restart this process: the same as `active.send(control:)`.
     ///
     /// - Throws: `.controlQueueFull`, `.system`.
     public func send(_ code: ControlCode) throws(ProcessError) {
-        try seat.control.order(code, for: name)
+        try handle.control.order(code, for: name)
     }
 }
 

@@ -22,17 +22,17 @@ extension ProcessManager {
         _ name: String, carrying: Message.Type, _ options: TargetOptions = TargetOptions(),
         _ body: @escaping (borrowing ChildContext<Message>) throws -> Int32
     ) throws(ProcessError) {
-        try add(name, carrying, options) { seat, channels in
+        try add(name, carrying, options) { handle, channels in
             StoreRegistry.repairAll()
             channels.enterAndAttach()
-            SignalMask.restore(seat.signalMask)
-            if options.readiness == .automatic { seat.markReady() }
+            SignalMask.restore(handle.signalMask)
+            if options.readiness == .automatic { handle.markReady() }
             do {
-                let code = try body(ChildContext(seat: seat, channels: channels))
+                let code = try body(ChildContext(handle: handle, channels: channels))
                 ChannelSuccession.processEnds()
                 return code
             } catch {
-                reportFailure(of: seat.name, error)
+                reportFailure(of: handle.name, error)
                 return 1
             }
         }
@@ -44,15 +44,15 @@ extension ProcessManager {
         _ name: String, carrying: Message.Type, _ options: TargetOptions = TargetOptions(),
         _ body: @escaping @Sendable (ManagedChild<Message>) async throws -> Int32
     ) throws(ProcessError) {
-        try add(name, carrying, options) { seat, channels in
+        try add(name, carrying, options) { handle, channels in
             let main = LoopMain(
-                name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
-                drainTimeout: seat.grace, executor: .wholeProcess,
-                orderedStop: { seat.isSucceeded ? .worker : seat.isStopRequested ? .service : nil })
+                name: handle.name, supervisorPipe: handle.supervisorPipe, signalMask: handle.signalMask,
+                drainTimeout: handle.grace, executor: .wholeProcess,
+                orderedStop: { handle.isSucceeded ? .worker : handle.isStopRequested ? .service : nil })
             main.run { loop in
                 StoreRegistry.repairAll()
                 channels.enterAndAttach()
-                let child = ManagedChild(ChildContext(seat: seat, channels: channels), loop: loop)
+                let child = ManagedChild(ChildContext(handle: handle, channels: channels), loop: loop)
                 if options.readiness == .automatic { loop.onFirstWait = { child.ready() } }
                 return { try await body(child) }
             }

@@ -100,7 +100,7 @@ public final class ProcessManager {
 
     func add<Message: Codable & Sendable>(
         _ name: String, _ type: Message.Type, _ options: TargetOptions,
-        _ body: @escaping (TargetSeat, ChannelDeliver<Message>) -> Int32
+        _ body: @escaping (TargetHandle, ChannelDeliver<Message>) -> Int32
     ) throws(ProcessError) {
         let targets = try used()
         if channels[name] != nil { throw ProcessError(.duplicate(name)) }
@@ -120,7 +120,7 @@ public final class ProcessManager {
         settings.grace = max(.zero, options.grace ?? grace)
         settings.privileges = options.privileges
         settings.succession = options.succession
-        let line = try targets.add(settings) { seat in body(seat, pair) }
+        let line = try targets.add(settings) { handle in body(handle, pair) }
         ControlLines.add(line, for: name)
         channels[name] = pair
     }

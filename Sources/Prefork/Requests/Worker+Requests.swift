@@ -126,7 +126,7 @@ extension Worker {
     @inline(never)
     private func refuse(_ label: UnsafeRawBufferPointer, _ options: RequestOptions) throws(RequestError) {
         guard let entry = quarantine.entry(of: label, includesQuery: options.contains(.includesQuery)) else { return }
-        seat.countRefusal()
+        handle.countRefusal()
         let text = ForeignText(decoding: entry.label).escaped(for: .log)
         StandardErrorLines.say("warning", "request \"\(text)\" is refused: it is in quarantine", by: "quarantine")
         throw RequestError(.quarantined, retryAfter: entry.until.map { max(.zero, $0 - .now) })

@@ -132,7 +132,7 @@ public struct ForkRuntime: Sendable {
         LoopMain.warmUp()
         switch try supervisor.run() {
         case .supervisor(let summary): return summary
-        case .worker(let seat): WorkerProcessMain(seat: seat, runtime: runtime).run(body)
+        case .worker(let handle): WorkerProcessMain(handle: handle, runtime: runtime).run(body)
         }
     }
 }

@@ -6,7 +6,7 @@ import PreforkSystem
 
 /// The worker that a body runs in.
 public final class Worker: Sendable {
-    let seat: WorkerSeat
+    let handle: WorkerHandle
     /// The worker's event loop.
     public let loop: EventLoop
 
@@ -14,32 +14,32 @@ public final class Worker: Sendable {
     let requests: RequestRing
     let quarantine: QuarantineList
 
-    init(seat: WorkerSeat, loop: EventLoop) {
-        self.seat = seat
-        requests = RequestRing(memory: seat.requestMemory)
-        quarantine = seat.quarantine
+    init(handle: WorkerHandle, loop: EventLoop) {
+        self.handle = handle
+        requests = RequestRing(memory: handle.requestMemory)
+        quarantine = handle.quarantine
         self.loop = loop
     }
 
     /// 0 ..< the number of workers. A worker that replaces another one has its task ID.
-    public var taskID: Int { seat.info.taskID }
+    public var taskID: Int { handle.info.taskID }
 
     /// The worker's generation: 1 at the start, one more for each reload and upgrade.
-    public var generation: Int { seat.info.generation }
+    public var generation: Int { handle.info.generation }
 
     /// Tells the supervisor that this worker can serve. Needed with `.manual` readiness only. A second call has no
     /// effect.
     public func ready() {
-        seat.markReady()
-        loop.execute { [seat, loop] in Self.repeatReady(seat, on: loop, after: .milliseconds(100)) }
+        handle.markReady()
+        loop.execute { [handle, loop] in Self.repeatReady(handle, on: loop, after: .milliseconds(100)) }
     }
 
     /// Says it again until the supervisor has heard it.
-    private static func repeatReady(_ seat: WorkerSeat, on loop: EventLoop, after pause: Duration) {
+    private static func repeatReady(_ handle: WorkerHandle, on loop: EventLoop, after pause: Duration) {
         loop.call(after: pause) {
-            guard !seat.isKnownReady else { return }
-            seat.markReady()
-            repeatReady(seat, on: loop, after: min(pause * 2, .seconds(1)))
+            guard !handle.isKnownReady else { return }
+            handle.markReady()
+            repeatReady(handle, on: loop, after: min(pause * 2, .seconds(1)))
         }
     }
 
@@ -54,7 +54,7 @@ public final class Worker: Sendable {
     ///
     /// - Parameter count: zero and less count nothing.
     public func countRequest(_ count: Int = 1) {
-        if count > 0 { seat.countRequests(UInt64(count)) }
+        if count > 0 { handle.countRequests(UInt64(count)) }
     }
 
     /// Reports a heartbeat. `extend` announces that the next one may be that late: for work that blocks the event loop
@@ -66,8 +66,8 @@ public final class Worker: Sendable {
     /// - Parameter extend: counted from now. The latest call counts. The supervisor accepts a day at most, from the
     /// last heartbeat. Zero and less end an extension.
     public func heartbeat(extend: Duration? = nil) {
-        guard let extend else { return seat.beat() }
-        seat.extendHeartbeat(until: .now + max(.zero, extend))
+        guard let extend else { return handle.beat() }
+        handle.extendHeartbeat(until: .now + max(.zero, extend))
     }
 
     /// Ends this worker at once with an exit code. Buffered stdio is written, connections are dropped.

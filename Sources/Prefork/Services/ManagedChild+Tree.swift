@@ -34,23 +34,23 @@ extension ChildContext {
     ///   `ServiceError`, which is written to standard error. 1 if there is no descriptor left for a loop. 128 + n after
     ///   signal n from another process than the manager.
     public borrowing func runTree(_ root: any AsyncService) -> Int32 {
-        let seat = seat
+        let handle = handle
         let main = LoopMain(
-            name: seat.name, supervisorPipe: seat.supervisorPipe, signalMask: seat.signalMask,
-            drainTimeout: seat.grace, executor: .wholeProcess,
-            orderedStop: { seat.isSucceeded ? .worker : seat.isStopRequested ? .service : nil })
-        defer { SignalMask.restore(seat.signalMask) }
+            name: handle.name, supervisorPipe: handle.supervisorPipe, signalMask: handle.signalMask,
+            drainTimeout: handle.grace, executor: .wholeProcess,
+            orderedStop: { handle.isSucceeded ? .worker : handle.isStopRequested ? .service : nil })
+        defer { SignalMask.restore(handle.signalMask) }
         do {
-            let loop = try TreeLoop.ofThisProcess(supervisorPipe: seat.supervisorPipe)
+            let loop = try TreeLoop.ofThisProcess(supervisorPipe: handle.supervisorPipe)
             let body: @Sendable () async throws -> Int32 = {
                 // Its signals are listened to by now, but the order's may have been taken before.
-                if seat.isStopRequested { return 0 }
-                try await runAnnounced(root, ready: seat.markReady)
+                if handle.isStopRequested { return 0 }
+                try await runAnnounced(root, ready: handle.markReady)
                 return 0
             }
             return try main.outcome(of: body, on: loop)
         } catch {
-            reportFailure(of: seat.name, error)
+            reportFailure(of: handle.name, error)
             return 1
         }
     }

@@ -49,11 +49,11 @@ public func forkProcesses(_ count: Int? = nil, maxRestarts: Int? = nil) throws(S
     let supervisor = try Supervisor(SupervisorConfiguration(settings))
     supervisor.warnOfUnknownVariables()
     switch try supervisor.run() {
-    case .worker(let seat):
+    case .worker(let handle):
         // From here on the program's own code runs, and it will not report when it is ready.
-        seat.markReady()
-        SignalMask.restore(seat.signalMask)
-        return seat.info.taskID
+        handle.markReady()
+        SignalMask.restore(handle.signalMask)
+        return handle.info.taskID
     case .supervisor(let summary):
         CurrentProcess.exit(code: summary.outcome.exitCode)
     }

@@ -5,7 +5,7 @@ import PreforkSystem
 /// How a fork came out, on either side of it.
 enum ForkResult {
     case parent(PoolEvent)
-    case child(WorkerSeat)
+    case child(WorkerHandle)
 }
 
 extension Supervisor {
@@ -44,7 +44,7 @@ extension Supervisor {
     }
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
-    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, doorbell: Int32) -> WorkerSeat {
+    private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, doorbell: Int32) -> WorkerHandle {
         ControlDesk.enter(
             ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
@@ -57,7 +57,7 @@ extension Supervisor {
             exitChild(code: ChildRights.failureCode)
         }
         configuration.hooks.afterFork?(info)
-        return WorkerSeat(
+        return WorkerHandle(
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
             heartbeatPeriod: heartbeatPeriod, spawn: spawn, doorbell: doorbell,
             title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil)

@@ -4,7 +4,7 @@ import PreforkSystem
 
 /// How `Supervisor.run` comes back: once in the supervisor, and once in each worker it forks.
 package enum SupervisorReturn {
-    case worker(WorkerSeat)
+    case worker(WorkerHandle)
     case supervisor(SupervisorSummary)
 }
 
@@ -204,7 +204,7 @@ package final class Supervisor {
     /// without an order while a rollback is possible, the previous program takes over.
     package func run() throws(SupervisorError) -> SupervisorReturn {
         do throws(SupervisorError) {
-            if let seat = try supervise() { return .worker(seat) }
+            if let worker = try supervise() { return .worker(worker) }
         } catch {
             returnSignals()
             throw error
@@ -224,7 +224,7 @@ package final class Supervisor {
     }
 
     /// - Returns: in the supervisor nil, when all is over.
-    private func supervise() throws(SupervisorError) -> WorkerSeat? {
+    private func supervise() throws(SupervisorError) -> WorkerHandle? {
         if let warning = scoreboard.orders.warning { logger.say(warning, by: .own(.start)) }
         let orders = scoreboard.orders
         // If the previous program comes back, its locks name this process, too.
@@ -234,17 +234,17 @@ package final class Supervisor {
         try begin()
         // Also where the pool wants nothing: the image before has made other promises.
         tellPromises()
-        if let seat = carryOut() { return seat }
+        if let worker = carryOut() { return worker }
         // The first turn can have aborted the upgrade, and no event may follow.
         turnUpgrade()
         assignQueues()
         while outcome == nil || targets?.isBusy == true {
             let loopDeadline = mainLoop.prepareToWait(on: epoll)
             do { try events.wait(epoll, timeout: untilNextDeadline(loopDeadline)) } catch { throw SupervisorError(error) }
-            if let seat = handleEvents() { return seat }
+            if let worker = handleEvents() { return worker }
             assignQueues()
             try turnTargets()
-            if let seat = carryOut() { return seat }
+            if let worker = carryOut() { return worker }
             do { try mainLoop.turn(by: epoll) } catch { throw SupervisorError(error) }
             turnUpgrade()
             describeWayBack()
@@ -318,11 +318,11 @@ package final class Supervisor {
     /// What has happened, then what is due without an event.
     ///
     /// - Returns: in a new worker, what it is.
-    private func handleEvents() -> WorkerSeat? {
+    private func handleEvents() -> WorkerHandle? {
         for index in 0..<events.count {
             handleEvent(events[index].word)
             // Not after the whole batch: clients wait for the successor of a worker that has died.
-            if let seat = carryOut() { return seat }
+            if let worker = carryOut() { return worker }
         }
         handleWhatIsDue()
         return carryOut()
@@ -378,7 +378,7 @@ package final class Supervisor {
     /// Called by the loop alone, between two events, where nothing is half done: a fork copies the whole process.
     ///
     /// - Returns: in a new worker, what it is.
-    private func carryOut() -> WorkerSeat? {
+    private func carryOut() -> WorkerHandle? {
         if wanted.isEmpty { return nil }
         tellPromises()
         var actions = wanted
@@ -392,7 +392,7 @@ package final class Supervisor {
             {
                 switch fork(slot: slot, spawn: spawn, generation: generation) {
                 case .parent(let result): actions += pool.handle(result, at: .now)
-                case .child(let seat): return seat
+                case .child(let worker): return worker
                 }
             }
             next += 1

@@ -84,10 +84,10 @@ extension TargetRunner {
         let orders = scoreboard.orders
         let identity = ProcessSlot.identity(ofProcess: target.name, of: pid)
         ProcessSlot.enter(ProcessSlot(identity: identity, spawn: spawn) { orders.order(line: line) })
-        let seat = TargetSeat(
+        let handle = TargetHandle(
             name: target.name, generation: generation, control: controlLine(to: number),
             supervisorPipe: lifeline.number, signalMask: host?.signalMask ?? signals?.maskBefore ?? signalMask,
             grace: target.settings.grace, scoreboard: scoreboard, line: line, spawn: spawn, doorbell: doorbell)
-        exitChild(code: body(seat))
+        exitChild(code: body(handle))
     }
 }

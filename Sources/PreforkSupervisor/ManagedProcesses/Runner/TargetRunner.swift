@@ -22,7 +22,7 @@ package final class TargetRunner {
     }
 
     /// A target's body, in its process: it returns the exit code.
-    package typealias Body = (TargetSeat) -> Int32
+    package typealias Body = (TargetHandle) -> Int32
 
     private let owner = (process: ForkCount.current, thread: currentThreadNumber)
     let pid = CurrentProcess.pid

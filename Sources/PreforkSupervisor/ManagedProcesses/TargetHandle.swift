@@ -3,7 +3,7 @@
 package import PreforkSystem
 
 /// A managed process's end of the supervision. All signals are blocked when it is handed out.
-package struct TargetSeat: Sendable {
+package struct TargetHandle: Sendable {
     package let name: String
     /// 1 for the target's first process.
     package let generation: Int

@@ -6,13 +6,13 @@ package import PreforkSystem
 ///
 /// An object, because the new worker returns it through every frame of the supervisor's loop. A value would be copied
 /// into each of them, and each of these pages of the stack is shared with the supervisor until it is written.
-package final class WorkerSeat: Sendable {
+package final class WorkerHandle: Sendable {
     package let info: WorkerInfo
     let scoreboard: Scoreboard
     let line: Int
     /// Reads the end when the supervisor is gone. Never written to.
     package let supervisorPipe: Int32
-    /// The signals that were blocked before supervision began. All are blocked when a seat is handed out.
+    /// The signals that were blocked before supervision began. All are blocked when a handle is handed out.
     package let signalMask: SignalSet
     /// How often a heartbeat is due. If nil, hangs are not detected.
     package let heartbeatPeriod: Duration?

@@ -2,7 +2,7 @@
 
 import PreforkSystem
 
-extension WorkerSeat {
+extension WorkerHandle {
     /// Logs what this worker has in hand at the moment when it stops waiting for it. The exit code does not show it: a
     /// worker that was asked to end and ends has code 0.
     ///
