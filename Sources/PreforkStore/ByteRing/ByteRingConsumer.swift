@@ -67,8 +67,8 @@ package struct ByteRingConsumer: Sendable {
         guard var header = ByteRingHeader(word: word), header.length <= ring.payloadLimit, header.span <= used,
             header.span <= ring.capacity &- offset
         else { return .corrupt }
-        header.generation = ring.memory.load(fromByteOffset: offset &+ 8, as: UInt64.self)
-        header.id = ring.memory.load(fromByteOffset: offset &+ 16, as: UInt64.self)
+        header.generation = ring.memory.load(fromByteOffset: offset &+ ByteRingWord.generation, as: UInt64.self)
+        header.id = ring.memory.load(fromByteOffset: offset &+ ByteRingWord.id, as: UInt64.self)
         return .record(header)
     }
 

@@ -73,3 +73,9 @@ package struct ByteRingHeader: Hashable, Sendable {
     /// Bytes that a record with a payload of `length` takes. `length` is below 2^32.
     static func span(_ length: Int) -> Int { byteCount &+ ((length &+ 7) & ~7) }
 }
+
+/// Words of a record's header, by byte offset. See `ByteRingHeader`.
+enum ByteRingWord {
+    static let generation = 8
+    static let id = 16
+}

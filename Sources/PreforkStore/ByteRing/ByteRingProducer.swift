@@ -49,8 +49,8 @@ package struct ByteRingProducer: Sendable {
         header.length = payload.count
         let place = ring.memory + offset
         place.storeBytes(of: header.word, as: UInt64.self)
-        place.storeBytes(of: header.generation, toByteOffset: 8, as: UInt64.self)
-        place.storeBytes(of: header.id, toByteOffset: 16, as: UInt64.self)
+        place.storeBytes(of: header.generation, toByteOffset: ByteRingWord.generation, as: UInt64.self)
+        place.storeBytes(of: header.id, toByteOffset: ByteRingWord.id, as: UInt64.self)
         if let bytes = payload.baseAddress {
             (place + ByteRingHeader.byteCount).copyMemory(from: bytes, byteCount: payload.count)
         }
