@@ -25,6 +25,10 @@ extension Channel {
     /// - Throws: as `send`. `.timedOut`. `.peerDied`: the called process has died. `.peerStopping`: the call was not
     ///   handled and never will be. `.callFailed` if its handler has thrown, or the other end does not answer calls.
     public func call(_ message: Message, timeout: Duration) async throws -> Message {
+        do { return try await reply(to: message, timeout) } catch { throw await sendingEnd.failure(error) }
+    }
+
+    private func reply(to message: Message, _ timeout: Duration) async throws -> Message {
         let end = sendingEnd
         let packed = try packed(message)
         let record = try packed.value.bytes.withUnsafeBytes { bytes in
@@ -46,6 +50,10 @@ extension Channel {
     /// - Parameter timeout: nil waits without a limit.
     /// - Throws: as `receive`.
     public func receiveCall(timeout: Duration? = nil) async throws -> ChannelCall<Message> {
+        do { return try await nextCall(timeout) } catch { throw await end.failure(error) }
+    }
+
+    private func nextCall(_ timeout: Duration?) async throws -> ChannelCall<Message> {
         let end = end
         let deadline = timeout.map { MonotonicInstant.now + $0 }
         try end.answerCalls()

@@ -49,6 +49,10 @@ extension Channel {
     /// - Throws: as `receive`. `.system` with EMFILE if this process has no room for the descriptors: the message
     ///   stays, and can be received once there is room.
     public func receivePassed(timeout: Duration? = nil) async throws -> Passed {
+        do { return try await nextPassed(timeout) } catch { throw await end.failure(error) }
+    }
+
+    private func nextPassed(_ timeout: Duration?) async throws -> Passed {
         let end = end
         let deadline = timeout.map { MonotonicInstant.now + $0 }
         while true {

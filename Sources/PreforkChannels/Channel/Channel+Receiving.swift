@@ -17,18 +17,29 @@ extension Channel {
     ///   handle inside of the message is none (that message is gone).
     @inlinable
     public func receive() async throws -> Message {
-        if let message = try take(unlessStopping: true) {
-            if end.isTurnOver { await end.giveTurn() }
-            return message
+        do {
+            if let message = try take(unlessStopping: true) {
+                if end.isTurnOver { await end.giveTurn() }
+                return message
+            }
+            return try await receiveLater(timeout: nil)
+        } catch {
+            throw await end.failure(error)
         }
-        return try await receiveLater(timeout: nil)
     }
 
     /// As `receive`, for at most `timeout`, which then throws `.timedOut`.
     @inlinable
     public func receive(timeout: Duration) async throws -> Message {
-        if let message = try take(unlessStopping: true) { return message }
-        return try await receiveLater(timeout: timeout)
+        do {
+            if let message = try take(unlessStopping: true) {
+                if end.isTurnOver { await end.giveTurn() }
+                return message
+            }
+            return try await receiveLater(timeout: timeout)
+        } catch {
+            throw await end.failure(error)
+        }
     }
 
     /// The next message if it is there.

@@ -14,17 +14,21 @@ extension Channel {
     ///   cancelled while it waited. What the codec throws. In all cases nothing was sent.
     @inlinable
     public func send(_ message: Message) async throws {
-        if let record = try trySend(message, passing: []) {
-            try await sendingEnd.sendLater(record, timeout: nil)
-        } else if sendingEnd.isTurnOver {
-            await sendingEnd.giveTurn()
+        do {
+            if let record = try trySend(message, passing: []) {
+                try await sendingEnd.sendLater(record, timeout: nil)
+            } else if sendingEnd.isTurnOver {
+                await sendingEnd.giveTurn()
+            }
+        } catch {
+            throw await sendingEnd.failure(error)
         }
     }
 
     /// As `send`, for at most `timeout`, which then throws `.timedOut`.
     @inlinable
     public func send(_ message: Message, timeout: Duration) async throws {
-        try await finish(try trySend(message, passing: []), timeout: timeout)
+        try await send(timeout) { try trySend(message, passing: []) }
     }
 
     /// Sends a message if that is possible without waiting.
@@ -55,16 +59,20 @@ extension Channel {
     /// - Throws: as `send`, and `.tooManyDescriptors`.
     @inlinable
     public func send(_ message: Message, passing descriptors: [Int32]) async throws {
-        try await finish(try trySend(message, passing: descriptors), timeout: nil)
+        try await send(nil) { try trySend(message, passing: descriptors) }
     }
 
-    /// After a try: waits for room, or lets other tasks run when this one has sent for long without waiting.
+    /// Tries, then waits for room, or lets other tasks run when this one has sent for long without waiting.
     @inlinable
-    func finish(_ record: OutgoingRecord?, timeout: Duration?) async throws {
-        if let record {
-            try await sendingEnd.sendLater(record, timeout: timeout)
-        } else if sendingEnd.isTurnOver {
-            await sendingEnd.giveTurn()
+    func send(_ timeout: Duration?, _ attempt: () throws -> OutgoingRecord?) async throws {
+        do {
+            if let record = try attempt() {
+                try await sendingEnd.sendLater(record, timeout: timeout)
+            } else if sendingEnd.isTurnOver {
+                await sendingEnd.giveTurn()
+            }
+        } catch {
+            throw await sendingEnd.failure(error)
         }
     }
 

@@ -102,6 +102,14 @@ final class ChannelEnd: Sendable {
         return count == 0 || DrivenLoops.isTurnOver
     }
 
+    /// What a call throws, after others had the loop: a program that tries again after each error, until it is asked to
+    /// stop, would otherwise keep the loop from hearing of the stop.
+    @usableFromInline
+    func failure(_ error: any Error) async -> any Error {
+        await giveTurn()
+        return error
+    }
+
     /// Lets the loop serve its descriptors and timers. Otherwise a receiver that never runs out of messages would block
     /// it.
     @usableFromInline
