@@ -2,12 +2,16 @@
 #include "cprefork.h"
 #include "thread_numbers.h"
 
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 // Below: a number that an ordinary variable might have, too. In a container, where a supervisor has so small a process
 // ID, only the words that symbols name are corrected.
 enum { SMALLEST_SAFE_NUMBER = 1024 };
+
+// A call by name would look the name up in each child (see `cprefork_bind_symbols`).
+static char *(*volatile const find)(const char *, const char *) = strstr;
 
 struct renumbering {
     uint32_t before;
@@ -16,17 +20,7 @@ struct renumbering {
 
 // Swift's code is in the program and in Swift's libraries. Thread-local words of other libraries are left alone,
 // because some of them hold a process ID on purpose, to notice a fork.
-// Not strstr(3): the child would be the first to call it, and would look it up.
-static int holds_swift(const char *name) {
-    static const char part[] = "libswift";
-    if (name[0] == '\0') return 1;
-    for (; *name != '\0'; name++) {
-        size_t same = 0;
-        while (same < sizeof part - 1 && name[same] == part[same]) same++;
-        if (same == sizeof part - 1) return 1;
-    }
-    return 0;
-}
+static int holds_swift(const char *name) { return name[0] == '\0' || find(name, "libswift") != NULL; }
 
 // Whatever such a word holds other than 0, "not asked yet", is the ID of a thread of a parent or of its parent.
 static void renumber_known(uint32_t *block, struct thread_words known, uint32_t now) {
