@@ -17,11 +17,14 @@ extension Supervisor {
     func tellPromises() {
         // Until the workers of the image before are known, its promises hold.
         if inheritance != nil { return }
+        let workers = pool.slots.indices.map(pool.isFollowed)
+        defer { promised.lastSpawn = pool.lastSpawn }
+        if promised.hasBegun, promised.workers == workers { return }
         // Managed processes that were started before this supervisor was made know the other table only.
         let tables = [scoreboard.orders.promisesForWriting, targets?.scoreboard.orders.promisesForWriting].compactMap { $0 }
         var followed: Set<UInt64> = []
-        for taskID in 0..<max(promised.workers.count, pool.slots.count) {
-            let isFollowed = pool.isFollowed(taskID)
+        for taskID in 0..<max(promised.workers.count, workers.count) {
+            let isFollowed = workers.indices.contains(taskID) && workers[taskID]
             let wasFollowed = promised.workers.indices.contains(taskID) && promised.workers[taskID]
             guard isFollowed != wasFollowed else { continue }
             let slot = ProcessSlot.identity(ofWorker: taskID, of: pid)
@@ -38,8 +41,7 @@ extension Supervisor {
             for table in tables { table.endAll(except: followed, areWorkers: true) }
             promised.hasBegun = true
         }
-        promised.workers = pool.slots.indices.map(pool.isFollowed)
-        promised.lastSpawn = pool.lastSpawn
+        promised.workers = workers
     }
 }
 
