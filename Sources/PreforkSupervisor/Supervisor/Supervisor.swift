@@ -134,21 +134,15 @@ package final class Supervisor {
             throw SupervisorError(error)
         }
         started = inheritance.map { MonotonicInstant(nanoseconds: $0.pool.supervisorStarted) } ?? .now
-        let threads = threadCount()
-        if threads > 1 { throw SupervisorError(.multithreaded(threads: threads)) }
-        if hasWorkForMainQueue { throw SupervisorError(.unstartedTask) }
         let limit = WorkerCount.maximum
-        guard (1...limit).contains(configuration.workers) else {
-            throw SupervisorError(.badWorkerCount("\(configuration.workers) is not within 1...\(limit)"))
-        }
+        do throws(SupervisorError) { try Self.checkProcess(configuration.workers) } catch { throw Self.refusing(error) }
         self.configuration = configuration
         if let targets { self.targets = targets } else { self.targets = try Self.targetsOfImageBefore() }
         quarantine = Quarantine(configuration.settings.quarantine)
         do throws(SupervisorError) {
             host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
         } catch {
-            TrialReport.tell(.refusal("\(error)"))
-            throw error
+            throw Self.refusing(error)
         }
         logger = Self.logger(configuration.log, host.logFile, configuration.settings.logFormat)
         if Handover.isTrial { Self.endTrial(configuration, host) }
@@ -198,6 +192,25 @@ package final class Supervisor {
         DescriptorHolders.add(self)
         DescriptorHolders.add(MainLoopDescriptors.all)
         Handover.settle(true)
+    }
+
+    /// Whether this process can fork workers at all.
+    ///
+    /// - Throws: `.multithreaded`, `.unstartedTask`, `.badWorkerCount`.
+    private static func checkProcess(_ workers: Int) throws(SupervisorError) {
+        let threads = threadCount()
+        if threads > 1 { throw SupervisorError(.multithreaded(threads: threads)) }
+        if hasWorkForMainQueue { throw SupervisorError(.unstartedTask) }
+        let limit = WorkerCount.maximum
+        guard (1...limit).contains(workers) else {
+            throw SupervisorError(.badWorkerCount("\(workers) is not within 1...\(limit)"))
+        }
+    }
+
+    /// What a start throws. In a trial, the running program hears the reason.
+    private static func refusing(_ error: SupervisorError) -> SupervisorError {
+        TrialReport.tell(.refusal("\(error)"))
+        return error
     }
 
     /// Supervises until no worker is left and none will be forked. Then ends the managed processes. If the pool ends

@@ -8,7 +8,7 @@ import PreforkSystem
 ///
 /// Switches make this another version of the program: `one-more` makes another store without a name first, `named`
 /// makes one with a name first and gives the other its name, `other-store`, `other-queue` and `other-notes` make theirs
-/// with other sizes.
+/// with other sizes, `task` makes a task of the main actor.
 struct Things: Sendable {
     let store: SharedStore
     let queue: WorkQueue<Int>?
@@ -25,6 +25,7 @@ struct Things: Sendable {
                 ? StoreCapacity(entries: 100) : StoreCapacity(bytes: (settings.number("store") ?? 64) << 20)
             store = try SharedStore(capacity: capacity)
         }
+        if switches.isOn("task") { Task { @MainActor in } }
         try prices?.set("count", 1_000)
         queue = try settings.number("jobs").map { attempts in
             let attempts = switches.isOn("other-queue") ? attempts + 1 : attempts

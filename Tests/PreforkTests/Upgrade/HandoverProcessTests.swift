@@ -11,11 +11,13 @@ import Testing
         try await server.waitForLog(containing: "reload: generation \(generation) serves")
     }
 
-    private func refuse(_ server: OperatedProgram, because text: String) async throws {
+    private func refuse(
+        _ server: OperatedProgram, because text: String, after start: String = "it cannot go on from this one: "
+    ) async throws {
         server.program.send(.user2)
         try await server.waitForLog(containing: "upgrade refused, nothing has changed")
         let line = server.program.errors.split(separator: "\n").first { $0.contains("upgrade refused") } ?? ""
-        #expect(line.contains("it cannot go on from this one: ") && line.contains(text), "\(line)")
+        #expect(line.contains(start) && line.contains(text), "\(line)")
     }
 
     /// It was made first in the new program, and had the memory of the other one.
@@ -42,6 +44,14 @@ import Testing
         let server = try await OperatedProgram(["workers=1", "jobs=3", "notes=1"])
         server.turnOn(change)
         try await refuse(server, because: text)
+        #expect(try get("/count", port: server.port).body == "1")
+        #expect(try await server.end())
+    }
+
+    @Test func `A new program that cannot fork is refused by its reason`() async throws {
+        let server = try await OperatedProgram(["workers=1"])
+        server.turnOn("task")
+        try await refuse(server, because: "or work on the main queue, would never begin", after: "a Swift task made")
         #expect(try get("/count", port: server.port).body == "1")
         #expect(try await server.end())
     }
