@@ -17,6 +17,7 @@ extension Channel {
     ///   handle inside of the message is none (that message is gone).
     @inlinable
     public func receive() async throws -> Message {
+        // Not by `receive(timeout:)`: a frame more in the most frequent form.
         do {
             if let message = try take(unlessStopping: true) {
                 if end.isTurnOver { await end.giveTurn() }

@@ -14,6 +14,7 @@ extension Channel {
     ///   cancelled while it waited. What the codec throws. In all cases nothing was sent.
     @inlinable
     public func send(_ message: Message) async throws {
+        // As `send(_:_:)` below, whose frame would cost the most frequent form three hundredths of its messages.
         do {
             if let record = try trySend(message, passing: []) {
                 try await sendingEnd.sendLater(record, timeout: nil)
