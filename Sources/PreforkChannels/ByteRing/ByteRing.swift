@@ -18,24 +18,24 @@ import Synchronization
 /// stores the head has taken nothing.
 ///
 /// A value that does not own the memory: its creator must keep the mapping.
-package struct ByteRing: @unchecked Sendable {
+struct ByteRing: @unchecked Sendable {
     // Sendable: the words are atomic. The producer writes the memory above the tail it has stored, and the consumer
     // reads below it.
     private let control: UnsafeMutableRawPointer
     let memory: UnsafeMutableRawPointer
-    package let capacity: Int
+    let capacity: Int
 
     /// Bytes of the words above.
-    package static let controlByteCount = 256
+    static let controlByteCount = 256
 
     /// The longest payload that goes through the ring: two of that size and a pad always fit into an empty ring.
-    package var payloadLimit: Int { capacity / 4 }
+    var payloadLimit: Int { capacity / 4 }
 
     /// - Parameters:
     ///   - control: `controlByteCount` bytes, aligned to 64, mapped shared, zero at first.
     ///   - memory: `capacity` bytes, aligned to 8, mapped shared.
     ///   - capacity: a power of two, at least 256.
-    package init(control: UnsafeMutableRawPointer, memory: UnsafeMutableRawPointer, capacity: Int) {
+    init(control: UnsafeMutableRawPointer, memory: UnsafeMutableRawPointer, capacity: Int) {
         // Computed by `ChannelMemory` from checked options, and never read from shared memory.
         precondition(capacity >= 256 && capacity & (capacity - 1) == 0, "a ring of \(capacity) bytes")
         self.control = control
@@ -64,24 +64,24 @@ package struct ByteRing: @unchecked Sendable {
     }
 
     /// Whether something waits to be taken. Any process may ask.
-    package var isEmpty: Bool {
+    var isEmpty: Bool {
         tail.pointee.load(ordering: .sequentiallyConsistent) == head.pointee.load(ordering: .sequentiallyConsistent)
     }
 
     /// Whether the record that ends at `position` was taken. Any process may ask.
-    package func isTaken(upTo position: UInt64) -> Bool {
+    func isTaken(upTo position: UInt64) -> Bool {
         Int64(bitPattern: head.pointee.load(ordering: .sequentiallyConsistent) &- position) >= 0
     }
 
     /// What is in front of it was taken. Any process may ask.
-    package var takenPosition: UInt64 { head.pointee.load(ordering: .sequentiallyConsistent) }
+    var takenPosition: UInt64 { head.pointee.load(ordering: .sequentiallyConsistent) }
 
     /// What is in front of it was sent. Any process may ask.
-    package var sentPosition: UInt64 { tail.pointee.load(ordering: .sequentiallyConsistent) }
+    var sentPosition: UInt64 { tail.pointee.load(ordering: .sequentiallyConsistent) }
 
     /// Whether a payload of `length` bytes would fit now. Any process may call it. It also returns true for a corrupt
     /// ring, which the push will detect.
-    package func hasRoom(for length: Int) -> Bool {
+    func hasRoom(for length: Int) -> Bool {
         let head = head.pointee.load(ordering: .sequentiallyConsistent)
         let tail = tail.pointee.load(ordering: .sequentiallyConsistent)
         guard let used = used(tail: tail, head: head) else { return true }
@@ -100,7 +100,7 @@ package struct ByteRing: @unchecked Sendable {
     /// The consumer is about to sleep.
     ///
     /// - Returns: false when there is something to take: it must not sleep.
-    package func consumerFallsAsleep() -> Bool {
+    func consumerFallsAsleep() -> Bool {
         asleep.pointee.store(1, ordering: .sequentiallyConsistent)
         return isEmpty
     }
@@ -108,7 +108,7 @@ package struct ByteRing: @unchecked Sendable {
     /// The producer is about to wait for `length` bytes.
     ///
     /// - Returns: false when there is room: it must not wait.
-    package func producerFallsAsleep(needing length: Int) -> Bool {
+    func producerFallsAsleep(needing length: Int) -> Bool {
         waiting.pointee.store(1, ordering: .sequentiallyConsistent)
         return !hasRoom(for: length)
     }

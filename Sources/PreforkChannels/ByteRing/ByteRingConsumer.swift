@@ -5,32 +5,32 @@ import Synchronization
 /// Takes records. One at a time for each ring.
 ///
 /// Whatever it reads may have been written by a process gone mad: every number is checked before it is used.
-package struct ByteRingConsumer: Sendable {
-    package enum Look: Equatable, Sendable {
+struct ByteRingConsumer: Sendable {
+    enum Look: Equatable, Sendable {
         case empty
         case record(ByteRingHeader)
         /// Positions or a header that no producer writes. There is no way on from here.
         case corrupt
     }
 
-    package let ring: ByteRing
+    let ring: ByteRing
     /// The consumer's private position: the word in shared memory is only ever written.
-    private(set) package var head: UInt64
+    private(set) var head: UInt64
     /// As last seen.
     private var tail: UInt64
 
     /// Continues where the last consumer of this ring, alive or killed, has stopped.
-    package init(_ ring: ByteRing) {
+    init(_ ring: ByteRing) {
         self.ring = ring
         head = ring.head.pointee.load(ordering: .acquiring)
         tail = head
     }
 
     /// The position behind everything that has been written so far.
-    package var end: UInt64 { ring.tail.pointee.load(ordering: .acquiring) }
+    var end: UInt64 { ring.tail.pointee.load(ordering: .acquiring) }
 
     /// Throws away everything that waits.
-    package mutating func skipAll() {
+    mutating func skipAll() {
         head = end
         tail = head
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
@@ -38,17 +38,17 @@ package struct ByteRingConsumer: Sendable {
 
     /// Moves behind the record that `look` has just described, without freeing it: `free` does that for all records at
     /// once.
-    package mutating func pass(_ header: ByteRingHeader) {
+    mutating func pass(_ header: ByteRingHeader) {
         head &+= UInt64(header.span)
     }
 
     /// Frees everything that was passed.
-    package func free() {
+    func free() {
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
     }
 
     /// The next record's header. The record stays.
-    package mutating func look() -> Look {
+    mutating func look() -> Look {
         if head == tail {
             tail = ring.tail.pointee.load(ordering: .acquiring)
             if head == tail { return .empty }
@@ -74,7 +74,7 @@ package struct ByteRingConsumer: Sendable {
 
     /// Calls `body` with the payload of the record that `look` has just described. Its bytes may change under the
     /// reader if the producer has gone mad, never its place.
-    package func withPayload<Result>(of header: ByteRingHeader, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    func withPayload<Result>(of header: ByteRingHeader, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         // In bounds: `look` has checked the length against the ring.
         let start = ring.memory + ring.offset(head) + ByteRingHeader.byteCount
         return body(UnsafeRawBufferPointer(start: start, count: header.length))
@@ -83,7 +83,7 @@ package struct ByteRingConsumer: Sendable {
     /// Frees the record that `look` has just described.
     ///
     /// - Returns: true when the producer waits for room and must be woken now.
-    package mutating func advance(past header: ByteRingHeader) -> Bool {
+    mutating func advance(past header: ByteRingHeader) -> Bool {
         head &+= UInt64(header.span)
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
         return ring.takeSleeper(ring.waiting)

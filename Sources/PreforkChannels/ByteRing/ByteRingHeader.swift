@@ -10,8 +10,8 @@
 /// ```
 ///
 /// A pad, which fills the end of the ring's memory where the next record does not fit, has word 0 only.
-package struct ByteRingHeader: Hashable, Sendable {
-    package enum Kind: UInt8, Sendable {
+struct ByteRingHeader: Hashable, Sendable {
+    enum Kind: UInt8, Sendable {
         case message = 1
         case call = 2
         case reply = 3
@@ -20,23 +20,23 @@ package struct ByteRingHeader: Hashable, Sendable {
     }
 
     /// Bytes in front of the payload.
-    package static let byteCount = 24
+    static let byteCount = 24
     static let pad: UInt64 = 0x7F << 32
 
-    package var type: Kind
+    var type: Kind
     /// The payload is a reference to data that travels beside the ring.
-    package var isByFile: Bool
+    var isByFile: Bool
     /// A `ValueKind`, which the ring does not interpret.
-    package var kind: UInt8
+    var kind: UInt8
     /// How many descriptors travel beside the ring for it.
-    package var descriptorCount: Int
+    var descriptorCount: Int
     /// How many of them, the last ones, belong to handles inside of the message. Not of the ring: it is said beside it.
-    package var luggageCount = 0
-    package var length: Int
-    package var generation: UInt64
-    package var id: UInt64
+    var luggageCount = 0
+    var length: Int
+    var generation: UInt64
+    var id: UInt64
 
-    package init(
+    init(
         type: Kind, kind: UInt8 = 0, length: Int = 0, generation: UInt64 = 0, id: UInt64 = 0, isByFile: Bool = false,
         descriptorCount: Int = 0
     ) {

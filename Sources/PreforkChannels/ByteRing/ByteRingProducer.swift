@@ -3,8 +3,8 @@
 import Synchronization
 
 /// Writes records. One at a time for each ring: threads of a process must agree by another lock.
-package struct ByteRingProducer: Sendable {
-    package enum Outcome: Equatable, Sendable {
+struct ByteRingProducer: Sendable {
+    enum Outcome: Equatable, Sendable {
         /// It is there. `wakesConsumer`: the consumer sleeps and must be woken now.
         case done(wakesConsumer: Bool)
         case full
@@ -12,15 +12,15 @@ package struct ByteRingProducer: Sendable {
         case corrupt
     }
 
-    package let ring: ByteRing
+    let ring: ByteRing
     /// The producer's private position, behind everything that it has written: the word in shared memory is only ever
     /// written.
-    private(set) package var tail: UInt64
+    private(set) var tail: UInt64
     /// As last seen: the consumer's line is only read when this one says that there is no room.
     private var head: UInt64
 
     /// Continues where the last producer of this ring, alive or killed, has stopped.
-    package init(_ ring: ByteRing) {
+    init(_ ring: ByteRing) {
         self.ring = ring
         tail = ring.tail.pointee.load(ordering: .acquiring)
         head = ring.head.pointee.load(ordering: .acquiring)
@@ -29,7 +29,7 @@ package struct ByteRingProducer: Sendable {
     /// Writes one record.
     ///
     /// - Parameter payload: at most `ring.payloadLimit` bytes. Its count becomes the header's length.
-    package mutating func push(_ header: ByteRingHeader, _ payload: UnsafeRawBufferPointer) -> Outcome {
+    mutating func push(_ header: ByteRingHeader, _ payload: UnsafeRawBufferPointer) -> Outcome {
         // A channel puts whatever is longer beside the ring (`ChannelEnd.outgoing`) and cuts its own refusals.
         precondition(payload.count <= ring.payloadLimit, "a record of \(payload.count) bytes; \(ring.payloadLimit) go")
         let span = ByteRingHeader.span(payload.count)

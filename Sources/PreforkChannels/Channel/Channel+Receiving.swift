@@ -18,8 +18,9 @@ extension Channel {
     @inlinable
     public func receive() async throws -> Message {
         // Not by `receive(timeout:)`: a frame more in the most frequent form.
+        let end = end
         do {
-            if let message = try take(unlessStopping: true) {
+            if let message = try take(from: end, unlessStopping: true) {
                 if end.isTurnOver { await end.giveTurn() }
                 return message
             }
@@ -32,8 +33,9 @@ extension Channel {
     /// As `receive`, for at most `timeout`, which then throws `.timedOut`.
     @inlinable
     public func receive(timeout: Duration) async throws -> Message {
+        let end = end
         do {
-            if let message = try take(unlessStopping: true) {
+            if let message = try take(from: end, unlessStopping: true) {
                 if end.isTurnOver { await end.giveTurn() }
                 return message
             }
@@ -48,12 +50,12 @@ extension Channel {
     /// - Throws: as `receive`, without `.stopping`: a process that stops can still take messages by this. `.peerDied`
     ///   only if the death is known from an earlier wait or by a successor.
     @inlinable
-    public func tryReceive() throws -> Message? { try take(unlessStopping: false) }
+    public func tryReceive() throws -> Message? { try take(from: end, unlessStopping: false) }
 
     /// One call into the end for both: to look it up and keep it alive costs a tenth of a message. The end asks for the
     /// stop: the compiler (6.3.1) crashes in clients when an inlinable async function does that behind a condition.
     @inlinable
-    func take(unlessStopping: Bool) throws -> Message? {
+    func take(from end: ChannelEnd, unlessStopping: Bool) throws -> Message? {
         var message: Message?
         var other: UndecodedMessage?
         let taken = try end.takeMessage(unlessStopping: unlessStopping) { kind, payload, luggage in
@@ -177,8 +179,12 @@ extension ChannelEnd {
         }
         var isUnknown = false
         let taken = try take(.message) { header, payload, descriptors in
-            let (own, luggage) = header.divide(descriptors)
-            for descriptor in own { closeForeignDescriptor(descriptor) }
+            var luggage: ArrivedLuggage?
+            if !descriptors.isEmpty {
+                let parts = header.divide(descriptors)
+                for descriptor in parts.own { closeForeignDescriptor(descriptor) }
+                luggage = parts.luggage
+            }
             if let kind = ValueKind(rawValue: header.kind) { body(kind, payload, luggage) } else { isUnknown = true }
         }
         if isUnknown { throw error(.decode("a value of an unknown kind")) }

@@ -1,8 +1,9 @@
 // Records in a ring, by one process: two values that share memory, as two processes would.
 
-import PreforkStore
 import PreforkSystem
 import Testing
+
+@testable import PreforkChannels
 
 /// Memory for one ring, and ways to write anything over it.
 private final class Scene {
