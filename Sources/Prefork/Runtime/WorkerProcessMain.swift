@@ -21,6 +21,7 @@ struct WorkerProcessMain {
             // A predecessor may have died in the middle of a change.
             StoreRegistry.repairAll()
             Listener.restoreAll()
+            loop.watchAccessLog()
             loop.balance = ConnectionBalance(
                 publish: { [handle] in handle.publish(connections: $0) },
                 isAboveAverage: { [handle] in handle.hasMoreConnectionsThanAverage })

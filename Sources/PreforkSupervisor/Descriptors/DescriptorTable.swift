@@ -28,7 +28,7 @@ package enum DescriptorRole: String, CaseIterable, Sendable {
     case standardStream, program, listener, store, workQueue, channel, names, lifeline, doorbell
     case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage
-    case handover, memoryEvents
+    case handover, memoryEvents, accessLog, accessLogNews, accessLogRoute
 }
 
 extension ProcessKind {
@@ -94,6 +94,8 @@ package enum DescriptorTable {
         row(.names, "names", "a lock's memory and sockets: what is registered by name lies there", .both, children),
         row(.lifeline, "lifeline, reading end", "its end says that the supervisor is gone", .reading, children),
         row(.doorbell, "doorbells of this process", "have the supervisor look at its line; tell of a crash", .both, children),
+        row(.accessLog, "access log", "`PREFORK_ACCESS_LOG`: appended to", .writing, [.worker]),
+        row(.accessLogNews, "access log, news of this process", "brings the new file when it was reopened", .both, [.worker]),
     ]
 
     private static let supervisorsOwn: [DescriptorRow] = [
@@ -107,6 +109,7 @@ package enum DescriptorTable {
         row(.metricsSocket, "metrics port", "listener (a trial has that), clients, epoll", .both, [.trial]),
         row(.pidFile, "pid file and its lock", "one supervisor for each file", .both),
         row(.logFile, "log file", "`PREFORK_LOG_FILE`", .writing),
+        row(.accessLogRoute, "access log, ways to workers", "the new file goes there; nothing is read", .both),
         row(.notifySocket, "notify socket", "speaks to the service manager", .both),
         row(.epoll, "epolls", "what the supervisor waits for", .other),
         row(

@@ -14,6 +14,7 @@ extension Supervisor: DescriptorHolder {
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
+        held += accessLogRoutes.numbers.map { HeldDescriptor(.accessLogRoute, $0) }
         // Doorbells of workers that are not adopted yet.
         held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }
         held += (inheritance?.outputs ?? []).map { HeldDescriptor(.capturedOutput, $0) }

@@ -125,8 +125,26 @@ extension Supervisor: ControlDelegate {
             logger.say(LogLine(.error, "the log goes on in its old file: \(error)"), by: .own(.order))
             return .failed("\(error)")
         }
+        if let outcome = reopenAccessLog() { return outcome }
         if let hook = configuration.hooks.onReopenLogs { logger.running { hook() } }
         logger.say(LogLine(.info, "logs reopened"), by: .own(.order))
         return .done("logs reopened")
+    }
+
+    /// - Returns: why it stays as it is. If nil, workers have the new file, or there is no access log.
+    private func reopenAccessLog() -> ControlOutcome? {
+        guard let number = host.accessLogNumber else { return nil }
+        do throws(SystemError) {
+            try host.reopenAccessLog()
+        } catch {
+            logger.say(LogLine(.error, "the access log goes on in its old file: \(error)"), by: .own(.order))
+            return .failed("\(error)")
+        }
+        for (spawn, reason) in accessLogRoutes.send(number) {
+            guard let slot = workers[spawn]?.slot else { continue }
+            let line = LogLine(.warning, "worker \(slot) goes on in the access log's old file: \(reason)")
+            logger.say(line, by: .worker(slot, .order))
+        }
+        return nil
     }
 }

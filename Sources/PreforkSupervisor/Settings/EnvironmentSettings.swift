@@ -114,6 +114,12 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "LOG_FORMAT", \.logFormat, .logFormat, "Lines of the supervisor's log: text, or a JSON object each."),
         EnvironmentOption(
+            "ACCESS_LOG", \.accessLog, SettingFormat<String>.path.orOff,
+            "The workers' log of served requests. SIGUSR1 reopens it."),
+        EnvironmentOption(
+            "ACCESS_LOG_FORMAT", \.accessLogFormat, .accessLogFormat,
+            "Lines of the access log: the combined format, or a JSON object each."),
+        EnvironmentOption(
             "CAPTURE_OUTPUT", \.captureOutput, .outputCapture,
             "Output of workers that goes to the supervisor's log: standard error; on: standard output, too."),
         EnvironmentOption(

@@ -50,6 +50,11 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var captureOutput = OutputCapture.errors
     /// Whether log lines are text or JSON objects (`PREFORK_LOG_FORMAT`).
     public var logFormat = LogFormat.text
+    /// The path of the access log, which workers write (`PREFORK_ACCESS_LOG`). If nil, there is none. The supervisor opens
+    /// it before workers give up rights, and opens it again with its own log.
+    public var accessLog: String?
+    /// How the lines of the access log are written (`PREFORK_ACCESS_LOG_FORMAT`).
+    public var accessLogFormat = AccessLogFormat.combined
     /// The rights that workers, and managed processes with `.workers`, give up after the fork. Default: they keep all.
     public var privileges = Privileges()
     /// The processors that workers run on (`PREFORK_AFFINITY`).

@@ -21,6 +21,13 @@ extension Supervisor {
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(scoreboard.lines) workers live already"))
         }
         scoreboard.orders.linesInUse = workers.linesInUse
+        let route: AccessLogRoute?
+        do throws(SystemError) {
+            route = try host.makeAccessLogRoute()
+        } catch {
+            workers.freeLine(line)
+            return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
+        }
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
         let child = SupervisedChild(
             kind: .worker, owner: .worker(slot), spawn: spawn, bell: bell, isWalled: host.rights.otherUser != nil,
@@ -28,16 +35,19 @@ extension Supervisor {
         do throws(SystemError) {
             switch try child.fork(by: self, output: output) {
             case .parent(let child):
+                if let route { accessLogRoutes.add(route, of: spawn) }
                 workers.insert(
                     .watched(child, by: epoll, word: spawn), spawn: spawn, slot: slot, line: line,
                     heartbeatPeriod: heartbeatPeriod)
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child(let doorbell, _):
                 info.pid = CurrentProcess.pid
+                route?.enter()
                 return .child(becomeWorker(info, spawn: spawn, line: line, doorbell: doorbell))
             }
         } catch {
             workers.freeLine(line)
+            route?.close()
             bells.remove(spawn, from: epoll)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
         }

@@ -47,6 +47,7 @@ extension Supervisor {
         takeControls(of: spawn, line: entry.line)
         let isReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
         bells.remove(spawn, from: epoll)
+        accessLogRoutes.remove(spawn)
         let exit = collected ?? ProcessExit(status: .lost, usage: ResourceUsage())
         switch exit.status {
         case .signaled, .lost: scoreboard.orders.countDeath()

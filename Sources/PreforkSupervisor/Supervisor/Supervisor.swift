@@ -97,6 +97,7 @@ package final class Supervisor {
     var late = LateEnds()
     var noise = SignalNoise()
     var queues = QueueAssignment()
+    var accessLogRoutes = AccessLogRoutes()
     var promised = ToldPromises()
     /// When unknown children are collected.
     var strangersLook: MonotonicInstant?
@@ -151,7 +152,9 @@ package final class Supervisor {
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
-            descriptors = DescriptorNeed(workers: most, others: self.targets?.descriptorNeed ?? 0)
+            descriptors = DescriptorNeed(
+                workers: most,
+                others: (self.targets?.descriptorNeed ?? 0) + (host.accessLog == nil ? 0 : UInt64(most) + 1))
             descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
             if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
             epoll = try Epoll()

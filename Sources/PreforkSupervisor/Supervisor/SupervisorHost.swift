@@ -7,6 +7,8 @@ final class SupervisorHost {
     let settings: RuntimeSettings
     let pidFile: PidFile?
     let logFile: LogFile?
+    /// Only workers write to it.
+    let accessLog: AccessLogFile?
     let control: Listener?
     let metrics: Listener?
     /// Whom the control socket lets in.
@@ -30,6 +32,9 @@ final class SupervisorHost {
             rights = try ChildRights(settings)
             logFile = try settings.logFile.map { path throws(SystemError) in
                 try LogFile(path: path, format: settings.logFormat)
+            }
+            accessLog = try settings.accessLog.map { path throws(SystemError) in
+                AccessLogFile(try AppendFile(path: path), settings.accessLogFormat.form)
             }
             pidFile = try Self.pidFile(settings.pidFile)
             let owner = settings.controlOwner ?? .unchanged
@@ -83,6 +88,17 @@ final class SupervisorHost {
         return file
     }
 
+    /// The access log's number, which stays the same. If nil, there is none.
+    var accessLogNumber: Int32? { accessLog?.file.descriptor.number }
+
+    func reopenAccessLog() throws(SystemError) { try accessLog?.file.reopen() }
+
+    /// For a worker that is forked next. If nil, there is no access log.
+    func makeAccessLogRoute() throws(SystemError) -> AccessLogRoute? {
+        guard let accessLog else { return nil }
+        return try AccessLogRoute(log: accessLog.file.descriptor.number, accessLog.form)
+    }
+
     /// When the service manager's watchdog must be checked.
     var nextLook: MonotonicInstant? { watchdog?.nextLook }
 
@@ -134,12 +150,24 @@ final class SupervisorHost {
     }
 }
 
+/// The access log, open for appending.
+final class AccessLogFile {
+    let file: AppendFile
+    let form: AccessLog.Form
+
+    init(_ file: consuming AppendFile, _ form: AccessLog.Form) {
+        self.file = file
+        self.form = form
+    }
+}
+
 extension SupervisorHost: DescriptorHolder {
 
     var heldDescriptors: [HeldDescriptor] {
         var held: [HeldDescriptor] = []
         held += (pidFile?.descriptors ?? []).map { HeldDescriptor(.pidFile, $0) }
         if let logFile { held.append(HeldDescriptor(.logFile, logFile.descriptor)) }
+        if let accessLog { held.append(HeldDescriptor(.accessLog, accessLog.file.descriptor.number)) }
         if let notifier { held.append(HeldDescriptor(.notifySocket, notifier.descriptor)) }
         if let control { held.append(HeldDescriptor(.controlSocket, control.descriptor)) }
         if let metrics { held.append(HeldDescriptor(.metricsSocket, metrics.descriptor)) }

@@ -44,6 +44,24 @@ package struct PacketPair: ~Copyable, Sendable {
     }
 }
 
+extension PacketPair {
+    /// Two ends for packets in one direction. Nothing can be sent the other way (EPIPE), so nothing that a process with
+    /// fewer rights passes ever waits at the sending end, where the kernel would have to close it.
+    ///
+    /// - Returns: two descriptors that the caller closes.
+    package static func makeOneWay() throws(SystemError) -> (sending: Int32, receiving: Int32) {
+        var ends: [Int32] = [-1, -1]
+        try systemCall("socketpair", on: "SOCK_SEQPACKET") { cprefork_packet_pair(&ends) }
+        do throws(SystemError) {
+            try Socket.shutDown(ends[0], .reading)
+        } catch {
+            closeDescriptors(ends)
+            throw error
+        }
+        return (ends[0], ends[1])
+    }
+}
+
 /// A packet that has arrived, with descriptors that this process now owns.
 package struct PassedPacket {
     package let byteCount: Int

@@ -10,4 +10,5 @@ runScenario(of: [
     "load": loadScenario,
     "earlier": earlierScenario,
     "tornado": tornadoScenario,
+    "access-log": accessLogScenario,
 ])

@@ -92,6 +92,7 @@ import Testing
             "PREFORK_SLOW_REQUEST": "2s", "PREFORK_QUARANTINE": "3/60s", "PREFORK_CONTROL": "/run/app/control",
             "PREFORK_METRICS": ":9100", "PREFORK_PID_FILE": "/run/app.pid", "PREFORK_LOG_FILE": "/var/log/app.log",
             "PREFORK_LOG_FORMAT": "json", "PREFORK_CAPTURE_OUTPUT": "on",
+            "PREFORK_ACCESS_LOG": "/var/log/shop/access.log", "PREFORK_ACCESS_LOG_FORMAT": "json",
             "PREFORK_USER": "www-data", "PREFORK_GROUP": "1000", "PREFORK_GROUPS": "logs,70", "PREFORK_UMASK": "027",
             "PREFORK_CHROOT": "/srv/app", "PREFORK_NO_NEW_PRIVILEGES": "yes", "PREFORK_DUMPABLE": "off",
             "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
@@ -118,6 +119,7 @@ import Testing
         #expect(found.metricsOwner == SocketOwner(group: "www-data"))
         #expect(found.pidFile == "/run/app.pid" && found.logFile == "/var/log/app.log")
         #expect(found.logFormat == .json && found.captureOutput == .on)
+        #expect(found.accessLog == "/var/log/shop/access.log" && found.accessLogFormat == .json)
         #expect(found.privileges.user == "www-data" && found.privileges.group == "1000")
         #expect(found.privileges.groups == .list(["logs", "70"]) && found.privileges.fileMask == 0o027)
         #expect(found.privileges.rootDirectory == "/srv/app" && found.privileges.noNewPrivileges)
@@ -141,7 +143,7 @@ import Testing
         ("GROUPS", "a,,b"), ("UMASK", "8"), ("UMASK", "1000"), ("UMASK", "-1"), ("CHROOT", "srv"),
         ("DUMPABLE", "maybe"),
         ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),
-        ("TITLES", "2"), ("WATCHDOG_MINIMUM", "-1"), ("LOG_FORMAT", "xml"), ("CAPTURE_OUTPUT", "yes"),
+        ("TITLES", "2"), ("WATCHDOG_MINIMUM", "-1"), ("LOG_FORMAT", "xml"), ("ACCESS_LOG_FORMAT", "common"), ("ACCESS_LOG", "relative"), ("CAPTURE_OUTPUT", "yes"),
     ])
     func aBadValueIsNamedWithItsVariableAndWhatItTakes(name: String, value: String) {
         let found = problem(["PREFORK_\(name)": value])

@@ -25,7 +25,8 @@ private final class RightsProgram {
         mkdir(folder, 0o755)
         var environment = [
             "PREFORK_CONTROL": "\(folder)/control", "PREFORK_METRICS": "127.0.0.1:0",
-            "PREFORK_PID_FILE": "\(folder)/pid", "PREFORK_LOG_FILE": "\(folder)/log", "PREFORK_HEARTBEAT": "30s",
+            "PREFORK_PID_FILE": "\(folder)/pid", "PREFORK_LOG_FILE": "\(folder)/log",
+            "PREFORK_ACCESS_LOG": "\(folder)/access", "PREFORK_HEARTBEAT": "30s",
             "PREFORK_UMASK": "027", "PREFORK_NO_NEW_PRIVILEGES": "on", "NOTIFY_SOCKET": "\(folder)/notify",
             "WATCHDOG_USEC": "30000000", "LISTEN_FDS": "1", "LISTEN_PID": "1",
         ]
