@@ -123,7 +123,7 @@ def scale_steps(count: int, dice: random.Random) -> bool:
 
 def recycles(name: str, count: int, *settings: str) -> bool:
     server = Server(*settings)
-    place = re.compile("has taken the place of pid .* recycling")
+    place = re.compile("has replaced pid .* recycling")
     def step(_):
         server.wait_for(lambda: place.search(server.text), "a worker was recycled")
         server.text = server.text[place.search(server.text).end():]

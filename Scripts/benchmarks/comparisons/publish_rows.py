@@ -1,4 +1,4 @@
-"""The row of publishing: 64 bytes with nobody to wake, and to subscribers in other processes that are asleep."""
+"""The row of publishing: 64 bytes with no subscriber to wake, and to subscribers in other processes that are asleep."""
 
 import contextlib
 
@@ -15,7 +15,7 @@ PEERS: Programs = {}
 def no_sleeper(programs: Programs, quick: bool) -> list[Row]:
     words = "publish", 1, 0.1 if quick else 0.3
     figures = pick(in_turn(programs, 3 if quick else 9, words)[words], "ns")
-    return [Row("publish, nobody asleep", "ns", figures, "≤ 200 ns", median(figures["prefork"]) <= 200)]
+    return [Row("publish, no subscriber asleep", "ns", figures, "≤ 200 ns", median(figures["prefork"]) <= 200)]
 
 
 def sleepers(programs: Programs, quick: bool) -> list[Row]:
@@ -30,7 +30,7 @@ def sleepers(programs: Programs, quick: bool) -> list[Row]:
 
 
 def publish(quick: bool) -> list[Row]:
-    """Publishing to nobody, and to 1, 8 and 64 sleeping subscribers, against a log in C with eventfds, and Redis."""
+    """Publishing without a subscriber, and to 1, 8 and 64 sleeping subscribers, against a log in C with eventfds, and Redis."""
     with redis_server() if PEERS else contextlib.nullcontext() as socket:
         programs = {**BOTH, **{name: [*program, socket] for name, program in PEERS.items()}}
         return no_sleeper(programs, quick) + sleepers(programs, quick)
