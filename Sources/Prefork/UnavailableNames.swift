@@ -19,7 +19,7 @@ public func setChannels(_ channels: [String: Channel<String>]) {}
 public func getChannels() -> [String: Channel<String>] { [:] }
 
 extension ProcessManager {
-    @available(*, unavailable, message: "terminate(_:) waits for the end; send(.stop, to:) asks for it")
+    @available(*, unavailable, message: "terminate(_:) waits for the end, send(.stop, to:) only asks for it")
     public func stop(_ name: String) throws {}
 
     @available(*, unavailable, renamed: "terminateAll()")

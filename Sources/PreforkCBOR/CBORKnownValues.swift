@@ -45,7 +45,7 @@ extension [UInt16] {
 }
 
 extension CBORKnownType {
-    /// A value as a CBOR item; nil when its type's own form is to be written.
+    /// A value as a CBOR item. If nil, its type's own form must be written.
     ///
     /// - Parameter value: of the type that this case names.
     func item(of value: some Encodable) throws -> CBORWriter? {
@@ -103,7 +103,7 @@ extension CBORKnownType {
 }
 
 extension CBORKnownType {
-    /// What a value's own `init(from:)` is to read instead of the item at an offset; nil when it is to read the item.
+    /// What a value's own `init(from:)` must read instead of the item at an offset. If nil, it must read the item.
     func content(at offset: Int, of reader: CBORReader) throws(CBORMismatch) -> CBORReader? {
         guard let head = reader.item(at: offset) else { throw .otherType }
         let out = CBORWriter(capacity: 48)

@@ -6,7 +6,7 @@ struct CBORDefect: Error, CustomStringConvertible {
     let offset: Int
     let reason: String
 
-    var description: String { "no CBOR at byte \(offset): \(reason)" }
+    var description: String { "invalid CBOR at byte \(offset): \(reason)" }
 }
 
 extension CBORReader {

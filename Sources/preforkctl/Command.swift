@@ -65,37 +65,40 @@ struct Command: Sendable {
     var meaning: String
 
     static let watching = [
-        list("status", .status, "the pool and its workers; rates are those of 0.3 s"),
-        Command(name: "top", show: .top, meaning: "the same, every second"),
+        list("status", .status, "the pool and its workers, with rates measured over 0.3 s"),
+        Command(name: "top", show: .top, meaning: "the same, updated every second"),
         list("workers", .rows("workers", ControlColumn.workers), "each worker"),
-        list("listeners", .rows("listeners", ControlColumn.listeners), "where connections come in, and how many wait"),
-        list("config", .rows("settings", ControlColumn.settings), "every setting in force"),
-        list("requests", .rows("requests", ControlColumn.requests), "what every worker does now, oldest first"),
-        list("crashes", .crashes, "the last 100 ends of workers, the latest last, with what each said"),
-        Command(name: "metrics", show: .text("metrics"), meaning: "Prometheus text"),
+        list(
+            "listeners", .rows("listeners", ControlColumn.listeners),
+            "each listener, with its number of waiting connections"),
+        list("config", .rows("settings", ControlColumn.settings), "all effective settings"),
+        list("requests", .rows("requests", ControlColumn.requests), "requests in progress, oldest first"),
+        list("crashes", .crashes, "the last 100 exits of workers, newest last, with their last output"),
+        Command(name: "metrics", show: .text("metrics"), meaning: "metrics in Prometheus text format"),
     ]
     static let controlling = [
-        order("reload", .flag("wait"), meaning: "new workers for old ones; if one fails, the old ones stay"),
-        order("scale", .flag("wait"), .count, meaning: "how many workers there are to be"),
+        order("reload", .flag("wait"), meaning: "replace all workers. If a new one fails, the old ones stay"),
+        order("scale", .flag("wait"), .count, meaning: "set the number of workers"),
         order(
             "restart", .flag("wait"), .place,
-            meaning: "a new worker for one slot, ready before the old one goes; or a managed process again"),
-        order("drain", .flag("wait"), .slot, meaning: "a worker finishes what it has and ends; it gets a successor"),
-        order("kill", .flag("wait"), .slot, meaning: "SIGKILL; the worker is restarted as after any death"),
+            meaning: "replace one worker once its successor is ready, or restart a managed process"),
+        order(
+            "drain", .flag("wait"), .slot, meaning: "let one worker finish its work and end, then start its successor"),
+        order("kill", .flag("wait"), .slot, meaning: "send SIGKILL to a worker. It is restarted as after any crash"),
         Command(
             name: "upgrade", parts: [.flag("wait"), .program, .keep], show: .upgrade,
-            meaning: "runs the program's new version, or another one (--keep: from now on), under the same PID"),
+            meaning: "run the program's new version, or another one (--keep: from now on), under the same PID"),
         Command(
             name: "rollback", parts: [.flag("wait")], show: .rollback,
-            meaning: "goes to the program before"),
+            meaning: "return to the previous program"),
         Command(
             name: "quarantine", parts: [.flag("json"), .flag("wait"), .action, .label], show: .quarantine,
-            meaning: "labels of requests that are refused because they crash workers"),
-        order("reopen-logs", .flag("wait"), meaning: "after log files were moved"),
+            meaning: "list or change the labels of requests that are refused because they crash workers"),
+        order("reopen-logs", .flag("wait"), meaning: "reopen log files after they were moved"),
         Command(
             name: "stop", parts: [.flag("wait"), .flag("quick")], show: .stop,
-            meaning: "ends the pool: requests are finished, or dropped with --quick"),
-        Command(name: "watch", show: .watch, meaning: "developer mode: builds on change, and upgrades; see below"),
+            meaning: "end the pool. Requests are finished, or dropped with --quick"),
+        Command(name: "watch", show: .watch, meaning: "developer mode: build after each change and upgrade, see below"),
     ]
 
     private static func list(_ name: String, _ show: Show, _ meaning: String) -> Command {

@@ -16,16 +16,16 @@ enum Help {
         Controlling:
         \(lines(Command.controlling))
 
-        With --wait the command ends when the work does, and its exit code tells the result.
+        With --wait, a command ends when its work is done. Its exit code tells the result.
         watch [--path DIR ...] [--suffix .html ...] [--build COMMAND]: below '.', '.swift' files, 'swift build'.
 
         Options:
-          --socket PATH             the control socket; else PREFORK_CONTROL
+          --socket PATH             the control socket. Default: PREFORK_CONTROL
           completion SHELL          prints a completion script for bash, zsh or fish
 
-        Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no supervisor answers there,
-        74 the output cannot be written.
-        Colours are used on terminals only, and not when NO_COLOR is set.
+        Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no supervisor answers,
+        74 cannot write the output.
+        Colours appear only on terminals, and not if NO_COLOR is set.
         """
     }
 

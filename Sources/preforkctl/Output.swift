@@ -15,7 +15,7 @@ enum Output {
             // The exit code with which a shell reports SIGPIPE, because the process that started this one may have
             // ignored the signal.
             if error.errno == .brokenPipe {
-                complain("nobody reads the output any more")
+                complain("the reader of the output is gone")
                 CurrentProcess.exit(code: 128 + Signal.brokenPipe.rawValue)
             }
             complain("\(error)")

@@ -16,7 +16,7 @@ struct TextDecoder: Decoder {
     func singleValueContainer() -> any SingleValueDecodingContainer { Single(text: texts[""]) }
 
     fileprivate static func refused(_ what: String) -> DecodingError {
-        .dataCorrupted(.init(codingPath: [], debugDescription: "\(what) is asked for, and there are texts only"))
+        .dataCorrupted(.init(codingPath: [], debugDescription: "\(what) was requested, but there are only texts"))
     }
 
     private struct Single: SingleValueDecodingContainer {

@@ -173,10 +173,10 @@ private final class Derived: Base, @unchecked Sendable {
             (async, "var policy: ServicePolicy? { nil }", "policy is a ServicePolicy"),
             (async, "var gracefulShutdownTimeout: Int { 60 }", "gracefulShutdownTimeout is a Duration"),
             (blocking, "var dependencies: [String] { [] }", "declare dependencies"),
-            (blocking, "func start() async throws {}", "start() is neither async nor returns anything"),
-            (blocking, "func stop() async {}", "stop() is neither async nor returns anything"),
-            (blocking, "func start() -> Int { 1 }", "start() is neither async nor returns anything"),
-            (blocking, "var serviceName: Int { 1 }", "serviceName is a String"),
+            (blocking, "func start() async throws {}", "start() must be synchronous and return nothing"),
+            (blocking, "func stop() async {}", "stop() must be synchronous and return nothing"),
+            (blocking, "func start() -> Int { 1 }", "start() must be synchronous and return nothing"),
+            (blocking, "var serviceName: Int { 1 }", "serviceName must be a String"),
             // Right in name and type, and in the wrong place.
             (async, "func dependencies() -> [any AsyncService] { [] }", "are properties: `var`, not `func`"),
             (async, "func dependencies() async -> [any AsyncService] { [] }", "are properties: `var`, not `func`"),
@@ -198,8 +198,8 @@ private final class Derived: Base, @unchecked Sendable {
             (open, "let dependencies = [S](); func stop() async {}; let policy = ServicePolicy()", "declare start()"),
             (open, "let dependencies = [S](); func start() async {}; let policy = ServicePolicy()", "declare stop()"),
             (open, "let dependencies = [S](); func start() async {}; func stop() async {}", "declare policy"),
-            ("class S: BlockingService { BODY }", "func start() {}", "a class that is not final declares"),
-            ("class S: BlockingService { BODY }", "let serviceName: String? = nil", "a class that is not final"),
+            ("class S: BlockingService { BODY }", "func start() {}", "A non-final class must declare"),
+            ("class S: BlockingService { BODY }", "let serviceName: String? = nil", "A non-final class"),
             (
                 "struct C: ServiceClock { var now: Duration { .zero }; func sleep(until: Duration) async {}; BODY }",
                 "func fraction() -> Float { 0 }", "fraction() returns a Double"

@@ -89,7 +89,7 @@ struct ControlToolTests {
         try await program.waitForLine("preforkctl: done")
         try write("broken\n", to: "\(sources)/state.swift")
         try await program.waitForLine("preforkctl: the build exited with code 3")
-        try await program.waitForLine("preforkctl: the old program goes on serving")
+        try await program.waitForLine("preforkctl: the old program keeps serving")
         program.send(.interrupt)
         #expect(try await program.waitForExit() == -SIGINT)
         #expect(program.output.split(separator: "\n").count { $0 == "preforkctl: done" } == 1)

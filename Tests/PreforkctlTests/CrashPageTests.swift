@@ -41,7 +41,7 @@ import Testing
                 2026-11-21T03:00:00.042Z  worker 3 (pid 99, generation 2) exited with code 0 after 3m20s
 
                 2026-11-21T03:00:00.042Z  worker 3 (pid 99, generation 2) crashed after 3m20s
-                  end      killed by SIGILL: a trap of Swift's: an index, a nil, an overflow, a failed precondition
+                  end      killed by SIGILL: a Swift trap: index out of range, nil, overflow or failed precondition
                   text     a.swift:1: Fatal error: no
                   last     one
                            two

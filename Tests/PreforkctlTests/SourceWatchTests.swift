@@ -198,7 +198,7 @@ import Testing
             status(5, reload: "aborted"), status(6, reload: "done"), status(4, reload: nil), status(5, reload: nil),
         ] {
             let refused = ControlClientError.refused(
-                "upgrade rolled back: the new program did not hold; see the log")
+                "upgrade rolled back: the new program failed (see the log)")
             #expect(throws: refused) { try outcome(of: failed) }
         }
         #expect(throws: ControlClientError.self) { try outcome(of: status(5, reload: "done", pid: 2)) }

@@ -83,7 +83,7 @@ bool cprefork_is_surely_single_threaded(void);
 bool cprefork_main_queue_has_work(void);
 
 /// Opens /dev/null at each of the numbers 0, 1 and 2 that is closed; where there is none, what reads as its end and takes
-/// nothing. Returns -1 where a descriptor is not to be had: then they stay closed.
+/// nothing. Returns -1 if there is no descriptor left: then they stay closed.
 int cprefork_fill_standard_streams(void);
 
 /// close_range(2), Linux 5.9, both ends included. If it is refused, closes the descriptors that /proc names. System

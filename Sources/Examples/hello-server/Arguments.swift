@@ -29,16 +29,16 @@ struct Arguments: Equatable {
         Answers HTTP from N forked workers: / says Hello World, /pid the worker's process ID, /task its task ID,
         /slow?ms=N answers late, /exit?code=N ends the worker.
 
-          --host HOST        address or name to listen on (127.0.0.1; empty or :: for every address)
+          --host HOST        address or name to listen on (127.0.0.1). Empty or :: for every address
           --port PORT        TCP port, 0 for a free one (8080)
           --unix PATH        listen on a Unix socket instead
           --workers N        how many workers (one per core, or PREFORK_WORKERS)
-          --max-restarts N   give up after so many restarts (100 without crashes in a request; and 10 in a row
-                             before a worker is ready)
-          --backoff-max MS   longest delay before a restart; 0: restart at once, always (30000)
+          --max-restarts N   give up after N restarts (100, not counting crashes in a request), or after N in a
+                             row before a worker is ready (10)
+          --backoff-max MS   longest delay before a restart (30000). 0: always restart at once
           --reuse-port       an accept queue for each worker (SO_REUSEPORT) instead of a shared one
-          --body-only        Swift's own thread pool for all tasks but the worker's body
-          --print-config     every setting in force, as PREFORK_NAME=value, with its meaning; then end
+          --body-only        run all tasks but the worker's body on Swift's own thread pool
+          --print-config     print every effective setting as PREFORK_NAME=value, with its meaning
           --help             this text
 
         """

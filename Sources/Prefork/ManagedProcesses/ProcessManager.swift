@@ -21,7 +21,7 @@ import PreforkSystem
 /// forked child, and on another thread, every operation throws `.wrongOwner`.
 ///
 /// Managed processes are forked as workers are: one thread, default signal actions, ended with their manager
-/// (PR_SET_PDEATHSIG), none of its descriptors but those that <doc:DescriptorsAndRights> names, and the workers'
+/// (PR_SET_PDEATHSIG), only the descriptors that <doc:DescriptorsAndRights> names, and the workers'
 /// rights: `PREFORK_USER` and its like hold for both. They have no task ID, and may fork workers or have managers
 /// themselves. When the manager goes away, targets that still live are killed.
 ///
@@ -34,7 +34,7 @@ public final class ProcessManager {
     /// What holds the channels: their registry does not.
     private var channels: [String: any Sendable] = [:]
     var isWarm = false
-    /// It belongs to a `ForkRuntime`, and goes on with what the one of the image before had.
+    /// It belongs to a `ForkRuntime`, and continues with the managed processes of the previous program.
     private let isBesidePool: Bool
     private let log: (@Sendable (LogLine) -> Void)?
     /// What managed processes give up. Beside a worker pool, the pool's settings decide it.
@@ -58,7 +58,7 @@ public final class ProcessManager {
         isBesidePool = false
     }
 
-    /// That of a `ForkRuntime`.
+    /// The manager of a `ForkRuntime`.
     init(isBesidePool: Bool) {
         storedHooks = ProcessHooks()
         grace = .seconds(10)

@@ -53,7 +53,7 @@ extension ForkRuntime {
 
 extension Listener {
     /// As `Listener.init(_:backlog:sharing:)`, for top-level code: a failure is one line on standard error and the end
-    /// of this process, with exit code 64 for an address that is none, else 75.
+    /// of this process, with exit code 64 for an invalid address, else 75.
     ///
     /// - Parameters:
     ///   - address: `0.0.0.0:8080`, `[::]:8080`, `unix:/run/app.sock`.

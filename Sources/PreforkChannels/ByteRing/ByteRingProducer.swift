@@ -31,7 +31,7 @@ struct ByteRingProducer: Sendable {
     /// - Parameter payload: at most `ring.payloadLimit` bytes. Its count becomes the header's length.
     mutating func push(_ header: ByteRingHeader, _ payload: UnsafeRawBufferPointer) -> Outcome {
         // A channel puts whatever is longer beside the ring (`ChannelEnd.outgoing`) and cuts its own refusals.
-        precondition(payload.count <= ring.payloadLimit, "a record of \(payload.count) bytes; \(ring.payloadLimit) go")
+        precondition(payload.count <= ring.payloadLimit, "a record of \(payload.count) bytes > \(ring.payloadLimit)")
         let span = ByteRingHeader.span(payload.count)
         let needed = ring.needed(span, at: tail)
         guard let used = ring.used(tail: tail, head: head) else { return .corrupt }

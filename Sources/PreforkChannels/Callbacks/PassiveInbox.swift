@@ -11,7 +11,7 @@ import Synchronization
 /// meanwhile, in order, up to a bound. If the process dies, these messages are gone with it.
 struct PassiveInbox: Sendable {
     private var records: [(header: ByteRingHeader, value: CarriedValue?)] = []
-    /// Those in front of it are handed out: to move all others up for each would take for ever.
+    /// Those in front of it are handed out: to move all others up for each would take too long.
     private var first = 0
     private var byteCount = 0
     private var process = ForkCount.current

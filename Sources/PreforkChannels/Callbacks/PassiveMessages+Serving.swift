@@ -138,7 +138,7 @@ extension PassiveMessages {
 
     private func answer(_ header: ByteRingHeader, _ value: CarriedValue?, _ channel: Channel<Message>) async {
         guard let handler = state.withLock({ $0.onCall }) else {
-            return channel.end.refuse(header, "nobody answers calls here")
+            return channel.end.refuse(header, "no handler answers calls at this end")
         }
         do {
             let call = try channel.call(header, value)

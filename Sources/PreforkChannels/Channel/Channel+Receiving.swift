@@ -12,9 +12,9 @@ extension Channel {
     /// already: messages that arrive later are for a successor. A `call` that was made still gets its answer.
     ///
     /// - Throws: `ChannelError`: `.closed`, `.stopping`, `.peerDied`, `.modeConflict`, `.decode` (that message is
-    ///   gone), `.endInUse`, `.corrupt`, `.busy`, `.system` (the message stays); `CancellationError` when it was
-    ///   cancelled while it waited; `.notAChannel`, `WorkQueueError` `.notAQueue` or `StoreError` `.notAStore` when a
-    ///   handle inside of the message is none (that message is gone).
+    ///   gone), `.endInUse`, `.corrupt`, `.busy`, `.system` (the message stays). `CancellationError` if it was
+    ///   cancelled while it waited. `.notAChannel`, `WorkQueueError` `.notAQueue` or `StoreError` `.notAStore` for an
+    ///   invalid handle inside of the message (that message is gone).
     @inlinable
     public func receive() async throws -> Message {
         // Not by `receive(timeout:)`: a frame more in the most frequent form.

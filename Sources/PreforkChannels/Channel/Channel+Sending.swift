@@ -57,8 +57,8 @@ extension Channel {
     /// Sends a message with descriptors. They stay the caller's, and must stay open until this returns. The other end
     /// gets copies, by `receivePassed()`. Any other way of receiving closes them.
     ///
-    /// - Parameter descriptors: at most 253, or 252 with a message that is larger than a quarter of the ring; with those
-    ///   of handles inside of the message (a channel has 7, a queue 3, a store 2).
+    /// - Parameter descriptors: at most 253, or 252 with a message that is larger than a quarter of the ring.
+    ///   Descriptors of handles inside of the message count, too (a channel has 7, a queue 3, a store 2).
     /// - Throws: as `send`, and `.tooManyDescriptors`.
     @inlinable
     public func send(_ message: Message, passing descriptors: [Int32]) async throws {

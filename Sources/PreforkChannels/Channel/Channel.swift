@@ -34,22 +34,22 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
     /// Which end this process has: the process that made the channel has one, every other process has the other. For
     /// the opposite handle, it is the reverse.
     private let ends: (home: ChannelEnd, away: ChannelEnd)
-    /// Those that it sends at; others than `ends` for a loop.
+    /// The ends that it sends at. They differ from `ends` for a loop.
     private let sendingEnds: (home: ChannelEnd, away: ChannelEnd)
     private let home: UInt64
     /// Whether this handle is for the end at which the process is not by itself.
     let isOpposite: Bool
     private let isLoop: Bool
-    /// Messages of these types are read out of the shared memory; others are copied first, and read by a codec of which
-    /// it is not known what it does.
+    /// Messages of these types are read out of the shared memory. Others are copied first, because their codec may do
+    /// anything.
     @usableFromInline let isDirect: Bool
     @usableFromInline
     let encode: @Sendable (Message, (ValueKind, UnsafeRawBufferPointer) -> Void) throws -> Void
     @usableFromInline
     let decode: @Sendable (ValueKind, UnsafeRawBufferPointer) throws -> Message
 
-    /// Makes a channel: before the fork, so that the other process inherits it; or at any time, to be sent to the other
-    /// process (`encode(to:)`) or found by it (`register(as:replacing:)`).
+    /// Makes a channel. Make it before the fork, so that the other process inherits it. Or make it at any time, and
+    /// send it to the other process (`encode(to:)`) or let that find it (`register(as:replacing:)`).
     ///
     /// In a program that an upgrade started, it is the channel of that name that the previous program has left, with
     /// the messages on their way. Workers of that program keep their ends until they leave them. If the sizes of its

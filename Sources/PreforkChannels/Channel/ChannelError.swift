@@ -34,14 +34,14 @@ public struct ChannelError: Error, Equatable, Sendable {
         case tooManyDescriptors(count: Int, limit: Int)
         /// The given time is over. Nothing was sent or taken. A call's answer will be thrown away.
         case timedOut
-        /// The shared memory holds what no process of this package writes, for the reason given. The channel is
+        /// The shared memory is damaged, for the reason given. The channel is
         /// closed for good, at both ends.
         case corrupt(String)
         /// The bytes of a message do not decode as the channel's type. The message was taken.
         case decode(String)
         /// The other end's handler has thrown, or the other end does not answer calls.
         case callFailed(String)
-        /// What has come as a channel, in a message or by a name, is none, for the reason given.
+        /// A message or a name has led to something that is not a channel, for the reason given.
         case notAChannel(String)
         /// The channel cannot be sent to another process.
         case cannotTravel(String)
@@ -83,8 +83,9 @@ extension ChannelError: CustomStringConvertible {
         case .duplicateName: "a channel of this name exists"
         case .unknownName: "no channel of this name was made before the fork or registered since"
         case .wrongMessageType(let found, let asked): "carries \(found), not \(asked)"
-        case .tooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
-        case .tooManyDescriptors(let count, let limit): "\(count) descriptors with one message; the limit is \(limit)"
+        case .tooLarge(let bytes, let limit): "a message of \(bytes) bytes exceeds the limit of \(limit)"
+        case .tooManyDescriptors(let count, let limit):
+            "\(count) descriptors in one message exceed the limit of \(limit)"
         case .timedOut: "not within the given time"
         case .corrupt(let what): "the shared memory is corrupt: \(what)"
         case .decode(let reason): "a message that cannot be read: \(reason)"
@@ -93,7 +94,7 @@ extension ChannelError: CustomStringConvertible {
         case .cannotTravel(let reason): reason
         case .tooManyNames(let limit): "\(limit) names are taken"
         case .onEventLoop: "a blocking call on an event loop's thread"
-        case .busy: "the lock of its header was not to be had in time"
+        case .busy: "could not take the lock of its header in time"
         case .badArgument(let reason): reason
         case .system(let error): "\(error)"
         }

@@ -22,12 +22,12 @@ public struct ChannelOptions: Sendable {
     public var messageLimit = 64 * 1024 * 1024
     /// What happens to messages that a dead process had not taken.
     public var undelivered = Undelivered.keep
-    /// Whether the channel can be sent to processes that have not inherited it (see `Channel.encode(to:)`); nil: if it is
-    /// made in a child, or after the first fork by a parent that gives its children no other user.
+    /// Whether the channel can be sent to processes that have not inherited it (see `Channel.encode(to:)`). If nil, it
+    /// can if it is made in a child, or after the first fork by a parent whose children keep its user.
     ///
-    /// Every process that has such a channel can have the others wait, by holes that it makes in the memory
-    /// (madvise(2), MADV_REMOVE). The others' memory it can only write over. So a supervisor that has workers of another
-    /// user must not use a channel that travels.
+    /// Every process that has such a channel can make the others wait, by holes in the memory (madvise(2),
+    /// MADV_REMOVE). Other channels' memory it can only overwrite. So a supervisor that has workers of another user
+    /// must not use a channel that travels.
     public var travels: Bool?
     /// For message types that are no `SharedValue`.
     public var codec: any ValueCodec

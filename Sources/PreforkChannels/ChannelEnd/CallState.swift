@@ -112,8 +112,8 @@ extension ChannelEnd {
         }
     }
 
-    /// Whoever has taken the call, or will, must still be there. A call without a process at the other end (generation
-    /// 0) is for the first one that comes.
+    /// The process that has taken the call, or will take it, must still be there. A call without a process at the other
+    /// end (generation 0) is for the first one that comes.
     ///
     /// A call that a dead process had taken has failed. One that it had not taken waits for its successor, if one comes.
     private func checkCallee(_ generation: UInt64, _ call: OutgoingRecord) throws(ChannelError) {

@@ -61,7 +61,7 @@ extension ChannelEnd {
                 return false
             case .halfTaken: continue
             case .refused(let call):
-                refuse(call, "nobody answers calls here")
+                refuse(call, "no handler answers calls at this end")
                 finished()
             case .failed(let error):
                 if case .corrupt(let what) = error.code { throw corrupt(what) }

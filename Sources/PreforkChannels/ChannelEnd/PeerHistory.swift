@@ -30,7 +30,8 @@ struct PeerHistory: Hashable, Sendable {
                 isOver = true
                 return .died(current)
             }
-            // Of older ones nothing is known, and nobody counts up to a number that a hostile process has written.
+            // Nothing is known of older generations. A hostile process may have written the number: do not count up to
+            // it.
             current = max(current &+ 1, generation &- min(generation, 64))
             isOver = false
         }

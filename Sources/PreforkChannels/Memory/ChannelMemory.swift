@@ -40,10 +40,10 @@ final class ChannelMemory: Sendable {
         if name.isEmpty { throw ChannelError(.badArgument("a channel without a name"), channel: name) }
         guard (1...1 << 30).contains(options.ringBytes) else {
             throw ChannelError(
-                .badArgument("a ring of \(options.ringBytes) bytes; it is 1 byte to 1 GiB"), channel: name)
+                .badArgument("a ring of \(options.ringBytes) bytes is not within 1 byte to 1 GiB"), channel: name)
         }
         guard (1..<Int(UInt32.max)).contains(options.messageLimit) else {
-            let problem = "a message limit of \(options.messageLimit) bytes; it is 1 byte to less than 4 GiB"
+            let problem = "a message limit of \(options.messageLimit) bytes is not within 1 byte to 4 GiB"
             throw ChannelError(.badArgument(problem), channel: name)
         }
         self.name = name

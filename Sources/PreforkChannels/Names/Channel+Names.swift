@@ -4,12 +4,12 @@ public import PreforkStore
 import PreforkSystem
 
 extension Channel {
-    /// The channel of that name: one that was made in this process or, before the fork, in an ancestor, and that somebody
-    /// still holds; else one that a process of this service has registered (`register(as:replacing:)`).
+    /// The channel of that name: one that was made in this process or, before the fork, in an ancestor, and that this
+    /// process still holds. Otherwise one that a process of this service has registered (`register(as:replacing:)`).
     ///
-    /// - Parameter codec: the channel's, where that is not `CBORCodec` and the channel is a registered one.
-    /// - Throws: `.unknownName`, `.wrongMessageType`; for a registered one also `.notAChannel`, `.busy`, `.corrupt`,
-    ///   `.system`.
+    /// - Parameter codec: the codec of a registered channel, if it is not `CBORCodec`.
+    /// - Throws: `.unknownName`, `.wrongMessageType`. For a registered channel also `.notAChannel`, `.busy`,
+    ///   `.corrupt`, `.system`.
     public static func named(_ name: String, codec: (any ValueCodec)? = nil) throws(ChannelError) -> Channel {
         if let core = ChannelRegistry[name] {
             try check(core)
@@ -35,19 +35,19 @@ extension Channel {
     /// ```
     ///
     /// The name stays, and the channel's memory with it, until it is taken away or replaced: also when this process has
-    /// ended, over reloads and over upgrades. It is this process's as long as that lives: another one may take it for a
-    /// channel of its own after its death, as the successor in its slot (worker, managed process), or by `replacing`. To
+    /// ended, over reloads and over upgrades. The name belongs to this process while it lives. Another process may take
+    /// it for its own channel after that, as the successor in its slot (worker, managed process), or by `replacing`. To
     /// register the same channel again has no effect.
     ///
-    /// The names of all processes are at most 64, those of queues and stores included. Where the service's children have
-    /// another user, its main process can register what it has made, but uses nothing that is registered.
+    /// All processes together have at most 64 names, including names of queues and stores. Where the service's children
+    /// have another user, its main process can register what it has made, but uses nothing that is registered.
     ///
     /// - Parameters:
-    ///   - name: 1 to 255 bytes of UTF-8; nil: the channel's.
+    ///   - name: 1 to 255 bytes of UTF-8. If nil, the channel's name.
     ///   - replacing: takes the name from a registrant that lives.
-    /// - Throws: `.duplicateName`, also for a name that this process knows by inheritance for another channel;
-    ///   `.cannotTravel`; `.tooManyNames`; `.badArgument`; `.busy`; `.corrupt`; `.system`, with ETOOMANYREFS when this user
-    ///   has more descriptors on their way than a process may have open.
+    /// - Throws: `.duplicateName`, also for a name of another channel that this process has inherited, `.cannotTravel`,
+    ///   `.tooManyNames`, `.badArgument`, `.busy`, `.corrupt`, and `.system`, with ETOOMANYREFS if this user has more
+    ///   descriptors on their way than a process may have open.
     public func register(as name: String? = nil, replacing: Bool = false) throws(ChannelError) {
         let name = name ?? self.name
         // Others of this service may have inherited it, and find that one.
@@ -61,10 +61,9 @@ extension Channel {
     }
 
     /// Takes the channel out of this process's registry and away from the names that the service shares: its names are
-    /// free for others. Those who hold it may go on.
+    /// free for others. Processes that hold it may keep using it.
     ///
-    /// Of the shared ones it takes what it can: one that is left, for example because their lock is busy, is there after
-    /// this.
+    /// A shared name may remain, for example if the lock of the names is busy.
     public func unregister() {
         ChannelRegistry.remove(core)
         if let memory = core.memory.descriptors.first { try? FamilyNames.remove(.channel, memory: memory) }

@@ -5,7 +5,7 @@ public import PreforkStore
 import PreforkSystem
 
 extension WorkQueue {
-    /// Lets every process of this service find the queue by `named(_:codec:)`; see `Channel.register(as:replacing:)`.
+    /// Lets every process of this service find the queue by `named(_:codec:)`. See `Channel.register(as:replacing:)`.
     ///
     /// - Throws: `WorkQueueError` `.duplicateName`, `.cannotTravel`, `.tooManyNames`, `.badArgument`, `.busy`, `.corrupt`,
     ///   `.system`.
@@ -19,7 +19,7 @@ extension WorkQueue {
         }
     }
 
-    /// Takes the queue's names away. Those who hold it may go on.
+    /// Takes the queue's names away. Processes that hold it may keep using it.
     ///
     /// - Throws: `WorkQueueError` `.busy`, `.corrupt`, `.system`.
     public func unregister() throws(WorkQueueError) {
@@ -47,7 +47,7 @@ extension WorkQueue {
 }
 
 extension SharedStore {
-    /// Lets every process of this service find the store by `named(_:codec:)`; see `Channel.register(as:replacing:)`.
+    /// Lets every process of this service find the store by `named(_:codec:)`. See `Channel.register(as:replacing:)`.
     ///
     /// - Throws: `StoreError` `.duplicateName`, `.tooManyNames`, `.badArgument`, `.busy`, `.corrupt`, `.system`.
     public func register(as name: String, replacing: Bool = false) throws(StoreError) {
@@ -58,7 +58,7 @@ extension SharedStore {
         }
     }
 
-    /// Takes the store's names away. Those who hold it may go on.
+    /// Takes the store's names away. Processes that hold it may keep using it.
     ///
     /// - Throws: `StoreError` `.busy`, `.corrupt`, `.system`.
     public func unregister() throws(StoreError) {

@@ -13,19 +13,19 @@ import PreforkSystem
 /// let answer = try await answers.receive()
 /// ```
 ///
-/// The process that has made the channel is at one end, whoever it was sent to at the other; who sends `opposite` sends
-/// the end of the maker. An end belongs to one process at a time, as ever. The memory lives as long as a process has the
-/// channel, or it is on its way, whoever made it. It is no channel of the receiver's by name: `named(_:)` finds what was
-/// made there, inherited or registered.
+/// The process that made the channel has one end, and the process that received it has the other. To send the maker's
+/// end, send `opposite`. An end belongs to one process at a time. The memory lives as long as any process has the
+/// channel, or it is on its way. `named(_:)` does not find a received channel: it finds channels that were made in the
+/// process, inherited or registered.
 extension Channel: Codable {
-    /// - Throws: `.cannotTravel`; `EncodingError` for anything but the message of a channel, for example a value of a
+    /// - Throws: `.cannotTravel`. `EncodingError` for anything but the message of a channel, for example a value of a
     ///   store.
     public func encode(to encoder: any Encoder) throws {
         try note().pack(try travellingDescriptors(), of: core, into: encoder)
     }
 
-    /// - Throws: `.notAChannel` when what came is none, or is not to be used here (see `ChannelOptions.travels`);
-    ///   `.wrongMessageType`.
+    /// - Throws: `.notAChannel` if the message has no valid channel, or one that must not be used here (see
+    ///   `ChannelOptions.travels`), and `.wrongMessageType`.
     public convenience init(from decoder: any Decoder) throws {
         do {
             let handle = try ArrivedHandle(from: decoder, .channel, count: ChannelParts.descriptorCount)
@@ -48,11 +48,11 @@ extension Channel: Codable {
     func travellingDescriptors() throws(ChannelError) -> [Int32] {
         let descriptors = core.memory.descriptors
         if !descriptors.isEmpty { return descriptors }
-        let text = "it was made for children that are forked later; make it with `ChannelOptions.travels`"
+        let text = "it was made only for children that are forked later: make it with `ChannelOptions.travels`"
         throw ChannelError(.cannotTravel(text), channel: name)
     }
 
-    /// - Parameter codec: of the channel that it came by, or the one that the program names; nil: none.
+    /// - Parameter codec: the codec of the carrying channel, or the one that the program gave, if any.
     convenience init(opening handle: ArrivedHandle, codec: (any ValueCodec)?) throws(ChannelError) {
         let note = handle.note
         let isOpposite = note.words.first == 0

@@ -10,13 +10,13 @@ import PreforkSystem
 extension WorkQueue: Codable {
     private static var descriptorCount: Int { 3 }
 
-    /// - Throws: `WorkQueueError` `.cannotTravel`; `EncodingError` for anything but the message of a channel.
+    /// - Throws: `WorkQueueError` `.cannotTravel`. `EncodingError` for anything but the message of a channel.
     public func encode(to encoder: any Encoder) throws {
         try note().pack(try travellingDescriptors(), of: table, into: encoder)
     }
 
-    /// - Throws: `WorkQueueError` `.notAQueue` when what came is none, or is not to be used here (see
-    ///   `ChannelOptions.travels`).
+    /// - Throws: `WorkQueueError` `.notAQueue` if the message has no valid queue, or one that must not be used here
+    ///   (see `ChannelOptions.travels`).
     public convenience init(from decoder: any Decoder) throws {
         do {
             let handle = try ArrivedHandle(from: decoder, .queue, count: Self.descriptorCount)
@@ -35,11 +35,11 @@ extension WorkQueue: Codable {
     func travellingDescriptors() throws(WorkQueueError) -> [Int32] {
         let descriptors = table.descriptors
         if !descriptors.isEmpty { return descriptors }
-        let text = "it was made for children that are forked later; make it with `WorkQueueOptions.travels`"
+        let text = "it was made only for children that are forked later: make it with `WorkQueueOptions.travels`"
         throw WorkQueueError(.cannotTravel(text), queue: name)
     }
 
-    /// - Parameter codec: of the channel that it came by, or the one that the program names; nil: none.
+    /// - Parameter codec: the codec of the carrying channel, or the one that the program gave, if any.
     convenience init(opening handle: ArrivedHandle, codec: (any ValueCodec)?) throws(WorkQueueError) {
         let note = handle.note
         do throws(HandleRefusal) {

@@ -15,14 +15,14 @@ extension QueueTable {
         if let left = claim.left, let objection = form.objection(toText: left.text) {
             Handover.refuse(claim, objection)
         } else if let left = claim.left, !Handover.isTrial {
-            let table = try QueueTable(form, adopting: left.descriptors, isForeign: reach == .anybody)
+            let table = try QueueTable(form, adopting: left.descriptors, isForeign: reach == .anyProcess)
             if Handover.isAfterEnd { table.leaveSeatOfImageBefore() }
             return offer(table, claim, reach, isTaken: true)
         }
         // A trial's queue is a dead end: what the trial sends and receives does not concern the pool.
         let table = try QueueTable(
             cellCount: form.cellCount, attempts: form.attempts, messageLimit: form.messageLimit,
-            isHandedOver: reach == .images, travels: reach == .anybody)
+            isHandedOver: reach == .images, travels: reach == .anyProcess)
         return offer(table, claim, reach, isTaken: false)
     }
 

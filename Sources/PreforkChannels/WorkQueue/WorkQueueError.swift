@@ -25,7 +25,7 @@ public struct WorkQueueError: Error, Equatable, Sendable {
         /// A message of another type than the queue's. It is among the dead letters, or gone if the queue has no
         /// redelivery.
         case undecodable(String)
-        /// What has come as a queue, in a message or by a name, is none, for the reason given.
+        /// A message or a name has led to something that is not a queue, for the reason given.
         case notAQueue(String)
         /// The queue cannot be sent to another process.
         case cannotTravel(String)
@@ -73,8 +73,8 @@ extension WorkQueueError: CustomStringConvertible {
             case .closed: "closed"
             case .stopping: "this process is stopping"
             case .timedOut(let timeout): "not within \(timeout)"
-            case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
-            case .busy: "the lock was not to be had in time"
+            case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes exceeds the limit of \(limit)"
+            case .busy: "could not take the lock in time"
             case .corrupt(let what): "damaged shared memory: \(what)"
             case .tooManyReceivers(let limit): "more than \(limit) processes receive"
             case .undecodable(let reason): "a message of another type: \(reason)"

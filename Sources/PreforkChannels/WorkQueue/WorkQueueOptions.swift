@@ -48,15 +48,16 @@ public struct WorkQueueOptions: Hashable, Sendable {
     /// - Throws: `.badArgument`.
     func check(_ name: String) throws(WorkQueueError) {
         guard (1024...1 << 38).contains(capacity) else {
-            throw WorkQueueError(.badArgument("a capacity of \(capacity) bytes; it is 1 KiB to 256 GiB"), queue: name)
+            throw WorkQueueError(
+                .badArgument("a capacity of \(capacity) bytes is not within 1 KiB to 256 GiB"), queue: name)
         }
         guard (1...capacity / 4).contains(messageLimit) else {
             throw WorkQueueError(
-                .badArgument("a message limit of \(messageLimit) bytes; it is 1 to a quarter of the capacity"),
+                .badArgument("a message limit of \(messageLimit) bytes is not within 1 byte to 1/4 of the capacity"),
                 queue: name)
         }
         if let attempts = redelivery.attempts, !(1...30).contains(attempts) {
-            throw WorkQueueError(.badArgument("\(attempts) attempts; there are 1 to 30"), queue: name)
+            throw WorkQueueError(.badArgument("\(attempts) attempts are not within 1 to 30"), queue: name)
         }
     }
 }

@@ -5,8 +5,8 @@ import PreforkSystem
 /// Accepts for one `serve`. On the loop's thread only.
 final class Acceptor: @unchecked Sendable {
     // Sendable: the connections' tasks, which hold it, run on the loop's thread as it does.
-    /// How long the end of the service waits for the first bytes of a connection: a round trip, and not long for who has
-    /// connected in advance and stays silent.
+    /// How long the end of the service waits for the first bytes of a connection: a round trip, and not long for a
+    /// client that has connected in advance and stays silent.
     private static let firstMessage = Duration.milliseconds(500)
 
     private let listener: Listener
@@ -143,7 +143,7 @@ final class Acceptor: @unchecked Sendable {
 
     /// When this worker alone ends, clients that keep their connections do not know of it: each gets one more answer,
     /// if it asks within the linger, and with that the news that the connection ends. Called again when the whole
-    /// service ends, too: then those are waited for, shortly, who have just connected.
+    /// service ends, too: then it waits a short time for clients that have just connected.
     func drain() {
         let isOfService = loop.stopRequest.reach == .service
         let limit = isOfService ? min(loop.idleLinger, Self.firstMessage) : loop.idleLinger

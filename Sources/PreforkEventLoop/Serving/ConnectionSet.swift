@@ -20,10 +20,10 @@ final class ConnectionSet: @unchecked Sendable {
     /// Whose first or next message is waited for while it drains.
     enum Linger {
         case none
-        /// Of those who have not sent anything: a client sends its request a moment after it has connected, or the
-        /// request is on its way.
+        /// Of connections that have not sent anything: a client sends its request a moment after it has connected, or
+        /// the request is on its way.
         case first
-        /// Of all between messages. A client that keeps its connection may have sent the next request already; to close
+        /// Of all between messages. A client that keeps its connection may have sent the next request already. To close
         /// then would lose it (RFC 9112, 9.6).
         case next
     }

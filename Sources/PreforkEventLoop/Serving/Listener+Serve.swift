@@ -84,9 +84,9 @@ public func reportToStandardError(_ event: ServingEvent) {
     let (kind, level, text): (String, String, String)
     switch event {
     case .acceptPaused(let error): (kind, level, text) = ("paused", "warning", "accepting is paused: \(error)")
-    case .acceptResumed: (kind, level, text) = ("resumed", "info", "accepting goes on")
+    case .acceptResumed: (kind, level, text) = ("resumed", "info", "accepting again")
     case .listenerRepaired:
-        text = "another process has made a listener blocking or shut it down; it is set right"
+        text = "another process made a listener blocking or shut it down: repaired"
         (kind, level) = ("repaired", "warning")
     case .handlerFailed(let error, let peer):
         if let error = error as? StreamError, [.peerClosed, .endOfStream].contains(error.code) { return }

@@ -138,16 +138,16 @@ where Dependencies: Collection, Dependencies.Element: Collection, Dependencies.E
 
 extension BlockingService {
     @available(
-        *, unavailable, message: "start() is neither async nor returns anything; a class that is not final declares it"
+        *, unavailable, message: "start() must be synchronous and return nothing. A non-final class must declare it"
     )
     public func _checkStart() {}
 
     @available(
-        *, unavailable, message: "stop() is neither async nor returns anything; a class that is not final declares it"
+        *, unavailable, message: "stop() must be synchronous and return nothing. A non-final class must declare it"
     )
     public func _checkStop() {}
 
-    @available(*, unavailable, message: "serviceName is a String; a class that is not final declares it")
+    @available(*, unavailable, message: "serviceName must be a String. A non-final class must declare it")
     public var _givenName: String? { nil }
 
     @available(*, unavailable, message: "declare dependencies, [any BlockingService], or make the class final")

@@ -31,7 +31,7 @@ struct StepPlan {
         }
         guard !changed.isEmpty else { throw StoreError(.badStep("no change in it")) }
         guard keys.count <= AtomicStep.maximumKeys else {
-            throw StoreError(.badStep("\(keys.count) keys; the limit is \(AtomicStep.maximumKeys)"))
+            throw StoreError(.badStep("\(keys.count) keys exceed the limit of \(AtomicStep.maximumKeys)"))
         }
         var stripes: Set<Int> = []
         func hashed(_ key: String, _ valueBytes: Int) throws(StoreError) -> ([UInt8], KeyHash) {

@@ -38,7 +38,7 @@ package struct QueueForm: Equatable, Sendable {
         self.init(cellCount: cells, attempts: attempts, messageLimit: limit)
     }
 
-    /// Why a program that makes the queue like this cannot go on with one that was left with `text`; nil: it can.
+    /// Why a program that makes the queue like this cannot take over one that was left with `text`. If nil, it can.
     package func objection(toText text: String) -> String? {
         if text == self.text { return nil }
         let words = text.split(separator: " ").map { Int($0) }

@@ -23,7 +23,7 @@ extension StoreTable {
     /// turn, and those with impossible counts. If one was wrong, all of them.
     ///
     /// A stripe whose lock's word is written over is repaired here as well. Its own writers would do that, but a store
-    /// that refuses all keys of other stripes may have none.
+    /// that refuses all keys of other stripes may have no writers.
     @inline(never)
     func examine(after error: StoreError, of refusing: [Int]) {
         switch error.code {
@@ -48,7 +48,7 @@ extension StoreTable {
         }
     }
 
-    /// A word that is given up leaves the lock to the next who takes it, and has its stripe repaired then.
+    /// A lock that is given up is repaired, with its stripe, by the next process that takes it.
     private func lockOrRepair(_ stripe: Int, _ patience: inout LockPatience) -> Bool {
         if lockWithoutWaiting(stripe) { return true }
         if (try? lock(stripe, &patience)) != nil { return true }

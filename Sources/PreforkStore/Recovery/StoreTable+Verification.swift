@@ -30,7 +30,7 @@ extension StoreTable {
                 continue
             }
             let shape = view.shape
-            if locateSlot(of: view) != slot(number, stripe) { found.append("stripe \(stripe): an entry nobody finds") }
+            if locateSlot(of: view) != slot(number, stripe) { found.append("stripe \(stripe): an unreachable entry") }
             let bit: UInt64 = 1 << UInt64(reference.block % 64 / EntryShape.units(ofClass: shape.blockClass))
             if used[reference.block / 64, default: 0] & bit != 0 { found.append("block \(reference.block) used twice") }
             used[reference.block / 64, default: 0] |= bit

@@ -2,19 +2,19 @@
 
 package import PreforkSystem
 
-/// Names a handle's memory to another process, which believes nothing of it: each word is ranged where it is used, and
-/// the descriptors are looked at.
+/// Names a handle's memory to another process, which does not trust it: each word is checked where it is used, and so
+/// are the descriptors.
 package struct HandleNote: Codable, Hashable, Sendable {
     package enum Kind: String, Codable, Sendable { case store, queue, channel }
 
     package var kind: Kind
     /// Escaped where it is shown.
     package var name: String
-    /// The type of its messages, as Swift prints it; empty where there is none.
+    /// The type of its messages, as Swift prints it. Empty for a store.
     package var message: String
     /// What its memory was made with, as for the next image of a program.
     package var form: String
-    /// Of its codec; 0 where it needs none.
+    /// The number of its codec. 0 if it needs no codec.
     package var codec: UInt8
     /// What else its kind has to say.
     package var words: [Int]
@@ -46,7 +46,7 @@ package struct HandleNote: Codable, Hashable, Sendable {
         _ descriptors: [Int32], of owner: any AnyObject & Sendable, into encoder: any Encoder
     ) throws {
         guard let first = Luggage.add(descriptors, of: owner) else {
-            let text = "a \(kind) travels in the message of a channel, and by name; nothing else takes it along"
+            let text = "a \(kind) can be sent only in the message of a channel, or found by name"
             throw EncodingError.invalidValue(
                 self, EncodingError.Context(codingPath: encoder.codingPath, debugDescription: text))
         }
@@ -81,10 +81,10 @@ package final class ArrivedHandle {
     /// - Throws: what the decoder throws; `HandleRefusal`.
     package convenience init(from decoder: any Decoder, _ kind: HandleNote.Kind, count: Int) throws {
         let note = try HandleNote(from: decoder)
-        guard Luggage.isArriving else { throw HandleRefusal("no descriptors came with it") }
+        guard Luggage.isArriving else { throw HandleRefusal("it has no descriptors") }
         guard note.kind == kind else { throw HandleRefusal("a \(note.kind)") }
         guard let descriptors = Luggage.take(note.first, count: count) else {
-            throw HandleRefusal("its descriptors did not come")
+            throw HandleRefusal("its descriptors are missing")
         }
         self.init(note, owning: descriptors)
     }
@@ -96,12 +96,12 @@ package final class ArrivedHandle {
     /// Which memory it is: of a handle that this process has already, that of the same number.
     package var identity: FileIdentity? { descriptors.first.flatMap { FileIdentity(of: $0) } }
 
-    /// Looks at the descriptors: a sealed memory file, `bells` bells, and sockets that keep packets whole.
+    /// Checks the descriptors: a sealed memory file, `bells` bells, and sockets that keep packets whole.
     ///
     /// - Throws: `HandleRefusal`.
     package func check(bells: Int) throws(HandleRefusal) {
         if Family.isBehindWall { throw .isBehindWall }
-        if !MemoryFile.isSealed(descriptors[0]) { throw HandleRefusal("its memory is no sealed file in memory") }
+        if !MemoryFile.isSealed(descriptors[0]) { throw HandleRefusal("its memory is not a sealed memory file") }
         for number in descriptors[1...bells] where !Bell.isBell(number) {
             throw HandleRefusal("its bell is another kind of descriptor")
         }

@@ -27,8 +27,8 @@ extension SharedStore: Codable {
         try note().pack(travellingDescriptors, of: table, into: encoder)
     }
 
-    /// - Throws: `StoreError` `.notAStore` when what came with the message is none, or its codec is one of the
-    ///   program's own (see `ValueCodec.identifier`); `.system`.
+    /// - Throws: `StoreError` `.notAStore` if the message has no valid store, or one with a codec of the program's own
+    ///   (see `ValueCodec.identifier`), and `.system`.
     public convenience init(from decoder: any Decoder) throws {
         do {
             try self.init(
@@ -38,7 +38,7 @@ extension SharedStore: Codable {
         }
     }
 
-    /// - Parameter codec: the program's for values; must be the maker's.
+    /// - Parameter codec: the program's codec for values. Must be the maker's.
     package convenience init(opening handle: ArrivedHandle, codec: any ValueCodec) throws(StoreError) {
         guard handle.note.codec == codec.identifier else {
             throw StoreError(.notAStore("its codec is number \(handle.note.codec), not \(codec.identifier)"))

@@ -83,13 +83,13 @@ extension StoreError: CustomStringConvertible {
         let text =
             switch code {
             case .missingKey: "no such key"
-            case .badKey(let bytes, let limit): "a key of \(bytes) bytes; keys have 1 to \(limit)"
-            case .valueTooLarge(let bytes, let limit): "a value of \(bytes) bytes; the limit is \(limit)"
+            case .badKey(let bytes, let limit): "a key of \(bytes) bytes is not within 1 to \(limit) bytes"
+            case .valueTooLarge(let bytes, let limit): "a value of \(bytes) bytes exceeds the limit of \(limit)"
             case .fullOfEntries(let limit): "the store is full: \(limit) entries"
             case .full(let needed, let free): "the store is full: \(needed) bytes needed, \(free) free"
             case .mismatch(let mismatch): "\(mismatch)"
             case .overflow: "the sum does not fit into an Int64"
-            case .busy: "a lock was not to be had in time"
+            case .busy: "could not take a lock in time"
             case .corrupt(let what): "damaged shared memory: \(what)"
             case .badStep(let reason): "not a step: \(reason)"
             case .badArgument(let reason): reason
@@ -97,7 +97,7 @@ extension StoreError: CustomStringConvertible {
             case .duplicateName(let name): "a store of the name \(Escaping.brief(name)) is registered"
             case .unknownName(let name): "no store of the name \(Escaping.brief(name)) is registered"
             case .tooManyNames(let limit): "\(limit) names are taken"
-            case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes; the limit is \(limit)"
+            case .messageTooLarge(let bytes, let limit): "a message of \(bytes) bytes exceeds the limit of \(limit)"
             case .memoryLimit(let needed, let limit, let group):
                 "a store of \(needed) bytes does not fit into the memory limit of \(group), \(limit) bytes"
             case .system(let error): "\(error)"

@@ -91,7 +91,7 @@ extension Command {
     /// Refuses streams if no caller could use them.
     func rejectInteractiveStreams() throws(SpawnError) {
         if stdin.needsUser || stdout.needsUser || stderr.needsUser {
-            throw SpawnError(command: "nobody can use a stream of \(name) here; see `spawn` and `with`")
+            throw SpawnError(command: "no caller could use a stream of \(name) here: use `spawn` or `with`")
         }
     }
 }

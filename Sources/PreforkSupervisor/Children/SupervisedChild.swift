@@ -5,7 +5,7 @@ import PreforkSystem
 /// A child that is about to be forked.
 struct SupervisedChild {
     let kind: ProcessKind
-    /// Who writes its output, and its name.
+    /// The owner of its output, with its name.
     let owner: OutputOwner
     let spawn: UInt64
     /// Its doorbell. If nil, no descriptor was left for one.

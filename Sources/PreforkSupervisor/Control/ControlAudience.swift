@@ -1,18 +1,18 @@
-// Who may give the supervisor orders.
+// Which users may send commands to the control socket.
 
 package import PreforkSystem
 
-/// Those whom the control socket lets in: the supervisor's user and root, and the owner that the socket's file was given.
+/// The users that the control socket lets in: root, the supervisor's user, and the owner of the socket's file.
 ///
-/// By the kernel's word about who has connected (SO_PEERCRED), whatever the file's mode says by now, and whichever process was handed
-/// a descriptor.
+/// The kernel identifies the connected process (SO_PEERCRED), whatever the file's mode is by now, and whichever process
+/// was handed a descriptor.
 package struct ControlAudience: Equatable, Sendable {
     private var user: UInt32?
     private var group: UInt32?
 
     package init() {}
 
-    /// - Throws: EINVAL, with the name, for an owner who does not exist.
+    /// - Throws: EINVAL, with the name, for an owner that does not exist.
     package init(_ owner: SocketOwner, at path: String) throws(SystemError) {
         let numbers = try owner.numbers(for: .unix(path: path))
         user = numbers.user == .max ? nil : numbers.user

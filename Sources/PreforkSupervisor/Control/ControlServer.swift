@@ -22,7 +22,7 @@ package final class ControlServer {
 
     /// - Parameters:
     ///   - listener: a Unix socket (see `bind(_:)`) or inherited by an upgrade.
-    ///   - audience: who is let in.
+    ///   - audience: the users that are let in.
     ///   - delegate: the supervisor, which is not kept alive.
     ///   - usage: shared with the metrics, so that the workers are sampled once for both.
     package init(

@@ -91,16 +91,18 @@ package enum DescriptorTable {
         row(.store, "stores", "memory and bell of each (a trial has the memory)", .both, children + [.trial]),
         row(.workQueue, "work queues", "memory and bells of each", .both, children),
         row(.channel, "channels", "memory, bells and packet sockets of each", .both, children),
-        row(.names, "names", "a lock's memory and sockets: what is registered by name lies there", .both, children),
+        row(.names, "names", "memory, lock and sockets of everything registered by name", .both, children),
         row(.lifeline, "lifeline, reading end", "its end says that the supervisor is gone", .reading, children),
-        row(.doorbell, "doorbells of this process", "have the supervisor look at its line; tell of a crash", .both, children),
+        row(
+            .doorbell, "doorbells of this process", "make the supervisor read its line, and report a crash",
+            .both, children),
         row(.accessLog, "access log", "`PREFORK_ACCESS_LOG`: appended to", .writing, [.worker]),
         row(.accessLogNews, "access log, news of this process", "brings the new file when it was reopened", .both, [.worker]),
     ]
 
     private static let supervisorsOwn: [DescriptorRow] = [
         row(.lifelineHold, "lifeline, writing end", "open for as long as the supervisor lives", .writing),
-        row(.capturedOutput, "output of children, reading ends", "what they say goes to the log", .reading),
+        row(.capturedOutput, "output of children, reading ends", "their output goes to the log", .reading),
         row(.otherDoorbell, "doorbells of other processes", "watched by the supervisor", .both),
         row(.workerLines, "memory of the workers' lines", "children keep the mapping", .both),
         row(.supervisorWords, "memory of the supervisor's words", "children map it for reading only", .both),
@@ -109,7 +111,7 @@ package enum DescriptorTable {
         row(.metricsSocket, "metrics port", "listener (a trial has that), clients, epoll", .both, [.trial]),
         row(.pidFile, "pid file and its lock", "one supervisor for each file", .both),
         row(.logFile, "log file", "`PREFORK_LOG_FILE`", .writing),
-        row(.accessLogRoute, "access log, ways to workers", "the new file goes there; nothing is read", .both),
+        row(.accessLogRoute, "access log, ways to workers", "the new file goes there, nothing is read", .both),
         row(.notifySocket, "notify socket", "speaks to the service manager", .both),
         row(.epoll, "epolls", "what the supervisor waits for", .other),
         row(
@@ -117,9 +119,9 @@ package enum DescriptorTable {
         row(.signals, "signal descriptors", "the supervisor's signals", .reading),
         row(.memoryEvents, "memory.events", "the kernel's out-of-memory kills in this control group", .reading),
         row(.pidfd, "pidfds", "workers, managed processes, a trial", .other),
-        row(.programImage, "program before", "the way back of an upgrade: its file and its directory", .reading),
+        row(.programImage, "previous program", "rollback of an upgrade: its file and its directory", .reading),
         row(
-            .handover, "handed over, and not yet taken or kept for the way back", "what the program before has left",
+            .handover, "handed over, and not yet taken or kept for a rollback", "what the previous program handed over",
             .both),
     ]
 

@@ -75,15 +75,15 @@ extension PoolReport {
                 .error, "worker \(taskID) (pid \(pid)) is hung: no sign of life for \(silent.short)",
                 LogFields(pid: pid))
         case .recovered(let taskID, let pid):
-            LogLine(.warning, "worker \(taskID) (pid \(pid)) goes on", LogFields(pid: pid))
+            LogLine(.warning, "worker \(taskID) (pid \(pid)) responds again", LogFields(pid: pid))
         case .stoodStill(let duration):
-            LogLine(.warning, "nothing ran here for \(duration.short): no worker counts as hung for it")
+            LogLine(.warning, "the supervisor did not run for \(duration.short): no worker counts as hung for that")
         case .scaled(let before, let count, .asked):
-            LogLine(.info, "\(count) workers instead of \(before): asked for")
+            LogLine(.info, "\(count) workers instead of \(before): requested")
         case .scaled(let before, let count, .program):
-            LogLine(.info, "\(count) workers instead of \(before): the program says so")
+            LogLine(.info, "\(count) workers instead of \(before): set by the program")
         case .scaled(let before, let count, .load(let busy, let waiting)):
-            LogLine(.info, "\(count) workers instead of \(before): \(busy) % busy, \(waiting) connections wait")
+            LogLine(.info, "\(count) workers instead of \(before): \(busy) % busy, \(waiting) connections waiting")
         default:
             replacementLine
         }
@@ -120,7 +120,7 @@ extension ExitReport {
 
     /// What the worker itself said of its end.
     private var spokenLast: String {
-        guard let lastWords else { return isCrash ? "; its last words were not captured" : "" }
+        guard let lastWords else { return isCrash ? "; its last output was not captured" : "" }
         return lastWords.spoken
     }
 }
@@ -142,12 +142,12 @@ extension KillReason {
     var text: String {
         switch self {
         case .bootTimeout: "not ready within the boot timeout"
-        case .drainTimeout: "not ended within the drain timeout"
+        case .drainTimeout: "still running after the drain timeout"
         case .stopNow: "asked to stop at once"
         case .hung: "hung"
-        case .asked: "an operator asked for it"
-        case .oldGeneration: "too many generations live at once"
-        case .crashed: "crashed, and its stack was being read for too long, or too many others' stacks"
+        case .asked: "requested by an operator"
+        case .oldGeneration: "too many generations alive"
+        case .crashed: "crashed, and its backtrace took too long or too many backtracers were running"
         }
     }
 }

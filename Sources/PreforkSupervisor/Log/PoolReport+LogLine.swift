@@ -9,15 +9,15 @@ extension PoolReport {
         case .forkedBeside(let taskID, let pid, let cause):
             LogLine(.info, "worker \(taskID): its replacement started (pid \(pid)), \(cause.text)")
         case .replaced(let taskID, let old, let new, let cause):
-            LogLine(.info, "worker \(taskID): pid \(new) has taken the place of pid \(old), \(cause.text)")
+            LogLine(.info, "worker \(taskID): pid \(new) has replaced pid \(old), \(cause.text)")
         case .replacementFailed(let taskID, let reason, _):
             LogLine(.error, "worker \(taskID) stays, its replacement failed: \(reason)")
         case .replacementDropped(let taskID, let reason):
-            LogLine(.info, "worker \(taskID) is not replaced as asked: \(reason)")
+            LogLine(.info, "worker \(taskID) will not be replaced: \(reason)")
         case .recycling(let taskID, let pid, let reason):
-            LogLine(.info, "worker \(taskID) (pid \(pid)) is recycled: its share of \(reason.rawValue) is used up")
+            LogLine(.info, "worker \(taskID) (pid \(pid)) is recycled: limit of \(reason.rawValue) reached")
         case .reloadStarted(let generation, let workers):
-            LogLine(.info, "reload: \(workers) workers are replaced by generation \(generation)")
+            LogLine(.info, "reload: replacing \(workers) workers with generation \(generation)")
         case .reloadOnProbation(let generation, let after, let probation):
             LogLine(
                 .info,

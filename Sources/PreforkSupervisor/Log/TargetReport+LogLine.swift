@@ -17,7 +17,7 @@ extension TargetReport {
         case .killing(let name, let pid, .startTimeout):
             LogLine(.warning, "\(name) (pid \(pid)) gets SIGKILL: not ready within the start timeout")
         case .killing(let name, let pid, .grace):
-            LogLine(.warning, "\(name) (pid \(pid)) gets SIGKILL: not ended within the grace period")
+            LogLine(.warning, "\(name) (pid \(pid)) gets SIGKILL: still running after the grace period")
         case .killing(let name, let pid, .crashed):
             LogLine(.warning, "\(name) (pid \(pid)) gets SIGKILL: \(KillReason.crashed.text)")
         case .crashed(let name, let pid, let signal, let hasBacktracer):
@@ -27,21 +27,21 @@ extension TargetReport {
         case .exited(let exit):
             exit.line
         case .dependencyFailed(let name, let dependency):
-            LogLine(.error, "\(name) is not started: \(dependency), which it needs, cannot become ready")
+            LogLine(.error, "\(name) is not started: its dependency \(dependency) cannot become ready")
         case .ignoredCode(let name, let code, let count):
             LogLine(.warning, "\(name): control code \(code) ignored, \(count) so far")
         case .strayControlPacket(let bytes):
-            LogLine(.warning, "a packet of \(bytes) bytes on the control line is no code: ignored")
+            LogLine(.warning, "ignored a packet of \(bytes) bytes on the control line: not a code")
         case .hookFailed(let name, let hook, let error):
             LogLine(.error, "\(name): hook \(hook.rawValue) failed: \(error)")
         case .hookWasSlow(let name, let hook, let took):
-            LogLine(.warning, "\(name): hook \(hook.rawValue) took \(took.short), and all waited for it")
+            LogLine(.warning, "\(name): hook \(hook.rawValue) took \(took.short) and delayed all other work")
         case .restartPrevented(let name):
-            LogLine(.warning, "\(name) is not restarted: a hook has prevented it")
+            LogLine(.warning, "\(name) is not restarted: a hook prevented it")
         case .restartRefused(let name, let reason):
             LogLine(.error, "\(name) is not restarted: \(reason)")
         case .treeCrashed(let name):
-            LogLine(.error, "\(name) crashed, which ends everything")
+            LogLine(.error, "\(name) crashed: stopping all processes")
         }
     }
 }

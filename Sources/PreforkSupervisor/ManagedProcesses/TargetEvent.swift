@@ -22,7 +22,7 @@ enum TargetEvent: Equatable {
     case crashedExited(spawn: UInt64, ProcessExit, TargetEndNotes)
     /// A process of the image before was reaped.
     case elderExited(spawn: UInt64, ProcessExit, TargetEndNotes)
-    /// Every target was started that is to run in this image; processes of the image before are replaced.
+    /// Every target that must run in this image was started. Processes of the previous image are replaced.
     case successionBegan
     /// There is no way back to the image before.
     case committed

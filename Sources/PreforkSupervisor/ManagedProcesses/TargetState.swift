@@ -14,7 +14,7 @@ public enum TargetKillReason: Hashable, Sendable {
     case startTimeout
     /// It had not ended when its grace period was over.
     case grace
-    /// It had crashed, and its stack was being read for too long, or too many others' stacks were.
+    /// It had crashed, and its backtrace took too long or too many backtracers were running were.
     case crashed
 }
 
@@ -25,7 +25,7 @@ public enum TargetKillReason: Hashable, Sendable {
 /// | backoff  | its time (fork, then starting), a stop, code 0 (stopped)                                  |
 /// | starting | ready, its exit, the start timeout (killed), a stop or a code (stopping)                  |
 /// | running  | its exit, a stop or a code (stopping)                                                     |
-/// | stopping | its exit (stopped; backoff, at once, when it is to be restarted), the deadline (killed)   |
+/// | stopping | its exit (stopped; backoff, at once, when it must be restarted), the deadline (killed)    |
 /// | killed   | its exit                                                                                  |
 /// | failed   | a start, code 1; a stop (stopped)                                                         |
 enum TargetState: Equatable {

@@ -46,7 +46,7 @@ struct TargetTable: Equatable {
 
     var isStoppingAll: Bool { phase == .stoppingAll }
 
-    /// Whether anything lives or is to be started.
+    /// Whether any target lives or must be started.
     var isBusy: Bool { targets.values.contains { !$0.state.isAtRest } || !succession.elders.isEmpty }
 
     /// Whether another process follows the target's present one when that dies. A target that is restarted after
@@ -201,7 +201,7 @@ struct TargetTable: Equatable {
     private mutating func follow(
         _ consequence: TargetConsequence, of number: Int, _ now: MonotonicInstant, _ actions: inout [TargetAction]
     ) {
-        // The program before goes on with everything.
+        // The previous program takes everything over again.
         guard consequence == .crashTree, phase == .normal, !hasFailedSuccessor, let name = targets[number]?.name
         else { return }
         crashed = name

@@ -15,8 +15,8 @@ struct PrometheusText {
         text.bytes.reserveCapacity(4096 + status.workers.count * 600)
         text.pool(status, counters, usage)
         text.troubles(counters, quarantined: quarantined)
-        text.histogram("prefork_boot_seconds", "From fork to readiness of workers", counters.boots)
-        text.histogram("prefork_drain_seconds", "From the request to finish to the end of workers", counters.drains)
+        text.histogram("prefork_boot_seconds", "Time from fork to readiness of workers", counters.boots)
+        text.histogram("prefork_drain_seconds", "Time from the request to drain to the end of workers", counters.drains)
         text.listeners(listeners)
         text.workers(status.workers, usage)
         return text.bytes
@@ -30,59 +30,63 @@ struct PrometheusText {
     }
 
     private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters, _ usage: WorkerUsage) {
-        gauge("prefork_supervisor_uptime_seconds", "Age of the supervisor", status.uptime.seconds)
-        gauge("prefork_generation", "Generation of workers that are forked now", status.generation)
-        gauge("prefork_workers_target", "Workers that there are to be", status.target)
+        gauge("prefork_supervisor_uptime_seconds", "Uptime of the supervisor", status.uptime.seconds)
+        gauge("prefork_generation", "Generation that new workers belong to", status.generation)
+        gauge("prefork_workers_target", "Desired number of workers", status.target)
         family("prefork_workers", "gauge", "Workers by state")
         for state in WorkerStatus.State.allCases {
             sample("prefork_workers", [("state", state.rawValue)], status.workers.count { $0.state == state })
         }
-        family("prefork_restarts_total", "counter", "Workers replaced after an end nobody asked for, by cause")
+        family("prefork_restarts_total", "counter", "Workers restarted after an unexpected exit, by cause")
         for (cause, count) in counters.restarts.sorted(by: { $0.key < $1.key }) {
             sample("prefork_restarts_total", [("cause", cause)], count)
         }
-        family("prefork_restart_kinds_total", "counter", "The same by kind: while booting, in a request, other")
+        family(
+            "prefork_restart_kinds_total", "counter",
+            "Workers restarted after an unexpected exit, by kind: while booting, in a request, other")
         for kind in ExitReport.Kind.allCases {
             sample("prefork_restart_kinds_total", [("kind", kind.rawValue)], counters.restartKinds[kind] ?? 0)
         }
-        gauge("prefork_restarts_counted", "Restarts that count against the limit", status.restarts)
-        gauge("prefork_restarts_limit", "Restarts after which the pool ends", status.restartLimit)
+        gauge("prefork_restarts_counted", "Restarts that count towards the limit", status.restarts)
+        gauge("prefork_restarts_limit", "Number of counted restarts above which the pool ends", status.restartLimit)
         counter("prefork_failed_forks_total", "Forks that the kernel refused", counters.failedForks)
-        family("prefork_reloads_total", "counter", "Rolling reloads that ended, by result")
+        family("prefork_reloads_total", "counter", "Finished rolling reloads, by result")
         sample("prefork_reloads_total", [("result", "done")], counters.finishedReloads)
         sample("prefork_reloads_total", [("result", "aborted")], counters.abortedReloads)
         let requests = status.workers.reduce(counters.retiredRequests) { $0 &+ $1.requests }
-        counter("prefork_requests_total", "Requests answered by all workers, those that are gone included", requests)
+        counter("prefork_requests_total", "Requests answered by all workers, including those that have ended", requests)
         // Words that workers write: a stray one must not end the supervisor.
         let connections = status.workers.reduce(UInt64(0)) { $0 &+ UInt64(clamping: $1.connections) }
-        gauge("prefork_connections", "Connections open in workers", connections)
-        gauge("prefork_busy_ratio", "Share of a processor that a ready worker has had", status.busyRatio(usage))
+        gauge("prefork_connections", "Open connections of all workers", connections)
+        gauge("prefork_busy_ratio", "CPU utilization of the ready workers", status.busyRatio(usage))
     }
 
     /// Request labels are left out: clients can make any number of them. `preforkctl` names them.
     private mutating func troubles(_ counters: PoolCounters, quarantined: Int) {
-        family("prefork_crashes_total", "counter", "Processes that told of their crash, by what they are")
+        family("prefork_crashes_total", "counter", "Crashes that processes reported, by kind of process")
         sample("prefork_crashes_total", [("process", "worker")], counters.crashedWorkers)
         sample("prefork_crashes_total", [("process", "managed")], counters.crashedManagedProcesses)
         counter("prefork_slow_requests_total", "Requests slower than PREFORK_SLOW_REQUEST", counters.slowRequests)
-        gauge("prefork_quarantined_labels", "Labels of requests that are refused now", quarantined)
-        counter("prefork_quarantines_total", "Labels that came into quarantine for crashes", counters.quarantinedLabels)
+        gauge("prefork_quarantined_labels", "Request labels that are in quarantine now", quarantined)
+        counter(
+            "prefork_quarantines_total", "Request labels put in quarantine because of crashes",
+            counters.quarantinedLabels)
         counter(
             "prefork_refused_requests_total", "Requests refused because their label is in quarantine",
             counters.refusedRequests)
-        counter("prefork_lost_output_bytes_total", "Output of processes that was too much", counters.lostOutputBytes)
-        counter("prefork_lost_output_lines_total", "The same in lines", counters.lostOutputLines)
+        counter("prefork_lost_output_bytes_total", "Discarded bytes of process output", counters.lostOutputBytes)
+        counter("prefork_lost_output_lines_total", "Discarded lines of process output", counters.lostOutputLines)
     }
 
     private mutating func listeners(_ listeners: [ListenerStatus]) {
         guard !listeners.isEmpty else { return }
-        family("prefork_listener_backlog", "gauge", "Connections that wait to be accepted")
+        family("prefork_listener_backlog", "gauge", "Connections waiting to be accepted")
         for listener in listeners {
             if let waiting = listener.waiting {
                 sample("prefork_listener_backlog", [("listener", listener.address)], waiting)
             }
         }
-        family("prefork_listener_backlog_limit", "gauge", "Connections that may wait to be accepted")
+        family("prefork_listener_backlog_limit", "gauge", "Largest number of connections that may wait to be accepted")
         for listener in listeners {
             if let limit = listener.limit {
                 sample("prefork_listener_backlog_limit", [("listener", listener.address)], limit)
@@ -103,15 +107,17 @@ struct PrometheusText {
         }
         each("prefork_worker_requests_total", "counter", "Requests answered") { worker, _ in "\(worker.requests)" }
         each("prefork_worker_connections", "gauge", "Open connections") { worker, _ in "\(worker.connections)" }
-        each("prefork_worker_uptime_seconds", "gauge", "Age") { worker, _ in "\(worker.uptime.seconds)" }
-        each("prefork_worker_generation", "gauge", "Generation") { worker, _ in "\(worker.generation)" }
-        each("prefork_worker_heartbeat_age_seconds", "gauge", "Time since the last sign of life") { worker, _ in
+        each("prefork_worker_uptime_seconds", "gauge", "Time since its fork") { worker, _ in
+            "\(worker.uptime.seconds)"
+        }
+        each("prefork_worker_generation", "gauge", "Generation of the worker") { worker, _ in "\(worker.generation)" }
+        each("prefork_worker_heartbeat_age_seconds", "gauge", "Time since the last heartbeat") { worker, _ in
             worker.heartbeatAge.map { "\($0.seconds)" }
         }
-        each("prefork_worker_resident_bytes", "gauge", "Resident memory, shared pages included") { _, usage in
+        each("prefork_worker_resident_bytes", "gauge", "Resident memory, including shared pages") { _, usage in
             usage.map { "\($0.resident)" }
         }
-        each("prefork_worker_cpu_seconds_total", "counter", "User and system time") { _, usage in
+        each("prefork_worker_cpu_seconds_total", "counter", "CPU time, user and system") { _, usage in
             usage.map { "\($0.processorTime.seconds)" }
         }
     }

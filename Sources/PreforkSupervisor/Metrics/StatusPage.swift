@@ -76,7 +76,7 @@ enum StatusPage {
         <h2>Listeners</h2>
         <div class="facts" id="listeners"></div>
         </main>
-        <noscript>This page is live by script; /metrics and /status.json have the same figures.</noscript>
+        <noscript>This page needs JavaScript. /metrics and /status.json have the same figures.</noscript>
         <script>
         "use strict";
         const at = id => document.getElementById(id);
@@ -105,7 +105,7 @@ enum StatusPage {
 
         const keyOf = worker => worker.slot + ":" + worker.pid;
 
-        // Rates come from two looks at the same process; its own age tells the time between them.
+        // Rates come from two samples of the same process. Its own age tells the time between them.
         function rates(worker) {
           const old = before && worker.pid != null && before.get(keyOf(worker));
           const span = old ? worker.uptime - old.uptime : 0;
@@ -180,7 +180,7 @@ enum StatusPage {
         }
         let seen = Date.now();
         columns.forEach((name, index) => at("head").append(element("th", name, [3, 10].includes(index) ? "left" : "")));
-        // The next look begins a second after the last one ended: a slow supervisor is not asked more and more.
+        // The next request begins a second after the last one ended, so that a slow supervisor is not overloaded.
         function repeat() {
           const again = () => setTimeout(repeat, 1000);
           if (document.hidden) again(); else look().then(again);

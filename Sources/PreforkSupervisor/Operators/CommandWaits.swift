@@ -57,7 +57,7 @@ enum CommandWait: Equatable {
     func outcome(of report: PoolReport, in pool: Pool) -> ControlOutcome? {
         switch (self, report) {
         case (_, .stopping):
-            .failed("the pool stops")
+            .failed("the pool is stopping")
         case (.reload(let wanted), .reloadFinished(let generation, let after)) where wanted <= generation:
             .done("generation \(generation) serves, after \(after.short)")
         case (.reload(let wanted), .reloadAborted(let generation, let replaced, let total, let reason))
@@ -67,24 +67,24 @@ enum CommandWait: Equatable {
         where wanted <= generation:
             .failed("\(total - replaced) of \(total) old workers stay: \(reason)")
         case (.replacement(let slot), .replaced(let place, let old, let new, _)) where place == slot:
-            .done("worker \(slot): pid \(new) has taken the place of pid \(old)")
+            .done("worker \(slot): pid \(new) has replaced pid \(old)")
         case (.replacement(let slot), .replacementFailed(let place, let reason, _)) where place == slot:
             .failed("worker \(slot) stays, its replacement failed: \(reason)")
         case (.replacement(let slot), .replacementDropped(let place, let reason)) where place == slot:
-            .failed("worker \(slot) is not replaced as asked: \(reason)")
+            .failed("worker \(slot) will not be replaced: \(reason)")
         case (.start(let slot), .ready(let place, let pid, _, _)) where place == slot:
             .done("worker \(slot): pid \(pid) serves")
         case (.start(let slot), .exited(let exit)) where exit.taskID == slot && !exit.wasReady:
             .failed("worker \(slot) (pid \(exit.pid)) \(exit.status) before it was ready")
         case (.start(let slot), .forkFailed(let place, let reason, let delay)) where place == slot:
-            .failed("worker \(slot) could not be forked, which is tried again in \(delay.short): \(reason)")
+            .failed("worker \(slot) could not be forked (next try in \(delay.short)): \(reason)")
         case (.end(let slot, let pid), .exited(let exit)) where exit.pid == pid:
             exit.killReason.map { .failed("worker \(slot) (pid \(pid)) \(exit.status): \($0)") }
                 ?? .done("worker \(slot) (pid \(pid)) \(exit.status)")
         case (.death(let slot, let pid), .exited(let exit)) where exit.pid == pid:
             .done("worker \(slot) (pid \(pid)) \(exit.status)")
         case (.size(let count), .scaled) where pool.target != count:
-            .failed("there are to be \(pool.target) workers by now")
+            .failed("the pool is now scaling to \(pool.target) workers")
         default:
             isOver(in: pool)
         }

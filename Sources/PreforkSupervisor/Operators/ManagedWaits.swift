@@ -16,9 +16,9 @@ struct ManagedWait: Equatable {
         let isNew = status.generation > generation
         switch status.phase {
         case .running where isNew: return .done("\(name): pid \(status.pid ?? 0) runs")
-        case .stopped where isNew && status.isCompleted: return .done("\(name) has done its work")
-        case .failed, .stopped: return .failed("\(name) does not run\(ending(of: status))")
-        case .backoff where isNew: return .failed("\(name) has ended before it was ready\(ending(of: status))")
+        case .stopped where isNew && status.isCompleted: return .done("\(name) has finished")
+        case .failed, .stopped: return .failed("\(name) is not running\(ending(of: status))")
+        case .backoff where isNew: return .failed("\(name) ended before it was ready\(ending(of: status))")
         case .starting, .running, .stopping, .backoff: return nil
         }
     }
@@ -46,7 +46,7 @@ struct ManagedWaits {
         if waits.isEmpty { return [] }
         var over: [(Body, ControlOutcome)] = []
         waits.removeAll { waiting in
-            let outcome = isEnding ? .failed("the pool stops") : waiting.wait.outcome(status(waiting.wait.name))
+            let outcome = isEnding ? .failed("the pool is stopping") : waiting.wait.outcome(status(waiting.wait.name))
             guard let outcome else { return false }
             over.append((waiting.body, outcome))
             return true

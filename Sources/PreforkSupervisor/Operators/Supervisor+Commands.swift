@@ -76,7 +76,7 @@ extension Supervisor: ControlDelegate {
         case .release(let label): return finish(release(label), whenOver)
         case .reload:
             // The image that this process becomes rolls its workers in by its own reload.
-            if upgrade != nil || isGoingBack { return .failed("an upgrade is under way") }
+            if upgrade != nil || isGoingBack { return .failed("an upgrade is in progress") }
             if let obstacle = obstacle(to: command) { return .failed(obstacle) }
             if pool.phase == .running, let refusal = prepareReload() { return refusal }
         default: break
@@ -122,7 +122,7 @@ extension Supervisor: ControlDelegate {
         do {
             try host.logFile?.reopen()
         } catch {
-            logger.say(LogLine(.error, "the log goes on in its old file: \(error)"), by: .own(.order))
+            logger.say(LogLine(.error, "cannot reopen the log, writing to its old file: \(error)"), by: .own(.order))
             return .failed("\(error)")
         }
         if let outcome = reopenAccessLog() { return outcome }

@@ -56,7 +56,7 @@ extension Supervisor {
         guard quarantine.add(label) else { return .failed("the quarantine is full") }
         publishQuarantine()
         let text = "requests \"\(label.escaped(for: .log, atMost: RequestRingLayout.labelLimit))\" are refused"
-        logger.say(LogLine(.info, text + ": asked for"), by: .own(.order))
+        logger.say(LogLine(.info, text + ": requested"), by: .own(.order))
         return .done(text)
     }
 
@@ -65,7 +65,7 @@ extension Supervisor {
         let shown = label.escaped(for: .log, atMost: RequestRingLayout.labelLimit)
         guard quarantine.remove(label) else { return .failed("requests \"\(shown)\" are not in quarantine") }
         publishQuarantine()
-        logger.say(LogLine(.info, "requests \"\(shown)\" are served again: asked for"), by: .own(.order))
+        logger.say(LogLine(.info, "requests \"\(shown)\" are served again: requested"), by: .own(.order))
         return .done("requests \"\(shown)\" are served again")
     }
 }

@@ -27,7 +27,7 @@ extension Supervisor {
             }
             tellDump(entry.slot, dump.lines(program: entry.isInherited ? nil : program))
         case .nonsense:
-            tellDump(entry.slot, ["what it has written is no stack"])
+            tellDump(entry.slot, ["what it wrote is not a stack"])
         }
         dumps.wasAnswered(spawn)
     }

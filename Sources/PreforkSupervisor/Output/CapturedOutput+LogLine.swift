@@ -21,7 +21,7 @@ extension CapturedOutput {
         let (child, all) = (OutputAllowance.ofChild, OutputAllowance.ofAll)
         let limit = "at most \(child.bytes >> 20) MiB and \(child.lines) lines a second are kept, "
             + "\(all.bytes >> 20) MiB and \(all.lines) lines of all"
-        let text = "\(owner.name) (pid \(pid)): \(size) of its output thrown away: \(limit)"
+        let text = "\(owner.name) (pid \(pid)): \(size) of its output discarded: \(limit)"
         say(LogLine(.warning, text, LogFields(owner, pid: pid, cause: .output)), .own(.output))
     }
 }

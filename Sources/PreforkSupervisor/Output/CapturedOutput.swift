@@ -355,7 +355,7 @@ final class CapturedOutput: DescriptorHolder {
             case .end: close(stream)
             case .descriptors:
                 close(stream)
-                let text = "\(stream.owner.name) has sent descriptors with its output, which is read no more"
+                let text = "\(stream.owner.name) sent descriptors with its output: its output is no longer read"
                 say(LogLine(.error, text), stream.owner.cause(.output))
             }
         } catch {

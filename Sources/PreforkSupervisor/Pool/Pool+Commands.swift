@@ -19,7 +19,7 @@ extension Pool {
             let isSecond = reload != nil
             beginReload()
             return .done(
-                isSecond ? "another reload follows the present one" : "reload to generation \(generation) began")
+                isSecond ? "another reload will follow the current one" : "reload to generation \(generation) began")
         case .scale(let change):
             return scale(change)
         case .restart(let slot), .kill(let slot), .drain(let slot):
@@ -29,12 +29,12 @@ extension Pool {
             if case .restart = command, slots[slot].state == .ended {
                 slots[slot].refill(generation, at: now)
                 tick()
-                return .done("worker \(slot), which had ended, is started again")
+                return .done("worker \(slot) had ended and is started again")
             }
             guard let worker = slots[slot].worker else { return .failed("worker \(slot) is not running") }
             return perform(command, on: slot, worker)
         case .stop, .upgrade, .rollback, .restartManaged, .reopenLogs, .quarantine, .release:
-            return .failed("this is not for the pool")
+            return .failed("not a command for the pool")
         }
     }
 
@@ -81,7 +81,7 @@ extension Pool {
             drain(slot)
             slots[slot].refill(at: now)
             if !promoteBootingReplacement(slot) { tick() }
-            return .done("worker \(slot) (pid \(worker.pid)) finishes and ends")
+            return .done("worker \(slot) (pid \(worker.pid)) is draining")
         default:
             if slots[slot].killReason != nil { return .failed("worker \(slot) is being killed") }
             actions += slots[slot].kill(.asked)

@@ -108,7 +108,7 @@ extension Pool {
         current.duration = now - current.started
         reload = current
         let probation = settings.reload.probation
-        // Of what was asked for again nothing is to be waited for.
+        // A reload that was requested again skips its probation.
         if !isHeld, probation <= .zero || current.isWantedAgain || current.total == 0 { return finishReload() }
         reload?.probationEnd = now + probation
         actions.append(
@@ -144,7 +144,7 @@ extension Pool {
     /// A worker has ended abnormally, other than in a request. During its probation, that aborts its reload.
     mutating func failProbation(_ index: Int, _ worker: WorkerProcess, _ end: String) {
         guard let reload, reload.probationEnd != nil, worker.generation == reload.generation else { return }
-        abortReload("worker \(index) did not hold: \(end) within its probation")
+        abortReload("worker \(index) failed its probation: \(end)")
     }
 
     /// Begins to replace the worker of a slot.

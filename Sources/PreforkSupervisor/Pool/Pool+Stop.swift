@@ -11,7 +11,7 @@ extension Pool {
             actions.append(.report(.stopping(reason)))
             let timeout = kind == .quick ? settings.quickTimeout : settings.drainTimeout
             askAllToStop(kind == .quick ? .interrupt : .terminate, deadline: now + timeout)
-            if reload != nil { abortReload("the pool stops") }
+            if reload != nil { abortReload("the pool is stopping") }
         case (.stopping(.quick, _), .quick):
             for index in slots.indices { actions += slots[index].killAll(.stopNow) }
         case (.stopping(_, let outcome), .quick):

@@ -274,7 +274,7 @@ struct Pool: Equatable {
             phase = .stopping(reason, outcome: outcome)
             actions.append(.report(.stopping(reason)))
             askAllToStop(.terminate, deadline: drainDeadline)
-            abortReload("the pool stops")
+            abortReload("the pool is stopping")
         }
     }
 

@@ -22,9 +22,9 @@ extension Pool {
         if let reload, reload.probationEnd != nil {
             text += ", generation \(reload.generation) is on probation"
         } else if let reload {
-            text += "; reloading to generation \(reload.generation), \(reload.replaced) of \(reload.total) replaced"
+            text += ", reloading to generation \(reload.generation), \(reload.replaced) of \(reload.total) replaced"
         } else if let reason = lastReload?.abortReason {
-            text += "; the last reload was aborted: \(reason)"
+            text += ", the last reload was aborted: \(reason)"
         }
         return text
     }

@@ -8,89 +8,90 @@ public enum EnvironmentSettings {
     package static let options: [EnvironmentOption] = pool + lives + host
 
     private static let pool: [EnvironmentOption] = [
-        EnvironmentOption("WORKERS", \.workers, .workers, "Workers; auto: one per core, by affinity and CPU quota."),
+        EnvironmentOption(
+            "WORKERS", \.workers, .workers, "Number of workers. auto: one per core, by affinity and CPU quota."),
         EnvironmentOption(
             "MIN_WORKERS", \.scaling.minimum, SettingFormat<Int>.integer(1...WorkerCount.maximum).orOff,
-            "With PREFORK_MAX_WORKERS: the pool scales itself by load, never below."),
+            "Smallest number of workers when the pool scales by load. Needs PREFORK_MAX_WORKERS."),
         EnvironmentOption(
             "MAX_WORKERS", \.scaling.maximum, SettingFormat<Int>.integer(1...WorkerCount.maximum).orOff,
-            "With PREFORK_MIN_WORKERS: the pool scales itself by load, never above."),
+            "Largest number of workers when the pool scales by load. Needs PREFORK_MIN_WORKERS."),
         EnvironmentOption(
             "SCALE_BUSY", \.scaling.busy, .percent,
-            "Share of the workers' time on the processor from which there are to be more."),
+            "CPU utilization of the pool above which workers are added."),
         EnvironmentOption(
             "SCALE_BACKLOG", \.scaling.backlog, .number,
-            "Connections waiting for each worker from which there are to be more."),
+            "Waiting connections per worker above which workers are added."),
         EnvironmentOption(
             "GROW_AFTER", \.scaling.growAfter, .duration(atLeast: .milliseconds(1)),
-            "How long it must be too busy before the pool grows, by a quarter."),
+            "How long the pool must be too busy before it grows by a quarter."),
         EnvironmentOption(
             "SHRINK_AFTER", \.scaling.shrinkAfter, .duration(atLeast: .milliseconds(1)),
-            "How long it must have had one worker too many before it loses one."),
+            "How long the pool must have had one worker too many before it removes one."),
         EnvironmentOption(
             "BOOT_TIMEOUT", \.bootTimeout, .duration(atLeast: .milliseconds(1)),
-            "A worker that is not ready by then is killed."),
+            "Time for a worker to become ready. After that, it is killed."),
         EnvironmentOption(
             "DRAIN_TIMEOUT", \.drainTimeout, .duration(atLeast: .zero),
-            "Time for a stopping worker to finish what is in flight, then it is killed."),
+            "Time for a stopping worker to finish what is in flight. After that, it is killed."),
         EnvironmentOption(
             "QUICK_TIMEOUT", \.quickTimeout, .duration(atLeast: .zero),
-            "Time for a worker to end after a quick stop (SIGINT), then it is killed."),
+            "Time for a worker to end after a quick stop (SIGINT). After that, it is killed."),
         EnvironmentOption(
             "RELOAD", \.reload.width, .reloadWidth,
-            "How many workers a rolling reload replaces at a time; auto: a tenth."),
+            "How many workers a rolling reload replaces at a time. auto: a tenth."),
         EnvironmentOption(
             "PROBATION", \.reload.probation, .duration(atLeast: .zero),
-            "How long new workers must hold before a reload is over and an upgrade's way back is closed."),
+            "How long new workers must survive before a reload is complete. Until then, a failed upgrade rolls back."),
         EnvironmentOption(
             "MAX_GENERATIONS", \.reload.generations, .integer(1...100),
-            "Generations of workers that live at once; older ones are killed."),
+            "Generations of workers that may live at once. Workers of older ones are killed."),
     ]
 
     private static let lives: [EnvironmentOption] = [
         EnvironmentOption(
             "MAX_RESTARTS", \.restarts.limitThatWasSet, SettingFormat<Int>.integer(0...Int.max).or("auto"),
-            "Restarts in the pool's life; one more ends it (70). auto: 100, without crashes in a request.",
+            "Restarts in the pool's life. One more ends it (70). auto: 100, not counting crashes in a request.",
             property: "RuntimeSettings.restarts.limit"),
         EnvironmentOption(
             "RESTART_WINDOW", \.restarts.window, SettingFormat<RestartPolicy.Window>.window.orOff,
-            "More restarts of one worker within a time end the pool (70)."),
+            "Restarts of one worker within a time. One more ends the pool (70)."),
         EnvironmentOption(
             "MAX_BOOT_FAILURES", \.restarts.bootLimit, .integer(0...Int.max),
-            "Deaths in a row of one worker before it is ready; one more ends the pool (75 or 70)."),
+            "Deaths in a row of one worker before it is ready. One more ends the pool (75 or 70)."),
         EnvironmentOption(
             "CRASH_TIMEOUT", \.crashes.timeout, .duration(atLeast: .milliseconds(1)),
-            "Time for a worker that has crashed to end, with its backtrace; its successor is there by then."),
+            "Time for a crashed worker to print its backtrace and end. Its successor does not wait for that."),
         EnvironmentOption(
             "CRASH_AT_ONCE", \.crashes.backtracersAtOnce, .integer(0...WorkerCount.maximum),
-            "Crashed workers at a time that may have a backtracer; one more is killed at its crash."),
+            "Crashed workers that may have a backtracer at the same time. Any further one is killed at its crash."),
         EnvironmentOption(
             "RECYCLE_REQUESTS", \.recycling.requests, SettingFormat<Int>.integer(1...Int.max).orOff,
-            "A worker is replaced after so many requests."),
+            "Requests after which a worker is replaced."),
         EnvironmentOption(
             "RECYCLE_LIFETIME", \.recycling.lifetime, SettingFormat<Duration>.duration(atLeast: .milliseconds(1)).orOff,
-            "A worker is replaced when it was ready for so long."),
+            "Time since readiness after which a worker is replaced."),
         EnvironmentOption(
             "RECYCLE_MEMORY", \.recycling.memory, SettingFormat<Int>.bytes.orOff,
-            "A worker is replaced when its resident memory is larger."),
+            "Resident memory above which a worker is replaced."),
         EnvironmentOption(
             "RECYCLE_JITTER", \.recycling.jitter, .percent,
-            "Each limit is up to so much lower, drawn for each worker."),
+            "Each worker's limits are lowered by a random share of at most this."),
         EnvironmentOption(
             "RECYCLE_AT_ONCE", \.recycling.atOnce, .integer(1...WorkerCount.maximum),
-            "Workers being recycled at a time."),
+            "How many workers are recycled at a time."),
         EnvironmentOption(
             "HEARTBEAT", \.heartbeat, SettingFormat<Duration>.duration(atLeast: .milliseconds(60)).orOff,
-            "A worker without a sign of life for so long is hung: reported with its stack."),
+            "Time without a heartbeat after which a worker is hung and reported with its stack."),
         EnvironmentOption(
             "HEARTBEAT_GRACE", \.heartbeatGrace, .duration(atLeast: .milliseconds(1)),
-            "From the report of a hung worker to SIGKILL."),
+            "Time from the report of a hung worker to SIGKILL."),
         EnvironmentOption(
             "SLOW_REQUEST", \.slowRequest, SettingFormat<Duration>.duration(atLeast: .milliseconds(1)).orOff,
-            "A request that takes longer is logged once, with the stack where it hangs."),
+            "Time after which a request is logged once, with the stack where it hangs."),
         EnvironmentOption(
             "QUARANTINE", \.quarantine, SettingFormat<QuarantinePolicy>.quarantine.orOff,
-            "Requests of a label that crash workers so often within a time are refused for that time."),
+            "Crashes within a time after which requests with the same label are refused for that time."),
     ]
 
     private static let host: [EnvironmentOption] = [
@@ -98,60 +99,62 @@ public enum EnvironmentSettings {
             "CONTROL", \.controlSocket, SettingFormat<String>.path.orOff, "The control socket of preforkctl."),
         EnvironmentOption(
             "CONTROL_OWNER", \.controlOwner, SettingFormat<SocketOwner>.socketOwner.orOff,
-            "Who may use it beside the supervisor's user and root: its file's user, and all in the group (mode 0660)."),
+            "Who else may use it beside root and the supervisor's user: the file's user and its group (mode 0660)."),
         EnvironmentOption(
             "METRICS", \.metrics, SettingFormat<Endpoint>.endpoint.orOff,
-            "Where metrics, health and status page are served."),
+            "Address that serves metrics, health checks and the status page."),
         EnvironmentOption(
             "METRICS_OWNER", \.metricsOwner, SettingFormat<SocketOwner>.socketOwner.orOff,
-            "The file's user and group, where that is a path; the group may connect."),
+            "User and group of the metrics socket, if it is a path. The group may connect."),
         EnvironmentOption(
             "PID_FILE", \.pidFile, SettingFormat<String>.path.orOff,
-            "Holds the supervisor's pid (mode 0644); its lock is this name with `.lock`."),
+            "File with the supervisor's PID (mode 0644). Its lock is this name with `.lock`."),
         EnvironmentOption(
             "LOG_FILE", \.logFile, SettingFormat<String>.path.orOff,
-            "The supervisor's log; off: standard error. SIGUSR1 reopens it."),
+            "File of the supervisor's log. off: standard error. SIGUSR1 reopens it."),
         EnvironmentOption(
-            "LOG_FORMAT", \.logFormat, .logFormat, "Lines of the supervisor's log: text, or a JSON object each."),
+            "LOG_FORMAT", \.logFormat, .logFormat, "Format of the log: text, or one JSON object per line."),
         EnvironmentOption(
             "ACCESS_LOG", \.accessLog, SettingFormat<String>.path.orOff,
-            "The workers' log of served requests. SIGUSR1 reopens it."),
+            "File of the workers' access log. SIGUSR1 reopens it."),
         EnvironmentOption(
             "ACCESS_LOG_FORMAT", \.accessLogFormat, .accessLogFormat,
-            "Lines of the access log: the combined format, or a JSON object each."),
+            "Format of the access log: the combined format, or one JSON object per line."),
         EnvironmentOption(
             "CAPTURE_OUTPUT", \.captureOutput, .outputCapture,
-            "Output of workers that goes to the supervisor's log: standard error; on: standard output, too."),
+            "Output of workers that goes to the log. errors: standard error, on: standard output as well."),
         EnvironmentOption(
             "USER", \.privileges.user, SettingFormat<String>.text.orOff, "The workers' user, by name or number."),
         EnvironmentOption(
             "GROUP", \.privileges.group, SettingFormat<String>.text.orOff,
-            "The workers' main group; off: that of the user."),
+            "The workers' primary group. off: the user's primary group."),
         EnvironmentOption("GROUPS", \.privileges.groups, .groups, "The workers' supplementary groups."),
         EnvironmentOption(
             "UMASK", \.privileges.fileMask, SettingFormat<UInt32>.fileMask.orOff,
-            "Permissions that new files do not get."),
+            "The workers' umask: permissions that new files do not get."),
         EnvironmentOption(
             "CHROOT", \.privileges.rootDirectory, SettingFormat<String>.path.orOff,
-            "The directory that is the workers' root."),
+            "The workers' root directory."),
         EnvironmentOption(
             "NO_NEW_PRIVILEGES", \.privileges.noNewPrivileges, .flag,
-            "Set-user-ID programs give the workers no rights."),
+            "Whether set-user-ID programs give the workers no further rights."),
         EnvironmentOption(
             "DUMPABLE", \.privileges.isDumpable, SettingFormat<Bool?>.flagOrKernel,
-            "Whether workers may be traced and dump core; kernel: not after a change of user."),
+            "Whether workers may be traced and dump core. kernel: not after a change of user."),
         EnvironmentOption(
-            "AFFINITY", \.affinity, .affinity, "Processors of the workers; worker: one for each, in turn."),
-        EnvironmentOption("TITLES", \.setsTitles, .flag, "Processes show their role and state in ps."),
-        EnvironmentOption("SERVICE", \.service, SettingFormat<String>.text.orOff, "The service's name in titles."),
+            "AFFINITY", \.affinity, .affinity, "Processors of the workers. worker: one for each, in turn."),
+        EnvironmentOption("TITLES", \.setsTitles, .flag, "Whether processes show their role and state in ps."),
+        EnvironmentOption(
+            "SERVICE", \.service, SettingFormat<String>.text.orOff, "Name of the service in process titles."),
         EnvironmentOption(
             "WATCHDOG_MINIMUM", \.watchdogMinimum, .integer(0...WorkerCount.maximum),
-            "Ready workers without which systemd's watchdog is not fed."),
+            "Fewest ready workers with which systemd's watchdog is still fed."),
         EnvironmentOption(
-            "KEEP_SERVICE_VARIABLES", \.keepsServiceVariables, .flag, "Workers inherit NOTIFY_SOCKET and WATCHDOG_*."),
+            "KEEP_SERVICE_VARIABLES", \.keepsServiceVariables, .flag,
+            "Whether workers inherit NOTIFY_SOCKET and WATCHDOG_*."),
         EnvironmentOption(
             "ADOPT_ORPHANS", \.adoptsOrphans, .flag,
-            "The supervisor reaps its workers' orphans also when it is not PID 1."),
+            "Whether the supervisor reaps its workers' orphans even if it is not PID 1."),
     ]
 }
 
@@ -159,7 +162,7 @@ extension SettingFormat<Bool?> {
     static var flagOrKernel: Self {
         let flag = SettingFormat<Bool>.flag
         return Self(
-            shape: "\(flag.shape); or kernel",
+            shape: "\(flag.shape), or kernel",
             parse: { $0 == "kernel" ? .some(nil) : flag.parse($0).map { .some($0) } },
             show: { $0.map(flag.show) ?? "kernel" })
     }

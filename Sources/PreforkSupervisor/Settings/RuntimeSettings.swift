@@ -36,11 +36,11 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var quarantine: QuarantinePolicy?
     /// The control socket's path. If nil, there is no control socket.
     public var controlSocket: String?
-    /// Whose the control socket's file is, and who may connect beside the supervisor's user and root; nil: nobody.
+    /// Owner of the control socket's file. It may connect, too. If nil, only the supervisor's user and root may.
     public var controlOwner: SocketOwner?
-    /// Where metrics, health and the status page are served; nil: nowhere.
+    /// The address that serves metrics, health checks and the status page. If nil, they are not served.
     public var metrics: Endpoint?
-    /// Whose the file of a Unix socket at `metrics` is; nil: as that says.
+    /// Owner of the file, if `metrics` is a Unix socket. If nil, the owner that `metrics` gives.
     public var metricsOwner: SocketOwner?
     /// The path of a file that names the supervisor's process while it runs. If nil, there is none.
     public var pidFile: String?

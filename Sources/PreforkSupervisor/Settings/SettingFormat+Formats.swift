@@ -145,7 +145,7 @@ extension SettingFormat<UInt32> {
 extension SettingFormat<Privileges.Groups> {
     static var groups: Self {
         Self(
-            shape: "user (those of the user), none, or names and numbers as www-data,1000",
+            shape: "user (the groups of the user), none, or names and numbers such as www-data,1000",
             parse: { text in
                 switch text {
                 case "user": return .ofUser

@@ -31,7 +31,7 @@ extension SettingFormat {
     /// Also a word, which is nil.
     func or(_ word: String) -> SettingFormat<Value?> {
         SettingFormat<Value?>(
-            shape: "\(shape); or \(word)", parse: { text in text == word ? .some(nil) : parse(text).map { .some($0) } },
+            shape: "\(shape), or \(word)", parse: { text in text == word ? .some(nil) : parse(text).map { .some($0) } },
             show: { $0.map(show) ?? word }, accepts: { $0.map(accepts) ?? true })
     }
 }
@@ -77,7 +77,7 @@ extension SettingFormat<Duration> {
     /// - Parameter minimum: what is shorter is refused.
     static func duration(atLeast minimum: Duration) -> Self {
         Self(
-            shape: "seconds, or 500ms, 30s, 5m, 2h" + (minimum > .zero ? "; at least \(minimum.shown)" : ""),
+            shape: "seconds, or 500ms, 30s, 5m, 2h" + (minimum > .zero ? ", at least \(minimum.shown)" : ""),
             parse: { text in
                 let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)]
                 let unit = units.first { text.hasSuffix($0.suffix) }

@@ -6,7 +6,7 @@ extension Supervisor {
     /// Warns of variables `PREFORK_*` that are no settings: a misspelt one would do nothing, silently.
     package func warnOfUnknownVariables() {
         for name in EnvironmentSettings.unknownNames(in: ProcessEnvironment.all) {
-            let text = "\(name) is no setting (see --print-config, or the manual's table)"
+            let text = "\(name) is not a setting (see --print-config, or the manual's table)"
             logger.say(LogLine(.warning, text), by: .own(.start))
         }
         if let text = InheritedDescriptors.warning {

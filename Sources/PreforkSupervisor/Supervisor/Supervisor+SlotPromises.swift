@@ -59,7 +59,7 @@ extension TargetRunner {
         for name in promisedNames.subtracting(names) { orders.end(ProcessSlot.identity(ofProcess: name, of: pid)) }
         promisedNames = names
         promisedSpawn = table.spawns
-        // Until all targets are started that are to run, the promises of the image before hold.
+        // Until all targets that must run are started, the promises of the previous image hold.
         if hasForeignPromises, table.succession.hasBegun {
             hasForeignPromises = false
             let kept = Set(names.map { ProcessSlot.identity(ofProcess: $0, of: pid) })

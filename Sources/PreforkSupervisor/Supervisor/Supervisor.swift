@@ -291,13 +291,14 @@ package final class Supervisor {
         let hasOwnWorkers = generations.count == 1 && generations.first.map { $0 < pool.generation } == true
         // Accept queues that the program in between has added are for new workers.
         if wayBack == nil, hasOwnWorkers, olderWorkersHaveAllQueues {
-            host.notify(.ready, .status("serving with the program before"))
+            host.notify(.ready, .status("serving with the previous program"))
             host.setTitle("serving", workers: pool.target)
             return handle(.tick)
         }
         let objections = Handover.objections
         for reason in objections {
-            logger.say(LogLine(.error, "this program cannot go on from the one before: \(reason)"), by: .own(.start))
+            let text = "this program cannot take over from the previous one: \(reason)"
+            logger.say(LogLine(.error, text), by: .own(.start))
         }
         if !objections.isEmpty && wayBack != nil || isRefused(.reload) {
             // A program that refuses its own workers counts as one whose workers do not come up.

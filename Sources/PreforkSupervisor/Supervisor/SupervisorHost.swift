@@ -11,7 +11,7 @@ final class SupervisorHost {
     let accessLog: AccessLogFile?
     let control: Listener?
     let metrics: Listener?
-    /// Whom the control socket lets in.
+    /// The users that the control socket lets in.
     let audience: ControlAudience
     /// What workers and managed processes give up.
     let rights: ChildRights
@@ -60,11 +60,11 @@ final class SupervisorHost {
         } catch {
             // sd_notify(3) callers ignore failures, and so does this one.
             notifier = nil
-            warnings.append("NOTIFY_SOCKET cannot be used, the service manager hears nothing: \(error)")
+            warnings.append("NOTIFY_SOCKET cannot be used, so the service manager is not notified: \(error)")
         }
         if let complaint = ServiceWatchdog.complaint(environment) { warnings.append(complaint) }
         if let user = rights.otherUser, audience.includes(user: user, groups: rights.groups) {
-            warnings.append("the workers may give orders at the control socket (see PREFORK_CONTROL_OWNER)")
+            warnings.append("the workers can send commands to the control socket (see PREFORK_CONTROL_OWNER)")
         }
         self.warnings = warnings
         watchdog = ServiceWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)

@@ -60,9 +60,9 @@ struct ProgramHistory: Equatable {
         do throws(SystemError) {
             let found = try ProgramFile(at: program.file)
             if found.isSameProgram(as: program) { return nil }
-            return "\(program.file) is another program by now: it was \(program.summary), and is \(found.summary)"
+            return "\(program.file) has changed: it was \(program.summary) and is now \(found.summary)"
         } catch {
-            return "the program before is gone: \(error)"
+            return "the previous program is gone: \(error)"
         }
     }
 }

@@ -41,11 +41,11 @@ extension Supervisor {
         to path: String?, keeps: Bool = false, in directory: String? = nil, whenOver: ((ControlOutcome) -> Void)? = nil
     ) -> ControlOutcome {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
-        guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
+        guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is in progress") }
         if let reload = pool.reload {
             return .failed(
                 reload.probationEnd.map { "the last reload is on probation for another \(($0 - .now).short)" }
-                    ?? "a reload is under way")
+                    ?? "a reload is in progress")
         }
         let target = path ?? programs.path
         let file = try? ProgramFile(at: target)
@@ -67,10 +67,10 @@ extension Supervisor {
                 path: target, keepsPath: keeps, directory: directory, file: file, report: report, trial: trial,
                 deadline: .now + configuration.settings.bootTimeout, whenOver: whenOver)
         } catch {
-            return .failed("the new program cannot be tried out: \(error)")
+            return .failed("cannot try out the new program: \(error)")
         }
         let name = file?.summary ?? target
-        let line = LogLine(.info, "upgrade: \(name) is tried out (pid \(upgrade?.trial.pid ?? 0))")
+        let line = LogLine(.info, "upgrade: trying out \(name) (pid \(upgrade?.trial.pid ?? 0))")
         logger.say(line, by: .own(.order))
         return .done("the upgrade to \(name) began")
     }
@@ -91,12 +91,12 @@ extension Supervisor {
         guard pool.phase == .running else {
             isGoingBack = false
             mainLoop.stay()
-            if let upgrade { endUpgrade(upgrade, "the pool stops") }
+            if let upgrade { endUpgrade(upgrade, "the pool is stopping") }
             return
         }
         guard mainLoop.mayLeave(within: configuration.settings.drainTimeout) else { return }
         if DrivenLoops.driven?.hasWorkInHand == true {
-            let text = "upgrade: callbacks of the main process have not finished what they have in hand"
+            let text = "upgrade: callbacks of the main process have not finished in time"
             logger.say(LogLine(.warning, text), by: .own(.order))
         }
         DrivenLoops.leave()
@@ -111,15 +111,15 @@ extension Supervisor {
         }
         guard let exit = current.trial.reapOrLose() else { return }
         if let pidfd = current.trial.pidfdNumber { epoll.remove(pidfd) }
-        guard pool.phase == .running else { return endUpgrade(current, "the pool stops") }
+        guard pool.phase == .running else { return endUpgrade(current, "the pool is stopping") }
         let report = current.report.read()
         guard exit.status == .exited(code: Handover.trialPassed) else {
             var refusal: String?
             if case .refusal(let reason) = report { refusal = ForeignText(reason).escaped(for: .log) }
             let reason =
-                refusal ?? (upgrade?.isLate == true ? "it had not started within the boot timeout"
-                : exit.status == .exited(code: Handover.trialFailed) ? "it cannot go on with the workers of this one"
-                : "its trial \(exit.status) before it came to serve")
+                refusal ?? (upgrade?.isLate == true ? "it did not start within the boot timeout"
+                : exit.status == .exited(code: Handover.trialFailed) ? "it cannot take over the running workers"
+                : "its trial \(exit.status) before it could serve")
             return endUpgrade(current, "\(current.path): \(reason)")
         }
         if case .report(let text) = report, let next = ProgramWord(text: text) {
@@ -148,13 +148,13 @@ extension Supervisor {
 
     private func commitUpgrade(_ upgrade: Upgrade) {
         guard upgrade.file?.stamp == (try? ProgramFile(at: upgrade.path))?.stamp else {
-            return endUpgrade(upgrade, "\(upgrade.path) is another file than the one that was tried out")
+            return endUpgrade(upgrade, "\(upgrade.path) has changed since its trial")
         }
         let name = upgrade.file?.summary ?? upgrade.path
         logger.say(LogLine(.info, "upgrade: this process becomes \(name)"), by: .own(.order))
         if !upgrade.changes.isEmpty {
             let list = upgrade.changes.joined(separator: "; ")
-            logger.say(LogLine(.info, "upgrade: what changes: \(list)"), by: .own(.order))
+            logger.say(LogLine(.info, "upgrade: changes: \(list)"), by: .own(.order))
         }
         let handover = programs.handover(to: upgrade.path, keeps: upgrade.keepsPath, changes: upgrade.changes)
         targets?.prepareToLeave()
@@ -194,7 +194,8 @@ extension Supervisor {
             do throws(SystemError) {
                 try WorkingDirectory.change(to: directory)
             } catch {
-                logger.say(LogLine(.warning, "upgrade: the working directory stays: \(error)"), by: .own(.order))
+                let text = "upgrade: cannot change the working directory: \(error)"
+                logger.say(LogLine(.warning, text), by: .own(.order))
             }
         }
         host.prepareForExec()
@@ -211,11 +212,11 @@ extension Supervisor {
     /// its path, if the same build is still there.
     func beginRollback(whenOver: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
-        guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is under way") }
-        guard let previous = programs.previous else { return .failed("there is no program before this one") }
+        guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is in progress") }
+        guard let previous = programs.previous else { return .failed("there is no previous program") }
         if wayBack != nil, pool.reload != nil {
             whenNotBack = whenOver ?? { _ in }
-            want(pool.abandonReload("an operator goes back to the program before", at: .now))
+            want(pool.abandonReload("an operator requested a rollback", at: .now))
             return .done("the rollback to \(previous.summary) began")
         }
         if let refusal = ProgramHistory.refusal(of: previous) { return .failed(refusal) }
@@ -311,7 +312,7 @@ extension Supervisor {
         }
         scoreboard.orders.linesInUse = workers.linesInUse
         let count = inherited.workers.count
-        let text = "upgrade: \(programs.running.summary) goes on with \(count) workers of the image before"
+        let text = "upgrade: \(programs.running.summary) took over \(count) workers of the previous program"
         logger.say(LogLine(.info, text), by: .own(.start))
         // These actions are only signals: they fork nothing.
         carryOutAllButForks(actions)

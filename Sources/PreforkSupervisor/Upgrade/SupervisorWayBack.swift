@@ -183,7 +183,8 @@ extension Supervisor {
             }
         } catch {
             // The previous program then knows the earlier workers, and ends the others.
-            logger.say(LogLine(.warning, "upgrade: the way back is that of before: \(error)"), by: .own(.order))
+            let text = "upgrade: a rollback would restore an earlier state: \(error)"
+            logger.say(LogLine(.warning, text), by: .own(.order))
         }
     }
 
@@ -214,12 +215,12 @@ extension Supervisor {
         describeWayBack(isLast: true)
         guard let wayBack else { return }
         let isAsked = whenNotBack != nil
-        let text = "\(isAsked ? "rollback" : "upgrade failed"): this process becomes the program before again"
+        let text = "\(isAsked ? "" : "upgrade failed: ")rolling back to the previous program"
         logger.say(LogLine(isAsked ? .info : .error, text), by: .own(.order))
         let directory = undo?.workingDirectory ?? programs.directory
         let error = become(.descriptor(wayBack.image), in: directory, wayBack.items)
-        logger.say(LogLine(.error, "there is no way back, the old workers serve on: \(error)"), by: .own(.order))
-        whenNotBack?(.failed("there is no way back: \(error)"))
+        logger.say(LogLine(.error, "cannot roll back, the old workers keep serving: \(error)"), by: .own(.order))
+        whenNotBack?(.failed("cannot roll back: \(error)"))
         whenNotBack = nil
         forgetPreviousImage()
     }
@@ -246,14 +247,14 @@ extension Supervisor {
     /// Closes what the previous image has left and this one has not taken, as soon as a rollback is no longer possible.
     func closeRest() {
         for name in Handover.closeRest() {
-            logger.say(LogLine(.warning, "nobody took over \(name): closed"), by: .own(.start))
+            logger.say(LogLine(.warning, "the new program did not take over \(name): closed"), by: .own(.start))
         }
     }
 
     /// The program after this one cannot say any more how it ended.
     func tellOfReturn() {
         guard let end = Handover.returned?.end else { return }
-        let text = "upgrade failed: the new program ended (\(end)); this process is the program before again"
+        let text = "upgrade failed: the new program ended (\(end)), rolled back to the previous program"
         logger.say(LogLine(.error, text), by: .own(.start))
     }
 

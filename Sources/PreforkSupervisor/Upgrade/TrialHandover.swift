@@ -23,19 +23,20 @@ enum TrialHandover {
         let reasons = formatObjection.map { [$0] } ?? Handover.objections
         if reasons.isEmpty { return }
         for (index, reason) in reasons.enumerated() {
-            StandardErrorLines.say("error", "this program cannot go on from the one before: \(reason)", by: "\(index)")
+            let text = "this program cannot take over from the previous one: \(reason)"
+            StandardErrorLines.say("error", text, by: "\(index)")
         }
-        TrialReport.tell(.refusal("it cannot go on from this one: \(reasons.joined(separator: "; "))"))
+        TrialReport.tell(.refusal("it cannot take over from the running program: \(reasons.joined(separator: "; "))"))
         exitChild(code: Handover.trialFailed)
     }
 
     private static var formatObjection: String? {
-        guard let own = Handover.take(Supervisor.handoverKind, key: "") else { return "it has left no pool" }
+        guard let own = Handover.take(Supervisor.handoverKind, key: "") else { return "it was handed no pool" }
         if InheritedPool(text: own.text) != nil { return nil }
         let format = Escaping.brief(InheritedPool.version(ofText: own.text))
         return """
-            it hands over in the format \(format), and this program takes \(InheritedPool.version) alone: they are of \
-            different versions of Prefork; stop the service and start it with the new program
+            the previous program uses format \(format), and this one supports only \(InheritedPool.version): they have \
+            different versions of Prefork. Stop the service and start it with the new program
             """
     }
 }

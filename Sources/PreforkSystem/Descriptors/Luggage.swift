@@ -4,8 +4,8 @@ import CPrefork
 
 /// What a value that is encoded sends along, and what has come along with one that is decoded.
 ///
-/// `encode(to:)` and `init(from:)` run on the calling thread, whatever the codec. So who packs or unpacks leaves a
-/// pointer to its luggage in a word of the thread for as long as the codec works.
+/// `encode(to:)` and `init(from:)` run on the calling thread, whatever the codec. So the packing or unpacking
+/// code keeps a pointer to its luggage in a word of the thread while the codec works.
 package enum Luggage {
     /// What goes along. The descriptors stay their owners'.
     package struct Packing: Sendable {
@@ -22,7 +22,7 @@ package enum Luggage {
         }
     }
 
-    /// What has come along; this process's own. Those that are not taken are closed.
+    /// What has come along, which belongs to this process. Descriptors that are not taken are closed.
     private struct Unpacking {
         var descriptors: [Int32]
         let carrier: (any Sendable)?
@@ -41,7 +41,7 @@ package enum Luggage {
         }
     }
 
-    /// What has been packed so far, for the one who packs on this thread.
+    /// What has been packed so far on this thread.
     package static var packed: Packing {
         cprefork_luggage(0).map { $0.assumingMemoryBound(to: Packing.self).pointee } ?? Packing()
     }
@@ -49,7 +49,7 @@ package enum Luggage {
     /// Sends descriptors along with the value that is encoded on this thread.
     ///
     /// - Parameter owner: keeps them open.
-    /// - Returns: the number of the first of them; nil: nothing that takes descriptors along encodes here.
+    /// - Returns: the number of the first of them. Nil if the encoder that works here takes no descriptors along.
     package static func add(_ numbers: [Int32], of owner: any AnyObject & Sendable) -> Int? {
         cprefork_luggage(0).map { $0.assumingMemoryBound(to: Packing.self).pointee.add(numbers, of: owner) }
     }

@@ -3,13 +3,13 @@
 import CPrefork
 import Glibc
 
-/// Packets with descriptors that stay in a socket: a process that has the shelf looks at them (SO_PEEK_OFF and MSG_PEEK, which
-/// copies descriptors), adds one, or sorts some out. What lies there is open for as long as any process has the shelf,
-/// whichever process has put it there; none of them has the descriptors itself.
+/// Packets with descriptors that stay in a socket: a process that has the shelf reads them (SO_PEEK_OFF and MSG_PEEK,
+/// which copies descriptors), adds one, or sorts some out. What lies there is open for as long as any process has the
+/// shelf, whichever process has put it there. The processes themselves have no such descriptor.
 ///
-/// One process at a time: the place that is looked at belongs to the socket. A process that does not mind that, or that
-/// fills the shelf, empties it or puts something else there, makes calls throw or find less; none waits, and none reads
-/// more than `mostPackets`.
+/// One process at a time: the peek offset belongs to the socket. A process that ignores that, or that fills the shelf,
+/// empties it or puts something else there, makes calls throw or find less. No call waits, or reads more than
+/// `mostPackets`.
 package final class PacketShelf: Sendable {
     /// A packet as it lies there.
     package struct Packet: Sendable {
@@ -51,14 +51,14 @@ package final class PacketShelf: Sendable {
             guard let (length, bytes) = try next() else { return (packets, true) }
             packets.append(Packet(bytes: bytes, offset: offset))
             offset += length
-            // Behind one that is too long, and so none of this package's, the socket would go on in its middle.
+            // After a packet that is too long, and so not of this package, the socket would continue in its middle.
             if length > bytes.count { try DescriptorPassing.look(at: back, from: offset) }
         }
         return (packets, false)
     }
 
-    /// - Returns: its true length, and its bytes; none for one that is longer than any of this package. No bytes at all
-    ///   are such a one, too, or the end of a socket that a process has shut.
+    /// - Returns: its true length, and its bytes. No bytes for a packet that is longer than any of this package, for an
+    ///   empty packet, and at the end of a socket that a process has shut.
     private func next() throws(SystemError) -> (length: Int, bytes: [UInt8])? {
         var failure: SystemError?
         var length = 0
@@ -122,7 +122,7 @@ package final class PacketShelf: Sendable {
     }
 
     /// Throws away what `isKept` does not want, each packet once. A packet that stays is there at every moment, for a while
-    /// twice, unless the shelf is full: who is killed here leaves one too many.
+    /// twice, unless the shelf is full. A process that is killed here leaves one packet too many.
     ///
     /// The caller must bear that the kernel makes it wait for what another process has put there (SO_LINGER).
     ///

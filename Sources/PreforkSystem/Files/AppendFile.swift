@@ -97,7 +97,7 @@ package struct AppendFile: ~Copyable, Sendable {
             try check(status, path)
             return file.release()
         }
-        throw SystemError("open", .busy, on: "\(path) comes and goes")
+        throw SystemError("open", .busy, on: "\(path) is created and removed again and again")
     }
 
     private static func check(_ status: FileStatus, _ path: String) throws(SystemError) {

@@ -40,7 +40,7 @@ final class LockFile: Sendable {
                 // Removed by its last holder, or by the directory's owner.
                 races += 1
                 guard races < 1_000 else {
-                    throw SystemError("flock", .busy, on: "\(place.path) is removed all the time")
+                    throw SystemError("flock", .busy, on: "\(place.path) is removed again and again")
                 }
             } else {
                 guard MonotonicInstant.now < deadline else { return nil }
@@ -100,7 +100,7 @@ final class LockFile: Sendable {
                 }
             }
         }
-        throw SystemError("open", .busy, on: "\(place.path) comes and goes")
+        throw SystemError("open", .busy, on: "\(place.path) is created and removed again and again")
     }
 
     private static func check(_ number: Int32, _ place: FilePlace) throws(SystemError) -> FileStatus {
@@ -120,7 +120,7 @@ final class LockFile: Sendable {
         if let problem {
             throw SystemError(
                 "flock", .notPermitted,
-                on: "\(place.path) \(problem): remove it, and let nobody else write to its directory")
+                on: "\(place.path) \(problem): remove it, and let no other user write to its directory")
         }
         return status
     }

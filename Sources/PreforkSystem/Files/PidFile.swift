@@ -33,7 +33,7 @@ extension PidFileError: CustomStringConvertible {
         switch code {
         case .held(let pid): "pid file \(path) belongs to a living process\(pid.map { ", pid \($0)" } ?? "")"
         case .notRegular: "pid file \(path) is not a regular file (a symbolic link is not followed)"
-        case .contended: "pid file \(path) went from hand to hand while it was to be taken"
+        case .contended: "pid file \(path) changed hands while this process tried to take it"
         case .system(let error): "pid file \(path): \(error)"
         }
     }

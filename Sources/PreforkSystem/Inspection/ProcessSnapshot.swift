@@ -46,7 +46,7 @@ package struct ProcessSnapshot: Equatable, Sendable {
         var first = "process \(pid): \(threadCount) thread\(threadCount == 1 ? "" : "s")"
         if let residentBytes { first += ", \(residentBytes >> 20) MiB resident" }
         if let earlier, earlier.pid == pid, processorTicks >= earlier.processorTicks {
-            first += ", \((processorTicks - earlier.processorTicks) * 10) ms of processor time since the first look"
+            first += ", \((processorTicks - earlier.processorTicks) * 10) ms of processor time since the first sample"
         }
         var lines = [first]
         for thread in threads {
@@ -86,7 +86,7 @@ package struct ProcessSnapshot: Equatable, Sendable {
         switch state {
         case "R": "running (R)"
         case "S": "waiting (S)"
-        case "D": "waiting and not to be interrupted (D)"
+        case "D": "in uninterruptible sleep (D)"
         case "T": "stopped (T)"
         case "t": "stopped by a tracer (t)"
         case "Z": "a zombie (Z)"

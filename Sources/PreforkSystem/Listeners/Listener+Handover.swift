@@ -65,7 +65,7 @@ extension Listener {
 
     /// What the program has said of it, for people.
     package var terms: String {
-        var terms = [backlog == .max ? "backlog of whoever has bound it" : "backlog \(backlog)"]
+        var terms = [backlog == .max ? "backlog as bound elsewhere" : "backlog \(backlog)"]
         if let binding { terms.append("mode \(String(binding.mode, radix: 8))") }
         if let owner = binding?.owner, owner != SocketOwner.Numbers() { terms.append("owner \(owner)") }
         if queues > 1 { terms.append("\(queues) queues") }

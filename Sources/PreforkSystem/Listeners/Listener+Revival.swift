@@ -40,9 +40,9 @@ extension Listener {
                 place.offer = Handover.offer(item)
                 return true
             }
-            return !isRevived ? nil : "another process has shut \(address) down: it is bound anew"
+            return !isRevived ? nil : "another process has shut \(address) down: it is bound again"
         } catch {
-            return "another process has shut \(address) down, and it cannot be bound anew: \(error)"
+            return "another process has shut \(address) down, and it cannot be bound again: \(error)"
         }
     }
 

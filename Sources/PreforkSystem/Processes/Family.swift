@@ -14,7 +14,7 @@ package enum Family {
 
     private static let farewells = Mutex(Farewells())
 
-    /// Whether children of this process have other rights than it has: what they have made is not to be trusted here.
+    /// Whether children of this process have other rights than it has: what they have made must not be trusted here.
     // Proof: written while the process has one thread, before it forks the first of them.
     package private(set) nonisolated(unsafe) static var hasOtherRights = false
 

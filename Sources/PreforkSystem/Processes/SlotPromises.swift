@@ -2,15 +2,15 @@
 
 import Synchronization
 
-/// A supervisor's table of the slots that it will fill again. Its children look there after a peer's death: whoever calls
-/// a process that has died waits for the next one if one will come, and only then.
+/// A supervisor's table of the slots that it will fill again. Its children read it after a peer's death: a caller of a
+/// dead process waits for the next one only if there will be one.
 ///
 /// | word         | meaning                                                                                   |
 /// |--------------|-------------------------------------------------------------------------------------------|
-/// | 0, 1         | the supervisor's process: ID and start time; its promises end with it                     |
+/// | 0, 1         | the supervisor's process: ID and start time. Its promises end with it                     |
 /// | 2            | places in use: no place from this one on has ever been used                               |
 /// | 4 + 2 × n    | the slot's identity, or 0                                                                 |
-/// | 5 + 2 × n    | bit 0: it is a worker's; above: the first process (its spawn) that the promise is for     |
+/// | 5 + 2 × n    | bit 0: it is a worker's. Above: the first process (its spawn) that the promise is for     |
 ///
 /// A promise that was broken and is made anew is for the processes after that: calls that had waited for a successor have
 /// failed meanwhile.

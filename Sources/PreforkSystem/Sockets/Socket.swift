@@ -50,7 +50,7 @@ package enum Socket {
     /// only for the socket's lock: an address without a family ends a connection by a reset (connect(2)).
     package static func disconnect(_ fd: Int32) throws(SystemError) {
         var none = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
-        try systemCall("connect", on: "socket \(fd), to nobody") {
+        try systemCall("connect", on: "socket \(fd), to no address") {
             Glibc.connect(fd, &none, socklen_t(MemoryLayout<sockaddr>.size))
         }
     }

@@ -142,7 +142,7 @@ extension SpawnPlan {
         case .userID: "user \(userID ?? 0)"
         case .workingDirectory: text(workingDirectory)
         case .exec: program(Int(result.program), result.error)
-        case .unsupported: "what the command asks for needs clone"
+        case .unsupported: "the command's options need clone"
         default: ""
         }
     }

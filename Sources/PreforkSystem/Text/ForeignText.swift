@@ -64,7 +64,7 @@ extension ForeignText: ExpressibleByStringLiteral {
 }
 
 // Not called in the source, but `print` and the description of an array call it at run time.
-@available(*, unavailable, message: "say to whom it is shown: escaped(for:)")
+@available(*, unavailable, message: "choose the reader that it is shown to: escaped(for:)")
 extension ForeignText: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package var description: String { escaped(for: .log) }
     package var debugDescription: String { "\"\(escaped(for: .log))\"" }

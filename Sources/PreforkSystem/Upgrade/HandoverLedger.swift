@@ -109,7 +109,7 @@ struct HandoverLedger {
             let again = (0...).first { !taken.contains(HandoverName.name(name, again: $0).key) } ?? 0
             identity = .name(name, again: again)
             if let was, !reserve(was, of: kind) {
-                refusals.append("\(kind) \(identity) was \(kind) \(was), which this program has made by now")
+                refusals.append("\(kind) \(identity) was \(kind) \(was), which this program has already made")
             }
         } else {
             identity = .number(nextNumber(of: kind))
@@ -190,8 +190,8 @@ struct HandoverLedger {
             let before = list(numbered.filter { $0.kind == kind })
             let now = list(offered.values.map(\.item).filter { $0.kind == kind })
             return """
-                \(kind)s without a name are told apart by the order in which they are made: the program before has \
-                \(before), this one \(now); give the new ones a name
+                \(kind)s without a name are matched by the order in which they are made: the previous program has \
+                \(before), this one \(now). Give the new ones a name
                 """
         }
     }

@@ -18,7 +18,7 @@ package final class WayBack {
         case exit(code: Int32)
         /// quick_exit(3), which does not show its code.
         case quickExit
-        /// It had not come to supervise in time.
+        /// It did not begin to supervise in time.
         case startLimit
         case signal(Signal)
 
@@ -97,7 +97,7 @@ package final class WayBack {
     /// This program supervises by now: its start has no limit any more.
     package static func endStartLimit() { cprefork_end_start_limit() }
 
-    /// The new program holds, or is to end.
+    /// The new program has passed its probation, or must end.
     package func end() {
         cprefork_end_way_back()
         closeDescriptors(descriptors)
@@ -109,7 +109,7 @@ extension WayBack.End: CustomStringConvertible {
         switch self {
         case .exit(let code): "exit code \(code)"
         case .quickExit: "quick_exit"
-        case .startLimit: "it did not come to supervise within the boot timeout"
+        case .startLimit: "it did not begin to supervise within the boot timeout"
         case .signal(let signal): "\(signal)"
         }
     }
@@ -129,7 +129,7 @@ package final class WayBackOffer {
 
     /// - Parameters:
     ///   - offers: what this program gets back. Their descriptors are duplicated.
-    ///   - startLimit: in what time the new program must have come to supervise; above zero.
+    ///   - startLimit: the time in which the new program must begin to supervise. Above zero.
     package init(_ offers: [HandoverItem], startLimit: Duration) throws(SystemError) {
         self.startLimit = startLimit
         let made = DescriptorBag()

@@ -33,7 +33,7 @@ package struct Bell: ~Copyable, Sendable {
     /// Whether a descriptor is a bell's.
     package static func isBell(_ number: Int32) -> Bool { cprefork_is_bell(number) == 1 }
 
-    /// Wakes those who watch the bell. It stays readable until `clear`.
+    /// Wakes all watchers of the bell. It stays readable until `clear`.
     package func ring() {
         Self.ring(descriptor.number)
     }

@@ -26,7 +26,7 @@
             if changed.count < step.changes.count { throw StoreError(.badStep("it changes a key twice")) }
             let count = changed.union(step.requirements.map(\.key)).count
             if count > AtomicStep.maximumKeys {
-                throw StoreError(.badStep("\(count) keys; the limit is \(AtomicStep.maximumKeys)"))
+                throw StoreError(.badStep("\(count) keys exceed the limit of \(AtomicStep.maximumKeys)"))
             }
         }
 

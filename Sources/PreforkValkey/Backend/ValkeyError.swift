@@ -75,7 +75,7 @@
                 case .badSettings(let text): text
                 case .closed: "the backend is closed"
                 case .notAuthenticated(let reason): "user and password were not accepted (\(reason))"
-                case .badReply(let reason): "not an answer of a Valkey or Redis server: \(reason)"
+                case .badReply(let reason): "not an answer from a Valkey or Redis server: \(reason)"
                 case .refused(let reason): "refused: \(reason)"
                 case .foreignValue: "a value that this package has not written"
                 case .unreachable(let error): "no connection: \(error)"

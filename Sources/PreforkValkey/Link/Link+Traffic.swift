@@ -70,7 +70,7 @@
             if let pending = inFlight.popFirst() { return pending.finish(.success(reply)) }
             // A server that is full or about to stop says so without a command, and closes.
             guard case .error(let text) = reply else {
-                throw ValkeyError(.badReply("\(reply.form) that nobody asked for"))
+                throw ValkeyError(.badReply("unexpected \(reply.form)"))
             }
             throw ValkeyError(refusal: text, password: settings.password)
         }

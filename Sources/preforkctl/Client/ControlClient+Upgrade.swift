@@ -5,7 +5,7 @@ import PreforkSystem
 
 extension ControlClient {
     /// Asks the supervisor to become a new program, and waits until that has rolled its workers in and its probation is
-    /// over, or the program before goes on.
+    /// over, or the previous program continues.
     ///
     /// - Parameters:
     ///   - path: another program. If nil, what is now at the path that the service was started by.
@@ -51,13 +51,13 @@ extension ControlClient {
             guard let status = try? ControlClient(socket).ask(.order("status"), until: end)["status"] else { continue }
             if let outcome = try outcome(status, before) { return outcome }
         }
-        throw ControlClientError.refused("the upgrade has come to no end within the time that was given it")
+        throw ControlClientError.refused("the upgrade did not end in time")
     }
 
     /// If nil, the upgrade is still in progress.
     static func outcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
         guard status["supervisor"] == before["supervisor"] else {
-            throw ControlClientError.refused("the supervisor that was upgraded has ended; another one answers")
+            throw ControlClientError.refused("the supervisor has ended, and another one answers")
         }
         let state = status["reload"]?["state"]
         // The end of its probation decides, too.
@@ -68,14 +68,14 @@ extension ControlClient {
         // without a reload if all of its workers still serve, else with one more generation.
         guard generation == (before["generation"]?.integer ?? 0) + 1, status["reload"]?["state"] == .string("done")
         else {
-            let reason = status["reload"]?["reason"]?.string ?? "the new program did not hold; see the log"
+            let reason = status["reload"]?["reason"]?.string ?? "the new program failed (see the log)"
             throw ControlClientError.refused(ForeignText("upgrade rolled back: " + reason.unescaped))
         }
         var text = "upgraded, generation \(generation)"
         if let programs = status["program"], let running = programs["running"] {
             text += ": \(ControlTable.summary(running))"
             let changes = (programs["changes"]?.array ?? []).compactMap { $0.string?.unescaped }
-            if !changes.isEmpty { text += "; what changed: " + changes.joined(separator: "; ") }
+            if !changes.isEmpty { text += ". Changes: " + changes.joined(separator: "; ") }
         }
         return ForeignText(text)
     }
@@ -84,7 +84,7 @@ extension ControlClient {
     /// workers. Later it is rolled in like any other program.
     static func rollbackOutcome(_ status: JSONValue, before: JSONValue) throws -> ForeignText? {
         guard status["supervisor"] == before["supervisor"] else {
-            throw ControlClientError.refused("the supervisor has ended; another one answers")
+            throw ControlClientError.refused("the supervisor has ended, and another one answers")
         }
         let state = status["reload"]?["state"]
         if state == .string("running") || state == .string("probation") { return nil }

@@ -18,9 +18,9 @@ enum ControlClientError: Error, Equatable, CustomStringConvertible {
     var description: String {
         switch self {
         case .refused(let reason): reason.escaped(for: .terminal)
-        case .unbelievable(let what): "this is no supervisor's answer: \(what)"
+        case .unbelievable(let what): "not a supervisor's answer: \(what)"
         case .closedWithoutAnswer: "the supervisor closed the connection without an answer"
-        case .noAnswerInTime: "the supervisor gave no answer in time"
+        case .noAnswerInTime: "the supervisor did not answer in time"
         case .turnedAway: "the supervisor has too many clients"
         }
     }

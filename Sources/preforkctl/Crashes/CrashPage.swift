@@ -51,19 +51,19 @@ enum CrashPage {
     /// What ended it, in words, because few readers know signals by heart (signal(7), sysexits.h).
     private static func meaning(of report: JSONValue) -> String? {
         switch report["returnCode"]?.integer {
-        case -4, -5: "a trap of Swift's: an index, a nil, an overflow, a failed precondition"
-        case -6: "it ended itself (abort): the C library or a runtime has found damage"
-        case -7: "a bad address, or a file that has become shorter than its mapping"
-        case -8: "a division that cannot be done"
-        case -9: "killed from outside: an operator, or the kernel for want of memory"
-        case -11: "a bad address: a wild pointer, or a stack that has overflowed"
-        case -15: "asked to end by another process than its supervisor"
-        case -31: "a system call that a filter forbids (seccomp)"
-        case 1: "an error that the program did not handle"
-        case 69: "a service that it needs is unavailable"
+        case -4, -5: "a Swift trap: index out of range, nil, overflow or failed precondition"
+        case -6: "abort(): the program, the C library or a runtime detected a fatal error"
+        case -7: "a bad address, or a mapped file that was truncated"
+        case -8: "an arithmetic error, such as a division by zero"
+        case -9: "killed from outside: by an operator, or by the kernel when out of memory"
+        case -11: "a bad address: a wild pointer or a stack overflow"
+        case -15: "asked to end by a process other than its supervisor"
+        case -31: "a system call that a seccomp filter forbids"
+        case 1: "an unhandled error"
+        case 69: "a required service is unavailable"
         case 70: "an internal error"
-        case 71, 75: "something failed for now, it may work later"
-        case 78: "its configuration or its rights"
+        case 71, 75: "a temporary failure"
+        case 78: "a configuration or permission error"
         default: nil
         }
     }

@@ -14,7 +14,7 @@ struct ChangePlan: Equatable, Sendable {
     /// What follows on a build.
     enum Result: Equatable, Sendable {
         case upgrade
-        /// The sources have changed meanwhile: what was built is old already.
+        /// The sources have changed in the meantime: what was built is old already.
         case buildAgain
         /// The old program keeps running. The next change is awaited.
         case keepOld

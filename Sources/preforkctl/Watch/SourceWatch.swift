@@ -31,7 +31,7 @@ struct SourceWatch {
         let signals = try SignalDescriptor(SignalSet(Self.endings))
         var plan = ChangePlan()
         var changed: Set<String> = []
-        say("watching \(tree.directories.count) directories; a change runs '\(build)'")
+        say("watching \(tree.directories.count) directories: each change runs '\(build)'")
         while true {
             switch plan.step(at: .now) {
             case .wait(let deadline):
@@ -48,8 +48,8 @@ struct SourceWatch {
                 SignalMask.restore(mask)
                 switch plan.endBuild(succeeded: succeeded) {
                 case .upgrade: upgrade(socket, say)
-                case .buildAgain: say("sources have changed meanwhile")
-                case .keepOld: say("the old program goes on serving")
+                case .buildAgain: say("sources have changed in the meantime")
+                case .keepOld: say("the old program keeps serving")
                 }
             }
         }

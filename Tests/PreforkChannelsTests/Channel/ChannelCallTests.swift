@@ -51,7 +51,7 @@ struct ChannelCallTests {
         let (near, far) = try Channel<Int>.both()
         let receiver = Task { try await far.receive() }
         let refusal = await code { _ = try await near.call(1, timeout: .seconds(60)) }
-        #expect(refusal == .callFailed("nobody answers calls here"))
+        #expect(refusal == .callFailed("no handler answers calls at this end"))
         try await near.send(2)
         #expect(try await receiver.value == 2)
     }

@@ -270,13 +270,13 @@ struct ChannelModeTests {
             options.ringBytes = bytes
             #expect(
                 await code { _ = try Channel<Int>(name: uniqueName(), options) }
-                    == .badArgument("a ring of \(bytes) bytes; it is 1 byte to 1 GiB"))
+                    == .badArgument("a ring of \(bytes) bytes is not within 1 byte to 1 GiB"))
         }
         var options = ChannelOptions()
         options.messageLimit = 0
         #expect(
             await code { _ = try Channel<Int>(name: uniqueName(), options) }
-                == .badArgument("a message limit of 0 bytes; it is 1 byte to less than 4 GiB"))
+                == .badArgument("a message limit of 0 bytes is not within 1 byte to 4 GiB"))
     }
 
     @Test func aDeliverHasTheTwoChannelsOfItsProcess() async throws {

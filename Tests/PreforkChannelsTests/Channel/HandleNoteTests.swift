@@ -108,12 +108,12 @@ private struct Letter<Handle: Codable & Sendable>: Codable, Sendable {
             let reason = try await reason(note, numbers, as: Channel<String>.self)
             #expect(reason.contains(text) && reason.contains("not a channel"), "line \(line): \(reason)")
         }
-        try await refused(note, [unsealed] + good.dropFirst(), "no sealed file in memory")
-        try await refused(note, [reading] + good.dropFirst(), "no sealed file in memory")
+        try await refused(note, [unsealed] + good.dropFirst(), "not a sealed memory file")
+        try await refused(note, [reading] + good.dropFirst(), "not a sealed memory file")
         try await refused(note, [other.descriptor.number] + good.dropFirst(), "which has not")
         try await refused(note, [other.descriptor.number, reading] + good.dropFirst(2), "its bell")
         try await refused(note, [other.descriptor.number] + good[1...2] + [reading] + good[4...], "its socket")
-        try await refused(note, Array(good.prefix(3)), "its descriptors did not come")
+        try await refused(note, Array(good.prefix(3)), "its descriptors are missing")
         var strange = note
         let forms = [
             "", "garbage", "9 4096 1", "2 4097 100", "2 -4096 100", "2 4096 99999999999999", "2 9223372036854775807 1",
@@ -169,6 +169,6 @@ private struct Letter<Handle: Codable & Sendable>: Codable, Sendable {
                 travels: travels)
         }
         #expect(reach(isOffered: true, false) == .images && reach(isOffered: false, false) == .children)
-        #expect(reach(isOffered: true, true) == .anybody && reach(isOffered: false, true) == .anybody)
+        #expect(reach(isOffered: true, true) == .anyProcess && reach(isOffered: false, true) == .anyProcess)
     }
 }

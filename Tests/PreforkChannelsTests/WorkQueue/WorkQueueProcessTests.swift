@@ -65,7 +65,7 @@ struct WorkQueueProcessTests {
 
     @Test func aStoppedLockHolderIsAnErrorForTheOthers() async throws {
         let lines = try await lines("busy")
-        #expect(lines.first == "work queue busy: the lock was not to be had in time")
+        #expect(lines.first == "work queue busy: could not take the lock in time")
         #expect(lines.last?.hasPrefix("again: success") == true)
     }
 

@@ -132,7 +132,7 @@ struct PublishLogTests {
             try store.publish("news", [UInt8](repeating: 1, count: limit + 1))
         }
         #expect(error?.code == .messageTooLarge(bytes: limit + 1, limit: limit))
-        #expect(error.map { "\($0)" } == "news: a message of 15841 bytes; the limit is 15840")
+        #expect(error.map { "\($0)" } == "news: a message of 15841 bytes exceeds the limit of 15840")
         guard case .message(_, let bytes)? = reader.next() else {
             Issue.record("no message")
             return

@@ -70,12 +70,12 @@ struct AtomicStepTests {
         #expect(throws: StoreError(.badStep("no change in it"))) { try store.perform(AtomicStep()) }
         #expect("\(StoreError(.badStep("no change in it")))" == "not a step: no change in it")
         let tooMany = step { step in for index in 0...64 { step.set("\(index)", index) } }
-        #expect(throws: StoreError(.badStep("65 keys; the limit is 64"))) { try store.perform(tooMany) }
+        #expect(throws: StoreError(.badStep("65 keys exceed the limit of 64"))) { try store.perform(tooMany) }
         let required = step { step in
             for index in 0..<64 { step.set("\(index)", index) }
             step.require("one more", is: nil)
         }
-        #expect(throws: StoreError(.badStep("65 keys; the limit is 64"))) { try store.perform(required) }
+        #expect(throws: StoreError(.badStep("65 keys exceed the limit of 64"))) { try store.perform(required) }
         for key in ["", String(repeating: "k", count: 513)] {
             #expect(throws: StoreError(.badKey(bytes: key.utf8.count, limit: 512))) {
                 try store.perform(

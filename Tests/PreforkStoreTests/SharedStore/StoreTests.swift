@@ -150,7 +150,7 @@ struct StoreTests {
         let error = #expect(throws: StoreError.self) {
             try store.get("key", into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<2]))
         }
-        #expect(error.map { "\($0)" } == "key: a value of 3 bytes; the limit is 2")
+        #expect(error.map { "\($0)" } == "key: a value of 3 bytes exceeds the limit of 2")
         try store.set("large", [UInt8](repeating: 9, count: 100_000))
         #expect(throws: StoreError.self) { try store.get("large", into: buffer) }
     }
@@ -172,10 +172,10 @@ struct StoreTests {
             #expect(throws: expected) { try store.remainingLife(key) }
             #expect(throws: StoreError.self) { try store.get(several: [key]) }
         }
-        #expect("\(StoreError(.badKey(bytes: 0, limit: 512)))" == "a key of 0 bytes; keys have 1 to 512")
+        #expect("\(StoreError(.badKey(bytes: 0, limit: 512)))" == "a key of 0 bytes is not within 1 to 512 bytes")
         try store.set("largest", [UInt8](repeating: 1, count: 1 << 20))
         let error = #expect(throws: StoreError.self) { try store.set("key", [UInt8](repeating: 1, count: 1 << 20 + 1)) }
-        #expect(error.map { "\($0)" } == "key: a value of 1048577 bytes; the limit is 1048576")
+        #expect(error.map { "\($0)" } == "key: a value of 1048577 bytes exceeds the limit of 1048576")
         #expect(try !store.contains("key"))
         // The codec's own byte counts.
         #expect(throws: StoreError.self) { try store.set("key", [String](repeating: "0123456789", count: 100_000)) }

@@ -50,7 +50,7 @@ struct ControlImpostorTests {
     func `What has no end or no sense is given up`(_ kind: String) async throws {
         let (code, output, errors) = try await ask("status", answeredWith: kind)
         #expect(code == 69 && output.isEmpty)
-        #expect(errors.hasPrefix("preforkctl: this is no supervisor's answer: "))
+        #expect(errors.hasPrefix("preforkctl: not a supervisor's answer: "))
     }
 
     @Test(.enabled(if: geteuid() == 0, "only root can start a process of another user"))

@@ -124,7 +124,7 @@ private struct SuccessionDriver {
         try driver.add("b", .newFirst)
         driver.begin()
         driver.exit("a", failure)
-        #expect(driver.table.succession.failure?.contains("a did not hold") == true)
+        #expect(driver.table.succession.failure?.contains("a failed its probation") == true)
         #expect(driver.take().filter { $0.contains("b") }.isEmpty)
         #expect(driver.table.succession.elders.values.allSatisfy { $0.stage == .serving })
     }

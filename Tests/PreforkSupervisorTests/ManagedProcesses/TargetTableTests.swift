@@ -150,7 +150,7 @@ private func quick(limit: Int = 100, bootLimit: Int = 10) -> RestartPolicy {
         driver.run("a")
         #expect(isFollowed("a"))
         driver.exit("a", success)
-        #expect(!isFollowed("a"), "it has done its work")
+        #expect(!isFollowed("a"), "it has finished")
         driver.run("a")
         driver.handle(.stopAll(within: nil))
         #expect(!isFollowed("a"))

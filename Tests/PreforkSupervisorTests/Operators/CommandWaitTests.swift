@@ -90,13 +90,13 @@ import Testing
     func aStopIsTheEndOfAllWaiting(_ command: ControlCommand) {
         let waiting = Waiting(.ready(workers: 3), command)
         waiting.step { $0.handle(.stop(.graceful)) }
-        #expect(waiting.told == [.failed("the pool stops")])
+        #expect(waiting.told == [.failed("the pool is stopping")])
     }
 
     @Test func anotherScalingIsTheEndOfTheFirst() {
         let waiting = Waiting(.ready(workers: 2), .scale(.to(5)))
         waiting.step { $0.perform(.scale(.to(3))).actions }
-        #expect(waiting.told == [.failed("there are to be 3 workers by now")])
+        #expect(waiting.told == [.failed("the pool is now scaling to 3 workers")])
     }
 
     /// Another client's scaling in the same turn: the pool's present state counts, not the reports in between.
@@ -112,7 +112,7 @@ import Testing
         for report in reports(driver.carryOut(actions)) {
             for (body, outcome) in waits.end(report, in: driver.pool) { body(outcome) }
         }
-        #expect(told == [3: .failed("there are to be 5 workers by now")])
+        #expect(told == [3: .failed("the pool is now scaling to 5 workers")])
         driver.leaversEnd()
         for slot in 3...4 {
             for report in reports(driver.ready(slot)) {

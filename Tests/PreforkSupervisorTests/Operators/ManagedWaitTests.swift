@@ -23,14 +23,14 @@ import Testing
 
     @Test func `The next one runs, or has done its work`() {
         #expect(wait.outcome(status(.running, generation: 4)) == .done("mailer: pid 77 runs"))
-        #expect(wait.outcome(status(.stopped, generation: 4, isCompleted: true)) == .done("mailer has done its work"))
+        #expect(wait.outcome(status(.stopped, generation: 4, isCompleted: true)) == .done("mailer has finished"))
     }
 
     @Test func `What cannot come is told`() {
         #expect(wait.outcome(nil) == .failed("mailer was removed"))
-        #expect(wait.outcome(status(.failed, generation: 4)) == .failed("mailer does not run"))
-        #expect(wait.outcome(status(.stopped, generation: 3)) == .failed("mailer does not run"))
-        #expect(wait.outcome(status(.backoff, generation: 4)) == .failed("mailer has ended before it was ready"))
+        #expect(wait.outcome(status(.failed, generation: 4)) == .failed("mailer is not running"))
+        #expect(wait.outcome(status(.stopped, generation: 3)) == .failed("mailer is not running"))
+        #expect(wait.outcome(status(.backoff, generation: 4)) == .failed("mailer ended before it was ready"))
     }
 
     @Test func `Each client is told once, and all when the pool stops`() {
@@ -39,7 +39,7 @@ import Testing
         let early = waits.end(isEnding: false) { _ in status(.starting, generation: 4) }
         #expect(early.isEmpty)
         let over = waits.end(isEnding: true) { _ in status(.starting, generation: 4) }
-        #expect(over.map(\.outcome) == [.failed("the pool stops")])
+        #expect(over.map(\.outcome) == [.failed("the pool is stopping")])
         let again = waits.end(isEnding: true) { _ in nil }
         #expect(again.isEmpty)
     }

@@ -93,7 +93,7 @@ import Testing
     @Test func `A restart by an operator fills an ended slot, once`() {
         var driver = driver()
         let (outcome, actions) = driver.perform(.restart(slot: 1))
-        #expect(outcome == .done("worker 1, which had ended, is started again"))
+        #expect(outcome == .done("worker 1 had ended and is started again"))
         #expect(forks(actions) == 1)
         #expect(driver.perform(.restart(slot: 1)).outcome == .failed("worker 1 is not ready"))
         driver.ready(1)
@@ -131,6 +131,6 @@ import Testing
         var other = driver
         #expect(told(driver.ready(1)) == [.done("worker 1: pid \(pid) serves")])
         #expect(told(other.exit(1, .failure)) == [.failed("worker 1 (pid \(pid)) exited with code 3 before it was ready")])
-        #expect(told(other.handle(.stop(.quick))).contains(.failed("the pool stops")))
+        #expect(told(other.handle(.stop(.quick))).contains(.failed("the pool is stopping")))
     }
 }

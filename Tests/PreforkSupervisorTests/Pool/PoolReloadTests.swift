@@ -239,7 +239,7 @@ import Testing
     @Test func aReloadDuringAReloadFollowsIt() {
         var driver = PoolDriver.ready(workers: 2)
         driver.perform(.reload)
-        #expect(driver.perform(.reload).outcome == .done("another reload follows the present one"))
+        #expect(driver.perform(.reload).outcome == .done("another reload will follow the current one"))
         driver.perform(.reload)
         #expect(finishedReloads(driver.settle()) == [2, 3], "two more are one more")
         #expect(driver.generations() == [3, 3])
@@ -257,7 +257,7 @@ import Testing
         var driver = PoolDriver.ready(workers: 3)
         driver.perform(.reload)
         let stop = driver.handle(.stop(.graceful))
-        #expect(aborts(stop) == ["the pool stops"])
+        #expect(aborts(stop) == ["the pool is stopping"])
         #expect(driver.living.keys.allSatisfy { driver.received[$0] == [.terminate] })
         #expect(driver.perform(.reload).outcome == .failed("the pool is stopping"))
         var ends: [PoolAction] = []
@@ -381,7 +381,7 @@ import Testing
             #expect(forks(driver.perform(.reload).actions) == 0)
             #expect(driver.received.values.allSatisfy { !$0.contains(.kill) }, "nobody is killed with requests in hand")
             if stops {
-                #expect(aborts(driver.handle(.stop(.graceful))) == ["the pool stops"])
+                #expect(aborts(driver.handle(.stop(.graceful))) == ["the pool is stopping"])
             } else {
                 let oldest = driver.pool.slots[0].leaving.first { $0.worker.generation == 1 }!.worker.spawn
                 #expect(forks(driver.handle(.exited(slot: 0, spawn: oldest, .success))) == 1)
@@ -477,7 +477,7 @@ import Testing
     @Test func `A crash that is not of a request fails it, and old workers do not come back`() {
         var (driver, _) = reloaded()
         let actions = driver.exit(1, .failure)
-        #expect(failure(actions)?.contains("worker 1 did not hold") == true)
+        #expect(failure(actions)?.contains("worker 1 failed its probation") == true)
         #expect(driver.pool.reload == nil && driver.pool.slots[1].worker?.generation == 2)
     }
 

@@ -49,9 +49,9 @@ import Testing
     @Test func `A reload says how far it is, and how the last one came out`() {
         var driver = PoolDriver.ready(workers: 2) { $0.reload.probation = .seconds(5) }
         driver.perform(.reload)
-        #expect(driver.pool.serviceStatus == "2 workers serve; reloading to generation 2, 0 of 2 replaced")
+        #expect(driver.pool.serviceStatus == "2 workers serve, reloading to generation 2, 0 of 2 replaced")
         driver.replacementReady(0)
-        #expect(driver.pool.serviceStatus == "2 workers serve; reloading to generation 2, 1 of 2 replaced")
+        #expect(driver.pool.serviceStatus == "2 workers serve, reloading to generation 2, 1 of 2 replaced")
         driver.replacementReady(1)
         #expect(driver.pool.serviceStatus == "2 workers serve, generation 2 is on probation")
         driver.pass(.seconds(5))
@@ -60,7 +60,7 @@ import Testing
         driver.replacementExits(0)
         let reason = driver.pool.lastReload?.abortReason ?? ""
         #expect(!reason.isEmpty)
-        #expect(driver.pool.serviceStatus == "2 workers serve; the last reload was aborted: \(reason)")
+        #expect(driver.pool.serviceStatus == "2 workers serve, the last reload was aborted: \(reason)")
     }
 
     @Test func `Scaling is seen as it goes`() {

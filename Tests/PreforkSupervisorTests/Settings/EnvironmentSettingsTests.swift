@@ -159,7 +159,7 @@ import Testing
         #expect(
             EnvironmentSettingsError(problems: found).description == """
                 PREFORK_WORKERS=x: must be auto, or 1 to 10000
-                PREFORK_UMASK=9: must be octal digits, as 027; or off
+                PREFORK_UMASK=9: must be octal digits, as 027, or off
                 """)
     }
 
@@ -249,7 +249,8 @@ import Testing
         let text = EnvironmentSettings.text(of: own, environment: [:])
         #expect(
             text.hasPrefix(
-                "# Workers; auto: one per core, by affinity and CPU quota. (auto, or 1 to 10000) Default: auto.\n"
+                "# Number of workers. auto: one per core, by affinity and CPU quota. "
+                    + "(auto, or 1 to 10000) Default: auto.\n"
                     + "PREFORK_WORKERS=3\n\n"
             ))
         #expect(text.contains("\nPREFORK_SERVICE=\"it's\"\n"))
@@ -258,6 +259,7 @@ import Testing
         #expect(table.count == EnvironmentSettings.options.count + 2)
         #expect(
             table.contains(
-                "| `PREFORK_UMASK` | Permissions that new files do not get. | octal digits, as 027; or off | `off` |"))
+                "| `PREFORK_UMASK` | The workers' umask: permissions that new files do not get. "
+                    + "| octal digits, as 027, or off | `off` |"))
     }
 }

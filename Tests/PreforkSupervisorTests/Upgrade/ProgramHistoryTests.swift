@@ -57,12 +57,12 @@ import Testing
     }
 
     @Test func aProgramBeforeThatIsGoneOrAnotherOneIsNotGoneBackTo() throws {
-        #expect(ProgramHistory.refusal(of: first)?.hasPrefix("the program before is gone") == true)
+        #expect(ProgramHistory.refusal(of: first)?.hasPrefix("the previous program is gone") == true)
         var shell = try ProgramFile(at: "/bin/sh")
         #expect(ProgramHistory.refusal(of: shell) == nil)
         (shell.buildID, shell.stamp) = ("ab", "1")
         let refusal = ProgramHistory.refusal(of: shell)
-        #expect(refusal?.contains("is another program by now: it was /bin/sh") == true)
+        #expect(refusal?.contains("has changed: it was /bin/sh") == true)
     }
 
     @Test func whatChangesIsNamed() {

@@ -107,7 +107,7 @@ import Testing
             (ProcessSnapshot(of: child)?.processorTicks ?? 0) > first.processorTicks + 4
         }
         let second = try #require(ProcessSnapshot(of: child))
-        #expect(second.lines(since: first)[0].contains("ms of processor time since the first look"))
+        #expect(second.lines(since: first)[0].contains("ms of processor time since the first sample"))
         #expect(ProcessSnapshot(of: child)?.threads[0].state == "R")
     }
 

@@ -79,7 +79,7 @@ extension SharedListenerTests {
             close(socket)
             shutdown(listener.descriptor, Int32(SHUT_RDWR))
             let start = MonotonicInstant.now
-            #expect(Listener.reviveAll().contains { $0.hasSuffix("is bound anew") })
+            #expect(Listener.reviveAll().contains { $0.hasSuffix("is bound again") })
             #expect(MonotonicInstant.now < start + .seconds(10))
             _ = try client(of: listener)
             listener.close()

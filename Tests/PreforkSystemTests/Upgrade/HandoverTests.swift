@@ -41,8 +41,8 @@ import Testing
         #expect(
             ledger.objections == [
                 """
-                stores without a name are told apart by the order in which they are made: the program before has 0, \
-                this one 0, 1; give the new ones a name
+                stores without a name are matched by the order in which they are made: the previous program has 0, \
+                this one 0, 1. Give the new ones a name
                 """
             ])
     }
@@ -50,8 +50,8 @@ import Testing
     @Test func `One fewer without a name is an objection, and so is none`() {
         var ledger = later(left(by: [nil, nil]))
         make(nil, in: &ledger)
-        #expect(ledger.objections.count == 1 && ledger.objections[0].contains("has 0, 1, this one 0;"))
-        #expect(later(left(by: [nil])).objections[0].contains("has 0, this one none;"))
+        #expect(ledger.objections.count == 1 && ledger.objections[0].contains("has 0, 1, this one 0."))
+        #expect(later(left(by: [nil])).objections[0].contains("has 0, this one none."))
     }
 
     /// The first image of a process has nothing to compare with.
@@ -89,7 +89,7 @@ import Testing
         var ledger = later(left(by: [nil, nil]))
         make(nil, in: &ledger)
         make("sessions", was: 0, in: &ledger)
-        #expect(ledger.objections.first == "store sessions was store 0, which this program has made by now")
+        #expect(ledger.objections.first == "store sessions was store 0, which this program has already made")
     }
 
     @Test func `What cannot be read is an objection by name, and nothing has taken it`() {

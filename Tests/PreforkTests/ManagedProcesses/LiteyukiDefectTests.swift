@@ -78,7 +78,7 @@ import Testing
         #expect(try await program.waitForExit() == 0)
         #expect(program.output.contains("killed by SIGKILL grace wasReady true"))
         #expect(program.output.contains("children 0"))
-        #expect(program.errors.contains("gets SIGKILL: not ended within the grace period"))
+        #expect(program.errors.contains("gets SIGKILL: still running after the grace period"))
     }
 
     @Test func L11_noTargetTakesAThread() async throws {

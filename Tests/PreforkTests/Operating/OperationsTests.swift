@@ -222,7 +222,7 @@ import Testing
         kill(-server.program.pid, SIGSTOP)
         try await Task.sleep(for: .seconds(6))
         kill(-server.program.pid, SIGCONT)
-        try await server.waitForLog(containing: "nothing ran here for")
+        try await server.waitForLog(containing: "the supervisor did not run for")
         for _ in 0..<20 { #expect(old.contains(try server.ask().pid)) }
         #expect(Set(server.workers) == old)
         #expect(try await server.end())

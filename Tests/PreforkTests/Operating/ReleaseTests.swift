@@ -110,7 +110,7 @@ func target(ofLink path: String) -> String {
         releases.point(to: 2)
         server.turnOn("crash-worker")
         server.program.send(.user2)
-        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await server.waitForLog(containing: "took over", times: 2)
         let process = "/proc/\(server.program.pid)"
         #expect(target(ofLink: "\(process)/exe") == "\(releases.release(1))/bin/app")
         #expect(target(ofLink: "\(process)/cwd") == releases.release(1))
@@ -154,8 +154,8 @@ func target(ofLink path: String) -> String {
         if goesBack { server.turnOn("crash-worker") }
         server.program.send(.user2)
         try await server.waitForLog(
-            containing: goesBack ? "becomes the program before again" : "reload: generation 2 serves")
-        if goesBack { try await server.waitForLog(containing: "goes on with", times: 2) }
+            containing: goesBack ? "rolling back to the previous program" : "reload: generation 2 serves")
+        if goesBack { try await server.waitForLog(containing: "took over", times: 2) }
         let after = try await counters()
         let names = [
             "prefork_requests_total", "prefork_boot_seconds_count", "prefork_boot_seconds_sum",

@@ -143,7 +143,7 @@ import Testing
         server.turnOn("more-queues")
         server.turnOn("hang-worker")
         server.program.send(.user2)
-        try await server.waitForLog(containing: "becomes the program before again")
+        try await server.waitForLog(containing: "rolling back to the previous program")
         server.turnOff("hang-worker")
         // The program before makes new workers, because its old ones have four of the seven queues.
         try await server.waitForLog(containing: "serves, after")

@@ -103,7 +103,7 @@ import Testing
         try await program.waitForLine("boots 1")
         program.send(.terminate)
         #expect(try await program.waitForExit(within: .seconds(10)) == 0)
-        #expect(program.errors.contains("not ended within the drain timeout"))
+        #expect(program.errors.contains("still running after the drain timeout"))
         #expect(program.groupSize == 0)
     }
 

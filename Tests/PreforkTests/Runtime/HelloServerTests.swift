@@ -76,7 +76,7 @@ private struct Server {
             "hello-server", ["--port", "0", "--workers", "1"],
             environment: ["PREFORK_WORKRES": "3", "LISTEN_FDS": "1", "LISTEN_PID": "1"])
         try await misspelt.waitForLine("listening on")
-        #expect(misspelt.errors.contains("warning: PREFORK_WORKRES is no setting"))
+        #expect(misspelt.errors.contains("warning: PREFORK_WORKRES is not a setting"))
         #expect(misspelt.errors.contains("warning: LISTEN_PID is 1 and this is process \(misspelt.pid)"))
         misspelt.send(.terminate)
         #expect(try await misspelt.waitForExit() == 0)
@@ -176,7 +176,7 @@ private struct Server {
         try await eventually("a connection comes without a shortage") {
             let answer = try get("/", port: server.port)
             #expect(answer.body == "Hello World")
-            return server.program.errors.contains("accepting goes on")
+            return server.program.errors.contains("accepting again")
         }
         try await server.stop()
     }

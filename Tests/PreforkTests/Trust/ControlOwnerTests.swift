@@ -79,7 +79,7 @@ struct ControlOwnerTests {
         try await holds()
         server.turnOn("new-start-exit")
         server.program.send(.user2)
-        try await server.waitForLog(containing: "this process is the program before again")
+        try await server.waitForLog(containing: "rolled back to the previous program")
         server.turnOff("new-start-exit")
         try await holds()
         try await eventually("an upgrade") {
@@ -127,7 +127,7 @@ struct ControlOwnerTests {
                 "PREFORK_CONTROL": socket, "PREFORK_CONTROL_OWNER": owner, "PREFORK_USER": "nobody",
                 "PREFORK_GROUPS": "4242",
             ])
-        #expect((server.count("the workers may give orders at the control socket") == 1) == isWarned)
+        #expect((server.count("the workers can send commands to the control socket") == 1) == isWarned)
         #expect(try await server.end())
     }
 

@@ -80,11 +80,11 @@ private final class LinesProgram {
         // How often it is checked while it hangs depends on the machine. Each hang that was seen ends.
         try await eventually("it has gone on\n\(pool.program.errors)") {
             let hangs = pool.written("is hung") + pool.leftOut("is hung", "worker 0 (hangs)")
-            let recoveries = pool.written("goes on") + pool.leftOut("goes on", "worker 0 (recoveries)")
+            let recoveries = pool.written("responds again") + pool.leftOut("responds again", "worker 0 (recoveries)")
             return hangs > 0 && hangs == recoveries
         }
         #expect(pool.written("is hung") <= pool.mostLines(burst: 1), "\(pool.program.errors)")
-        #expect(pool.written("goes on") <= pool.mostLines(burst: 1), "\(pool.program.errors)")
+        #expect(pool.written("responds again") <= pool.mostLines(burst: 1), "\(pool.program.errors)")
         #expect(pool.written("stack of thread") <= pool.mostLines(burst: 1), "\(pool.program.errors)")
         try await pool.end()
     }

@@ -49,7 +49,7 @@ import Testing
         let most = (2 + figures[1] / 1000) << 20
         #expect(program.errors.utf8.count < 2 * most)
         if figures[0] > most {
-            #expect(program.errors.contains(" of its output thrown away: at most 1 MiB and 2000 lines a second are kept"))
+            #expect(program.errors.contains(" of its output discarded: at most 1 MiB and 2000 lines a second are kept"))
         }
         #expect(figures[2] < 20_000, "\(program.output)")
     }
@@ -117,7 +117,7 @@ import Testing
     @Test func `Switched off, workers write where their supervisor does, and reports say so`() async throws {
         let program = try await ended(["last-words", "end=fatal"], ["PREFORK_CAPTURE_OUTPUT": "off"], code: 70)
         #expect(program.errors.split(separator: "\n").contains("before the end 1"))
-        #expect(program.errors.contains("its last words were not captured"))
+        #expect(program.errors.contains("its last output was not captured"))
         #expect(program.output.contains("crash 0 lines -1"))
     }
 

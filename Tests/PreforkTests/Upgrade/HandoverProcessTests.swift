@@ -12,7 +12,8 @@ import Testing
     }
 
     private func refuse(
-        _ server: OperatedProgram, because text: String, after start: String = "it cannot go on from this one: "
+        _ server: OperatedProgram, because text: String,
+        after start: String = "it cannot take over from the running program: "
     ) async throws {
         server.program.send(.user2)
         try await server.waitForLog(containing: "upgrade refused, nothing has changed")
@@ -26,8 +27,8 @@ import Testing
         #expect(try get("/count", port: server.port).body == "1")
         server.turnOn("one-more")
         try await refuse(
-            server, because: "stores without a name are told apart by the order in which they are made: "
-                + "the program before has 0, this one 0, 1; give the new ones a name")
+            server, because: "stores without a name are matched by the order in which they are made: "
+                + "the previous program has 0, this one 0, 1. Give the new ones a name")
         #expect(try get("/count", port: server.port).body == "2")
         server.turnOff("one-more")
         try await upgrade(server, generation: 2)
@@ -66,8 +67,8 @@ import Testing
         try await server.waitForLog(containing: "its replacement started")
         // The program that comes back is the one without names.
         server.turnOff("named")
-        try await server.waitForLog(containing: "becomes the program before again")
-        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await server.waitForLog(containing: "rolling back to the previous program")
+        try await server.waitForLog(containing: "took over", times: 2)
         server.turnOff("hang-worker")
         #expect(try get("/count", port: server.port).body == "2")
         server.turnOn("named")
@@ -83,7 +84,7 @@ import Testing
         let program = try ChildProgram("ops-fixture", ["earlier"])
         #expect(try await program.waitForExit() == 0)
         #expect(program.output.contains("trial ended with 81"), "\(program.output)")
-        #expect(program.errors.contains("it hands over in the format v3, and this program takes v7 alone"))
+        #expect(program.errors.contains("the previous program uses format v3, and this one supports only v7"))
         #expect(!program.errors.contains("without a name"))
     }
 

@@ -132,8 +132,8 @@ private final class UpgradedProgram {
         service.turnOn("new-\(end)")
         let (code, output) = try await service.order("upgrade", "--wait")
         #expect(code != 0, "\(output)")
-        try await service.waitForLog("this process becomes the program before again")
-        try await service.waitForLog("workers of the image before", times: 2)
+        try await service.waitForLog("rolling back to the previous program")
+        try await service.waitForLog("workers of the previous program", times: 2)
         let isFirst = succession == "new"
         // Whose successor was ready, or that had to end before, was replaced.
         let isBaseReplaced = end != "crash-base" || !isFirst
@@ -174,7 +174,7 @@ private final class UpgradedProgram {
         service.turnOn("new-main-\(end)")
         service.program.send(.user2)
         try await service.waitForLog("upgrade failed: the new program ended")
-        try await service.waitForLog("workers of the image before")
+        try await service.waitForLog("workers of the previous program")
         #expect(old.isSuperset(of: service.processes("base") + service.processes("top")))
         #expect(service.processes("base").count == 1 && service.processes("top").count == 1)
         #expect(service.isAlive(service.processes("base")[0]) && service.isAlive(service.processes("top")[0]))
@@ -212,7 +212,7 @@ private final class UpgradedProgram {
         try await eventually("more is there") { service.processes("more").count == 1 }
         let more = service.processes("more")[0]
         #expect(try await service.order("rollback", "--wait").code == 0, "\(service.program.errors)")
-        try await service.waitForLog("workers of the image before", times: 2)
+        try await service.waitForLog("workers of the previous program", times: 2)
         try await eventually("more has ended") { !service.isAlive(more) }
         #expect(service.isAlive(base))
         try await eventually("top is the first program's") { service.processes("top").count == 3 }
@@ -234,7 +234,7 @@ private final class UpgradedProgram {
         }
         try await service.waitForLog("and is on probation")
         try await service.waitForLog("reload: generation 2 serves", times: 2)
-        #expect(service.count("becomes the program before") == 0)
+        #expect(service.count("rolling back to the previous program") == 0)
         service.turnOn("quiet")
         service.program.send(.terminate)
         #expect(try await service.program.waitForExit(within: .seconds(60)) == 0)
@@ -260,7 +260,7 @@ private final class UpgradedProgram {
         service.turnOn("new-hang-top")
         #expect(try await service.order("upgrade", "--wait").code != 0)
         try await service.waitForLog("managed process top was not replaced within the boot timeout")
-        try await service.waitForLog("workers of the image before", times: 2)
+        try await service.waitForLog("workers of the previous program", times: 2)
         #expect(service.isAlive(top))
         service.turnOff("new-hang-top")
         try await service.end()

@@ -40,7 +40,7 @@ import Testing
     @Test func `A reload whose workers crash after they were ready has failed, and is told so`() async throws {
         close(open(flag, O_CREAT | O_WRONLY, 0o600))
         let reload = try await tool("reload", "--wait")
-        #expect(reload.code == 1 && reload.text.contains("did not hold"), "\(reload)\n\(server.errors)")
+        #expect(reload.code == 1 && reload.text.contains("failed its probation"), "\(reload)\n\(server.errors)")
         unlink(flag)
         try await end()
     }

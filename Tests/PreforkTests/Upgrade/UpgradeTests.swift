@@ -35,9 +35,9 @@ import Testing
         let load = try await ConstantLoad(on: server.port, keep: 2, once: 1)
         server.turnOn("crash-later")
         server.program.send(.user2)
-        try await server.waitForLog(containing: "did not hold")
+        try await server.waitForLog(containing: "failed its probation")
         server.turnOff("crash-later")
-        try await server.waitForLog(containing: "becomes the program before again")
+        try await server.waitForLog(containing: "rolling back to the previous program")
         // All workers were the new program's by then: the old one makes its own.
         try await server.waitForLog(containing: "reload: generation 3 serves, after")
         let result = try await load.stop()
@@ -102,7 +102,7 @@ import Testing
         try await eventually("the trial") { server.workers.count == 3 }
         let trial = try #require(server.workers.first { !old.contains($0) })
         server.program.send(.user2)
-        try await server.waitForLog(containing: "not done: an upgrade is under way")
+        try await server.waitForLog(containing: "not done: an upgrade is in progress")
         kill(trial, SIGKILL)
         try await server.waitForLog(containing: "its trial killed by SIGKILL")
         #expect(old.contains(try server.ask().pid))
@@ -118,7 +118,7 @@ import Testing
         server.program.send(.user2)
         try await eventually("the trial") { server.workers.count == 3 }
         server.program.send(.hangUp)
-        try await server.waitForLog(containing: "not done: an upgrade is under way")
+        try await server.waitForLog(containing: "not done: an upgrade is in progress")
         #expect(try await server.end())
     }
 
@@ -131,8 +131,8 @@ import Testing
         let load = try await ConstantLoad(on: server.port)
         server.turnOn(trouble)
         server.program.send(.user2)
-        try await server.waitForLog(containing: "upgrade failed: this process becomes the program before again")
-        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await server.waitForLog(containing: "upgrade failed: this process rolling back to the previous program")
+        try await server.waitForLog(containing: "took over", times: 2)
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
         try await eventually("only the old ones: \(old) \(server.workers)") { Set(server.workers) == old }
@@ -152,8 +152,8 @@ import Testing
         let before = server.program.openDescriptors
         server.turnOn("refuse")
         server.program.send(.user2)
-        try await server.waitForLog(containing: "upgrade failed: this process becomes the program before again")
-        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await server.waitForLog(containing: "upgrade failed: this process rolling back to the previous program")
+        try await server.waitForLog(containing: "took over", times: 2)
         #expect(old.contains(try server.ask().pid))
         try await eventually("no descriptor more than \(before)") { server.program.openDescriptors <= before }
         #expect(Set(server.workers) == old)
@@ -166,7 +166,7 @@ import Testing
         server.program.send(.user2)
         try await server.waitForLog(containing: "its replacement started")
         #expect(try await server.end())
-        #expect(!server.program.errors.contains("becomes the program before"))
+        #expect(!server.program.errors.contains("rolling back to the previous program"))
     }
 
     @Test func afterTheProgramFileIsGoneTheWayBackStillWorks() async throws {
@@ -176,7 +176,7 @@ import Testing
         server.program.send(.user2)
         try await server.waitForLog(containing: "its replacement started")
         try server.replaceProgram(with: nil)
-        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await server.waitForLog(containing: "took over", times: 2)
         try await eventually("only the old ones") { Set(server.workers) == old }
         #expect(old.contains(try server.ask().pid))
         #expect(try await server.end())
@@ -214,7 +214,7 @@ import Testing
         if goesBack { server.turnOn("crash-worker") }
         server.program.send(.user2)
         try await server.waitForLog(
-            containing: goesBack ? "becomes the program before again" : "reload: generation 2 serves")
+            containing: goesBack ? "rolling back to the previous program" : "reload: generation 2 serves")
         let images = goesBack ? 3 : 2
         try await eventually("as many as images") { targets().count == images }
         try await eventually("two workers and the last of them") {

@@ -50,7 +50,7 @@ import Testing
         #expect(
             refused == (
                 1, "",
-                "preforkctl: nothing has changed: /bin/false: its trial exited with code 1 before it came to serve\n"
+                "preforkctl: nothing has changed: /bin/false: its trial exited with code 1 before it could serve\n"
             ))
     }
 
@@ -75,7 +75,7 @@ import Testing
 
     @Test func aRollbackGoesToTheProgramBefore() async throws {
         let none = try await tool("rollback", "--wait")
-        #expect(none == (1, "", "preforkctl: there is no program before this one\n"))
+        #expect(none == (1, "", "preforkctl: there is no previous program\n"))
         let other = try temporaryPath()
         defer { unlink(other) }
         try copy(of: "hello-server", to: other)
@@ -87,10 +87,10 @@ import Testing
         _ = try await tool("rollback", "--wait")
         try copy(of: "preforkctl", to: other)
         let replaced = try await tool("rollback", "--wait")
-        #expect(replaced.code == 1 && replaced.errors.contains("is another program by now"), "\(replaced)")
+        #expect(replaced.code == 1 && replaced.errors.contains("has changed: it was"), "\(replaced)")
         unlink(other)
         let gone = try await tool("rollback", "--wait")
-        #expect(gone.code == 1 && gone.errors.contains("the program before is gone"), "\(gone)")
+        #expect(gone.code == 1 && gone.errors.contains("the previous program is gone"), "\(gone)")
     }
 
     /// Until the probation is over the image itself is there, whatever became of its file.
@@ -128,7 +128,7 @@ import Testing
             unlink(fewer)
         }
         let grown = try await tool("upgrade", "--wait", "--exec", more)
-        #expect(grown.code == 0 && grown.output.contains("what changed: 3 workers instead of 2"), "\(grown)")
+        #expect(grown.code == 0 && grown.output.contains("Changes: 3 workers instead of 2"), "\(grown)")
         try await eventually("three serve") { server.children.count == 3 }
         let shrunk = try await tool("upgrade", "--wait", "--exec", fewer)
         #expect(shrunk.code == 0 && shrunk.output.contains("1 worker instead of 3"), "\(shrunk)")

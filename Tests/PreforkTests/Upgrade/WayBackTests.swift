@@ -42,7 +42,7 @@ import Testing
         server.turnOn(end.name)
         server.program.send(.user2)
         try await server.waitForLog(containing: "upgrade failed: the new program ended (\(end.said)")
-        try await server.waitForLog(containing: "this process is the program before again")
+        try await server.waitForLog(containing: "rolled back to the previous program")
         server.turnOff(end.name)
         try await eventually("two workers and a managed process: \(server.workers)") { server.workers.count == 3 }
         #expect(try get("/count", port: server.port).body == "2", "the store is the same")
@@ -62,7 +62,7 @@ import Testing
             usleep(100_000)
             return server.count("upgrade: this process becomes") == 2
         }
-        try await server.waitForLog(containing: "goes on with", times: End.early.contains { $0.name == end.name } ? 2 : 3)
+        try await server.waitForLog(containing: "took over", times: End.early.contains { $0.name == end.name } ? 2 : 3)
         #expect(try await server.end())
         #expect(access(pidFile, F_OK) != 0 && access(pidFile + ".lock", F_OK) != 0)
     }
@@ -78,15 +78,15 @@ import Testing
         server.turnOn("new-\(end)")
         server.program.send(.user2)
         try await server.waitForLog(
-            containing: "the new program ended (it did not come to supervise within the boot timeout)")
-        try await server.waitForLog(containing: "goes on with 2 workers")
+            containing: "the new program ended (it did not begin to supervise within the boot timeout)")
+        try await server.waitForLog(containing: "took over 2 workers")
         #expect(Set(server.workers) == old)
         server.turnOff("new-\(end)")
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
         // Its time is counted anew.
         server.program.send(.user2)
-        try await server.waitForLog(containing: "goes on with 2 workers", times: 2)
+        try await server.waitForLog(containing: "took over 2 workers", times: 2)
         try await server.waitForLog(containing: "is on probation")
         #expect(try await server.end())
     }
@@ -99,7 +99,7 @@ import Testing
         server.turnOn("new-crash-inside")
         server.program.send(.user2)
         try await server.waitForLog(containing: "the new program ended (SIGSEGV)")
-        try await server.waitForLog(containing: "goes on with 2 workers")
+        try await server.waitForLog(containing: "took over 2 workers")
         for count in 2...20 { #expect(try get("/count", port: server.port).body == "\(count)") }
         #expect(try await server.end())
     }
@@ -119,7 +119,7 @@ import Testing
         server.turnOn("new-listeners-fatal")
         server.program.send(.user2)
         try await server.waitForLog(containing: "the new program ended")
-        try await server.waitForLog(containing: "goes on with 3 workers")
+        try await server.waitForLog(containing: "took over 3 workers")
         #expect(Set(server.workers) == old)
         #expect(old.contains(try server.ask().pid))
         #expect(try await server.end())
@@ -135,7 +135,7 @@ import Testing
         try server.replaceProgram(with: nil)
         server.turnOff("hold")
         try await server.waitForLog(containing: "the new program ended")
-        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await server.waitForLog(containing: "took over", times: 2)
         try await eventually("two workers") { server.workers.count == 2 }
         #expect(try server.ask().task < 2)
         #expect(try await server.end())
@@ -146,8 +146,8 @@ import Testing
         let server = try await OperatedProgram(["workers=2"], environment: ["PREFORK_PROBATION": "20s"])
         server.turnOn("new-workers-done")
         server.program.send(.user2)
-        try await server.waitForLog(containing: "upgrade failed: this process becomes the program before again")
-        try await server.waitForLog(containing: "goes on with", times: 2)
+        try await server.waitForLog(containing: "upgrade failed: rolling back to the previous program")
+        try await server.waitForLog(containing: "took over", times: 2)
         try await eventually("two workers") { server.workers.count == 2 }
         #expect(try server.ask().task < 2)
         #expect(try await server.end())
@@ -163,7 +163,7 @@ import Testing
         try await server.waitForLog(containing: "reload: generation 2 serves", times: 2)
         let ends = server.program.output.split(separator: "\n").filter { $0.contains("own child ended with") }
         #expect(ends.count == 9 && ends.allSatisfy { $0.hasSuffix("7") || $0.hasSuffix("-6") || $0.hasSuffix("-11") })
-        #expect(!server.program.errors.contains("the program before again"))
+        #expect(!server.program.errors.contains("back to the previous program"))
         #expect(server.program.output.split(separator: "\n").count { $0.contains("port ") } == 3)
         #expect(try await server.end())
     }
@@ -178,7 +178,7 @@ import Testing
         server.program.send(signal)
         #expect(try await server.program.waitForExit() == 0)
         #expect(server.program.groupSize == 0)
-        #expect(!server.program.errors.contains("the program before again"))
+        #expect(!server.program.errors.contains("back to the previous program"))
     }
 
     @Test func `SIGKILL within the probation ends the pool, and nothing is left`() async throws {
@@ -217,7 +217,7 @@ import Testing
         server.turnOn(end)
         server.program.send(.user2)
         try await server.waitForLog(containing: "the new program ended")
-        try await server.waitForLog(containing: "goes on with 2 workers")
+        try await server.waitForLog(containing: "took over 2 workers")
         #expect(Set(server.workers) == old)
         #expect(old.contains(try server.ask().pid))
         server.program.send(.terminate)

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 extension TargetRunner {
-    /// - Returns: false when the order is not to be carried out.
+    /// - Returns: false if the order must not be carried out.
     @discardableResult
     func runHooks(before order: TargetOrder, of name: String) -> Bool {
         for hook in hooks.beforeProcessShutdown { runHook(.beforeProcessShutdown, of: name) { try hook(name) } }

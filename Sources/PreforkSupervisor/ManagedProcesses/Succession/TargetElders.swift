@@ -65,7 +65,7 @@ extension TargetRunner {
         }
         let count = table.succession.elders.values.count { !$0.isOwn }
         if count == 0 { return }
-        let text = "upgrade: \(count) managed processes of the program before serve on"
+        let text = "upgrade: \(count) managed processes of the previous program keep serving"
         logger.say(LogLine(.info, text), by: .own(.start))
     }
 
@@ -78,7 +78,7 @@ extension TargetRunner {
     /// Whether managed processes of the image before are being replaced.
     var isSucceeding: Bool { table.isSucceeding }
 
-    /// Why the program before is to go on; nil: it is not.
+    /// Why the previous program must take over again. If nil, there is no reason.
     var successionFailure: String? { table.succession.isOnProbation ? table.succession.failure : nil }
 
     // Leaving

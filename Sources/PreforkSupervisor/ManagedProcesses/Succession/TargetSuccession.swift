@@ -38,7 +38,7 @@ struct SuccessionState: Equatable {
     var records: [String: TargetRecord] = [:]
     /// The target that has its turn.
     var successor: Int?
-    /// Every target of this program was started that is to run.
+    /// Every target of this program that must run was started.
     var hasBegun = false
     /// The program before takes this one's place if a successor fails.
     var isOnProbation = false
@@ -147,7 +147,7 @@ extension TargetTable {
 
     // What happens
 
-    /// A target that is to run goes on with the process that this program had forked before, if one serves.
+    /// A target that must run keeps the process that this program had forked before, if one serves.
     mutating func startOrAdopt(_ number: Int, _ actions: inout [TargetAction]) {
         guard let target = targets[number] else { return }
         let wasAtRest = target.state.isAtRest
@@ -282,7 +282,7 @@ extension TargetTable {
         // Others need not wait for one that is tried again.
         if succession.successor == number { endTurn() }
         guard let target = targets[number] else { return }
-        if succession.isOnProbation { fail("managed process \(target.name) did not hold: \(reason)") }
+        if succession.isOnProbation { fail("managed process \(target.name) failed its probation: \(reason)") }
     }
 
     private mutating func fail(_ reason: String) {
