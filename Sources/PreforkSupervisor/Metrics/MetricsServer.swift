@@ -60,17 +60,17 @@ extension PoolStatus {
 }
 
 extension MetricsServer: ControlConversation {
-    var crowded: [UInt8] { HttpResponse(status: 503).bytes(keepsAlive: false) }
+    var crowded: [UInt8] { HTTPResponse(status: 503).bytes(keepsAlive: false) }
 
     func refusal(of socket: Int32) -> [UInt8]? { nil }
 
     func next(in input: inout [UInt8], from client: UInt64) -> ControlStep {
-        switch HttpRequest.read(input) {
+        switch HTTPRequestHead.read(input) {
         case .incomplete:
             return .needsMore
         case .refused(let status):
             let hasBody = !input.starts(with: "HEAD ".utf8)
-            return .answer(HttpResponse(status: status).bytes(keepsAlive: false, hasBody: hasBody), closes: true)
+            return .answer(HTTPResponse(status: status).bytes(keepsAlive: false, hasBody: hasBody), closes: true)
         case .request(let request, let length):
             input.removeFirst(length)
             // What followed the head would be taken for the beginning of the next answer.
@@ -79,20 +79,20 @@ extension MetricsServer: ControlConversation {
         }
     }
 
-    private func respond(to request: HttpRequest) -> HttpResponse {
-        guard let page = page(request.path) else { return HttpResponse(status: 404) }
+    private func respond(to request: HTTPRequestHead) -> HTTPResponse {
+        guard let page = page(request.path) else { return HTTPResponse(status: 404) }
         guard request.method == "GET" || request.method == "HEAD" else {
-            var response = HttpResponse(status: 405)
+            var response = HTTPResponse(status: 405)
             response.fields = [("Allow", "GET, HEAD")]
             return response
         }
         return page()
     }
 
-    private func page(_ path: String) -> (() -> HttpResponse)? {
+    private func page(_ path: String) -> (() -> HTTPResponse)? {
         switch path {
         case "/": { StatusPage.response }
-        case "/healthz": { HttpResponse(status: 200) }
+        case "/healthz": { HTTPResponse(status: 200) }
         case "/metrics": metrics
         case "/readyz": readiness
         case "/status.json": status
@@ -100,21 +100,21 @@ extension MetricsServer: ControlConversation {
         }
     }
 
-    private func metrics() -> HttpResponse {
-        guard let delegate else { return HttpResponse(status: 503) }
+    private func metrics() -> HTTPResponse {
+        guard let delegate else { return HTTPResponse(status: 503) }
         let type = "text/plain; version=0.0.4; charset=utf-8"
-        return HttpResponse(status: 200, type: type, body: PrometheusText.metrics(of: delegate, usage))
+        return HTTPResponse(status: 200, type: type, body: PrometheusText.metrics(of: delegate, usage))
     }
 
-    private func readiness() -> HttpResponse {
-        guard let status = delegate?.status() else { return HttpResponse(status: 503) }
+    private func readiness() -> HTTPResponse {
+        guard let status = delegate?.status() else { return HTTPResponse(status: 503) }
         let ready = "\(status.readyWorkers) of \(status.target) workers are ready"
         let text = "\(ready), the pool is \(status.phase.rawValue)\n"
-        return HttpResponse(status: status.isReady ? 200 : 503, body: Array(text.utf8))
+        return HTTPResponse(status: status.isReady ? 200 : 503, body: Array(text.utf8))
     }
 
-    private func status() -> HttpResponse {
-        guard let delegate else { return HttpResponse(status: 503) }
+    private func status() -> HTTPResponse {
+        guard let delegate else { return HTTPResponse(status: 503) }
         let status = delegate.status()
         var writer = JSONWriter(reserving: 512 + status.workers.count * 400)
         writer.object { object in
@@ -123,6 +123,6 @@ extension MetricsServer: ControlConversation {
             object.name("listeners")
             object.listeners(delegate.listeners())
         }
-        return HttpResponse(status: 200, type: "application/json", body: writer.bytes)
+        return HTTPResponse(status: 200, type: "application/json", body: writer.bytes)
     }
 }

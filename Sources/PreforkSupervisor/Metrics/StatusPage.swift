@@ -4,8 +4,8 @@
 // page shows it by `textContent` alone, which takes no markup.
 
 enum StatusPage {
-    static var response: HttpResponse {
-        var response = HttpResponse(status: 200, type: "text/html; charset=utf-8", body: Array(html.utf8))
+    static var response: HTTPResponse {
+        var response = HTTPResponse(status: 200, type: "text/html; charset=utf-8", body: Array(html.utf8))
         // Whatever text gets into the page, the page can load nothing, send nothing elsewhere and not be framed.
         let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
         response.fields = [("Content-Security-Policy", "\(policy); frame-ancestors 'none'; base-uri 'none'")]

@@ -1,6 +1,6 @@
 // An HTTP response as bytes.
 
-struct HttpResponse: Equatable {
+struct HTTPResponse: Equatable {
     var status: Int
     var type = "text/plain; charset=utf-8"
     var body: [UInt8]

@@ -1,7 +1,7 @@
 // The head of an HTTP request (RFC 9112), read strictly: any client that reaches the port may have sent it.
 
 /// A request without a body, the only kind there is here.
-struct HttpRequest: Equatable {
+struct HTTPRequestHead: Equatable {
     var method: String
     /// The path, without the query.
     var path: String
@@ -10,22 +10,22 @@ struct HttpRequest: Equatable {
 }
 
 /// What the bytes of a connection hold so far.
-enum HttpReading: Equatable {
+enum HTTPHeadReading: Equatable {
     /// No whole head yet.
     case incomplete
     /// A request, and how many bytes it took.
-    case request(HttpRequest, length: Int)
+    case request(HTTPRequestHead, length: Int)
     /// A request that is not served, with the status of the answer. The connection then closes.
     case refused(status: Int)
 }
 
-extension HttpRequest {
+extension HTTPRequestHead {
     /// The longest head in bytes, and the most fields in it.
     static let headLimit = 8 << 10
     static let fieldLimit = 64
 
     /// Reads the request at the beginning of `bytes`.
-    static func read(_ bytes: [UInt8]) -> HttpReading {
+    static func read(_ bytes: [UInt8]) -> HTTPHeadReading {
         guard let end = headEnd(bytes) else {
             if bytes.count > headLimit { return .refused(status: 431) }
             // What begins a TLS connection, or has a bare line feed, will never become a head.
@@ -125,7 +125,7 @@ extension HttpRequest {
             }
         }
 
-        func judge(method: String, path: String, isOneOne: Bool, length: Int) -> HttpReading {
+        func judge(method: String, path: String, isOneOne: Bool, length: Int) -> HTTPHeadReading {
             guard hosts == 1 || (!isOneOne && hosts == 0) else { return .refused(status: 400) }
             guard lengths.count <= 1 else { return .refused(status: 400) }
             if let length = lengths.first {
@@ -136,7 +136,7 @@ extension HttpRequest {
             }
             if hasTransferEncoding { return .refused(status: 413) }
             let keepsAlive = isOneOne ? !connection.contains("close") : connection.contains("keep-alive")
-            return .request(HttpRequest(method: method, path: path, keepsAlive: keepsAlive), length: length)
+            return .request(HTTPRequestHead(method: method, path: path, keepsAlive: keepsAlive), length: length)
         }
     }
 }

@@ -6,20 +6,20 @@ import Testing
 @testable import PreforkSupervisor
 
 @Suite(.timeLimit(.minutes(2)))
-struct HttpRequestTests {
-    private func read(_ text: String) -> HttpReading {
-        HttpRequest.read(Array(text.utf8))
+struct HTTPRequestHeadTests {
+    private func read(_ text: String) -> HTTPHeadReading {
+        HTTPRequestHead.read(Array(text.utf8))
     }
 
     @Test func `A request is read, and what follows is left`() {
         let text = "GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"
-        let request = HttpRequest(method: "GET", path: "/metrics", keepsAlive: true)
+        let request = HTTPRequestHead(method: "GET", path: "/metrics", keepsAlive: true)
         #expect(read(text + "GET") == .request(request, length: text.utf8.count))
     }
 
     @Test func `A part of a request is incomplete, wherever it ends`() {
         let text = "GET / HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n"
-        for count in 0..<text.utf8.count { #expect(HttpRequest.read(Array(text.utf8.prefix(count))) == .incomplete) }
+        for count in 0..<text.utf8.count { #expect(HTTPRequestHead.read(Array(text.utf8.prefix(count))) == .incomplete) }
     }
 
     @Test(arguments: [
@@ -31,7 +31,7 @@ struct HttpRequestTests {
     ])
     func `The connection is kept as the client wants it`(_ text: String, _ keeps: Bool) {
         #expect(read(text) == .request(
-            HttpRequest(method: "GET", path: "/", keepsAlive: keeps), length: text.utf8.count))
+            HTTPRequestHead(method: "GET", path: "/", keepsAlive: keeps), length: text.utf8.count))
     }
 
     @Test(arguments: [
@@ -58,7 +58,7 @@ struct HttpRequestTests {
     }
 
     @Test func `A head too long is 431, whole or not`() {
-        let long = "GET / HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: HttpRequest.headLimit)
+        let long = "GET / HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: HTTPRequestHead.headLimit)
         #expect(read(long) == .refused(status: 431))
         #expect(read(long + "\r\n\r\n") == .refused(status: 431))
         let many = "GET / HTTP/1.1\r\n" + String(repeating: "A: b\r\n", count: 65) + "\r\n"
@@ -79,7 +79,7 @@ struct HttpRequestTests {
                 default: bytes.insert([0x0D, 0x0A, 0x20, 0x3A][numbers.below(4)], at: place)
                 }
             }
-            if case .request(_, let length) = HttpRequest.read(bytes) { #expect(length <= bytes.count) }
+            if case .request(_, let length) = HTTPRequestHead.read(bytes) { #expect(length <= bytes.count) }
         }
     }
 }
