@@ -16,11 +16,11 @@ extension Channel {
     ) throws(ChannelError) -> ChannelRegistration {
         let end = end
         try end.attach()
-        let (loop, post) = try end.listen()
+        let (loop, bellWatch) = try end.listen()
         let id = end.wiring.withLock { $0.observers.add(on: loop, body) }
         // The loop reports the news, as for every ring.
         end.memory.ringBell(of: end.side)
-        post.keepLooking()
+        bellWatch.keepLooking()
         return ChannelRegistration { end.wiring.withLock { $0.observers.remove(id) } }
     }
 

@@ -47,7 +47,7 @@ extension ChannelEnd {
         case .mustWait: return false
         case .claimed:
             // Heard by the predecessor, and by this process when the end is its own.
-            if EventLoop.current != nil { try listen().post.keepClaiming() }
+            if EventLoop.current != nil { try listen().bellWatch.keepClaiming() }
             memory.ringBell(of: side)
             return false
         case .came:

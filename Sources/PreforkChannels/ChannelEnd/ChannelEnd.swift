@@ -26,7 +26,7 @@ final class ChannelEnd: Sendable {
         var isClosed = false
         /// This process has handed the end over to its successor. It may still come back to send.
         var hasLeft = false
-        var posts: [LoopPost] = []
+        var bellWatches: [LoopBellWatch] = []
         /// For threads that wait without a loop: the other end's process.
         var pidfd: (generation: UInt64, descriptor: ThreadPidfd)?
         var observers = PeerObservers()
@@ -79,12 +79,12 @@ final class ChannelEnd: Sendable {
 
     /// No loop of this process listens here any more.
     func removePosts() {
-        let posts = wiring.withLock { wiring in
-            defer { wiring.posts = [] }
+        let bellWatches = wiring.withLock { wiring in
+            defer { wiring.bellWatches = [] }
             // A parent's watches are on loops that do not run here.
-            return wiring.isOfThisProcess ? wiring.posts : []
+            return wiring.isOfThisProcess ? wiring.bellWatches : []
         }
-        for post in posts { post.remove() }
+        for bellWatch in bellWatches { bellWatch.remove() }
     }
 
     func error(_ code: ChannelError.Code) -> ChannelError {

@@ -309,7 +309,7 @@ package enum ChannelSuccession {
             // Again each time: a worker that makes room can be overtaken by the end of the service.
             if order != .makeRoom, order != .succeeded, order != .stay { end.announceStop() }
         }
-        loop.call(after: LoopPost.claimPause) { [weak loop] in
+        loop.call(after: LoopBellWatch.claimPause) { [weak loop] in
             if let loop { processLeaves(on: loop) }
         }
     }
@@ -322,7 +322,7 @@ package enum ChannelSuccession {
         guard let order = ProcessSlot.current?.order, order != .stay else { return }
         for end in ends { end.stopReceiving() }
         while ends.contains(where: \.hasMessagesInHand) {
-            do { try await EventLoop.sleep(for: LoopPost.claimPause) } catch { return }
+            do { try await EventLoop.sleep(for: LoopBellWatch.claimPause) } catch { return }
         }
     }
 

@@ -82,7 +82,7 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
         let loop = try EventLoop.chosen()
         source = StoreSource(store.table, on: loop, wish: reader.sleepWish, onEnd: { place.reader.endTurn() }) {
             switch place.reader.next() {
-            case nil: .nothing(within: place.reader.waitsForPredecessor ? LoopPost.claimPause : nil)
+            case nil: .nothing(within: place.reader.waitsForPredecessor ? LoopBellWatch.claimPause : nil)
             case .lagged(let count): .element(.lagged(count))
             case .message(let kind, let bytes):
                 .element(.message(try bytes.withUnsafeBytes { try coding.decode(kind, $0) }))

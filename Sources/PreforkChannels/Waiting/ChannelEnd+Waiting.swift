@@ -21,7 +21,7 @@ extension ChannelEnd {
         _ purpose: ChannelWaiters.Purpose, since epoch: UInt64, until deadline: MonotonicInstant?,
         mustWait: () -> Bool
     ) async throws {
-        let (loop, post) = try listen()
+        let (loop, bellWatch) = try listen()
         let ticket = waiters.newTicket()
         let timer = deadline.map { DeadlineTimer(waiters, ticket, at: $0, on: loop) }
         let reason = await withTaskCancellationHandler {
@@ -33,7 +33,7 @@ extension ChannelEnd {
                 if Task.isCancelled { waiters.end(ticket, .cancelled) }
                 if !mustWaitForOthers(purpose), !mustWait() { waiters.end(ticket, .woken) }
                 timer?.start()
-                post.keepLooking()
+                bellWatch.keepLooking()
             }
         } onCancel: {
             waiters.end(ticket, .cancelled)
@@ -53,7 +53,7 @@ extension ChannelEnd {
         mustWait: () -> Bool
     ) throws(ChannelError) {
         if let deadline, deadline <= .now { throw error(.timedOut) }
-        // As `LoopPost` does for tasks. A late stop changes the epoch, so that a receiver checks again.
+        // As `LoopBellWatch` does for tasks. A late stop changes the epoch, so that a receiver checks again.
         let stop =
             purpose == .receive
             ? StopObservation { [waiters] in waiters.wakeAll() } : nil
@@ -83,7 +83,7 @@ extension ChannelEnd {
         guard mustWaitForOthers(purpose) || mustWait() else { return true }
         let peer = try peerToWatch()
         let looksOften = isClaiming || purpose != .receive && mayWaitInVain
-        let nextLook = MonotonicInstant.now + (looksOften ? LoopPost.claimPause : Bell.longestSleep)
+        let nextLook = MonotonicInstant.now + (looksOften ? LoopBellWatch.claimPause : Bell.longestSleep)
         let hasNews = try Polling.waitUntilReadable(
             [memory.bell(of: side), parking.bell.descriptor.number, peer?.pidfd.descriptor.number ?? -1],
             until: min(deadline ?? nextLook, nextLook))
@@ -93,7 +93,7 @@ extension ChannelEnd {
         // Of a closed end the news may have been for a successor in another process.
         if isAnothers { memory.ringBell(of: side) }
         bellRang()
-        for post in wiring.withLock({ $0.posts }) { post.tellObservers() }
+        for bellWatch in wiring.withLock({ $0.bellWatches }) { bellWatch.tellObservers() }
         if let peer, let died = try? Polling.waitUntilReadable([peer.pidfd.descriptor.number], until: .now), died {
             peerEnded(peer.generation)
         }

@@ -14,7 +14,7 @@ final class WorkQueueOwners {
     var onReturn: (() -> Void)?
     private let table: QueueTable
     private weak var loop: EventLoop?
-    private var watches: [QueueOwner.ID: DeathWatch] = [:]
+    private var watches: [QueueOwner.ID: ProcessWatch] = [:]
     private var seenVersion: UInt64?
     private var retry: ScheduledCall?
 
@@ -43,7 +43,7 @@ final class WorkQueueOwners {
         var haveReturned = false
         for owner in owners where watches[owner.id] == nil {
             do {
-                let watch = try DeathWatch(of: owner.process, on: loop) { [weak self] in self?.died(owner) }
+                let watch = try ProcessWatch(of: owner.process, on: loop) { [weak self] in self?.died(owner) }
                 if let watch {
                     watches[owner.id] = watch
                 } else {

@@ -7,45 +7,45 @@ import Synchronization
 extension ChannelEnd {
     /// Sees to it that the caller's loop hears the bell and the other end's death.
     ///
-    /// - Returns: the current loop, or off all loops the shared one, and its post.
+    /// - Returns: the current loop, or off all loops the shared one, and its bellWatch.
     /// - Throws: `.system`, for example without a descriptor left.
     @discardableResult
-    func listen() throws(ChannelError) -> (loop: EventLoop, post: LoopPost) {
+    func listen() throws(ChannelError) -> (loop: EventLoop, bellWatch: LoopBellWatch) {
         let loop: EventLoop
         do throws(SystemError) {
             loop = try EventLoop.chosen()
         } catch {
             throw ChannelError(.system(error), channel: memory.name)
         }
-        let post = wiring.withLock { wiring -> LoopPost in
+        let bellWatch = wiring.withLock { wiring -> LoopBellWatch in
             wiring.adopt()
-            if let post = wiring.posts.first(where: { $0.loopNumber == loop.number }) { return post }
+            if let bellWatch = wiring.bellWatches.first(where: { $0.loopNumber == loop.number }) { return bellWatch }
             // Loops that are gone have taken their watches with them.
-            wiring.posts.removeAll { $0.loop == nil }
-            let post = LoopPost(self, on: loop)
-            wiring.posts.append(post)
-            return post
+            wiring.bellWatches.removeAll { $0.loop == nil }
+            let bellWatch = LoopBellWatch(self, on: loop)
+            wiring.bellWatches.append(bellWatch)
+            return bellWatch
         }
-        if let failure = post.takeFailure() { throw failure }
-        post.observeStop()
-        if post.hearsAll(of: memory.record(of: side.other)) { return (loop, post) }
-        loop.execute { post.install() }
-        if let failure = post.takeFailure() { throw failure }
-        return (loop, post)
+        if let failure = bellWatch.takeFailure() { throw failure }
+        bellWatch.observeStop()
+        if bellWatch.hearsAll(of: memory.record(of: side.other)) { return (loop, bellWatch) }
+        loop.execute { bellWatch.install() }
+        if let failure = bellWatch.takeFailure() { throw failure }
+        return (loop, bellWatch)
     }
 }
 
 /// A watch on the bell, and one on the other process.
-final class LoopPost: @unchecked Sendable {
+final class LoopBellWatch: @unchecked Sendable {
     // Sendable: `watch` and `death` are touched on the loop's thread only. The others are constant or atomic.
     private(set) weak var loop: EventLoop?
-    /// For code that needs a loop's post before each wait: a weak reference costs a locked instruction.
+    /// For code that needs a loop's bellWatch before each wait: a weak reference costs a locked instruction.
     let loopNumber: UInt64
     /// Strong, until `ChannelEnd.retire`: a weak reference would make each retain of the end, which every message has
     /// some of, a call to the slow path of the runtime's reference counts.
     private let end: ChannelEnd
     private var watch: Watch?
-    private var death: DeathWatch?
+    private var death: ProcessWatch?
     private let stop = Mutex<StopObservation?>(nil)
     /// The epoch of `stop`, for code that needs it before each wait, or 0.
     private let observedStop = Atomic<UInt64>(0)
@@ -118,7 +118,7 @@ final class LoopPost: @unchecked Sendable {
         let isOurs = end.wiring.withLock { $0.identity.pid == owner.pid }
         if !isOurs, end.deadGeneration.load(ordering: .acquiring) < record.generation {
             let generation = record.generation
-            death = try DeathWatch(of: owner, on: loop) { [end] in end.peerEnded(generation) }
+            death = try ProcessWatch(of: owner, on: loop) { [end] in end.peerEnded(generation) }
             if death == nil { end.peerEnded(generation) }
         }
         watchedGeneration.store(record.generation, ordering: .releasing)

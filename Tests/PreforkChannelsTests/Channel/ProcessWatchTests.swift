@@ -7,7 +7,7 @@ import PreforkTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))
-struct DeathWatchTests {
+struct ProcessWatchTests {
     @Test func aProcessThatIsGoneHasNoIdentity() {
         #expect(ProcessIdentity(of: 1 << 22 | 1) == nil)
         #expect(!ProcessIdentity(pid: CurrentProcess.pid, startTime: 1).isAlive)

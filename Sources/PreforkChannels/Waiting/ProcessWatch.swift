@@ -5,7 +5,7 @@ package import PreforkSystem
 import Synchronization
 
 /// Waits for the end of one process. Forgetting the watch ends it, too.
-package final class DeathWatch {
+package final class ProcessWatch {
     /// Weak: an owner that keeps a watch for the loop's lifetime must not keep the loop alive.
     private weak var loop: EventLoop?
     private var watch: Watch?
