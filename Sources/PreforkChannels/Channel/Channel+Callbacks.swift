@@ -54,13 +54,13 @@ extension Channel {
         try passiveMessages().setErrorHandler(body)
     }
 
-    private func passiveMessages() throws(ChannelError) -> PassiveMessages<Message> {
+    private func passiveMessages() throws(ChannelError) -> CallbackRegistry<Message> {
         let end = end
         try end.pinPassive()
         return end.passive.withLock { passive in
             // A parent's callbacks belong to the parent's tasks.
-            if let known = passive as? PassiveMessages<Message>, known.process == ForkCount.current { return known }
-            let new = PassiveMessages<Message>(name: name)
+            if let known = passive as? CallbackRegistry<Message>, known.process == ForkCount.current { return known }
+            let new = CallbackRegistry<Message>(name: name)
             passive = new
             return new
         }

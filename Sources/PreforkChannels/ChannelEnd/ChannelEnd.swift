@@ -57,11 +57,11 @@ final class ChannelEnd: Sendable {
     /// `ForkCount` of the process that waits here for its predecessor.
     let claims = Atomic<UInt64>(0)
     /// Messages that a waiting send has taken for the callbacks.
-    let inbox = Mutex(PassiveInbox())
+    let inbox = Mutex(EarlyInbox())
     /// Messages that were sent or received without waiting.
     private let turn = Atomic<UInt32>(0)
     /// The task that hands messages to callbacks, of the type that the channel's messages have.
-    let passive = Mutex<(any PassiveReceiver)?>(nil)
+    let passive = Mutex<(any CallbackReceiver)?>(nil)
 
     init(_ memory: ChannelMemory, _ side: EndSide) {
         self.memory = memory
@@ -121,7 +121,7 @@ final class ChannelEnd: Sendable {
 }
 
 /// Whatever hands messages to callbacks.
-protocol PassiveReceiver: AnyObject, Sendable {}
+protocol CallbackReceiver: AnyObject, Sendable {}
 
 /// A pidfd that several threads may read.
 final class ThreadPidfd: Sendable {

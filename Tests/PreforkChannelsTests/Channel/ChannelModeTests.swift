@@ -120,7 +120,7 @@ struct ChannelModeTests {
     }
 
     @Test func whatWasTakenEarlyComesOutInOrder() {
-        var inbox = PassiveInbox()
+        var inbox = EarlyInbox()
         var next: UInt64 = 0
         for id in UInt64(0)..<1_000 {
             inbox.append((ByteRingHeader(type: .message, id: id), nil))

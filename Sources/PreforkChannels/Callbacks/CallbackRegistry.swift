@@ -6,7 +6,7 @@ import PreforkSystem
 import Synchronization
 
 /// The callbacks of one end, and their server (`serve`): a task that runs while there is one of them.
-final class PassiveMessages<Message: Codable & Sendable>: PassiveReceiver {
+final class CallbackRegistry<Message: Codable & Sendable>: CallbackReceiver {
     struct Callback: Sendable {
         let filter: @Sendable (Message) async throws -> Bool
         let body: @Sendable (Message) async throws -> Void

@@ -5,7 +5,7 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-extension PassiveMessages {
+extension CallbackRegistry {
     /// Starts the task unless it runs. It holds the channel.
     func serve(_ channel: Channel<Message>, on loop: EventLoop) {
         let isServed = state.withLock { state in

@@ -9,7 +9,7 @@ import Synchronization
 /// When the callbacks of both ends send more than the rings hold, each waits for room that only the other's next
 /// callback would make (swoole-src #730, zeek #3396). So a send that waits at an end in passive mode takes what arrives
 /// meanwhile, in order, up to a bound. If the process dies, these messages are gone with it.
-struct PassiveInbox: Sendable {
+struct EarlyInbox: Sendable {
     private var records: [(header: ByteRingHeader, value: CarriedValue?)] = []
     /// Those in front of it are handed out: to move all others up for each would take too long.
     private var first = 0
@@ -18,7 +18,7 @@ struct PassiveInbox: Sendable {
 
     /// Forgets what a parent has left here.
     mutating func adopt() {
-        if process != ForkCount.current { self = PassiveInbox() }
+        if process != ForkCount.current { self = EarlyInbox() }
     }
 
     func hasRoom(limit: Int) -> Bool { byteCount <= limit }
