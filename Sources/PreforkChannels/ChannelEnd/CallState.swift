@@ -192,7 +192,7 @@ extension ChannelEnd {
         }
         if header.isByFile || header.descriptorCount > 0 {
             // Replies of predecessors are skipped, so that none is half taken.
-            let failure = takeBeside(header, consumer, .replies, mayBeMissing: false) { header, payload, descriptors in
+            let failure = takeOutOfBand(header, consumer, .replies, mayBeMissing: false) { header, payload, descriptors in
                 let (own, luggage) = header.divide(descriptors)
                 for descriptor in own { closeForeignDescriptor(descriptor) }
                 reply = payload.withBytes { make($0, luggage) }

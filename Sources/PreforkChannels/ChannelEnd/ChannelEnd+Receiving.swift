@@ -106,7 +106,7 @@ extension ChannelEnd {
                 // Its caller is told that it is not handled.
                 if header.type == .call, memory.isStopping(side) { return .nothing }
                 if header.isByFile || header.descriptorCount > 0 {
-                    if let failure = takeBeside(header, &state, body) {
+                    if let failure = takeOutOfBand(header, &state, body) {
                         if case .halfTaken = failure { wakesSender = state.advance(past: header) || wakesSender }
                         return failure
                     }
@@ -131,7 +131,7 @@ extension ChannelEnd {
     /// Takes what travels beside the ring for a record without a receiver.
     private func discard(_ header: ByteRingHeader, _ state: inout ReceivingState) -> TakeStep? {
         guard header.isByFile || header.descriptorCount > 0 else { return nil }
-        let failure = takeBeside(header, &state) { _, _, descriptors in
+        let failure = takeOutOfBand(header, &state) { _, _, descriptors in
             for descriptor in descriptors { closeForeignDescriptor(descriptor) }
         }
         if case .halfTaken = failure { return nil }

@@ -15,7 +15,7 @@ extension ChannelEnd {
             throw error(.tooLarge(bytes: bytes.count, limit: memory.options.messageLimit))
         }
         let descriptorCount = descriptors.count + luggage.descriptors.count
-        let limit = lane.ring.payloadLimit - (descriptorCount == 0 ? 0 : BesideReference.byteCount)
+        let limit = lane.ring.payloadLimit - (descriptorCount == 0 ? 0 : OutOfBandReference.byteCount)
         let isLarge = bytes.count > limit
         let descriptorLimit = DescriptorPassing.limit - (isLarge ? 1 : 0)
         guard descriptorCount <= descriptorLimit else {

@@ -28,7 +28,7 @@ extension SendingLane {
         let isFirst = state.withLock { $0.queue.first == ticket }
         guard isFirst else { return true }
         let beside = record.file != nil || !record.descriptors.isEmpty
-        let needed = record.bytes.count + (beside ? BesideReference.byteCount : 0)
+        let needed = record.bytes.count + (beside ? OutOfBandReference.byteCount : 0)
         guard ring.producerFallsAsleep(needing: needed) else {
             // There is room in the ring, so it is the socket that is full: it has packets that wait for their records'
             // turn, each of which makes the other end ring.

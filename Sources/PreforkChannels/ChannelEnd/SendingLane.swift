@@ -31,7 +31,7 @@ final class OutgoingRecord: Sendable {
     }
 
     /// Whether it needs a packet beside the ring.
-    var isBeside: Bool { file != nil || !descriptors.isEmpty || !luggage.descriptors.isEmpty }
+    var isOutOfBand: Bool { file != nil || !descriptors.isEmpty || !luggage.descriptors.isEmpty }
 }
 
 /// Pushes records. A sender that must wait takes a place in a queue. The others stand behind it.
@@ -110,8 +110,8 @@ final class SendingLane: Sendable {
         let pushed = state.withLock { state -> (Outcome, wakes: Bool) in
             if let refusal = refusal(state, ticket: ticket) { return (refusal, false) }
             let pushed =
-                record.isBeside
-                ? pushBeside(record, &state) : record.bytes.withUnsafeBytes { push(record.header, $0, &state) }
+                record.isOutOfBand
+                ? pushOutOfBand(record, &state) : record.bytes.withUnsafeBytes { push(record.header, $0, &state) }
             if case .done = pushed.0 { record.end.store(state.producer.tail, ordering: .relaxed) }
             return pushed
         }
@@ -145,10 +145,10 @@ final class SendingLane: Sendable {
 
     /// The packet first, then the record: a sender that is killed in between leaves a packet without a record, and the
     /// next packet's number is higher.
-    private func pushBeside(_ record: OutgoingRecord, _ state: inout State) -> (Outcome, wakes: Bool) {
-        guard ring.hasRoom(for: BesideReference.byteCount + record.bytes.count) else { return (.full, false) }
+    private func pushOutOfBand(_ record: OutgoingRecord, _ state: inout State) -> (Outcome, wakes: Bool) {
+        guard ring.hasRoom(for: OutOfBandReference.byteCount + record.bytes.count) else { return (.full, false) }
         state.packets &+= 1
-        let reference = BesideReference(
+        let reference = OutOfBandReference(
             packet: state.generation << 32 | state.packets, fileByteCount: record.file?.byteCount ?? 0,
             slot: record.file?.slot, luggageCount: record.luggage.descriptors.count)
         do throws(SystemError) {

@@ -37,21 +37,21 @@ extension ChannelEnd {
     ///
     /// - Returns: nil if `body` was called, else why it was not. Without a descriptor left the record and its packet
     ///   stay where they are.
-    func takeBeside(
+    func takeOutOfBand(
         _ header: ByteRingHeader, _ state: inout ReceivingState,
         _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) -> TakeStep? {
-        takeBeside(header, state.consumer, .messages, mayBeMissing: state.mayBeHalfTaken, body)
+        takeOutOfBand(header, state.consumer, .messages, mayBeMissing: state.mayBeHalfTaken, body)
     }
 
     /// - Parameter mayBeMissing: then a packet that is not there is no corruption.
-    func takeBeside(
+    func takeOutOfBand(
         _ header: ByteRingHeader, _ consumer: ByteRingConsumer, _ lane: ChannelMemory.Lane,
         mayBeMissing: Bool,
         _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) -> TakeStep? {
         let inline = consumer.withPayload(of: header) { Array($0) }
-        guard let reference = inline.withUnsafeBytes({ BesideReference($0) }) else {
+        guard let reference = inline.withUnsafeBytes({ OutOfBandReference($0) }) else {
             return .failed(error(.corrupt("a reference of \(header.length) bytes")))
         }
         guard reference.luggageCount <= header.descriptorCount else {
@@ -77,7 +77,7 @@ extension ChannelEnd {
                 return .failed(error(.corrupt("\(descriptors.count) descriptors, not \(expected)")))
             }
             guard header.isByFile else {
-                body(header, TakenPayload(Array(inline.dropFirst(BesideReference.byteCount))), descriptors)
+                body(header, TakenPayload(Array(inline.dropFirst(OutOfBandReference.byteCount))), descriptors)
                 return nil
             }
             return try readFile(header, reference, lane, descriptors, body)
@@ -87,7 +87,7 @@ extension ChannelEnd {
     }
 
     private func readFile(
-        _ header: ByteRingHeader, _ reference: BesideReference, _ lane: ChannelMemory.Lane, _ descriptors: [Int32],
+        _ header: ByteRingHeader, _ reference: OutOfBandReference, _ lane: ChannelMemory.Lane, _ descriptors: [Int32],
         _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) throws(SystemError) -> TakeStep? {
         let byteCount = reference.fileByteCount
@@ -144,7 +144,7 @@ extension ChannelEnd {
                 break
             }
             if header.isByFile || header.descriptorCount > 0 {
-                last = consumer.withPayload(of: header) { BesideReference($0)?.packet } ?? last
+                last = consumer.withPayload(of: header) { OutOfBandReference($0)?.packet } ?? last
             }
             consumer.pass(header)
             look = consumer.look()

@@ -4,7 +4,7 @@ import PreforkSystem
 
 /// A sealed memory file with the bytes of one message, which may have held others before.
 final class PayloadFile: Sendable {
-    private let file: PoolFile
+    private let file: ReusableMemoryFile
     private let pool: PayloadPool?
     let byteCount: Int
     /// Its place in the pool. The receiver frees it there.
@@ -14,7 +14,7 @@ final class PayloadFile: Sendable {
 
     /// Holds a copy of `bytes`.
     init(
-        _ bytes: UnsafeRawBufferPointer, in file: PoolFile, of pool: PayloadPool?, slot: Int?
+        _ bytes: UnsafeRawBufferPointer, in file: ReusableMemoryFile, of pool: PayloadPool?, slot: Int?
     ) throws(SystemError) {
         self.file = file
         self.pool = pool

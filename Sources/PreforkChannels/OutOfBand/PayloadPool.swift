@@ -12,7 +12,7 @@ final class PayloadPool: Sendable {
     private static let largestKept = 4 << 20
 
     private struct Slot {
-        var file: PoolFile?
+        var file: ReusableMemoryFile?
         /// A message waits in it to be sent.
         var isPrepared = false
     }
@@ -40,10 +40,10 @@ final class PayloadPool: Sendable {
         // Sizes are powers of two, so that a file serves for messages of about one size.
         let capacity = 1 << (Int.bitWidth - (bytes.count - 1).leadingZeroBitCount)
         guard capacity <= Self.largestKept, let (slot, kept) = reserve(capacity) else {
-            return try PayloadFile(bytes, in: try PoolFile(byteCount: bytes.count), of: nil, slot: nil)
+            return try PayloadFile(bytes, in: try ReusableMemoryFile(byteCount: bytes.count), of: nil, slot: nil)
         }
         do throws(SystemError) {
-            let file = if let kept { kept } else { try PoolFile(byteCount: capacity) }
+            let file = if let kept { kept } else { try ReusableMemoryFile(byteCount: capacity) }
             if kept == nil { state.withLock { if $0.process == ForkCount.current { $0.slots[slot].file = file } } }
             return try PayloadFile(bytes, in: file, of: self, slot: slot)
         } catch {
@@ -53,7 +53,7 @@ final class PayloadPool: Sendable {
     }
 
     /// A free slot, and its file if that has the capacity.
-    private func reserve(_ capacity: Int) -> (slot: Int, PoolFile?)? {
+    private func reserve(_ capacity: Int) -> (slot: Int, ReusableMemoryFile?)? {
         state.withLock { state in
             if state.process != ForkCount.current {
                 // A parent's files may be on their way from the parent.

@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// A memory file of fixed size.
-final class PoolFile: Sendable {
+final class ReusableMemoryFile: Sendable {
     private let file: MemoryFile
     let byteCount: Int
 

@@ -1,7 +1,7 @@
 // The record that a message beside the ring leaves in the ring.
 
 /// What a message beside the ring says in the ring: two words in front of its payload.
-struct BesideReference: Hashable, Sendable {
+struct OutOfBandReference: Hashable, Sendable {
     /// Rises with every packet of this lane, across all generations.
     var packet: UInt64
     /// Bytes of the message in the memory file. 0 if there is no file.
@@ -14,7 +14,7 @@ struct BesideReference: Hashable, Sendable {
     static let byteCount = 16
 }
 
-extension BesideReference {
+extension OutOfBandReference {
     var bytes: [UInt8] {
         let second =
             UInt64(fileByteCount) | UInt64(UInt8(truncatingIfNeeded: luggageCount)) << 32 | UInt64(slot.map { $0 + 1 } ?? 0) << 56
