@@ -88,9 +88,9 @@ extension ChannelEnd {
         let lane = lane ?? messages
         if try push(record, ticket: nil, on: lane) { return }
         let ticket = waiters.newTicket()
-        lane.takePlace(ticket)
+        lane.joinQueue(ticket)
         defer {
-            if lane.leavePlace(ticket) { waiters.wakeAll() }
+            if lane.leaveQueue(ticket) { waiters.wakeAll() }
             settleSuccession()
         }
         var maySpill = true
@@ -115,8 +115,8 @@ extension ChannelEnd {
     func sendBlocking(_ record: OutgoingRecord, until deadline: MonotonicInstant?) throws(ChannelError) {
         if try push(record, ticket: nil, on: messages) { return }
         let ticket = waiters.newTicket()
-        messages.takePlace(ticket)
-        defer { if messages.leavePlace(ticket) { wakeLocally() } }
+        messages.joinQueue(ticket)
+        defer { if messages.leaveQueue(ticket) { wakeLocally() } }
         while true {
             let epoch = waiters.epoch
             if try push(record, ticket: ticket, on: messages) { return }

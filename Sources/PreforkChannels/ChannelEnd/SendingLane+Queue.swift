@@ -5,7 +5,7 @@ import PreforkSystem
 import Synchronization
 
 extension SendingLane {
-    func takePlace(_ ticket: UInt64) {
+    func joinQueue(_ ticket: UInt64) {
         state.withLock { state in
             // A parent's senders do not wait here.
             if state.queueOwner != ForkCount.current { state.queue = [] }
@@ -15,7 +15,7 @@ extension SendingLane {
     }
 
     /// - Returns: whether another sender is first now and should check.
-    func leavePlace(_ ticket: UInt64) -> Bool {
+    func leaveQueue(_ ticket: UInt64) -> Bool {
         state.withLock { state in
             state.queue.removeAll { $0 == ticket }
             return !state.queue.isEmpty
