@@ -6,7 +6,7 @@ import PreforkSystem
 /// before any code of the program runs in it. The supervisor keeps its own.
 enum ChildEnvironment {
     /// How a service manager is spoken to. `PREFORK_KEEP_SERVICE_VARIABLES` leaves them.
-    static let service = ServiceEnvironment.variables
+    static let service = NotifyEnvironment.variables
 
     /// Variables with descriptor numbers of the supervisor's table, and with the process that they were meant for. The
     /// numbers mean nothing in a child.

@@ -17,9 +17,9 @@ final class SupervisorHost {
     let rights: ChildRights
     /// What the environment holds and cannot be used. It is logged once there is a log.
     let warnings: [String]
-    private let environment: ServiceEnvironment
-    private let notifier: ServiceNotifier?
-    private var watchdog: ServiceWatchdog?
+    private let environment: NotifyEnvironment
+    private let notifier: NotifyClient?
+    private var watchdog: NotifyWatchdog?
     private var hasToldPID = false
     private var toldStatus: String?
 
@@ -48,26 +48,26 @@ final class SupervisorHost {
                 let place = settings.metricsOwner.map { endpoint.owned(by: $0) } ?? endpoint
                 return try Listener(place, backlog: MetricsServer.backlog)
             }
-            environment = ServiceEnvironment.take(keeping: settings.keepsServiceVariables)
+            environment = NotifyEnvironment.take(keeping: settings.keepsServiceVariables)
         } catch {
             throw SupervisorError(.host("\(error)"))
         }
         var warnings: [String] = []
         do throws(SystemError) {
             notifier = try environment.notifySocket.map { name throws(SystemError) in
-                try ServiceNotifier(socket: name)
+                try NotifyClient(socket: name)
             }
         } catch {
             // sd_notify(3) callers ignore failures, and so does this one.
             notifier = nil
             warnings.append("NOTIFY_SOCKET cannot be used, so the service manager is not notified: \(error)")
         }
-        if let complaint = ServiceWatchdog.complaint(environment) { warnings.append(complaint) }
+        if let complaint = NotifyWatchdog.complaint(environment) { warnings.append(complaint) }
         if let user = rights.otherUser, audience.includes(user: user, groups: rights.groups) {
             warnings.append("the workers can send commands to the control socket (see PREFORK_CONTROL_OWNER)")
         }
         self.warnings = warnings
-        watchdog = ServiceWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
+        watchdog = NotifyWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
         // Before titles, which lie where the arguments were.
         _ = ProgramImage.arguments
         if settings.setsTitles { _ = ProcessTitle.prepare() }
@@ -141,7 +141,7 @@ final class SupervisorHost {
 
     /// There is no next image: workers must not find what was meant for it.
     func returnFromFailedExec() {
-        if !settings.keepsServiceVariables { ProcessEnvironment.remove(ServiceEnvironment.variables) }
+        if !settings.keepsServiceVariables { ProcessEnvironment.remove(NotifyEnvironment.variables) }
     }
 
     /// The service is over.

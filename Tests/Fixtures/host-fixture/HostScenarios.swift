@@ -150,13 +150,13 @@ func affinityScenario(_ arguments: [String]) throws {
 
 /// `notify-from-child`: a worker that inherited the notifier is silent.
 func notifyFromChildScenario(_ arguments: [String]) throws {
-    let service = ServiceEnvironment.take()
+    let service = NotifyEnvironment.take()
     require(getenv("NOTIFY_SOCKET") == nil && getenv("WATCHDOG_USEC") == nil, "the variables are still there")
     guard let name = service.notifySocket else { return say("no socket") }
-    let notifier = try ServiceNotifier(socket: name)
+    let notifier = try NotifyClient(socket: name)
     join(try child { require(!(try notifier.send([.ready])), "a child spoke") })
     require(try notifier.send([.ready, .status("one\ntwo"), .mainPID(getpid())]), "not sent")
-    let watchdog = ServiceWatchdog(service, pid: getpid(), now: .now)
+    let watchdog = NotifyWatchdog(service, pid: getpid(), now: .now)
     say("watchdog \(watchdog.map { "\($0.timeout)" } ?? "none")")
     try service.restore()
     say("restored \(getenv("WATCHDOG_USEC").map { String(cString: $0) } ?? "nothing")")

@@ -4,7 +4,7 @@ package import PreforkSystem
 
 /// When WATCHDOG=1 is sent: at half of the time that the manager allows, by the supervisor's own loop, which proves
 /// that the loop turns. It is sent only while enough workers are ready, because a service without workers is dead.
-package struct ServiceWatchdog: Hashable, Sendable {
+package struct NotifyWatchdog: Hashable, Sendable {
     /// Without a WATCHDOG=1 for so long the manager kills the service.
     package let timeout: Duration
     /// So many workers must be ready.
@@ -16,7 +16,7 @@ package struct ServiceWatchdog: Hashable, Sendable {
     ///   - pid: this process, which the watchdog must be meant for (WATCHDOG_PID).
     ///   - now: the first look is due at once.
     /// - Returns: nil when the manager has no watchdog for this process.
-    package init?(_ environment: ServiceEnvironment, pid: Int32, minimumReady: Int = 1, now: MonotonicInstant) {
+    package init?(_ environment: NotifyEnvironment, pid: Int32, minimumReady: Int = 1, now: MonotonicInstant) {
         guard let text = environment.watchdogMicroseconds, let microseconds = Int64(text),
             microseconds >= Self.shortest
         else { return nil }
@@ -31,7 +31,7 @@ package struct ServiceWatchdog: Hashable, Sendable {
     static let shortest: Int64 = 10_000
 
     /// What is wrong with a variable that is set. If nil, nothing is.
-    static func complaint(_ environment: ServiceEnvironment) -> String? {
+    static func complaint(_ environment: NotifyEnvironment) -> String? {
         guard let text = environment.watchdogMicroseconds else { return nil }
         if let microseconds = Int64(text), microseconds >= shortest { return nil }
         return "WATCHDOG_USEC=\(text) is no time that a watchdog can have (\(shortest) and more): there is none"

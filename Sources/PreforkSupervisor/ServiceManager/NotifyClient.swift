@@ -32,7 +32,7 @@ package enum ServiceState: Hashable, Sendable {
 
 /// Tells the service manager about this service. Only the process that made it speaks: a forked worker that inherits
 /// it is silent, as NotifyAccess=main wants it.
-package final class ServiceNotifier {
+package final class NotifyClient {
     private let socket: NotifySocket
     private let owner = CurrentProcess.pid
 

@@ -7,10 +7,10 @@ import Testing
 
 @testable import PreforkSupervisor
 
-@Suite(.timeLimit(.minutes(2))) struct ServiceNotifierTests {
+@Suite(.timeLimit(.minutes(2))) struct NotifyClientTests {
     @Test(arguments: [false, true]) func statesArriveAsOneMessage(abstract: Bool) throws {
         let manager = try ServiceManagerSocket(abstract: abstract)
-        let notifier = try ServiceNotifier(socket: manager.name)
+        let notifier = try NotifyClient(socket: manager.name)
         #expect(try notifier.send([.ready, .status("8 workers"), .mainPID(42)]))
         #expect(manager.next() == "READY=1\nSTATUS=8 workers\nMAINPID=42")
         #expect(manager.next() == nil)
@@ -33,7 +33,7 @@ import Testing
 
     @Test func aFullQueueLosesMessagesAndHoldsNobody() throws {
         let manager = try ServiceManagerSocket()
-        let notifier = try ServiceNotifier(socket: manager.name)
+        let notifier = try NotifyClient(socket: manager.name)
         var sent = 0
         while try notifier.send([.watchdog]) {
             sent += 1
@@ -46,7 +46,7 @@ import Testing
 
     @Test func nobodyListeningIsAnErrorThatNamesTheSocket() throws {
         let path = try temporaryPath()
-        let notifier = try ServiceNotifier(socket: path)
+        let notifier = try NotifyClient(socket: path)
         #expect(throws: SystemError("sendto", .noEntry, on: "unix:\(path)")) { try notifier.send([.ready]) }
     }
 
@@ -56,7 +56,7 @@ import Testing
     ])
     func badNamesAreErrors(name: String, errno: Errno) {
         #expect {
-            _ = try ServiceNotifier(socket: name)
+            _ = try NotifyClient(socket: name)
         } throws: { ($0 as? SystemError)?.errno == errno }
     }
 
@@ -78,11 +78,11 @@ import Testing
 @Suite struct ServiceWatchdogTests {
     private let start = MonotonicInstant(nanoseconds: 0)
 
-    private func made(_ microseconds: String?, pid: String? = nil, minimum: Int = 1) -> ServiceWatchdog? {
+    private func made(_ microseconds: String?, pid: String? = nil, minimum: Int = 1) -> NotifyWatchdog? {
         var variables: [String: String] = [:]
         variables["WATCHDOG_USEC"] = microseconds
         variables["WATCHDOG_PID"] = pid
-        return ServiceWatchdog(ServiceEnvironment(variables), pid: 7, minimumReady: minimum, now: start)
+        return NotifyWatchdog(NotifyEnvironment(variables), pid: 7, minimumReady: minimum, now: start)
     }
 
     @Test func itIsFedAtHalfOfTheTimeAndNotBefore() throws {
@@ -104,10 +104,10 @@ import Testing
     @Test func thereIsNoneWithoutATimeOrForAnotherProcess() {
         for text in [nil, "", "0", "-1", "x", "99999999999999999999", "1", "9999"] { #expect(made(text) == nil) }
         for text in ["0", "-1", "x", "1", "9999"] {
-            let complaint = ServiceWatchdog.complaint(ServiceEnvironment(["WATCHDOG_USEC": text]))
+            let complaint = NotifyWatchdog.complaint(NotifyEnvironment(["WATCHDOG_USEC": text]))
             #expect(complaint?.hasPrefix("WATCHDOG_USEC=\(text) is no time that a watchdog can have") == true)
         }
-        #expect(ServiceWatchdog.complaint(ServiceEnvironment([:])) == nil)
+        #expect(NotifyWatchdog.complaint(NotifyEnvironment([:])) == nil)
         #expect(made("10000") != nil)
         #expect(made("1000000", pid: "8") == nil)
         #expect(made("1000000", pid: "x") == nil)

@@ -4,7 +4,7 @@ package import PreforkSystem
 
 /// What systemd has put into the environment for the supervisor alone. A worker, or a program that it starts, which
 /// finds NOTIFY_SOCKET or WATCHDOG_PID would speak for a service that it is not.
-package struct ServiceEnvironment: Hashable, Sendable {
+package struct NotifyEnvironment: Hashable, Sendable {
     package var notifySocket: String?
     package var watchdogMicroseconds: String?
     package var watchdogPID: String?
@@ -21,8 +21,8 @@ package struct ServiceEnvironment: Hashable, Sendable {
     /// Reads this process's variables, before the first fork.
     ///
     /// - Parameter keeping: leaves them for workers and their children, because the program asked for it.
-    package static func take(keeping: Bool = false) -> ServiceEnvironment {
-        let environment = ServiceEnvironment(ProcessEnvironment.all)
+    package static func take(keeping: Bool = false) -> NotifyEnvironment {
+        let environment = NotifyEnvironment(ProcessEnvironment.all)
         if !keeping { ProcessEnvironment.remove(variables) }
         return environment
     }
