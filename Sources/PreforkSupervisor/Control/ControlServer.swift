@@ -15,9 +15,9 @@ package final class ControlServer {
     /// The longest request, without its line feed.
     static let lineLimit = 64 << 10
 
-    private let sockets: ControlSockets
+    private let sockets: NonblockingServer
     private let audience: ControlAudience
-    private let usage: ControlUsage
+    private let usage: WorkerUsageCache
     private weak let delegate: (any ControlDelegate)?
 
     /// - Parameters:
@@ -27,9 +27,9 @@ package final class ControlServer {
     ///   - usage: shared with the metrics, so that the workers are sampled once for both.
     package init(
         _ listener: Listener, audience: ControlAudience = ControlAudience(), delegate: any ControlDelegate,
-        usage: ControlUsage = ControlUsage(), limits: ControlLimits = ControlLimits()
+        usage: WorkerUsageCache = WorkerUsageCache(), limits: ControlLimits = ControlLimits()
     ) throws(SystemError) {
-        sockets = try ControlSockets(listener, limits)
+        sockets = try NonblockingServer(listener, limits)
         self.audience = audience
         self.delegate = delegate
         self.usage = usage

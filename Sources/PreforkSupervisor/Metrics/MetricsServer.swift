@@ -9,8 +9,8 @@ package import PreforkSystem
 /// all of them. The bounds and the duties of the caller are those of `ControlServer`. It has no access control: bind it
 /// to an address that only monitors reach. A port below 1024 must be bound before privileges are dropped.
 package final class MetricsServer {
-    private let sockets: ControlSockets
-    private let usage: ControlUsage
+    private let sockets: NonblockingServer
+    private let usage: WorkerUsageCache
     private weak let delegate: (any ControlDelegate)?
 
     /// - Parameters:
@@ -18,10 +18,10 @@ package final class MetricsServer {
     ///   - delegate: the supervisor, which is not kept alive.
     ///   - usage: shared with the control socket.
     package init(
-        _ listener: Listener, delegate: any ControlDelegate, usage: ControlUsage = ControlUsage(),
+        _ listener: Listener, delegate: any ControlDelegate, usage: WorkerUsageCache = WorkerUsageCache(),
         limits: ControlLimits = MetricsServer.limits
     ) throws(SystemError) {
-        sockets = try ControlSockets(listener, limits)
+        sockets = try NonblockingServer(listener, limits)
         self.delegate = delegate
         self.usage = usage
     }

@@ -22,7 +22,7 @@ struct PrometheusText {
         return text.bytes
     }
 
-    static func metrics(of delegate: any ControlDelegate, _ usage: ControlUsage) -> [UInt8] {
+    static func metrics(of delegate: any ControlDelegate, _ usage: WorkerUsageCache) -> [UInt8] {
         let status = delegate.status()
         return metrics(
             status, delegate.counters(), delegate.listeners(), usage.current(status.workers),

@@ -8,7 +8,7 @@ struct SupervisorServers {
     let metrics: MetricsServer?
 
     init(_ host: SupervisorHost, delegate: any ControlDelegate) throws(SystemError) {
-        let usage = ControlUsage()
+        let usage = WorkerUsageCache()
         control = try host.control.map { listener throws(SystemError) in
             try ControlServer(listener, audience: host.audience, delegate: delegate, usage: usage)
         }

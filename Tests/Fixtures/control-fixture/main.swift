@@ -27,7 +27,7 @@ func write(line: String) throws {
 
 func serve(socket: String, port: UInt16, workers: Int) throws {
     let supervisor = MadeUpSupervisor(workers: workers)
-    let usage = ControlUsage()
+    let usage = WorkerUsageCache()
     let control = try ControlServer(ControlServer.bind(socket), delegate: supervisor, usage: usage)
     let listener = try Listener(.tcp("127.0.0.1", port))
     supervisor.listener = listener

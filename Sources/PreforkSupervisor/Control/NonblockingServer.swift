@@ -16,7 +16,7 @@ enum ControlStep {
     /// No whole request yet.
     case needsMore
     case answer([UInt8], closes: Bool)
-    /// The answer comes by `ControlSockets.answer`.
+    /// The answer comes by `NonblockingServer.answer`.
     case later
 }
 
@@ -45,7 +45,7 @@ package struct ControlLimits: Sendable {
 }
 
 /// The clients of one listener, served in turns of bounded work by its own epoll.
-final class ControlSockets {
+final class NonblockingServer {
     private static let listenerWord: UInt64 = 0
     private static let acceptsPerTurn = 256
     private static let bytesPerWrite = 256 << 10

@@ -6,7 +6,7 @@ import PreforkSystem
 ///
 /// Without proportional sizes: the kernel takes the lock of a process's address space to find those, and a hostile
 /// worker can keep it. Tools read them by themselves (`JSONValue.addingProportionalMemory`).
-package final class ControlUsage {
+package final class WorkerUsageCache {
     /// Younger figures are given out again: many clients cost no more than one.
     private static let freshness: Duration = .milliseconds(200)
 
