@@ -9,7 +9,7 @@ struct RestartScore: Equatable {
         case giveUp
     }
 
-    private var record = SlotRecord()
+    private var record = RestartRecord()
     /// Restarts after a crash of a process that had been ready.
     private var counted = 0
 
@@ -43,7 +43,7 @@ struct RestartScore: Equatable {
     /// - Returns: nil for what are no such words.
     init?(words: [Int64]) {
         guard let counted = words.first, (0..<1 << 31).contains(counted),
-            let record = SlotRecord(words: Array(words.dropFirst()))
+            let record = RestartRecord(words: Array(words.dropFirst()))
         else { return nil }
         self.counted = Int(counted)
         self.record = record

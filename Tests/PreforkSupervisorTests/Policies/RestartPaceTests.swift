@@ -71,7 +71,7 @@ import Testing
 
     @Test(arguments: [(true, 10), (false, 100)])
     func `Crashes in a request are replaced soon, and never without end at once`(isAlone: Bool, most: Int) {
-        var record = SlotRecord()
+        var record = RestartRecord()
         var random = SplitMix64(seed: 1)
         var now = MonotonicInstant(nanoseconds: 1_000_000_000)
         var delays: [Duration] = []

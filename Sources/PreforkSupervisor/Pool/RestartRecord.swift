@@ -3,7 +3,7 @@
 import PreforkSystem
 
 /// One slot's history, as far as restarts depend on it.
-struct SlotRecord: Equatable {
+struct RestartRecord: Equatable {
     /// Restarts after a death of a ready worker, those within the policy's longest period only.
     private var recent: [MonotonicInstant] = []
     private var backoffStep = 0
@@ -84,14 +84,14 @@ struct SlotRecord: Equatable {
     }
 }
 
-extension SlotRecord {
+extension RestartRecord {
     /// More deaths of one slot within its longest period are not handed over.
     private static let mostRecent = 1_000
 
     /// For the next image of this program: six numbers, how many deaths follow, and when they and the crashes in a
     /// request were, in monotonic nanoseconds. Empty for a slot that nothing has happened to.
     var words: [Int64] {
-        if self == SlotRecord() { return [] }
+        if self == RestartRecord() { return [] }
         let deaths = recent.suffix(Self.mostRecent).map(\.nanoseconds)
         return [Int64(backoffStep), Int64(bootFailures), Int64(forkFailures), Int64(restarts)] + recyclingPace.words
             + [Int64(deaths.count)] + deaths + requestCrashes.map(\.nanoseconds)
