@@ -169,7 +169,7 @@ import Testing
         #expect(try get("/eat/20", port: server.port).body == "done")
         #expect(try server.ask().pid == old)
         #expect(try get("/eat/200", port: server.port).body == "done")
-        try await server.waitForLog(containing: "its share of memory is used up")
+        try await server.waitForLog(containing: "limit of memory reached")
         try await eventually("another one serves") { try server.ask().pid != old }
         #expect(try await server.end())
     }

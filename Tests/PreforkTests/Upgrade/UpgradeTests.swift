@@ -131,7 +131,7 @@ import Testing
         let load = try await ConstantLoad(on: server.port)
         server.turnOn(trouble)
         server.program.send(.user2)
-        try await server.waitForLog(containing: "upgrade failed: this process rolling back to the previous program")
+        try await server.waitForLog(containing: "upgrade failed: rolling back to the previous program")
         try await server.waitForLog(containing: "took over", times: 2)
         let result = try await load.stop()
         #expect(result.failures == 0, "\(result)")
@@ -152,7 +152,7 @@ import Testing
         let before = server.program.openDescriptors
         server.turnOn("refuse")
         server.program.send(.user2)
-        try await server.waitForLog(containing: "upgrade failed: this process rolling back to the previous program")
+        try await server.waitForLog(containing: "upgrade failed: rolling back to the previous program")
         try await server.waitForLog(containing: "took over", times: 2)
         #expect(old.contains(try server.ask().pid))
         try await eventually("no descriptor more than \(before)") { server.program.openDescriptors <= before }
