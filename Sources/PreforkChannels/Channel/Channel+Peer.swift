@@ -20,7 +20,7 @@ extension Channel {
         let id = end.wiring.withLock { $0.observers.add(on: loop, body) }
         // The loop reports the news, as for every ring.
         end.memory.ringBell(of: end.side)
-        bellWatch.keepLooking()
+        bellWatch.keepRechecking()
         return ChannelRegistration { end.wiring.withLock { $0.observers.remove(id) } }
     }
 

@@ -63,7 +63,7 @@ extension ChannelEnd {
     var mayWaitInVain: Bool { isDead(memory.generation(of: side.other)) && waiters.hasSenders }
 
     /// Wakes those if no process will come.
-    func lookForSuccessor() {
+    func checkForSuccessor() {
         if mayWaitInVain, !isFollowed(.always) { waiters.wakeAll(andCalls: true) }
     }
 

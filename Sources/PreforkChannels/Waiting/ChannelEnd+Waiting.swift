@@ -33,7 +33,7 @@ extension ChannelEnd {
                 if Task.isCancelled { waiters.end(ticket, .cancelled) }
                 if !mustWaitForOthers(purpose), !mustWait() { waiters.end(ticket, .woken) }
                 timer?.start()
-                bellWatch.keepLooking()
+                bellWatch.keepRechecking()
             }
         } onCancel: {
             waiters.end(ticket, .cancelled)

@@ -7,7 +7,7 @@ import Synchronization
 extension ChannelEnd {
     /// Sees to it that the caller's loop hears the bell and the other end's death.
     ///
-    /// - Returns: the current loop, or off all loops the shared one, and its bellWatch.
+    /// - Returns: the current loop, or off all loops the shared one, and its watch.
     /// - Throws: `.system`, for example without a descriptor left.
     @discardableResult
     func listen() throws(ChannelError) -> (loop: EventLoop, bellWatch: LoopBellWatch) {
@@ -39,7 +39,7 @@ extension ChannelEnd {
 final class LoopBellWatch: @unchecked Sendable {
     // Sendable: `watch` and `death` are touched on the loop's thread only. The others are constant or atomic.
     private(set) weak var loop: EventLoop?
-    /// For code that needs a loop's bellWatch before each wait: a weak reference costs a locked instruction.
+    /// For code that needs a loop's watch before each wait: a weak reference costs a locked instruction.
     let loopNumber: UInt64
     /// Strong, until `ChannelEnd.retire`: a weak reference would make each retain of the end, which every message has
     /// some of, a call to the slow path of the runtime's reference counts.
@@ -97,7 +97,7 @@ final class LoopBellWatch: @unchecked Sendable {
                 isListening.store(true, ordering: .releasing)
             }
             try watchPeer(end, on: loop)
-            if end.hasObservers { keepLooking() }
+            if end.hasObservers { keepRechecking() }
         } catch {
             fail(ChannelError(.system(error), channel: end.memory.name), end)
         }
@@ -134,25 +134,25 @@ final class LoopBellWatch: @unchecked Sendable {
 
     /// Makes the loop check the end every `Bell.longestSleep` while it has waiters: a process may have taken a ring
     /// away, or died between its change and the ring. Runs on any thread, after the wait is in the list.
-    func keepLooking() {
+    func keepRechecking() {
         if end.isClaiming || end.mayWaitInVain { keepClaiming() }
         // The check announces that it is the last one before it reads whether there are waiters, so that one of the two
         // sees the other.
         if isLooking.exchange(true, ordering: .sequentiallyConsistent) { return }
-        loop?.execute { self.lookLater() }
+        loop?.execute { self.recheckLater() }
     }
 
-    private func lookLater() {
+    private func recheckLater() {
         guard !isRemoved else { return }
-        loop?.call(after: Bell.longestSleep) { [weak self] in self?.lookAgain() }
+        loop?.call(after: Bell.longestSleep) { [weak self] in self?.recheck() }
     }
 
-    private func lookAgain() {
+    private func recheck() {
         guard !isRemoved else { return }
         isLooking.store(false, ordering: .sequentiallyConsistent)
         guard end.waiters.hasAny || end.hasObservers else { return }
         bellRang()
-        keepLooking()
+        keepRechecking()
     }
 
     /// How often a process looks that waits for its predecessor, or for a dead peer's successor.
@@ -172,7 +172,7 @@ final class LoopBellWatch: @unchecked Sendable {
             isClaimLooking.store(false, ordering: .sequentiallyConsistent)
             guard end.isClaiming || end.mayWaitInVain else { return }
             end.settleSuccession()
-            end.lookForSuccessor()
+            end.checkForSuccessor()
             keepClaiming()
         }
     }

@@ -31,7 +31,7 @@ package final class ProcessWatch {
         } catch {
             guard [.noSystemCall, .notPermitted].contains(error.errno) else { throw error }
             guard process.isAlive else { return nil }
-            lookLater(at: process, onDeath)
+            recheckLater(at: process, onDeath)
             return
         }
         number = opened
@@ -44,11 +44,11 @@ package final class ProcessWatch {
         self.watch = watch
     }
 
-    private func lookLater(at process: ProcessIdentity, _ onDeath: @escaping () -> Void) {
+    private func recheckLater(at process: ProcessIdentity, _ onDeath: @escaping () -> Void) {
         // Not kept, because it would keep the loop.
         _ = loop?.call(after: Self.period) { [weak self] in
             guard let self, !isCancelled else { return }
-            if process.isAlive { return lookLater(at: process, onDeath) }
+            if process.isAlive { return recheckLater(at: process, onDeath) }
             onDeath()
         }
     }

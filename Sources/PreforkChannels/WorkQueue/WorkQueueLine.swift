@@ -204,8 +204,8 @@ final class WorkQueueLine<Wanted: Sendable, Answer: Sendable>: Sendable {
             switch step {
             case .nobody: return
             case .asleep:
-                if seat.owners?.look() == true { continue }
-                seat.lookLater { [weak self, weak seat] in
+                if seat.owners?.updateWatches() == true { continue }
+                seat.recheckLater { [weak self, weak seat] in
                     if let self, let seat { serve(on: seat) }
                 }
                 return
@@ -268,7 +268,7 @@ final class WorkQueueSeat: @unchecked Sendable {
 
     /// Has `serve` called after `Bell.longestSleep`. The call is not called off when the last waiter goes: one that
     /// waits again and again would pay for it each time.
-    fileprivate func lookLater(_ serve: @escaping () -> Void) {
+    fileprivate func recheckLater(_ serve: @escaping () -> Void) {
         guard nextLook == nil else { return }
         nextLook = loop?.call(after: Bell.longestSleep) { [weak self] in
             self?.nextLook = nil

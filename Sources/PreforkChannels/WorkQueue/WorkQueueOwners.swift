@@ -29,7 +29,7 @@ final class WorkQueueOwners {
     /// Brings the watches up to date, before a sleep.
     ///
     /// - Returns: true when messages of a dead process have come back meanwhile.
-    func look() -> Bool {
+    func updateWatches() -> Bool {
         guard let loop else { return false }
         let version = table.ownersVersion
         if version == seenVersion { return false }
@@ -50,7 +50,7 @@ final class WorkQueueOwners {
                     haveReturned = try table.reclaim(owner) > 0 || haveReturned
                 }
             } catch {
-                lookLater()
+                recheckLater()
             }
         }
         return haveReturned
@@ -69,12 +69,12 @@ final class WorkQueueOwners {
         do {
             if try table.reclaim(owner) > 0 { onReturn?() }
         } catch {
-            lookLater()
+            recheckLater()
         }
     }
 
     /// The lock was busy, or there is no pidfd: the same again in a moment.
-    private func lookLater() {
+    private func recheckLater() {
         seenVersion = nil
         guard retry == nil, let loop else { return }
         retry = loop.call(after: Self.pause) { [weak self] in

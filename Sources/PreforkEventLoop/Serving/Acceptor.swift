@@ -49,7 +49,7 @@ final class Acceptor: @unchecked Sendable {
             queues = Acceptor.list(makeQueue(0))
         } else {
             // Observe first, so that later changes are not missed.
-            if AcceptDuties.mayChange { duties = loop.observeDuties { [weak self] in self?.lookAtDuties() } }
+            if AcceptDuties.mayChange { duties = loop.observeDuties { [weak self] in self?.checkDuties() } }
             let taken = AcceptDuties.queues(of: listener.queueCount) ?? [listener.ownQueue]
             queues = taken.map { makeQueue($0) }
         }
@@ -81,7 +81,7 @@ final class Acceptor: @unchecked Sendable {
     }
 
     /// The supervisor has said which queues have no worker, or may have.
-    private func lookAtDuties() {
+    private func checkDuties() {
         guard !connections.isDraining, let taken = AcceptDuties.queues(of: listener.queueCount),
             taken != queues.map(\.number)
         else { return }

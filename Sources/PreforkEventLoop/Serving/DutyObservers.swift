@@ -21,7 +21,7 @@ extension EventLoop {
         if duties.bodies.isEmpty {
             // Without a descriptor for it the timer is all there is.
             duties.signals = try? SignalHandlers([AcceptDuties.signal], on: self) { [unowned self] _ in tellOfDuties() }
-            lookAtDutiesLater()
+            checkDutiesLater()
         }
         duties.lastID += 1
         duties.bodies[duties.lastID] = body
@@ -41,9 +41,9 @@ extension EventLoop {
         for id in duties.bodies.keys.sorted() { duties.bodies[id]?() }
     }
 
-    private func lookAtDutiesLater() {
+    private func checkDutiesLater() {
         duties.nextLook = call(after: Self.longestDelay) { [unowned self] in
-            lookAtDutiesLater()
+            checkDutiesLater()
             tellOfDuties()
         }
     }

@@ -261,7 +261,7 @@ extension ByteReader {
         // A request that arrived a moment before the stop is still answered.
         if hasLookedAgain { hasEnded = true }
         hasLookedAgain = true
-        channel.lookAgain()
+        channel.assumeReadable()
     }
 
     private func receive(into destination: UnsafeMutableRawBufferPointer) async throws -> Int {

@@ -176,7 +176,7 @@ final class StreamChannel: @unchecked Sendable {
     }
 
     /// The next read asks the kernel, whatever epoll has said.
-    func lookAgain() {
+    func assumeReadable() {
         mayRead = true
     }
 

@@ -5,11 +5,11 @@ import PreforkSystem
 extension Supervisor {
     func hear(_ spawn: UInt64) {
         bells.rang(spawn, by: epoll, at: .now)
-        look(at: spawn)
+        readNews(of: spawn)
     }
 
     /// Reads what a worker has left on its line: readiness, and orders for managed processes.
-    private func look(at spawn: UInt64) {
+    private func readNews(of spawn: UInt64) {
         guard let entry = workers[spawn] else { return }
         takeControls(of: spawn, line: entry.line)
         takeDump(of: spawn)
@@ -36,8 +36,8 @@ extension Supervisor {
     }
 
     /// Checks the workers whose doorbells are ignored for now, or which have no doorbell.
-    func lookWithoutRing() {
+    func readNewsWithoutRing() {
         guard let next = bells.nextLook, next <= .now else { return }
-        for spawn in bells.due(at: .now, by: epoll) { look(at: spawn) }
+        for spawn in bells.due(at: .now, by: epoll) { readNews(of: spawn) }
     }
 }

@@ -364,7 +364,7 @@ package final class Supervisor {
         output?.turn(hasNews: hasOutput, at: .now)
         hasOutput = false
         outOfMemory.look(at: .now)
-        lookWithoutRing()
+        readNewsWithoutRing()
         reapLate()
         turnQuarantine()
         if let sample = pool.nextSample, sample <= .now {
@@ -372,7 +372,7 @@ package final class Supervisor {
             handle(.sample(takeSamples(), backlog: waitingConnections()))
         }
         logger.tellLeftOut(at: .now)
-        host.look(readyWorkers: pool.slots.count(where: \.isReady), at: .now)
+        host.feedWatchdog(readyWorkers: pool.slots.count(where: \.isReady), at: .now)
         if let deadline = servers?.nextDeadline, deadline <= .now { servers?.turn() }
         if let deadline = pool.nextDeadline, deadline <= .now { handle(.tick) }
     }

@@ -103,7 +103,7 @@ final class SupervisorHost {
     var nextLook: MonotonicInstant? { watchdog?.nextLook }
 
     /// Feeds the watchdog, if it is time and enough workers are ready.
-    func look(readyWorkers: @autoclosure () -> Int, at now: @autoclosure () -> MonotonicInstant) {
+    func feedWatchdog(readyWorkers: @autoclosure () -> Int, at now: @autoclosure () -> MonotonicInstant) {
         guard watchdog != nil else { return }
         if watchdog?.isDue(readyWorkers: readyWorkers(), at: now()) == true { notify(.watchdog) }
     }

@@ -86,7 +86,7 @@ extension Supervisor {
     /// Checks how far the trial is, and executes the new program once nothing delays it. Then it does not return if all
     /// goes well.
     func turnUpgrade() {
-        if let upgrade, !upgrade.isTried { lookAtTrial(upgrade) }
+        if let upgrade, !upgrade.isTried { checkTrial(upgrade) }
         guard isLeaving else { return }
         guard pool.phase == .running else {
             isGoingBack = false
@@ -104,7 +104,7 @@ extension Supervisor {
         mainLoop.stay()
     }
 
-    private func lookAtTrial(_ current: Upgrade) {
+    private func checkTrial(_ current: Upgrade) {
         if !current.isLate, current.deadline <= .now {
             upgrade?.isLate = true
             try? current.trial.send(.kill)

@@ -117,9 +117,9 @@ package enum DescriptorPassing {
         try take(bytes, from: socket, cprefork_copy_passing)
     }
 
-    /// - Parameter offset: from which byte of all that waits the next `copy` reads; nil: from the first, always. Each
-    ///   `copy` goes on behind what it has read.
-    package static func look(at socket: Int32, from offset: Int?) throws(SystemError) {
+    /// - Parameter offset: the byte of all waiting data at which the next `copy` begins. If nil, always the first. Each
+    ///   `copy` continues after what it has read.
+    package static func setPeekOffset(of socket: Int32, to offset: Int?) throws(SystemError) {
         try systemCall("setsockopt", on: "SO_PEEK_OFF of socket \(socket)") {
             cprefork_set_peek_offset(socket, Int32(clamping: offset ?? -1))
         }

@@ -43,8 +43,8 @@ package final class PacketShelf: Sendable {
     ///
     /// - Returns: also whether it is certain that there is no more.
     package func list() throws(SystemError) -> (packets: [Packet], isWhole: Bool) {
-        try DescriptorPassing.look(at: back, from: 0)
-        defer { try? DescriptorPassing.look(at: back, from: nil) }
+        try DescriptorPassing.setPeekOffset(of: back, to: 0)
+        defer { try? DescriptorPassing.setPeekOffset(of: back, to: nil) }
         var packets: [Packet] = []
         var offset = 0
         for _ in 0..<Self.mostPackets {
@@ -52,7 +52,7 @@ package final class PacketShelf: Sendable {
             packets.append(Packet(bytes: bytes, offset: offset))
             offset += length
             // After a packet that is too long, and so not of this package, the socket would continue in its middle.
-            if length > bytes.count { try DescriptorPassing.look(at: back, from: offset) }
+            if length > bytes.count { try DescriptorPassing.setPeekOffset(of: back, to: offset) }
         }
         return (packets, false)
     }
@@ -84,8 +84,8 @@ package final class PacketShelf: Sendable {
     /// - Throws: EMFILE.
     package func descriptors(of packet: Packet, atMost count: Int) throws(SystemError) -> [Int32]? {
         try DescriptorPassing.checkRoom(for: count, by: back)
-        try DescriptorPassing.look(at: back, from: packet.offset)
-        defer { try? DescriptorPassing.look(at: back, from: nil) }
+        try DescriptorPassing.setPeekOffset(of: back, to: packet.offset)
+        defer { try? DescriptorPassing.setPeekOffset(of: back, to: nil) }
         guard let (bytes, copy) = try receive(DescriptorPassing.copy) else { return nil }
         if bytes == packet.bytes, !copy.isTruncated, copy.descriptors.count <= count { return copy.descriptors }
         for number in copy.descriptors { closeForeignDescriptor(number) }

@@ -240,14 +240,14 @@ package final class TargetRunner {
             case Source.mainLoop: mainLoop.hasNews = true
             case _ where word & Source.bell != 0:
                 bells.rang(word & ~Source.bell, by: epoll, at: .now)
-                look(at: Int(word & ~Source.bell))
+                readNews(of: Int(word & ~Source.bell))
             case _ where word & Source.crashed != 0: reapCrashed(word & ~Source.crashed)
             case _ where word & Source.elder != 0: reapElder(word & ~Source.elder)
             default: reap(Int(word))
             }
         }
         output?.turn(hasNews: hasOutput, at: .now)
-        for number in bells.due(at: .now, by: epoll) { look(at: Int(number)) }
+        for number in bells.due(at: .now, by: epoll) { readNews(of: Int(number)) }
         if hasChildWithoutPidfd { reapWithoutPidfd() }
         reapLate()
         ownLogger.tellLeftOut(at: .now)
@@ -269,7 +269,7 @@ package final class TargetRunner {
     }
 
     /// Reads what a target has left on its line: readiness and orders.
-    func look(at number: Int) {
+    func readNews(of number: Int) {
         takeControls(of: number)
         readReadiness(of: number)
         if bells[UInt64(number)]?.hasCrashed == true { noteCrash(of: number) }

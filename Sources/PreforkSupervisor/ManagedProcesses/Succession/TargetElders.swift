@@ -85,7 +85,7 @@ extension TargetRunner {
 
     /// Hears what processes have said up to now: the next image does not know their words.
     func prepareToLeave() {
-        for number in children.keys.sorted() { look(at: number) }
+        for number in children.keys.sorted() { readNews(of: number) }
         readInbox()
         handleQueue()
     }
