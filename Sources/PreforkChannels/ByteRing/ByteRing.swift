@@ -76,9 +76,6 @@ struct ByteRing: @unchecked Sendable {
     /// What is in front of it was taken. Any process may ask.
     var takenPosition: UInt64 { head.pointee.load(ordering: .sequentiallyConsistent) }
 
-    /// What is in front of it was sent. Any process may ask.
-    var sentPosition: UInt64 { tail.pointee.load(ordering: .sequentiallyConsistent) }
-
     /// Whether a payload of `length` bytes would fit now. Any process may call it. It also returns true for a corrupt
     /// ring, which the push will detect.
     func hasRoom(for length: Int) -> Bool {

@@ -144,9 +144,4 @@ final class ChannelMemory: Sendable {
     func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
-
-    /// Tests: writes over the shared memory.
-    func scribble(_ value: UInt64, at offset: Int) {
-        base.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
-    }
 }

@@ -18,8 +18,6 @@ package struct EpollEvents: OptionSet, Sendable {
     package static let error = EpollEvents(rawValue: EPOLLERR.rawValue)
     /// One report per change instead of one per wait.
     package static let edge = EpollEvents(rawValue: cprefork_epollet)
-    /// Wakes one of several waiting processes (Linux 4.5). Cannot be modified, only removed and added again.
-    package static let exclusive = EpollEvents(rawValue: cprefork_epollexclusive)
 }
 
 // Plain values and questions, because the set algebra of an OptionSet is generic, and generic code of another module is

@@ -211,3 +211,10 @@ struct ChannelCorruptionTests {
         #expect(news.advance(to: record, dead: 7) == [.succeeded(generation: 9)])
     }
 }
+
+extension ChannelMemory {
+    /// Writes over the shared memory, as a hostile process would.
+    func scribble(_ value: UInt64, at offset: Int) {
+        UnsafeMutableRawPointer(word(0)).storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
+    }
+}
