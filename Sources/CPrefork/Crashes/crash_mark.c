@@ -22,7 +22,7 @@
 
 #include "cprefork.h"
 #include "cprefork_lock.h"
-#include "cprefork_way_back.h"
+#include "cprefork_rollback.h"
 
 static const int crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
 enum { SIGNALS = sizeof crash_signals / sizeof crash_signals[0] };
@@ -285,7 +285,7 @@ void cprefork_give_alternate_stack(void) {
 }
 
 void cprefork_take_crash_signals(void) {
-    cprefork_leave_way_back();
+    cprefork_leave_rollback();
     for (int index = 0; index < SIGNALS; index++) {
         struct sigaction now;
         if (sigaction(crash_signals[index], &ours, &now) < 0) continue;

@@ -6,9 +6,9 @@ import Synchronization
 
 /// The lines of this process's targets by the names of their active channels. A forked child inherits them.
 enum ControlLines {
-    private static let lines = Mutex<[String: (target: String, line: ControlLine)]>([:])
+    private static let lines = Mutex<[String: (target: String, line: ManagedOrderLine)]>([:])
 
-    static func add(_ line: ControlLine, for target: String) {
+    static func add(_ line: ManagedOrderLine, for target: String) {
         lines.withLock { $0["\(target)-active"] = (target, line) }
     }
 
@@ -16,7 +16,7 @@ enum ControlLines {
         lines.withLock { $0["\(target)-active"] = nil }
     }
 
-    static subscript(channel: String) -> (target: String, line: ControlLine)? {
+    static subscript(channel: String) -> (target: String, line: ManagedOrderLine)? {
         lines.withLock { $0[channel] }
     }
 }

@@ -80,7 +80,7 @@ public final class ManagedChild<Message: Codable & Sendable>: Sendable {
     public func send(_ code: ControlCode) throws(ProcessError) { try context.send(code) }
 }
 
-extension ControlLine {
+extension ManagedOrderLine {
     func order(_ code: ControlCode, for name: String) throws(ProcessError) {
         do throws(SystemError) {
             try send(code)

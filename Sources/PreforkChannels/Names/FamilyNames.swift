@@ -7,7 +7,7 @@ import Synchronization
 /// What is registered by name, for a supervisor, its workers and its managed processes, also those that were there before.
 ///
 /// The supervisor makes the place before the first fork and does nothing more: the kernel keeps the descriptors
-/// (`PacketShelf`), one packet for each name, and the processes take turns by a lock that outlives its owner. A name stays
+/// (`ParkedDescriptors`), one packet for each name, and the processes take turns by a lock that outlives its owner. A name stays
 /// when the process that has registered it is gone, over reloads and upgrades too.
 package enum FamilyNames {
     /// How many names there are at most, of all kinds. Each takes up to seven of the descriptors that may be on their way
@@ -30,7 +30,7 @@ package enum FamilyNames {
 
     /// What all processes of a family share.
     final class Place: Sendable {
-        let shelf: PacketShelf
+        let shelf: ParkedDescriptors
         fileprivate let lock: SharedLock
         private let notedLocks: NotedLocks
         private let file: MemoryFile
@@ -39,13 +39,13 @@ package enum FamilyNames {
         fileprivate init(_ left: [Int32]) throws(SystemError) {
             if left.count == 3 {
                 file = MemoryFile(owning: Descriptor(owning: left[0]))
-                shelf = PacketShelf(adopting: left[1], left[2])
+                shelf = ParkedDescriptors(adopting: left[1], left[2])
                 guard try file.sealedByteCount() == FamilyNames.byteCount else {
                     throw SystemError("mmap", .invalidArgument, on: "the lock of names")
                 }
             } else {
                 file = try MemoryFile(name: "prefork-names", byteCount: FamilyNames.byteCount)
-                shelf = try PacketShelf()
+                shelf = try ParkedDescriptors()
             }
             mapping = try SharedMapping(keepingWhole: file, byteCount: FamilyNames.byteCount)
             lock = SharedLock(at: mapping.base)
@@ -82,11 +82,11 @@ package enum FamilyNames {
         }
     }
 
-    private static func locked<Value>(_ body: (PacketShelf) throws -> Value) throws(Failure) -> Value {
+    private static func locked<Value>(_ body: (ParkedDescriptors) throws -> Value) throws(Failure) -> Value {
         do {
             let place = try current()
             var patience = LockPatience(limit: 1_000_000_000)
-            // After the death of an owner there is nothing to repair: see `PacketShelf.sort`.
+            // After the death of an owner there is nothing to repair: see `ParkedDescriptors.sort`.
             if !place.lock.tryLock() { _ = try place.lock.lock(&patience) }
             defer { place.lock.unlock() }
             return try body(place.shelf)
@@ -103,11 +103,11 @@ package enum FamilyNames {
 
     /// What is on the shelf, the latest of each name. Of what no process of this package has put there, nothing.
     private static func entries(
-        _ shelf: PacketShelf, without unwanted: UInt64? = nil
-    ) throws(SystemError) -> (valid: [(entry: NameEntry, packet: PacketShelf.Packet)], isTidy: Bool) {
+        _ shelf: ParkedDescriptors, without unwanted: UInt64? = nil
+    ) throws(SystemError) -> (valid: [(entry: NameEntry, packet: ParkedDescriptors.Packet)], isTidy: Bool) {
         let (packets, isWhole) = try shelf.list()
         let all = packets.compactMap { packet in NameEntry(packet.bytes).map { (entry: $0, packet: packet) } }
-        var valid: [NameEntry.Key: (entry: NameEntry, packet: PacketShelf.Packet)] = [:]
+        var valid: [NameEntry.Key: (entry: NameEntry, packet: ParkedDescriptors.Packet)] = [:]
         for (entry, packet) in all where entry.serial != unwanted {
             if let known = valid[entry.key], known.entry.stamp > entry.stamp { continue }
             valid[entry.key] = (entry, packet)
@@ -116,7 +116,7 @@ package enum FamilyNames {
     }
 
     /// Takes what does not count off the shelf, and `unwanted`.
-    private static func tidy(_ shelf: PacketShelf, without unwanted: UInt64? = nil) throws {
+    private static func tidy(_ shelf: ParkedDescriptors, without unwanted: UInt64? = nil) throws {
         if Family.isBehindWall { throw Failure.refused(.isBehindWall) }
         var wanted = Set(try entries(shelf, without: unwanted).valid.map(\.entry.serial))
         try shelf.sort(atMost: NameEntry.mostDescriptors) { bytes in
@@ -162,7 +162,7 @@ package enum FamilyNames {
     }
 
     private static func handle(
-        _ entry: NameEntry, _ packet: PacketShelf.Packet, _ shelf: PacketShelf
+        _ entry: NameEntry, _ packet: ParkedDescriptors.Packet, _ shelf: ParkedDescriptors
     ) throws -> ArrivedHandle {
         guard let numbers = try shelf.descriptors(of: packet, atMost: NameEntry.mostDescriptors) else {
             throw Failure.unknown

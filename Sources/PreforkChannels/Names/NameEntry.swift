@@ -61,7 +61,7 @@ struct NameEntry: Codable, Sendable {
 
     func bytes() throws -> [UInt8] {
         let bytes = try CBORCodec().encode(self)
-        guard bytes.count <= PacketShelf.longestPacket else {
+        guard bytes.count <= ParkedDescriptors.longestPacket else {
             throw SystemError("sendmsg", .invalidArgument, on: "a name with \(bytes.count) bytes")
         }
         return bytes

@@ -91,7 +91,7 @@ extension ChannelEnd {
         _ body: (ByteRingHeader, TakenPayload, [Int32]) -> Void
     ) throws(SystemError) -> TakeStep? {
         let byteCount = reference.fileByteCount
-        let rest = DescriptorBag()
+        let rest = DescriptorSet()
         for descriptor in descriptors.dropFirst() { rest.add(descriptor) }
         guard let bytes = try PayloadFile.read(Descriptor(owning: descriptors[0]), byteCount: byteCount) else {
             return .failed(error(.corrupt("a memory file that has not \(byteCount) bytes")))

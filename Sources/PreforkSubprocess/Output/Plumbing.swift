@@ -30,9 +30,9 @@ struct Plumbing {
     private var standard: [SpawnPlan.Source] = [.nullDevice, .nullDevice, .nullDevice]
     private let extra: [Int32: Int32]
     /// Closed as soon as the child has them.
-    let childSide = DescriptorBag()
+    let childSide = DescriptorSet()
     /// Closed when the start fails.
-    let parentSide = DescriptorBag()
+    let parentSide = DescriptorSet()
     private(set) var input: (writing: Int32, kind: StreamKind)?
     /// Bytes that did not fit into the pipe.
     private(set) var inputRest: ArraySlice<UInt8> = []

@@ -65,7 +65,7 @@ extension Subprocess {
     private static func startPipeline(_ commands: [Command]) async throws -> [Subprocess] {
         if commands.isEmpty { throw SpawnError(command: "a pipeline without commands") }
         // Ends of pipes that the commands have taken over go with each round.
-        let pipes = DescriptorBag()
+        let pipes = DescriptorSet()
         var processes: [Subprocess] = []
         do {
             var input: Int32?

@@ -32,7 +32,7 @@ struct Doorbells {
         let bell: Doorbell?
         let word: UInt64
         var rate = RingRate()
-        /// How far its ring was read. See `ControlRing.take`.
+        /// How far its ring was read. See `ManagedOrderRing.take`.
         var position: UInt64?
     }
 
@@ -115,7 +115,7 @@ struct Doorbells {
     }
 
     /// The words in the ring of a child, at most 16.
-    mutating func takeControls(of key: UInt64, from ring: ControlRing) -> [UInt64] {
+    mutating func takeControls(of key: UInt64, from ring: ManagedOrderRing) -> [UInt64] {
         guard entries[key] != nil else { return [] }
         return ring.take(from: &entries[key]!.position)
     }

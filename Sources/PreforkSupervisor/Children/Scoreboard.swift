@@ -8,7 +8,7 @@ import Synchronization
 /// | region   | bytes of each line | what                                                          |
 /// |----------|--------------------|---------------------------------------------------------------|
 /// | lines    | 64                 | the words below                                               |
-/// | controls | 192                | a `ControlRing`: orders for managed processes                 |
+/// | controls | 192                | a `ManagedOrderRing`: orders for managed processes                 |
 /// | dumps    | 1,024              | where the line's process leaves its stack when it is asked    |
 /// |          |                    | (`StackDump`), and what it knows of its crash (`CrashRecord`) |
 /// | requests | 13,504             | what the line's process does: a ring, see `RequestRingLayout` |
@@ -56,7 +56,7 @@ package final class Scoreboard: Sendable {
     private static func controlsStart(_ lines: Int) -> Int { (lines * lineSize + 4_095) & ~4_095 }
 
     private static func dumpsStart(_ lines: Int) -> Int {
-        (controlsStart(lines) + lines * ControlRing.byteCount + 4_095) & ~4_095
+        (controlsStart(lines) + lines * ManagedOrderRing.byteCount + 4_095) & ~4_095
     }
 
     private static func ringsStart(_ lines: Int) -> Int { (dumpsStart(lines) + lines * dumpSize + 4_095) & ~4_095 }
@@ -115,9 +115,9 @@ package final class Scoreboard: Sendable {
     /// Any of the line's eight words, as a child may write it. For tests.
     func store(rawWord value: UInt64, index: Int, line: Int) { store(line, index & 7, value) }
 
-    func controls(line: Int) -> ControlRing {
+    func controls(line: Int) -> ManagedOrderRing {
         check(line)
-        return ControlRing(base: mapping.base + Self.controlsStart(lines) + line * ControlRing.byteCount)
+        return ManagedOrderRing(base: mapping.base + Self.controlsStart(lines) + line * ManagedOrderRing.byteCount)
     }
 
     /// Where the line's process writes its stack, as words. Its content is as untrusted as everything here.

@@ -29,7 +29,7 @@ struct SupervisedChild {
     ///   - parent: what supervises it.
     ///   - output: captures what it writes. If nil, it writes where its parent does.
     /// - Throws: if the kernel refuses. Then nothing is left of the fork but the doorbell.
-    func fork(by parent: some DescriptorHolder, output: CapturedOutput?) throws(SystemError) -> Side {
+    func fork(by parent: some DescriptorHolder, output: OutputCollector?) throws(SystemError) -> Side {
         let pid = CurrentProcess.pid
         let writing = output?.add(spawn, of: owner, isWalled ? .socket : .pipe, at: .now)
         let leaving = DescriptorHolders.prepare(kind, of: parent, bell: bell)
@@ -59,7 +59,7 @@ struct SupervisedChild {
     ///   - output: where it writes from here on. If nil, where its parent does.
     /// - Returns: what `Doorbell.ring` takes.
     private func enter(
-        _ leaving: DescriptorHolders.Leaving, of pid: Int32, output: CapturedOutput.Writing?
+        _ leaving: DescriptorHolders.Leaving, of pid: Int32, output: OutputCollector.Writing?
     ) -> Int32 {
         do throws(SystemError) {
             try output?.redirect()

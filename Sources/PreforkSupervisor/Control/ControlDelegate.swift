@@ -14,7 +14,7 @@ package protocol ControlDelegate: AnyObject {
     func crashes() -> [ExitReport]
     func listeners() -> [ListenerStatus]
     /// What every worker does now.
-    func requests() -> RequestList
+    func requests() -> InFlightRequests
     /// Labels of requests that are refused.
     func quarantined() -> [QuarantineStatus]
     /// Every setting as it is in force.

@@ -108,7 +108,7 @@ extension JSONWriter {
     }
 
     /// Two members of an answer.
-    mutating func requests(_ list: RequestList) {
+    mutating func requests(_ list: InFlightRequests) {
         name("requests")
         array(list.rows) { writer, row in
             writer.object { object in

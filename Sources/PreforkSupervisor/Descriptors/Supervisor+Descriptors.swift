@@ -9,7 +9,7 @@ extension Supervisor: DescriptorHolder {
             HeldDescriptor(.lifeline, lifeline.number), HeldDescriptor(.lifelineHold, lifelineHold.number),
             HeldDescriptor(.workerLines, scoreboard.file.descriptor.number),
         ]
-        held += wayBack?.heldDescriptors ?? []
+        held += rollback?.heldDescriptors ?? []
         if let number = outOfMemory.descriptor { held.append(HeldDescriptor(.memoryEvents, number)) }
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))

@@ -62,7 +62,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case slowRequest = "slow requests"
     case output
 
-    /// How many lines may come at once. Restarts come in groups: as many as `RestartPace` allows at once are reported
+    /// How many lines may come at once. Restarts come in groups: as many as `RestartRateLimit` allows at once are reported
     /// one by one, because each has its own exit status. A pool can have several listeners, and a target several hooks.
     var burst: Int {
         switch self {

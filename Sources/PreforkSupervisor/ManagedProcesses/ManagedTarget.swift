@@ -10,14 +10,14 @@ struct ManagedTarget: Equatable {
     /// The numbers of `settings.dependencies`.
     var dependencies: [Int] = []
     private(set) var state = TargetState.stopped
-    private(set) var score = RestartScore()
+    private(set) var score = TargetRestartHistory()
     private(set) var generation = 0
     private(set) var ignoredCodes = 0
     private(set) var lastExit: TargetExit?
     /// It has ended with exit code 0 since it was last started. Its dependents may start.
     private(set) var isCompleted = false
     private(set) var missingDependency: String?
-    private var pace = RestartPace()
+    private var pace = RestartRateLimit()
 
     init(number: Int, settings: TargetSettings) {
         self.number = number
@@ -55,7 +55,7 @@ struct ManagedTarget: Equatable {
     mutating func start() {
         switch state {
         case .stopped, .failed:
-            score = RestartScore()
+            score = TargetRestartHistory()
             isCompleted = false
             missingDependency = nil
             state = .waiting
@@ -76,7 +76,7 @@ struct ManagedTarget: Equatable {
 
     /// For the next image. One that has failed begins anew there: the next program may have mended it.
     var record: TargetRecord {
-        TargetRecord(generation: generation, score: state == .failed ? RestartScore() : score)
+        TargetRecord(generation: generation, score: state == .failed ? TargetRestartHistory() : score)
     }
 
     /// Goes on with a process that this very program had forked when it ran here before.

@@ -8,7 +8,7 @@ package struct TargetHandle: Sendable {
     /// 1 for the target's first process.
     package let generation: Int
     /// Where it sends codes for itself.
-    package let control: ControlLine
+    package let control: ManagedOrderLine
     /// Reads the end when the supervisor is gone. Never written to.
     package let supervisorPipe: Int32
     /// The signals that were blocked before supervision began.

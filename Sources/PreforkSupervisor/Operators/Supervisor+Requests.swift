@@ -25,9 +25,9 @@ extension Supervisor {
     }
 
     /// Asked by an operator.
-    package func requests() -> RequestList {
+    package func requests() -> InFlightRequests {
         let now = MonotonicInstant.now
-        var list = RequestList(workers: workers.entries.count)
+        var list = InFlightRequests(workers: workers.entries.count)
         for (_, entry) in workers.entries {
             guard let ring = scoreboard.requestRing(line: entry.line) else { continue }
             let reading = RequestRingReading(ring, at: now, atMost: list.mostOfWorker)

@@ -31,7 +31,7 @@ public struct RestartPolicy: Equatable, Sendable {
         didSet { countsRequestCrashes = true }
     }
     /// Whether a crash with a request in hand counts as any other end does. If it does not, the worker is replaced
-    /// within 100 ms (`RestartRecord.nextRequestDelay`), however often.
+    /// within 100 ms (`RestartHistory.nextRequestDelay`), however often.
     public private(set) var countsRequestCrashes: Bool
     /// If nil, `limit` is not set.
     var limitThatWasSet: Int? {

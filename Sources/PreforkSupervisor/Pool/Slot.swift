@@ -64,7 +64,7 @@ struct Slot: Equatable {
     var askedFork: UInt64?
     /// The pool was made smaller: this slot goes when its workers have.
     var isRetired = false
-    var record = RestartRecord()
+    var record = RestartHistory()
     /// The worker whose end is reported next, and which had a request in hand.
     var endedInRequest: UInt64?
 

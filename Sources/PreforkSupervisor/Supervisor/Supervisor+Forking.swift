@@ -55,8 +55,8 @@ extension Supervisor {
 
     /// Runs in the child. Signals stay blocked: only the worker's own code knows when it can take them.
     private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, doorbell: Int32) -> WorkerHandle {
-        ControlDesk.enter(
-            ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
+        ManagedOrderRoute.enter(
+            ManagedOrderRoute.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
         AcceptDuties.acceptingTaskIDs = { [orders = scoreboard.orders] in orders.acceptingTaskIDs }
         enterSlot(info.taskID, spawn: spawn, line: line)

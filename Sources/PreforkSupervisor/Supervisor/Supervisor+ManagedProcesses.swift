@@ -5,7 +5,7 @@ import PreforkSystem
 extension Supervisor {
     func startTargets() throws(SupervisorError) {
         guard let targets else { return }
-        targets.prepareSuccession(isOnProbation: wayBack != nil, patience: configuration.settings.bootTimeout)
+        targets.prepareSuccession(isOnProbation: rollback != nil, patience: configuration.settings.bootTimeout)
         do { try targets.startAll() } catch { throw SupervisorError(error) }
         targets.beginSuccession()
     }
@@ -20,7 +20,7 @@ extension Supervisor {
     /// successor that fails is what it has come to.
     private func followSuccession() {
         guard let targets, pool.phase == .running else { return }
-        guard wayBack != nil else { return want(pool.hold(false, at: .now)) }
+        guard rollback != nil else { return want(pool.hold(false, at: .now)) }
         guard let reason = targets.successionFailure else { return want(pool.hold(targets.isSucceeding, at: .now)) }
         if pool.reload != nil { return want(pool.abandonReload(reason, at: .now)) }
         goBack()

@@ -85,13 +85,13 @@ extension Supervisor {
         strangersLook = nil
         let begin = MonotonicInstant.now
         let isMore: Bool
-        if InitDuties.areNeeded {
+        if InitReaper.areNeeded {
             let isOwnUser = host.rights.otherUser == nil
-            let reaped = InitDuties.reapStrangers(except: knownChildren, endsFamilies: isOwnUser)
-            isMore = reaped.count == InitDuties.mostStrangers
+            let reaped = InitReaper.reapStrangers(except: knownChildren, endsFamilies: isOwnUser)
+            isMore = reaped.count == InitReaper.mostStrangers
         } else if let user = host.rights.otherUser {
             let most = Self.mostStrangers
-            isMore = Strangers.reap(except: knownChildren, ofUser: user, atMost: most).count == most
+            isMore = AdoptedOrphans.reap(except: knownChildren, ofUser: user, atMost: most).count == most
         } else {
             isMore = false
         }

@@ -20,7 +20,7 @@ extension Supervisor {
         }
         if case .stopping(let reason) = report {
             scoreboard.orders.serviceStops = true
-            if reason.isOrder { endWayBack() }
+            if reason.isOrder { endRollback() }
         }
         let line = report.line(limit: configuration.settings.restarts.limit, slots: pool.target)
         logger.say([line] + requestLines(of: report), by: report.cause)
@@ -89,7 +89,7 @@ extension Supervisor {
             host.notify(.ready, .status(pool.serviceStatus))
         case .reloadStarted: host.notify(.reloading(at: .now), .status(pool.serviceStatus))
         // If the previous program takes over, the service does not stop.
-        case .stopping: if wayBack == nil { host.notify(.stopping, .status(pool.serviceStatus)) }
+        case .stopping: if rollback == nil { host.notify(.stopping, .status(pool.serviceStatus)) }
         case .scaled: break
         default: return
         }

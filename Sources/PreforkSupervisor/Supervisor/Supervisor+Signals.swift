@@ -39,7 +39,7 @@ extension Supervisor {
             let signal = received.signal
             let isNoisy = SignalNoise.signals.contains(signal)
             isNoise = isNoise || isNoisy
-            let isForwarded = InitDuties.disposition(of: signal) == .forward
+            let isForwarded = InitReaper.disposition(of: signal) == .forward
             // Not an order: a process of the group has read from its terminal, or set it, in the background.
             if received.isByKernel, signal == .moreWorkers || signal == .fewerWorkers { continue }
             if isForwarded, !received.isFrom(Credentials.users) { continue }
@@ -50,7 +50,7 @@ extension Supervisor {
             }
         }
         if isNoise { noise.wasHeard(by: signals, at: .now) }
-        for signal in later { take(signal, isForwarded: InitDuties.disposition(of: signal) == .forward) }
+        for signal in later { take(signal, isForwarded: InitReaper.disposition(of: signal) == .forward) }
     }
 
     private func take(_ signal: Signal, isForwarded: Bool) {

@@ -27,7 +27,7 @@ extension Supervisor {
     func takeControls(of spawn: UInt64, line: Int) {
         var strays = 0
         for word in bells.takeControls(of: spawn, from: scoreboard.controls(line: line))
-        where !ControlDesk.deliver(word) {
+        where !ManagedOrderRoute.deliver(word) {
             strays += 1
         }
         guard strays > 0, let slot = workers[spawn]?.slot else { return }

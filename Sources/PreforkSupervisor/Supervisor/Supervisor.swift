@@ -35,7 +35,7 @@ package final class Supervisor {
         let own: [Signal] = [
             .terminate, .quit, .interrupt, .hangUp, .child, .moreWorkers, .fewerWorkers, .user1, .user2,
         ]
-        return InitDuties.areNeeded ? own + InitDuties.forwarded : own
+        return InitReaper.areNeeded ? own + InitReaper.forwarded : own
     }
 
     let configuration: SupervisorConfiguration
@@ -56,7 +56,7 @@ package final class Supervisor {
     let signals: SignalDescriptor
     var bells = Doorbells()
     /// What workers write. If nil, `PREFORK_CAPTURE_OUTPUT` is `off`.
-    let output: CapturedOutput?
+    let output: OutputCollector?
     /// A pipe without data: workers keep its reading end, which tells them when the writing end is gone.
     let lifeline: Descriptor
     let lifelineHold: Descriptor
@@ -94,7 +94,7 @@ package final class Supervisor {
     var dumps = StackDumpRequests()
     var slowRequests = SlowRequests()
     var quarantine: Quarantine
-    var late = LateEnds()
+    var late = UnreapedChildren()
     var noise = SignalNoise()
     var queues = QueueAssignment()
     var accessLogRoutes = AccessLogRoutes()
@@ -104,7 +104,7 @@ package final class Supervisor {
     /// Not before.
     var strangersRest = MonotonicInstant(nanoseconds: .min)
     /// The program that ran here before, until this one has held or must end.
-    var wayBack: SupervisorWayBack?
+    var rollback: SupervisorRollback?
     /// The workers of this program did not come up. See `goBack()`.
     var isGoingBack = false
     /// To be told if that cannot be done.
@@ -125,12 +125,12 @@ package final class Supervisor {
         loopHold = DrivenLoopHold()
         let inheritance = Handover.isTrial ? nil : SupervisorInheritance.take()
         self.inheritance = inheritance
-        wayBack = Handover.isTrial ? nil : SupervisorWayBack.take()
+        rollback = Handover.isTrial ? nil : SupervisorRollback.take()
         // Before titles, which lie where the arguments were.
         do {
             let left = Handover.isTrial ? nil : ProgramHandover.take()
             programs = try ProgramHistory(left)
-            undo = wayBack == nil ? nil : left?.undo.flatMap { ProgramHandover(text: $0) }
+            undo = rollback == nil ? nil : left?.undo.flatMap { ProgramHandover(text: $0) }
         } catch {
             throw SupervisorError(error)
         }
@@ -156,7 +156,7 @@ package final class Supervisor {
                 workers: most,
                 others: (self.targets?.descriptorNeed ?? 0) + (host.accessLog == nil ? 0 : UInt64(most) + 1))
             descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
-            if configuration.settings.adoptsOrphans { try Strangers.becomeSubreaper() }
+            if configuration.settings.adoptsOrphans { try AdoptedOrphans.becomeSubreaper() }
             epoll = try Epoll()
             if let inheritance {
                 lifeline = Descriptor(owning: inheritance.lifeline)
@@ -173,7 +173,7 @@ package final class Supervisor {
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
             if let targets = self.targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
             let mode = configuration.settings.captureOutput
-            output = try mode == .off ? nil : CapturedOutput(mode, at: .now) { [logger] in logger.say($0, by: $1) }
+            output = try mode == .off ? nil : OutputCollector(mode, at: .now) { [logger] in logger.say($0, by: $1) }
             if let output { try epoll.add(output.epollNumber, .readable, word: Source.output) }
             if let number = outOfMemory.descriptor { try epoll.add(number, .readable, word: Source.outOfMemory) }
         } catch {
@@ -225,12 +225,12 @@ package final class Supervisor {
             returnSignals()
             throw error
         }
-        if wayBack != nil { commitWayBack() }
+        if rollback != nil { commitRollback() }
         returnSignals()
         endTrial()
         if pid == 1 {
             // A second order for a quick end leaves no time for strangers.
-            InitDuties.endStrangers(
+            InitReaper.endStrangers(
                 except: knownChildren, within: quickStops > 1 ? .zero : configuration.settings.quickTimeout)
         }
         host.end()
@@ -244,7 +244,7 @@ package final class Supervisor {
         if let warning = scoreboard.orders.warning { logger.say(warning, by: .own(.start)) }
         let orders = scoreboard.orders
         // If the previous program comes back, its locks name this process, too.
-        orders.ownsLocks = wayBack != nil
+        orders.ownsLocks = rollback != nil
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
         try startTargets()
         try begin()
@@ -263,7 +263,7 @@ package final class Supervisor {
             if let worker = carryOut() { return worker }
             do { try mainLoop.turn(by: epoll) } catch { throw SupervisorError(error) }
             turnUpgrade()
-            describeWayBack()
+            describeRollback()
         }
         return nil
     }
@@ -280,17 +280,17 @@ package final class Supervisor {
         guard let inheritance else { return handle(.tick) }
         adopt(inheritance)
         self.inheritance = nil
-        if wayBack != nil { pool.isHeld = targets?.isSucceeding == true }
-        if wayBack == nil { closeRest() }
-        describeWayBack()
-        WayBack.endStartLimit()
+        if rollback != nil { pool.isHeld = targets?.isSucceeding == true }
+        if rollback == nil { closeRest() }
+        describeRollback()
+        Rollback.endStartLimit()
         tellOfReturn()
         // One that came back has its own workers already, unless some were replaced: those are of the generation that
         // the program in between has begun.
         let generations = Set(inheritance.pool.workers.filter { !$0.isLeaving }.map(\.generation))
         let hasOwnWorkers = generations.count == 1 && generations.first.map { $0 < pool.generation } == true
         // Accept queues that the program in between has added are for new workers.
-        if wayBack == nil, hasOwnWorkers, olderWorkersHaveAllQueues {
+        if rollback == nil, hasOwnWorkers, olderWorkersHaveAllQueues {
             host.notify(.ready, .status("serving with the previous program"))
             host.setTitle("serving", workers: pool.target)
             return handle(.tick)
@@ -300,7 +300,7 @@ package final class Supervisor {
             let text = "this program cannot take over from the previous one: \(reason)"
             logger.say(LogLine(.error, text), by: .own(.start))
         }
-        if !objections.isEmpty && wayBack != nil || isRefused(.reload) {
+        if !objections.isEmpty && rollback != nil || isRefused(.reload) {
             // A program that refuses its own workers counts as one whose workers do not come up.
             goBack()
             turnUpgrade()
@@ -317,7 +317,7 @@ package final class Supervisor {
         LockFamily.end()
         targets?.host = nil
         // Signals that come before the previous program is back are for that program.
-        if wayBack == nil { SignalMask.restore(signalMask) }
+        if rollback == nil { SignalMask.restore(signalMask) }
         loopHold = nil
     }
 
@@ -416,7 +416,7 @@ package final class Supervisor {
         }
         tellPromises()
         // Before the program's own code runs, which may end.
-        describeWayBack()
+        describeRollback()
         carryOutAllButForks(actions)
         return nil
     }

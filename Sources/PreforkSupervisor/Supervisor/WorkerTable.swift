@@ -16,7 +16,7 @@ struct WorkerTable {
 
     private(set) var entries: [UInt64: Entry] = [:]
     /// Which lines of the scoreboard are taken.
-    private var lines = LineTable()
+    private var lines = ScoreboardLines()
 
     subscript(spawn: UInt64) -> Entry? { entries[spawn] }
 

@@ -13,7 +13,7 @@ struct InheritedRecords: Equatable {
     /// The number of workers that an operator wants. If nil, the program's number counts.
     var scaledTo: Int?
     /// What slots remember of their workers' ends, by task ID.
-    var slots: [Int: RestartRecord] = [:]
+    var slots: [Int: RestartHistory] = [:]
     /// The last ends, oldest first.
     var ends: [ExitReport] = []
     /// When processes were asked to end.
@@ -60,7 +60,7 @@ struct InheritedRecords: Equatable {
         }
         for row in slots {
             guard let taskID = row.first, (0..<Int64(WorkerCount.maximum)).contains(taskID),
-                let record = RestartRecord(words: Array(row.dropFirst()))
+                let record = RestartHistory(words: Array(row.dropFirst()))
             else { return nil }
             self.slots[Int(taskID)] = record
         }
@@ -212,7 +212,7 @@ extension Pool {
     func leave(to records: inout InheritedRecords) {
         records.requestCrashes = requestCrashes
         records.scaledTo = scaledTo
-        for slot in slots where slot.record != RestartRecord() { records.slots[slot.taskID] = slot.record }
+        for slot in slots where slot.record != RestartHistory() { records.slots[slot.taskID] = slot.record }
     }
 
     /// After `inherit(_:scaledTo:at:)`.

@@ -100,7 +100,7 @@ extension Supervisor {
             logger.say(LogLine(.warning, text), by: .own(.order))
         }
         DrivenLoops.leave()
-        if let upgrade { commitUpgrade(upgrade) } else { commitWayBack() }
+        if let upgrade { commitUpgrade(upgrade) } else { commitRollback() }
         mainLoop.stay()
     }
 
@@ -173,11 +173,11 @@ extension Supervisor {
         do throws(SystemError) {
             let undo = HandoverItem(
                 kind: ProgramHandover.handoverKind, key: "", descriptors: [], text: handover.undo ?? "")
-            let wayBack = try WayBackOffer(
+            let rollback = try RollbackOffer(
                 items(poolBack, managedBack) + [undo], startLimit: configuration.settings.bootTimeout)
             throw become(
                 .path(upgrade.path), in: upgrade.directory,
-                items(inherited, managed) + [handover.item, wayBack.item], wayBack)
+                items(inherited, managed) + [handover.item, rollback.item], rollback)
         } catch {
             endUpgrade(upgrade, "\(error)")
         }
@@ -186,7 +186,7 @@ extension Supervisor {
     /// - Parameter items: from here on nothing closes their descriptors. `finishLog` came before.
     /// - Returns: only when it fails, with everything as it was.
     func become(
-        _ source: ProgramImage.Source, in directory: String, _ items: [HandoverItem], _ wayBack: WayBackOffer? = nil
+        _ source: ProgramImage.Source, in directory: String, _ items: [HandoverItem], _ rollback: RollbackOffer? = nil
     ) -> SystemError {
         // A directory that is gone as well as the one before leaves this process where it is.
         let place = WorkingDirectory()
@@ -201,7 +201,7 @@ extension Supervisor {
         host.prepareForExec()
         leaveMemory(true)
         let error = ProgramImage.execute(
-            source, leaving: items, for: wayBack == nil ? .wayBack : .upgrade, wayBack: wayBack)
+            source, leaving: items, for: rollback == nil ? .rollback : .upgrade, rollback: rollback)
         leaveMemory(false)
         host.returnFromFailedExec()
         place.restore()
@@ -214,7 +214,7 @@ extension Supervisor {
         guard pool.phase == .running else { return .failed("the pool is stopping") }
         guard upgrade == nil, !isGoingBack else { return .failed("an upgrade is in progress") }
         guard let previous = programs.previous else { return .failed("there is no previous program") }
-        if wayBack != nil, pool.reload != nil {
+        if rollback != nil, pool.reload != nil {
             whenNotBack = whenOver ?? { _ in }
             want(pool.abandonReload("an operator requested a rollback", at: .now))
             return .done("the rollback to \(previous.summary) began")

@@ -171,7 +171,7 @@ package enum DescriptorPassing {
     /// - Parameter number: any open descriptor.
     /// - Throws: EMFILE or ENFILE when there is no room.
     package static func checkRoom(for count: Int, by number: Int32) throws(SystemError) {
-        let room = DescriptorBag()
+        let room = DescriptorSet()
         for _ in 0..<count {
             room.add(try systemCall("fcntl", on: "room for \(count) descriptors") { cprefork_duplicate(number) })
         }

@@ -69,7 +69,7 @@ final class LockFile: Sendable {
 
     deinit {
         // The previous program continues to use it if this one ends.
-        if isAdopted, WayBack.isOpen { return }
+        if isAdopted, Rollback.isOpen { return }
         guard owner == getpid(), let identity = FileIdentity(of: file.number) else { return }
         _ = (try? FilePlace(path))?.remove(if: identity)
     }

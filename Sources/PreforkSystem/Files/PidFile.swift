@@ -124,7 +124,7 @@ package final class PidFile {
     /// - Returns: whether it was there and is gone. A process that has changed its root or its user may not reach it.
     @discardableResult
     package func remove() -> Bool {
-        guard owner == getpid(), !isRemoved, !(isAdopted && WayBack.isOpen) else { return false }
+        guard owner == getpid(), !isRemoved, !(isAdopted && Rollback.isOpen) else { return false }
         isRemoved = true
         defer { lock = nil }
         guard let identity = FileIdentity(of: file.number), let place = try? FilePlace(path) else { return false }

@@ -16,7 +16,7 @@ package func killMembers(ofControlGroup path: [UInt8]) {
         let members = memberProcesses(directory)
         if members.isEmpty { return }
         for pid in members {
-            guard let held = HeldProcess(pid) else { continue }
+            guard let held = PidfdProcess(pid) else { continue }
             // A number that was used again between the two reads belongs to a process that is not in the group.
             if memberProcesses(directory).contains(pid) { held.send(SIGKILL) }
         }

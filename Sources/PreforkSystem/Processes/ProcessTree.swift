@@ -27,7 +27,7 @@ package enum ProcessTree {
                 visitChildren(of: pid, &seen, signal)
                 continue
             }
-            guard let held = HeldProcess(pid) else { continue }
+            guard let held = PidfdProcess(pid) else { continue }
             // The pidfd belongs to the process that had the number just now. Check that it still is the child of
             // `parent`.
             guard children(of: parent).contains(pid) else { continue }

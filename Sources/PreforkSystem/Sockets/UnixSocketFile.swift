@@ -108,7 +108,7 @@ struct UnixSocketFile: Sendable {
     /// keeps out a start that found it dead all the same, after a worker's shutdown(2). If the lock is not available, a
     /// dead name remains, which the next start takes over.
     func remove() {
-        if isAdopted, WayBack.isOpen { return }
+        if isAdopted, Rollback.isOpen { return }
         guard owner == getpid(), let place = try? FilePlace(path), place.identity() == identity else { return }
         guard let lock = try? LockFile.take(beside: path, patience: .milliseconds(100)) else { return }
         withExtendedLifetime(lock) { _ = place.remove(if: identity) }

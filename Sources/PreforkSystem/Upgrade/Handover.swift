@@ -46,7 +46,7 @@ package enum Handover {
     /// This program ran here before, and the one after it is gone.
     package struct Return: Equatable, Sendable {
         /// How the new image ended. If nil, it has rolled back by itself.
-        package var end: WayBack.End?
+        package var end: Rollback.End?
     }
 
     private static let state = Mutex(State())
@@ -130,8 +130,8 @@ package enum Handover {
         for descriptor in items.flatMap(\.descriptors) { try? setCloseOnExec(descriptor) }
         if state.isTrial { TrialReport.take(from: &items) }
         if parts.count > 2, parts[2] == "back" {
-            state.returned = Return(end: parts.count > 3 ? WayBack.End(text: parts[3]) : nil)
-            Leftovers.end(from: &items, areMore: parts.count > 4)
+            state.returned = Return(end: parts.count > 3 ? Rollback.End(text: parts[3]) : nil)
+            RollbackOrphans.end(from: &items, areMore: parts.count > 4)
         }
         state.ledger = HandoverLedger(received: items, isLater: true)
     }

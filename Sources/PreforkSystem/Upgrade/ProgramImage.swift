@@ -36,15 +36,15 @@ package enum ProgramImage {
         /// It only shows that it can start.
         case trial = ":trial"
         /// It ran here before.
-        case wayBack = ":back"
+        case rollback = ":back"
     }
 
     /// Replaces this process's program by another one with the same arguments, which is left `items`.
     ///
-    /// - Parameter wayBack: what executes this program again if the other one ends too early.
+    /// - Parameter rollback: what executes this program again if the other one ends too early.
     /// - Returns: only when it fails, with everything as it was.
     package static func execute(
-        _ source: Source, leaving items: [HandoverItem], for purpose: Purpose, wayBack: WayBackOffer? = nil
+        _ source: Source, leaving items: [HandoverItem], for purpose: Purpose, rollback: RollbackOffer? = nil
     ) -> SystemError {
         let file: Int32
         do throws(SystemError) {
@@ -53,14 +53,14 @@ package enum ProgramImage {
             return error
         }
         let left = items.flatMap(\.descriptors) + [file]
-        let descriptors = left + (wayBack?.descriptors ?? [])
+        let descriptors = left + (rollback?.descriptors ?? [])
         setenv(Handover.variable, "\(file):\(getpid())\(purpose.rawValue)", 1)
-        if let wayBack { setenv(WayBack.variable, wayBack.variable(left), 1) }
+        if let rollback { setenv(Rollback.variable, rollback.variable(left), 1) }
         func takeBack() {
             for descriptor in descriptors { try? setCloseOnExec(descriptor) }
             closeDescriptor(file)
             unsetenv(Handover.variable)
-            unsetenv(WayBack.variable)
+            unsetenv(Rollback.variable)
         }
         for descriptor in descriptors {
             // The other program would take whatever it opens next under that number for what it was left.

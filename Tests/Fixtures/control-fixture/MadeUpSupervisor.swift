@@ -56,7 +56,7 @@ final class MadeUpSupervisor: ControlDelegate {
     func counters() -> PoolCounters { PoolCounters() }
     func crashes() -> [ExitReport] { workers.compactMap(\.lastExit) }
     func quarantined() -> [QuarantineStatus] { [] }
-    func requests() -> RequestList { RequestList() }
+    func requests() -> InFlightRequests { InFlightRequests() }
     func listeners() -> [ListenerStatus] { listener.map { [ListenerStatus(of: $0)] } ?? [] }
     func settings() -> [(name: String, value: String)] { [("workers", "\(workers.count)")] }
 

@@ -7,8 +7,8 @@ import PreforkSystem
 /// `orphans [subreaper] [behind]`: three orphans come to this process and end. A worker that has ended, too, is left
 /// alone. `behind`: the worker is the first among the ended.
 func orphansScenario(_ arguments: [String]) throws {
-    if arguments.contains("subreaper") { try Strangers.becomeSubreaper() }
-    say("pid 1 \(getpid() == 1) duties \(InitDuties.areNeeded)")
+    if arguments.contains("subreaper") { try AdoptedOrphans.becomeSubreaper() }
+    say("pid 1 \(getpid() == 1) duties \(InitReaper.areNeeded)")
     let words = try SharedWords()
     let worker = try child { if !arguments.contains("behind") { until { words[0] == 1 } } }
     if arguments.contains("behind") { until { state(of: worker) == "Z" } }
@@ -25,23 +25,23 @@ func orphansScenario(_ arguments: [String]) throws {
         waitForEnd(parent)
         orphans.insert(Int32(words[10 + index]))
     }
-    until { Set(Strangers.children(except: [worker])) == orphans }
-    require(InitDuties.reapStrangers(except: [worker]).isEmpty, "reaped somebody who lives")
+    until { Set(AdoptedOrphans.children(except: [worker])) == orphans }
+    require(InitReaper.reapStrangers(except: [worker]).isEmpty, "reaped somebody who lives")
     words[1] = 1
     until { orphans.allSatisfy { state(of: $0) == "Z" } }
     words[0] = 1
     until { state(of: worker) == "Z" }
-    let reaped = InitDuties.reapStrangers(except: [worker])
+    let reaped = InitReaper.reapStrangers(except: [worker])
     require(Set(reaped) == orphans && reaped.count == 3, "reaped \(reaped) and not \(orphans)")
-    require(InitDuties.reapStrangers(except: [worker]).isEmpty, "reaped twice")
+    require(InitReaper.reapStrangers(except: [worker]).isEmpty, "reaped twice")
     require(waitForEnd(worker) == 0, "the worker's status is lost")
-    require(InitDuties.reapStrangers(except: []).isEmpty, "a child was left")
+    require(InitReaper.reapStrangers(except: []).isEmpty, "a child was left")
     say("reaped 3")
 }
 
 /// `orphans-end`: an orphan, and the one that it leaves behind, are asked to end before PID 1 does.
 func orphansEndScenario(_ arguments: [String]) throws {
-    if getpid() != 1 { try Strangers.becomeSubreaper() }
+    if getpid() != 1 { try AdoptedOrphans.becomeSubreaper() }
     let words = try SharedWords()
     join(
         try child {
@@ -50,10 +50,10 @@ func orphansEndScenario(_ arguments: [String]) throws {
             if case .child = try forkProcess() { words[1] = Int(getpid()) } else { words[0] = Int(getpid()) }
             while true { pause() }
         })
-    until { words[0] != 0 && words[1] != 0 && Strangers.children(except: []) == [Int32(words[0])] }
-    InitDuties.endStrangers(except: [Int32(words[0])], within: .seconds(30))
+    until { words[0] != 0 && words[1] != 0 && AdoptedOrphans.children(except: []) == [Int32(words[0])] }
+    InitReaper.endStrangers(except: [Int32(words[0])], within: .seconds(30))
     require(kill(Int32(words[0]), 0) == 0, "somebody known was asked")
-    InitDuties.endStrangers(except: [], within: .seconds(30))
+    InitReaper.endStrangers(except: [], within: .seconds(30))
     for index in 0..<2 { require(kill(Int32(words[index]), 0) != 0, "\(words[index]) is left") }
     say("asked and reaped")
 }

@@ -68,12 +68,12 @@ import Testing
                     board.store(rawWord: value, index: index, line: line)
                 }
                 let ring = board.controls(line: line)
-                for offset in stride(from: 0, to: ControlRing.byteCount, by: 8) where Bool.random(using: &random) {
+                for offset in stride(from: 0, to: ManagedOrderRing.byteCount, by: 8) where Bool.random(using: &random) {
                     (ring.base + offset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.store(
                         random.next(), ordering: .relaxed)
                 }
                 let taken = ring.take(from: &position)
-                #expect(taken.count <= ControlRing.capacity)
+                #expect(taken.count <= ManagedOrderRing.capacity)
                 for word in taken { _ = ControlPacket(word: word) }
                 _ = ring.put(packet(1))
                 _ = board.hasMoreConnectionsThanAverage(line: line)
@@ -164,7 +164,7 @@ import Testing
     }
 
     @Test func `Restarts by codes are eight at once and then one a second`() throws {
-        var pace = RestartPace()
+        var pace = RestartRateLimit()
         let start = MonotonicInstant(nanoseconds: 1_000_000_000_000)
         func ask(_ seconds: Int64) -> Int64? {
             let now = start + .seconds(seconds)

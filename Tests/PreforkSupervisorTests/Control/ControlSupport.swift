@@ -13,7 +13,7 @@ final class FakeSupervisor: ControlDelegate {
     var counted = PoolCounters()
     var reports: [ExitReport] = []
     var managed: [TargetStatus] = []
-    var requestList = RequestList()
+    var requestList = InFlightRequests()
     var outcome = ControlOutcome.done("done")
     var asked: [ControlCommand] = []
     var completions: [(ControlOutcome) -> Void] = []
@@ -31,7 +31,7 @@ final class FakeSupervisor: ControlDelegate {
     func crashes() -> [ExitReport] { reports }
     func listeners() -> [ListenerStatus] { [ListenerStatus(address: "127.0.0.1:80", waiting: 3, limit: 1024)] }
     func quarantined() -> [QuarantineStatus] { [] }
-    func requests() -> RequestList { requestList }
+    func requests() -> InFlightRequests { requestList }
     func settings() -> [(name: String, value: String)] { [("workers", "2")] }
 
     func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome {

@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test func aScoreAllowsTheLimitAndWaitsAfterTheFirstRestarts() {
-        var score = RestartScore()
+        var score = TargetRestartHistory()
         var random = SplitMix64(seed: 1)
         var now = MonotonicInstant(nanoseconds: 0)
         let policy = RestartPolicy(
@@ -76,10 +76,10 @@ import Testing
     }
 
     @Test func aScoreCountsStartsThatFailApartAndForgetsThemWhenOneIsReady() {
-        var score = RestartScore()
+        var score = TargetRestartHistory()
         var random = SplitMix64(seed: 1)
         let policy = RestartPolicy(limit: 0, bootLimit: 1)
-        func crash() -> RestartScore.Verdict {
+        func crash() -> TargetRestartHistory.Verdict {
             score.judge(
                 wasReady: false, uptime: .zero, at: MonotonicInstant(nanoseconds: 0), policy: policy, using: &random)
         }

@@ -243,7 +243,7 @@ private struct SuccessionDriver {
     @Test func `What is handed over survives its text, and nonsense is refused`() throws {
         var inherited = InheritedTargets(spawns: 9)
         var random = SplitMix64(seed: 3)
-        var score = RestartScore()
+        var score = TargetRestartHistory()
         _ = score.judge(
             wasReady: true, uptime: .seconds(1), at: MonotonicInstant(nanoseconds: 5), policy: RestartPolicy(),
             using: &random)

@@ -58,7 +58,7 @@ import Testing
                 ring.begin($0, includesQuery: false, trace: nil, executes: false)
             }
         }
-        var list = RequestList(workers: 1_000)
+        var list = InFlightRequests(workers: 1_000)
         #expect(list.mostOfWorker == 4)
         for worker in 0..<1_000 {
             let later = MonotonicInstant.now + .seconds(worker)
@@ -67,7 +67,7 @@ import Testing
                 at: later)
         }
         list.finish()
-        #expect(list.rows.count == RequestList.most && list.leftOut == 20_000 - RequestList.most)
+        #expect(list.rows.count == InFlightRequests.most && list.leftOut == 20_000 - InFlightRequests.most)
         #expect(list.rows.first?.slot == 999)
         #expect(zip(list.rows, list.rows.dropFirst()).allSatisfy { $0.request.age >= $1.request.age })
     }

@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test func withoutDutiesNobodyIsAdopted() async throws {
-        #expect(!InitDuties.areNeeded)
+        #expect(!InitReaper.areNeeded)
     }
 
     @Test func orphansAreAskedToEndBeforeTheContainerDoes() async throws {
@@ -42,12 +42,12 @@ import Testing
 
     @Test func signalsWithAMeaningAreTheSupervisorsAndOthersGoToTheWorkers() {
         for number in [SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGTTIN, SIGTTOU] {
-            #expect(InitDuties.disposition(of: Signal(rawValue: number)) == .own)
+            #expect(InitReaper.disposition(of: Signal(rawValue: number)) == .own)
         }
-        for signal in InitDuties.forwarded { #expect(InitDuties.disposition(of: signal) == .forward) }
+        for signal in InitReaper.forwarded { #expect(InitReaper.disposition(of: signal) == .forward) }
         // A terminal's resize must not reach any worker (hypothesis/h #485).
-        #expect(InitDuties.disposition(of: Signal(rawValue: SIGWINCH)) == .ignore)
-        #expect(InitDuties.forwarded.contains(Signal(rawValue: 40)))
+        #expect(InitReaper.disposition(of: Signal(rawValue: SIGWINCH)) == .ignore)
+        #expect(InitReaper.forwarded.contains(Signal(rawValue: 40)))
     }
 }
 

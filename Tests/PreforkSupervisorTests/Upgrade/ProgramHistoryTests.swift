@@ -25,7 +25,7 @@ import Testing
         #expect(after.running.path == "/opt/other" && after.previous == second && after.changes == ["x"])
     }
 
-    @Test func theWayBackLeavesWhatTheProgramBeforeKnew() throws {
+    @Test func theRollbackLeavesWhatTheProgramBeforeKnew() throws {
         var before = try history()
         before.path = "/srv/current/app"
         before.previous = first

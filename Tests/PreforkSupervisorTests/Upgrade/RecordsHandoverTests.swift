@@ -73,7 +73,7 @@ import Testing
         var next = PoolDriver(workers: 2)
         next.pool.inherit(read)
         #expect(next.pool.slots[1].record == old.pool.slots[1].record)
-        #expect(next.pool.slots[0].record == RestartRecord())
+        #expect(next.pool.slots[0].record == RestartHistory())
     }
 
     @Test func aCounterThatTheImageBeforeDidNotHaveBeginsAtZero() {

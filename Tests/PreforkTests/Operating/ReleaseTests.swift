@@ -103,7 +103,7 @@ func target(ofLink path: String) -> String {
         #expect(try await server.end())
     }
 
-    @Test func theWayBackLeadsToTheReleaseAndTheDirectoryBefore() async throws {
+    @Test func theRollbackLeadsToTheReleaseAndTheDirectoryBefore() async throws {
         let releases = try Releases()
         let server = try await OperatedProgram(
             ["workers=2"], path: releases.program, preparation: "cd '\(releases.current)'")

@@ -59,7 +59,7 @@ struct ControlOwnerTests {
         #expect(try await server.end())
     }
 
-    @Test func itHoldsThroughReloadUpgradeAndTheWayBack() async throws {
+    @Test func itHoldsThroughReloadUpgradeAndTheRollback() async throws {
         let socket = try temporaryPath()
         let server = try await OperatedProgram(
             ["workers=1"],

@@ -169,7 +169,7 @@ import Testing
         #expect(!server.program.errors.contains("rolling back to the previous program"))
     }
 
-    @Test func afterTheProgramFileIsGoneTheWayBackStillWorks() async throws {
+    @Test func afterTheProgramFileIsGoneTheRollbackStillWorks() async throws {
         let server = try await OperatedProgram(["workers=2", "boot=5000"], ownCopy: true)
         let old = Set(server.workers)
         server.turnOn("hang-worker")

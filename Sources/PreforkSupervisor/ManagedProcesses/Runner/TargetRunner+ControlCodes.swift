@@ -22,7 +22,7 @@ extension TargetRunner {
         for word in words {
             if let packet = ControlPacket(word: word), packet.manager == inbox.manager {
                 queue.append(.control(packet.target, code: packet.code, isPaced: true))
-            } else if !ControlDesk.deliver(word) {
+            } else if !ManagedOrderRoute.deliver(word) {
                 tell(.strayControlPacket(bytes: 8))
             }
         }

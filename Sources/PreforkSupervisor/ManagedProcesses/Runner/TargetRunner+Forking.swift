@@ -72,8 +72,8 @@ extension TargetRunner {
         guard let target = table.targets[number], let body = bodies[number], let line = lines[number]
         else { exitChild(code: 70) }
         let privileges = target.settings.privileges
-        ControlDesk.enter(
-            ControlDesk.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
+        ManagedOrderRoute.enter(
+            ManagedOrderRoute.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
         if let text = host?.title?(target.name, generation) { ProcessTitle.set(text.title, name: text.name) }
         do {
             try rights.giveUp(privileges)

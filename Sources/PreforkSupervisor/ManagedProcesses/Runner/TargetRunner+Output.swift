@@ -8,13 +8,13 @@ extension TargetRunner {
     /// would wait for room.
     ///
     /// - Returns: nil when nothing is captured.
-    func capturedOutput() -> CapturedOutput? {
+    func capturedOutput() -> OutputCollector? {
         guard host != nil || signals != nil else { return nil }
         let mode = host?.capture ?? ownCapture
         if mode == .off { return nil }
         if let output { return output }
         // Without a descriptor for it the process says where it always did what it has to say.
-        guard let new = try? CapturedOutput(mode, at: .now, say: { [logger] in logger.say($0, by: $1) }),
+        guard let new = try? OutputCollector(mode, at: .now, say: { [logger] in logger.say($0, by: $1) }),
             (try? epoll.add(new.epollNumber, .readable, word: Source.output)) != nil
         else { return nil }
         output = new

@@ -89,7 +89,7 @@ extension TargetRunner {
     private func reapStrangers() {
         guard host == nil, let user = ownRights?.otherUser else { return strangersLook = nil }
         if let look = strangersLook, look > .now { return }
-        let reaped = Strangers.reap(except: Set(knownProcesses), ofUser: user, atMost: 64)
+        let reaped = AdoptedOrphans.reap(except: Set(knownProcesses), ofUser: user, atMost: 64)
         let isMore = reaped.count == 64
         strangersLook = isMore ? .now + .milliseconds(5) : children.isEmpty ? nil : .now + Self.strangersPause
     }

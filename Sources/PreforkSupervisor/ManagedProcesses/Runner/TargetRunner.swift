@@ -32,7 +32,7 @@ package final class TargetRunner {
     private var mainLoop = MainLoop(word: Source.mainLoop)
     var bells = Doorbells()
     /// What children write. If nil, nothing is captured, or nothing was captured yet.
-    var output: CapturedOutput?
+    var output: OutputCollector?
     /// Where there is no pool: from the environment.
     var ownCapture = OutputCapture.off
     /// As `ownCapture`.
@@ -53,8 +53,8 @@ package final class TargetRunner {
     /// A line for each target, by `lines`. The first is for the program's own forks (see `ControlInbox`).
     let scoreboard: Scoreboard
     var lines: [Int: Int] = [:]
-    var lineTable = LineTable()
-    var late = LateEnds()
+    var lineTable = ScoreboardLines()
+    var late = UnreapedChildren()
     /// When unknown children are collected.
     var strangersLook: MonotonicInstant?
     var hasWarned = false
@@ -120,7 +120,7 @@ package final class TargetRunner {
         } catch {
             throw ProcessError(error)
         }
-        ControlDesk.open(inbox)
+        ManagedOrderRoute.open(inbox)
         CurrentProcess.keepStatusOfChildren()
         DescriptorHolders.add(self)
         DescriptorHolders.add(MainLoopDescriptors.all)
@@ -128,7 +128,7 @@ package final class TargetRunner {
     }
 
     deinit {
-        ControlDesk.close(inbox.manager)
+        ManagedOrderRoute.close(inbox.manager)
     }
 
     /// Whether the caller may use it: a forked child has a copy, and another thread only a reference.
@@ -147,7 +147,7 @@ package final class TargetRunner {
     // Targets
 
     /// - Throws: `.duplicate`, `.badName`, `.system`.
-    package func add(_ settings: TargetSettings, _ body: @escaping Body) throws(ProcessError) -> ControlLine {
+    package func add(_ settings: TargetSettings, _ body: @escaping Body) throws(ProcessError) -> ManagedOrderLine {
         let number = try table.add(settings)
         do throws(SystemError) {
             guard number <= ControlPacket.lastTarget, let line = lineTable.take(of: scoreboard.lines) else {
@@ -164,7 +164,7 @@ package final class TargetRunner {
         return controlLine(to: number)
     }
 
-    func controlLine(to target: Int) -> ControlLine { ControlLine(manager: inbox.manager, target: target) }
+    func controlLine(to target: Int) -> ManagedOrderLine { ManagedOrderLine(manager: inbox.manager, target: target) }
 
     private func freeLine(of number: Int) {
         if let line = lines.removeValue(forKey: number) { lineTable.free(line) }

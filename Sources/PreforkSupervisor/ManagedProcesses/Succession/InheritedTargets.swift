@@ -44,7 +44,7 @@ struct InheritedTarget: Equatable, InheritedChild {
 struct TargetRecord: Equatable {
     /// How many processes it has had.
     var generation: Int
-    var score = RestartScore()
+    var score = TargetRestartHistory()
 }
 
 /// What of a manager's targets goes on in the next image. As JSON.
@@ -97,7 +97,7 @@ struct InheritedTargets: Equatable {
         self.spawns = UInt64(spawns)
         for record in records {
             guard let name = record["name"]?.string?.unescaped, let words = record.words, let generation = words.first,
-                (0..<Self.tooMany).contains(generation), let score = RestartScore(words: Array(words.dropFirst()))
+                (0..<Self.tooMany).contains(generation), let score = TargetRestartHistory(words: Array(words.dropFirst()))
             else { return nil }
             self.records[name] = TargetRecord(generation: Int(generation), score: score)
         }
