@@ -14,6 +14,8 @@ extension Supervisor: DescriptorHolder {
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
+        // Not among the host's own: a child keeps only what its parent itself names.
+        if let number = host.accessLogNumber { held.append(HeldDescriptor(.accessLog, number)) }
         held += accessLogRoutes.numbers.map { HeldDescriptor(.accessLogRoute, $0) }
         // Doorbells of workers that are not adopted yet.
         held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }

@@ -167,7 +167,6 @@ extension SupervisorHost: DescriptorHolder {
         var held: [HeldDescriptor] = []
         held += (pidFile?.descriptors ?? []).map { HeldDescriptor(.pidFile, $0) }
         if let logFile { held.append(HeldDescriptor(.logFile, logFile.descriptor)) }
-        if let accessLog { held.append(HeldDescriptor(.accessLog, accessLog.file.descriptor.number)) }
         if let notifier { held.append(HeldDescriptor(.notifySocket, notifier.descriptor)) }
         if let control { held.append(HeldDescriptor(.controlSocket, control.descriptor)) }
         if let metrics { held.append(HeldDescriptor(.metricsSocket, metrics.descriptor)) }

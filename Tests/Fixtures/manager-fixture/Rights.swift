@@ -12,6 +12,7 @@ import PreforkSystem
 /// | `held PID ROLE NUMBER TARGET`               | the supervisor: what the table says that it has     |
 /// | `own PID NUMBER TARGET`                     | the supervisor: what the program has opened         |
 /// | `has KIND PID NUMBER ACCESS TARGET`         | a child                                             |
+/// | `news PID NUMBER`                           | a worker: where news of the access log come         |
 /// | `rights KIND PID ...`                       | a child                                             |
 func rightsScenario(_ arguments: [String]) throws {
     if Handover.isTrial { tellDescriptors("trial") }
@@ -66,6 +67,7 @@ private let supervisorKeyring: Int32? = {
 }()
 
 private func tell(_ kind: String) {
+    for held in DescriptorHolders.all where held.role == .accessLogNews { say("news \(getpid()) \(held.number)") }
     tellDescriptors(kind)
     let status = (try? SmallFile.read("/proc/self/status", limit: 16_384)) ?? ""
     func field(_ name: String) -> String {

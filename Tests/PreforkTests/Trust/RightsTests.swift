@@ -70,6 +70,8 @@ private final class RightsProgram {
         }
         let own = Set(lines.filter { $0[0] == "own" }.map { "\($0[2]) \($0.dropFirst(3).joined(separator: " "))" })
         let held = lines.filter { $0.count > 4 && $0[0] == "held" }
+        let news = Set(lines.filter { $0[0] == "news" }.map { "\($0[1]) \($0[2])" })
+        let accessLogs = Set(held.filter { $0[2] == "accessLog" }.map { $0.dropFirst(4).joined(separator: " ") })
         let lifelines = Set(held.filter { $0[2] == "lifeline" }.map { "\($0[3]) \($0[4])" })
         /// By the kind of process, what is unmistakably the supervisor's: of other things there are several alike.
         func forbidden(_ kind: ProcessKind) -> Set<String> {
@@ -97,6 +99,11 @@ private final class RightsProgram {
                 if found.access != "read" { wrong.append("\(found) can be written to") }
                 continue
             }
+            if found.kind == "worker", accessLogs.contains(found.target) {
+                if found.access != "write" { wrong.append("\(found) can be read") }
+                continue
+            }
+            if found.kind == "worker", news.contains("\(found.pid) \(found.number)") { continue }
             // Bells that the child itself has made.
             if found.target == "anon_inode:[eventfd]" { continue }
             wrong.append("\(found) is in no row")
