@@ -41,7 +41,7 @@ let package = Package(
             name: "ProcessExecutor",
             description: """
                 A worker's event loop is the executor of its whole process (SPI of Swift 6.3). \
-                Without it, the worker's body gets the loop as its preferred executor.
+                Without it, or with another compiler, the worker's body gets the loop as its preferred executor.
                 """),
         .trait(
             name: "Valkey",
@@ -89,7 +89,8 @@ let package = Package(
         .target(
             name: "PreforkFixtureSupport", dependencies: ["PreforkSystem"], path: "Tests/Fixtures/Support",
             swiftSettings: settings),
-        program("fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
+        program(
+            "fork-fixture", path: "Tests/Fixtures/fork-fixture", on: ["Prefork", "PreforkFixtureSupport", "StepsC"]),
         program(
             "subprocess-fixture", path: "Tests/Fixtures/subprocess-fixture",
             on: ["Prefork", "PreforkSubprocess", "PreforkFixtureSupport"]),
@@ -136,7 +137,8 @@ let package = Package(
             name: "request-measurement", dependencies: ["Prefork"],
             path: "Scripts/benchmarks/request-measurement", swiftSettings: settings),
         .target(
-            name: "PreforkTestSupport", dependencies: ["PreforkSystem"], path: "Tests/Support", swiftSettings: settings),
+            name: "PreforkTestSupport", dependencies: ["PreforkSystem", "PreforkEventLoop"], path: "Tests/Support",
+            swiftSettings: settings),
         .target(
             name: "PreforkBackendSuite",
             dependencies: ["PreforkChannels", "PreforkStore", "PreforkSystem", "PreforkTestSupport"],
@@ -177,7 +179,7 @@ let package = Package(
         tests(
             "PreforkTests",
             of: [
-                "Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
+                "Prefork", "PreforkEventLoop", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
                 "manager-fixture", "ops-fixture", "hostile-fixture", "hello-server", "shared-counter", "service-tree",
                 "tree-fixture", "guess-fixture", "travel-fixture", "refuse-fixture", "short-fixture",
                 "preforkctl",

@@ -82,6 +82,9 @@ bool cprefork_is_surely_single_threaded(void);
 /// Whether the main queue of libdispatch has work that waits for the main thread.
 bool cprefork_main_queue_has_work(void);
 
+/// Whether a library has set the hooks by which Swift's concurrency runtime hands jobs to executors.
+bool cprefork_has_executor_hooks(void);
+
 /// Opens /dev/null at each of the numbers 0, 1 and 2 that is closed; where there is none, what reads as its end and takes
 /// nothing. Returns -1 if there is no descriptor left: then they stay closed.
 int cprefork_fill_standard_streams(void);

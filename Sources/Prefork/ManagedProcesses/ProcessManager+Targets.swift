@@ -57,9 +57,10 @@ extension ProcessManager {
                 return { try await body(child) }
             }
         }
-        if !isWarm {
-            isWarm = true
+        if !hasLoopTargets {
+            hasLoopTargets = true
             LoopMain.warmUp()
+            if !isBesidePool, let warning = LoopMain.executorWarning { try used().warn(warning) }
         }
     }
 }

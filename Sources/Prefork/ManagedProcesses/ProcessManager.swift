@@ -33,9 +33,10 @@ public final class ProcessManager {
     private var storedHooks: ProcessHooks
     /// What holds the channels: their registry does not.
     private var channels: [String: any Sendable] = [:]
-    var isWarm = false
+    /// Whether a body on an event loop was ever added.
+    var hasLoopTargets = false
     /// It belongs to a `ForkRuntime`, and continues with the managed processes of the previous program.
-    private let isBesidePool: Bool
+    let isBesidePool: Bool
     private let log: (@Sendable (LogLine) -> Void)?
     /// What managed processes give up. Beside a worker pool, the pool's settings decide it.
     private var privileges: Privileges

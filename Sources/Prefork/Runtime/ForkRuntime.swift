@@ -29,8 +29,8 @@ public struct ForkRuntime: Sendable {
 
     /// Where a worker's tasks run.
     public enum Executor: Sendable {
-        /// Everything on the worker's one thread: `Task {}`, `Task.sleep`, actors, `@MainActor`. Where this build
-        /// cannot do that (see the package trait `ProcessExecutor`), as `.bodyOnly`.
+        /// Everything on the worker's one thread: `Task {}`, `Task.sleep`, actors, `@MainActor`. Where that cannot be
+        /// had, as `.bodyOnly`, and the log has a warning at the start (see <doc:WithoutProcessExecutor>).
         case wholeProcess
         /// The body and its child tasks run on the worker's loop. Unstructured tasks, `Task.sleep` and actors run on
         /// the threads of Swift's default executor.
@@ -99,9 +99,10 @@ public struct ForkRuntime: Sendable {
     }
 
     /// Whether this process has one thread and Swift concurrency will not add another: true in a worker whose loop is
-    /// the executor of the whole process, until its own code starts threads.
+    /// the executor of the whole process, until its own code starts threads. False in every process of a program in
+    /// which that cannot be had (see <doc:WithoutProcessExecutor>).
     public static var isSingleThreaded: Bool {
-        EventLoop.isProcessExecutorInstalled && threadCount() == 1
+        ProcessExecutor.isInstalled && threadCount() == 1
     }
 
     /// Forks the workers, supervises them, and returns when the last one has ended. A worker runs `body` and ends with
@@ -128,7 +129,8 @@ public struct ForkRuntime: Sendable {
         configuration.log = log
         FamilyNames.prepare()
         let supervisor = try Supervisor(configuration, beside: manager.beside(log: log))
-        supervisor.warnOfUnknownVariables()
+        let wantsWholeProcess = executor == .wholeProcess || manager.hasLoopTargets
+        supervisor.warnAtStart(wantsWholeProcess ? LoopMain.executorWarning : nil)
         LoopMain.warmUp()
         switch try supervisor.run() {
         case .supervisor(let summary): return summary

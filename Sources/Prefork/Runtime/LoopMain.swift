@@ -104,6 +104,15 @@ struct LoopMain {
         return try result.get()
     }
 
+    /// For the log of the supervising process at its start: workers and managed processes have more threads than they
+    /// should. Nil where a loop can be the executor of its process.
+    static var executorWarning: String? {
+        ProcessExecutor.absence.map {
+            "workers and managed processes use Swift's thread pool beside their event loops: \($0) "
+                + "(the manual's page \"Without the process executor\" says what differs)"
+        }
+    }
+
     private func cutOff(_ task: Task<Void, Never>, isQuick: Bool) {
         if !stopSignal.hasCutOff { onCutOff(isQuick) }
         stopSignal.hasCutOff = true

@@ -47,7 +47,7 @@ extension EventLoop {
         // whenever the task resumes. It is compared and never followed.
         if let requests { requests.runs(UInt64(UInt(bitPattern: unsafeBitCast(entry.job, to: Int.self)))) }
         if entry.isMainActor {
-            runOnMainActor(entry.job)
+            ProcessExecutor.runOnMainActor(entry.job, of: self)
         } else {
             entry.job.runSynchronously(on: genericExecutor)
         }

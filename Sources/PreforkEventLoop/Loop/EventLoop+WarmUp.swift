@@ -18,7 +18,7 @@ extension EventLoop {
         more(loop)
         bindSymbolsOfChildren()
         Acceptor.warmUp()
-        prepareProcessExecutor()
+        ProcessExecutor.prepare()
         _ = try? loop.run { () async throws -> Int32 in
             // A preference, not the process executor: that is for the workers to install.
             let connections = ConnectionSet()

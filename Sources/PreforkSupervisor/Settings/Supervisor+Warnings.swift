@@ -3,8 +3,11 @@
 import PreforkSystem
 
 extension Supervisor {
-    /// Warns of variables `PREFORK_*` that are no settings: a misspelt one would do nothing, silently.
-    package func warnOfUnknownVariables() {
+    /// Warns of variables `PREFORK_*` that are no settings: a misspelt one would do nothing, silently. Then of what this
+    /// process has inherited, and of its settings.
+    ///
+    /// - Parameter more: further warnings of the form that runs this supervisor.
+    package func warnAtStart(_ more: String?...) {
         for name in EnvironmentSettings.unknownNames(in: ProcessEnvironment.all) {
             let text = "\(name) is not a setting (see --print-config, or the manual's table)"
             logger.say(LogLine(.warning, text), by: .own(.start))
@@ -17,6 +20,7 @@ extension Supervisor {
         if let text = configuration.settings.privileges.warning(user: Credentials.users.effective) {
             logger.say(LogLine(.warning, text), by: .own(.start))
         }
+        for case let text? in more { logger.say(LogLine(.warning, text), by: .own(.start)) }
     }
 }
 

@@ -47,7 +47,7 @@ public func forkProcesses(_ count: Int? = nil, maxRestarts: Int? = nil) throws(S
     settings.heartbeat = nil
     settings.slowRequest = nil
     let supervisor = try Supervisor(SupervisorConfiguration(settings))
-    supervisor.warnOfUnknownVariables()
+    supervisor.warnAtStart()
     switch try supervisor.run() {
     case .worker(let handle):
         // From here on the program's own code runs, and it will not report when it is ready.

@@ -65,3 +65,7 @@ package var currentThreadNumber: UInt { UInt(pthread_self()) }
 /// Whether work waits for the main thread to turn its queue: a `Task` of the main actor that was made at the top level
 /// of a program, for example.
 package var hasWorkForMainQueue: Bool { cprefork_main_queue_has_work() }
+
+/// Whether a library takes the jobs of all of Swift's tasks, or of the main actor, before any executor gets them
+/// (`swift_task_enqueueGlobal_hook`, `swift_task_enqueueMainExecutor_hook` of the concurrency runtime).
+package var hasExecutorHooks: Bool { cprefork_has_executor_hooks() }

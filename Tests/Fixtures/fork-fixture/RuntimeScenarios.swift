@@ -3,6 +3,7 @@
 import Prefork
 import PreforkFixtureSupport
 import PreforkSystem
+import StepsC
 
 /// Workers that wait until they are asked to stop.
 func serveScenario(_ arguments: [String]) throws {
@@ -126,7 +127,12 @@ private actor Counter {
 /// Tasks, sleeps, actors and the main actor in a worker: how many threads are there afterwards?
 func oneThreadScenario(_ arguments: [String]) throws {
     var runtime = ForkRuntime(workers: .count(2))
-    if arguments.first == "body-only" { runtime.executor = .bodyOnly }
+    switch arguments.first {
+    case "body-only": runtime.executor = .bodyOnly
+    // As a library does that has its own executor for all tasks.
+    case "hooked": fixture_hook_executors()
+    default: break
+    }
     try runtime.run { worker in
         let counter = Counter()
         await withTaskGroup(of: Void.self) { group in

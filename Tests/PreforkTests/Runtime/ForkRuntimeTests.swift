@@ -2,6 +2,7 @@
 
 import Glibc
 import Prefork
+import PreforkEventLoop
 import PreforkTestSupport
 import Testing
 
@@ -158,8 +159,9 @@ import Testing
         #expect(try await program.waitForExit() == 0)
         let lines = program.output.split(separator: "\n").map(String.init)
         #expect(lines.filter { $0.hasPrefix("worker:") } == ["worker: afterFork 0 generation 1"])
+        let warnings = ProcessExecutor.absence == nil ? [] : ["supervisor: log warning workers and"]
         #expect(
-            lines.filter { $0.hasPrefix("supervisor:") } == [
+            lines.filter { $0.hasPrefix("supervisor:") } == warnings + [
                 "supervisor: beforeFork 0 pid nil", "supervisor: log info worker 0", "supervisor: log info worker 0",
                 "supervisor: onReady 0", "supervisor: log info the worker", "supervisor: onAllReady",
                 "supervisor: log info stopping: workers", "supervisor: onStop graceful",
@@ -169,12 +171,13 @@ import Testing
         #expect(program.errors.isEmpty, "the log goes to the closure alone")
     }
 
-    @Test func aWorkerThatUsedConcurrencyHasOneThread() async throws {
+    @Test(.needsProcessExecutor) func aWorkerThatUsedConcurrencyHasOneThread() async throws {
         let program = try ChildProgram("fork-fixture", ["one-thread"])
         #expect(try await program.waitForExit() == 0)
         for id in 0..<2 {
             #expect(program.output.contains("worker \(id): 150 calls, one thread, main 1, single-threaded true"))
         }
+        #expect(threadPoolWarnings(in: program).isEmpty)
     }
 
     @Test func inFallbackModeAWorkerSaysThatItHasMoreThreads() async throws {
@@ -183,6 +186,30 @@ import Testing
         for id in 0..<2 {
             #expect(program.output.contains("worker \(id): 150 calls, more threads, main 0, single-threaded false"))
         }
+        #expect(threadPoolWarnings(in: program).isEmpty, "the program has asked for it")
+    }
+
+    @Test func `Where a library has taken the executors the workers have more threads, and the log says so once`() async throws {
+        let program = try ChildProgram("fork-fixture", ["one-thread", "hooked"])
+        #expect(try await program.waitForExit() == 0)
+        for id in 0..<2 {
+            #expect(program.output.contains("worker \(id): 150 calls, more threads, main 0, single-threaded false"))
+        }
+        #expect(threadPoolWarnings(in: program).count == 1, "\(program.errors)")
+    }
+
+    @Test(.enabled(if: ProcessExecutor.absence != nil, "for a build without the process executor"))
+    func `Without the process executor the workers have more threads, and the log says so once`() async throws {
+        let program = try ChildProgram("fork-fixture", ["one-thread"])
+        #expect(try await program.waitForExit() == 0)
+        for id in 0..<2 {
+            #expect(program.output.contains("worker \(id): 150 calls, more threads, main 0, single-threaded false"))
+        }
+        #expect(threadPoolWarnings(in: program).count == 1, "\(program.errors)")
+    }
+
+    private func threadPoolWarnings(in program: ChildProgram) -> [Substring] {
+        program.errors.split(separator: "\n").filter { $0.contains("warning: workers and managed processes use Swift's") }
     }
 
     @Test(arguments: ["whole-process", "body-only"]) func workersStartPrograms(executor: String) async throws {

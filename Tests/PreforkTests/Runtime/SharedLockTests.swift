@@ -66,8 +66,9 @@ import Testing
         #expect(try await server.end())
     }
 
-    /// Also where nothing has it come to the lock: it looks with each sign of life.
-    @Test func `A worker with a heartbeat frees the locks that name it`() async throws {
+    /// Also where nothing has it come to the lock: it looks with each sign of life. A process with several threads
+    /// cannot know that none of them has the lock.
+    @Test(.needsProcessExecutor) func `A worker with a heartbeat frees the locks that name it`() async throws {
         let server = try await OperatedProgram(["workers=1", "soft=300", "grace=30000"])
         let owner = try get("/owner", port: server.port).body
         #expect(try get("/name/\(owner)", port: server.port).body == "done")

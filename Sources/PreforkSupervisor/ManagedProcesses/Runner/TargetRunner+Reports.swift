@@ -47,6 +47,9 @@ extension TargetRunner {
         hooksRunning -= 1
     }
 
+    /// Says a warning of the manager's, before its first target starts.
+    package func warn(_ text: String) { logger.say(LogLine(.warning, text), by: .own(.start)) }
+
     /// Beside a pool its supervisor's, unless the program takes the lines itself.
     var logger: SupervisorLogger { log == nil ? host?.logger ?? ownLogger : ownLogger }
 

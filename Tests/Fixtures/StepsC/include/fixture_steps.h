@@ -1,6 +1,9 @@
-// System calls of this process that fail, or end it (seccomp(2)).
+// What fixtures do to their own process: system calls that fail, or end it (seccomp(2)), and hooks of Swift's runtime.
 #pragma once
 
 /// From now on the call of that name fails with `error`, or ends the process if that is 0. Returns -1 on failure, for
 /// example for a name that it does not know.
 int fixture_refuse_call(const char *name, int error);
+
+/// Sets the hook by which a library takes the jobs of Swift's tasks. It passes them on.
+void fixture_hook_executors(void);

@@ -1,42 +1,29 @@
-// The loop as the executor of the whole process: the one file that uses the runtime's SPI.
+// A loop as the executor of the whole process, with Swift 6.3: the SPI of its concurrency runtime.
 
-// The SPI belongs to Swift 6.3 (ExecutorFactory, MainExecutor, SchedulingExecutor). Another compiler, or the package
-// trait `ProcessExecutor` turned off, selects the fallback: tasks get the loop as their preferred executor.
 #if ProcessExecutor && compiler(>=6.3) && compiler(<6.4)
     @_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
     import PreforkSystem
 
-    extension EventLoop {
-        /// Whether this build can make a loop the executor of its process.
-        package static var canBeProcessExecutor: Bool { true }
+    extension ProcessExecutor {
+        static var isSupported: Bool { true }
 
-        /// Whether a loop is the executor of this process.
-        package static var isProcessExecutorInstalled: Bool { ProcessLoop.isInstalled }
-
-        /// Makes this loop run every task of the process: `Task {}`, `Task.sleep`, default actors, the main actor.
-        ///
-        /// Must come before any code in this process uses concurrency. A process forked before that counts anew.
-        package func becomeProcessExecutor() {
-            isProcessExecutor = true
-            ProcessLoop.isInstalled = true
-            ProcessLoop.standard = LoopDefaultExecutor(loop: self)
-            ProcessLoop.main = LoopMainExecutor(loop: self)
+        static func install(_ loop: EventLoop) {
+            Installed.standard = LoopDefaultExecutor(loop: loop)
+            Installed.main = LoopMainExecutor(loop: loop)
             _createExecutors(factory: LoopExecutorFactory.self)
         }
 
-        /// Makes the witness tables that `becomeProcessExecutor` needs, once for all children.
-        static func prepareProcessExecutor() { _ = ProcessLoop.conformances.count }
+        static func prepare() { _ = Installed.conformances.count }
 
-        func runOnMainActor(_ job: UnownedJob) {
+        static func runOnMainActor(_ job: UnownedJob, of loop: EventLoop) {
             job.runSynchronously(
-                isolatedTo: MainActor.sharedUnownedExecutor, taskExecutor: asUnownedTaskExecutor())
+                isolatedTo: MainActor.sharedUnownedExecutor, taskExecutor: loop.asUnownedTaskExecutor())
         }
     }
 
     /// The factory is asked by type, so what it hands out is kept here.
-    private enum ProcessLoop {
+    private enum Installed {
         // Proof: written once, by the only thread of a process, before it uses concurrency, and then only read.
-        nonisolated(unsafe) static var isInstalled = false
         nonisolated(unsafe) static var standard: LoopDefaultExecutor?
         nonisolated(unsafe) static var main: LoopMainExecutor?
         static let conformances: [Any.Type] = [
@@ -46,9 +33,9 @@
     }
 
     private struct LoopExecutorFactory: ExecutorFactory {
-        // Installed only by becomeProcessExecutor, which has set both.
-        static var mainExecutor: any MainExecutor { ProcessLoop.main! }
-        static var defaultExecutor: any TaskExecutor { ProcessLoop.standard! }
+        // Installed only by `install`, which has set both.
+        static var mainExecutor: any MainExecutor { Installed.main! }
+        static var defaultExecutor: any TaskExecutor { Installed.standard! }
     }
 
     /// The main actor's executor. A separate object, so that its jobs can be distinguished from all others in the
@@ -117,21 +104,6 @@
             _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
         ) {
             enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
-        }
-    }
-#else
-    extension EventLoop {
-        package static var canBeProcessExecutor: Bool { false }
-
-        package static var isProcessExecutorInstalled: Bool { false }
-
-        package func becomeProcessExecutor() {}
-
-        static func prepareProcessExecutor() {}
-
-        /// Without an own main executor no job is the main actor's.
-        func runOnMainActor(_ job: UnownedJob) {
-            job.runSynchronously(on: asUnownedTaskExecutor())
         }
     }
 #endif
