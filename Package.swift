@@ -120,6 +120,7 @@ let package = Package(
             on: ["Prefork", "PreforkSupervisor", "PreforkSystem", "PreforkFixtureSupport"]),
         program("tree-fixture", path: "Tests/Fixtures/tree-fixture", on: ["Prefork", "PreforkFixtureSupport"]),
         program("short-fixture", path: "Tests/Fixtures/short-fixture", on: ["Prefork"]),
+        program("main-fixture", path: "Tests/Fixtures/main-fixture", on: ["Prefork"]),
         program(
             "travel-fixture", path: "Tests/Fixtures/travel-fixture",
             on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
@@ -181,7 +182,7 @@ let package = Package(
             of: [
                 "Prefork", "PreforkEventLoop", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
                 "manager-fixture", "ops-fixture", "hostile-fixture", "hello-server", "shared-counter", "service-tree",
-                "tree-fixture", "guess-fixture", "travel-fixture", "refuse-fixture", "short-fixture",
+                "tree-fixture", "guess-fixture", "travel-fixture", "refuse-fixture", "short-fixture", "main-fixture",
                 "preforkctl",
             ]),
         tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),

@@ -100,7 +100,8 @@ private func endProgram(_ error: SystemError) -> Never {
     endProgram("cannot listen: \(error)", code: error.errno == .invalidArgument ? .usage : .temporary)
 }
 
+/// - Parameter text: several lines become one, as where several settings make no sense.
 private func endProgram(_ text: String, code: ProgramExit) -> Never {
-    StandardErrorLines.say("error", text, by: "end")
+    StandardErrorLines.say("error", text.split(separator: "\n").joined(separator: "; "), by: "end")
     CurrentProcess.exit(code: code.rawValue)
 }

@@ -1,15 +1,17 @@
 // `runAndExit(on:)`: one line and an exit code for each failure, and never a crash dump.
 
 import Glibc
+import PreforkEventLoop
 import PreforkSystem
 import PreforkTestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct RunAndExitTests {
     private func start(
-        _ scenario: String, _ address: String, environment: [String: String] = [:]
+        _ scenario: String, _ address: String, of program: String = "short-fixture",
+        environment: [String: String] = [:]
     ) throws -> ChildProgram {
-        try ChildProgram("short-fixture", [scenario, address], environment: environment)
+        try ChildProgram(program, [scenario, address], environment: environment)
     }
 
     /// The port that it listens on by its log.
@@ -39,6 +41,24 @@ import Testing
         #expect(program.groupSize == 0)
     }
 
+    @Test func `A program with an async @main does the same, with one thread in its workers`() async throws {
+        let program = try start("serve", "127.0.0.1:0", of: "main-fixture")
+        let client = try Client(port: try await port(of: program))
+        try client.send("hello\n")
+        let answer = String(decoding: try client.receive(), as: UTF8.self)
+        #expect(answer.hasPrefix("worker "), "\(answer)")
+        #expect(answer.hasSuffix("single-threaded \(ProcessExecutor.absence == nil)\n"), "\(answer)")
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0)
+        #expect(program.groupSize == 0)
+    }
+
+    @Test func `An async @main that has suspended is one line and 70`() async throws {
+        let program = try start("suspends", "127.0.0.1:0", of: "main-fixture")
+        #expect(try await program.waitForExit() == 70)
+        #expect(errorLines(of: program).first?.contains("threads and fork keeps only one") == true, "\(program.errors)")
+    }
+
     @Test func `A port in use is one line and 75`() async throws {
         let first = try start("serve", "127.0.0.1:0")
         let address = "127.0.0.1:\(try await port(of: first))"
@@ -60,12 +80,16 @@ import Testing
         #expect(program.errors.split(separator: "\n").count == 1, "\(program.errors)")
     }
 
-    @Test func `A setting that makes no sense is one line and 64, also where the port is in use`() async throws {
+    @Test func `Settings that make no sense are one line and 64, also where the port is in use`() async throws {
         let first = try start("serve", "127.0.0.1:0")
         let address = "127.0.0.1:\(try await port(of: first))"
-        let second = try start("serve", address, environment: ["PREFORK_WORKERS": "many"])
+        let environment = ["PREFORK_WORKERS": "many", "PREFORK_BOOT_TIMEOUT": "soon"]
+        let second = try start("serve", address, environment: environment)
         #expect(try await second.waitForExit() == 64)
-        #expect(errorLines(of: second).first?.contains("PREFORK_WORKERS") == true, "\(second.errors)")
+        let lines = errorLines(of: second)
+        #expect(lines.count == 1 && second.errors.split(separator: "\n").count == 1, "\(second.errors)")
+        #expect(lines.first?.contains("PREFORK_WORKERS=many: ") == true, "\(lines)")
+        #expect(lines.first?.contains("; PREFORK_BOOT_TIMEOUT=soon: ") == true, "\(lines)")
         first.send(.terminate)
         #expect(try await first.waitForExit() == 0)
     }
