@@ -1,5 +1,7 @@
 // Marks for the requests of a worker: what its supervisor tells of a crash, a hang, or when an operator asks.
 
+import PreforkEventLoop
+import PreforkSupervisor
 public import PreforkSystem
 
 /// A mark is a slot in memory that the worker shares with its supervisor, with a label, the start and, if wanted, the
@@ -125,10 +127,28 @@ extension Worker {
     /// - Throws: for a label in quarantine.
     @inline(never)
     private func refuse(_ label: UnsafeRawBufferPointer, _ options: RequestOptions) throws(RequestError) {
-        guard let entry = quarantine.entry(of: label, includesQuery: options.contains(.includesQuery)) else { return }
-        handle.countRefusal()
+        if let refusal = handle.refusal(of: label, includesQuery: options.contains(.includesQuery)) {
+            throw RequestError(.quarantined, retryAfter: refusal.retryAfter)
+        }
+    }
+}
+
+extension WorkerHandle {
+    /// - Returns: nil unless the label is in quarantine. If it is, the refusal was counted and reported.
+    fileprivate func refusal(
+        of label: UnsafeRawBufferPointer, includesQuery: Bool
+    ) -> RequestAccounting.Refusal? {
+        guard let entry = quarantine.entry(of: label, includesQuery: includesQuery) else { return nil }
+        countRefusal()
         let text = ForeignText(decoding: entry.label).escaped(for: .log)
         StandardErrorLines.say("warning", "request \"\(text)\" is refused: it is in quarantine", by: "quarantine")
-        throw RequestError(.quarantined, retryAfter: entry.until.map { max(.zero, $0 - .now) })
+        return RequestAccounting.Refusal(retryAfter: entry.until.map { max(.zero, $0 - .now) })
+    }
+
+    /// For servers on the worker's loop that mark and count requests by themselves.
+    var accounting: RequestAccounting {
+        RequestAccounting(
+            quarantine: quarantine, counted: { [self] in countRequests(UInt64($0)) },
+            refused: { [self] in refusal(of: $0, includesQuery: false) })
     }
 }

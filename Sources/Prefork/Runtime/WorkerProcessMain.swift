@@ -30,6 +30,7 @@ struct WorkerProcessMain {
             #if !PREFORK_WITHOUT_MARKS
                 loop.mark(in: worker.requests)
             #endif
+            loop.accounting = handle.accounting
             // On the loop: it does not run yet, and calls are scheduled on its own thread only.
             if let period = handle.heartbeatPeriod { loop.execute { [handle] in handle.beat(on: loop, every: period) } }
             if runtime.readiness == .automatic { loop.onFirstWait = { worker.ready() } }

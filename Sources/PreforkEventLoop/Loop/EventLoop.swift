@@ -25,13 +25,15 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     var sleepers: [WaitSlot] = []
     /// Tasks that have had their share of this turn and continue in the next.
     var pausing: [WaitSlot] = []
-    var chunks = ChunkPool()
+    package var chunks = ChunkPool()
     /// Whether new work is still welcome. Servers on this loop end and drain when a stop is requested.
     public let stopRequest = StopRequest()
     /// Set where several processes accept from one queue.
     package var balance: ConnectionBalance?
     /// Set in a worker: where it marks its requests in progress.
     package private(set) var requests: RequestRing?
+    /// Set in a worker: which requests are refused, and where answered ones are counted.
+    package var accounting: RequestAccounting?
     /// How long servers that drain because this process alone ends wait for one more message of idle connections.
     package var idleLinger = Duration.zero
     /// Connections that were accepted on this loop and are open.

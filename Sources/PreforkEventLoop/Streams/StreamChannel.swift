@@ -121,6 +121,25 @@ final class StreamChannel: @unchecked Sendable {
         }
     }
 
+    /// As `write`, of two runs of bytes on a socket, or of what `send` itself moves into it.
+    ///
+    /// - Parameter count: how many bytes `send` could move at most. If it moves fewer, the socket is full.
+    func send(_ count: Int, by send: (Int32) throws(SystemError) -> Int?) throws(StreamError) -> Int? {
+        if isClosed { throw StreamError(.closed) }
+        guard mayWrite else { return nil }
+        do {
+            guard let sent = try send(fd) else {
+                mayWrite = false
+                return nil
+            }
+            if sent < count, sent > 0 { mayWrite = false }
+            movedThisTurn &+= sent
+            return sent
+        } catch {
+            throw StreamError(error)
+        }
+    }
+
     /// Whether this stream has had its share: a peer that is always ready would keep the loop's thread for itself.
     var hasHadItsTurn: Bool { movedThisTurn >= Self.turnShare }
 

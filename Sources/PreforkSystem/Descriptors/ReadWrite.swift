@@ -72,6 +72,34 @@ package func sendBytes(to number: Int32, _ bytes: UnsafeRawBufferPointer) throws
     }
 }
 
+/// One sendmsg(2) of two runs of bytes on a socket, as `sendBytes`.
+///
+/// - Parameter hasMore: more follows at once, and the kernel may wait for it before it sends a packet (MSG_MORE).
+/// - Returns: how many bytes were taken of both together, or nil if no byte can be taken now.
+package func sendBytes(
+    to number: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, hasMore: Bool
+) throws(SystemError) -> Int? {
+    var flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+    if hasMore { flags |= Int32(MSG_MORE) }
+    var parts = (
+        iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
+        iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+    )
+    while true {
+        // Proof: a tuple of two equal types lies in memory as an array of two. The kernel reads it within the call.
+        let count = withUnsafeMutableBytes(of: &parts) { parts in
+            var message = msghdr()
+            message.msg_iov = parts.baseAddress?.assumingMemoryBound(to: iovec.self)
+            message.msg_iovlen = 2
+            return sendmsg(number, &message, flags)
+        }
+        if count >= 0 { return count }
+        let errno = Errno.current
+        if errno == .wouldBlock { return nil }
+        if errno != .interrupted { throw SystemError("sendmsg", errno, on: "socket \(number)") }
+    }
+}
+
 /// Makes a broken pipe an error value (EPIPE) in the whole process.
 ///
 /// Sockets have MSG_NOSIGNAL, but pipes have no such flag (pipe(7)), so every server and language runtime with pipes

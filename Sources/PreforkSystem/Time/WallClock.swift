@@ -7,6 +7,9 @@ package enum WallClock {
     /// The present time in UTC with milliseconds, for example `2026-11-21T03:00:00.042Z` (RFC 3339).
     package static var timestamp: String { timestamp(of: cprefork_wall_clock_milliseconds()) }
 
+    /// Whole seconds since 1970, by the kernel's last tick (time(2)).
+    package static var second: Int { time(nil) }
+
     /// - Parameter milliseconds: since 1970. A negative value counts as zero.
     static func timestamp(of milliseconds: Int64) -> String {
         let now = max(0, milliseconds)
