@@ -31,6 +31,7 @@ let package = Package(
     name: "prefork",
     products: [
         .library(name: "Prefork", targets: ["Prefork"]),
+        .library(name: "PreforkHTTP", targets: ["PreforkHTTP"]),
         .library(name: "PreforkServices", targets: ["PreforkServices"]),
         .library(name: "PreforkServicesTestKit", targets: ["PreforkServicesTestKit"]),
         .executable(name: "preforkctl", targets: ["preforkctl"]),
@@ -74,6 +75,7 @@ let package = Package(
                 .target(name: "CHiredis", condition: whenValkey),
                 .target(name: "CHiredisTLS", condition: .when(traits: ["ValkeyTLS"])),
             ]),
+        floor("PreforkHTTP", on: ["PreforkEventLoop", "PreforkSystem"]),
         floor("PreforkSubprocess", on: ["PreforkEventLoop", "PreforkSystem"]),
         floor(
             "Prefork",
@@ -124,6 +126,8 @@ let package = Package(
         program(
             "travel-fixture", path: "Tests/Fixtures/travel-fixture",
             on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
+        program(
+            "http-fixture", path: "Tests/Fixtures/http-fixture", on: ["Prefork", "PreforkHTTP"]),
         program("guess-fixture", path: "Tests/Fixtures/guess-fixture", on: ["Prefork"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
@@ -134,6 +138,9 @@ let package = Package(
         .executableTarget(
             name: "service-measurement", dependencies: ["PreforkServices"],
             path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
+        .executableTarget(
+            name: "http-measurement", dependencies: ["Prefork", "PreforkHTTP"],
+            path: "Scripts/benchmarks/http-measurement", swiftSettings: settings),
         .executableTarget(
             name: "request-measurement", dependencies: ["Prefork"],
             path: "Scripts/benchmarks/request-measurement", swiftSettings: settings),
@@ -146,6 +153,11 @@ let package = Package(
             path: "Tests/BackendSuite", swiftSettings: settings),
         tests("PreforkSystemTests", of: ["PreforkSystem", "PreforkTestSupport", "HostileC", "host-fixture"]),
         tests("PreforkEventLoopTests", of: ["PreforkEventLoop", "PreforkSystem", "PreforkTestSupport"]),
+        tests(
+            "PreforkHTTPTests",
+            of: [
+                "PreforkHTTP", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "http-fixture", "preforkctl",
+            ]),
         tests(
             "PreforkSupervisorTests",
             of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "host-fixture"]),

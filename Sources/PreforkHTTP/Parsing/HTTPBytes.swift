@@ -1,0 +1,98 @@
+// Classes of bytes in HTTP's grammar, and comparisons of runs of them with known words.
+
+extension UInt8 {
+    static var tab: UInt8 { 9 }
+    static var lf: UInt8 { 10 }
+    static var cr: UInt8 { 13 }
+    static var space: UInt8 { 32 }
+
+    /// A character of a method or a field name: tchar of RFC 9110, 5.6.2. A bit for each of the 128 characters of ASCII.
+    @inline(__always)
+    var isToken: Bool {
+        let characters: UInt64 = self < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
+        return self < 128 && (characters &>> UInt64(self & 63)) & 1 != 0
+    }
+
+    /// What no field value has (RFC 9110, 5.5): control characters but the tab. With a bare CR, LF or NUL requests are
+    /// smuggled past proxies.
+    @inline(__always)
+    var isForbiddenInValue: Bool { self < 32 && self != .tab || self == 127 }
+
+    /// A character of a request target. What is beyond visible ASCII must be percent-encoded (RFC 9112, 3.2), and a
+    /// fragment is never sent (RFC 9110, 7.1).
+    @inline(__always)
+    var isTarget: Bool { self > 32 && self < 127 && self != UInt8(ascii: "#") }
+
+    @inline(__always)
+    var isDigit: Bool { self &- UInt8(ascii: "0") < 10 }
+
+    /// The value of a hexadecimal digit, or nil for another character.
+    @inline(__always)
+    var hexadecimal: UInt8? {
+        if isDigit { return self - UInt8(ascii: "0") }
+        let letter = (self | 0x20) &- UInt8(ascii: "a")
+        return letter < 6 ? letter + 10 : nil
+    }
+
+    @inline(__always)
+    var lowercased: UInt8 { self &- UInt8(ascii: "A") < 26 ? self | 0x20 : self }
+}
+
+extension StaticString {
+    /// Its UTF-8. Valid for the life of the program.
+    var bytes: UnsafeRawBufferPointer {
+        // Only a literal of a single Unicode scalar may have no pointer, and only if its type says so.
+        UnsafeRawBufferPointer(start: utf8Start, count: utf8CodeUnitCount)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The bytes in `range`, which must be within these.
+    @inline(__always)
+    func part(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: self[range])
+    }
+
+    /// Whether these bytes are `word`.
+    @inline(__always)
+    func spell(_ word: StaticString) -> Bool {
+        guard count == word.utf8CodeUnitCount else { return false }
+        for index in 0..<count where self[index] != word.utf8Start[index] { return false }
+        return true
+    }
+
+    /// Whether these bytes are `word` in any case.
+    ///
+    /// - Parameter word: in lower case.
+    @inline(__always)
+    func spellInAnyCase(_ word: StaticString) -> Bool {
+        guard count == word.utf8CodeUnitCount else { return false }
+        for index in 0..<count where self[index].lowercased != word.utf8Start[index] { return false }
+        return true
+    }
+
+    func isEqualInAnyCase(to other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count else { return false }
+        for index in 0..<count where self[index].lowercased != other[index].lowercased { return false }
+        return true
+    }
+
+    /// Without spaces and tabs at both ends.
+    var trimmed: UnsafeRawBufferPointer {
+        var (start, end) = (0, count)
+        while start < end, self[start] == .space || self[start] == .tab { start += 1 }
+        while end > start, self[end - 1] == .space || self[end - 1] == .tab { end -= 1 }
+        return part(start..<end)
+    }
+
+    /// Calls `body` with each member of a list with commas, trimmed. Empty members are left out (RFC 9110, 5.6.1).
+    @inline(__always)
+    func forEachMember(_ body: (UnsafeRawBufferPointer) -> Void) {
+        var start = 0
+        for index in 0...count where index == count || self[index] == UInt8(ascii: ",") {
+            let member = part(start..<index).trimmed
+            if member.count > 0 { body(member) }
+            start = index + 1
+        }
+    }
+}

@@ -1,0 +1,236 @@
+// One connection of an HTTP server: request after request, in order.
+
+import PreforkEventLoop
+import PreforkSystem
+
+/// Reads requests from a connection, calls the handler, and sends its responses.
+///
+/// On the connection's loop only. Between requests it holds no buffers, and its deadline is a place in a queue.
+final class HTTPConnection: @unchecked Sendable {
+    // Sendable: everything mutable is touched on the loop's thread. What a request or a writer calls from elsewhere goes
+    // there first.
+
+    /// What has not come in time.
+    enum Expiry {
+        case head, idle, body, write
+    }
+
+    /// How much of a body is still to be read from the connection.
+    enum BodyRest: Equatable {
+        case none
+        case length(Int)
+        case chunked
+    }
+
+    let connection: Connection
+    let server: HTTPServer
+    /// See `DeadlineQueue`.
+    var place = DeadlineQueue.Place()
+    /// The present request, or where the next one is parsed. nil while none of its bytes are there.
+    var storage: RequestStorage?
+    var output = OutputBuffer()
+    var expiry: Expiry?
+
+    // Of the present request.
+    var bodyRest = BodyRest.none
+    var chunks: ChunkedParser?
+    var isReadingBody = false
+    /// The client waits for 100 before it sends the body.
+    var needsContinue = false
+    /// The final response is in the output, or was sent.
+    var hasResponse = false
+    /// What the client will send next cannot be told from the rest of this request.
+    var mustClose = false
+    var bodyProgress = Progress()
+    var writeProgress = Progress()
+
+    /// Reading or writing has failed: no response can reach the client.
+    var isBroken = false
+    var isFlushing = false
+    /// How often bytes of the output were sent: tells whether a response can still be taken back.
+    var sendCount = 0
+    private var soon: ScheduledCall?
+
+    /// How much has gone one way, and how long the server has waited for it.
+    struct Progress {
+        var bytes = 0
+        var waited = Duration.zero
+    }
+
+    init(_ connection: Connection, _ server: HTTPServer) {
+        self.connection = connection
+        self.server = server
+    }
+
+    var loop: EventLoop { connection.loop }
+    var peer: SocketAddress { connection.peer }
+    var isDraining: Bool { connection.isDraining }
+
+    /// Serves until one of the two sides ends the connection.
+    func serve() async throws {
+        defer { end() }
+        do {
+            try await serveRequests()
+        } catch {
+            switch expiry {
+            case .head where connection.reader.bufferedCount > 0: try await refuse(.requestTimeout)
+            case .head, .idle, .body, .write: break
+            case nil: if !(error is ConnectionEnd) { throw error }
+            }
+        }
+    }
+
+    private func serveRequests() async throws {
+        let reader = connection.reader
+        // The first head has its time from the beginning of the connection.
+        server.heads.append(self)
+        var isKept = false
+        while true {
+            if reader.bufferedCount == 0 {
+                releaseBuffers()
+                if isKept { server.idles.append(self) }
+                guard try await reader.waitForMessage() else { return }
+                if isKept { DeadlineQueue.remove(self) }
+            }
+            switch parse() {
+            case .incomplete:
+                if output.count > 0 { try await flush() }
+                if !place.isTaken { server.heads.append(self) }
+                guard try await reader.fill() else { return }
+                continue
+            case .failure(let status): return try await refuse(status)
+            case .complete: DeadlineQueue.remove(self)
+            }
+            isKept = true
+            var keeps: Bool
+            do {
+                let (mark, refusal) = beginMark()
+                defer { mark?.end() }
+                var response: HTTPResponse
+                if let refusal {
+                    response = Self.unavailable(refusal)
+                } else {
+                    if output.count > 0 { flushSoon() }
+                    do {
+                        response = try await server.handler(HTTPRequest(storage: requestStorage))
+                    } catch {
+                        response = try self.response(to: error)
+                    }
+                }
+                response.fields.becomeOwn()
+                if let isDone = encode(response) { keeps = isDone } else { keeps = try await send(response) }
+            }
+            server.loop.accounting?.count(1)
+            if keeps, bodyRest != .none { keeps = try await discardBody() }
+            let isInputLeft = reader.bufferedCount > 0
+            if !keeps || !isInputLeft || output.count > 1 << 16, try !flushNow() { try await flush() }
+            if !keeps {
+                if isInputLeft || bodyRest != .none { try await connection.closeGently() }
+                return
+            }
+            endRequest()
+        }
+    }
+
+    /// - Returns: after `.complete`, the head's bytes are in the storage and no longer in the reader.
+    private func parse() -> RequestParser.Step {
+        let storage = requestStorage
+        let step = connection.reader.withBufferedBytes { bytes in
+            let step = storage.parser.parse(bytes)
+            if step == .complete { storage.begin(bytes.part(0..<storage.head.length), of: self) }
+            return step
+        }
+        guard step == .complete else { return step }
+        connection.reader.consume(storage.head.length)
+        switch storage.head.framing {
+        case .none: break
+        case .length(let count):
+            bodyRest = .length(count)
+            needsContinue = storage.head.flags.contains(.expectsContinue)
+        case .chunked:
+            bodyRest = .chunked
+            chunks = ChunkedParser(headLimit: server.options.headLimit, fieldLimit: server.options.fieldLimit)
+            needsContinue = storage.head.flags.contains(.expectsContinue)
+        }
+        return step
+    }
+
+    /// Taken from the server when the first byte of a request is there.
+    var requestStorage: RequestStorage {
+        if let storage { return storage }
+        let new = server.takeStorage()
+        storage = new
+        return new
+    }
+
+    /// Reports of crashes and hangs name the request by method and path. One in quarantine is not begun.
+    private func beginMark() -> (mark: RequestMark?, refusal: RequestAccounting.Refusal?) {
+        let storage = requestStorage
+        return storage.bytes.withUnsafeBytes { bytes in
+            let label = bytes.part(storage.head.label)
+            if let refusal = server.loop.accounting?.refusal(of: label) { return (nil, refusal) }
+            let mark = server.loop.requests?.begin(label, includesQuery: false, trace: nil, executes: false)
+            return (mark, nil)
+        }
+    }
+
+    /// For the next request. What a program has kept of this one stays the program's.
+    private func endRequest() {
+        if isKnownUniquelyReferenced(&storage) { storage?.reset() } else { storage = nil }
+        bodyRest = .none
+        if chunks != nil { chunks = nil }
+        needsContinue = false
+        hasResponse = false
+        if bodyProgress.bytes > 0 { bodyProgress = Progress() }
+        if writeProgress.bytes > 0 { writeProgress = Progress() }
+    }
+
+    /// The connection has another protocol now.
+    func requestEnds() {
+        endRequest()
+        releaseBuffers()
+    }
+
+    /// Ten thousand idle connections hold no buffer at all.
+    private func releaseBuffers() {
+        if let storage {
+            self.storage = nil
+            server.give(storage)
+        }
+        output.releaseIfEmpty(to: &server.loop.chunks)
+    }
+
+    private func end() {
+        DeadlineQueue.remove(self)
+        soon?.cancel()
+        soon = nil
+        endRequest()
+        output.removeAll()
+        releaseBuffers()
+    }
+
+    /// Runs on the loop when the time is over.
+    func expire(_ kind: Expiry) {
+        expiry = kind
+        if kind == .write { connection.interruptWriting() } else { connection.interruptReading() }
+    }
+
+    /// Sends a response of a pipelined request while the next one's handler waits for something. If it does not wait,
+    /// both go in one write.
+    func flushSoon() {
+        guard soon == nil else { return }
+        soon = loop.call(after: .zero) { [self] in
+            soon = nil
+            // An error shows again at the next write.
+            if !isFlushing { _ = try? flushNow() }
+        }
+    }
+
+    func flushesNow() {
+        soon?.cancel()
+        soon = nil
+    }
+}
+
+/// The connection ends without a further word, because nothing can be said to the client, or was said already.
+struct ConnectionEnd: Error {}

@@ -1,0 +1,65 @@
+// What the connections of one server share.
+
+import PreforkEventLoop
+import PreforkSystem
+
+/// The options and the handler of a server, and what its connections lend one another. On the loop's thread only.
+final class HTTPServer: @unchecked Sendable {
+    // Sendable: everything mutable is touched on the loop's thread, where every connection of the server runs.
+    let options: HTTPServerOptions
+    let loop: EventLoop
+    let report: @Sendable (ServingEvent) -> Void
+    let handler: @Sendable (HTTPRequest) async throws -> HTTPResponse
+    /// Connections of which a head must come.
+    let heads: DeadlineQueue
+    /// Kept connections.
+    let idles: DeadlineQueue
+
+    private var storages: [RequestStorage] = []
+    private var dateSecond = -1
+    /// The head of a response of status 200 up to its date, with the date's line.
+    private(set) var beginOfOK: [UInt8] = []
+    private static let statusLine: StaticString = "HTTP/1.1 200 OK\r\n"
+
+    init(
+        _ options: HTTPServerOptions, on loop: EventLoop, report: @escaping @Sendable (ServingEvent) -> Void,
+        _ handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse
+    ) throws(SystemError) {
+        try options.check()
+        self.options = options
+        self.loop = loop
+        self.report = report
+        self.handler = handler
+        heads = DeadlineQueue(loop, options.headTimeout, .head)
+        idles = DeadlineQueue(loop, options.keepAliveTimeout, .idle)
+    }
+
+    /// A connection has bytes of a request: it takes what the request is kept in.
+    func takeStorage() -> RequestStorage {
+        storages.popLast()
+            ?? RequestStorage(RequestParser(headLimit: options.headLimit, fieldLimit: options.fieldLimit))
+    }
+
+    /// - Parameter storage: referred to by nothing else.
+    func give(_ storage: RequestStorage) {
+        if storages.count < 64 { storages.append(storage) }
+    }
+
+    /// Makes the line of the date, once a second.
+    @inline(__always)
+    func updateDate() {
+        let second = WallClock.second
+        if second != dateSecond { makeDate(second) }
+    }
+
+    @inline(never)
+    private func makeDate(_ second: Int) {
+        dateSecond = second
+        beginOfOK = Array(Self.statusLine.bytes) + Array("Date: ".utf8)
+        beginOfOK += HTTPDate.bytes(secondsSince1970: second)
+        beginOfOK += [.cr, .lf]
+    }
+
+    /// The line of the date alone.
+    var dateLine: ArraySlice<UInt8> { beginOfOK[Self.statusLine.utf8CodeUnitCount...] }
+}

@@ -1,0 +1,121 @@
+// Bytes that are about to be sent.
+
+import PreforkEventLoop
+
+/// A buffer that is filled at the end and sent from the front. It borrows a chunk of the loop's pool and allocates only
+/// when more than a chunk must be kept.
+struct OutputBuffer: ~Copyable {
+    private var base: UnsafeMutableRawPointer?
+    private var capacity = 0
+    private var start = 0
+    private var end = 0
+
+    init() {}
+
+    deinit { base?.deallocate() }
+
+    var count: Int { end - start }
+
+    /// The bytes that were not sent, valid until the next change of the buffer.
+    var bytes: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base.map { $0 + start }, count: count)
+    }
+
+    /// Makes room for `wanted` more bytes: the calls of `append` that follow must not need more together.
+    @inline(__always)
+    mutating func reserve(_ wanted: Int, from pool: inout ChunkPool) {
+        if capacity - end < wanted { makeRoom(for: wanted, from: &pool) }
+    }
+
+    @inline(never)
+    private mutating func makeRoom(for wanted: Int, from pool: inout ChunkPool) {
+        let kept = count
+        let isFirst = base == nil && wanted <= ChunkPool.chunkSize
+        let larger = isFirst ? ChunkPool.chunkSize : max(capacity * 2, kept + wanted)
+        let memory = isFirst ? pool.take() : .allocate(byteCount: larger, alignment: 16)
+        if let base {
+            memory.copyMemory(from: base + start, byteCount: kept)
+            release(base, to: &pool)
+        }
+        base = memory
+        capacity = larger
+        start = 0
+        end = kept
+    }
+
+    private func release(_ memory: UnsafeMutableRawPointer, to pool: inout ChunkPool) {
+        if capacity == ChunkPool.chunkSize { pool.give(memory) } else { memory.deallocate() }
+    }
+
+    /// Gives the memory back if there is nothing to send.
+    mutating func releaseIfEmpty(to pool: inout ChunkPool) {
+        guard count == 0, let base else { return }
+        release(base, to: &pool)
+        self.base = nil
+        capacity = 0
+        start = 0
+        end = 0
+    }
+
+    /// The first bytes were sent.
+    mutating func removeFirst(_ count: Int) {
+        start += min(count, self.count)
+        if start == end {
+            start = 0
+            end = 0
+        }
+    }
+
+    /// The last bytes are not sent after all.
+    mutating func removeLast(_ count: Int) { end -= min(max(0, count), self.count) }
+
+    mutating func removeAll() {
+        start = 0
+        end = 0
+    }
+
+    @inline(__always)
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        // A caller that has not reserved enough must not write behind the memory. No input decides it.
+        precondition(bytes.count <= capacity - end, "\(bytes.count) bytes were not reserved")
+        guard let base, let source = bytes.baseAddress else { return }
+        (base + end).copyMemory(from: source, byteCount: bytes.count)
+        end += bytes.count
+    }
+
+    @inline(__always)
+    mutating func append(_ text: StaticString) { append(text.bytes) }
+
+    @inline(__always)
+    mutating func append(_ bytes: [UInt8]) { bytes.withUnsafeBytes { append($0) } }
+
+    @inline(__always)
+    mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// At most `numberLength` bytes.
+    mutating func append(decimal number: Int) { append(number.magnitude, by: 10) }
+
+    /// At most `numberLength` bytes.
+    mutating func append(hexadecimal number: Int) { append(number.magnitude, by: 16) }
+
+    static let numberLength = 20
+
+    private mutating func append(_ number: UInt, by radix: UInt) {
+        var divisor: UInt = 1
+        while number / divisor >= radix { divisor *= radix }
+        precondition(Self.numberLength <= capacity - end, "a number was not reserved")
+        guard let base else { return }
+        var rest = number
+        while divisor > 0 {
+            let digit = UInt8(truncatingIfNeeded: rest / divisor)
+            let character = digit < 10 ? digit + UInt8(ascii: "0") : digit - 10 + UInt8(ascii: "a")
+            (base + end).storeBytes(of: character, as: UInt8.self)
+            end += 1
+            rest %= divisor
+            divisor /= radix
+        }
+    }
+}

@@ -1,0 +1,205 @@
+// Bodies of requests.
+
+import PreforkEventLoop
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@testable import PreforkHTTP
+
+@Suite(.timeLimit(.minutes(2))) struct BodyTests {
+    private static func respond(to request: HTTPRequest) async throws -> HTTPResponse {
+        switch request.path {
+        case "/collect":
+            let body = try await request.body.collect()
+            return .text("\(body.count) \(String(decoding: body.prefix(20), as: UTF8.self)) \(request.trailers)")
+        case "/ten": return .text("\(try await request.body.collect(limit: 10).count)")
+        case "/none": return .text("\(try await request.body.collect(limit: -1).count)")
+        case "/echo": return .stream(request.body)
+        case "/elsewhere":
+            let task = Task.detached { try await request.body.collect() }
+            return .bytes(try await task.value)
+        default: return .text("ignored")
+        }
+    }
+
+    private func withServer(
+        _ options: HTTPServerOptions = .patient, _ body: (TestServer) async throws -> Void
+    ) async throws {
+        let server = try TestServer(options: options, Self.respond)
+        try await body(server)
+        try await server.stop()
+    }
+
+    private static func post(_ path: String, _ body: String, keep: Bool = false) -> String {
+        request("POST \(path)", "Content-Length: \(body.utf8.count)", keep: keep, body: body)
+    }
+
+    private static func chunked(_ path: String, _ chunks: String, keep: Bool = false) -> String {
+        request("POST \(path)", "Transfer-Encoding: chunked", keep: keep, body: chunks)
+    }
+
+    @Test func bodiesAreCollectedWithTheirTrailers() async throws {
+        try await withServer { (server: TestServer) async throws in
+            #expect(try server.answer(to: Self.post("/collect", "hello")).hasSuffix("\r\n\r\n5 hello "))
+            #expect(try server.answer(to: Self.post("/collect", "")).hasSuffix("\r\n\r\n0  "))
+            let chunks = "2\r\nhe\r\n3\r\nllo\r\n0\r\nX: y\r\n\r\n"
+            #expect(try server.answer(to: Self.chunked("/collect", chunks)).hasSuffix("\r\n\r\n5 hello X: y"))
+            // Trailers are not the next request's.
+            let two = Self.chunked("/collect", chunks, keep: true) + Self.post("/collect", "hello")
+            #expect(try server.answer(to: two).hasSuffix("\r\n\r\n5 hello "))
+            #expect(try server.answer(to: Self.post("/elsewhere", "hello")).hasSuffix("\r\n\r\nhello"))
+        }
+    }
+
+    @Test func aBodyIsEchoedPieceByPiece() async throws {
+        try await withServer { (server: TestServer) async throws in
+            let client = try Client(port: server.port)
+            try client.send(Self.chunked("/echo", "1\r\na\r\n"))
+            #expect(try client.receive(until: "1\r\na\r\n").contains("chunked"))
+            try client.send("1\r\nb\r\n")
+            #expect(try client.receive(until: "b\r\n") == "1\r\nb\r\n")
+            try client.send("0\r\n\r\n")
+            #expect(try client.receiveAll() == "0\r\n\r\n")
+            let large = String(repeating: "x", count: 3 << 20)
+            let sender = try Client(port: server.port)
+            let sending = Task.detached { try sender.send(Self.post("/echo", large)) }
+            let answer = try sender.receiveAll()
+            try await sending.value
+            #expect(answer.count { $0 == "x" } == large.count && answer.hasSuffix("\r\n0\r\n\r\n"))
+        }
+    }
+
+    @Test func whatAHandlerLeavesIsNotTheNextRequest() async throws {
+        try await withServer { (server: TestServer) async throws in
+            let body = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+            for first in [
+                Self.post("/ignore", body, keep: true),
+                Self.chunked("/ignore", "\(String(body.utf8.count, radix: 16))\r\n\(body)\r\n0\r\n\r\n", keep: true),
+            ] {
+                let answer = try server.answer(to: first + Self.post("/collect", "x"))
+                #expect(answer.components(of: "HTTP/1.1 ") == 2 && answer.hasSuffix("1 x "))
+            }
+            let large = String(repeating: "x", count: HTTPConnection.discardLimit)
+            let answer = try server.answer(to: Self.post("/ignore", large, keep: true) + Self.post("/collect", "x"))
+            #expect(answer.components(of: "HTTP/1.1 ") == 2 && answer.hasSuffix("1 x "))
+            let client = try Client(port: server.port)
+            try client.send(
+                request("POST /ignore", "Content-Length: \(HTTPConnection.discardLimit + 1)", keep: true, body: "x"))
+            #expect(try client.receive(until: "ignored").contains("Connection: close"))
+        }
+    }
+
+    @Test func aBodyAtTheLimitIsTakenAndOneAboveIs413() async throws {
+        var options = HTTPServerOptions.patient
+        options.bodyLimit = 100
+        try await withServer(options) { (server: TestServer) async throws in
+            for (count, isTaken) in [(100, true), (101, false)] {
+                let text = String(repeating: "x", count: count)
+                let chunks = "\(String(count / 2, radix: 16))\r\n\(text.prefix(count / 2))\r\n"
+                    + "\(String(count - count / 2, radix: 16))\r\n\(text.dropFirst(count / 2))\r\n0\r\n\r\n"
+                for each in [Self.post("/collect", text, keep: isTaken), Self.chunked("/collect", chunks, keep: isTaken)] {
+                    let answer = try server.answer(to: each + (isTaken ? request("GET /") : ""))
+                    #expect(answer.contains("\r\n\r\n\(count) xxx") == isTaken)
+                    #expect(answer.hasPrefix("HTTP/1.1 413 Content Too Large\r\n") != isTaken)
+                    #expect(answer.contains("Connection: close"))
+                }
+            }
+            // The call's own limit counts, and an announced length is refused before any of it has come.
+            #expect(try server.answer(to: Self.post("/ten", "0123456789")).hasSuffix("10"))
+            let client = try Client(port: server.port)
+            try client.send(request("POST /ten", "Content-Length: 11", keep: true))
+            #expect(try client.receive(until: "Large\n").hasPrefix("HTTP/1.1 413 "))
+            #expect(try server.answer(to: request("GET /none")).hasPrefix("HTTP/1.1 200 "))
+            #expect(try server.answer(to: Self.post("/none", "x")).hasPrefix("HTTP/1.1 413 "))
+            #expect(server.reports == [])
+        }
+    }
+
+    @Test func brokenChunksAre400AndTrailersAboveTheLimit431() async throws {
+        var options = HTTPServerOptions.patient
+        options.fieldLimit = 3
+        try await withServer(options) { (server: TestServer) async throws in
+            #expect(try server.answer(to: Self.chunked("/collect", "x")).hasPrefix("HTTP/1.1 400 Bad Request\r\n"))
+            #expect(try server.answer(to: Self.chunked("/echo", "x")).hasPrefix("HTTP/1.1 400 Bad Request\r\n"))
+            let trailers = String(repeating: "A: b\r\n", count: 4)
+            #expect(try server.answer(to: Self.chunked("/collect", "0\r\n\(trailers)\r\n")).hasPrefix("HTTP/1.1 431 "))
+            // The handler does not read it: the response stands, and the connection ends.
+            let answer = try server.answer(to: Self.chunked("/ignore", "x", keep: true) + request("GET /"))
+            #expect(answer.components(of: "HTTP/1.1 ") == 1 && answer.hasSuffix("ignored"))
+            #expect(server.reports == [])
+        }
+    }
+
+    @Test func aBodyThatNeverEndsHasNoAnswer() async throws {
+        try await withServer { (server: TestServer) async throws in
+            let client = try Client(port: server.port)
+            try client.send(request("POST /collect", "Content-Length: 10", body: "x"))
+            client.finishSending()
+            #expect(try client.receiveAll() == "")
+            #expect(server.reports == [])
+        }
+    }
+
+    @Test func aClientThatWaitsFor100GetsItWhenTheBodyIsRead() async throws {
+        try await withServer { (server: TestServer) async throws in
+            let client = try Client(port: server.port)
+            try client.send(request("POST /collect", "Expect: 100-continue", "Content-Length: 5", keep: true))
+            #expect(try client.receive(until: "\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n")
+            try client.send("hello")
+            #expect(try client.response().body == "5 hello ")
+            // Where the body has come already, there is nothing to wait for.
+            try client.send(request("POST /collect", "Expect: 100-continue", "Content-Length: 1", keep: true, body: "x"))
+            #expect(try client.response().body == "1 x ")
+            // Who does not read it says no.
+            try client.send(request("POST /ignore", "Expect: 100-continue", "Content-Length: 5", keep: true))
+            let last = try client.receiveAll()
+            #expect(last.hasPrefix("HTTP/1.1 200 OK") && last.contains("Connection: close"))
+            let large = try Client(port: server.port)
+            try large.send(request("POST /ten", "Expect: 100-continue", "Content-Length: 11", keep: true))
+            #expect(try large.receive(until: "Large\n").hasPrefix("HTTP/1.1 413 "))
+        }
+    }
+
+    @Test func aKeptRequestStaysWhatItWasAndItsBodyIsOver() async throws {
+        let kept = Kept<HTTPRequest>()
+        let server = try TestServer { request in
+            if request.path == "/keep" { kept.value = request }
+            return .text(request.path)
+        }
+        let client = try Client(port: server.port)
+        try client.send(request("POST /keep", "X: y", "Content-Length: 1", keep: true, body: "b"))
+        #expect(try client.response().body == "/keep")
+        #expect(try client.get("/other?z").body == "/other")
+        let request = try #require(kept.value)
+        #expect(request.path == "/keep" && request.fields["x"] == "y" && request.method == .post && request.query == nil)
+        await #expect(throws: HTTPError(.requestEnded)) { _ = try await request.body.collect() }
+        await #expect(throws: HTTPError(.requestEnded)) { try await request.inform(.earlyHints, HTTPFields()) }
+        try await server.stop()
+    }
+
+    @Test func oneTaskAtATimeReadsABody() async throws {
+        let gate = Gate()
+        let server = try TestServer { request in
+            async let first = request.body.collect()
+            while request.storage.connection?.isReadingBody != true { await Task.yield() }
+            await #expect(throws: HTTPError(.readInProgress)) {
+                // The first read waits for bytes that the client sends when the second one has failed.
+                _ = try await request.body.collect()
+            }
+            gate.open()
+            return .bytes(try await first)
+        }
+        let client = try Client(port: server.port)
+        try client.send(request("POST /", "Content-Length: 1", keep: true))
+        try await gate.wait()
+        try client.send("x")
+        #expect(try client.response().body == "x")
+        try await server.stop()
+    }
+}
+
+extension String {
+    /// How often `part` is in it.
+    func components(of part: String) -> Int { self.ranges(of: part).count }
+}
