@@ -62,6 +62,13 @@ package final class WaitSlot: @unchecked Sendable {
         }
     }
 
+    /// The waiting itself, for a task whose cancellation other code watches (see `wait(owner:)`).
+    @inline(__always)
+    func park(_ continuation: UnsafeContinuation<WaitOutcome, Never>) {
+        ticket &+= 1
+        if Task.isCancelled { continuation.resume(returning: .cancelled) } else { self.continuation = continuation }
+    }
+
     /// Ends the wait. Has no effect if no task waits. On the loop's thread only.
     package func resume(_ outcome: WaitOutcome) {
         guard let continuation else { return }

@@ -4,7 +4,7 @@ package import PreforkSystem
 
 /// Which requests are refused, and where answered ones are counted. The code that knows the supervisor gives it to the
 /// loop, for servers that know when a request begins and ends.
-package struct RequestAccounting {
+package final class RequestAccounting {
     /// A request that must not run.
     package struct Refusal {
         /// After how long another attempt makes sense. If nil, only an operator can release the label.

@@ -101,6 +101,60 @@ public final class ByteReader: @unchecked Sendable {
         }
     }
 
+    /// Whether the calling task may call `waitForMessageAsOwner`.
+    package var isOwnedByCurrentTask: Bool { channel.loop.isCurrent && channel.isOwnedByCurrentTask }
+
+    /// As `waitForMessage`, in the task that `serve` runs for the connection, if no other task reads: without the way to
+    /// the loop, and with one suspension instead of one for each layer.
+    package func waitForMessageAsOwner() async throws -> Bool {
+        var hasLookedAgain = false
+        while true {
+            switch try stepBetweenMessages(&hasLookedAgain) {
+            case .over(let hasArrived): return hasArrived
+            case .again: break
+            case .giveTurn: try await channel.giveTurn(to: channel.readers)
+            case .wait: try await channel.waitForChangeWhileIdleAsOwner()
+            }
+        }
+    }
+
+    private enum StepBetweenMessages {
+        case over(hasArrived: Bool)
+        case again, giveTurn, wait
+    }
+
+    private func stepBetweenMessages(_ hasLookedAgain: inout Bool) throws(StreamError) -> StepBetweenMessages {
+        if buffer.count > 0 { return .over(hasArrived: true) }
+        if hasEnded { return .over(hasArrived: false) }
+        if channel.hasHadItsTurn { return .giveTurn }
+        let room = buffer.space(atLeast: 1, from: &channel.loop.chunks)
+        switch try channel.read(into: room) {
+        case .bytes(let count):
+            buffer.commit(count)
+            noteRead(count, of: room.count)
+            return .over(hasArrived: true)
+        case .end:
+            hasEnded = true
+            buffer.releaseIfEmpty(to: &channel.loop.chunks)
+            return .over(hasArrived: false)
+        case .wouldBlock, nil:
+            buffer.releaseIfEmpty(to: &channel.loop.chunks)
+            return mayStillSend(&hasLookedAgain) ? .wait : .again
+        }
+    }
+
+    /// Whether a draining server still waits for the first byte of a message.
+    ///
+    /// - Parameter hasLookedAgain: whether the kernel was polled once more after draining had begun.
+    private func mayStillSend(_ hasLookedAgain: inout Bool) -> Bool {
+        guard let server, !server.maySend(isFirst: !hasReceived, hasSent: hasReceivedWhileDraining) else { return true }
+        // A request that arrived a moment before the stop is still answered.
+        if hasLookedAgain { hasEnded = true }
+        hasLookedAgain = true
+        channel.assumeReadable()
+        return false
+    }
+
     /// Reads what has arrived, or waits for something to arrive.
     ///
     /// - Parameter count: at most so many bytes. Must be above zero.
@@ -254,14 +308,8 @@ extension ByteReader {
     ///   - hasLookedAgain: whether the kernel was polled once more after draining had begun.
     private func waitForBytes(isIdle: Bool, hasLookedAgain: inout Bool) async throws {
         buffer.releaseIfEmpty(to: &channel.loop.chunks)
-        guard isIdle, let server else { return try await channel.waitUntilReadable() }
-        if server.maySend(isFirst: !hasReceived, hasSent: hasReceivedWhileDraining) {
-            return try await channel.waitForChangeWhileIdle()
-        }
-        // A request that arrived a moment before the stop is still answered.
-        if hasLookedAgain { hasEnded = true }
-        hasLookedAgain = true
-        channel.assumeReadable()
+        guard isIdle, server != nil else { return try await channel.waitUntilReadable() }
+        if mayStillSend(&hasLookedAgain) { try await channel.waitForChangeWhileIdle() }
     }
 
     private func receive(into destination: UnsafeMutableRawBufferPointer) async throws -> Int {

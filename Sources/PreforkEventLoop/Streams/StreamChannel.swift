@@ -158,17 +158,36 @@ final class StreamChannel: @unchecked Sendable {
 
     /// Waits for the next event, or for `wakeIfIdle`.
     func waitForChangeWhileIdle() async throws {
+        guard try beginIdling() else { return }
+        defer { endIdling() }
+        try check(await readers.wait(owner: owner))
+    }
+
+    /// As `waitForChangeWhileIdle`, in the task that owns the channel (`isOwnedByCurrentTask`).
+    func waitForChangeWhileIdleAsOwner() async throws {
+        guard try beginIdling() else { return }
+        let outcome = await withUnsafeContinuation { readers.park($0) }
+        endIdling()
+        try check(outcome)
+    }
+
+    /// - Returns: false if there is something to read.
+    private func beginIdling() throws(StreamError) -> Bool {
         try register(forWriting: false)
-        guard !mayRead else { return }
+        guard !mayRead else { return false }
         movedThisTurn = 0
         isIdle = true
         mark?.end()
-        defer {
-            isIdle = false
-            mark?.begin()
-        }
-        try check(await readers.wait(owner: owner))
+        return true
     }
+
+    private func endIdling() {
+        isIdle = false
+        mark?.begin()
+    }
+
+    /// Whether the cancellation of the calling task is watched by `ownedByCurrentTask`.
+    var isOwnedByCurrentTask: Bool { owner?.isCurrentTask ?? false }
 
     /// Ends the wait of a reader that is between messages.
     func wakeIfIdle() {

@@ -71,8 +71,10 @@ extension HTTPRequest: CustomStringConvertible {
 final class RequestStorage: @unchecked Sendable {
     // Sendable: written by the connection alone, on its loop, and only while nothing else refers to it, as
     // `isKnownUniquelyReferenced` tells. The trailers, which come later, have a lock.
-    private(set) var bytes: [UInt8] = []
-    var parser: RequestParser
+    //
+    // Unchecked exclusivity. Proof: `parse` and `append` call no code outside of the value.
+    @exclusivity(unchecked) private(set) var bytes: [UInt8] = []
+    @exclusivity(unchecked) var parser: RequestParser
     let trailers = Mutex(HTTPFields())
     private var hasTrailers = false
     /// Set while the request is a connection's, and kept with a request that was kept.

@@ -74,7 +74,7 @@ extension HTTPConnection {
 
     fileprivate func write(_ bytes: [UInt8], isChunk: Bool) async throws {
         let isCopied = bytes.count <= Self.copiedChunkLimit
-        output.reserve(OutputBuffer.numberLength + 4 + (isCopied ? bytes.count : 0), from: &server.loop.chunks)
+        reserve(OutputBuffer.numberLength + 4 + (isCopied ? bytes.count : 0))
         if isChunk {
             output.append(hexadecimal: bytes.count)
             output.append("\r\n")
@@ -85,7 +85,7 @@ extension HTTPConnection {
             try await flush(with: bytes, hasMore: isChunk)
         }
         if isChunk {
-            output.reserve(2, from: &server.loop.chunks)
+            reserve(2)
             output.append("\r\n")
         }
         if try !flushNow() { try await flush() }

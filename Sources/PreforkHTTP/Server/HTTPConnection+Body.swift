@@ -61,12 +61,12 @@ extension HTTPConnection {
     }
 
     /// The client has sent nothing of the body, and will not before it gets 100.
-    var isBodyHeldBack: Bool { needsContinue && bodyRest != .none && connection.reader.bufferedCount == 0 }
+    var isBodyHeldBack: Bool { needsContinue && bodyRest != .none && reader.bufferedCount == 0 }
 
     private func readPiece() async throws -> [UInt8]? {
         while bodyRest != .none {
-            if connection.reader.bufferedCount > 0 { needsContinue = false }
-            if connection.reader.bufferedCount > 0, let piece = try takePiece() { return piece }
+            if reader.bufferedCount > 0 { needsContinue = false }
+            if reader.bufferedCount > 0, let piece = try takePiece() { return piece }
             if bodyRest == .none { return nil }
             try await fillBody()
         }
@@ -75,7 +75,6 @@ extension HTTPConnection {
 
     /// What has come of the body. nil if there is none of it, or the body is over.
     private func takePiece() throws(HTTPError) -> [UInt8]? {
-        let reader = connection.reader
         guard case .length(let rest) = bodyRest else { return try takeChunk() }
         let count = min(rest, reader.bufferedCount, Self.pieceLimit)
         let piece = reader.withBufferedBytes { Array($0.part(0..<count)) }
@@ -85,7 +84,6 @@ extension HTTPConnection {
     }
 
     private func takeChunk() throws(HTTPError) -> [UInt8]? {
-        let reader = connection.reader
         var piece: [UInt8]?
         let step = reader.withBufferedBytes { bytes -> ChunkedParser.Step? in
             let step = chunks?.next(bytes)
@@ -111,11 +109,11 @@ extension HTTPConnection {
     private func fillBody() async throws {
         if needsContinue, !hasResponse {
             needsContinue = false
-            output.reserve(Self.continueLine.utf8CodeUnitCount, from: &server.loop.chunks)
+            reserve(Self.continueLine.utf8CodeUnitCount)
             output.append(Self.continueLine)
         }
         if output.count > 0, try !flushNow() { try await flush() }
-        let before = connection.reader.bufferedCount
+        let before = reader.bufferedCount
         let began = MonotonicInstant.now
         let limit = min(server.options.bodyTimeout, allowance(bodyProgress))
         let timer = loop.call(after: limit) { [self] in expire(.body) }
@@ -125,7 +123,7 @@ extension HTTPConnection {
         }
         let hasMore: Bool
         do {
-            hasMore = try await connection.reader.fill()
+            hasMore = try await reader.fill()
         } catch {
             mustClose = true
             guard expiry == .body else {
@@ -139,7 +137,7 @@ extension HTTPConnection {
             isBroken = true
             throw HTTPError(.bodyIncomplete)
         }
-        bodyProgress.bytes += connection.reader.bufferedCount - before
+        bodyProgress.bytes += reader.bufferedCount - before
     }
 
     private static let continueLine: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"

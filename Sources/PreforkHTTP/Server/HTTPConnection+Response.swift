@@ -110,7 +110,7 @@ extension HTTPConnection {
     private func encodeLastChunk(_ trailers: HTTPFields) {
         // Clients that did not ask for trailers may throw them away, or not understand them (RFC 9110, 6.5.1).
         let isSent = requestStorage.head.flags.contains(.takesTrailers)
-        output.reserve(16 + trailers.bytes.count + trailers.count * 4, from: &server.loop.chunks)
+        reserve(16 + trailers.bytes.count + trailers.count * 4)
         output.append("0\r\n")
         if isSent { appendFields(trailers) }
         output.append("\r\n")
@@ -131,7 +131,7 @@ extension HTTPConnection {
         }
         encodeHead(.switchingProtocols, answer, .none, keeps: true, isUpgrade: true)
         try await flush()
-        server.loop.accounting?.count(1)
+        server.accounting?.count(1)
         requestEnds()
         try await serve(connection)
         throw ConnectionEnd()
@@ -223,7 +223,7 @@ extension HTTPConnection {
         isUpgrade: Bool = false
     ) {
         hasResponse = true
-        output.reserve(Self.headRoom + fields.bytes.count + fields.count * 4 + count, from: &server.loop.chunks)
+        reserve(Self.headRoom + fields.bytes.count + fields.count * 4 + count)
         server.updateDate()
         if status == .ok, !fields.kinds.contains(.date) {
             output.append(server.beginOfOK)

@@ -23,33 +23,39 @@ final class HTTPConnection: @unchecked Sendable {
     }
 
     let connection: Connection
+    let reader: ByteReader
+    let loop: EventLoop
     let server: HTTPServer
+
+    // Unchecked exclusivity. Proof: each access is one call of a value's method or one assignment, and none of these
+    // methods calls code outside of the value. The runtime's check costs as much as the whole parser.
     /// See `DeadlineQueue`.
-    var place = DeadlineQueue.Place()
+    @exclusivity(unchecked) var place = DeadlineQueue.Place()
     /// The present request, or where the next one is parsed. nil while none of its bytes are there.
-    var storage: RequestStorage?
-    var output = OutputBuffer()
+    @exclusivity(unchecked) var storage: RequestStorage?
+    @exclusivity(unchecked) var output = OutputBuffer()
     var expiry: Expiry?
 
     // Of the present request.
-    var bodyRest = BodyRest.none
-    var chunks: ChunkedParser?
+    @exclusivity(unchecked) var bodyRest = BodyRest.none
+    @exclusivity(unchecked) var chunks: ChunkedParser?
     var isReadingBody = false
     /// The client waits for 100 before it sends the body.
-    var needsContinue = false
+    @exclusivity(unchecked) var needsContinue = false
+    @exclusivity(unchecked) private var mark: RequestMark?
     /// The final response is in the output, or was sent.
-    var hasResponse = false
+    @exclusivity(unchecked) var hasResponse = false
     /// What the client will send next cannot be told from the rest of this request.
-    var mustClose = false
-    var bodyProgress = Progress()
-    var writeProgress = Progress()
+    @exclusivity(unchecked) var mustClose = false
+    @exclusivity(unchecked) var bodyProgress = Progress()
+    @exclusivity(unchecked) var writeProgress = Progress()
 
     /// Reading or writing has failed: no response can reach the client.
-    var isBroken = false
+    @exclusivity(unchecked) var isBroken = false
     var isFlushing = false
     /// How often bytes of the output were sent: tells whether a response can still be taken back.
-    var sendCount = 0
-    private var soon: ScheduledCall?
+    @exclusivity(unchecked) var sendCount = 0
+    @exclusivity(unchecked) private var soon: ScheduledCall?
 
     /// How much has gone one way, and how long the server has waited for it.
     struct Progress {
@@ -60,9 +66,10 @@ final class HTTPConnection: @unchecked Sendable {
     init(_ connection: Connection, _ server: HTTPServer) {
         self.connection = connection
         self.server = server
+        reader = connection.reader
+        loop = connection.loop
     }
 
-    var loop: EventLoop { connection.loop }
     var peer: SocketAddress { connection.peer }
     var isDraining: Bool { connection.isDraining }
 
@@ -73,7 +80,7 @@ final class HTTPConnection: @unchecked Sendable {
             try await serveRequests()
         } catch {
             switch expiry {
-            case .head where connection.reader.bufferedCount > 0: try await refuse(.requestTimeout)
+            case .head where reader.bufferedCount > 0: try await refuse(.requestTimeout)
             case .head, .idle, .body, .write: break
             case nil: if !(error is ConnectionEnd) { throw error }
             }
@@ -81,7 +88,7 @@ final class HTTPConnection: @unchecked Sendable {
     }
 
     private func serveRequests() async throws {
-        let reader = connection.reader
+        let isOwner = reader.isOwnedByCurrentTask
         // The first head has its time from the beginning of the connection.
         server.heads.append(self)
         var isKept = false
@@ -89,7 +96,7 @@ final class HTTPConnection: @unchecked Sendable {
             if reader.bufferedCount == 0 {
                 releaseBuffers()
                 if isKept { server.idles.append(self) }
-                guard try await reader.waitForMessage() else { return }
+                guard isOwner ? try await reader.waitForMessageAsOwner() : try await reader.waitForMessage() else { return }
                 if isKept { DeadlineQueue.remove(self) }
             }
             switch parse() {
@@ -104,10 +111,9 @@ final class HTTPConnection: @unchecked Sendable {
             isKept = true
             var keeps: Bool
             do {
-                let (mark, refusal) = beginMark()
-                defer { mark?.end() }
+                defer { endMark() }
                 var response: HTTPResponse
-                if let refusal {
+                if let refusal = beginMark() {
                     response = Self.unavailable(refusal)
                 } else {
                     if output.count > 0 { flushSoon() }
@@ -120,7 +126,7 @@ final class HTTPConnection: @unchecked Sendable {
                 response.fields.becomeOwn()
                 if let isDone = encode(response) { keeps = isDone } else { keeps = try await send(response) }
             }
-            server.loop.accounting?.count(1)
+            server.accounting?.count(1)
             if keeps, bodyRest != .none { keeps = try await discardBody() }
             let isInputLeft = reader.bufferedCount > 0
             if !keeps || !isInputLeft || output.count > 1 << 16, try !flushNow() { try await flush() }
@@ -135,13 +141,13 @@ final class HTTPConnection: @unchecked Sendable {
     /// - Returns: after `.complete`, the head's bytes are in the storage and no longer in the reader.
     private func parse() -> RequestParser.Step {
         let storage = requestStorage
-        let step = connection.reader.withBufferedBytes { bytes in
+        let step = reader.withBufferedBytes { bytes in
             let step = storage.parser.parse(bytes)
             if step == .complete { storage.begin(bytes.part(0..<storage.head.length), of: self) }
             return step
         }
         guard step == .complete else { return step }
-        connection.reader.consume(storage.head.length)
+        reader.consume(storage.head.length)
         switch storage.head.framing {
         case .none: break
         case .length(let count):
@@ -155,6 +161,12 @@ final class HTTPConnection: @unchecked Sendable {
         return step
     }
 
+    /// Makes room for `count` more bytes: the calls of `append` that follow must not need more together.
+    @inline(__always)
+    func reserve(_ count: Int) {
+        if output.room < count { output.makeRoom(for: count, from: &loop.chunks) }
+    }
+
     /// Taken from the server when the first byte of a request is there.
     var requestStorage: RequestStorage {
         if let storage { return storage }
@@ -163,15 +175,23 @@ final class HTTPConnection: @unchecked Sendable {
         return new
     }
 
-    /// Reports of crashes and hangs name the request by method and path. One in quarantine is not begun.
-    private func beginMark() -> (mark: RequestMark?, refusal: RequestAccounting.Refusal?) {
+    /// Reports of crashes and hangs name the request by method and path.
+    ///
+    /// - Returns: for a request in quarantine, which is not begun.
+    private func beginMark() -> RequestAccounting.Refusal? {
         let storage = requestStorage
         return storage.bytes.withUnsafeBytes { bytes in
             let label = bytes.part(storage.head.label)
-            if let refusal = server.loop.accounting?.refusal(of: label) { return (nil, refusal) }
-            let mark = server.loop.requests?.begin(label, includesQuery: false, trace: nil, executes: false)
-            return (mark, nil)
+            if let refusal = server.accounting?.refusal(of: label) { return refusal }
+            mark = server.marks?.begin(label, includesQuery: false, trace: nil, executes: false)
+            return nil
         }
+    }
+
+    @inline(__always)
+    private func endMark() {
+        mark?.end()
+        mark = nil
     }
 
     /// For the next request. What a program has kept of this one stays the program's.
@@ -187,6 +207,7 @@ final class HTTPConnection: @unchecked Sendable {
 
     /// The connection has another protocol now.
     func requestEnds() {
+        endMark()
         endRequest()
         releaseBuffers()
     }
@@ -197,7 +218,7 @@ final class HTTPConnection: @unchecked Sendable {
             self.storage = nil
             server.give(storage)
         }
-        output.releaseIfEmpty(to: &server.loop.chunks)
+        output.releaseIfEmpty(to: &loop.chunks)
     }
 
     private func end() {

@@ -10,15 +10,19 @@ final class HTTPServer: @unchecked Sendable {
     let loop: EventLoop
     let report: @Sendable (ServingEvent) -> Void
     let handler: @Sendable (HTTPRequest) async throws -> HTTPResponse
+    /// Where requests are marked. nil outside of workers.
+    let marks: RequestRing?
+    let accounting: RequestAccounting?
     /// Connections of which a head must come.
     let heads: DeadlineQueue
     /// Kept connections.
     let idles: DeadlineQueue
 
     private var storages: [RequestStorage] = []
-    private var dateSecond = -1
+    // Unchecked exclusivity. Proof: both are assigned, and read as whole values.
+    @exclusivity(unchecked) private var dateSecond = -1
     /// The head of a response of status 200 up to its date, with the date's line.
-    private(set) var beginOfOK: [UInt8] = []
+    @exclusivity(unchecked) private(set) var beginOfOK: [UInt8] = []
     private static let statusLine: StaticString = "HTTP/1.1 200 OK\r\n"
 
     init(
@@ -30,6 +34,8 @@ final class HTTPServer: @unchecked Sendable {
         self.loop = loop
         self.report = report
         self.handler = handler
+        marks = loop.requests
+        accounting = loop.accounting
         heads = DeadlineQueue(loop, options.headTimeout, .head)
         idles = DeadlineQueue(loop, options.keepAliveTimeout, .idle)
     }

@@ -21,14 +21,12 @@ struct OutputBuffer: ~Copyable {
         UnsafeRawBufferPointer(start: base.map { $0 + start }, count: count)
     }
 
-    /// Makes room for `wanted` more bytes: the calls of `append` that follow must not need more together.
-    @inline(__always)
-    mutating func reserve(_ wanted: Int, from pool: inout ChunkPool) {
-        if capacity - end < wanted { makeRoom(for: wanted, from: &pool) }
-    }
+    /// How many bytes can be appended.
+    var room: Int { capacity - end }
 
+    /// Makes room for `wanted` more bytes.
     @inline(never)
-    private mutating func makeRoom(for wanted: Int, from pool: inout ChunkPool) {
+    mutating func makeRoom(for wanted: Int, from pool: inout ChunkPool) {
         let kept = count
         let isFirst = base == nil && wanted <= ChunkPool.chunkSize
         let larger = isFirst ? ChunkPool.chunkSize : max(capacity * 2, kept + wanted)
