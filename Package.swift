@@ -84,7 +84,7 @@ let package = Package(
                 "PreforkEventLoop", "PreforkServices", "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
             ]),
         program("preforkctl", path: "Sources/preforkctl", on: ["PreforkSupervisor", "PreforkSystem"]),
-        program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork"]),
+        program("hello-server", path: "Scripts/benchmarks/benchmark-server", on: ["Prefork"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
         program("service-tree", path: "Sources/Examples/service-tree", on: ["Prefork"]),
@@ -197,6 +197,6 @@ let package = Package(
                 "tree-fixture", "guess-fixture", "travel-fixture", "refuse-fixture", "short-fixture", "main-fixture",
                 "preforkctl",
             ]),
-        tests("HelloServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
+        tests("BenchmarkServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
     ]
 )
