@@ -144,6 +144,8 @@ final class StreamChannel: @unchecked Sendable {
     var hasHadItsTurn: Bool { movedThisTurn >= Self.turnShare }
 
     /// Lets other tasks go first: returns after the loop has polled all descriptors.
+    // Not inlined: it would double the frame of a connection that waits.
+    @inline(never)
     func giveTurn(to slot: WaitSlot) async throws {
         movedThisTurn = 0
         loop.pausing.append(slot)

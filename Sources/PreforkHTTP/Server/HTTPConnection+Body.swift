@@ -86,7 +86,7 @@ extension HTTPConnection {
     private func takeChunk() throws(HTTPError) -> [UInt8]? {
         var piece: [UInt8]?
         let step = reader.withBufferedBytes { bytes -> ChunkedParser.Step? in
-            let step = chunks?.next(bytes)
+            let step = chunks?.parser.next(bytes)
             if case .data(let range) = step { piece = Array(bytes.part(range)) }
             return step
         }
@@ -96,7 +96,7 @@ extension HTTPConnection {
         case .complete(let count):
             reader.consume(count)
             bodyRest = .none
-            if let trailers = chunks?.trailers { storage?.setTrailers(trailers) }
+            if let trailers = chunks?.parser.trailers { storage?.setTrailers(trailers) }
         case .failure(let code):
             mustClose = true
             throw HTTPError(code)

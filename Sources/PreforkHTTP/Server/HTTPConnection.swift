@@ -38,11 +38,12 @@ final class HTTPConnection: @unchecked Sendable {
 
     // Of the present request.
     @exclusivity(unchecked) var bodyRest = BodyRest.none
-    @exclusivity(unchecked) var chunks: ChunkedParser?
+    @exclusivity(unchecked) var chunks: ChunkedBody?
     var isReadingBody = false
     /// The client waits for 100 before it sends the body.
     @exclusivity(unchecked) var needsContinue = false
     @exclusivity(unchecked) private var mark: RequestMark?
+    @exclusivity(unchecked) private var hasServed = false
     /// The final response is in the output, or was sent.
     @exclusivity(unchecked) var hasResponse = false
     /// What the client will send next cannot be told from the rest of this request.
@@ -77,7 +78,15 @@ final class HTTPConnection: @unchecked Sendable {
     func serve() async throws {
         defer { end() }
         do {
-            try await serveRequests()
+            let isOwner = reader.isOwnedByCurrentTask
+            // The first head has its time from the beginning of the connection.
+            server.heads.append(self)
+            while isOwner ? try await reader.waitForMessageAsOwner() : try await reader.waitForMessage() {
+                // Here and not where requests are answered: what a connection holds while it waits has a small frame.
+                guard try await answerRequests() else { return }
+                releaseBuffers()
+                server.idles.append(self)
+            }
         } catch {
             switch expiry {
             case .head where reader.bufferedCount > 0: try await refuse(.requestTimeout)
@@ -87,28 +96,25 @@ final class HTTPConnection: @unchecked Sendable {
         }
     }
 
-    private func serveRequests() async throws {
-        let isOwner = reader.isOwnedByCurrentTask
-        // The first head has its time from the beginning of the connection.
-        server.heads.append(self)
-        var isKept = false
+    /// Answers all requests whose bytes are there, and waits for the rest of one that is there in part.
+    ///
+    /// - Returns: whether the connection continues.
+    private func answerRequests() async throws -> Bool {
+        // A kept connection no longer idles. The first head's time goes on.
+        if hasServed { DeadlineQueue.remove(self) }
         while true {
-            if reader.bufferedCount == 0 {
-                releaseBuffers()
-                if isKept { server.idles.append(self) }
-                guard isOwner ? try await reader.waitForMessageAsOwner() : try await reader.waitForMessage() else { return }
-                if isKept { DeadlineQueue.remove(self) }
-            }
             switch parse() {
             case .incomplete:
                 if output.count > 0 { try await flush() }
                 if !place.isTaken { server.heads.append(self) }
-                guard try await reader.fill() else { return }
+                guard try await reader.fill() else { return false }
                 continue
-            case .failure(let status): return try await refuse(status)
+            case .failure(let status):
+                try await refuse(status)
+                return false
             case .complete: DeadlineQueue.remove(self)
             }
-            isKept = true
+            hasServed = true
             var keeps: Bool
             do {
                 defer { endMark() }
@@ -132,9 +138,10 @@ final class HTTPConnection: @unchecked Sendable {
             if !keeps || !isInputLeft || output.count > 1 << 16, try !flushNow() { try await flush() }
             if !keeps {
                 if isInputLeft || bodyRest != .none { try await connection.closeGently() }
-                return
+                return false
             }
             endRequest()
+            if !isInputLeft { return true }
         }
     }
 
@@ -155,7 +162,7 @@ final class HTTPConnection: @unchecked Sendable {
             needsContinue = storage.head.flags.contains(.expectsContinue)
         case .chunked:
             bodyRest = .chunked
-            chunks = ChunkedParser(headLimit: server.options.headLimit, fieldLimit: server.options.fieldLimit)
+            chunks = ChunkedBody(headLimit: server.options.headLimit, fieldLimit: server.options.fieldLimit)
             needsContinue = storage.head.flags.contains(.expectsContinue)
         }
         return step
@@ -250,6 +257,15 @@ final class HTTPConnection: @unchecked Sendable {
     func flushesNow() {
         soon?.cancel()
         soon = nil
+    }
+}
+
+/// The parser of a body in chunks, which few requests have.
+final class ChunkedBody {
+    var parser: ChunkedParser
+
+    init(headLimit: Int, fieldLimit: Int) {
+        parser = ChunkedParser(headLimit: headLimit, fieldLimit: fieldLimit)
     }
 }
 
