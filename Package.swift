@@ -84,7 +84,7 @@ let package = Package(
                 "PreforkEventLoop", "PreforkServices", "PreforkSystem", .target(name: "PreforkValkey", condition: whenValkey),
             ]),
         program("preforkctl", path: "Sources/preforkctl", on: ["PreforkSupervisor", "PreforkSystem"]),
-        program("hello-server", path: "Scripts/benchmarks/benchmark-server", on: ["Prefork"]),
+        program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork", "PreforkHTTP"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
         program("service-tree", path: "Sources/Examples/service-tree", on: ["Prefork"]),
@@ -138,6 +138,7 @@ let package = Package(
         .executableTarget(
             name: "service-measurement", dependencies: ["PreforkServices"],
             path: "Scripts/benchmarks/service-measurement", swiftSettings: settings),
+        program("benchmark-server", path: "Scripts/benchmarks/benchmark-server", on: ["Prefork"]),
         .executableTarget(
             name: "http-measurement", dependencies: ["Prefork", "PreforkHTTP"],
             path: "Scripts/benchmarks/http-measurement", swiftSettings: settings),
@@ -156,7 +157,8 @@ let package = Package(
         tests(
             "PreforkHTTPTests",
             of: [
-                "PreforkHTTP", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "http-fixture", "preforkctl",
+                "PreforkHTTP", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "http-fixture", "hello-server",
+                "preforkctl",
             ]),
         tests(
             "PreforkSupervisorTests",
@@ -193,10 +195,10 @@ let package = Package(
             "PreforkTests",
             of: [
                 "Prefork", "PreforkEventLoop", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
-                "manager-fixture", "ops-fixture", "hostile-fixture", "hello-server", "shared-counter", "service-tree",
+                "manager-fixture", "ops-fixture", "hostile-fixture", "benchmark-server", "shared-counter", "service-tree",
                 "tree-fixture", "guess-fixture", "travel-fixture", "refuse-fixture", "short-fixture", "main-fixture",
                 "preforkctl",
             ]),
-        tests("BenchmarkServerTests", of: ["hello-server", "Prefork", "PreforkSystem"]),
+        tests("BenchmarkServerTests", of: ["benchmark-server", "Prefork", "PreforkSystem"]),
     ]
 )

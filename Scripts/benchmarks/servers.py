@@ -11,7 +11,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HELLO = ROOT / ".build-static/release/hello-server"
+HELLO = ROOT / ".build-static/release/benchmark-server"
 BIN = pathlib.Path(sys.executable).parent
 # A reload is over when its last worker is ready: what follows it is measured, and stormed, at once.
 os.environ.setdefault("PREFORK_PROBATION", "0")

@@ -4,7 +4,7 @@ import Prefork
 import PreforkSystem
 import Testing
 
-@testable import hello_server
+@testable import benchmark_server
 
 /// Feeds `pieces` one after the other and returns what the parser made of all of them, as the server would.
 private func parse(_ pieces: [[UInt8]]) -> [RequestParser.Step] {

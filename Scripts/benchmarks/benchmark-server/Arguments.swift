@@ -2,7 +2,7 @@
 
 import Prefork
 
-/// What hello-server was asked to do.
+/// What benchmark-server was asked to do.
 struct Arguments: Equatable {
     enum Command: Equatable {
         case serve(Arguments)
@@ -23,7 +23,7 @@ struct Arguments: Equatable {
     var executor = ForkRuntime.Executor.wholeProcess
 
     static let usage = """
-        usage: hello-server [--host HOST] [--port PORT] [--unix PATH] [--workers N] [--max-restarts N]
+        usage: benchmark-server [--host HOST] [--port PORT] [--unix PATH] [--workers N] [--max-restarts N]
                             [--backoff-max MS] [--reuse-port] [--body-only] [--print-config]
 
         Answers HTTP from N forked workers: / says Hello World, /pid the worker's process ID, /task its task ID,

@@ -1,10 +1,10 @@
-// A pre-forked HTTP server that says Hello World: the smallest whole use of Prefork, and the subject of its benchmarks.
+// A pre-forked HTTP server with switches, by hand on `serve`: the subject of benchmarks, storms and tests.
 
 import Glibc
 import Prefork
 
 func fail(_ text: String, code: Int32) -> Never {
-    let line = Array("hello-server: \(text)\n".utf8)
+    let line = Array("benchmark-server: \(text)\n".utf8)
     _ = write(STDERR_FILENO, line, line.count)
     exit(code)
 }

@@ -11,7 +11,7 @@ from servers import ROOT, server
 
 COLUMNS = ["prefork", "without"]
 MEASUREMENT = ROOT / ".build-static/release/request-measurement"
-WITHOUT = ROOT / ".build-without-marks/release/hello-server"
+WITHOUT = ROOT / ".build-without-marks/release/benchmark-server"
 
 
 def request(quick: bool) -> list[Row]:
@@ -50,7 +50,7 @@ def processor_time(pid: int) -> int:
 def prepare() -> None:
     build = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", ROOT]
     for words in [["--scratch-path", ROOT / ".build-static", "--product", "request-measurement"],
-                  ["--scratch-path", ROOT / ".build-without-marks", "--product", "hello-server",
+                  ["--scratch-path", ROOT / ".build-without-marks", "--product", "benchmark-server",
                    "-Xswiftc", "-DPREFORK_WITHOUT_MARKS"]]:
         subprocess.run([*build, *words], check=True, stdout=sys.stderr)
 

@@ -124,7 +124,7 @@ def start(quick: bool) -> list[Row]:
                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
             try:
                 if not process.stdout.readline().startswith(b"listening"):
-                    raise RuntimeError(f"hello-server with {workers} workers ended early")
+                    raise RuntimeError(f"benchmark-server with {workers} workers ended early")
                 ups.append((time.perf_counter() - begin) * 1000)
                 children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
                 assert len(children) == workers, f"{len(children)} of {workers} workers"

@@ -109,7 +109,7 @@ import Testing
 
     @Test func `Requests that the drain timeout cuts off leave a warning with their number and ages`() async throws {
         let program = try ChildProgram(
-            "hello-server", ["--port", "0", "--workers", "1"], environment: ["PREFORK_DRAIN_TIMEOUT": "4s"])
+            "benchmark-server", ["--port", "0", "--workers", "1"], environment: ["PREFORK_DRAIN_TIMEOUT": "4s"])
         let place = try await program.waitForLine("listening on http://127.0.0.1:")
         let port = try #require(UInt16(place.prefix { $0.isNumber }))
         let clients = try (0..<3).map { _ in try Client(port: port) }
@@ -136,7 +136,7 @@ import Testing
     }
 
     @Test func `Requests that are answered in time leave none`() async throws {
-        let program = try ChildProgram("hello-server", ["--port", "0", "--workers", "1"])
+        let program = try ChildProgram("benchmark-server", ["--port", "0", "--workers", "1"])
         let place = try await program.waitForLine("listening on http://127.0.0.1:")
         let client = try Client(port: try #require(UInt16(place.prefix { $0.isNumber })))
         try client.send("GET /slow?ms=300 HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -1,4 +1,4 @@
-// The main job: hello-server with real clients, killed, stopped, flooded and insulted.
+// The main job: benchmark-server with real clients, killed, stopped, flooded and insulted.
 
 import Glibc
 import PreforkSystem
@@ -6,7 +6,7 @@ import PreforkTestSupport
 import Synchronization
 import Testing
 
-/// A running hello-server on a free port.
+/// A running benchmark-server on a free port.
 private struct Server {
     let program: ChildProgram
     let port: UInt16
@@ -16,7 +16,7 @@ private struct Server {
     ) async throws {
         let arguments = ["--port", "0"] + arguments
         program = try ChildProgram(
-            "hello-server", arguments, environment: environment, preparation: preparation)
+            "benchmark-server", arguments, environment: environment, preparation: preparation)
         let place = try await program.waitForLine("listening on http://127.0.0.1:")
         port = try #require(UInt16(place.prefix { $0.isNumber }))
     }
@@ -28,7 +28,7 @@ private struct Server {
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct HelloServerTests {
+@Suite(.timeLimit(.minutes(2))) struct BenchmarkServerTests {
     @Test func everyTargetAnswers() async throws {
         let server = try await Server(["--workers", "2"])
         let client = try Client(port: server.port)
@@ -65,15 +65,15 @@ private struct Server {
 
     @Test func settingsArePrintedAndThoseThatNobodyKnowsAreTold() async throws {
         let printing = try ChildProgram(
-            "hello-server", ["--workers", "3", "--print-config"], environment: ["PREFORK_DRAIN_TIMEOUT": "5s"])
+            "benchmark-server", ["--workers", "3", "--print-config"], environment: ["PREFORK_DRAIN_TIMEOUT": "5s"])
         #expect(try await printing.waitForExit() == 0)
         #expect(printing.output.contains("\nPREFORK_WORKERS=3\n\n"))
         #expect(printing.output.contains("\nPREFORK_DRAIN_TIMEOUT=5s\n"))
         let refusing = try ChildProgram(
-            "hello-server", ["--port", "0"], environment: ["PREFORK_DRAIN_TIMEOUT": "soon"])
+            "benchmark-server", ["--port", "0"], environment: ["PREFORK_DRAIN_TIMEOUT": "soon"])
         #expect(try await refusing.waitForExit() == 64)
         let misspelt = try ChildProgram(
-            "hello-server", ["--port", "0", "--workers", "1"],
+            "benchmark-server", ["--port", "0", "--workers", "1"],
             environment: ["PREFORK_WORKRES": "3", "LISTEN_FDS": "1", "LISTEN_PID": "1"])
         try await misspelt.waitForLine("listening on")
         #expect(misspelt.errors.contains("warning: PREFORK_WORKRES is not a setting"))
@@ -141,7 +141,7 @@ private struct Server {
 
     @Test func aUnixSocketIsServedAndRemoved() async throws {
         let path = try temporaryPath()
-        let program = try ChildProgram("hello-server", ["--unix", path, "--workers", "1"])
+        let program = try ChildProgram("benchmark-server", ["--unix", path, "--workers", "1"])
         try await program.waitForLine("listening on unix:\(path)")
         program.send(.terminate)
         #expect(try await program.waitForExit() == 0)
@@ -149,11 +149,11 @@ private struct Server {
     }
 
     @Test func badArgumentsAreOneLineAndExitCode64() async throws {
-        let program = try ChildProgram("hello-server", ["--port", "x"])
+        let program = try ChildProgram("benchmark-server", ["--port", "x"])
         #expect(try await program.waitForExit() == 64)
-        #expect(program.errors == "hello-server: --port x: not a number within 0...65535\n")
+        #expect(program.errors == "benchmark-server: --port x: not a number within 0...65535\n")
         let server = try await Server(["--workers", "1"])
-        let second = try ChildProgram("hello-server", ["--port", "\(server.port)"])
+        let second = try ChildProgram("benchmark-server", ["--port", "\(server.port)"])
         #expect(try await second.waitForExit() == 75)
         #expect(second.errors.contains("bind(127.0.0.1:\(server.port)): Address already in use (EADDRINUSE)"))
         try await server.stop()

@@ -102,9 +102,9 @@ import Testing
             environment[option.name] = value
         }
         defer { for path in paths { for end in ["", ".lock"] { unlink(path + end) } } }
-        let program = try ChildProgram("hello-server", ["--port", "0"], environment: environment)
+        let program = try ChildProgram("benchmark-server", ["--port", "0"], environment: environment)
         try await program.waitForLine("listening on ")
-        let printing = try ChildProgram("hello-server", ["--print-config"], environment: environment)
+        let printing = try ChildProgram("benchmark-server", ["--print-config"], environment: environment)
         #expect(try await printing.waitForExit() == 0)
         for name in environment.keys { #expect(printing.output.contains("\n\(name)="), "\(name)") }
         program.send(.terminate)

@@ -112,7 +112,7 @@ struct ControlOwnerTests {
 
     @Test func whoDoesNotExistEndsTheStart() async throws {
         let program = try ChildProgram(
-            "hello-server", ["--port", "0"],
+            "benchmark-server", ["--port", "0"],
             environment: ["PREFORK_CONTROL": try temporaryPath(), "PREFORK_CONTROL_OWNER": "no-such-user"])
         #expect(try await program.waitForExit() == 75)
         #expect(program.errors.contains("no user no-such-user"), "\(program.errors)")

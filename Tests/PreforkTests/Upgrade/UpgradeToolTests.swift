@@ -12,7 +12,7 @@ import Testing
     init() async throws {
         socket = try temporaryPath()
         server = try ChildProgram(
-            "hello-server", ["--port", "0", "--workers", "2"], environment: ["PREFORK_CONTROL": socket])
+            "benchmark-server", ["--port", "0", "--workers", "2"], environment: ["PREFORK_CONTROL": socket])
         try await server.waitForLine("listening on")
     }
 
@@ -23,7 +23,7 @@ import Testing
     }
 
     /// The path of the server's program, as it was started.
-    private var program: String { ChildProgram.path(of: "hello-server") }
+    private var program: String { ChildProgram.path(of: "benchmark-server") }
 
     private func script(_ lines: String) throws -> String {
         let script = try temporaryPath()
@@ -58,7 +58,7 @@ import Testing
     @Test func anotherProgramIsForOnceUnlessItIsKept() async throws {
         let other = try temporaryPath()
         defer { unlink(other) }
-        try copy(of: "hello-server", to: other)
+        try copy(of: "benchmark-server", to: other)
         let once = try await tool("upgrade", "--wait", "--exec", other)
         #expect(once.output.hasPrefix("upgraded, generation 2: \(other) "), "\(once)")
         var status = try await tool("status").output
@@ -78,7 +78,7 @@ import Testing
         #expect(none == (1, "", "preforkctl: there is no previous program\n"))
         let other = try temporaryPath()
         defer { unlink(other) }
-        try copy(of: "hello-server", to: other)
+        try copy(of: "benchmark-server", to: other)
         _ = try await tool("upgrade", "--wait", "--exec", other)
         let back = try await tool("rollback", "--wait")
         #expect(back.code == 0 && back.output.hasPrefix("rolled back, generation 3: \(program) "), "\(back)")
@@ -97,7 +97,7 @@ import Testing
     @Test func aRollbackWithinTheProbationNeedsNoFile() async throws {
         let socket = try temporaryPath()
         let first = try temporaryPath()
-        try copy(of: "hello-server", to: first)
+        try copy(of: "benchmark-server", to: first)
         let server = try ChildProgram(
             first, ["--port", "0", "--workers", "2"],
             environment: ["PREFORK_CONTROL": socket, "PREFORK_PROBATION": "60s"])
@@ -143,7 +143,7 @@ import Testing
     @Test func aProgramWhoseWorkersCannotServeIsGoneBackFrom() async throws {
         let program = read("/proc/\(server.pid)/maps").split(separator: "\n").compactMap { line -> String? in
             line.split(separator: " ").last.map(String.init)
-        }.first { $0.hasSuffix("/hello-server") }
+        }.first { $0.hasSuffix("/benchmark-server") }
         let script = try temporaryPath()
         defer { unlink(script) }
         let file = try #require(fopen(script, "w"))
