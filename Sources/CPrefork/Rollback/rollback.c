@@ -1,9 +1,9 @@
 // What a new program of an upgrade does at its end, until it has proved itself: it executes the previous program.
 //
-// The program before has left in the environment what that takes,
+// The previous program has left in the environment what that takes,
 // PREFORK_WAY_BACK=PID:IMAGE:DIRECTORY:FILE:KEPT:OTHERS:LIMIT: descriptors of its own file, of its working directory and
 // of the description of what it gets back, the list of all that it keeps (3-17,20), that of what the new program alone
-// has, and in how many milliseconds it must have come to supervise.
+// has, and in how many milliseconds it must begin to supervise.
 // A constructor takes it before main, and before the program can end in any other way. From there on the actions at the end are system calls alone: descriptors lose close-on-exec, and execveat(2) follows. The
 // program is never asked for anything that it may have broken.
 #define _GNU_SOURCE

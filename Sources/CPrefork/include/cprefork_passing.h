@@ -26,7 +26,7 @@ ssize_t cprefork_receive_passing(
     int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated);
 
 /// As cprefork_receive_passing, and the packet stays where it is: recvmsg(2) with MSG_PEEK makes copies of the descriptors.
-/// Reads the packet at the socket's peek offset, which goes on behind it.
+/// Reads the packet at the socket's peek offset, which then moves behind it.
 ssize_t cprefork_copy_passing(
     int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *is_truncated);
 

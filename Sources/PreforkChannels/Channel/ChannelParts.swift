@@ -3,7 +3,7 @@
 import PreforkSystem
 
 struct ChannelParts: ~Copyable {
-    /// By which the next image of the program, and other processes, come to the memory; nil: they do not.
+    /// How the next image of the program, and other processes, get the memory. If nil, they do not.
     private let file: MemoryFile?
     let mapping: SharedMapping
     let creatorBell: Bell
@@ -36,7 +36,7 @@ struct ChannelParts: ~Copyable {
             messagePackets: try PacketPair(), replyPackets: try PacketPair())
     }
 
-    /// - Parameter descriptors: as `descriptors` were in the image before; these parts' from now on.
+    /// - Parameter descriptors: as `descriptors` were in the previous image. They belong to these parts from now on.
     static func adopt(
         _ descriptors: [Int32], byteCount: Int, _ reach: MemoryReach
     ) throws(SystemError) -> ChannelParts {
@@ -74,7 +74,7 @@ struct ChannelParts: ~Copyable {
             replyPackets: replyPackets)
     }
 
-    /// Of the memory; nil where it has no file.
+    /// The identity of the memory. If nil, it has no file.
     var identity: FileIdentity? {
         switch file {
         case .some(let file): FileIdentity(of: file.descriptor.number)
@@ -82,7 +82,7 @@ struct ChannelParts: ~Copyable {
         }
     }
 
-    /// For the next image, and for other processes; empty: they get none.
+    /// For the next image, and for other processes. If empty, they get no descriptors.
     var descriptors: [Int32] {
         switch file {
         case .some(let file):

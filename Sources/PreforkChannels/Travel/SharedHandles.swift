@@ -14,7 +14,7 @@ enum SharedHandles {
 
     private static let entries = Mutex<[FileIdentity: Entry]>([:])
 
-    /// - Parameter identity: nil: no other process comes to it.
+    /// - Parameter identity: if nil, no other process can get it.
     static func add(_ object: any AnyObject & Sendable, of identity: FileIdentity?) {
         guard let identity else { return }
         entries.withLock { $0[identity] = Entry(object: object) }

@@ -36,7 +36,7 @@ package final class QueueTable: @unchecked Sendable {
     /// Rung when there is room.
     package let sendersBell: Bell
 
-    /// By which the next image of the program, and other processes, come to the memory; nil: they do not.
+    /// How the next image of the program, and other processes, get the memory. If nil, they do not.
     private let file: MemoryFile?
     private let mapping: SharedMapping
     let lock: QuickLock
@@ -54,8 +54,8 @@ package final class QueueTable: @unchecked Sendable {
     ///   - cellCount: at least 4.
     ///   - attempts: 0 to `QueueState.maximumAttempts`.
     ///   - messageLimit: in bytes.
-    ///   - isHandedOver: whether there may be a next image of the program, which goes on with the queue.
-    ///   - travels: whether other processes may come to it that have not inherited it.
+    ///   - isHandedOver: whether there may be a next image of the program, which takes over the queue.
+    ///   - travels: whether processes that have not inherited it may get it.
     package convenience init(
         cellCount: UInt32, attempts: Int, messageLimit: Int, isHandedOver: Bool = false, travels: Bool = false
     ) throws(SystemError) {
@@ -75,7 +75,7 @@ package final class QueueTable: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - descriptors: as its `descriptors` were; this table's from now on.
-    ///   - isForeign: they are those of another process, and it is no image before.
+    ///   - isForeign: they belong to another process, which is not the previous image.
     package convenience init(
         _ form: QueueForm, adopting descriptors: [Int32], isForeign: Bool = false
     ) throws(SystemError) {

@@ -75,7 +75,7 @@ package final class Scoreboard: Sendable {
         let file = MemoryFile(owning: Descriptor(owning: number))
         let orders = try SupervisorOrders(inherited: orders, lines: lines)
         guard try file.sealedByteCount() == Self.byteCount(lines: lines) else {
-            throw SystemError("mmap", .invalidArgument, on: "the scoreboard of the image before")
+            throw SystemError("mmap", .invalidArgument, on: "the scoreboard of the previous image")
         }
         try self.init(file, orders: orders, lines: lines)
     }

@@ -64,7 +64,7 @@ package final class SupervisorOrders: Sendable {
     convenience init(inherited number: Int32, lines: Int) throws(SystemError) {
         let file = MemoryFile(owning: Descriptor(owning: number))
         guard try file.sealedByteCount() == Self.byteCount(lines: lines) else {
-            throw SystemError("mmap", .invalidArgument, on: "the orders of the image before")
+            throw SystemError("mmap", .invalidArgument, on: "the orders of the previous image")
         }
         try self.init(file, lines: lines)
     }

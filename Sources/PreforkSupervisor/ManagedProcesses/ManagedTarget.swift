@@ -68,7 +68,7 @@ struct ManagedTarget: Equatable {
         }
     }
 
-    /// What the image before knew of it.
+    /// What the previous image knew of it.
     mutating func inherit(_ record: TargetRecord) {
         generation = max(generation, record.generation)
         score = record.score
@@ -79,7 +79,7 @@ struct ManagedTarget: Equatable {
         TargetRecord(generation: generation, score: state == .failed ? TargetRestartHistory() : score)
     }
 
-    /// Goes on with a process that this very program had forked when it ran here before.
+    /// Keeps a process that this program had forked when it ran here before.
     mutating func adopt(_ process: WorkerProcess) {
         generation = max(generation, process.generation)
         state = .running(process)

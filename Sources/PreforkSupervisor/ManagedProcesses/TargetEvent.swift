@@ -20,11 +20,11 @@ enum TargetEvent: Equatable {
     case crashed(Int, spawn: UInt64, CrashSign, CrashPolicy)
     /// A process that had said so was reaped.
     case crashedExited(spawn: UInt64, ProcessExit, TargetEndNotes)
-    /// A process of the image before was reaped.
+    /// A process of the previous image was reaped.
     case elderExited(spawn: UInt64, ProcessExit, TargetEndNotes)
     /// Every target that must run in this image was started. Processes of the previous image are replaced.
     case successionBegan
-    /// There is no way back to the image before.
+    /// There is no way back to the previous image.
     case committed
     /// A code came on the control line: 0 stops, 1 restarts, others are counted. `isPaced`: from another process,
     /// which may send them without end. `obstacle`: why no process can be forked now.
@@ -45,7 +45,7 @@ enum TargetAction: Equatable {
     case signal(Int, Signal)
     /// SIGKILL to a process that has said that it crashes.
     case killCrashed(spawn: UInt64)
-    /// Ask a process of the image before to end; see `ProcessSlot.Order`.
+    /// Ask a process of the previous image to end; see `ProcessSlot.Order`.
     case askElder(spawn: UInt64, name: String, ProcessSlot.Order)
     /// SIGKILL to such a process.
     case killElder(spawn: UInt64)

@@ -69,7 +69,7 @@ public struct TargetStatus: Equatable, Sendable {
     /// Processes of it that have crashed and have not been reaped yet. Their ends are reported then. A successor does
     /// not wait for them.
     public internal(set) var crashedProcesses: [Int32] = []
-    /// Processes of the program before an upgrade that live: one may be what `pid` names, until its successor is
+    /// Living processes that were forked before an upgrade: one may be what `pid` names, until its successor is
     /// forked.
     public internal(set) var olderProcesses: [Int32] = []
 

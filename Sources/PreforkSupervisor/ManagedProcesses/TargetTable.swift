@@ -23,7 +23,7 @@ struct TargetTable: Equatable {
     private(set) var crashed: String?
     private var nextNumber = 0
     var spawns: UInt64 = 0
-    /// Processes of the image before, and what becomes of them.
+    /// Processes of the previous image, and what becomes of them.
     var succession = SuccessionState()
     private var random: SplitMix64
 

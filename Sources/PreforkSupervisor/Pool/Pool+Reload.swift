@@ -116,8 +116,8 @@ extension Pool {
                 .reloadOnProbation(generation: current.generation, after: now - current.started, for: probation)))
     }
 
-    /// - Parameter isHeld: something else than workers is being replaced, too: the probation goes on until it has held
-    ///   for as long as they must.
+    /// - Parameter isHeld: managed processes are being replaced, too. The probation then continues until they have
+    ///   survived for as long as workers must.
     mutating func hold(_ isHeld: Bool, at now: MonotonicInstant) -> [PoolAction] {
         guard isHeld != self.isHeld else { return [] }
         self.isHeld = isHeld

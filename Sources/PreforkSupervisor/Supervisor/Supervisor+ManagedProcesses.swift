@@ -10,14 +10,14 @@ extension Supervisor {
         targets.beginSuccession()
     }
 
-    /// The managed processes of the image before, where this program has none of its own.
+    /// The managed processes of the previous image, if this program has no managed processes.
     static func targetsOfImageBefore() throws(SupervisorError) -> TargetRunner? {
         guard !Handover.isTrial, Handover.find(InheritedTargets.handoverKind) != nil else { return nil }
         do { return try TargetRunner(hooks: ProcessHooks(), isBesidePool: true) } catch { throw SupervisorError(error) }
     }
 
-    /// While there is a way back: the reload of an upgrade is not over before managed processes are replaced, and a
-    /// successor that fails is what it has come to.
+    /// While a rollback is possible, the reload of an upgrade is not over before managed processes are replaced, and a
+    /// successor that fails aborts it.
     private func followSuccession() {
         guard let targets, pool.phase == .running else { return }
         guard rollback != nil else { return want(pool.hold(false, at: .now)) }

@@ -15,7 +15,7 @@ extension Supervisor {
     /// To be called after each decision of the pool and before it is carried out: a process that is asked to end for good
     /// must not leave peers that wait for its successor, and a death that the pool has heard of must not either.
     func tellPromises() {
-        // Until the workers of the image before are known, its promises hold.
+        // Until the workers of the previous image are known, its promises hold.
         if inheritance != nil { return }
         let workers = pool.slots.indices.map(pool.isFollowed)
         defer { promised.lastSpawn = pool.lastSpawn }

@@ -248,7 +248,7 @@ package final class Supervisor {
         LockFamily.found(isOwner: { orders.ownsLocks }, becomesOwner: { orders.ownsLocks = true })
         try startTargets()
         try begin()
-        // Also where the pool wants nothing: the image before has made other promises.
+        // Also where the pool wants nothing: the previous image has made other promises.
         tellPromises()
         if let worker = carryOut() { return worker }
         // The first turn can have aborted the upgrade, and no event may follow.

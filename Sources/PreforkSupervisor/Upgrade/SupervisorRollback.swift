@@ -17,7 +17,7 @@ struct SupervisorRollback {
     private var managed = ChildDuplicates()
     /// Those of the manager.
     private var managers: [Int32] = []
-    /// Of the managed processes of the program before.
+    /// Of the managed processes of the previous program.
     private var ownSpawns: Set<UInt64> = []
 
     /// If nil, no previous program has left one, or it cannot be read. Then there is no rollback.
@@ -57,7 +57,7 @@ struct SupervisorRollback {
         back.end()
     }
 
-    /// Tells the program before of the workers and the managed processes that live now.
+    /// Tells the previous program of the workers and the managed processes that live now.
     ///
     /// - Parameters:
     ///   - targets: the manager of managed processes, if there is one.
@@ -88,7 +88,7 @@ struct SupervisorRollback {
         _ targets: TargetRunner
     ) throws(SystemError) -> (item: HandoverItem, pids: [Int32], spawns: Set<UInt64>) {
         var inherited = targets.inheritance { [ownSpawns] in ownSpawns.contains($0) }
-        // Where the program before had no managed processes, it gets these to end them.
+        // Where the previous program had no managed processes, it gets these to end them.
         if managers.isEmpty {
             let made = DescriptorSet()
             let numbers = try targets.ownDescriptors.map { number throws(SystemError) in
@@ -105,7 +105,7 @@ struct SupervisorRollback {
     }
 }
 
-/// Duplicates of what belongs to children of one kind, for the program before.
+/// Duplicates of what belongs to children of one kind, for the previous program.
 private struct ChildDuplicates {
     private struct Entry {
         var doorbell: Int32?
@@ -119,7 +119,7 @@ private struct ChildDuplicates {
 
     init() {}
 
-    /// What the program before has duplicated itself.
+    /// What the previous program has duplicated itself.
     init(_ children: [some InheritedChild], _ doorbells: [Int32], _ outputs: [Int32]) {
         var (doorbells, outputs) = (doorbells[...], outputs[...])
         for child in children {
@@ -172,7 +172,7 @@ private struct ChildDuplicates {
 extension Supervisor {
     /// Before anything runs that may end this program, and whenever a worker has come or gone.
     ///
-    /// - Parameter isLast: the previous program goes on from what this says.
+    /// - Parameter isLast: the previous program continues from what this says.
     func describeRollback(isLast: Bool = false) {
         guard rollback != nil, inheritance == nil else { return }
         let records = recordsOfRollback(isLast: isLast)

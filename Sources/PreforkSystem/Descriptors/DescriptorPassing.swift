@@ -26,7 +26,7 @@ package struct PacketPair: ~Copyable, Sendable {
         isForeign = false
     }
 
-    /// A pair of the image before, or of another process.
+    /// A pair of the previous image, or of another process.
     package init(adopting first: Int32, _ second: Int32, isForeign: Bool = false) {
         self.first = End(number: first)
         self.second = End(number: second)

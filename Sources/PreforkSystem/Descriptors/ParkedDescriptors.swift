@@ -29,7 +29,7 @@ package final class ParkedDescriptors: Sendable {
         pair = try PacketPair()
     }
 
-    /// One that the image before has left.
+    /// One that the previous image has left.
     package init(adopting first: Int32, _ second: Int32) {
         pair = PacketPair(adopting: first, second)
     }

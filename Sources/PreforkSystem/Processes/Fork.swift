@@ -50,7 +50,7 @@ package func forkProcess() throws(SystemError) -> ForkSide {
     return pid == 0 ? .child : .parent(child: pid)
 }
 
-/// Whether children of this process, or of the image before it, may have the sockets that it closes.
+/// Whether children of this process, or of its previous image, may have the sockets that it closes.
 package var hasForkedChildren: Bool {
     lastForker.load(ordering: .relaxed) == ForkCount.current || Handover.isLaterImage && ForkCount.isFirst
 }

@@ -78,7 +78,7 @@ extension TargetRunner {
         handle(.crashedExited(spawn: spawn, end.exit, notes))
     }
 
-    /// Collects a child that is not the current process of a target: one that has crashed, or of the image before.
+    /// Collects a child that is not the current process of a target: one that has crashed, or of the previous image.
     ///
     /// It is forgotten here, and nothing that is returned has its pidfd: a process that is forked next would inherit that.
     ///
@@ -123,7 +123,7 @@ extension TargetRunner {
         line.flatMap { scoreboard.crashArea(line: $0) }.flatMap { CrashRecord(in: $0) }
     }
 
-    /// - Parameter isInherited: the process runs the program of the image before.
+    /// - Parameter isInherited: the process runs the program of the previous image.
     func report(of record: CrashRecord, isInherited: Bool = false) -> CrashReport {
         CrashNote(record: record, isInherited: isInherited).report(program: (try? ProgramImage.path()) ?? "")
     }

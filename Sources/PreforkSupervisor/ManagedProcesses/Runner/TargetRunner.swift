@@ -16,7 +16,7 @@ package final class TargetRunner {
         static let bell: UInt64 = 1 << 63
         /// With the spawn of a process that has announced its crash, and whose pidfd is readable.
         static let crashed: UInt64 = 1 << 62
-        /// With the spawn of a process of the image before.
+        /// With the spawn of a process of the previous image.
         static let elder: UInt64 = 1 << 61
         // Below: the number of the target whose pidfd is readable.
     }
@@ -46,7 +46,7 @@ package final class TargetRunner {
     var children: [Int: ChildProcess] = [:]
     /// Those that have said that they crash, by spawn, until they are reaped.
     var crashedChildren: [UInt64: CrashedChild] = [:]
-    /// Processes of the image before, by spawn, until they are reaped.
+    /// Processes of the previous image, by spawn, until they are reaped.
     var elders: [UInt64: ElderChild] = [:]
     /// How many have said so, also those whose end was seen first.
     var crashMarks: UInt64 = 0
@@ -63,7 +63,7 @@ package final class TargetRunner {
     var promisedNames: Set<String> = []
     /// No process with a higher spawn was made before they were told.
     var promisedSpawn: UInt64 = 0
-    /// Whether there may be promises of the image before.
+    /// Whether there may be promises of the previous image.
     var hasForeignPromises = false
     var queue: [TargetEvent] = []
     private var isHandling = false
@@ -90,7 +90,7 @@ package final class TargetRunner {
     /// Takes the log's lines. If nil, the pool supervisor's log does, or else standard error.
     package var log: (@Sendable (LogLine) -> Void)?
 
-    /// - Parameter isBesidePool: it goes on with the managed processes of the image before, if there is one.
+    /// - Parameter isBesidePool: it takes over the managed processes of the previous image, if there is one.
     /// - Throws: `.alreadyForked`, `.system`.
     package init(hooks: ProcessHooks, isBesidePool: Bool = false) throws(ProcessError) {
         if TaskIdentity.current != nil || ThreadLoop.current != nil { throw ProcessError(.alreadyForked) }

@@ -40,14 +40,14 @@ struct InheritedTarget: Equatable, InheritedChild {
     var output: OutputPipe.Kind?
 }
 
-/// What goes on in the next image of what a target remembers.
+/// What the next image inherits of a target's history.
 struct TargetRecord: Equatable {
     /// How many processes it has had.
     var generation: Int
     var score = TargetRestartHistory()
 }
 
-/// What of a manager's targets goes on in the next image. As JSON.
+/// What the next image inherits of a manager's targets. As JSON.
 struct InheritedTargets: Equatable {
     static let handoverKind = "managed processes"
 
@@ -145,8 +145,8 @@ extension JSONValue {
     }
 }
 
-/// What a manager has from the image before. Descriptors: scoreboard, orders, both ends of the lifeline, the doorbells
-/// of those processes that have one and what reads their output, each in the order of the text.
+/// What a manager has from the previous image. Descriptors: scoreboard, orders, both ends of the lifeline, the
+/// doorbells of those processes that have one and what reads their output, each in the order of the text.
 struct TargetInheritance {
     let targets: InheritedTargets
     let scoreboard: Int32

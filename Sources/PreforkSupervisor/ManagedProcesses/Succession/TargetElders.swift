@@ -2,20 +2,20 @@
 
 import PreforkSystem
 
-/// A process of the image before.
+/// A process of the previous image.
 struct ElderChild {
     let child: ChildProcess
     let name: String
     /// Its own line of the scoreboard.
     let line: Int
-    /// Its doorbell's number, for an image that goes on with the process. Nothing is heard here.
+    /// Its doorbell's number, for an image that takes over the process. It is not watched here.
     var bell: Int32?
     /// What reads its output, until `beginSuccession`.
     var output: OutputPipe?
 }
 
 extension TargetRunner {
-    /// Takes the processes of the image before as its own children, which they are.
+    /// Takes the processes of the previous image as its own children, which they are.
     func inherit(_ inheritance: TargetInheritance) {
         var inherited = inheritance.targets
         var (doorbells, outputs) = (inheritance.doorbells[...], inheritance.outputs[...])
@@ -50,7 +50,7 @@ extension TargetRunner {
     /// Before the targets are started.
     ///
     /// - Parameters:
-    ///   - isOnProbation: there is a way back to the image before.
+    ///   - isOnProbation: there is a way back to the previous image.
     ///   - patience: how long a successor may take to become ready then.
     func prepareSuccession(isOnProbation: Bool, patience: Duration) {
         table.succession.isOnProbation = isOnProbation
@@ -75,7 +75,7 @@ extension TargetRunner {
     /// There is no way back any more.
     func commitSuccession() { if table.succession.isOnProbation { handle(.committed) } }
 
-    /// Whether managed processes of the image before are being replaced.
+    /// Whether managed processes of the previous image are being replaced.
     var isSucceeding: Bool { table.isSucceeding }
 
     /// Why the previous program must take over again. If nil, there is no reason.
@@ -113,7 +113,7 @@ extension TargetRunner {
     /// Whether this program has forked the process of that number.
     func isOwn(_ spawn: UInt64) -> Bool { table.succession.elders[spawn]?.isOwn ?? true }
 
-    /// What an image that goes on with it takes over first.
+    /// The descriptors that an image which takes this one's place needs first.
     var ownDescriptors: [Int32] {
         [scoreboard.file.descriptor.number, scoreboard.orders.descriptor, lifeline.number, lifelineHold.number]
     }
@@ -153,7 +153,7 @@ extension TargetRunner {
         }
     }
 
-    /// This program goes on with a process that it had forked when it ran here before.
+    /// This program keeps a process that it had forked when it ran here before.
     func adoptElder(_ spawn: UInt64, as number: Int) {
         guard let elder = elders.removeValue(forKey: spawn) else { return }
         var child = elder.child

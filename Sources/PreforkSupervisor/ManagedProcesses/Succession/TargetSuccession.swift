@@ -1,13 +1,13 @@
-// An upgrade in place: managed processes of the program before, and their successors.
+// An upgrade in place: managed processes of the previous program, and their successors.
 
 import PreforkSystem
 
-// The next image of a program inherits the managed processes of the one before as *elders*. A target whose elder serves
-// waits for its turn: one at a time, in the order of their dependencies. By its options its process is forked first,
-// and the elder is asked to end when that one is ready, or the other way round. While there is a way back, an elder
-// that has no successor serves on, and a successor that crashes is what the upgrade has come to.
+// The next image of a program inherits the managed processes of the previous image as *elders*. A target whose elder
+// serves waits for its turn: one at a time, in the order of their dependencies. Its options say whether its process is
+// forked first, and the elder is asked to end when that process is ready, or the other way round. While a rollback is
+// possible, an elder without a successor keeps serving, and a successor that crashes fails the upgrade.
 
-/// A process of the image before.
+/// A process of the previous image.
 struct ElderTarget: Equatable {
     enum Stage: Equatable {
         case serving
@@ -21,16 +21,16 @@ struct ElderTarget: Equatable {
     let wasReady: Bool
     /// From SIGTERM to SIGKILL.
     let grace: Duration
-    /// This very program has forked it: it ran here before.
+    /// This program has forked it when it ran here before.
     let isOwn: Bool
-    /// It has said that it crashes: all that comes of it is its end.
+    /// It has reported that it crashes: only its end follows.
     let hasCrashed: Bool
     var stage: Stage
 
     var killReason: TargetKillReason? { if case .killed(let reason) = stage { reason } else { nil } }
 }
 
-/// What `TargetTable` knows of the image before.
+/// What `TargetTable` knows of the previous image.
 struct SuccessionState: Equatable {
     /// By spawn.
     var elders: [UInt64: ElderTarget] = [:]
@@ -40,7 +40,7 @@ struct SuccessionState: Equatable {
     var successor: Int?
     /// Every target of this program that must run was started.
     var hasBegun = false
-    /// The program before takes this one's place if a successor fails.
+    /// The previous program takes this one's place if a successor fails.
     var isOnProbation = false
     /// The first failure of a successor on probation.
     var failure: String?
@@ -136,7 +136,7 @@ extension TargetTable {
 
     var hasFailedSuccessor: Bool { succession.failure != nil }
 
-    /// When something is due that has to do with the image before.
+    /// When something is due that has to do with the previous image.
     var successionDeadline: MonotonicInstant? {
         var deadlines = succession.elders.values.compactMap { elder -> MonotonicInstant? in
             if case .leaving(let deadline) = elder.stage { deadline } else { nil }
