@@ -11,8 +11,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
-/// A floor of the house: it may import only the floors named in `on`.
-func floor(_ name: String, on dependencies: [Target.Dependency]) -> Target {
+/// A module of the library. It may import only the modules named in `on`.
+func module(_ name: String, on dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
@@ -55,29 +55,29 @@ let package = Package(
     targets: [
         // Its files lie in folders; the headers that they share lie above these.
         .target(name: "CPrefork", cSettings: [.headerSearchPath(".")]),
-        floor("PreforkSystem", on: ["CPrefork"]),
-        floor("PreforkEventLoop", on: ["PreforkSystem"]),
-        floor("PreforkSupervisor", on: ["PreforkSystem"]),
-        floor("PreforkCBOR", on: []),
-        floor("PreforkStore", on: ["PreforkCBOR", "PreforkSystem"]),
-        floor("PreforkServices", on: []),
-        floor("PreforkServicesTestKit", on: ["PreforkServices"]),
-        floor("PreforkChannels", on: ["PreforkStore", "PreforkCBOR", "PreforkEventLoop", "PreforkSystem"]),
+        module("PreforkSystem", on: ["CPrefork"]),
+        module("PreforkEventLoop", on: ["PreforkSystem"]),
+        module("PreforkSupervisor", on: ["PreforkSystem"]),
+        module("PreforkCBOR", on: []),
+        module("PreforkStore", on: ["PreforkCBOR", "PreforkSystem"]),
+        module("PreforkServices", on: []),
+        module("PreforkServicesTestKit", on: ["PreforkServices"]),
+        module("PreforkChannels", on: ["PreforkStore", "PreforkCBOR", "PreforkEventLoop", "PreforkSystem"]),
         // No pkgConfig: headers and library are where the compiler looks anyway, and Debian's hiredis.pc has a flag
         // (-D_FILE_OFFSET_BITS) that SwiftPM warns about at every build.
         .systemLibrary(name: "CHiredis", path: "Sources/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(
             name: "CHiredisTLS", path: "Sources/CHiredisTLS", providers: [.apt(["libhiredis-dev", "libssl-dev"])]),
-        floor(
+        module(
             "PreforkValkey",
             on: [
                 "PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem",
                 .target(name: "CHiredis", condition: whenValkey),
                 .target(name: "CHiredisTLS", condition: .when(traits: ["ValkeyTLS"])),
             ]),
-        floor("PreforkHTTP", on: ["PreforkEventLoop", "PreforkSystem"]),
-        floor("PreforkSubprocess", on: ["PreforkEventLoop", "PreforkSystem"]),
-        floor(
+        module("PreforkHTTP", on: ["PreforkEventLoop", "PreforkSystem"]),
+        module("PreforkSubprocess", on: ["PreforkEventLoop", "PreforkSystem"]),
+        module(
             "Prefork",
             on: [
                 "PreforkSupervisor", "PreforkSubprocess", "PreforkChannels", "PreforkStore", "PreforkCBOR",
