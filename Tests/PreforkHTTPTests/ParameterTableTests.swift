@@ -17,7 +17,7 @@ import Testing
             Self.table, module: "PreforkHTTP", reasons: ["HTTPError.Code": "what the library tells"])
     }
 
-    private static let table: [ParameterRow] = names + fields + responses + bodies + options
+    private static let table: [ParameterRow] = names + fields + responses + bodies + options + proxies
 
     private static let names: [ParameterRow] =
         Parameter.text(
@@ -173,6 +173,17 @@ import Testing
         ("headTimeout", \.headTimeout), ("bodyTimeout", \.bodyTimeout), ("keepAliveTimeout", \.keepAliveTimeout),
         ("writeTimeout", \.writeTimeout),
     ]
+
+    private static let refusedAddress = Outcome.refused("address ")
+
+    private static let proxies: [ParameterRow] =
+        Parameter.text(
+            "AddressRange.init.text", empty: .means("nil"), huge: .means("nil"), other: .means("nil")
+        ) { mustHold(AddressRange($0) == nil) }
+        + Parameter.text(
+            "TrustedProxies.init.addresses", empty: refusedAddress, huge: refusedAddress, nul: refusedAddress,
+            controls: refusedAddress, dots: refusedAddress, foreign: refusedAddress
+        ) { _ = try TrustedProxies([$0]) }
 
     private static let options: [ParameterRow] = timeOptions + limitOptions
 

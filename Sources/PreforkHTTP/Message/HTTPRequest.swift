@@ -42,8 +42,18 @@ public struct HTTPRequest: Sendable {
     /// The fields behind a chunked body. Empty until the body was read to its end. They are never mixed with `fields`.
     public var trailers: HTTPFields { storage.trailers.withLock { $0 } }
 
-    /// The address at the other end of the connection. Behind a proxy it is the proxy's.
+    /// The address at the other end of the connection. Behind a proxy it is the proxy's: see `client`.
     public var peer: SocketAddress { storage.connection?.peer ?? .unix(path: "") }
+
+    /// The client's address: what trusted proxies have said of it, by the PROXY protocol or a field, else `peer`. Its port is
+    /// 0 where they have said none. See `HTTPServerOptions.trustedProxies`. Computed with each call.
+    public var client: SocketAddress { storage.connection?.origin(of: fields).address ?? peer }
+
+    /// `https` if a trusted proxy has said that the client uses TLS, else `http`.
+    public var scheme: String { storage.connection?.origin(of: fields).scheme ?? "http" }
+
+    /// The host that the client has asked for, with its port if it has one: what a trusted proxy has said, else `authority`.
+    public var host: String? { storage.connection?.origin(of: fields).host ?? authority }
 
     /// Whether the server is draining. The response then has `Connection: close` by itself.
     public var isDraining: Bool { storage.connection?.isDraining ?? true }

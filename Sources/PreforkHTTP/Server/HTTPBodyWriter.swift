@@ -88,6 +88,7 @@ extension HTTPConnection {
             reserve(2)
             output.append("\r\n")
         }
+        if served != nil { served?.bodyBytes += bytes.count }
         if try !flushNow() { try await flush() }
     }
 }

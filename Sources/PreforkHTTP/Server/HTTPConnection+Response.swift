@@ -39,6 +39,7 @@ extension HTTPConnection {
             case .bytes(let bytes): output.append(bytes)
             default: break
             }
+            if served != nil { served?.bodyBytes = count }
         }
         return keeps
     }
@@ -72,7 +73,10 @@ extension HTTPConnection {
     private func send(_ response: HTTPResponse, _ bytes: [UInt8]) async throws -> Bool {
         let keeps = keepsConnection(after: response)
         encodeHead(response.status, response.fields, .length(bytes.count), keeps: keeps)
-        if !isWithoutBody(response.status) { try await flush(with: bytes) }
+        if !isWithoutBody(response.status) {
+            try await flush(with: bytes)
+            if served != nil { served?.bodyBytes = bytes.count }
+        }
         return keeps
     }
 
@@ -132,6 +136,7 @@ extension HTTPConnection {
         encodeHead(.switchingProtocols, answer, .none, keeps: true, isUpgrade: true)
         try await flush()
         server.accounting?.count(1)
+        if served != nil { logServed() }
         requestEnds()
         try await serve(connection)
         throw ConnectionEnd()
@@ -157,6 +162,7 @@ extension HTTPConnection {
         encodeHead(status, Self.plainText, .length(status.description.utf8.count + 1), keeps: false, andRoomFor: 64)
         output.append(status.description)
         output.append("\n")
+        if server.accessLog != nil { logRefused(status, bodyBytes: status.description.utf8.count + 1) }
         try await flush()
         try await connection.closeGently()
     }
@@ -223,6 +229,7 @@ extension HTTPConnection {
         isUpgrade: Bool = false
     ) {
         hasResponse = true
+        if served != nil { served?.status = status.code }
         reserve(Self.headRoom + fields.bytes.count + fields.count * 4 + count)
         server.updateDate()
         if status == .ok, !fields.kinds.contains(.date) {

@@ -79,6 +79,7 @@ extension HTTPConnection {
             // The file has become shorter than it was.
             guard moved > 0 else { throw HTTPError(.wrongLength(expected: count)) }
             noteSent(moved)
+            if served != nil { served?.bodyBytes += moved }
             rest -= min(moved, rest)
         }
     }

@@ -57,6 +57,10 @@ final class HTTPConnection: @unchecked Sendable {
     /// How often bytes of the output were sent: tells whether a response can still be taken back.
     @exclusivity(unchecked) var sendCount = 0
     @exclusivity(unchecked) private var soon: ScheduledCall?
+    /// What the PROXY protocol has said.
+    private var claim: ClientClaim?
+    /// For the access log. nil without one.
+    @exclusivity(unchecked) var served: ServedRequest?
 
     /// How much has gone one way, and how long the server has waited for it.
     struct Progress {
@@ -81,6 +85,9 @@ final class HTTPConnection: @unchecked Sendable {
             let isOwner = reader.isOwnedByCurrentTask
             // The first head has its time from the beginning of the connection.
             server.heads.append(self)
+            if server.options.expectsProxyHeader {
+                guard try await readProxyHeader() else { return }
+            }
             while isOwner ? try await reader.waitForMessageAsOwner() : try await reader.waitForMessage() {
                 // Here and not where requests are answered: what a connection holds while it waits has a small frame.
                 guard try await answerRequests() else { return }
@@ -115,9 +122,13 @@ final class HTTPConnection: @unchecked Sendable {
             case .complete: DeadlineQueue.remove(self)
             }
             hasServed = true
+            if server.accessLog != nil { served = ServedRequest(began: .now) }
             var keeps: Bool
             do {
-                defer { endMark() }
+                defer {
+                    endMark()
+                    if served != nil { logServed() }
+                }
                 var response: HTTPResponse
                 if let refusal = beginMark() {
                     response = Self.unavailable(refusal)
@@ -166,6 +177,35 @@ final class HTTPConnection: @unchecked Sendable {
             needsContinue = storage.head.flags.contains(.expectsContinue)
         }
         return step
+    }
+
+    /// Reads the PROXY protocol's header.
+    ///
+    /// - Returns: false if the connection must end. A peer that does not speak the protocol gets no response: a server that
+    ///   answers both could be told a false address by anyone.
+    private func readProxyHeader() async throws -> Bool {
+        guard server.options.trustedProxies?.contains(peer) == true else { return false }
+        while true {
+            switch reader.withBufferedBytes({ ProxyProtocol.read($0) }) {
+            case .complete(let client, let byteCount):
+                reader.consume(byteCount)
+                claim = client.map { ClientClaim($0) }
+                return true
+            case .malformed: return false
+            case .incomplete: guard try await reader.fill() else { return false }
+            }
+        }
+    }
+
+    /// For the access log.
+    var clientAddress: SocketAddress {
+        guard server.options.trustedProxies != nil, let storage else { return claim?.address ?? peer }
+        return origin(of: HTTPFields(viewOf: storage.bytes, storage.head.fields)).address
+    }
+
+    /// Where a request with these fields came from.
+    func origin(of fields: HTTPFields) -> ClientOrigin {
+        ClientOrigin(fields, from: claim?.address ?? peer, server.options.trustedProxies)
     }
 
     /// Makes room for `count` more bytes: the calls of `append` that follow must not need more together.
@@ -258,6 +298,13 @@ final class HTTPConnection: @unchecked Sendable {
         soon?.cancel()
         soon = nil
     }
+}
+
+/// What a proxy has said of its client. An object, because few connections have it.
+private final class ClientClaim {
+    let address: SocketAddress
+
+    init(_ address: SocketAddress) { self.address = address }
 }
 
 /// The parser of a body in chunks, which few requests have.

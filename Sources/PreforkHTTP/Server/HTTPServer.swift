@@ -18,6 +18,9 @@ final class HTTPServer: @unchecked Sendable {
     /// Kept connections.
     let idles: DeadlineQueue
 
+    /// nil where no access log is written.
+    var accessLog: AccessLogWriter?
+
     private var storages: [RequestStorage] = []
     // Unchecked exclusivity. Proof: both are assigned, and read as whole values.
     @exclusivity(unchecked) private var dateSecond = -1
@@ -36,6 +39,10 @@ final class HTTPServer: @unchecked Sendable {
         self.handler = handler
         marks = loop.requests
         accounting = loop.accounting
+        if let form = AccessLog.form {
+            accessLog = AccessLogWriter(form, taskID: TaskIdentity.current?.taskID)
+            loop.watchAccessLog()
+        }
         heads = DeadlineQueue(loop, options.headTimeout, .head)
         idles = DeadlineQueue(loop, options.keepAliveTimeout, .idle)
     }

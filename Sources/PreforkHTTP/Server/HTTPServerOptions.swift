@@ -25,6 +25,12 @@ public struct HTTPServerOptions: Sendable {
     /// Bytes a second that a client must send or take, counted over the time for which the server has waited for it, after
     /// the first 5 s: 240. Zero turns it off. Below it, as after `bodyTimeout` and `writeTimeout`.
     public var minimumRate = 240
+    /// The proxies in front of the server. What they say of their clients is in `HTTPRequest.client`, `scheme` and `host`. If
+    /// nil, no peer is believed.
+    public var trustedProxies: TrustedProxies?
+    /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2. A connection without one, or
+    /// from a peer that is not in `trustedProxies`, is closed without a response.
+    public var expectsProxyHeader = false
     /// How long a slow client is only watched.
     var grace = Duration.seconds(5)
 
@@ -35,6 +41,7 @@ public struct HTTPServerOptions: Sendable {
         let counts = [("headLimit", headLimit, 64), ("fieldLimit", fieldLimit, 1), ("bodyLimit", bodyLimit, 0)]
         for (name, value, least) in counts where value < least { throw Self.refusal(name, "\(value)") }
         if headLimit > 1 << 30 { throw Self.refusal("headLimit", "\(headLimit)") }
+        if expectsProxyHeader, trustedProxies == nil { throw Self.refusal("expectsProxyHeader", "without trustedProxies") }
         if minimumRate < 0 { throw Self.refusal("minimumRate", "\(minimumRate)") }
         let times = [
             ("headTimeout", headTimeout), ("bodyTimeout", bodyTimeout), ("keepAliveTimeout", keepAliveTimeout),

@@ -18,8 +18,20 @@ import PreforkHTTP
     case "/wait":
         try await EventLoop.sleep(for: .seconds(3_600))
         return .noContent
-    default: return .text(request.path)
+    default: return tellsReadings() ? try await reading(of: request) : .text(request.path)
     }
+}
+
+/// With `readings`, as `Scripts/http-readings` needs it: each response says what was read of its request.
+@Sendable func tellsReadings() -> Bool { CommandLine.arguments.dropFirst(2).first == "readings" }
+
+/// Method, target and body, which are hexadecimal where they may have any byte.
+@Sendable func reading(of request: HTTPRequest) async throws -> HTTPResponse {
+    func hex(_ bytes: some Sequence<UInt8>) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+    let body = try await request.body.collect()
+    return .json(#"{"m":"\#(hex(request.method.name.utf8))","t":"\#(hex(request.target.utf8))","b":"\#(hex(body))"}"#)
 }
 
 let listener = try Listener(.tcp("127.0.0.1", 0))

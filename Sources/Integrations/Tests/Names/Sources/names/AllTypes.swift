@@ -8,6 +8,7 @@ import Subprocess
 import SystemPackage
 
 private typealias OurAcceptSharing = AcceptSharing
+private typealias OurAccessLogFormat = AccessLogFormat
 private typealias OurAsyncService = AsyncService
 private typealias OurAtomicStep = AtomicStep
 private typealias OurBackendCapabilities = BackendCapabilities

@@ -1,0 +1,68 @@
+// Servers behind proxies: who the client is for a handler, and which connections are closed.
+
+import PreforkSystem
+import PreforkTestSupport
+import Testing
+
+@testable import PreforkHTTP
+
+@Suite(.timeLimit(.minutes(2))) struct ProxiedServerTests {
+    private func options(_ addresses: [String]?, header: Bool = false) throws -> HTTPServerOptions {
+        var options = HTTPServerOptions.patient
+        options.trustedProxies = try addresses.map { try TrustedProxies($0) }
+        options.expectsProxyHeader = header
+        return options
+    }
+
+    /// What a handler sees of the client.
+    @Sendable private static func tell(_ request: HTTPRequest) -> HTTPResponse {
+        .text("\(request.client) \(request.scheme) \(request.host ?? "-")\n")
+    }
+
+    private static let fields = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: b"]
+
+    private func ask(_ options: HTTPServerOptions, before: String = "", _ fields: [String] = fields) async throws -> String {
+        let server = try TestServer(options: options) { Self.tell($0) }
+        let text = before + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
+        let answer = try server.answer(to: text)
+        try await server.stop()
+        return answer.split(separator: "\r\n").last.map(String.init) ?? ""
+    }
+
+    @Test func `A field counts if a trusted proxy has sent it`() async throws {
+        #expect(try await ask(options(["127.0.0.0/8"])) == "203.0.113.9:0 https b\n")
+        #expect(try await ask(options(["10.0.0.0/8"])).hasSuffix(" http a\n"))
+        #expect(try await ask(options(nil)).hasPrefix("127.0.0.1:"))
+    }
+
+    @Test func `The PROXY protocol names the client, once for all requests of a connection`() async throws {
+        let server = try TestServer(options: options(["127.0.0.1"], header: true)) { Self.tell($0) }
+        let client = try Client(port: server.port)
+        // In pieces.
+        try client.send("PROXY TCP4 192.0.2.7 198.51.100.1 56")
+        try client.send("324 443\r\n" + request("GET /", keep: true))
+        #expect(try client.receive(until: "\n").hasSuffix("192.0.2.7:56324 http a\n"))
+        try client.send(request("GET /"))
+        #expect(try client.receive(until: "\n").hasSuffix("192.0.2.7:56324 http a\n"))
+        try await server.stop()
+        // A field of a client that is no proxy is not read.
+        let line = "PROXY TCP4 192.0.2.7 198.51.100.1 1 443\r\n"
+        #expect(try await ask(options(["127.0.0.1"], header: true), before: line) == "192.0.2.7:1 http a\n")
+        #expect(try await ask(options(["127.0.0.1", "192.0.2.7"], header: true), before: line) == "203.0.113.9:0 https b\n")
+        // A health check of the proxy itself.
+        #expect(try await ask(options(["127.0.0.1"], header: true), before: "PROXY UNKNOWN\r\n", []).hasPrefix("127.0.0.1:"))
+    }
+
+    @Test(arguments: ["", "GET / HTTP/1.1\r\n", "PROXY TCP4 x\r\n"])
+    func `A connection without the header is closed without a word`(begin: String) async throws {
+        #expect(try await ask(options(["127.0.0.1"], header: true), before: begin) == "")
+        #expect(try await ask(options(["10.0.0.1"], header: true), before: "PROXY UNKNOWN\r\n") == "", "of a peer that is no proxy")
+    }
+
+    @Test func `A header needs peers that may send it`() async throws {
+        let server = try TestServer(options: options(nil, header: true)) { Self.tell($0) }
+        await #expect(throws: SystemError("serveHTTP", .invalidArgument, on: "expectsProxyHeader without trustedProxies")) {
+            try await server.stop()
+        }
+    }
+}
