@@ -72,7 +72,8 @@ struct AccessLogWriter {
         add("\"\n")
     }
 
-    /// As Apache httpd and nginx escape: what could end the quotes or the line, and what is not ASCII, is `\xHH`.
+    /// As Apache httpd and nginx escape: what could end the quotes or the line, and what is not ASCII, is written as `\x`
+    /// and two hexadecimal digits.
     private mutating func addQuoted(_ value: UnsafeRawBufferPointer?) {
         guard let value, !value.isEmpty else { return add("-") }
         for byte in value.prefix(AccessLogEntry.valueLimit) {
