@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import channel_rows
+import http_rows
 import hummingbird_rows
 import operations_rows
 import publish_rows
@@ -36,6 +37,7 @@ TABLES = [
     Table(channel_rows.CHANNEL_ROWS, channel_rows.COLUMNS, "C", channel_rows.prepare),
     Table(service_rows.SERVICE_ROWS, ["prefork"], "C", service_rows.prepare),
     Table(request_rows.REQUEST_ROWS, request_rows.COLUMNS, "without", request_rows.prepare),
+    Table(http_rows.HTTP_ROWS, http_rows.COLUMNS, "nginx", http_rows.prepare),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
     Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]

@@ -93,6 +93,8 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
         extra = ["--reuse-port"] if name == "reuse-port" else []
         return [str(HELLO), "--port", str(port), "--workers", str(workers), "--backoff-max", "0",
                 "--max-restarts", "1000000", *extra]
+    if name in ["http", "bare"]:
+        return [str(HELLO.parent / "http-measurement"), name, str(port)]
     if name == "ops-fixture":
         return [str(HELLO.parent / name), "serve", f"port={port}", f"workers={workers}"]
     if name == "nginx":

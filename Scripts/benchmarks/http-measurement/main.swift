@@ -21,8 +21,10 @@ let answer = Array(
         while reader.withBufferedBytes({ !$0.suffix(4).elementsEqual("\r\n\r\n".utf8) }) {
             guard try await reader.fill() else { return }
         }
+        let isLast = reader.withBufferedBytes { $0.suffix(9).elementsEqual("close\r\n\r\n".utf8) }
         reader.consume(reader.bufferedCount)
         try await connection.writer.write(answer)
+        if isLast { return }
     }
 }
 

@@ -177,7 +177,7 @@ public struct HTTPFields: Sendable {
     ///
     /// - Returns: false for a field that no message may have. Nothing was added then.
     private mutating func add(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
-        guard name.count > 0, name.allSatisfy(\.isToken), !value.contains(where: \.isForbiddenInValue),
+        guard name.count > 0, name.isToken, !value.hasForbidden,
             bytes.count + name.count + value.count < Int(UInt32.max) / 2
         else { return false }
         becomeOwn()

@@ -16,10 +16,7 @@ enum FieldLine {
         var (first, last) = (colon + 1, end)
         while first < last, bytes[first] == .space || bytes[first] == .tab { first += 1 }
         while last > first, bytes[last - 1] == .space || bytes[last - 1] == .tab { last -= 1 }
-        var isForbidden = false
-        // Without leaving the loop early: the compiler makes vector code of it.
-        for index in first..<last { isForbidden = isForbidden || bytes[index].isForbiddenInValue }
-        if isForbidden { return nil }
+        if bytes.part(first..<last).hasForbidden { return nil }
         return HTTPFields.Entry(
             nameStart: UInt32(truncatingIfNeeded: start), nameEnd: UInt32(truncatingIfNeeded: colon),
             valueStart: UInt32(truncatingIfNeeded: first), valueEnd: UInt32(truncatingIfNeeded: last))

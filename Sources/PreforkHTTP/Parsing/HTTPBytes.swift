@@ -77,6 +77,20 @@ extension UnsafeRawBufferPointer {
         return true
     }
 
+    /// Whether all bytes are characters of a token.
+    var isToken: Bool {
+        for index in 0..<count where !self[index].isToken { return false }
+        return true
+    }
+
+    /// Whether a byte is one that no field value has.
+    var hasForbidden: Bool {
+        var isForbidden = false
+        // Without leaving the loop early: the compiler makes vector code of it.
+        for index in 0..<count { isForbidden = isForbidden || self[index].isForbiddenInValue }
+        return isForbidden
+    }
+
     /// Without spaces and tabs at both ends.
     var trimmed: UnsafeRawBufferPointer {
         var (start, end) = (0, count)

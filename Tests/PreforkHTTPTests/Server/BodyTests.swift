@@ -17,8 +17,8 @@ import Testing
         case "/none": return .text("\(try await request.body.collect(limit: -1).count)")
         case "/echo": return .stream(request.body)
         case "/elsewhere":
-            let task = Task.detached { try await request.body.collect() }
-            return .bytes(try await task.value)
+            // On another loop's thread: those of Swift's pool are busy with clients that wait.
+            return .bytes(try await EventLoop.shared.run { _ in try await request.body.collect() })
         default: return .text("ignored")
         }
     }
@@ -63,9 +63,8 @@ import Testing
             #expect(try client.receiveAll() == "0\r\n\r\n")
             let large = String(repeating: "x", count: 3 << 20)
             let sender = try Client(port: server.port)
-            let sending = Task.detached { try sender.send(Self.post("/echo", large)) }
+            try startThread { try? sender.send(Self.post("/echo", large)) }
             let answer = try sender.receiveAll()
-            try await sending.value
             #expect(answer.count { $0 == "x" } == large.count && answer.hasSuffix("\r\n0\r\n\r\n"))
         }
     }
