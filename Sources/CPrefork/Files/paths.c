@@ -19,6 +19,27 @@ int cprefork_open_at(int directory, const char *name, int flags, mode_t mode) {
     return openat(directory, name, flags, mode);
 }
 
+/// struct open_how of Linux 5.6, which older headers lack.
+struct how {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+
+enum { NO_MAGICLINKS = 0x02, NO_SYMLINKS = 0x04, BENEATH = 0x08 };
+
+int cprefork_open_beneath(int directory, const char *path, bool follows_links) {
+    struct how how = {
+        .flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+        .resolve = BENEATH | NO_MAGICLINKS | (follows_links ? 0 : NO_SYMLINKS),
+    };
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+int cprefork_open_step(int directory, const char *name) {
+    return openat(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int cprefork_open_directory(const char *path) { return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); }
 
 int cprefork_open_place(int directory, const char *name) {

@@ -11,6 +11,15 @@
 /// openat(2) is variadic.
 int cprefork_open_at(int directory, const char *name, int flags, mode_t mode);
 
+/// openat2(2) for reading, where no part of the path may lead out of the directory, nor through /proc to what other
+/// processes have open. It does not wait for a FIFO's writer.
+///
+/// - Parameter follows_links: symbolic links that stay below the directory are followed. Otherwise each is ELOOP.
+int cprefork_open_beneath(int directory, const char *path, bool follows_links);
+
+/// One step down to a directory, which must not be a symbolic link: O_PATH | O_NOFOLLOW.
+int cprefork_open_step(int directory, const char *name);
+
 /// The directory as a place for the calls with "at": O_PATH needs the right to search it, not to list it.
 int cprefork_open_directory(const char *path);
 

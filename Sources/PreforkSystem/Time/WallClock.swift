@@ -4,6 +4,9 @@ import CPrefork
 import Glibc
 
 package enum WallClock {
+    /// The present time, in milliseconds since 1970.
+    package static var milliseconds: Int64 { cprefork_wall_clock_milliseconds() }
+
     /// The present time in UTC with milliseconds, for example `2026-11-21T03:00:00.042Z` (RFC 3339).
     package static var timestamp: String { timestamp(of: cprefork_wall_clock_milliseconds()) }
 

@@ -1,0 +1,78 @@
+// A file that is open for reading, and what was true of it then.
+
+import CPrefork
+import Glibc
+
+/// An open file with its kind, size and times. Closed with its last reference.
+package final class OpenedFile: Sendable {
+    package enum Kind: Sendable {
+        case regular, directory, other
+    }
+
+    private let descriptor: Descriptor
+    package let kind: Kind
+    /// In bytes.
+    package let size: Int
+    package let inode: UInt64
+    /// When it was written last, in nanoseconds since 1970.
+    package let modified: Int64
+
+    init(_ descriptor: consuming Descriptor) throws(SystemError) {
+        var status = stat()
+        try systemCall("fstat", on: "descriptor \(descriptor.number)") { fstat(descriptor.number, &status) }
+        kind =
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            default: .other
+            }
+        size = Int(status.st_size)
+        inode = UInt64(status.st_ino)
+        modified = cprefork_modified_nanoseconds(&status)
+        self.descriptor = descriptor
+    }
+
+    /// One sendfile(2): sends some of the file's bytes to a socket without copying them. It waits for a disk, never for
+    /// the socket, which must be non-blocking.
+    ///
+    /// A peer that is gone is EPIPE: the process must ignore SIGPIPE (see `ignoreBrokenPipes`), because sendfile(2) has
+    /// no MSG_NOSIGNAL.
+    ///
+    /// - Parameter range: in bytes. A file that has become shorter ends within it.
+    /// - Returns: how many bytes were taken: 0 at the end of the file. Nil if no byte can be taken now.
+    package func send(_ range: Range<Int>, to socket: Int32) throws(SystemError) -> Int? {
+        while true {
+            var offset = off_t(range.lowerBound)
+            let count = sendfile(socket, descriptor.number, &offset, range.count)
+            if count >= 0 { return count }
+            let errno = Errno.current
+            if errno == .wouldBlock { return nil }
+            if errno != .interrupted { throw SystemError("sendfile", errno, on: "socket \(socket)") }
+        }
+    }
+
+    /// Reads some of the file's bytes, by pread(2).
+    ///
+    /// - Returns: fewer than the range has if the file has become shorter.
+    package func read(_ range: Range<Int>) throws(SystemError) -> [UInt8] {
+        var failure: SystemError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+            count = 0
+            while count < range.count {
+                let now = pread(
+                    descriptor.number, buffer.baseAddress! + count, range.count - count,
+                    off_t(range.lowerBound + count))
+                if now > 0 {
+                    count += now
+                } else if now == 0 {
+                    return
+                } else if case let errno = Errno.current, errno != .interrupted {
+                    failure = SystemError("pread", errno, on: "descriptor \(descriptor.number)")
+                    return
+                }
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+}
