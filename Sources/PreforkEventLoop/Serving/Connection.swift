@@ -36,6 +36,15 @@ public final class Connection: Sendable {
     /// Whether the server is draining. Tell the client so with the next answer (`Connection: close` in HTTP).
     public var isDraining: Bool { server?.isDraining ?? false }
 
+    /// How many bytes the kernel has taken of what was written. On the loop only.
+    package var writtenCount: UInt64 { channel.written }
+
+    /// Calls `body` on the loop when the server begins to drain, or at once if it does already. On the loop only, and for
+    /// one observer of each connection: the next one replaces it.
+    package func onDrain(_ body: @escaping () -> Void) {
+        if isDraining { body() } else { channel.drainObserver = body }
+    }
+
     /// Closes both directions at once. Unread input makes the kernel reset the connection (see `closeGently`).
     public func close() {
         reader.close()
@@ -107,13 +116,12 @@ extension Connection {
         } ?? 0
     }
 
-    /// Calls `step` with the socket, to move at most `count` bytes into it.
+    /// Calls `step` with the socket, to move some bytes into it.
     ///
     /// - Returns: what `step` has returned, or nil if `waitUntilWritable` must come first.
-    package func transfer(
-        _ count: Int, _ step: (Int32) throws(SystemError) -> Int?
-    ) throws(StreamError) -> Int? {
-        try channel.send(count, by: step)
+    package func transfer(_ step: (Int32) throws(SystemError) -> Int?) throws(StreamError) -> Int? {
+        // A step may move less than it could. Only nil says that the socket is full.
+        try channel.send(0, by: step)
     }
 
     /// Waits until the kernel takes bytes again. Throws `CancellationError` also after `interruptWriting`.

@@ -30,8 +30,10 @@ final class ConnectionSet: @unchecked Sendable {
 
     /// - Parameter linger: until `endLingering`.
     func drain(_ linger: Linger) {
+        let begins = !isDraining
         isDraining = true
         self.linger = linger
+        if begins { channels.values.forEach { $0.serverDrains() } }
         if linger != .next { wakeIdle() }
     }
 

@@ -84,6 +84,16 @@ public final class ByteReader: @unchecked Sendable {
         try await exclusively { reader in try await reader.receive(atLeast: 1) }
     }
 
+    /// As `fill`. Unlike in `waitForMessage`, a server that drains does not end the wait: the protocol has its own way to
+    /// end the connection, as a WebSocket has.
+    ///
+    /// - Parameter isIdle: no message is in hand meanwhile.
+    package func fill(isIdle: Bool) async throws -> Bool {
+        try await exclusively { reader in
+            try await reader.receive(atLeast: 1, isBetweenMessages: isIdle, endsWithServer: false)
+        }
+    }
+
     /// Waits for the first byte of a message: the call to make between messages.
     ///
     /// A server that drains must not wait for clients that keep a connection open without a request. Only the protocol
@@ -279,9 +289,14 @@ extension ByteReader {
 
     /// Adds bytes to the buffer, waiting for the first of them.
     ///
-    /// - Parameter wanted: room is made for so many bytes, but fewer may come.
+    /// - Parameters:
+    ///   - wanted: room is made for so many bytes, but fewer may come.
+    ///   - isBetweenMessages: no message has begun.
+    ///   - endsWithServer: a server that drains ends a wait between messages.
     /// - Returns: false at the end.
-    func receive(atLeast wanted: Int, isBetweenMessages: Bool = false) async throws -> Bool {
+    func receive(
+        atLeast wanted: Int, isBetweenMessages: Bool = false, endsWithServer: Bool = true
+    ) async throws -> Bool {
         var hasLookedAgain = false
         while !hasEnded {
             // Grown step by step, whatever was announced: memory follows what has really been sent.
@@ -296,7 +311,12 @@ extension ByteReader {
             case .end:
                 hasEnded = true
             case .wouldBlock, nil:
-                try await waitForBytes(isIdle: isBetweenMessages || !hasReceived, hasLookedAgain: &hasLookedAgain)
+                if endsWithServer {
+                    try await waitForBytes(isIdle: isBetweenMessages || !hasReceived, hasLookedAgain: &hasLookedAgain)
+                } else {
+                    buffer.releaseIfEmpty(to: &channel.loop.chunks)
+                    try await channel.waitUntilReadable(isIdle: isBetweenMessages)
+                }
             }
         }
         buffer.releaseIfEmpty(to: &channel.loop.chunks)

@@ -31,6 +31,10 @@ final class StreamChannel: @unchecked Sendable {
     /// For a connection that a worker serves: shows its supervisor that a message is in hand.
     var mark: ConnectionMark?
     private var closeObservers: [() -> Void] = []
+    /// Called once, when the connection's server begins to drain.
+    var drainObserver: (() -> Void)?
+    /// How many bytes the kernel has taken so far.
+    private(set) var written: UInt64 = 0
 
     /// Takes over `fd`, which must be non-blocking.
     init(owning fd: Int32, kind: StreamKind, loop: EventLoop) {
@@ -115,6 +119,7 @@ final class StreamChannel: @unchecked Sendable {
             let count = try kind == .socket ? sendBytes(to: fd, bytes) : writeBytes(to: fd, bytes)
             if (count ?? 0) < bytes.count { mayWrite = false }
             movedThisTurn &+= count ?? 0
+            written &+= UInt64(count ?? 0)
             return count ?? 0
         } catch {
             throw StreamError(error)
@@ -156,6 +161,19 @@ final class StreamChannel: @unchecked Sendable {
     func waitUntilReadable() async throws {
         try register(forWriting: false)
         try await wait(on: readers) { $0.mayRead }
+    }
+
+    /// - Parameter isIdle: no message is in hand meanwhile.
+    func waitUntilReadable(isIdle: Bool) async throws {
+        if isIdle { mark?.end() }
+        defer { if isIdle { mark?.begin() } }
+        try await waitUntilReadable()
+    }
+
+    func serverDrains() {
+        let observer = drainObserver
+        drainObserver = nil
+        observer?()
     }
 
     /// Waits for the next event, or for `wakeIfIdle`.
@@ -257,6 +275,7 @@ final class StreamChannel: @unchecked Sendable {
             self.watch = nil
         }
         closeDescriptor(fd)
+        drainObserver = nil
         readers.resume(.closed)
         writers.resume(.closed)
         tellCloseObservers()

@@ -67,7 +67,7 @@ extension HTTPConnection {
             if connection.hasHadItsTurn { try await connection.giveTurn() }
             let moved: Int?
             do throws(StreamError) {
-                moved = try connection.transfer(rest) { socket throws(SystemError) in try step(socket, rest) }
+                moved = try connection.transfer { socket throws(SystemError) in try step(socket, rest) }
             } catch {
                 isBroken = true
                 throw error
