@@ -228,6 +228,8 @@ extension HTTPConnection {
         _ status: HTTPStatus, _ fields: HTTPFields, _ framing: Framing, keeps: Bool, andRoomFor count: Int = 0,
         isUpgrade: Bool = false
     ) {
+        // A 426 that a handler makes must say to what (RFC 9110, 15.5.22).
+        let isUpgrade = isUpgrade || status == .upgradeRequired && fields.contains("Upgrade")
         hasResponse = true
         if served != nil { served?.status = status.code }
         reserve(Self.headRoom + fields.bytes.count + fields.count * 4 + count)
