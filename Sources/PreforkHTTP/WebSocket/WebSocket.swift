@@ -1,0 +1,385 @@
+// An open WebSocket: messages in and out on one connection.
+
+public import PreforkEventLoop
+public import PreforkSystem
+
+/// A WebSocket that was opened: `for try await` gives its messages, `send` sends some.
+///
+/// ```swift
+/// for try await message in socket {
+///     try await socket.send(message)
+/// }
+/// ```
+///
+/// The messages end when the peer closes with 1000, 1001 or without a code, and when this side closes. Any other end is
+/// a `WebSocketError`. This follows Python's `websockets`.
+///
+/// Backpressure works in both directions. `send` returns when the kernel has taken the message. A message that the
+/// handler does not take stays in the kernel after the one that was read ahead, and the peer has to wait. Pings are
+/// answered, and closing is noticed, while the handler waits for a message, and also while it only sends. A handler that
+/// does neither lets the peer wait for `WebSocketOptions.pingInterval` at most.
+///
+/// One task takes messages at a time. Any number of tasks may send: their messages do not mix.
+///
+/// When the worker drains, the socket is closed with 1001.
+public final class WebSocket: AsyncSequence, @unchecked Sendable {
+    // Sendable: everything mutable is touched on the connection's loop only, and each public operation goes there first.
+    public typealias Element = WebSocketMessage
+
+    /// Where the conversation stands.
+    enum Phase {
+        case open
+        /// This side has sent its close frame and waits for the peer's.
+        case closing
+        case over(End)
+    }
+
+    /// How it ended.
+    enum End {
+        /// By close frames of both sides: this side's was the first.
+        case closedHere
+        /// By the peer's close frame.
+        case closedByPeer(WebSocketCloseCode, reason: String)
+        case failed(WebSocketError)
+    }
+
+    /// The application protocol that was selected, if the client has offered any that the handler speaks.
+    public let subprotocol: String?
+    /// The limits and times of this socket.
+    public let options: WebSocketOptions
+    let connection: Connection
+    let loop: EventLoop
+    private let role: WebSocketRole
+    private var reader: WebSocketMessageReader
+    private(set) var phase = Phase.open
+    /// Whether a task is taking messages.
+    private var isTaken = false
+    /// Whether a task reads from the connection, for whichever purpose.
+    private(set) var isReading = false
+    /// A message that was read while the handler did not wait for one.
+    private var pending: WebSocketMessage?
+    /// Reads while the handler does not: until one message is there, or the socket is over.
+    private var readingAhead: Task<Void, Never>?
+    private let aheadWaiter: WaitSlot
+    /// How many messages the handler has sent since it last waited for one.
+    private var sentSinceTaken = 0
+    /// Memory for the next frame.
+    private var scratch: [UInt8] = []
+    /// How many frames are being written.
+    private(set) var writes = 0
+    /// How often bytes have come from the peer.
+    private(set) var receipts = 0
+    private(set) var lastReceipt = MonotonicInstant.coarseNow
+    var times = WebSocketTimes()
+
+    /// - Parameter connection: on the calling loop, after the handshake.
+    init(
+        _ connection: Connection, role: WebSocketRole, subprotocol: String? = nil, _ options: WebSocketOptions
+    ) {
+        self.connection = connection
+        self.role = role
+        self.subprotocol = subprotocol
+        self.options = options
+        loop = connection.loop
+        aheadWaiter = WaitSlot(loop: loop)
+        reader = WebSocketMessageReader(
+            role: role, maxSize: options.maxMessageSize, maxFragments: options.maxFragments)
+    }
+
+    /// How the peer has closed, or nil while it has not. `.noStatus` if it did without a code.
+    ///
+    /// On the loop only, where handlers run.
+    public var closeCode: WebSocketCloseCode? {
+        guard case .over(.closedByPeer(let code, _)) = phase else { return nil }
+        return code
+    }
+
+    /// The peer's address. Behind a proxy, the proxy's.
+    public var peer: SocketAddress { connection.peer }
+
+    /// The messages of a socket. All iterators of a socket take from the same messages.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let socket: WebSocket
+
+        /// - Returns: the next message, or nil when the socket was closed in order.
+        /// - Throws: `WebSocketError` for any other end, `CancellationError`. A cancelled call loses no message.
+        public mutating func next() async throws -> WebSocketMessage? { try await socket.next() }
+    }
+
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(socket: self) }
+
+    private func next() async throws -> WebSocketMessage? {
+        guard loop.isCurrent else { return try await loop.run { _ in try await self.next() } }
+        if isTaken { throw WebSocketError(.readInProgress) }
+        isTaken = true
+        defer { isTaken = false }
+        sentSinceTaken = 0
+        while true {
+            if let message = pending {
+                pending = nil
+                return message
+            }
+            guard readingAhead != nil else { return try await readMessage() }
+            if await aheadWaiter.wait() == .cancelled { throw CancellationError() }
+        }
+    }
+
+    /// Sends a text message.
+    ///
+    /// - Throws: `WebSocketError` (`.closed` and `.closedByPeer` after the end, `.lost` if the connection breaks),
+    ///   `CancellationError`. If a cancelled send was half-way, the connection is lost for further ones.
+    public func send(_ text: String) async throws {
+        guard loop.isCurrent else { return try await loop.run { _ in try await self.send(text) } }
+        try beginSending()
+        var text = text
+        let frame = text.withUTF8 { makeFrame(.text, UnsafeRawBufferPointer($0)) }
+        try await write(frame)
+    }
+
+    /// Sends a binary message. Throws as `send` of a text.
+    public func send(_ bytes: [UInt8]) async throws {
+        guard loop.isCurrent else { return try await loop.run { _ in try await self.send(bytes) } }
+        try beginSending()
+        let frame = bytes.withUnsafeBytes { makeFrame(.binary, $0) }
+        try await write(frame)
+    }
+
+    /// Sends a message of either kind. Throws as `send` of a text.
+    public func send(_ message: WebSocketMessage) async throws {
+        switch message {
+        case .text(let text): try await send(text)
+        case .binary(let bytes): try await send(bytes)
+        }
+    }
+
+    /// Sends a ping. The answer is a sign of life, and is not waited for. The server sends pings by itself, too.
+    ///
+    /// - Parameter payload: at most 125 bytes.
+    /// - Throws: as `send`, and `.badArgument`.
+    public func ping(_ payload: [UInt8] = []) async throws {
+        guard loop.isCurrent else { return try await loop.run { _ in try await self.ping(payload) } }
+        guard payload.count <= WebSocketFrameHead.maxControlPayload else {
+            throw WebSocketError(.badArgument("a ping with \(payload.count) bytes"))
+        }
+        try checkOpen()
+        try await write(payload.withUnsafeBytes { makeFrame(.ping, $0) })
+    }
+
+    /// Closes: sends the close frame. The handler may return then. The peer's answer is waited for after it, for
+    /// `WebSocketOptions.closeTimeout`. Messages that still come are discarded.
+    ///
+    /// Has no effect on a socket that is closed or closing.
+    ///
+    /// - Parameters:
+    ///   - code: one that may be sent (`WebSocketCloseCode.maySend`).
+    ///   - reason: at most 123 bytes of UTF-8.
+    /// - Throws: `.badArgument`, `CancellationError`. A connection that breaks is closed, too, and no error.
+    public func close(code: WebSocketCloseCode = .normal, reason: String = "") async throws {
+        guard code.maySend else { throw WebSocketError(.badArgument("close code \(code)")) }
+        guard reason.utf8.count <= WebSocketFrameHead.maxControlPayload - 2 else {
+            throw WebSocketError(.badArgument("a close reason of \(reason.utf8.count) bytes"))
+        }
+        guard loop.isCurrent else {
+            return try await loop.run { _ in try await self.close(code: code, reason: reason) }
+        }
+        try Task.checkCancellation()
+        await beginClosing(code, reason)
+        readAhead()
+    }
+
+    private func checkOpen() throws(WebSocketError) {
+        switch phase {
+        case .open: return
+        case .closing, .over(.closedHere): throw WebSocketError(.closed)
+        case .over(.closedByPeer(let code, let reason)):
+            throw WebSocketError(.closedByPeer(code, reason: reason))
+        case .over(.failed(let error)): throw error
+        }
+    }
+
+    /// A handler that sends again without having waited for a message would not notice a close frame: then this side
+    /// reads ahead.
+    private func beginSending() throws(WebSocketError) {
+        try checkOpen()
+        sentSinceTaken &+= 1
+        if sentSinceTaken > 1 { readAhead() }
+    }
+
+    private func makeFrame(_ opcode: WebSocketOpcode, _ payload: UnsafeRawBufferPointer) -> [UInt8] {
+        var frame = scratch
+        scratch = []
+        frame.removeAll(keepingCapacity: true)
+        let mask = role == .client ? WebSocketMask(SIMD4.random(in: .min ... .max)) : nil
+        WebSocketFrameHead.write(opcode, mask: mask, payload, to: &frame)
+        return frame
+    }
+
+    private func write(_ frame: [UInt8]) async throws {
+        writes += 1
+        watchWrites()
+        defer {
+            writes -= 1
+            if frame.capacity <= 16 * 1024 { scratch = frame }
+        }
+        do {
+            try await connection.writer.write(frame)
+        } catch let error as StreamError {
+            lose(error)
+            try checkOpen()
+        }
+    }
+
+    /// The connection broke, or was closed by a time limit.
+    private func lose(_ error: StreamError?) {
+        end(.failed(WebSocketError(.lost, error)))
+    }
+
+    /// The first end counts.
+    func end(_ end: End) {
+        if case .over = phase { return }
+        phase = .over(end)
+        stopKeepAlive()
+        // A peer that has broken the protocol must be able to read why: see `finish`. The close timer runs on.
+        if case .failed(let error) = end, case .violation = error.code { return }
+        stopCloseTimer()
+        connection.close()
+    }
+}
+
+// Reading.
+extension WebSocket {
+    /// Reads until a message is there. After this side has begun to close, messages are discarded.
+    ///
+    /// - Returns: nil when the socket was closed in order.
+    private func readMessage() async throws -> WebSocketMessage? {
+        isReading = true
+        defer { isReading = false }
+        while true {
+            if case .over(let end) = phase { return try Self.outcome(of: end) }
+            if let event = try await nextEvent() {
+                if let message = try await handle(event) { return message }
+                continue
+            }
+            if case .over = phase { continue }
+            do {
+                let hasMore = try await connection.reader.fill(isIdle: reader.isBetweenMessages)
+                if hasMore { noteReceipt() } else { lose(nil) }
+            } catch let error as StreamError {
+                lose(error)
+            }
+        }
+    }
+
+    private static func outcome(of end: End) throws(WebSocketError) -> WebSocketMessage? {
+        switch end {
+        case .closedHere: return nil
+        case .closedByPeer(let code, _) where code.isOrderly: return nil
+        case .closedByPeer(let code, let reason): throw WebSocketError(.closedByPeer(code, reason: reason))
+        case .failed(let error): throw error
+        }
+    }
+
+    private func noteReceipt() {
+        receipts &+= 1
+        lastReceipt = .coarseNow
+    }
+
+    /// What the bytes that have arrived hold. Nil if more must come, or if they broke the protocol.
+    private func nextEvent() async throws -> WebSocketEvent? {
+        do throws(WebSocketViolation) {
+            var consumed = 0
+            defer { connection.reader.consume(consumed) }
+            return try connection.reader.withBufferedBytes { bytes throws(WebSocketViolation) in
+                try reader.next(bytes, consumed: &consumed)
+            }
+        } catch {
+            await fail(error)
+            return nil
+        }
+    }
+
+    private func handle(_ event: WebSocketEvent) async throws -> WebSocketMessage? {
+        switch event {
+        case .message(let message):
+            if case .open = phase { return message }
+        case .ping(let payload):
+            if case .open = phase { try await write(payload.withUnsafeBytes { makeFrame(.pong, $0) }) }
+        case .pong: break
+        case .close(let code, let reason): await closedByPeer(code, reason)
+        }
+        return nil
+    }
+
+    private func closedByPeer(_ code: WebSocketCloseCode, _ reason: String) async {
+        if case .closing = phase { return end(.closedHere) }
+        phase = .closing
+        armCloseTimer()
+        await writeClose(code, "")
+        end(.closedByPeer(code, reason: reason))
+    }
+
+    /// Tells the peer what it has broken (RFC 6455, section 7.1.7).
+    private func fail(_ violation: WebSocketViolation) async {
+        if case .open = phase {
+            phase = .closing
+            armCloseTimer()
+            await writeClose(violation.code, violation.reason)
+        }
+        end(.failed(WebSocketError(.violation(violation.code, reason: violation.reason))))
+    }
+
+    /// Sends this side's close frame, once.
+    func beginClosing(_ code: WebSocketCloseCode, _ reason: String) async {
+        guard case .open = phase else { return }
+        phase = .closing
+        armCloseTimer()
+        await writeClose(code, reason)
+    }
+
+    private func writeClose(_ code: WebSocketCloseCode, _ reason: String) async {
+        let payload = WebSocketFrameHead.closePayload(code, reason)
+        // A connection that is lost has its end from `write`. A cancelled task leaves the rest to the close timer.
+        try? await write(payload.withUnsafeBytes { makeFrame(.close, $0) })
+    }
+
+    /// Reads in the background until a message is there or the socket is over, if no other code reads.
+    func readAhead() {
+        guard !isReading, readingAhead == nil, pending == nil else { return }
+        if case .over = phase { return }
+        readingAhead = Task(executorPreference: loop.preference) { [self] in
+            // An error is the socket's end, which the next call throws, too.
+            pending = try? await readMessage()
+            readingAhead = nil
+            aheadWaiter.resume(.ready)
+        }
+    }
+
+    /// Whether a sign of life of the peer would be seen.
+    var canHear: Bool { pending == nil }
+
+    /// Ends the socket after its handler: closes, waits for the peer's answer, and lets a peer that has broken the
+    /// protocol read why.
+    func finish(_ code: WebSocketCloseCode) async {
+        await beginClosing(code, "")
+        while case .closing = phase {
+            pending = nil
+            if let readingAhead {
+                await readingAhead.value
+            } else if isReading {
+                // A task that the handler has left behind reads. The close timer ends that.
+                break
+            } else if options.closeTimeout <= .zero {
+                end(.closedHere)
+            } else {
+                do { _ = try await readMessage() } catch { if error is CancellationError { end(.closedHere) } }
+            }
+        }
+        if case .over(.failed(let error)) = phase, case .violation = error.code, !isReading {
+            try? await connection.closeGently(timeout: Swift.min(options.closeTimeout, .seconds(2)))
+        }
+        stopCloseTimer()
+        connection.close()
+        await readingAhead?.value
+        await times.pinging?.value
+    }
+}

@@ -1,0 +1,148 @@
+// Bytes in, messages out: the receiving half of RFC 6455 as a value.
+
+/// What has come from the peer.
+enum WebSocketEvent: Equatable, Sendable {
+    case message(WebSocketMessage)
+    case ping([UInt8])
+    case pong([UInt8])
+    /// `.noStatus` for a close frame without a code.
+    case close(WebSocketCloseCode, reason: String)
+}
+
+/// Puts messages together. It takes what has arrived, in pieces of any size, and refuses at the first wrong byte.
+///
+/// Memory follows what was really sent: a length that is announced allocates nothing.
+struct WebSocketMessageReader {
+    private enum Kind {
+        case text, binary
+    }
+
+    /// Memory that is kept for the next message.
+    private static let keptCapacity = 16 * 1024
+
+    private let role: WebSocketRole
+    private let maxSize: Int
+    private let maxFragments: Int
+    /// The frame whose payload is arriving, and how much of that has come.
+    private var frame: WebSocketFrameHead?
+    private var received = 0
+    /// The message whose fragments are arriving.
+    private var kind: Kind?
+    private var payload: [UInt8] = []
+    private var fragments = 0
+    private var checker = UTF8Checker()
+    private var control: [UInt8] = []
+
+    init(role: WebSocketRole, maxSize: Int, maxFragments: Int) {
+        self.role = role
+        self.maxSize = max(0, maxSize)
+        self.maxFragments = max(1, maxFragments)
+    }
+
+    /// Whether no message and no frame has begun.
+    var isBetweenMessages: Bool { kind == nil && frame == nil }
+
+    /// Takes bytes from the front of `bytes`, up to the end of the next event.
+    ///
+    /// - Parameter consumed: how many of them were taken.
+    /// - Returns: nil if more must come.
+    mutating func next(
+        _ bytes: UnsafeRawBufferPointer, consumed: inout Int
+    ) throws(WebSocketViolation) -> WebSocketEvent? {
+        consumed = 0
+        while true {
+            if frame == nil {
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
+                guard let (head, count) = try WebSocketFrameHead.read(rest, by: role) else { return nil }
+                try begin(head)
+                consumed += count
+            }
+            guard let frame else { return nil }
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[consumed...].prefix(frame.count - received))
+            try take(piece, of: frame)
+            consumed += piece.count
+            guard received == frame.count else { return nil }
+            self.frame = nil
+            if let event = try end(frame) { return event }
+        }
+    }
+
+    /// Checks what only the sequence of frames shows.
+    private mutating func begin(_ head: WebSocketFrameHead) throws(WebSocketViolation) {
+        frame = head
+        received = 0
+        switch head.opcode {
+        case .text, .binary:
+            guard kind == nil else { throw .protocolError("a message within a message") }
+            kind = head.opcode == .text ? .text : .binary
+            fragments = 1
+        case .continuation:
+            guard kind != nil else { throw .protocolError("a continuation without a message") }
+            fragments += 1
+            guard fragments <= maxFragments else {
+                throw WebSocketViolation(.policyViolation, "more than \(maxFragments) fragments")
+            }
+        case .close, .ping, .pong: return control.removeAll(keepingCapacity: true)
+        }
+        guard head.count <= maxSize - payload.count else {
+            throw WebSocketViolation(.messageTooBig, "more than \(maxSize) bytes")
+        }
+    }
+
+    private mutating func take(_ piece: UnsafeRawBufferPointer, of frame: WebSocketFrameHead) throws(WebSocketViolation)
+    {
+        guard !piece.isEmpty else { return }
+        let offset = received
+        received += piece.count
+        if frame.opcode.isControl { return Self.append(piece, frame.mask, offset, to: &control) }
+        let start = payload.count
+        Self.append(piece, frame.mask, offset, to: &payload)
+        guard kind == .text else { return }
+        let isText = payload.withUnsafeBytes { checker.accept(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+        if !isText { throw WebSocketViolation(.invalidPayload, "text that is not UTF-8") }
+    }
+
+    private static func append(
+        _ piece: UnsafeRawBufferPointer, _ mask: WebSocketMask?, _ offset: Int, to bytes: inout [UInt8]
+    ) {
+        let start = bytes.count
+        bytes.append(contentsOf: piece)
+        guard let mask else { return }
+        bytes.withUnsafeMutableBytes { mask.apply(to: .init(rebasing: $0[start...]), at: offset) }
+    }
+
+    private mutating func end(_ frame: WebSocketFrameHead) throws(WebSocketViolation) -> WebSocketEvent? {
+        switch frame.opcode {
+        case .ping: return .ping(control)
+        case .pong: return .pong(control)
+        case .close: return try Self.close(control)
+        case .text, .binary, .continuation: return frame.isFinal ? try endMessage() : nil
+        }
+    }
+
+    private mutating func endMessage() throws(WebSocketViolation) -> WebSocketEvent {
+        guard checker.isComplete else { throw WebSocketViolation(.invalidPayload, "text that is not UTF-8") }
+        defer { kind = nil }
+        if kind == .text {
+            let text = String(decoding: payload, as: UTF8.self)
+            payload.removeAll(keepingCapacity: payload.capacity <= Self.keptCapacity)
+            return .message(.text(text))
+        }
+        let bytes = payload
+        payload = []
+        return .message(.binary(bytes))
+    }
+
+    private static func close(_ payload: [UInt8]) throws(WebSocketViolation) -> WebSocketEvent {
+        if payload.isEmpty { return .close(.noStatus, reason: "") }
+        guard payload.count >= 2 else { throw .protocolError("half of a close code") }
+        let code = WebSocketCloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
+        guard code.maySend else { throw .protocolError("a close code that may not be sent") }
+        var checker = UTF8Checker()
+        let isText = payload.withUnsafeBytes { checker.accept(UnsafeRawBufferPointer(rebasing: $0[2...])) }
+        guard isText, checker.isComplete else {
+            throw WebSocketViolation(.invalidPayload, "a close reason that is not UTF-8")
+        }
+        return .close(code, reason: String(decoding: payload[2...], as: UTF8.self))
+    }
+}
