@@ -46,8 +46,6 @@ struct AccessLogWriter {
         }
     }
 
-    // MARK: Combined
-
     private mutating func appendCombined(_ entry: AccessLogEntry) {
         bytes.append(contentsOf: Self.host(entry.client).utf8)
         add(" - - [")
@@ -100,8 +98,6 @@ struct AccessLogWriter {
         }
         bytes += clock
     }
-
-    // MARK: JSON
 
     private mutating func appendJSON(_ entry: AccessLogEntry) {
         add("{\"time\":\"")
@@ -169,8 +165,6 @@ struct AccessLogWriter {
         let micros = Int(max(0, attoseconds) / 1_000_000_000_000)
         bytes.append(contentsOf: String(micros + 1_000_000).utf8.dropFirst())
     }
-
-    // MARK: Parts
 
     private static let digits: StaticString = "0123456789abcdef"
 

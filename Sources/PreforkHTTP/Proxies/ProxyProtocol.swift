@@ -30,8 +30,6 @@ enum ProxyProtocol {
         }
     }
 
-    // MARK: Version 1
-
     private static func readLine(_ bytes: UnsafeRawBufferPointer) -> Step {
         let prefix: StaticString = "PROXY "
         let known = min(bytes.count, prefix.utf8CodeUnitCount)
@@ -60,8 +58,6 @@ enum ProxyProtocol {
         default: return nil
         }
     }
-
-    // MARK: Version 2
 
     private static func readBlock(_ bytes: UnsafeRawBufferPointer) -> Step {
         let length = signature.utf8CodeUnitCount
