@@ -34,7 +34,8 @@ extension EntityTag {
         }
         word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
         opaque = "\"" + String(word ^ (word >> 31), radix: 16) + "-" + String(size, radix: 16) + "\""
-        isWeak = now < modified || now - modified < Self.settled
+        // The age may be absurd: then it wraps, and the tag stays weak or becomes strong, without a trap.
+        isWeak = now < modified || now &- modified < Self.settled
     }
 }
 

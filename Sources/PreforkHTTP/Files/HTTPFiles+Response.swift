@@ -91,21 +91,20 @@ extension HTTPFiles {
         let conditions = FileConditions(request.values)
         var fields = HTTPFields()
         if options.precompressed { fields.add("Vary", "Accept-Encoding") }
-        if let cacheControl = options.cacheControl { fields.add("Cache-Control", cacheControl) }
-        switch conditions.outcome(for: validators) {
-        case .failed: return Self.plain(.preconditionFailed, fields)
-        case .notModified:
-            fields.add("ETag", validators.tag.text)
-            return HTTPResponse(status: .notModified, fields: fields)
-        case .proceed: break
-        }
+        let outcome = conditions.outcome(for: validators)
+        if outcome == .failed { return Self.plain(.preconditionFailed, fields) }
         fields.add("ETag", validators.tag.text)
+        let isRanged = request.method == .get && conditions.rangeCounts(for: validators)
+        let ranges = ByteRanges(isRanged ? request.values("Range") : [], size: file.size, limit: options.maxRanges)
+        // No cache keeps a 412, or a 416: neither is what the file is.
+        if let cacheControl = options.cacheControl, outcome == .notModified || ranges != .unsatisfiable {
+            fields.add("Cache-Control", cacheControl)
+        }
+        if outcome == .notModified { return HTTPResponse(status: .notModified, fields: fields) }
         fields.add("Last-Modified", HTTPDate.format(secondsSince1970: validators.modified))
         fields.add("Accept-Ranges", options.maxRanges > 0 ? "bytes" : "none")
         if let variant { fields.add("Content-Encoding", variant.coding) }
         fields.add("X-Content-Type-Options", "nosniff")
-        let isRanged = request.method == .get && conditions.rangeCounts(for: validators)
-        let ranges = ByteRanges(isRanged ? request.values("Range") : [], size: file.size, limit: options.maxRanges)
         return try Self.response(to: request, file, ranges, mediaType, fields)
     }
 
