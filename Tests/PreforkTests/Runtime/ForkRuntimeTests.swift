@@ -208,6 +208,13 @@ import Testing
         #expect(threadPoolWarnings(in: program).count == 1, "\(program.errors)")
     }
 
+    @Test(.enabled(if: ProcessExecutor.absence != nil, "for a build without the process executor"))
+    func `A manager without a pool says so once, too`() async throws {
+        let program = try ChildProgram("manager-fixture", ["loop"])
+        #expect(try await program.waitForExit() == 0)
+        #expect(threadPoolWarnings(in: program).count == 1, "\(program.errors)")
+    }
+
     private func threadPoolWarnings(in program: ChildProgram) -> [Substring] {
         program.errors.split(separator: "\n").filter { $0.contains("warning: workers and managed processes use Swift's") }
     }
