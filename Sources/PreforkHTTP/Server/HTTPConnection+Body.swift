@@ -116,6 +116,7 @@ extension HTTPConnection {
         let before = reader.bufferedCount
         let began = MonotonicInstant.now
         let limit = min(server.options.bodyTimeout, allowance(bodyProgress))
+        expiry = nil
         let timer = loop.call(after: limit) { [self] in expire(.body) }
         defer {
             timer.cancel()

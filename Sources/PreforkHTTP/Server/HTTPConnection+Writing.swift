@@ -87,6 +87,7 @@ extension HTTPConnection {
     private func waitToWrite() async throws {
         let began = MonotonicInstant.now
         let limit = min(server.options.writeTimeout, allowance(writeProgress))
+        expiry = nil
         let timer = loop.call(after: limit) { [self] in expire(.write) }
         defer {
             timer.cancel()

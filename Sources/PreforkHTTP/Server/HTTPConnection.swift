@@ -119,7 +119,10 @@ final class HTTPConnection: @unchecked Sendable {
             case .failure(let status):
                 try await refuse(status)
                 return false
-            case .complete: DeadlineQueue.remove(self)
+            case .complete:
+                DeadlineQueue.remove(self)
+                // The time may have been over in the same turn of the loop in which the last byte came.
+                expiry = nil
             }
             hasServed = true
             if server.accessLog != nil { served = ServedRequest(began: .now) }
