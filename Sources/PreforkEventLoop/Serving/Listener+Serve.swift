@@ -59,8 +59,9 @@ extension Listener {
         }
         defer { withExtendedLifetime(processStop) {} }
         try await withThrowingDiscardingTaskGroup { group in
+            let preference = loop.preference
             while let connection = try await acceptor.next() {
-                group.addTask(executorPreference: loop.preference) {
+                let work: @isolated(any) @Sendable () async -> Void = {
                     do {
                         connection.channel.mark?.begin()
                         try await connection.channel.ownedByCurrentTask { try await handler(connection) }
@@ -68,6 +69,12 @@ extension Listener {
                         acceptor.handlerFailed(error, connection)
                     }
                     acceptor.ended(connection)
+                }
+                // Two calls: see `EventLoop.run`.
+                if let preference {
+                    group.addTask(executorPreference: preference, operation: work)
+                } else {
+                    group.addTask(operation: work)
                 }
             }
         }

@@ -62,7 +62,7 @@ final class StreamChannel: @unchecked Sendable {
         guard mayRead else { return nil }
         if remaining != nil { return try readRemaining(into: space) }
         do {
-            let outcome = try readBytes(from: fd, into: space)
+            let outcome = try kind == .socket ? receiveBytes(from: fd, into: space) : readBytes(from: fd, into: space)
             switch outcome {
             case .bytes(let count) where count < space.count && !hasHungUp && watch != nil && kind.tellsByShortReads:
                 // The kernel had no more: the next byte comes with a new edge (epoll(7), question 9).
