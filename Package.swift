@@ -127,6 +127,9 @@ let package = Package(
             "travel-fixture", path: "Tests/Fixtures/travel-fixture",
             on: ["Prefork", "PreforkSystem", "PreforkFixtureSupport"]),
         program(
+            "websocket-fixture", path: "Tests/Fixtures/websocket-fixture",
+            on: ["PreforkHTTP", "PreforkEventLoop", "PreforkSystem"]),
+        program(
             "http-fixture", path: "Tests/Fixtures/http-fixture", on: ["Prefork", "PreforkHTTP"]),
         program("guess-fixture", path: "Tests/Fixtures/guess-fixture", on: ["Prefork"]),
         .executableTarget(
