@@ -14,13 +14,15 @@ import Testing
 
     @Test func noParameterIsMissing() {
         expectComplete(
-            Self.table, module: "PreforkHTTP", reasons: [
+            Self.table, module: "PreforkHTTP",
+            reasons: WebSocketParameters.reasons.merging([
                 "HTTPError.Code": "what the library tells", "AddressRange.contains.address": "every value is an address",
                 "TrustedProxies.contains.peer": "every value is an address",
-            ])
+            ]) { first, _ in first })
     }
 
     private static let table: [ParameterRow] = names + fields + responses + bodies + options + proxies
+        + WebSocketParameters.rows + FilesParameters.rows
 
     private static let names: [ParameterRow] =
         Parameter.text(
