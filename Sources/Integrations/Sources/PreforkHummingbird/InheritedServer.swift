@@ -13,13 +13,16 @@ import Synchronization
 
 /// Feeds the connections of an inherited listener to a Hummingbird application, in a worker.
 ///
-/// Hummingbird 2 binds by itself and takes no socket. So its own is bound to a port of the loopback interface that the
-/// system chooses, and what is accepted from the listener enters the pipeline of that server channel, as if it had
-/// accepted it: set-up, limits and the graceful stop of a connection are Hummingbird's own.
+/// It is for what Hummingbird has on SwiftNIO alone: TLS, HTTP/2, WebSocket. Plain HTTP/1 costs less with
+/// `Listener.serve(_:in:)`.
+///
+/// Hummingbird 2 binds by itself and takes no socket. So its own is a Unix socket in a new directory of mode 0700,
+/// which loses its name as soon as it listens. What is accepted from the listener enters the pipeline of that server
+/// channel, as if it had accepted it: set-up, limits and the graceful stop of a connection are Hummingbird's own.
 ///
 /// ```swift
 /// try runtime.run { worker in
-///     let server = InheritedServer(listener, worker)
+///     let server = try InheritedServer(listener, worker)
 ///     let app = Application(
 ///         router: router, server: server.http1(), configuration: server.configuration,
 ///         onServerRunning: server.accept, eventLoopGroupProvider: .shared(server.group))
@@ -32,6 +35,7 @@ public final class InheritedServer: Sendable {
     private let listener: Listener
     private let worker: Worker
     private let accepting = Mutex<(any NIOCore.Channel)?>(nil)
+    private let own: PrivateSocket
 
     /// Starts the event loops, so it must be made in the body of the worker, after the fork.
     ///
@@ -39,7 +43,9 @@ public final class InheritedServer: Sendable {
     ///   - listener: bound before the fork. It stays open.
     ///   - worker: the worker that serves. Its runtime needs readiness `.manual`: `accept` says that it is ready.
     ///   - threads: how many event loops serve the connections of this worker.
-    public init(_ listener: Listener, _ worker: Worker, threads: Int = 1) {
+    /// - Throws: `IOError` if neither `TMPDIR` nor /tmp nor /dev/shm takes a new directory.
+    public init(_ listener: Listener, _ worker: Worker, threads: Int = 1) throws(IOError) {
+        own = try PrivateSocket()
         self.listener = listener
         self.worker = worker
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
@@ -47,7 +53,7 @@ public final class InheritedServer: Sendable {
 
     /// For the application: where its own socket is bound.
     public var configuration: ApplicationConfiguration {
-        ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0), backlog: 1)
+        ApplicationConfiguration(address: .unixDomainSocket(path: own.path), backlog: 1)
     }
 
     /// For the application: HTTP/1 that announces the end of a connection (`AnnouncedClose`).
@@ -67,6 +73,8 @@ public final class InheritedServer: Sendable {
     /// - Parameter server: Hummingbird's server channel, which gets the connections.
     @Sendable
     public func accept(for server: any NIOCore.Channel) async {
+        // It listens: its name has no further use.
+        own.remove()
         // Before the first request can be read: one that crashes this worker must not look like a worker that cannot
         // boot.
         worker.ready()
@@ -95,6 +103,8 @@ public final class InheritedServer: Sendable {
     ///   - services: beside the application's own. They start before it and end after it.
     /// - Throws: the error of the service that failed.
     public func run(_ application: some ApplicationProtocol, services: [any Service] = []) async throws {
+        // If it never listens.
+        defer { own.remove() }
         let all = ServiceGroup(services: services + [application], endingWith: worker, logger: application.logger) {
             try await self.accepting.withLock { $0 }?.close().get()
         }

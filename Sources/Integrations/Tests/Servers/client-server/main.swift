@@ -33,7 +33,7 @@ print("listening on \(listener.address)")
 var runtime = ForkRuntime()
 runtime.readiness = .manual
 let summary = try runtime.run { worker in
-    let server = InheritedServer(listener, worker)
+    let server = try InheritedServer(listener, worker)
     let client = HTTPClient(eventLoopGroupProvider: .shared(server.group))   // made in the worker: it has connections
     let upstream = Upstream(client: client, address: address)
     let router = Router()

@@ -21,7 +21,7 @@ case "forked":
     runtime.readiness = .manual
     runtime.restarts.backoff.maximum = .zero
     try runtime.run { worker in
-        let server = InheritedServer(listener, worker)
+        let server = try InheritedServer(listener, worker)
         let app = Application(
             router: router(), server: server.http1(), configuration: server.configuration,
             onServerRunning: server.accept, eventLoopGroupProvider: .shared(server.group), logger: quietLogger())

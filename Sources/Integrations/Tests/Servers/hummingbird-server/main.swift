@@ -22,7 +22,7 @@ let summary = try runtime.run { worker in
     }
     var logger = Logger(label: "hummingbird")
     logger.logLevel = .warning
-    let server = InheritedServer(listener, worker)
+    let server = try InheritedServer(listener, worker)
     let app = Application(
         router: router, server: server.http1(), configuration: server.configuration,
         onServerRunning: server.accept, eventLoopGroupProvider: .shared(server.group), logger: logger)
