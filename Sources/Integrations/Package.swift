@@ -9,13 +9,15 @@ let settings: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature(
 let preforkPackage = Package.Dependency.package(name: "prefork", path: "../..")
 
 let prefork = Target.Dependency.product(name: "Prefork", package: "prefork")
+let preforkHTTP = Target.Dependency.product(name: "PreforkHTTP", package: "prefork")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
     .product(name: "NIOHTTP1", package: "swift-nio"),
     .product(name: "NIOExtras", package: "swift-nio-extras"),
     .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-    .product(name: "HTTPTypes", package: "swift-http-types"),
+    httpTypes,
 ]
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -33,7 +35,11 @@ let grpc: [Target.Dependency] = [
 /// What programs can depend on.
 let libraries: [(name: String, dependencies: [Target.Dependency])] = [
     ("PreforkNIO", nio),
-    ("PreforkHummingbird", nio + [hummingbird, lifecycle, "PreforkLifecycle", "PreforkNIO"]),
+    ("PreforkHTTPTypes", [httpTypes, preforkHTTP]),
+    (
+        "PreforkHummingbird",
+        nio + [hummingbird, lifecycle, logging, preforkHTTP, "PreforkHTTPTypes", "PreforkLifecycle", "PreforkNIO"]
+    ),
     ("PreforkFlyingFox", flyingFox),
     ("PreforkLifecycle", [lifecycle, logging]),
     ("PreforkLogging", [logging]),
@@ -70,6 +76,13 @@ let package = Package(
     } + [
         server("nio-server", on: nio + ["PreforkNIO"]),
         server("hummingbird-server", on: [hummingbird, logging, "PreforkHummingbird"]),
+        server("router-server", on: [hummingbird, logging, "PreforkHummingbird"]),
+        server("application-server", on: [hummingbird, lifecycle, logging, "PreforkHummingbird"]),
+        server("types-server", on: [httpTypes, "PreforkHTTPTypes"]),
+        server("readme-server", on: [hummingbird, "PreforkHummingbird"]),
+        server(
+            "twin-server",
+            on: [hummingbird, logging, .product(name: "NIOCore", package: "swift-nio"), "PreforkHummingbird"]),
         server(
             "hummingbird-measurement",
             on: [hummingbird, logging, .product(name: "NIOPosix", package: "swift-nio"), "PreforkHummingbird"]),
@@ -95,8 +108,9 @@ let package = Package(
         .testTarget(
             name: "ContractTests",
             dependencies: grpc + [
-                "AskService", "nio-server", "hummingbird-server", "lifecycle-server", "client-server",
-                "flyingfox-server", "grpc-server",
+                "AskService", "nio-server", "hummingbird-server", "router-server", "application-server",
+                "readme-server", "twin-server", "types-server", "lifecycle-server", "client-server", "flyingfox-server",
+                "grpc-server",
             ],
             swiftSettings: settings),
     ]

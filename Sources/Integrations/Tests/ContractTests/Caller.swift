@@ -8,6 +8,8 @@ enum Question: String, Sendable {
     case slow = "/slow"
     /// lifecycle-server alone: its service group ends.
     case leave = "/leave"
+    /// router-server and application-server alone: its handler crashes.
+    case crash = "/crash"
 }
 
 /// One client: of a connection for each request, or of one that is kept.

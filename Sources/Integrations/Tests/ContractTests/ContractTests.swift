@@ -6,7 +6,8 @@ import Testing
 @Suite("Servers of other packages in workers", .serialized, .timeLimit(.minutes(5)))
 struct ContractTests {
     static let subjects: [Subject] = [
-        .http("nio-server"), .http("hummingbird-server"), .http("lifecycle-server"), .http("flyingfox-server"),
+        .http("nio-server"), .http("hummingbird-server"), .http("router-server"), .http("application-server"),
+        .http("types-server"), .http("lifecycle-server"), .http("flyingfox-server"),
         .http("client-server", needsUpstream: true),
         Subject(product: "grpc-server") { try GRPCCaller(port: $0, keepsConnection: $1) },
     ]

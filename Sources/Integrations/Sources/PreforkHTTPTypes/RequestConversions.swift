@@ -1,0 +1,26 @@
+// Requests of swift-http-types.
+
+import HTTPTypes
+import PreforkHTTP
+
+extension HTTPTypes.HTTPRequest {
+    /// The head of a request that PreforkHTTP has read.
+    ///
+    /// Scheme `http`, the authority of the target or else of the `Host` field, the path with the query as they were
+    /// sent, and the fields without `Host`. Of an absolute target the path begins behind the authority.
+    ///
+    /// - Parameter request: its body stays where it is.
+    public init(_ request: PreforkHTTP.HTTPRequest) {
+        let target = request.target
+        let path: String
+        if target.utf8.first == UInt8(ascii: "/") || target == "*" {
+            path = target
+        } else {
+            path = request.query.map { "\(request.path)?\($0)" } ?? request.path
+        }
+        self.init(
+            // The server has read a token. It answers CONNECT by itself, so no handler takes it for that.
+            method: Method(request.method.name) ?? .connect, scheme: "http", authority: request.authority, path: path,
+            headerFields: HTTPTypes.HTTPFields(request.fields, hasHost: false))
+    }
+}

@@ -1,0 +1,85 @@
+// What happens to a request between PreforkHTTP and a responder of Hummingbird.
+
+import HTTPTypes
+import Hummingbird
+import Logging
+import Prefork
+import PreforkHTTP
+import PreforkHTTPTypes
+
+/// Gives requests to a responder, and its responses to the server.
+struct ResponderHandler<Responder: HTTPResponder>: Sendable
+where Responder.Context: InitializableFromSource<ApplicationRequestContextSource> {
+    private let responder: Responder
+    private let logger: Logger
+    private let channels: ServerChannel
+    /// What each response has.
+    private let fields: PreforkHTTP.HTTPFields
+    private let hasServerName: Bool
+
+    init(
+        _ responder: Responder, serverName: String?, logger: Logger, listener: Prefork.SocketAddress
+    ) throws(PreforkHTTP.HTTPError) {
+        self.responder = responder
+        self.logger = logger
+        channels = ServerChannel(listener)
+        var fields = PreforkHTTP.HTTPFields()
+        if let serverName { try fields.append("Server", serverName) }
+        self.fields = fields
+        hasServerName = serverName != nil
+    }
+
+    func respond(to request: PreforkHTTP.HTTPRequest) async throws -> PreforkHTTP.HTTPResponse {
+        let body = request.body
+        let incoming = Request(
+            head: HTTPTypes.HTTPRequest(request),
+            body: body.count == 0 ? noBody : RequestBody(asyncSequence: BodyBuffers(body: body)))
+        var logger = self.logger
+        logger[metadataKey: "hb.request.id"] = .stringConvertible(RequestID())
+        let channel = RequestChannel(of: channels, peer: request.peer)
+        let response = try await withLogger(logger) { logger in
+            let context = Responder.Context(source: ApplicationRequestContextSource(channel: channel, logger: logger))
+            do {
+                return try await responder.respond(to: incoming, context: context)
+            } catch let error as PreforkHTTP.HTTPError {
+                // The request could not be read. The server knows the status of that.
+                throw error
+            } catch {
+                logger.debug("Unrecognised Error", metadata: ["error.type": "\(error)"])
+                return Response(status: .internalServerError, body: .init())
+            }
+        }
+        return try await outgoing(response, isHead: request.method == .head)
+    }
+
+    private func outgoing(_ response: Response, isHead: Bool) async throws -> PreforkHTTP.HTTPResponse {
+        let status = HTTPStatus(response.status) ?? .internalServerError
+        let hasNoBody = isHead || status == .noContent || status == .notModified
+        var fields = self.fields
+        var length = response.body.contentLength
+        for field in response.headers {
+            switch field.name {
+            // The server's own, as with Hummingbird.
+            case .date: continue
+            case .server where hasServerName: continue
+            case .contentLength:
+                // What a GET would have. Else the server counts.
+                if isHead { try fields.append(field) }
+                if length == nil { length = Int(field.value).flatMap { $0 < 0 ? nil : $0 } }
+            default: try fields.append(field)
+            }
+        }
+        if hasNoBody || length == 0 {
+            // It may do more than write, such as to end a span.
+            do { try await response.body.write(NoBodyWriter()) } catch is NoBodyWriter.HasBody {}
+            return PreforkHTTP.HTTPResponse(status: status, fields: fields)
+        }
+        let body = response.body
+        return .stream(count: length, status: status, fields: fields) { writer in
+            try await body.write(ConnectionBodyWriter(writer: writer))
+        }
+    }
+}
+
+/// Of requests without a body: nothing to read, and nothing to allocate.
+private let noBody = RequestBody(asyncSequence: NoBuffers())
