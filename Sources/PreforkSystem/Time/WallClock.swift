@@ -13,9 +13,6 @@ package enum WallClock {
     /// Whole seconds since 1970, by the kernel's last tick (time(2)).
     package static var second: Int { time(nil) }
 
-    /// Milliseconds since 1970.
-    package static var milliseconds: Int64 { cprefork_wall_clock_milliseconds() }
-
     /// - Parameter milliseconds: since 1970. A negative value counts as zero.
     package static func timestamp(of milliseconds: Int64) -> String {
         let now = max(0, milliseconds)
