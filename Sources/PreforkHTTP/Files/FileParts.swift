@@ -18,8 +18,8 @@ enum FilePart: Equatable, Sendable {
 
 /// Moves pieces into a socket, one system call at a time.
 struct FileSending {
-    /// What one sendfile(2) may move at most: other connections have their turn in between.
-    private static let step = 512 * 1024
+    /// What one sendfile(2) may move at most: other connections have their turn in between. nginx has the same.
+    private static let step = 2 << 20
 
     private let file: OpenedFile
     private var parts: ArraySlice<FilePart>

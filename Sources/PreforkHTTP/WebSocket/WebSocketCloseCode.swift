@@ -5,6 +5,8 @@ public struct WebSocketCloseCode: RawRepresentable, Hashable, Sendable {
     /// The number of RFC 6455, section 7.4, or of IANA's registry.
     public let rawValue: UInt16
 
+    /// A code by its number.
+    ///
     /// - Parameter rawValue: any number. `WebSocket.close` refuses those that may not be sent.
     public init(rawValue: UInt16) {
         self.rawValue = rawValue

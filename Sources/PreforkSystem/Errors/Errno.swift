@@ -41,6 +41,7 @@ extension Errno {
     package static let wouldBlock = Errno(rawValue: EAGAIN)
     package static let inProgress = Errno(rawValue: EINPROGRESS)
     package static let brokenPipe = Errno(rawValue: EPIPE)
+    package static let permissionDenied = Errno(rawValue: EACCES)
     package static let connectionReset = Errno(rawValue: ECONNRESET)
     package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
     package static let addressInUse = Errno(rawValue: EADDRINUSE)
