@@ -79,6 +79,9 @@ let package = Package(
         server("router-server", on: [hummingbird, logging, "PreforkHummingbird"]),
         server("application-server", on: [hummingbird, lifecycle, logging, "PreforkHummingbird"]),
         server("types-server", on: [httpTypes, "PreforkHTTPTypes"]),
+        server(
+            "refused-server",
+            on: [hummingbird, .product(name: "HummingbirdCore", package: "hummingbird"), "PreforkHummingbird"]),
         server("readme-server", on: [hummingbird, "PreforkHummingbird"]),
         server(
             "twin-server",
@@ -109,8 +112,8 @@ let package = Package(
             name: "ContractTests",
             dependencies: grpc + [
                 "AskService", "nio-server", "hummingbird-server", "router-server", "application-server",
-                "readme-server", "twin-server", "types-server", "lifecycle-server", "client-server", "flyingfox-server",
-                "grpc-server",
+                "readme-server", "refused-server", "twin-server", "types-server", "lifecycle-server", "client-server",
+                "flyingfox-server", "grpc-server",
             ],
             swiftSettings: settings),
     ]

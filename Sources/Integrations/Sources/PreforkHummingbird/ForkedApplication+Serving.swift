@@ -67,8 +67,8 @@ public enum ForkedApplicationError: Error, Hashable, CustomStringConvertible {
             "a ForkedApplication cannot be a service of a group: call its runService(), and give it the other services"
         case .hasThreads(let count):
             """
-            a ForkedApplication cannot fork, because this process has \(count) threads: let main, and what it awaits before \
-            runService(), be @MainActor, and make file middleware, clients and event loop groups in the workers
+            a ForkedApplication cannot fork, because this process has \(count) threads: let main, and what it awaits \
+            before runService(), be @MainActor, and make file middleware, clients and event loop groups in the workers
             """
         case .hasConnectionsDelegate:
             "a ForkedApplication has no availableConnectionsDelegate: set its limit of connections for each worker"

@@ -36,6 +36,7 @@ extension Listener {
     ///   - options: limits and deadlines.
     ///   - report: called on the loop for each event. By default a line on standard error.
     /// - Throws: as `serveHTTP`. `HTTPError` (`.badField`) for a server name that no field can have.
+    @inlinable
     public func serve<Builder: HTTPResponderBuilder>(
         _ router: Builder, in worker: Worker, serverName: String? = nil, logger: Logger? = nil, limit: Int = 10_000,
         options: HTTPServerOptions = HTTPServerOptions(),
@@ -57,6 +58,7 @@ extension Listener {
     ///   - options: limits and deadlines.
     ///   - report: called on the loop for each event. By default a line on standard error.
     /// - Throws: as `serve(_:in:)`.
+    @inlinable
     public func serve<Responder: HTTPResponder>(
         responder: Responder, in worker: Worker, serverName: String? = nil, logger: Logger? = nil, limit: Int = 10_000,
         options: HTTPServerOptions = HTTPServerOptions(),
@@ -76,6 +78,7 @@ extension Listener {
 
 extension Logger {
     /// As `Application` of Hummingbird makes it: the level of `LOG_LEVEL`.
+    @usableFromInline
     static func hummingbird(named name: String?) -> Logger {
         var logger = Logger(label: name ?? "Hummingbird")
         let level = Environment().get("LOG_LEVEL").flatMap { Logger.Level(rawValue: $0) }

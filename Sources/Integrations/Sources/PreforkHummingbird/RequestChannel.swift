@@ -1,12 +1,16 @@
 // The channel that a request's context is made from, where no channel of SwiftNIO is.
 
 import Glibc
+import Hummingbird
+import Logging
 import NIOCore
 import NIOPosix
 import Prefork
+import PreforkHTTP
 import Synchronization
 
 /// What the requests of a server share of their channels.
+@usableFromInline
 final class ServerChannel: Sendable {
     let address: NIOCore.SocketAddress?
     private let made = Mutex<RequestChannel?>(nil)
@@ -14,6 +18,12 @@ final class ServerChannel: Sendable {
 
     init(_ listener: Prefork.SocketAddress) {
         address = NIOCore.SocketAddress(listener)
+    }
+
+    /// What the context of a request is made from.
+    @usableFromInline
+    func source(for request: PreforkHTTP.HTTPRequest, _ logger: Logger) -> ApplicationRequestContextSource {
+        ApplicationRequestContextSource(channel: RequestChannel(of: self, peer: request.peer), logger: logger)
     }
 
     /// The channel of the server itself, for `onServerRunning`.

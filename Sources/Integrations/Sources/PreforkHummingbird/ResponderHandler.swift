@@ -8,15 +8,20 @@ import PreforkHTTP
 import PreforkHTTPTypes
 
 /// Gives requests to a responder, and its responses to the server.
+///
+/// Inlinable, so that a program has it for its own responder and context. `nonisolated(nonsending)`, because each
+/// change of executor costs, also where there is but one.
+@usableFromInline
 struct ResponderHandler<Responder: HTTPResponder>: Sendable
 where Responder.Context: InitializableFromSource<ApplicationRequestContextSource> {
-    private let responder: Responder
-    private let logger: Logger
-    private let channels: ServerChannel
+    @usableFromInline let responder: Responder
+    @usableFromInline let logger: Logger
+    @usableFromInline let channels: ServerChannel
     /// What each response has.
     private let fields: PreforkHTTP.HTTPFields
     private let hasServerName: Bool
 
+    @usableFromInline
     init(
         _ responder: Responder, serverName: String?, logger: Logger, listener: Prefork.SocketAddress
     ) throws(PreforkHTTP.HTTPError) {
@@ -29,16 +34,13 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
         hasServerName = serverName != nil
     }
 
-    func respond(to request: PreforkHTTP.HTTPRequest) async throws -> PreforkHTTP.HTTPResponse {
-        let body = request.body
-        let incoming = Request(
-            head: HTTPTypes.HTTPRequest(request),
-            body: body.count == 0 ? noBody : RequestBody(asyncSequence: BodyBuffers(body: body)))
+    @inlinable
+    nonisolated(nonsending) func respond(to request: PreforkHTTP.HTTPRequest) async throws -> PreforkHTTP.HTTPResponse {
+        let incoming = Request(request)
         var logger = self.logger
         logger[metadataKey: "hb.request.id"] = .stringConvertible(RequestID())
-        let channel = RequestChannel(of: channels, peer: request.peer)
         let response = try await withLogger(logger) { logger in
-            let context = Responder.Context(source: ApplicationRequestContextSource(channel: channel, logger: logger))
+            let context = Responder.Context(source: channels.source(for: request, logger))
             do {
                 return try await responder.respond(to: incoming, context: context)
             } catch let error as PreforkHTTP.HTTPError {
@@ -52,7 +54,10 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
         return try await outgoing(response, isHead: request.method == .head)
     }
 
-    private func outgoing(_ response: Response, isHead: Bool) async throws -> PreforkHTTP.HTTPResponse {
+    @usableFromInline
+    nonisolated(nonsending) func outgoing(
+        _ response: Response, isHead: Bool
+    ) async throws -> PreforkHTTP.HTTPResponse {
         let status = HTTPStatus(response.status) ?? .internalServerError
         let hasNoBody = isHead || status == .noContent || status == .notModified
         var fields = self.fields
@@ -78,6 +83,17 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
         return .stream(count: length, status: status, fields: fields) { writer in
             try await body.write(ConnectionBodyWriter(writer: writer))
         }
+    }
+}
+
+extension Request {
+    /// A request that PreforkHTTP has read.
+    @usableFromInline
+    init(_ request: PreforkHTTP.HTTPRequest) {
+        let body = request.body
+        self.init(
+            head: HTTPTypes.HTTPRequest(request),
+            body: body.count == 0 ? noBody : RequestBody(asyncSequence: BodyBuffers(body: body)))
     }
 }
 

@@ -36,8 +36,8 @@ struct Twin {
     private let port: UInt16
 
     init(_ name: String) async throws {
-        // Without it, Foundation writes the keys of JSON, and Hummingbird the attributes of cookies, in another order in
-        // each process.
+        // Without it, Foundation writes the keys of JSON, and Hummingbird the attributes of cookies, in another order
+        // in each process.
         let environment = ["TWIN": name, "SWIFT_DETERMINISTIC_HASHING": "1"]
         program = try ServerProgram("twin-server", workers: 1, environment: environment)
         port = try await program.port()

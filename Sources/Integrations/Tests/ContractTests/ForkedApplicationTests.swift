@@ -38,6 +38,18 @@ struct ForkedApplicationTests {
         }
     }
 
+    @Test("What cannot be forked is refused with the reason", arguments: [
+        ("service", "cannot be a service of a group"), ("threads", "because this process has "),
+        ("delegate", "no availableConnectionsDelegate"),
+    ])
+    func refuses(form: String, reason: String) async throws {
+        let program = try ServerProgram("refused-server", workers: 1, environment: ["FORM": form])
+        #expect(try await program.waitForExit() == 65)
+        #expect(program.output.contains("refused: a ForkedApplication"), "\(program.output)\n\(program.errors)")
+        #expect(program.output.contains(reason), "\(program.output)")
+        #expect(!program.isAnybodyLeft)
+    }
+
     @Test("Server and Date are those of the server, once each")
     func fields() async throws {
         let server = try await RunningServer(Self.application, workers: 1)

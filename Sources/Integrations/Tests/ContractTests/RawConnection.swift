@@ -71,8 +71,8 @@ final class RawConnection {
         }
         let isNamedOtherwise = [413, 418].contains(code)
         return RawAnswer(
-            status: isNamedOtherwise ? "HTTP/1.1 \(code)" : status, fields: fields.filter { $0.name != "date" }.map { "\($0.name): \($0.value)" }.sorted(),
-            body: body)
+            status: isNamedOtherwise ? "HTTP/1.1 \(code)" : status,
+            fields: fields.filter { $0.name != "date" }.map { "\($0.name): \($0.value)" }.sorted(), body: body)
     }
 
     private func head() throws -> [String] {
