@@ -13,7 +13,7 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
     ],
     targets: [
-        .executableTarget(
+        .target(
             name: "names",
             dependencies: [
                 .product(name: "Prefork", package: "prefork"),
