@@ -13,6 +13,10 @@ public enum ServingEvent: Sendable {
     case listenerRepaired
     /// A handler threw. Its connection is closed.
     case handlerFailed(any Error, peer: SocketAddress)
+    /// A handler threw for one request, of which the client was told no more than that it failed.
+    ///
+    /// - request: method and path, or what else names it, without anything that only its client may know.
+    case requestFailed(any Error, request: String, peer: SocketAddress)
 }
 
 extension Listener {
@@ -96,11 +100,19 @@ public func reportToStandardError(_ event: ServingEvent) {
         text = "another process made a listener blocking or shut it down: repaired"
         (kind, level) = ("repaired", "warning")
     case .handlerFailed(let error, let peer):
-        if let error = error as? StreamError, [.peerClosed, .endOfStream].contains(error.code) { return }
+        if isOfPeersRight(error) { return }
         (kind, level, text) = ("failed \(type(of: error))", "error", "the handler of \(peer) failed: \(error)")
+    case .requestFailed(let error, let request, let peer):
+        if isOfPeersRight(error) { return }
+        (kind, level) = ("failed \(type(of: error))", "error")
+        text = "\(request) of \(peer) failed: \(error)"
     }
     let pause = StandardErrorLines.say(level, text, by: kind)
     if let pause, let loop = EventLoop.current, loop.isCurrent { tellLeftOut(after: pause, on: loop) }
+}
+
+private func isOfPeersRight(_ error: any Error) -> Bool {
+    (error as? StreamError).map { [.peerClosed, .endOfStream].contains($0.code) } ?? false
 }
 
 /// Left-out lines are reported if no further line reports them.

@@ -178,8 +178,17 @@ extension HTTPConnection {
             mustClose = true
             return .text("\(status)\n", status: status)
         }
-        server.report(.handlerFailed(error, peer: peer))
+        report(error)
         return .text("\(HTTPStatus.internalServerError)\n", status: .internalServerError)
+    }
+
+    /// By method and path: the query may have what no log must have.
+    private func report(_ error: any Error) {
+        let storage = requestStorage
+        let label = storage.bytes.withUnsafeBytes { bytes in
+            String(decoding: bytes.part(storage.head.label).prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
+        }
+        server.report(.requestFailed(error, request: label, peer: peer))
     }
 
     /// The handler has made a response that cannot be sent.
@@ -190,7 +199,7 @@ extension HTTPConnection {
 
     /// A part of the response is out already: the end of the connection tells the client that it is not complete.
     private func breakOff(_ error: any Error) throws -> Never {
-        if !isBroken, !(error is CancellationError) { server.report(.handlerFailed(error, peer: peer)) }
+        if !isBroken, !(error is CancellationError) { report(error) }
         output.removeAll()
         throw error is CancellationError ? error : ConnectionEnd()
     }

@@ -20,7 +20,7 @@ extension Listener {
     /// connections are closed. In a worker each request is marked by its method and path, without the query, for reports
     /// of crashes and hangs, and counted. One in quarantine gets 503 with `Retry-After`.
     ///
-    /// An error of `handler` becomes a response of status 500 without its text, and an event of `report`. Malformed
+    /// An error of `handler` becomes a response of status 500 without its text, and a `.requestFailed` for `report`. Malformed
     /// requests, and those above the limits of `options`, get their status and never reach the handler. Requests of one
     /// connection are handled one after the other.
     ///

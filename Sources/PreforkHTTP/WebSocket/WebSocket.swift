@@ -1,6 +1,6 @@
 // An open WebSocket: messages in and out on one connection.
 
-public import PreforkEventLoop
+import PreforkEventLoop
 public import PreforkSystem
 
 /// A WebSocket that was opened: `for try await` gives its messages, `send` sends some.

@@ -36,7 +36,7 @@ final class TestServer: Sendable {
     var reports: [String] { failures.withLock { $0 } }
 
     private func note(_ event: ServingEvent) {
-        if case .handlerFailed(let error, _) = event { failures.withLock { $0.append("\(error)") } }
+        if case .requestFailed(let error, _, _) = event { failures.withLock { $0.append("\(error)") } }
     }
 
     func beginStop() { loop.stopRequest.request(.service) }
