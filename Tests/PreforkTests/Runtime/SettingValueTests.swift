@@ -32,6 +32,7 @@ import Testing
         "host:port, :port (this machine only) or an absolute path, or off": ["127.0.0.1:0", ":0", "/PATH", "off"],
         "user, user:group or :group, or off": ["off"],
         "text or json": ["text", "json"],
+        "combined or json": ["combined", "json"],
         "errors, on or off": ["errors", "on", "off"],
         "text, or off": ["off"],
         "user (the groups of the user), none, or names and numbers such as www-data,1000": [
