@@ -227,6 +227,7 @@ import Testing
         ("RuntimeSettings.controlSocket", "controlSocket", { $0.controlSocket = $1 }),
         ("RuntimeSettings.pidFile", "pidFile", { $0.pidFile = $1 }),
         ("RuntimeSettings.logFile", "logFile", { $0.logFile = $1 }),
+        ("RuntimeSettings.accessLog", "accessLog", { $0.accessLog = $1 }),
         ("Privileges.rootDirectory", "privileges.rootDirectory", { $0.privileges.rootDirectory = $1 }),
     ]
 

@@ -36,7 +36,12 @@ final class TestServer: Sendable {
     var reports: [String] { failures.withLock { $0 } }
 
     private func note(_ event: ServingEvent) {
-        if case .requestFailed(let error, _, _) = event { failures.withLock { $0.append("\(error)") } }
+        switch event {
+        // The handler of a WebSocket is its connection's.
+        case .requestFailed(let error, _, _), .handlerFailed(let error, _):
+            failures.withLock { $0.append("\(error)") }
+        default: break
+        }
     }
 
     func beginStop() { loop.stopRequest.request(.service) }
