@@ -59,6 +59,7 @@ final class HTTPConnection: @unchecked Sendable {
     @exclusivity(unchecked) private var soon: ScheduledCall?
     /// What the PROXY protocol has said.
     private var claim: ClientClaim?
+    private var awaitsProxyHeader = false
     /// For the access log. nil without one.
     @exclusivity(unchecked) var served: ServedRequest?
 
@@ -86,7 +87,9 @@ final class HTTPConnection: @unchecked Sendable {
             // The first head has its time from the beginning of the connection.
             server.heads.append(self)
             if server.options.expectsProxyHeader {
+                awaitsProxyHeader = true
                 guard try await readProxyHeader() else { return }
+                awaitsProxyHeader = false
             }
             while isOwner ? try await reader.waitForMessageAsOwner() : try await reader.waitForMessage() {
                 // Here and not where requests are answered: what a connection holds while it waits has a small frame.
@@ -96,7 +99,8 @@ final class HTTPConnection: @unchecked Sendable {
             }
         } catch {
             switch expiry {
-            case .head where reader.bufferedCount > 0: try await refuse(.requestTimeout)
+            // Before the PROXY protocol's header nothing is said.
+            case .head where reader.bufferedCount > 0 && !awaitsProxyHeader: try await refuse(.requestTimeout)
             case .head, .idle, .body, .write: break
             case nil: if !(error is ConnectionEnd) { throw error }
             }
@@ -195,6 +199,9 @@ final class HTTPConnection: @unchecked Sendable {
                 claim = client.map { ClientClaim($0) }
                 return true
             case .malformed: return false
+            // A draining worker does not wait for a peer that has sent nothing.
+            case .incomplete where reader.bufferedCount == 0:
+                guard try await reader.waitForMessage() else { return false }
             case .incomplete: guard try await reader.fill() else { return false }
             }
         }

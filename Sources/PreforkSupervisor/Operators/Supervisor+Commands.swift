@@ -140,7 +140,10 @@ extension Supervisor: ControlDelegate {
             logger.say(LogLine(.error, "the access log goes on in its old file: \(error)"), by: .own(.order))
             return .failed("\(error)")
         }
-        for (spawn, reason) in accessLogRoutes.send(number) {
+        // What a program leaves to the next one has no ways to workers.
+        let strangers = workers.entries.keys.filter { !accessLogRoutes.has($0) }.sorted()
+        let unreached = strangers.map { (spawn: $0, reason: "another program has made it; a reload replaces it") }
+        for (spawn, reason) in unreached + accessLogRoutes.send(number) {
             guard let slot = workers[spawn]?.slot else { continue }
             let line = LogLine(.warning, "worker \(slot) goes on in the access log's old file: \(reason)")
             logger.say(line, by: .worker(slot, .order))

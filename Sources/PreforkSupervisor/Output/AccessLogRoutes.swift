@@ -35,6 +35,8 @@ struct AccessLogRoutes {
 
     var numbers: [Int32] { Array(ends.values) }
 
+    func has(_ spawn: UInt64) -> Bool { ends[spawn] != nil }
+
     /// In the supervisor, after the fork.
     mutating func add(_ route: AccessLogRoute, of spawn: UInt64) {
         closeDescriptor(route.workerEnd)

@@ -24,9 +24,18 @@ package enum AccessLog {
     /// Lines since the last write that succeeded.
     private static let lost = Atomic<UInt64>(0)
 
-    /// If nil, this process writes no access log. Costs a load.
+    /// `ForkCount` of the process that has the descriptor. A child of it has closed its copy, and may have another file
+    /// under that number.
+    private static let owner = Atomic<UInt64>(0)
+
+    /// The descriptor. If nil, this process has none.
+    private static var descriptor: Int32? {
+        owner.load(ordering: .relaxed) == ForkCount.current ? number.load(ordering: .relaxed) : nil
+    }
+
+    /// If nil, this process writes no access log.
     package static var form: Form? {
-        number.load(ordering: .relaxed) < 0 ? nil : Form(rawValue: code.load(ordering: .relaxed))
+        descriptor == nil ? nil : Form(rawValue: code.load(ordering: .relaxed))
     }
 
     /// - Parameter descriptor: stays its owner's, and must stay open.
@@ -34,18 +43,15 @@ package enum AccessLog {
         code.store(form.rawValue, ordering: .relaxed)
         isRegular.store(FileStatus(of: descriptor)?.kind == .regular, ordering: .relaxed)
         number.store(descriptor, ordering: .relaxed)
+        owner.store(ForkCount.current, ordering: .relaxed)
     }
-
-    /// This process writes no access log from now on.
-    package static func end() { number.store(-1, ordering: .relaxed) }
 
     /// Lines go to another file from now on. A line that is being written goes to one of the two as a whole.
     ///
     /// - Parameter file: stays the caller's.
     /// - Throws: dup3(2)'s error. The old file is then still in use.
     package static func replace(by file: Int32) throws(SystemError) {
-        let target = number.load(ordering: .relaxed)
-        guard target >= 0 else { return }
+        guard let target = descriptor else { return }
         try systemCall("dup3", on: "the access log") { cprefork_replace(file, target) }
         isRegular.store(FileStatus(of: target)?.kind == .regular, ordering: .relaxed)
     }
@@ -57,8 +63,7 @@ package enum AccessLog {
     ///
     /// - Parameter count: how many lines there are.
     package static func append(_ bytes: UnsafeRawBufferPointer, count: Int = 1) {
-        let target = number.load(ordering: .relaxed)
-        guard target >= 0, !bytes.isEmpty else { return }
+        guard let target = descriptor, !bytes.isEmpty else { return }
         let reason: Errno?
         do throws(SystemError) {
             let isRegular = isRegular.load(ordering: .relaxed)
@@ -82,18 +87,18 @@ package enum AccessLog {
 package enum AccessLogNews {
     private static let socket = Atomic<Int32>(-1)
 
-    private static let isWatched = Atomic<Bool>(false)
+    /// `ForkCount` of the process that has the socket and does not watch it yet.
+    private static let unwatched = Atomic<UInt64>(0)
 
     /// In a new worker.
     package static func listen(at number: Int32) {
         socket.store(number, ordering: .relaxed)
-        isWatched.store(false, ordering: .relaxed)
+        unwatched.store(ForkCount.current, ordering: .relaxed)
     }
 
     /// The socket, once. If nil, there is none, or another caller has it.
     package static func descriptorToWatch() -> Int32? {
-        let number = socket.load(ordering: .relaxed)
-        return number < 0 || isWatched.exchange(true, ordering: .relaxed) ? nil : number
+        unwatched.exchange(0, ordering: .relaxed) == ForkCount.current ? socket.load(ordering: .relaxed) : nil
     }
 
     /// Takes every file that has come, and uses the last.

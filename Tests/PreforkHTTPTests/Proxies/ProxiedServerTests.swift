@@ -66,6 +66,26 @@ import Testing
         #expect(try await ask(options(["10.0.0.1"], header: true), before: "PROXY UNKNOWN\r\n") == "", "of a peer that is no proxy")
     }
 
+    @Test func `A header that does not come in time gets no response either`() async throws {
+        var options = try options(["127.0.0.1"], header: true)
+        options.headTimeout = .milliseconds(20)
+        let server = try TestServer(options: options) { Self.tell($0) }
+        let client = try Client(port: server.port)
+        try client.send("PROXY TCP4 1")
+        #expect(try client.receiveAll() == "")
+        try await server.stop()
+    }
+
+    @Test func `A silent connection does not hold up the end of a worker`() async throws {
+        let server = try TestServer(options: options(["127.0.0.1"], header: true)) { Self.tell($0) }
+        let client = try Client(port: server.port)
+        let other = try Client(port: server.port)
+        try other.send("PROXY UNKNOWN\r\n" + request("GET /"))
+        _ = try other.receiveAll()
+        try await server.stop()
+        withExtendedLifetime(client) {}
+    }
+
     @Test func `A header needs peers that may send it`() async throws {
         let server = try TestServer(options: options(nil, header: true)) { Self.tell($0) }
         await #expect(throws: SystemError("serveHTTP", .invalidArgument, on: "expectsProxyHeader without trustedProxies")) {
