@@ -48,8 +48,8 @@ struct Desks: Sendable {
     func use(as worker: Worker) async {
         guard channels.indices.contains(worker.taskID) else { return }
         let end = channels[worker.taskID]
-        try? end.onReceive { _ in }
-        try? end.onCall { $0 }
+        _ = try? end.onReceive { _ in }
+        _ = try? end.onCall { $0 }
         let large = String(repeating: "x", count: 100_000)
         // Cancelled when the worker has lost its listener and ends.
         while !worker.stopRequested.isRequested, !Task.isCancelled {

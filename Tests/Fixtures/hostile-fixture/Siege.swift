@@ -169,6 +169,7 @@ func view(_ pool: BesiegedPool, isMeasured: Bool = true) throws(Siege.Lost) -> P
     if let end = pool.checkEnd() {
         throw Siege.Lost(why: "supervisor ended: \(end < 0 ? "signal \(-end)" : "code \(end)")")
     }
+    let before = pool.supervisorActivity
     do throws(StatusAsker.Failure) {
         // Reads what the hostile worker has written over the requests of all.
         _ = try pool.asker.ask(.order("requests"), isMeasured: isMeasured)
@@ -178,7 +179,8 @@ func view(_ pool: BesiegedPool, isMeasured: Bool = true) throws(Siege.Lost) -> P
             throw Siege.Lost(why: "supervisor ended: \(end < 0 ? "signal \(-end)" : "code \(end)")")
         }
         switch error {
-        case .silent: throw Siege.Lost(why: "supervisor hangs: no status for 5 s")
+        case .silent:
+            throw Siege.Lost(why: "supervisor hangs: no status for 5 s, before \(before), after \(pool.supervisorActivity)")
         case .absent(let why): throw Siege.Lost(why: "control socket: \(why)")
         }
     }
