@@ -85,6 +85,7 @@ let package = Package(
             ]),
         program("preforkctl", path: "Sources/preforkctl", on: ["PreforkSupervisor", "PreforkSystem"]),
         program("hello-server", path: "Sources/Examples/hello-server", on: ["Prefork", "PreforkHTTP"]),
+        program("page-server", path: "Sources/Examples/page-server", on: ["Prefork", "PreforkHTTP"]),
         program("run-command", path: "Sources/Examples/run-command", on: ["Prefork"]),
         program("shared-counter", path: "Sources/Examples/shared-counter", on: ["Prefork"]),
         program("service-tree", path: "Sources/Examples/service-tree", on: ["Prefork"]),
@@ -161,7 +162,7 @@ let package = Package(
             "PreforkHTTPTests",
             of: [
                 "PreforkHTTP", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport", "http-fixture", "hello-server",
-                "preforkctl",
+                "page-server", "preforkctl",
             ]),
         tests(
             "PreforkSupervisorTests",
