@@ -102,6 +102,26 @@ public final class Connection: Sendable {
 extension Connection {
     package var loop: EventLoop { channel.loop }
 
+    /// As the public `closeGently`, with other limits, and none of bytes.
+    ///
+    /// - Parameters:
+    ///   - limit: how long to wait for the peer's end.
+    ///   - silence: how long without a byte of the peer.
+    ///   - drainLimit: as `limit`, once the server drains.
+    package func closeGently(within limit: Duration, silence: Duration, whileDraining drainLimit: Duration) async throws {
+        defer { close() }
+        try await writer.finish()
+        let began = MonotonicInstant.now
+        // What fails here fails the connection, which ends anyway.
+        while true {
+            let rest = (isDraining ? min(limit, drainLimit) : limit) - (.now - began)
+            let chunk = try? await withTimeout(min(silence, rest)) { [reader] in
+                try await reader.read(atMost: ChunkPool.chunkSize)
+            }
+            if chunk == nil { return }
+        }
+    }
+
     /// Sends what the kernel takes of two runs of bytes, by one system call.
     ///
     /// - Parameter hasMore: more follows at once, so that the kernel need not send a packet for this alone.

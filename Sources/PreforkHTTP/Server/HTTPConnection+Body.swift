@@ -5,7 +5,7 @@ import PreforkSystem
 
 extension HTTPConnection {
     private static let pieceLimit = 64 * 1024
-    /// What a handler has left of a body is read and thrown away up to this: cheaper than a new connection.
+    /// What a handler has left of a body of known length is read and thrown away up to this: cheaper than a new connection.
     static let discardLimit = 256 * 1024
 
     /// The next piece of the body, or nil at its end.
@@ -40,24 +40,32 @@ extension HTTPConnection {
         isReadingBody = true
     }
 
-    /// Reads what the handler has left, so that the next request begins where this one's body ends.
+    /// Reads what the handler has left, so that the next request begins where this one's body ends. It has no limit: the
+    /// response has said that the connection continues. See `keepsConnection`.
     ///
-    /// - Returns: false if that is too much, or goes wrong: then the connection must end.
+    /// - Returns: false if it goes wrong: then the connection must end.
     func discardBody() async throws -> Bool {
         // A task that the handler has left behind still reads.
         if isBodyHeldBack || mustClose || isReadingBody { return false }
-        var discarded = 0
         isReadingBody = true
         defer { isReadingBody = false }
         do {
-            while let piece = try await readPiece() {
-                discarded += piece.count
-                if discarded > Self.discardLimit { return false }
-            }
+            while try await readPiece() != nil {}
         } catch is HTTPError {
             return false
         }
         return true
+    }
+
+    /// Throws away what is already here of a body whose length is not known.
+    ///
+    /// - Returns: whether its end is here, too.
+    func discardBufferedBody() -> Bool {
+        while bodyRest != .none, reader.bufferedCount > 0 {
+            needsContinue = false
+            guard (try? takePiece()) != nil else { break }
+        }
+        return bodyRest == .none
     }
 
     /// The client has sent nothing of the body, and will not before it gets 100.

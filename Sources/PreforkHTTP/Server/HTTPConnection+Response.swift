@@ -164,7 +164,7 @@ extension HTTPConnection {
         output.append("\n")
         if server.accessLog != nil { logRefused(status, bodyBytes: status.description.utf8.count + 1) }
         try await flush()
-        try await connection.closeGently()
+        try await closeGently()
     }
 
     private static let plainText: HTTPFields = ["Content-Type": "text/plain; charset=utf-8"]
@@ -228,9 +228,13 @@ extension HTTPConnection {
             return false
         }
         if mayReadBody { return true }
-        if isBodyHeldBack { return false }
-        if case .length(let rest) = bodyRest, rest > Self.discardLimit { return false }
-        return true
+        if isBodyHeldBack || isReadingBody { return false }
+        // What the response says must hold: a client may already have sent its next request when it learns of the end.
+        switch bodyRest {
+        case .none: return true
+        case .length(let rest): return rest <= Self.discardLimit
+        case .chunked: return discardBufferedBody()
+        }
     }
 
     private func encodeHead(

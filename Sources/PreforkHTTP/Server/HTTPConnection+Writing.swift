@@ -4,6 +4,11 @@ import PreforkEventLoop
 import PreforkSystem
 
 extension HTTPConnection {
+    /// As nginx's lingering_time and lingering_timeout.
+    private static let lingeringLimit = Duration.seconds(30)
+    private static let lingeringSilence = Duration.seconds(5)
+    private static let lingeringWhileDraining = Duration.seconds(2)
+
     /// Sends what the kernel takes of the output.
     ///
     /// - Returns: whether that is all.
@@ -82,6 +87,13 @@ extension HTTPConnection {
             if served != nil { served?.bodyBytes += moved }
             rest -= min(moved, rest)
         }
+    }
+
+    /// Ends the connection behind a response while the client may still be sending. A client that reads the response only
+    /// when all is sent gets it, too, if it sends for no longer than `lingeringLimit`.
+    func closeGently() async throws {
+        try await connection.closeGently(
+            within: Self.lingeringLimit, silence: Self.lingeringSilence, whileDraining: Self.lingeringWhileDraining)
     }
 
     private func waitToWrite() async throws {

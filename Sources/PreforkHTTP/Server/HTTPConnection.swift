@@ -155,7 +155,7 @@ final class HTTPConnection: @unchecked Sendable {
             let isInputLeft = reader.bufferedCount > 0
             if !keeps || !isInputLeft || output.count > 1 << 16, try !flushNow() { try await flush() }
             if !keeps {
-                if isInputLeft || bodyRest != .none { try await connection.closeGently() }
+                if isInputLeft || bodyRest != .none { try await closeGently() }
                 return false
             }
             endRequest()

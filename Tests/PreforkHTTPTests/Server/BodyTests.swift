@@ -16,6 +16,7 @@ import Testing
         case "/ten": return .text("\(try await request.body.collect(limit: 10).count)")
         case "/none": return .text("\(try await request.body.collect(limit: -1).count)")
         case "/echo": return .stream(request.body)
+        case "/stream": return .stream(count: 6) { writer in try await writer.write("stream") }
         case "/elsewhere":
             // On another loop's thread: those of Swift's pool are busy with clients that wait.
             return .bytes(try await EventLoop.shared.run { _ in try await request.body.collect() })
@@ -86,6 +87,44 @@ import Testing
             try client.send(
                 request("POST /ignore", "Content-Length: \(HTTPConnection.discardLimit + 1)", keep: true, body: "x"))
             #expect(try client.receive(until: "ignored").contains("Connection: close"))
+        }
+    }
+
+    @Test func aResponseAnnouncesTheEndWhereTheRestOfABodyIsUnknown() async throws {
+        try await withServer { (server: TestServer) async throws in
+            // The end of the chunks has not come with the head.
+            let client = try Client(port: server.port)
+            try client.send(Self.chunked("/ignore", "3\r\nabc\r\n", keep: true))
+            #expect(try client.receive(until: "ignored").contains("Connection: close"))
+            try client.send("0\r\n\r\n" + request("GET /"))
+            client.finishSending()
+            #expect(try client.receiveAll() == "")
+            // A stream may still read its request: its head is sent before that is known, and holds whatever is left.
+            let large = 2 << 20
+            let body = String(repeating: "x", count: large)
+            for first in [
+                Self.post("/stream", body, keep: true),
+                Self.chunked("/stream", "\(String(large, radix: 16))\r\n\(body)\r\n0\r\n\r\n", keep: true),
+            ] {
+                let kept = try Client(port: server.port)
+                try kept.send(first)
+                #expect(try kept.response().body == "stream")
+                #expect(try kept.get("/").body == "ignored")
+            }
+        }
+    }
+
+    @Test func aClientThatReadsWhenItHasSentAllGetsItsRefusal() async throws {
+        try await withServer { (server: TestServer) async throws in
+            // More than the buffers of both sockets hold, and with a length that is false, so that the end is the client's.
+            for length in [16 << 20, 1 << 30] {
+                let client = try Client(port: server.port)
+                try client.send(request("POST /collect", "Content-Length: \(length)", keep: true))
+                let piece = [UInt8](repeating: 0x78, count: 1 << 20)
+                for _ in 0..<16 { try client.send(piece) }
+                client.finishSending()
+                #expect(try client.receiveAll().hasPrefix("HTTP/1.1 413 "))
+            }
         }
     }
 
