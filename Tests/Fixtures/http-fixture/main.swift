@@ -40,6 +40,11 @@ runtime.hooks.onAllReady = {
     print("port \(listener.address.port ?? 0)")
     fflush(nil)
 }
+let folder = CommandLine.arguments.dropFirst(2).first == "clients" ? CommandLine.arguments[3] : nil
 runtime.runAndExit { worker in
+    if let folder {
+        let files = try HTTPFiles(root: folder)
+        return try await listener.serveHTTP { request in try await answer(request, files) }
+    }
     try await listener.serveHTTP { request in try await respond(to: request, in: worker) }
 }
