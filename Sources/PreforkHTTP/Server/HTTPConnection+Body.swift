@@ -7,6 +7,7 @@ extension HTTPConnection {
     private static let pieceLimit = 64 * 1024
     /// What a handler has left of a body of known length is read and thrown away up to this: cheaper than a new connection.
     static let discardLimit = 256 * 1024
+    private static let endlessLimit = 64 << 20
 
     /// The next piece of the body, or nil at its end.
     func nextPiece(of storage: RequestStorage) async throws -> [UInt8]? {
@@ -40,17 +41,21 @@ extension HTTPConnection {
         isReadingBody = true
     }
 
-    /// Reads what the handler has left, so that the next request begins where this one's body ends. It has no limit: the
-    /// response has said that the connection continues. See `keepsConnection`.
+    /// Reads what the handler has left, so that the next request begins where this one's body ends. The response has said
+    /// that the connection continues (see `keepsConnection`), so the limit only stops a body that has no end.
     ///
-    /// - Returns: false if it goes wrong: then the connection must end.
+    /// - Returns: false if it is more, or goes wrong: then the connection must end.
     func discardBody() async throws -> Bool {
         // A task that the handler has left behind still reads.
         if isBodyHeldBack || mustClose || isReadingBody { return false }
         isReadingBody = true
         defer { isReadingBody = false }
+        var rest = Self.endlessLimit
         do {
-            while try await readPiece() != nil {}
+            while let piece = try await readPiece() {
+                rest -= piece.count
+                if rest < 0 { return false }
+            }
         } catch is HTTPError {
             return false
         }
