@@ -48,7 +48,7 @@ enum Output {
     /// Words of state in the colour of their kind, on a terminal.
     static func coloured(_ word: String) -> String {
         let colours = [
-            "ready": 32, "running": 32, "done": 32, "booting": 33, "draining": 33, "reloading": 33, "stopping": 33,
+            "ready": 32, "running": 32, "done": 32, "booting": 33, "draining": 33, "reloading": 33, "delayingStop": 33, "stopping": 33,
             "ended": 33,
             "backingOff": 31, "failed": 31, "killed": 31, "aborted": 31,
             "crashed": 31,

@@ -50,6 +50,9 @@ extension Listener {
             return try await loop.run { _ in try await self.serve(limit: limit, report: report, handler) }
         }
         let acceptor = try Acceptor(self, loop: loop, limit: limit, report: report)
+        beginServing()
+        var isAccepting = true
+        defer { if isAccepting { endServing(isOver: false) } }
         loop.beginsToAccept()
         defer {
             acceptor.close()
@@ -81,6 +84,8 @@ extension Listener {
                     group.addTask(operation: work)
                 }
             }
+            isAccepting = false
+            endServing(isOver: loop.stopRequest.reach == .service)
         }
         try Task.checkCancellation()
     }

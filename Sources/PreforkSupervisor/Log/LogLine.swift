@@ -66,6 +66,8 @@ extension PoolReport {
                     + (sign.hasBacktracer ? ": its stack is being read" : ""))
         case .exited(let report):
             report.line(limit: limit)
+        case .stopDelayed(let delay):
+            LogLine(.info, "stop asked for: not ready any more, serving for another \(delay.short)")
         case .stopping(let reason):
             LogLine(reason.level, reason.text)
         case .killing(let taskID, let pid, let reason):

@@ -27,7 +27,7 @@ extension PoolReport {
         // Children can keep the processors busy.
         case .stoodStill: .pool(.standstill)
         // `Pool` reports each of these once, the stop once for each kind.
-        case .allReady, .stopping: .own(.life)
+        case .allReady, .stopDelayed, .stopping: .own(.life)
         // A reload is an operator's, and ends once.
         case .reloadStarted, .reloadOnProbation, .reloadFinished, .reloadAborted: .own(.order)
         }

@@ -83,7 +83,8 @@ enum StatusPage {
         const columns = ["slot", "pid", "gen", "state", "uptime", "req/s", "conns", "cpu", "rss", "restarts",
           "last exit"];
         const grades = { ready: "good", running: "good", booting: "warn", draining: "warn", reloading: "warn",
-          backingOff: "bad", killed: "bad", failed: "bad", stopping: "warn", ended: "warn" };
+          backingOff: "bad", killed: "bad", failed: "bad", delayingStop: "warn", stopping: "warn",
+          ended: "warn" };
         let before = null;
 
         function element(tag, text, style) {

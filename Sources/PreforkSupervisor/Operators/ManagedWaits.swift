@@ -70,7 +70,7 @@ extension Supervisor {
 
     /// After each turn of theirs.
     func tellManagedWaits() {
-        let over = managedWaits.end(isEnding: pool.phase != .running) { try? targets?.status(of: $0) }
+        let over = managedWaits.end(isEnding: !pool.isServing) { try? targets?.status(of: $0) }
         for (body, outcome) in over { body(outcome) }
     }
 }

@@ -8,6 +8,7 @@ extension Supervisor {
         let phase: PoolStatus.Phase =
             switch pool.phase {
             case .running: pool.reload == nil ? .running : .reloading
+            case .delayingStop: .delayingStop
             case .stopping: .stopping
             case .finished: .finished
             }

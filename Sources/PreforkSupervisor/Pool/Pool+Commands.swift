@@ -11,6 +11,7 @@ extension Pool {
     private mutating func perform(_ command: ControlCommand) -> ControlOutcome {
         if case .stop(let isQuick) = command {
             stop(isQuick ? .quick : .graceful)
+            if let end = stopDelayEnd { return .done("serving for another \((end - now).short), then stopping gracefully") }
             return .done(isQuick ? "stopping quickly" : "stopping gracefully")
         }
         guard phase == .running else { return .failed("the pool is stopping") }

@@ -17,7 +17,7 @@ extension Pool {
 
     /// Whether another worker follows the slot's present one when that dies, for all that is decided.
     func isFollowed(_ taskID: Int) -> Bool {
-        guard phase == .running, slots.indices.contains(taskID), !slots[taskID].isRetired else { return false }
+        guard isServing, slots.indices.contains(taskID), !slots[taskID].isRetired else { return false }
         if slots[taskID].replacement?.isOrdered == true { return true }
         return switch slots[taskID].state {
         case .backingOff, .booting, .ready, .killed: true

@@ -17,7 +17,7 @@ extension Pool {
     }
 
     /// When the next `.sample` is due.
-    var nextSample: MonotonicInstant? { phase == .running ? sampling.next : nil }
+    var nextSample: MonotonicInstant? { isServing ? sampling.next : nil }
 
     var nextLifetimeEnd: MonotonicInstant? {
         guard !settings.recycling.isOff, recyclingInHand < settings.recycling.atOnce, reload == nil else { return nil }
@@ -38,7 +38,7 @@ extension Pool {
         let stoodStill = late > max(period * 2, .seconds(1))
         let elapsed = sampling.last.map { now - $0 }
         sampling = Sampling(last: now, next: now + period)
-        guard phase == .running else { return }
+        guard isServing else { return }
         if stoodStill { actions.append(.report(.stoodStill(for: late))) }
         var processorTime = Duration.zero
         var workers = 0
@@ -55,9 +55,9 @@ extension Pool {
             life.processorTime = sample.processorTime
             lives[sample.spawn] = life
         }
-        guard let range = settings.scaling.workers, let elapsed, elapsed > .zero, workers > 0, reload == nil else {
-            return
-        }
+        guard let range = settings.scaling.workers, let elapsed, elapsed > .zero, workers > 0, reload == nil,
+            phase == .running
+        else { return }
         let busy = processorTime.seconds / elapsed.seconds / Double(workers)
         let wanted = scaler.decide(
             settings.scaling, within: range, workers: target, busy: busy, backlog: backlog, at: now)

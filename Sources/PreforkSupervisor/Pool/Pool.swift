@@ -21,6 +21,7 @@ struct Pool: Equatable {
         var restarts = RestartPolicy()
         var crashes = CrashPolicy()
         var bootTimeout: Duration = .seconds(60)
+        var stopDelay: Duration = .zero
         var drainTimeout: Duration = .seconds(30)
         var quickTimeout: Duration = .seconds(2)
         var reload = ReloadPolicy()
@@ -33,6 +34,8 @@ struct Pool: Equatable {
 
     enum Phase: Equatable {
         case running
+        /// Readiness says no already, and the pool serves until the time of the stop.
+        case delayingStop(until: MonotonicInstant)
         case stopping(PoolStopReason, outcome: SupervisorOutcome)
         case finished
     }
@@ -86,7 +89,7 @@ struct Pool: Equatable {
     var nextDeadline: MonotonicInstant? {
         let lifetime = phase == .running ? nextLifetimeEnd : nil
         let probation = phase == .running && !isHeld ? reload?.probationEnd : nil
-        return [slots.lazy.compactMap(\.deadline).min(), lifetime, probation].lazy.compactMap { $0 }.min()
+        return [slots.lazy.compactMap(\.deadline).min(), lifetime, probation, stopDelayEnd].lazy.compactMap { $0 }.min()
     }
 
     /// The desired number of workers.
@@ -132,6 +135,7 @@ struct Pool: Equatable {
 
     /// Makes the forks that are due, and kills the workers whose time is over.
     mutating func tick() {
+        if let end = stopDelayEnd, end <= now { beginStop(.graceful) }
         var forks = 0
         for index in slots.indices {
             if forks < Self.forksPerTick, let fork = slots[index].dueFork(at: now) {
@@ -234,7 +238,7 @@ struct Pool: Equatable {
         _ index: Int, _ worker: WorkerProcess, isSuccess: Bool, wasReady: Bool, hadRequest: Bool
     ) -> (ExitConsequence, isCounted: Bool) {
         let isCounted = !hadRequest || settings.restarts.countsRequestCrashes
-        if isCounted || phase != .running || isSuccess {
+        if isCounted || !isServing || isSuccess {
             // With a request in hand it had begun to serve, whatever it said of itself.
             let uptime = now - worker.started
             return (
@@ -288,7 +292,7 @@ struct Pool: Equatable {
     private mutating func consequence(
         isSuccess: Bool, slot index: Int, wasReady: Bool, uptime: Duration
     ) -> ExitConsequence {
-        guard phase == .running, !isSuccess else { return .none }
+        guard isServing, !isSuccess else { return .none }
         let policy = settings.restarts
         slots[index].record.countDeath(wasReady: wasReady, uptime: uptime, at: now, policy: policy)
         if wasReady {

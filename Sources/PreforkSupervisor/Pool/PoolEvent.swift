@@ -53,6 +53,8 @@ enum PoolReport: Equatable {
     /// A worker has crashed, and its process is still there.
     case crashed(taskID: Int, pid: Int32, CrashSign)
     case exited(ExitReport)
+    /// A stop was asked for and will begin after that time.
+    case stopDelayed(by: Duration)
     case stopping(PoolStopReason)
     case killing(taskID: Int, pid: Int32, KillReason)
     /// A replacement was forked beside the slot's worker.

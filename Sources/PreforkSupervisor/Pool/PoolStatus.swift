@@ -10,6 +10,8 @@ package struct PoolStatus: Equatable, Sendable {
         case running
         /// A reload replaces workers, and the pool serves.
         case reloading
+        /// The pool will stop and serves until then, and its readiness check says no.
+        case delayingStop
         /// The pool ends: workers finish what they have in hand.
         case stopping
         /// Every worker has ended.

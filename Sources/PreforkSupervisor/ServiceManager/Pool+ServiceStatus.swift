@@ -8,8 +8,12 @@ extension Pool {
         case .stopping(let reason, _):
             let left = slots.reduce(0) { $0 + $1.workers.count }
             return "\(reason.text); \(Self.workers(left, "is", "are")) left"
-        case .running: break
+        case .delayingStop: return "about to stop; " + serving
+        case .running: return serving
         }
+    }
+
+    private var serving: String {
         let ready = slots.count { $0.isReady && !$0.isRetired }
         let ended = slots.count { $0.state == .ended && !$0.isRetired }
         if !hasBeenComplete {

@@ -32,6 +32,9 @@ public enum EnvironmentSettings {
             "BOOT_TIMEOUT", \.bootTimeout, .duration(atLeast: .milliseconds(1)),
             "Time for a worker to become ready. After that, it is killed."),
         EnvironmentOption(
+            "STOP_DELAY", \.stopDelay, .duration(atLeast: .zero),
+            "How long workers serve after SIGTERM while /readyz is 503, before they drain. Another SIGTERM ends it."),
+        EnvironmentOption(
             "DRAIN_TIMEOUT", \.drainTimeout, .duration(atLeast: .zero),
             "Time for a stopping worker to finish what is in flight. After that, it is killed."),
         EnvironmentOption(

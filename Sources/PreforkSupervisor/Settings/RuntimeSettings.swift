@@ -14,6 +14,9 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var scaling = ScalingPolicy()
     /// The time for a worker to become ready, after which it is killed (`PREFORK_BOOT_TIMEOUT`).
     public var bootTimeout: Duration = .seconds(60)
+    /// How long a pool that is asked to stop still serves, while its readiness check says no already
+    /// (`PREFORK_STOP_DELAY`). A second request ends the delay, and a quick stop has none.
+    public var stopDelay: Duration = .zero
     /// The time for a worker to finish what is in flight, after which it is killed (`PREFORK_DRAIN_TIMEOUT`).
     public var drainTimeout: Duration = .seconds(30)
     /// The time for a worker to end after a quick stop, after which it is killed (`PREFORK_QUICK_TIMEOUT`).

@@ -53,7 +53,7 @@ extension Supervisor {
     func assignQueues() {
         guard queues.isDue else { return }
         queues.isDue = false
-        guard pool.phase == .running else { return }
+        guard pool.isServing else { return }
         let groups = queueGroups
         if groups.isEmpty { return }
         let olderHaveAll = olderWorkersHaveAllQueues

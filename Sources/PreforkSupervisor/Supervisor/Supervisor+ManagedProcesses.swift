@@ -37,8 +37,9 @@ extension Supervisor {
         followSuccession()
         if outcome != nil {
             if targets.isBusy, !targets.isStoppingAll { targets.stopAll(within: nil) }
-        } else if targets.crashed != nil, pool.phase == .running {
-            handle(.stop(.graceful))
+        } else if targets.crashed != nil, pool.isServing {
+            // The service has failed: it does not go on for `stopDelay`.
+            want(pool.change(at: .now) { $0.beginStop(.graceful) }.actions)
         }
     }
 

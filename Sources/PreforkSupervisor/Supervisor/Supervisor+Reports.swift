@@ -21,7 +21,11 @@ extension Supervisor {
         if case .stopping(let reason) = report {
             scoreboard.orders.serviceStops = true
             if reason.isOrder { endRollback() }
+            // A program that comes back needs them.
+            if rollback == nil { for listener in serviceListeners { listener.endService() } }
         }
+        // A program that came back would not know of the stop.
+        if case .stopDelayed = report { endRollback() }
         let line = report.line(limit: configuration.settings.restarts.limit, slots: pool.target)
         logger.say([line] + requestLines(of: report), by: report.cause)
         if case .exited(let exit) = report { tellStack(of: exit) }
@@ -89,6 +93,7 @@ extension Supervisor {
             host.notify(.ready, .status(pool.serviceStatus))
         case .reloadStarted: host.notify(.reloading(at: .now), .status(pool.serviceStatus))
         // If the previous program takes over, the service does not stop.
+        case .stopDelayed: host.notify(.stopping, .status(pool.serviceStatus))
         case .stopping: if rollback == nil { host.notify(.stopping, .status(pool.serviceStatus)) }
         case .scaled: break
         default: return
@@ -96,6 +101,7 @@ extension Supervisor {
         let state =
             switch pool.phase {
             case .running: pool.reload == nil ? "serving" : "reloading"
+            case .delayingStop: "about to stop"
             case .stopping, .finished: "stopping"
             }
         host.setTitle(state, workers: pool.target)

@@ -21,7 +21,7 @@ package struct SupervisorConfiguration: Sendable {
     var poolSettings: Pool.Settings {
         Pool.Settings(
             restarts: settings.restarts, crashes: settings.crashes, bootTimeout: settings.bootTimeout,
-            drainTimeout: settings.drainTimeout,
+            stopDelay: settings.stopDelay, drainTimeout: settings.drainTimeout,
             quickTimeout: settings.quickTimeout, reload: settings.reload, recycling: settings.recycling,
             hangs: settings.hangs, slowRequest: settings.slowRequest, scaling: settings.scaling)
     }

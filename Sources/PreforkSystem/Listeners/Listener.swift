@@ -46,6 +46,8 @@ public final class Listener: Sendable {
         var item: HandoverItem?
         var offer: UInt64
         var isOpen = true
+        /// Calls of `serve` in this process that still accept.
+        var servers = 0
         /// Other processes may have the socket: nothing that takes its lock is for this one any more.
         var isShared: Bool
         /// As they were before that. Of TCP listeners.
@@ -241,6 +243,7 @@ public final class Listener: Sendable {
             return place
         }
         guard last.isOpen else { return }
+        ListenerRegistry.remove(self)
         Handover.withdraw(last.offer)
         // Before the socket is closed, so that no process takes a name that has a listener for a dead one.
         last.file?.remove()

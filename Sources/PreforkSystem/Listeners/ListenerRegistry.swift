@@ -18,6 +18,10 @@ enum ListenerRegistry {
 
     static var all: [Listener] { entries.withLock { $0.compactMap(\.listener) } }
 
+    static func remove(_ listener: Listener) {
+        entries.withLock { entries in entries.removeAll { $0.listener === listener || $0.listener == nil } }
+    }
+
     static func forget(_ numbers: Set<Int32>) {
         entries.withLock { entries in
             entries.removeAll { $0.listener.map { !numbers.isDisjoint(with: $0.sockets) } ?? true }

@@ -262,6 +262,62 @@ private enum EventKind: CaseIterable {
         #expect(driver.exit(1, .killed).contains(.finish(.stopped)))
     }
 
+    @Test func aDelayedStopServesUntilItsTimeAndTheOrderComesOnce() {
+        var driver = PoolDriver(workers: 2) { $0.stopDelay = .seconds(5) }
+        _ = driver.readyPool()
+        #expect(driver.handle(.stop(.graceful)) == [.report(.stopDelayed(by: .seconds(5)))])
+        #expect(driver.pool.nextDeadline == driver.now + .seconds(5))
+        // A worker that dies meanwhile has a successor. Orders that change the pool are refused.
+        #expect(driver.exit(0, .killed).contains { if case .fork(slot: 0, _) = $0 { true } else { false } })
+        #expect(driver.perform(.reload).outcome == .failed("the pool is stopping"))
+        #expect(driver.perform(.scale(.to(4))).outcome == .failed("the pool is stopping"))
+        #expect(signals(driver.pass(.seconds(4))).isEmpty)
+        let stop = driver.pass(.seconds(1))
+        #expect(stop.contains(.report(.stopping(.graceful))))
+        #expect(signals(stop) == [Sent(slot: 0, signal: .terminate), Sent(slot: 1, signal: .terminate)])
+        #expect(driver.handle(.stop(.graceful)).isEmpty)
+        #expect(driver.pool.nextDeadline == driver.now + .seconds(30))
+        _ = driver.exit(0, .success)
+        #expect(driver.exit(1, .success).contains(.finish(.stopped)))
+    }
+
+    @Test(arguments: [StopRequestKind.graceful, .quick]) func anotherOrderEndsTheDelay(second: StopRequestKind) {
+        var driver = PoolDriver(workers: 2) { $0.stopDelay = .seconds(5) }
+        _ = driver.readyPool()
+        driver.perform(.stop(quick: false))
+        let signal: Signal = second == .quick ? .interrupt : .terminate
+        #expect(signals(driver.handle(.stop(second))) == [Sent(slot: 0, signal: signal), Sent(slot: 1, signal: signal)])
+    }
+
+    @Test func aQuickStopAndOneBeforeTheFirstWorkerIsReadyHaveNoDelay() {
+        var ready = PoolDriver { $0.stopDelay = .seconds(5) }
+        _ = ready.readyPool()
+        #expect(signals(ready.handle(.stop(.quick))) == [Sent(slot: 0, signal: .interrupt)])
+        var booting = PoolDriver { $0.stopDelay = .seconds(5) }
+        booting.handle(.tick)
+        #expect(signals(booting.handle(.stop(.graceful))) == [Sent(slot: 0, signal: .terminate)])
+    }
+
+    @Test func aReloadEndsWhereItIsWhenADelayBeginsAndNoOtherFollows() {
+        var driver = PoolDriver(workers: 2) { $0.stopDelay = .seconds(5) }
+        _ = driver.readyPool()
+        driver.perform(.reload)
+        driver.perform(.reload)
+        let actions = driver.handle(.stop(.graceful))
+        let aborted = actions.contains { if case .report(.reloadAborted) = $0 { true } else { false } }
+        #expect(aborted && driver.pool.reload == nil)
+        let serving = driver.pool.slots.count { $0.isReady }
+        #expect(serving == 2)
+    }
+
+    @Test func restartsCountAndTheirLimitEndsAPoolThatDelaysItsStop() {
+        var driver = PoolDriver { ($0.stopDelay, $0.restarts.limit) = (.seconds(5), 0) }
+        _ = driver.readyPool()
+        driver.handle(.stop(.graceful))
+        #expect(driver.exit(0, .killed).contains(.report(.stopping(.tooManyRestarts))))
+        #expect(driver.pool.phase == .finished)
+    }
+
     @Test func aQuickStopAfterAGracefulOneShortensItAndASecondKills() {
         var driver = PoolDriver(workers: 2)
         _ = driver.readyPool()

@@ -83,7 +83,8 @@ import Testing
             "PREFORK_SCALE_BUSY": "60%", "PREFORK_SCALE_BACKLOG": "1.5", "PREFORK_GROW_AFTER": "2s",
             "PREFORK_SHRINK_AFTER": "1m",
             "PREFORK_BOOT_TIMEOUT": "5m",
-            "PREFORK_DRAIN_TIMEOUT": "0", "PREFORK_QUICK_TIMEOUT": "250ms", "PREFORK_RELOAD": "+3",
+            "PREFORK_STOP_DELAY": "1500ms", "PREFORK_DRAIN_TIMEOUT": "0", "PREFORK_QUICK_TIMEOUT": "250ms",
+            "PREFORK_RELOAD": "+3",
             "PREFORK_PROBATION": "7s", "PREFORK_MAX_GENERATIONS": "5", "PREFORK_MAX_RESTARTS": "0", "PREFORK_RESTART_WINDOW": "5/10s",
             "PREFORK_MAX_BOOT_FAILURES": "1", "PREFORK_CRASH_TIMEOUT": "4s", "PREFORK_CRASH_AT_ONCE": "0",
             "PREFORK_RECYCLE_REQUESTS": "10000", "PREFORK_RECYCLE_LIFETIME": "1.5h",
@@ -105,7 +106,7 @@ import Testing
         #expect(found.scaling.growAfter == .seconds(2) && found.scaling.shrinkAfter == .seconds(60))
         #expect(
             found.bootTimeout == .seconds(300) && found.drainTimeout == .zero
-                && found.quickTimeout == .milliseconds(250))
+                && found.quickTimeout == .milliseconds(250) && found.stopDelay == .milliseconds(1500))
         #expect(found.reload == ReloadPolicy(width: .surge(3), generations: 5, probation: .seconds(7)))
         #expect(found.restarts.limit == 0 && found.restarts.bootLimit == 1)
         #expect(found.restarts.window == RestartPolicy.Window(count: 5, per: .seconds(10)))
@@ -193,7 +194,7 @@ import Testing
             "PREFORK_WORKERS": "9", "PREFORK_MIN_WORKERS": "2", "PREFORK_MAX_WORKERS": "4", "PREFORK_HEARTBEAT": "10s",
             "PREFORK_HEARTBEAT_GRACE": "3s", "PREFORK_RECYCLE_REQUESTS": "5", "PREFORK_RELOAD": "-2",
             "PREFORK_BOOT_TIMEOUT": "7s", "PREFORK_DRAIN_TIMEOUT": "8s", "PREFORK_QUICK_TIMEOUT": "9s",
-            "PREFORK_MAX_RESTARTS": "11",
+            "PREFORK_MAX_RESTARTS": "11", "PREFORK_STOP_DELAY": "6s",
         ])
         #expect(try SupervisorConfiguration(found).workers == 4, "within the range that it scales in")
         let configuration = try SupervisorConfiguration(found).poolSettings
@@ -202,6 +203,7 @@ import Testing
         #expect(configuration.recycling.requests == 5 && configuration.reload.width == .unavailable(2))
         #expect(configuration.bootTimeout == .seconds(7) && configuration.drainTimeout == .seconds(8))
         #expect(configuration.quickTimeout == .seconds(9) && configuration.restarts.limit == 11)
+        #expect(configuration.stopDelay == .seconds(6))
         let plain = try SupervisorConfiguration(RuntimeSettings()).poolSettings
         #expect(plain.hangs == nil && plain.scaling.workers == nil)
     }

@@ -52,6 +52,8 @@ import Testing
         "PREFORK_USER": ["nobody", "off"],
         "PREFORK_GROUP": ["nogroup", "off"],
         "PREFORK_SERVICE": ["shop", "off"],
+        // The test waits for the end.
+        "PREFORK_STOP_DELAY": ["0", "1ms", "0.1"],
         "PREFORK_CONTROL_OWNER": ["nobody", "nobody:daemon", ":daemon", "1000:1000", "off"],
         "PREFORK_METRICS_OWNER": ["nobody", "nobody:daemon", ":daemon", "1000:1000", "off"],
     ]
