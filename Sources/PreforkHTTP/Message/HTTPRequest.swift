@@ -46,14 +46,14 @@ public struct HTTPRequest: Sendable {
     public var peer: SocketAddress { storage.connection?.peer ?? .unix(path: "") }
 
     /// The client's address: what trusted proxies have said of it, by the PROXY protocol or a field, else `peer`. Its port is
-    /// 0 where they have said none. See `HTTPServerOptions.trustedProxies`. Computed with each call.
-    public var client: SocketAddress { storage.connection?.origin(of: fields).address ?? peer }
+    /// 0 where they have said none. See `HTTPServerOptions.trustedProxies`.
+    public var client: SocketAddress { storage.origin?.address ?? peer }
 
     /// `https` if a trusted proxy has said that the client uses TLS, else `http`.
-    public var scheme: String { storage.connection?.origin(of: fields).scheme ?? "http" }
+    public var scheme: String { storage.origin?.scheme ?? "http" }
 
     /// The host that the client has asked for, with its port if it has one: what a trusted proxy has said, else `authority`.
-    public var host: String? { storage.connection?.origin(of: fields).host ?? authority }
+    public var host: String? { storage.origin?.host ?? authority }
 
     /// Whether the server is draining. The response then has `Connection: close` by itself.
     public var isDraining: Bool { storage.connection?.isDraining ?? true }
@@ -87,6 +87,9 @@ final class RequestStorage: @unchecked Sendable {
     @exclusivity(unchecked) var parser: RequestParser
     let trailers = Mutex(HTTPFields())
     private var hasTrailers = false
+    /// What is computed when it is first asked for. nil until then.
+    private let knownOrigin = Mutex<ClientOrigin?>(nil)
+    private let hasOrigin = Atomic(false)
     /// Set while the request is a connection's, and kept with a request that was kept.
     private(set) var connection: HTTPConnection?
 
@@ -103,6 +106,19 @@ final class RequestStorage: @unchecked Sendable {
         self.connection = connection
     }
 
+    /// Where the request came from, as trusted proxies have said it. nil if no proxy is trusted: then there is nothing to
+    /// read. From any thread, and read from the fields once.
+    var origin: ClientOrigin? {
+        guard let connection, connection.believesProxies else { return nil }
+        return knownOrigin.withLock { known in
+            if let known { return known }
+            let origin = connection.origin(of: HTTPFields(viewOf: bytes, head.fields))
+            known = origin
+            hasOrigin.store(true, ordering: .relaxed)
+            return origin
+        }
+    }
+
     /// While the handler runs.
     func setTrailers(_ fields: HTTPFields) {
         guard !fields.isEmpty else { return }
@@ -115,6 +131,10 @@ final class RequestStorage: @unchecked Sendable {
         bytes.removeAll(keepingCapacity: true)
         parser.reset()
         connection = nil
+        if hasOrigin.load(ordering: .relaxed) {
+            hasOrigin.store(false, ordering: .relaxed)
+            knownOrigin.withLock { $0 = nil }
+        }
         guard hasTrailers else { return }
         hasTrailers = false
         trailers.withLock { $0 = HTTPFields() }

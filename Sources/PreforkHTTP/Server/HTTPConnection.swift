@@ -209,13 +209,18 @@ final class HTTPConnection: @unchecked Sendable {
 
     /// For the access log.
     var clientAddress: SocketAddress {
-        guard server.options.trustedProxies != nil, let storage else { return claim?.address ?? peer }
-        return origin(of: HTTPFields(viewOf: storage.bytes, storage.head.fields)).address
+        storage?.origin?.address ?? claimedPeer
     }
 
     /// Where a request with these fields came from.
     func origin(of fields: HTTPFields) -> ClientOrigin {
-        ClientOrigin(fields, from: claim?.address ?? peer, server.options.trustedProxies)
+        ClientOrigin(fields, from: claimedPeer, server.options.trustedProxies)
+    /// Whether anything can be known of a request's client beside the connection's peer.
+    var believesProxies: Bool { server.options.trustedProxies != nil }
+
+    /// What the PROXY protocol has said of the client, or else the peer.
+    private var claimedPeer: SocketAddress { claim?.address ?? peer }
+
     }
 
     /// Makes room for `count` more bytes: the calls of `append` that follow must not need more together.

@@ -1,6 +1,7 @@
 // Servers behind proxies: who the client is for a handler, and which connections are closed.
 
 import Glibc
+import PreforkEventLoop
 import PreforkSystem
 import PreforkTestSupport
 import Testing
@@ -40,6 +41,27 @@ import Testing
         #expect(try await ask(options(["127.0.0.0/8"])) == "203.0.113.9:0 https b\n")
         #expect(try await ask(options(["10.0.0.0/8"])).hasSuffix(" http a\n"))
         #expect(try await ask(options(nil)).hasPrefix("127.0.0.1:"))
+    }
+
+    /// It is computed once for each request, which must not make it the next one's.
+    @Test func `Each request of a connection has its own client`() async throws {
+        let server = try TestServer(options: options(["127.0.0.0/8"])) { request in
+            let first = Self.tell(request)
+            if request.path == "/kept" { try await EventLoop.shared.run { _ in _ = request.client } }
+            return request.client == request.client ? first : .badRequest
+        }
+        let client = try Client(port: server.port)
+        for (number, path) in ["/", "/kept", "/", "/"].enumerated() {
+            let fields = number == 3 ? [] : ["X-Forwarded-For: 203.0.113.\(number)", "X-Forwarded-Host: h\(number)"]
+            try client.send("GET \(path) HTTP/1.1\r\nHost: a\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n")
+            let answer = try client.response().body
+            if number < 3 {
+                #expect(answer == "203.0.113.\(number):0 http h\(number)\n")
+            } else {
+                #expect(answer.hasPrefix("127.0.0.1:") && answer.hasSuffix(" http a\n"))
+            }
+        }
+        try await server.stop()
     }
 
     @Test func `The PROXY protocol names the client, once for all requests of a connection`() async throws {
