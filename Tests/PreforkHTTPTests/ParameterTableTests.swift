@@ -160,12 +160,30 @@ import Testing
             mustHold(answer.head.hasPrefix("HTTP/1.1 426 ") || answer.head.hasPrefix("HTTP/1.1 500 "))
         }
 
-    private static let bodies: [ParameterRow] = Parameter.number(
-        "HTTPBody.collect.limit", zero: .means("413"), negative: .means("413"), huge: .means("no limit")
-    ) { (limit: Int) in
-        let post = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
-        let answer = try await answer(post) { .bytes(try await $0.body.collect(limit: limit)) }
-        mustHold(answer.head.hasPrefix(limit > 0 ? "HTTP/1.1 200 " : "HTTP/1.1 413 "))
+    /// Takes the two bytes for a number.
+    private struct Digits: HTTPBodyDecoder {
+        func value<Value: Decodable>(_ type: Value.Type, of bytes: [UInt8]) throws -> Value {
+            guard let value = Int(String(decoding: bytes, as: UTF8.self)) as? Value else { throw HTTPError(.malformedBody) }
+            return value
+        }
+    }
+
+    private static let readings: [(String, @Sendable (HTTPBody, Int) async throws -> Void)] = [
+        ("HTTPBody.collect.limit", { _ = try await $0.collect(limit: $1) }),
+        ("HTTPBody.decode.limit", { _ = try await $0.decode(as: Int.self, by: Digits(), limit: $1) }),
+    ]
+
+    private static let bodies: [ParameterRow] = readings.flatMap { parameter, read in
+        Parameter.number(
+            parameter, zero: .means("413"), negative: .means("413"), huge: .means("no limit")
+        ) { (limit: Int) in
+            let post = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\n7"
+            let answer = try await answer(post) { request in
+                try await read(request.body, limit)
+                return .noContent
+            }
+            mustHold(answer.head.hasPrefix(limit > 0 ? "HTTP/1.1 204 " : "HTTP/1.1 413 "))
+        }
     }
 
     private static func serve(limit: Int = 10, _ change: (inout HTTPServerOptions) -> Void) async throws {

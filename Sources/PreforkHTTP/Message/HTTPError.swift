@@ -4,7 +4,7 @@ import PreforkSystem
 
 /// A message could not be read or sent.
 ///
-/// A handler that lets one of the first four go on to the server gets the response that it names. All other errors of
+/// A handler that lets one of the first five go on to the server gets the response that it names. All other errors of
 /// handlers are responses of status 500, without the error's text.
 public struct HTTPError: Error, Equatable, Sendable {
     /// What went wrong.
@@ -17,6 +17,10 @@ public struct HTTPError: Error, Equatable, Sendable {
         case bodyTimeout
         /// The trailers are above the limits of a head (431).
         case trailersTooLarge
+        /// The body's bytes are not what `HTTPBody.decode` was asked for (400).
+        ///
+        /// - reason: what the decoder has said, which may have text of the client's in it.
+        case undecodableBody(reason: String)
         /// The connection ended within the body.
         case bodyIncomplete
         /// The request is over: its handler has returned.
@@ -40,6 +44,9 @@ public struct HTTPError: Error, Equatable, Sendable {
 
     init(_ code: Code) { self.code = code }
 
+    /// Whether the body was read to its end, so that the next request can be told from it.
+    var leavesWholeRequest: Bool { if case .undecodableBody = code { true } else { false } }
+
     /// The response's status, where the client has caused it.
     var status: HTTPStatus? {
         switch code {
@@ -47,6 +54,7 @@ public struct HTTPError: Error, Equatable, Sendable {
         case .malformedBody: .badRequest
         case .bodyTimeout: .requestTimeout
         case .trailersTooLarge: .headTooLarge
+        case .undecodableBody: .badRequest
         default: nil
         }
     }
@@ -59,6 +67,8 @@ extension HTTPError: CustomStringConvertible {
         case .malformedBody: "the body's chunks are malformed"
         case .bodyTimeout: "the client has not sent the body in time"
         case .trailersTooLarge: "the trailers are too large"
+        case .undecodableBody(let reason):
+            "the body cannot be decoded: \(ForeignText(reason).escaped(for: .log, atMost: 500))"
         case .bodyIncomplete: "the connection ended within the body"
         case .requestEnded: "the request is over"
         case .readInProgress: "another task reads this body"

@@ -174,8 +174,8 @@ extension HTTPConnection {
     /// - Throws: if no response can reach the client.
     func response(to error: any Error) throws -> HTTPResponse {
         if isBroken || Task.isCancelled { throw error is CancellationError ? error : ConnectionEnd() }
-        if let status = (error as? HTTPError)?.status {
-            mustClose = true
+        if let error = error as? HTTPError, let status = error.status {
+            if !error.leavesWholeRequest { mustClose = true }
             return .text("\(status)\n", status: status)
         }
         report(error)
