@@ -148,7 +148,8 @@ extension WorkerHandle {
     /// For servers on the worker's loop that mark and count requests by themselves.
     var accounting: RequestAccounting {
         RequestAccounting(
-            quarantine: quarantine, counted: { [self] in countRequests(UInt64($0)) },
+            quarantine: quarantine, durations: requestDurations,
+            counted: { [self] in countRequests(UInt64($0)) },
             refused: { [self] in refusal(of: $0, includesQuery: false) })
     }
 }

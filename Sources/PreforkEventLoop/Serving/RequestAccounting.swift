@@ -13,19 +13,23 @@ package final class RequestAccounting {
         package init(retryAfter: Duration?) { self.retryAfter = retryAfter }
     }
 
+    /// Where the loop's thread counts how long requests took, in nanoseconds. Kept mapped by what `counted` refers to.
+    package let durations: HistogramWords
     private let quarantine: QuarantineList
     private let counted: (Int) -> Void
     private let refused: (UnsafeRawBufferPointer) -> Refusal?
 
     /// - Parameters:
     ///   - quarantine: of the labels that are refused.
+    ///   - durations: mapped for as long as `counted` lives.
     ///   - counted: so many requests were answered.
     ///   - refused: whether a request of this label, which ends before a `?`, is refused. Counts and reports it then.
     package init(
-        quarantine: QuarantineList, counted: @escaping (Int) -> Void,
+        quarantine: QuarantineList, durations: HistogramWords, counted: @escaping (Int) -> Void,
         refused: @escaping (UnsafeRawBufferPointer) -> Refusal?
     ) {
         self.quarantine = quarantine
+        self.durations = durations
         self.counted = counted
         self.refused = refused
     }
@@ -37,4 +41,12 @@ package final class RequestAccounting {
     }
 
     package func count(_ requests: Int) { counted(requests) }
+
+    /// A request was answered that has begun then. On the loop's thread.
+    @inline(__always)
+    package func count(requestSince began: MonotonicInstant) {
+        let (duration, _) = MonotonicInstant.now.nanoseconds.subtractingReportingOverflow(began.nanoseconds)
+        durations.add(UInt64(max(0, duration)))
+        counted(1)
+    }
 }

@@ -4,12 +4,9 @@ import PreforkSystem
 
 /// What the access log says of the present request, beside its head.
 struct ServedRequest {
-    let began: MonotonicInstant
     /// 0 until a response has begun.
     var status = 0
     var bodyBytes = 0
-
-    init(began: MonotonicInstant) { self.began = began }
 }
 
 extension HTTPConnection {
@@ -25,7 +22,7 @@ extension HTTPConnection {
             var entry = AccessLogEntry(
                 client: clientAddress, method: bytes.part(head.label.lowerBound..<max(0, head.target.lowerBound - 1)),
                 target: bytes.part(head.target), isHTTP11: head.flags.contains(.isHTTP11), status: served.status,
-                bodyBytes: served.bodyBytes, duration: .now - served.began)
+                bodyBytes: served.bodyBytes, duration: .now - began)
             for field in head.fields {
                 let name = bytes.part(field.name)
                 if name.spellInAnyCase("referer") { entry.referer = bytes.part(field.value) }

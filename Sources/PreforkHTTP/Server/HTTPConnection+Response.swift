@@ -135,7 +135,7 @@ extension HTTPConnection {
         }
         encodeHead(.switchingProtocols, answer, .none, keeps: true, isUpgrade: true)
         try await flush()
-        server.accounting?.count(1)
+        server.accounting?.count(requestSince: began)
         if served != nil { logServed() }
         requestEnds()
         try await serve(connection)

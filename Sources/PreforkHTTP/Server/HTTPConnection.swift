@@ -60,6 +60,8 @@ final class HTTPConnection: @unchecked Sendable {
     /// What the PROXY protocol has said.
     private var claim: ClientClaim?
     private var awaitsProxyHeader = false
+    /// When the loop's turn began in which the present request's head was read.
+    @exclusivity(unchecked) var began = MonotonicInstant(nanoseconds: 0)
     /// For the access log. nil without one.
     @exclusivity(unchecked) var served: ServedRequest?
 
@@ -129,7 +131,8 @@ final class HTTPConnection: @unchecked Sendable {
                 expiry = nil
             }
             hasServed = true
-            if server.accessLog != nil { served = ServedRequest(began: .now) }
+            began = server.turnBegan
+            if server.accessLog != nil { served = ServedRequest() }
             var keeps: Bool
             do {
                 defer {
@@ -150,7 +153,7 @@ final class HTTPConnection: @unchecked Sendable {
                 response.fields.becomeOwn()
                 if let isDone = encode(response) { keeps = isDone } else { keeps = try await send(response) }
             }
-            server.accounting?.count(1)
+            server.accounting?.count(requestSince: began)
             if keeps, bodyRest != .none { keeps = try await discardBody() }
             let isInputLeft = reader.bufferedCount > 0
             if !keeps || !isInputLeft || output.count > 1 << 16, try !flushNow() { try await flush() }
@@ -212,15 +215,15 @@ final class HTTPConnection: @unchecked Sendable {
         storage?.origin?.address ?? claimedPeer
     }
 
-    /// Where a request with these fields came from.
-    func origin(of fields: HTTPFields) -> ClientOrigin {
-        ClientOrigin(fields, from: claimedPeer, server.options.trustedProxies)
     /// Whether anything can be known of a request's client beside the connection's peer.
     var believesProxies: Bool { server.options.trustedProxies != nil }
 
     /// What the PROXY protocol has said of the client, or else the peer.
     private var claimedPeer: SocketAddress { claim?.address ?? peer }
 
+    /// Where a request with these fields came from.
+    func origin(of fields: HTTPFields) -> ClientOrigin {
+        ClientOrigin(fields, from: claimedPeer, server.options.trustedProxies)
     }
 
     /// Makes room for `count` more bytes: the calls of `append` that follow must not need more together.

@@ -47,6 +47,13 @@ final class HTTPServer: @unchecked Sendable {
         idles = DeadlineQueue(loop, options.keepAliveTimeout, .idle)
     }
 
+    /// Where neither the time that a request takes is counted nor a line of it written, nothing is read.
+    @inline(__always)
+    var turnBegan: MonotonicInstant {
+        if let marks { return marks.turnBegan }
+        return accessLog == nil && accounting == nil ? MonotonicInstant(nanoseconds: 0) : .now
+    }
+
     /// A connection has bytes of a request: it takes what the request is kept in.
     func takeStorage() -> RequestStorage {
         storages.popLast()

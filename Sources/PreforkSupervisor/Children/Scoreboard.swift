@@ -1,17 +1,18 @@
 // The memory in which children tell their supervisor how they are, without a system call.
 
-import PreforkSystem
+package import PreforkSystem
 import Synchronization
 
-/// Shared words of a supervisor and its children, in four regions of one memory file. Untouched pages take no memory.
+/// Shared words of a supervisor and its children, in five regions of one memory file. Untouched pages take no memory.
 ///
-/// | region   | bytes of each line | what                                                          |
-/// |----------|--------------------|---------------------------------------------------------------|
-/// | lines    | 64                 | the words below                                               |
-/// | controls | 192                | a `ManagedOrderRing`: orders for managed processes                 |
-/// | dumps    | 1,024              | where the line's process leaves its stack when it is asked    |
-/// |          |                    | (`StackDump`), and what it knows of its crash (`CrashRecord`) |
-/// | requests | 13,504             | what the line's process does: a ring, see `RequestRingLayout` |
+/// | region    | bytes of each line | what                                                          |
+/// |-----------|--------------------|---------------------------------------------------------------|
+/// | lines     | 64                 | the words below                                               |
+/// | controls  | 192                | a `ManagedOrderRing`: orders for managed processes            |
+/// | dumps     | 1,024              | where the line's process leaves its stack when it is asked    |
+/// |           |                    | (`StackDump`), and what it knows of its crash (`CrashRecord`) |
+/// | durations | 256                | how long its requests took: `HistogramWords`                  |
+/// | requests  | 13,504             | what the line's process does: a ring, see `RequestRingLayout` |
 ///
 /// Lines beyond the first 4,096 have no ring: their processes' requests are not seen.
 ///
@@ -36,6 +37,9 @@ package final class Scoreboard: Sendable {
     private static let dumpSize = 1_024
     /// With a ring for each of 40,000 lines every process would have half a gigabyte more of addresses.
     private static let mostRings = 4_096
+    private static let durationsSize = 256
+    /// From 16 µs to 67 s, in nanoseconds. A request on the loop that waits for nothing takes some microseconds.
+    package static let requestDurations = DoublingRanges(first: 16_000, boundedCount: 23)
     private let mapping: SharedMapping
     let lines: Int
     package let orders: SupervisorOrders
@@ -59,7 +63,11 @@ package final class Scoreboard: Sendable {
         (controlsStart(lines) + lines * ManagedOrderRing.byteCount + 4_095) & ~4_095
     }
 
-    private static func ringsStart(_ lines: Int) -> Int { (dumpsStart(lines) + lines * dumpSize + 4_095) & ~4_095 }
+    private static func durationsStart(_ lines: Int) -> Int { (dumpsStart(lines) + lines * dumpSize + 4_095) & ~4_095 }
+
+    private static func ringsStart(_ lines: Int) -> Int {
+        (durationsStart(lines) + lines * durationsSize + 4_095) & ~4_095
+    }
 
     private static func byteCount(lines: Int) -> Int {
         ringsStart(lines) + min(lines, mostRings) * RequestRingLayout.byteCount
@@ -137,6 +145,15 @@ package final class Scoreboard: Sendable {
     /// it.
     func requestRing(line: Int) -> UnsafeMutableRawPointer? {
         check(line)
+    /// How long the line's process took for its requests.
+    func requestDurations(line: Int) -> HistogramWords {
+        check(line)
+        let ranges = Self.requestDurations
+        precondition(HistogramWords.byteCount(ranges) <= Self.durationsSize, "\(ranges.count) ranges of durations")
+        return HistogramWords(
+            mapping.base + Self.durationsStart(lines) + line * Self.durationsSize, ranges)
+    }
+
         if line >= Self.mostRings { return nil }
         return mapping.base + Self.ringsStart(lines) + line * RequestRingLayout.byteCount
     }
@@ -199,6 +216,7 @@ package final class Scoreboard: Sendable {
         guard own > 2 else { return false }
         let count = orders.linesInUse
         var workers: UInt64 = 0
+        requestDurations(line: line).clear()
         var connections: UInt64 = 0
         for offset in 0..<min(count, 64) {
             let other = (line + offset) % count

@@ -17,6 +17,10 @@ struct PrometheusText {
         text.troubles(counters, quarantined: quarantined)
         text.histogram("prefork_boot_seconds", "Time from fork to readiness of workers", counters.boots)
         text.histogram("prefork_drain_seconds", "Time from the request to drain to the end of workers", counters.drains)
+        text.histogram(
+            "prefork_http_request_duration_seconds",
+            "Time from the turn of the loop that has read a request's head until its response is made",
+            nanoseconds: counters.requestDurations)
         text.listeners(listeners)
         text.workers(status.workers, usage)
         return text.bytes
@@ -123,13 +127,29 @@ struct PrometheusText {
     }
 
     private mutating func histogram(_ name: String, _ help: String, _ histogram: DurationHistogram) {
+        let sum = "\(histogram.sum.seconds)"
+        self.histogram(name, help, DurationHistogram.bounds, histogram.counts, sum: sum)
+    }
+
+    private mutating func histogram(_ name: String, _ help: String, nanoseconds histogram: HistogramCounts) {
+        let ranges = histogram.ranges
+        let bounds = (0..<ranges.boundedCount).map { Double(ranges.bound($0)) / 1e9 }
+        self.histogram(name, help, bounds, histogram.counts, sum: "\(Double(histogram.sum) / 1e9)")
+    }
+
+    /// - Parameters:
+    ///   - bounds: of all ranges but the last.
+    ///   - counts: of each range alone.
+    private mutating func histogram(
+        _ name: String, _ help: String, _ bounds: [Double], _ counts: [UInt64], sum: String
+    ) {
         family(name, "histogram", help)
         var below: UInt64 = 0
-        for (bound, count) in zip(DurationHistogram.bounds.map { "\($0)" } + ["+Inf"], histogram.counts) {
+        for (bound, count) in zip(bounds.map { "\($0)" } + ["+Inf"], counts) {
             below &+= count
             sample("\(name)_bucket", [("le", bound)], below)
         }
-        line("\(name)_sum", "", "\(histogram.sum.seconds)")
+        line("\(name)_sum", "", sum)
         line("\(name)_count", "", "\(below)")
     }
 

@@ -30,7 +30,10 @@ struct SupervisorServers {
 extension Supervisor: ControlDelegate {
     package func counters() -> PoolCounters {
         var counters = countersToLeave
-        for entry in workers.entries.values { counters.refusedRequests &+= scoreboard.refusals(line: entry.line) }
+        for entry in workers.entries.values {
+            counters.refusedRequests &+= scoreboard.refusals(line: entry.line)
+            counters.requestDurations.add(scoreboard.requestDurations(line: entry.line).counts)
+        }
         return counters
     }
 

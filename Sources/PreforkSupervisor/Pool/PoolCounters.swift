@@ -1,6 +1,6 @@
 // Counters of a pool over its whole life.
 
-import PreforkSystem
+package import PreforkSystem
 
 /// What happened in a pool since its supervisor began, upgrades included, for the metrics.
 package struct PoolCounters: Equatable, Sendable {
@@ -32,6 +32,9 @@ package struct PoolCounters: Equatable, Sendable {
     package internal(set) var quarantinedLabels: UInt64 = 0
     /// Requests that workers have refused because their label is in quarantine. The workers' own word.
     package internal(set) var refusedRequests: UInt64 = 0
+    /// How long requests took, in nanoseconds, as servers of HTTP on the workers' loops have counted them. The workers' own
+    /// word.
+    package internal(set) var requestDurations = HistogramCounts(Scoreboard.requestDurations)
     /// What workers and managed processes have written and the log has not, because it was too much.
     package internal(set) var lostOutputBytes: UInt64 = 0
     /// As `lostOutputBytes`, in lines.

@@ -57,6 +57,8 @@ extension Supervisor {
         endedOutputs[child.pid] = spawn
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         records.counters.refusedRequests &+= scoreboard.refusals(line: entry.line)
+        // Once: the table has no line of it any more, and the line is cleared below.
+        records.counters.requestDurations.add(scoreboard.requestDurations(line: entry.line).counts)
         noteCrashAtEnd(of: entry, exit.status)
         // One that has told of its crash had it noted then.
         let hand = lastHands[child.pid] ?? (exit.status.isSuccess ? RequestsInHand() : requestsInHand(line: entry.line))

@@ -67,7 +67,7 @@ struct InheritedPool: Equatable {
     private static let headWords = 7
     /// Another one whenever the text, the descriptors beside it or the memory behind them are other ones: an image that
     /// knows another version refuses in its trial.
-    static let version = "v7"
+    static let version = "v8"
 
     /// What an image of any version has written there.
     static func version(ofText text: String) -> String { text.split(separator: " ").first.map(String.init) ?? "" }

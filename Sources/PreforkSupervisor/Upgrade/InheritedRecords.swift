@@ -101,6 +101,8 @@ extension JSONWriter {
         member("refusedRequests", Int64(clamping: counters.refusedRequests))
         member("lostOutputBytes", Int64(clamping: counters.lostOutputBytes))
         member("lostOutputLines", Int64(clamping: counters.lostOutputLines))
+        name("requestDurations")
+        array(counters.requestDurations.words) { $0.value(Int64(clamping: $1)) }
         name("boots")
         array(counters.boots.words) { $0.value($1) }
         name("drains")
@@ -169,6 +171,7 @@ extension PoolCounters {
             let quarantined = value.laterCount("quarantinedLabels"),
             let refused = value.laterCount("refusedRequests"), let lostBytes = value.laterCount("lostOutputBytes"),
             let lostLines = value.laterCount("lostOutputLines"),
+            let durations = HistogramCounts(requests: value["requestDurations"]?.integers ?? []),
             let boots = DurationHistogram(words: value["boots"]?.integers ?? []),
             let drains = DurationHistogram(words: value["drains"]?.integers ?? []),
             let restarts = value.counts("restarts"), let kinds = value.counts("restartKinds")
@@ -184,6 +187,7 @@ extension PoolCounters {
         refusedRequests = refused
         lostOutputBytes = lostBytes
         lostOutputLines = lostLines
+        requestDurations = durations
         self.boots = boots
         self.drains = drains
         self.restarts = restarts
@@ -204,6 +208,15 @@ extension DurationHistogram {
         guard words.count == Self.bounds.count + 2 else { return }
         sum = .nanoseconds(words[0])
         counts = words.dropFirst().map { UInt64($0) }
+    }
+}
+
+extension HistogramCounts {
+    /// The sum, then the ranges. Without words, and of another version with other ranges, it is an empty one.
+    fileprivate init?(requests words: [Int64]) {
+        let ranges = Scoreboard.requestDurations
+        guard words.allSatisfy({ $0 >= 0 }) else { return nil }
+        self.init(ranges, words: words.count == ranges.count + 1 ? words.map { UInt64($0) } : [])
     }
 }
 

@@ -63,6 +63,9 @@ package final class WorkerHandle: Sendable {
 
     package func countRequests(_ count: UInt64) { scoreboard.countRequests(count, line: line) }
 
+    /// Where this worker's loop counts how long its requests took. The handle keeps the memory.
+    package var requestDurations: HistogramWords { scoreboard.requestDurations(line: line) }
+
     /// A request was refused because its label is in quarantine.
     package func countRefusal() { scoreboard.countRefusal(line: line) }
 

@@ -32,7 +32,14 @@ package struct RequestRing: @unchecked Sendable {
     }
 
     /// On the loop's thread, once in each turn: the start of all marks of this turn.
-    package func beginTurn() { own.pointee.turn = UInt64(clamping: MonotonicInstant.coarseNow.nanoseconds) }
+    ///
+    /// The exact time, because requests that last microseconds are measured from it. A read for each turn is less than
+    /// one for each request.
+    package func beginTurn() { own.pointee.turn = UInt64(clamping: MonotonicInstant.now.nanoseconds) }
+
+    /// When the loop's present turn has begun. On the loop's thread.
+    @inline(__always)
+    package var turnBegan: MonotonicInstant { MonotonicInstant(nanoseconds: Int64(clamping: own.pointee.turn)) }
 
     /// On the loop's thread: records which task runs from now on.
     ///

@@ -15,6 +15,14 @@ import PreforkHTTP
     case "/slow":
         while !worker.stopRequested.isRequested { try await EventLoop.sleep(for: .milliseconds(1)) }
         return .text("done")
+    case "/collect": return .text("\(try await request.body.collect().count)\n")
+    case "/large":
+        return .stream(count: 64 << 20) { writer in
+            for _ in 0..<1_024 { try await writer.write([UInt8](repeating: 0x61, count: 1 << 16)) }
+        }
+    case "/pause":
+        try await EventLoop.sleep(for: .milliseconds(40))
+        return .noContent
     case "/wait":
         try await EventLoop.sleep(for: .seconds(3_600))
         return .noContent

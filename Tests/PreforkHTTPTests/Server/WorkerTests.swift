@@ -77,6 +77,49 @@ import Testing
         #expect(try await program.waitForExit() == 0)
     }
 
+    /// Living workers, those that have ended, and those of the program before count once each, at every moment.
+    @Test func howLongRequestsTookIsSummedOverTheLivingAndTheDead() async throws {
+        let control = try temporaryPath()
+        defer { unlink(control) }
+        let (program, port) = try await pool(workers: 2, control: control)
+        let name = "prefork_http_request_duration_seconds"
+        func value(_ end: String) async throws -> Double {
+            let line = try await ask(control, "metrics").split(separator: "\n").first { $0.hasPrefix(name + end) }
+            return Double(line?.split(separator: " ").last ?? "") ?? -1
+        }
+        var sent = 0.0
+        func serve() async throws {
+            for _ in 0..<20 { _ = try get("/x", port: port) }
+            sent += 20
+            try await eventually("all are counted") { try await value("_count") >= sent }
+            #expect(try await value("_count") == sent)
+            #expect(try await value("_bucket{le=\"+Inf\"}") == sent)
+            #expect(try await value("_sum") > 0)
+        }
+        #expect(try await value("_count") == 0)
+        try await serve()
+        program.send(.hangUp)
+        try await eventually("a reload") { program.errors.contains("generation 2 serves") }
+        #expect(try await value("_count") == sent)
+        try await serve()
+        let victim = try #require(program.children.first)
+        kill(victim, SIGKILL)
+        try await eventually("a successor") { program.children.count == 2 && !program.children.contains(victim) }
+        #expect(try await value("_count") == sent)
+        try await serve()
+        program.send(.user2)
+        try await eventually("an upgrade") { program.errors.contains("generation 3 serves") }
+        #expect(try await value("_count") == sent)
+        try await serve()
+        // A slow one falls above the fast ones.
+        let slow = try Client(port: port)
+        try slow.send(request("GET /pause"))
+        _ = try slow.receiveAll()
+        try await eventually("the slow one") { try await value("_count") == sent + 1 }
+        #expect(try await value("_bucket{le=\"0.032768\"}") <= sent)
+        try await stop(program)
+    }
+
     @Test func aReloadAnnouncesTheEndToKeptConnectionsAndLosesNoRequest() async throws {
         let (program, port) = try await pool()
         let kept = try Client(port: port)

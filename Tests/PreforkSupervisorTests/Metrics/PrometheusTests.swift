@@ -104,6 +104,23 @@ struct PrometheusTests {
         }
     }
 
+    @Test func `How long requests took is there from the start, and in seconds`() {
+        let name = "prefork_http_request_duration_seconds"
+        #expect(text { _, _ in }.contains("\(name)_count 0"))
+        let lines = text { _, counters in
+            for nanoseconds: UInt64 in [0, 16_000, 16_001, 1_000_000_000, 1 << 40] {
+                counters.requestDurations.add(nanoseconds)
+            }
+        }
+        for line in [
+            #"_bucket{le="1.6e-05"} 2"#, #"_bucket{le="3.2e-05"} 3"#, #"_bucket{le="0.524288"} 3"#,
+            #"_bucket{le="1.048576"} 4"#, #"_bucket{le="67.108864"} 4"#, #"_bucket{le="+Inf"} 5"#,
+            "_sum \(Double(16_000 + 16_001 + 1_000_000_000 + 1 << 40) / 1e9)", "_count 5",
+        ] {
+            #expect(lines.contains("\(name)\(line)"), "\(line)")
+        }
+    }
+
     @Test func `The manual's table has every metric with its type and its labels`() throws {
         var types: [String: String] = [:]
         var labels: [String: Set<String>] = [:]

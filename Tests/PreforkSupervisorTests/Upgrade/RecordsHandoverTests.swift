@@ -25,6 +25,7 @@ import Testing
         records.counters.refusedRequests = 5
         records.counters.lostOutputBytes = 6
         records.counters.lostOutputLines = 7
+        for nanoseconds: UInt64 in [1, 16_001, 5_000_000, .max >> 2] { records.counters.requestDurations.add(nanoseconds) }
         records.requestCrashes = 4
         records.scaledTo = 9
         records.asked = [77: MonotonicInstant(nanoseconds: 5)]

@@ -84,7 +84,7 @@ import Testing
         let program = try ChildProgram("ops-fixture", ["earlier"])
         #expect(try await program.waitForExit() == 0)
         #expect(program.output.contains("trial ended with 81"), "\(program.output)")
-        #expect(program.errors.contains("the previous program uses format v3, and this one supports only v7"))
+        #expect(program.errors.contains("the previous program uses format v3, and this one supports only v8"))
         #expect(!program.errors.contains("without a name"))
     }
 
