@@ -34,6 +34,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     package private(set) var requests: RequestRing?
     /// Set in a worker: which requests are refused, and where answered ones are counted.
     package var accounting: RequestAccounting?
+    /// Set in a worker: hears which listeners are served, before their first connection is accepted, and by which protocol.
+    package var onServing: ((Listener, _ isHTTP: Bool) -> Void)?
     /// How long servers that drain because this process alone ends wait for one more message of idle connections.
     package var idleLinger = Duration.zero
     /// Connections that were accepted on this loop and are open.

@@ -53,6 +53,7 @@ extension Listener {
         beginServing()
         var isAccepting = true
         defer { if isAccepting { endServing(isOver: false) } }
+        loop.onServing?(self, false)
         loop.beginsToAccept()
         defer {
             acceptor.close()

@@ -42,6 +42,7 @@ extension Listener {
             }
         }
         let server = try HTTPServer(options, on: loop, report: report, handler)
+        loop.onServing?(self, true)
         try await serve(limit: limit, report: report) { connection in
             try await HTTPConnection(connection, server).serve()
         }

@@ -24,6 +24,8 @@ import Synchronization
 /// | heartbeat   | changes with each heartbeat                                  |
 /// | extension   | it may be silent until then, monotonic                       |
 /// | refusals    | how many requests it has refused: their label is in quarantine |
+/// | served      | a bit for each listener that it serves, by the listener's number |
+/// | HTTP        | those of them that it serves by HTTP                         |
 ///
 /// Every process has its own line, even while another process of its slot lives. It writes there and then rings its
 /// doorbell. The supervisor clears a line when it has reaped the process. Each writer has a cache line, so that an
@@ -35,11 +37,11 @@ import Synchronization
 package final class Scoreboard: Sendable {
     private static let lineSize = 64
     private static let dumpSize = 1_024
-    /// With a ring for each of 40,000 lines every process would have half a gigabyte more of addresses.
-    private static let mostRings = 4_096
     private static let durationsSize = 256
     /// From 16 µs to 67 s, in nanoseconds. A request on the loop that waits for nothing takes some microseconds.
     package static let requestDurations = DoublingRanges(first: 16_000, boundedCount: 23)
+    /// With a ring for each of 40,000 lines every process would have half a gigabyte more of addresses.
+    private static let mostRings = 4_096
     private let mapping: SharedMapping
     let lines: Int
     package let orders: SupervisorOrders
@@ -51,7 +53,9 @@ package final class Scoreboard: Sendable {
         static let heartbeat = 3
         static let extension_ = 4
         static let refusals = 5
-        static let count = 6
+        static let served = 6
+        static let servedByHTTP = 7
+        static let count = 8
     }
 
     /// Its memory as a file, for the next image of this program.
@@ -141,10 +145,6 @@ package final class Scoreboard: Sendable {
         return dumpArea(line: line).baseAddress.map { $0 + StackDump.byteCount }
     }
 
-    /// Where the line's process marks its requests, as untrusted as everything here. If nil, the line has no place for
-    /// it.
-    func requestRing(line: Int) -> UnsafeMutableRawPointer? {
-        check(line)
     /// How long the line's process took for its requests.
     func requestDurations(line: Int) -> HistogramWords {
         check(line)
@@ -154,8 +154,25 @@ package final class Scoreboard: Sendable {
             mapping.base + Self.durationsStart(lines) + line * Self.durationsSize, ranges)
     }
 
+    /// Where the line's process marks its requests, as untrusted as everything here. If nil, the line has no place for
+    /// it.
+    func requestRing(line: Int) -> UnsafeMutableRawPointer? {
+        check(line)
         if line >= Self.mostRings { return nil }
         return mapping.base + Self.ringsStart(lines) + line * RequestRingLayout.byteCount
+    }
+
+    /// - Returns: whether a bit of it is a new one.
+    func noteServing(_ listeners: ServedListeners, line: Int) -> Bool {
+        let before = (
+            word(line, Word.served).pointee.bitwiseOr(listeners.all, ordering: .relaxed).oldValue,
+            word(line, Word.servedByHTTP).pointee.bitwiseOr(listeners.byHTTP, ordering: .relaxed).oldValue
+        )
+        return before.0 | listeners.all != before.0 || before.1 | listeners.byHTTP != before.1
+    }
+
+    func servedListeners(line: Int) -> ServedListeners {
+        ServedListeners(all: load(line, Word.served), byHTTP: load(line, Word.servedByHTTP))
     }
 
     func readySpawn(line: Int) -> UInt64 { word(line, Word.readySpawn).pointee.load(ordering: .acquiring) }
@@ -199,6 +216,7 @@ package final class Scoreboard: Sendable {
     func clear(line: Int) {
         for index in 1..<Word.count { store(line, index, 0) }
         setReadySpawn(0, line: line)
+        requestDurations(line: line).clear()
         controls(line: line).clear()
         if let area = crashArea(line: line) { CrashRecord.clear(area) }
         if let ring = requestRing(line: line) { RequestRingReading.clear(ring) }
@@ -216,7 +234,6 @@ package final class Scoreboard: Sendable {
         guard own > 2 else { return false }
         let count = orders.linesInUse
         var workers: UInt64 = 0
-        requestDurations(line: line).clear()
         var connections: UInt64 = 0
         for offset in 0..<min(count, 64) {
             let other = (line + offset) % count

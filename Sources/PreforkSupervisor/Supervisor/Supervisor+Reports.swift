@@ -31,15 +31,9 @@ extension Supervisor {
         if case .exited(let exit) = report { tellStack(of: exit) }
         count(report)
         for (body, outcome) in waits.end(report, in: pool) { body(outcome) }
-        if case .allReady = report { tellListeners() }
+        noteListening(report)
         tellHooks(report)
         tellHost(report)
-    }
-
-    private func tellListeners() {
-        let addresses = Listener.all.map { "\($0.address)" }
-        guard !addresses.isEmpty else { return }
-        logger.say(LogLine(.info, "listening on \(addresses.joined(separator: ", "))"), by: .own(.life))
     }
 
     /// Also what it said on its way out, unless that is only what a backtracer said of it.

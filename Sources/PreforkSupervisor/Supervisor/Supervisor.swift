@@ -99,6 +99,7 @@ package final class Supervisor {
     var queues = QueueAssignment()
     var accessLogRoutes = AccessLogRoutes()
     var promised = ToldPromises()
+    var listeningLine = ListeningLine.awaitsWorkers
     /// When unknown children are collected.
     var strangersLook: MonotonicInstant?
     /// Not before.
@@ -326,6 +327,7 @@ package final class Supervisor {
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
             logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, outOfMemory.nextLook, loopDeadline,
+            listeningDeadline,
         ]
         if !wanted.isEmpty { return 0 }
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
@@ -365,6 +367,7 @@ package final class Supervisor {
         hasOutput = false
         outOfMemory.look(at: .now)
         readNewsWithoutRing()
+        tellListeners()
         reapLate()
         turnQuarantine()
         if let sample = pool.nextSample, sample <= .now {

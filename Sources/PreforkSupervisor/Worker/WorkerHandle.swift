@@ -78,6 +78,15 @@ package final class WorkerHandle: Sendable {
         beat()
     }
 
+    /// Tells the supervisor that this worker serves a listener from now on.
+    ///
+    /// - Parameter isHTTP: by HTTP. If not, by whatever the program speaks.
+    package func serves(_ listener: Listener, isHTTP: Bool) {
+        let isNews = scoreboard.noteServing(ServedListeners(listener, isHTTP: isHTTP), line: line)
+        // One that is not ready yet rings when it is.
+        if isNews, isKnownReady { Doorbell.ring(doorbell) }
+    }
+
     /// Whether the supervisor knows that this worker is ready. Until it does, `markReady` must be called again:
     /// siblings can overwrite the word before the supervisor has seen it.
     package var isKnownReady: Bool { scoreboard.orders.isHeard(line: line) }

@@ -31,6 +31,8 @@ public final class Listener: Sendable {
     /// How many queues it is said to have.
     let queues: Int
     let place: Mutex<Place>
+    /// The same in this process and in the children that it forks, and of no other listener of theirs.
+    package let number = ListenerRegistry.takeNumber()
     /// The key in what is handed over to the next image of this program, and the mode and owner of the path. Nil if
     /// this program has not bound the path.
     let binding: (key: String, mode: UInt32, owner: SocketOwner.Numbers)?

@@ -8,6 +8,9 @@ enum ListenerRegistry {
     }
 
     private static let entries = Mutex<[Entry]>([])
+    private static let lastNumber = Atomic<Int>(-1)
+
+    static func takeNumber() -> Int { lastNumber.add(1, ordering: .relaxed).newValue }
 
     static func add(_ listener: Listener) {
         entries.withLock { entries in

@@ -30,6 +30,12 @@ import PreforkHTTP
     }
 }
 
+/// With `files=FOLDER`, its files are below `/files/`.
+@Sendable func files() throws -> HTTPFiles? {
+    guard let word = CommandLine.arguments.dropFirst(2).first, word.hasPrefix("files=") else { return nil }
+    return try HTTPFiles(root: String(word.dropFirst(6)))
+}
+
 /// With `readings`, as `Scripts/http-readings` needs it: each response says what was read of its request.
 @Sendable func tellsReadings() -> Bool { CommandLine.arguments.dropFirst(2).first == "readings" }
 
@@ -42,7 +48,15 @@ import PreforkHTTP
     return .json(#"{"m":"\#(hex(request.method.name.utf8))","t":"\#(hex(request.target.utf8))","b":"\#(hex(body))"}"#)
 }
 
+/// The values of `NAME=VALUE` among the arguments.
+func values(_ name: String) -> [String] {
+    CommandLine.arguments.filter { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) }
+}
+
 let listener = try Listener(.tcp("127.0.0.1", 0))
+// Further ones, by HTTP and by something else.
+let beside = try values("http").map { try Listener($0) }
+let plain = try values("plain").map { try Listener($0) }
 var runtime = ForkRuntime(workers: Int(CommandLine.arguments[1]))
 runtime.hooks.onAllReady = {
     print("port \(listener.address.port ?? 0)")
@@ -54,5 +68,21 @@ runtime.runAndExit { worker in
         let files = try HTTPFiles(root: folder)
         return try await listener.serveHTTP { request in try await answer(request, files) }
     }
-    try await listener.serveHTTP { request in try await respond(to: request, in: worker) }
+    let files = try files()
+    // A body that waits for something first is ready before it serves.
+    if CommandLine.arguments.contains("late") { try await EventLoop.sleep(for: .milliseconds(1)) }
+    try await withThrowingTaskGroup { group in
+        for listener in [listener] + beside {
+            group.addTask {
+                try await listener.serveHTTP { request in
+                    if let files, request.path.hasPrefix("/files/") {
+                        return try files.response(to: request, path: String(request.path.dropFirst(6)))
+                    }
+                    return try await respond(to: request, in: worker)
+                }
+            }
+        }
+        for listener in plain { group.addTask { try await listener.serve { _ in } } }
+        try await group.waitForAll()
+    }
 }

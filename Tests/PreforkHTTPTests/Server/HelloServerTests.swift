@@ -8,7 +8,7 @@ import Testing
     @Test func theExampleSaysWhereItListensAndAnswers() async throws {
         let program = try ChildProgram("hello-server", ["127.0.0.1:0"], environment: ["PREFORK_WORKERS": "2"])
         func place() -> Substring? {
-            program.errors.split(separator: "\n").first { $0.contains("listening on 127.0.0.1:") }?.split(separator: ":").last
+            program.errors.split(separator: "\n").first { $0.contains("listening on http://127.0.0.1:") }?.split(separator: ":").last
         }
         try await eventually("a place\n\(program.errors)") { place() != nil }
         let client = try Client(port: try #require(UInt16(place() ?? "")))

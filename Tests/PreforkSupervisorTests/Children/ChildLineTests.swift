@@ -30,6 +30,22 @@ import Testing
         #expect(taken.isEmpty)
     }
 
+    @Test func `A line's durations and listeners are its own, and the next process begins without them`() throws {
+        let board = try Scoreboard(lines: 3)
+        board.requestDurations(line: 1).add(5)
+        let bit = ServedListeners(all: 1 << 63, byHTTP: 1)
+        #expect(board.noteServing(bit, line: 1) && !board.noteServing(bit, line: 1))
+        #expect(board.noteServing(ServedListeners(all: 2, byHTTP: 0), line: 1))
+        #expect(board.servedListeners(line: 1) == ServedListeners(all: 1 << 63 | 2, byHTTP: 1))
+        for line in [0, 2] {
+            #expect(board.requestDurations(line: line).counts.count == 0)
+            #expect(board.servedListeners(line: line) == ServedListeners())
+        }
+        board.clear(line: 1)
+        #expect(board.requestDurations(line: 1).counts == HistogramCounts(Scoreboard.requestDurations))
+        #expect(board.servedListeners(line: 1) == ServedListeners())
+    }
+
     @Test func `A reader that does not know where the last one was begins with the oldest`() throws {
         let board = try Scoreboard(lines: 1)
         let ring = board.controls(line: 0)
