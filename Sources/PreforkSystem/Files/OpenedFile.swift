@@ -2,6 +2,7 @@
 
 import CPrefork
 import Glibc
+import Synchronization
 
 /// An open file with its kind, size and times. Closed with its last reference.
 package final class OpenedFile: Sendable {
@@ -10,6 +11,8 @@ package final class OpenedFile: Sendable {
     }
 
     private let descriptor: Descriptor
+    /// The kernel has refused sendfile(2) for this file.
+    private let isCopied = Atomic(false)
     package let kind: Kind
     /// In bytes.
     package let size: Int
@@ -35,19 +38,42 @@ package final class OpenedFile: Sendable {
     /// One sendfile(2): sends some of the file's bytes to a socket without copying them. It waits for a disk, never for
     /// the socket, which must be non-blocking.
     ///
+    /// Where the file system or the kernel has no sendfile(2) for this file, it reads and sends the bytes, 64 KiB at most.
+    /// The manual page suggests that after EINVAL and ENOSYS.
+    ///
     /// A peer that is gone is EPIPE: the process must ignore SIGPIPE (see `ignoreBrokenPipes`), because sendfile(2) has
     /// no MSG_NOSIGNAL.
     ///
     /// - Parameter range: in bytes. A file that has become shorter ends within it.
     /// - Returns: how many bytes were taken: 0 at the end of the file. Nil if no byte can be taken now.
     package func send(_ range: Range<Int>, to socket: Int32) throws(SystemError) -> Int? {
+        if isCopied.load(ordering: .relaxed) { return try sendCopy(range, to: socket) }
         while true {
             var offset = off_t(range.lowerBound)
             let count = sendfile(socket, descriptor.number, &offset, range.count)
             if count >= 0 { return count }
             let errno = Errno.current
             if errno == .wouldBlock { return nil }
+            if Self.refusals.contains(errno) {
+                isCopied.store(true, ordering: .relaxed)
+                return try sendCopy(range, to: socket)
+            }
             if errno != .interrupted { throw SystemError("sendfile", errno, on: "socket \(socket)") }
+        }
+    }
+
+    /// EINVAL of a file system whose files cannot be mapped, EOPNOTSUPP of one that says so, ENOSYS and EPERM of a kernel or
+    /// a container's filter. If the socket is the reason, send(2) says it.
+    private static let refusals: [Errno] = [.invalidArgument, .notSupported, .noSystemCall, .notPermitted]
+    private static let copyLimit = 64 * 1024
+
+    /// What the socket does not take is read once more by the next call: the file may have changed meanwhile, as it may
+    /// between two calls of sendfile(2).
+    package func sendCopy(_ range: Range<Int>, to socket: Int32) throws(SystemError) -> Int? {
+        let bytes = try read(range.clamped(to: range.lowerBound..<(range.lowerBound + Self.copyLimit)))
+        if bytes.isEmpty { return 0 }
+        return try bytes.withUnsafeBufferPointer { bytes throws(SystemError) in
+            try sendBytes(to: socket, UnsafeRawBufferPointer(bytes))
         }
     }
 

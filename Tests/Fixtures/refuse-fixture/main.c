@@ -1,5 +1,6 @@
-// `refuse-fixture ENOSYS|EPERM CALL[,CALL ...] PROGRAM [ARGUMENT ...]`: runs a program to which the kernel refuses system
-// calls, as an older kernel does (ENOSYS) or a container's seccomp profile (EPERM). Needs no rights.
+// `refuse-fixture ENOSYS|EPERM|EINVAL|EOPNOTSUPP CALL[,CALL ...] PROGRAM [ARGUMENT ...]`: runs a program to which the kernel
+// refuses system calls, as an older kernel does (ENOSYS), a container's seccomp profile (EPERM), or a file system (the
+// others). Needs no rights.
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -51,6 +52,7 @@ static const struct form {
     {"pwritev2", SYS_pwritev2, 0, -1},
     {"renameat2", SYS_renameat2, 0, -1},
     {"sched_setaffinity", SYS_sched_setaffinity, 0, -1},
+    {"sendfile", SYS_sendfile, 0, -1},
     {"signalfd4", SYS_signalfd4, 0, -1},
     {"timer_create", SYS_timer_create, 0, -1},
     {"timerfd_create", SYS_timerfd_create, 0, -1},
@@ -62,6 +64,16 @@ enum { FORMS = sizeof forms / sizeof *forms, PER_FORM = 6 };
 static const struct form *form_named(const char *name) {
     for (int index = 0; index < FORMS; index++)
         if (strcmp(forms[index].name, name) == 0) return &forms[index];
+    fprintf(stderr, "refuse-fixture: %s is not in the table\n", name);
+    exit(64);
+}
+
+static int error_named(const char *name) {
+    static const struct { const char *name; int number; } errors[] = {
+        {"ENOSYS", ENOSYS}, {"EPERM", EPERM}, {"EINVAL", EINVAL}, {"EOPNOTSUPP", EOPNOTSUPP},
+    };
+    for (size_t index = 0; index < sizeof errors / sizeof *errors; index++)
+        if (strcmp(errors[index].name, name) == 0) return errors[index].number;
     fprintf(stderr, "refuse-fixture: %s is not in the table\n", name);
     exit(64);
 }
@@ -86,10 +98,10 @@ static int add(struct sock_filter *filter, int count, const struct form *form, i
 
 int main(int count, char **arguments) {
     if (count < 4) {
-        fprintf(stderr, "usage: refuse-fixture ENOSYS|EPERM CALL[,CALL ...] PROGRAM [ARGUMENT ...]\n");
+        fprintf(stderr, "usage: refuse-fixture ENOSYS|EPERM|EINVAL|EOPNOTSUPP CALL[,CALL ...] PROGRAM [ARGUMENT ...]\n");
         return 64;
     }
-    int error = strcmp(arguments[1], "EPERM") == 0 ? EPERM : ENOSYS;
+    int error = error_named(arguments[1]);
     struct sock_filter filter[FORMS * PER_FORM + 1];
     int length = 0, named = 0;
     for (char *name = strtok(arguments[2], ","); name != NULL && named < FORMS; name = strtok(NULL, ","), named++)
