@@ -30,7 +30,7 @@ import Testing
             ])
         try await waitForReadiness(200, metrics)
         server.program.send(.terminate)
-        try await server.waitForLog(containing: "stop asked for: not ready any more, serving for another 1 h")
+        try await server.waitForLog(containing: "stop asked for: not ready any more, serving for another 60 min 0 s")
         try await waitForReadiness(503, metrics)
         // A worker that dies in the delay has a successor.
         let victim = try server.ask().pid
@@ -67,7 +67,7 @@ import Testing
         server.program.send(.user2)
         try await server.waitForLog(containing: "on probation")
         server.program.send(.terminate)
-        try await server.waitForLog(containing: "serving for another 1 h")
+        try await server.waitForLog(containing: "serving for another 60 min 0 s")
         for worker in server.workers { kill(worker, SIGKILL) }
         try await eventually("answers") { (try? server.ask()) != nil }
         #expect(server.count("rolling back") == 0)
