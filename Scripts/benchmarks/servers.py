@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -93,6 +94,11 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
         extra = ["--reuse-port"] if name == "reuse-port" else []
         return [str(HELLO), "--port", str(port), "--workers", str(workers), "--backoff-max", "0",
                 "--max-restarts", "1000000", *extra]
+    if name == "prefork-http":
+        # What the storm's MixedClients know, too. A part may have the server run as another user.
+        folder.chmod(0o755)
+        (folder / "data.bin").write_bytes(random.Random(7).randbytes(1 << 20))
+        return [str(HELLO.parent / "http-fixture"), str(workers), "clients", str(folder), str(port)]
     if name in ["http", "bare"]:
         return [str(HELLO.parent / "http-measurement"), name, str(port)]
     if name == "ops-fixture":

@@ -11,6 +11,7 @@ import storm_deploys
 import storm_endurance
 import storm_half_open
 import storm_hostile
+import storm_http
 import storm_own
 from storm_watch import Report, table
 
@@ -27,8 +28,9 @@ def main() -> None:
     options = parser.parse_args()
     storm_deploys.ONLY, storm_deploys.TIMES = options.only, options.times
     hostile = storm_half_open.PARTS | storm_hostile.PARTS
-    own = storm_own.PARTS | storm_crashes.PARTS | storm_deploys.PARTS | storm_endurance.PARTS | hostile
-    known = [*storm_common.PARTS, *own]
+    own = storm_own.PARTS | storm_crashes.PARTS | storm_deploys.PARTS | storm_endurance.PARTS | storm_http.PARTS | hostile
+    served = storm_common.PARTS | storm_own.SERVED
+    known = [*served, *own]
     if options.list:
         print("\n".join(known))
         return
@@ -40,13 +42,15 @@ def main() -> None:
     parts = [part for name in options.parts for part in ([name, *hostile] if name == "hostile" else [name])]
     for part in dict.fromkeys(parts or known):
         # Each part by itself can be repeated with the same seed.
-        servers = ["prefork"] + (storm_common.PEERS if options.peers and part in storm_common.PARTS else [])
+        servers = ["prefork"]
+        if part in served:
+            servers = storm_common.OWN + (storm_common.PEERS if options.peers and part in storm_common.PARTS else [])
         for name in servers:
             dice = random.Random(f"{options.seed} {part}")
             begin = time.monotonic()
             try:
-                if part in storm_common.PARTS:
-                    report = storm_common.PARTS[part](name, options.scale, dice)
+                if part in served:
+                    report = served[part](name, options.scale, dice)
                 else:
                     report = own[part](options.scale, dice)
             except (Exception, SystemExit) as error:
@@ -57,7 +61,7 @@ def main() -> None:
     print()
     print(table(reports))
     # Peers are compared, not judged.
-    sys.exit(0 if all(report.isGood for report in reports if report.server == "prefork") else 1)
+    sys.exit(0 if all(report.isGood for report in reports if report.server in storm_common.OWN) else 1)
 
 
 main()

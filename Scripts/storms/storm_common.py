@@ -9,6 +9,7 @@ import socket
 import time
 
 from clients import Clients
+from storm_clients import MixedClients
 from servers import Server, answers, server, wait_until
 from storm_watch import Report, descriptors, is_whole, left_of, shared_memory, time_to_recover, zombies_of
 
@@ -49,6 +50,13 @@ def counted(report: Report, name: str, **options):
     report.isGood &= report.orphans == 0 and report.memory == 0
 
 
+def clients_of(running: Server, dice: random.Random, keep: int = 6, once: int = 3, pause: float = 0):
+    """Those that ask PreforkHTTP use all of it."""
+    if running.name == "prefork-http":
+        return MixedClients(running.port, keep + once, pause, dice.random())
+    return Clients(running.port, keep, once, pause)
+
+
 def worker_kills(name: str, scale: float, dice: random.Random) -> Report:
     """SIGKILL to a random worker at a random instant, under load."""
     report = Report("SIGKILL of workers", name, max(5, int(200 * scale)))
@@ -63,7 +71,7 @@ def all_workers_killed(name: str, scale: float, dice: random.Random) -> Report:
 def kills(report: Report, pause: float, dice: random.Random, choose) -> Report:
     """Kills those that `choose` takes of the workers, at most `pause` seconds after all were well again."""
     with counted(report, report.server) as running:
-        clients = Clients(running.port)
+        clients = clients_of(running, dice)
         for _ in range(report.events):
             time.sleep(dice.random() * pause)
             wait_until(lambda: len(running.children) >= WORKERS, "all workers", running.log)
@@ -71,7 +79,10 @@ def kills(report: Report, pause: float, dice: random.Random, choose) -> Report:
             for victim in victims:
                 kill(victim)
             report.recovery.append(time_to_recover(running, WORKERS, victims))
-        report.count(*clients.stop())
+        answered, lost = clients.stop()
+        report.count(answered, lost)
+        if report.failed:
+            report.note = f"such as {next(reason for reason in lost if 'Connection' not in reason)}"
     report.isGood &= report.failed == 0
     return report
 
@@ -82,7 +93,7 @@ def supervisor_kills(name: str, scale: float, dice: random.Random) -> Report:
     for _ in range(report.events):
         with server(name, WORKERS) as running:
             wait_until(lambda: is_whole(running, WORKERS), "all workers", running.log)
-            clients = Clients(running.port, keep=2, once=1, pause=0.001)
+            clients = clients_of(running, dice, keep=2, once=1, pause=0.001)
             time.sleep(dice.random() * 0.1)
             session = running.process.pid
             kill(session)
@@ -103,7 +114,7 @@ def stopped_workers(name: str, scale: float, dice: random.Random) -> Report:
     report = Report("SIGSTOP of a worker", name, max(1, int(5 * scale)))
     environment = dict(os.environ, PREFORK_HEARTBEAT="1s", PREFORK_HEARTBEAT_GRACE="500ms")
     with counted(report, name, env=environment) as running:
-        clients = Clients(running.port, keep=2, once=2, pause=0.002)
+        clients = clients_of(running, dice, keep=2, once=2, pause=0.002)
         for _ in range(report.events):
             # One that still boots has the boot timeout, not the heartbeat's.
             time.sleep(0.3)
@@ -133,7 +144,7 @@ def few_descriptors(name: str, scale: float, dice: random.Random) -> Report:
             for connection in held:
                 connection.close()
             report.recovery.append(time_to_recover(running, WORKERS, set()))
-        clients = Clients(running.port, keep=2, once=2)
+        clients = clients_of(running, dice, keep=2, once=2)
         time.sleep(1)
         report.count(*clients.stop())
     report.isGood &= report.failed == 0 and report.reset == 0
@@ -146,7 +157,7 @@ def hostile_clients(name: str, scale: float, dice: random.Random) -> Report:
     with counted(report, name) as running:
         address = ("127.0.0.1", running.port)
         slow = [socket.create_connection(address, 5) for _ in range(100)]
-        clients = Clients(running.port, keep=3, once=3, pause=0.001)
+        clients = clients_of(running, dice, keep=3, once=3, pause=0.001)
         for number in range(report.events):
             with contextlib.suppress(OSError):
                 slow[number % len(slow)].sendall(b"GET / HTTP/1.1\r\nX: " if number < len(slow) else b"x")
@@ -168,4 +179,6 @@ def hostile_clients(name: str, scale: float, dice: random.Random) -> Report:
 
 PARTS = {"workers": worker_kills, "all-workers": all_workers_killed, "supervisor": supervisor_kills,
          "stopped": stopped_workers, "descriptors": few_descriptors, "hostile": hostile_clients}
+# The server by hand on `serve`, and the one of PreforkHTTP.
+OWN = ["prefork", "prefork-http"]
 PEERS = ["nginx", "gunicorn", "puma", "tornado"]

@@ -23,6 +23,8 @@ KINDS = {
     "recursion": ("SIGSEGV", "crashByRecursion"), "memory": ("SIGSEGV", "crashByMemory"),
 }
 WORKERS = 4
+# The server whose reports name functions.
+OWN = "ops-fixture"
 # As many ends as `preforkctl crashes` knows.
 KNOWN = 100
 # What a server that is not through with the poisoned requests is given: gunicorn would take some ten minutes for 10,000
@@ -196,7 +198,7 @@ async def attack(running: Server, requests: int, limit: float | None) -> tuple[G
     return good, outcome
 
 
-def poison(scale: float, dice: random.Random, name: str = "ops-fixture", quarantine: str = "",
+def poison(scale: float, dice: random.Random, name: str = OWN, quarantine: str = "",
            limit: float | None = None) -> Report:
     """10,000 requests that crash their worker, 64 at a time, beside 64 clients that mean well."""
     with tempfile.TemporaryDirectory(prefix="prefork-poison-") as folder:
@@ -210,7 +212,7 @@ def poison(scale: float, dice: random.Random, name: str = "ops-fixture", quarant
             alive = running.process.poll() is None
             if alive and limit is None:
                 wait_until(lambda: is_whole(running, WORKERS), "the pool is whole", running.log)
-    label = "prefork" if name == "ops-fixture" else name
+    label = "prefork" if name == OWN else name
     through = sum(count for key, count in outcome.items() if key != "not through")
     report = Report("poison" + (f" {quarantine}" if quarantine else ""), label, events=through)
     report.answered, report.reset = len(good.times), good.lost
@@ -223,8 +225,8 @@ def poison(scale: float, dice: random.Random, name: str = "ops-fixture", quarant
 def poison_peers(scale: float, dice: random.Random) -> Report:
     """Prefork without and with quarantine, and the same for gunicorn and puma in at most `PEER_SECONDS`, printed."""
     last = Report("poison peers", "-")
-    for name, quarantine in [("ops-fixture", ""), ("ops-fixture", "3/60s"), ("gunicorn", ""), ("puma", "")]:
-        limit = None if name == "ops-fixture" else PEER_SECONDS
+    for name, quarantine in [(OWN, ""), (OWN, "3/60s"), ("gunicorn", ""), ("puma", "")]:
+        limit = None if name == OWN else PEER_SECONDS
         last = poison(scale, dice, name, quarantine, limit)
         print(" · ".join(cell for cell in last.cells() if cell), flush=True)
     # They are compared, not judged.
@@ -234,5 +236,8 @@ def poison_peers(scale: float, dice: random.Random) -> Report:
 
 PARTS = {
     "crashes": crashes, "successor": successor, "poison": poison,
-    "poison-quarantine": lambda scale, dice: poison(scale, dice, quarantine="3/60s"), "poison-peers": poison_peers,
+    "poison-quarantine": lambda scale, dice: poison(scale, dice, quarantine="3/60s"),
+    "poison-http": lambda scale, dice: poison(scale, dice, "prefork-http"),
+    "poison-http-quarantine": lambda scale, dice: poison(scale, dice, "prefork-http", "3/60s"),
+    "poison-peers": poison_peers,
 }

@@ -12,9 +12,8 @@ import subprocess
 import tempfile
 import time
 
-from clients import Clients
 from servers import ROOT, free_port
-from storm_common import counted
+from storm_common import clients_of, counted
 from storm_watch import Report
 
 TOOL = ROOT / ".build-static/release/preforkctl"
@@ -116,23 +115,23 @@ def ask(port: int, path: str) -> tuple[float, str, int]:
     return (time.perf_counter() - begin) * 1e3, data.split(b"\r\n", 1)[0].decode(errors="replace"), attempt
 
 
-def half_open(scale: float, dice: random.Random) -> Report:
+def half_open(scale: float, dice: random.Random, name: str = "prefork") -> Report:
     """10,000 half-open connections on the service, the metrics and the control port, for ten seconds or more."""
     count, seconds = max(200, int(10_000 * min(scale, 1))), max(5, 20 * scale)
-    report = Report("half-open connections", "prefork", 3 * count)
+    report = Report("half-open connections", name, 3 * count)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     faults, in_vain, times = [], 0, {"/healthz": [], "/readyz": [], "status": []}
     with tempfile.TemporaryDirectory(prefix="prefork-storm-") as folder:
         control, metrics = str(pathlib.Path(folder) / "control"), free_port()
         environment = os.environ | {"PREFORK_CONTROL": control, "PREFORK_METRICS": f"127.0.0.1:{metrics}"}
-        with counted(report, "prefork", env=environment) as running:
+        with counted(report, name, env=environment) as running:
             crowds = [
                 HalfOpen(socket.AF_INET, ("127.0.0.1", running.port), BEGINNINGS["http"], count, dice.random()),
                 HalfOpen(socket.AF_INET, ("127.0.0.1", metrics), BEGINNINGS["http"], count, dice.random()),
                 HalfOpen(socket.AF_UNIX, control, BEGINNINGS["control"], count, dice.random()),
             ]
-            clients = Clients(running.port, keep=2, once=2, pause=0.01)
+            clients = clients_of(running, dice, keep=2, once=2, pause=0.01)
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 for path in ["/healthz", "/readyz"]:
@@ -178,4 +177,4 @@ def tell(crowds: list[HalfOpen], times: dict[str, list[float]]) -> None:
     print(flush=True)
 
 
-PARTS = {"half-open": half_open}
+PARTS = {"half-open": half_open, "half-open-http": lambda scale, dice: half_open(scale, dice, "prefork-http")}

@@ -12,19 +12,18 @@ import subprocess
 import tempfile
 import time
 
-from clients import Clients
 from servers import ROOT, Server, wait_until
-from storm_common import WORKERS, counted, kill
+from storm_common import WORKERS, clients_of, counted, kill
 from storm_watch import Report, left_of, shared_memory, time_to_recover
 
 OPERATED = ROOT / ".build-static/release/ops-fixture"
 
 
-def refused_forks(scale: float, dice: random.Random) -> Report:
+def refused_forks(name: str, scale: float, dice: random.Random) -> Report:
     """The kernel refuses processes (RLIMIT_NPROC) while workers die; then it allows them again."""
-    report = Report("forks refused (RLIMIT_NPROC)", "prefork", max(1, int(5 * scale)))
+    report = Report("forks refused (RLIMIT_NPROC)", name, max(1, int(5 * scale)))
     usual = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    with counted(report, "prefork", preexec_fn=become_user) as running:
+    with counted(report, name, preexec_fn=become_user) as running:
         # Set from outside, by a process of the same user: no capability is needed for that.
         def allow(soft: int) -> None:
             subprocess.run(["prlimit", f"--pid={running.process.pid}", f"--nproc={soft if soft >= 0 else 'unlimited'}:"],
@@ -43,12 +42,12 @@ def become_user() -> None:
     os.setuid(user)
 
 
-def no_memory(scale: float, dice: random.Random) -> Report:
+def no_memory(name: str, scale: float, dice: random.Random) -> Report:
     """The kernel has no memory for forks (ENOMEM, put into its mouth by strace) while workers die; then it has."""
-    report = Report("forks refused (ENOMEM)", "prefork", max(1, int(5 * scale)))
+    report = Report("forks refused (ENOMEM)", name, max(1, int(5 * scale)))
     if not shutil.which("strace"):
         subprocess.run(["apt-get", "install", "-y", "-qq", "strace"], check=False, capture_output=True)
-    with counted(report, "prefork") as running:
+    with counted(report, name) as running:
         pid = running.process.pid
         for _ in range(report.events):
             tracer = subprocess.Popen(
@@ -72,16 +71,16 @@ def refuse(report: Report, running: Server, dice: random.Random, allow) -> None:
     report.recovery.append(time_to_recover(running, WORKERS, {victim}))
 
 
-def full_disk(scale: float, dice: random.Random) -> Report:
+def full_disk(name: str, scale: float, dice: random.Random) -> Report:
     """The disk of the log is full while workers die: nobody waits for it, and the loss is told afterwards."""
-    report = Report("disk full for the log", "prefork", max(1, int(5 * scale)))
+    report = Report("disk full for the log", name, max(1, int(5 * scale)))
     with tempfile.TemporaryDirectory(prefix="prefork-storm-") as folder:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
         try:
             log = pathlib.Path(folder) / "log"
             environment = dict(os.environ, PREFORK_LOG_FILE=str(log))
-            with counted(report, "prefork", env=environment) as running:
-                clients = Clients(running.port, keep=2, once=2, pause=0.002)
+            with counted(report, name, env=environment) as running:
+                clients = clients_of(running, dice, keep=2, once=2, pause=0.002)
                 for _ in range(report.events):
                     filler = pathlib.Path(folder) / "filler"
                     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -105,9 +104,9 @@ def full_disk(scale: float, dice: random.Random) -> Report:
     return report
 
 
-def clock_jumps(scale: float, dice: random.Random) -> Report:
+def clock_jumps(name: str, scale: float, dice: random.Random) -> Report:
     """The wall clock jumps by hours, there and back, while hangs are looked for: nobody is killed."""
-    report = Report("jumps of the wall clock", "prefork", max(2, int(10 * scale)))
+    report = Report("jumps of the wall clock", name, max(2, int(10 * scale)))
     with tempfile.TemporaryDirectory(prefix="prefork-storm-") as folder:
         library, shift = pathlib.Path(folder) / "clock_shift.so", pathlib.Path(folder) / "shift"
         source = ROOT / "Scripts/benchmarks/limits/clock_shift.c"
@@ -115,9 +114,9 @@ def clock_jumps(scale: float, dice: random.Random) -> Report:
         shift.write_bytes(bytes(8))
         environment = dict(os.environ, LD_PRELOAD=str(library), CLOCK_SHIFT_FILE=str(shift), PREFORK_HEARTBEAT="2s",
                            PREFORK_HEARTBEAT_GRACE="1s")
-        with counted(report, "prefork", env=environment) as running, shift.open("r+b", buffering=0) as file:
+        with counted(report, name, env=environment) as running, shift.open("r+b", buffering=0) as file:
             workers = set(running.children)
-            clients = Clients(running.port, keep=2, once=2, pause=0.002)
+            clients = clients_of(running, dice, keep=2, once=2, pause=0.002)
             for _ in range(report.events):
                 file.seek(0)
                 file.write(struct.pack("q", dice.choice([7_200, -7_200, 259_200, -31_536_000, 0])))
@@ -194,8 +193,9 @@ def script(name: str, what: str, scale: float) -> Report:
     return report
 
 
+# Each takes the server's name.
+SERVED = {"refused-forks": refused_forks, "no-memory": no_memory, "full-disk": full_disk, "clock": clock_jumps}
 PARTS = {
-    "refused-forks": refused_forks, "no-memory": no_memory, "full-disk": full_disk, "clock": clock_jumps,
     "signals": random_signals,
     "operations": lambda scale, dice: script("operations-storm", "reloads, upgrades, scaling, recycling", 0.05 * scale),
     "subprocesses": lambda scale, dice: script("spawn-storm", "subprocesses", 0.05 * scale),

@@ -15,7 +15,8 @@ def processes() -> dict[int, tuple[str, int, int]]:
     for folder in pathlib.Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                words = (folder / "stat").read_text().rpartition(")")[2].split()
+                # A program may call itself what it likes.
+                words = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
             except OSError:
                 continue  # it has ended since
             found[int(folder.name)] = words[0], int(words[2]), int(words[3])

@@ -1,11 +1,19 @@
-// What clients that others have written ask for (Scripts/real-clients).
+// What clients ask for (Scripts/real-clients, and the storm's Scripts/storms/storm_clients.py).
 
+import Glibc
 import PreforkEventLoop
 import PreforkHTTP
 
-/// With `clients FOLDER`, the second argument and the third, the folder's files are served beside this.
+/// With `clients FOLDER [PORT]`, the arguments behind the first, the folder's files are served beside this.
 @Sendable func answer(_ request: HTTPRequest, _ files: HTTPFiles) async throws -> HTTPResponse {
     switch request.path {
+    case "/": return .text("Hello World")
+    case "/crash/fatal": fatalError("a crash in a handler")
+    case "/pid": return .text("\(getpid())")
+    case "/socket":
+        return .webSocket(for: request) { socket in
+            for try await message in socket { try await socket.send(message) }
+        }
     // The same for all requests of one connection.
     case "/peer": return .text("\(request.peer)")
     case "/sum": return .text(try await sum(of: request))

@@ -53,16 +53,22 @@ func values(_ name: String) -> [String] {
     CommandLine.arguments.filter { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) }
 }
 
-let listener = try Listener(.tcp("127.0.0.1", 0))
+let folder = CommandLine.arguments.dropFirst(2).first == "clients" ? CommandLine.arguments[3] : nil
+let listener = try Listener(.tcp("127.0.0.1", folder == nil ? 0 : CommandLine.arguments.dropFirst(4).first.flatMap { UInt16($0) } ?? 0))
 // Further ones, by HTTP and by something else.
 let beside = try values("http").map { try Listener($0) }
 let plain = try values("plain").map { try Listener($0) }
 var runtime = ForkRuntime(workers: Int(CommandLine.arguments[1]))
+if folder != nil {
+    // A storm kills workers by the thousand.
+    runtime.restarts.limit = 1_000_000
+    runtime.restarts.bootLimit = 1_000_000
+    runtime.restarts.backoff.maximum = .zero
+}
 runtime.hooks.onAllReady = {
     print("port \(listener.address.port ?? 0)")
     fflush(nil)
 }
-let folder = CommandLine.arguments.dropFirst(2).first == "clients" ? CommandLine.arguments[3] : nil
 runtime.runAndExit { worker in
     if let folder {
         let files = try HTTPFiles(root: folder)
