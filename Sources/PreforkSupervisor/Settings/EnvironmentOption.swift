@@ -13,10 +13,11 @@ package struct EnvironmentOption: Sendable {
     /// nil for what is no value of it.
     let set: @Sendable (String, inout RuntimeSettings) -> Bool
     let show: @Sendable (RuntimeSettings) -> String
+    private let path: @Sendable () -> String
     /// Reports a value that the program has set and the variable would not accept. If nil, it is accepted.
     let problem: @Sendable (RuntimeSettings) -> EnvironmentSettingsError.Problem?
 
-    /// - Parameter property: as a program knows it, where the key path is one of ours.
+    /// - Parameter property: as a program knows it, below `RuntimeSettings`, where the key path is one of ours.
     init<Value>(
         _ name: String, _ setting: any WritableKeyPath<RuntimeSettings, Value> & Sendable,
         _ format: SettingFormat<Value>,
@@ -31,21 +32,22 @@ package struct EnvironmentOption: Sendable {
             return true
         }
         show = { format.show($0[keyPath: setting]) }
+        // A key path shows itself as `\RuntimeSettings.bootTimeout`.
+        let path: @Sendable () -> String = { property ?? String("\(setting)".drop { $0 != "." }.dropFirst()) }
+        self.path = path
         problem = { [shape] settings in
             let value = settings[keyPath: setting]
             if format.accepts(value) { return nil }
             let shown = format.show(value)
             // `show` rounds: a negative nanosecond would read as 0s, which is accepted.
             let text = format.parse(shown) == nil ? shown : "\(value)"
-            return .init(name: property ?? "\(setting)".withoutBackslash, value: text, expected: shape)
+            return .init(name: "RuntimeSettings.\(path())", value: text, expected: shape)
         }
     }
 
     /// Its value where neither the program nor the environment sets it.
     package var standard: String { show(RuntimeSettings()) }
-}
 
-extension String {
-    /// A key path shows itself as `\RuntimeSettings.bootTimeout`.
-    fileprivate var withoutBackslash: String { first == "\\" ? String(dropFirst()) : self }
+    /// The same setting in a program, as a property of its `ForkRuntime`.
+    package var property: String { "settings.\(path())" }
 }

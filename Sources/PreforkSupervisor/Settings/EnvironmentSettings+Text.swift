@@ -27,9 +27,11 @@ extension EnvironmentSettings {
 
     /// The manual's table.
     package static var markdown: String {
-        let rows = options.map { "| `\($0.name)` | \($0.meaning) | \($0.shape) | `\($0.standard)` |" }
-        return (["| variable | meaning | values | default |", "|---|---|---|---|"] + rows).joined(separator: "\n")
-            + "\n"
+        let rows = options.map {
+            "| `\($0.name)` | `\($0.property)` | \($0.meaning) | \($0.shape) | `\($0.standard)` |"
+        }
+        let head = ["| variable | property | meaning | values | default |", "|---|---|---|---|---|"]
+        return (head + rows).joined(separator: "\n") + "\n"
     }
 
     /// In the part of the shell's quoting that systemd reads in the same way. It lacks `'\''`: after a closing quote

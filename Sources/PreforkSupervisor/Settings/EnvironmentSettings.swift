@@ -55,7 +55,7 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "MAX_RESTARTS", \.restarts.limitThatWasSet, SettingFormat<Int>.integer(0...Int.max).or("auto"),
             "Restarts in the pool's life. One more ends it (70). auto: 100, not counting crashes in a request.",
-            property: "RuntimeSettings.restarts.limit"),
+            property: "restarts.limit"),
         EnvironmentOption(
             "RESTART_WINDOW", \.restarts.window, SettingFormat<RestartPolicy.Window>.window.orOff,
             "Restarts of one worker within a time. One more ends the pool (70)."),

@@ -261,7 +261,19 @@ import Testing
         #expect(table.count == EnvironmentSettings.options.count + 2)
         #expect(
             table.contains(
-                "| `PREFORK_UMASK` | The workers' umask: permissions that new files do not get. "
+                "| `PREFORK_UMASK` | `settings.privileges.fileMask` "
+                    + "| The workers' umask: permissions that new files do not get. "
                     + "| octal digits, as 027, or off | `off` |"))
+    }
+
+    @Test(arguments: EnvironmentSettings.options.map(\.name)) func thePropertyOfAVariableIsThere(name: String) throws {
+        let option = try #require(EnvironmentSettings.options.first { $0.name == name })
+        let parts = option.property.split(separator: ".")
+        #expect(parts.first == "settings" && parts.count > 1)
+        var value: Any = RuntimeSettings()
+        for part in parts.dropFirst() {
+            let found = Mirror(reflecting: value).children.first { $0.label == String(part) }
+            value = try #require(found, "\(option.property): no \(part)").value
+        }
     }
 }
