@@ -12,7 +12,7 @@ enum PoolEvent: Equatable {
     case forkFailed(slot: Int, spawn: UInt64, reason: String)
     /// The worker says that it can serve.
     case ready(slot: Int, spawn: UInt64)
-    /// The worker has ended abnormally with a connection open. Comes before its end.
+    /// The worker has ended abnormally with a request in hand. Comes before its end.
     case endedInRequest(slot: Int, spawn: UInt64)
     /// The worker has announced its crash. Its process has not ended yet.
     case crashed(slot: Int, spawn: UInt64, CrashSign)

@@ -56,7 +56,7 @@ struct RestartHistory: Equatable {
     /// How long to wait after a crash in a request that does not count: not at all for the first three within a second,
     /// then a random time of up to 100 ms, or 10 ms while no other worker serves. A poisoned request that comes in again
     /// and again costs its worker each time, and the machine a bounded number of forks: workers can kill each other, and
-    /// the word that says that a connection is open is theirs, so that a process that was taken over could have the
+    /// the words that say that a request is in hand are theirs, so that a process that was taken over could have the
     /// supervisor fork without a pause.
     mutating func nextRequestDelay(
         at now: MonotonicInstant, isAlone: Bool, using random: inout some RandomNumberGenerator
