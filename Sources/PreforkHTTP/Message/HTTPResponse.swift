@@ -128,11 +128,11 @@ extension HTTPResponse {
     /// A status without a body.
     public static func status(_ status: HTTPStatus) -> HTTPResponse { HTTPResponse(status: status) }
 
-    /// 404 with a short text.
-    public static var notFound: HTTPResponse { .text("not found\n", status: .notFound) }
+    /// 404 with the server's text, `404 Not Found`.
+    public static var notFound: HTTPResponse { .text("404 Not Found\n", status: .notFound) }
 
-    /// 400 with a short text.
-    public static var badRequest: HTTPResponse { .text("bad request\n", status: .badRequest) }
+    /// 400 with the server's text, `400 Bad Request`.
+    public static var badRequest: HTTPResponse { .text("400 Bad Request\n", status: .badRequest) }
 
     /// 204.
     public static var noContent: HTTPResponse { HTTPResponse(status: .noContent) }

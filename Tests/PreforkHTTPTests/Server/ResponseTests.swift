@@ -55,7 +55,7 @@ import Testing
                 == "HTTP/1.1 200 OK\r\n\(Self.text)Content-Length: 11\r\nConnection: close\r\n\r\nHello World")
         #expect(
             try await answers("GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /json HTTP/1.0\r\n\r\n")
-                == "HTTP/1.1 404 Not Found\r\n\(Self.text)Content-Length: 10\r\nConnection: keep-alive\r\n\r\nnot found\n"
+                == "HTTP/1.1 404 Not Found\r\n\(Self.text)Content-Length: 14\r\nConnection: keep-alive\r\n\r\n404 Not Found\n"
                 + "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
         )
     }
