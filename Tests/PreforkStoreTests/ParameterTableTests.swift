@@ -1,5 +1,6 @@
 // Every public parameter of PreforkStore with values that make no sense.
 
+import PreforkCBOR
 import PreforkStore
 import PreforkTestSupport
 import Testing
@@ -61,6 +62,7 @@ import Testing
         ("SharedStore.publish.channel", { try $0.publish($1, Point(x: 1)) }),
         ("AtomicStep.set.key", step { $0.set($1, 1) }),
         ("AtomicStep.set.key", step { $0.set($1, to: StoredValue(1)) }),
+        ("AtomicStep.set.key", step { try $0.set($1, Point(x: 1), by: CBORCodec()) }),
         ("AtomicStep.increment.key", step { $0.increment($1) }),
         ("AtomicStep.delete.key", step { $0.delete($1) }),
         (
@@ -70,14 +72,22 @@ import Testing
                 $0.set("other", 1)
             }
         ),
+        (
+            "AtomicStep.require.key",
+            step {
+                try $0.require($1, is: nil as Point?, by: CBORCodec())
+                $0.require($1, is: nil as Int?)
+                $0.set("other", 1)
+            }
+        ),
     ]
 
     private static func step(
-        _ change: @escaping @Sendable (inout AtomicStep, String) -> Void
+        _ change: @escaping @Sendable (inout AtomicStep, String) throws -> Void
     ) -> @Sendable (SharedStore, String) throws -> Void {
         { store, key in
             var step = AtomicStep()
-            change(&step, key)
+            try change(&step, key)
             mustHold(try store.perform(step))
         }
     }

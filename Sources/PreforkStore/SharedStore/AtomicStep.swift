@@ -4,7 +4,7 @@
 ///
 /// ```swift
 /// var transfer = AtomicStep()
-/// transfer.require("owner", is: StoredValue("alice"))
+/// transfer.require("owner", is: "alice")
 /// transfer.increment("alice", by: -10)
 /// transfer.increment("bob", by: 10)
 /// let done = try store.perform(transfer)     // false: the owner is somebody else
@@ -46,6 +46,21 @@ public struct AtomicStep: Sendable {
         set(key, to: StoredValue(value), expires: expires)
     }
 
+    /// Adds a change: the key gets a value that `codec` turns into bytes, unless its type travels without one. Otherwise
+    /// like `set(_:_:expires:)`.
+    ///
+    /// ```swift
+    /// try step.set("item:17", item, by: store.codec)
+    /// ```
+    ///
+    /// - Parameter codec: the codec of the store that will perform the step. Another one's values cannot be read there.
+    /// - Throws: what the codec throws. The step is then as it was.
+    public mutating func set<Value: Codable & Sendable>(
+        _ key: String, _ value: Value, by codec: any ValueCodec, expires: Duration? = nil
+    ) throws {
+        set(key, to: try StoredValue(value, codec: codec), expires: expires)
+    }
+
     /// Adds a change: the key gets a value of any kind, for code that does not know its type. Otherwise like
     /// `set(_:_:expires:)`.
     public mutating func set(_ key: String, to value: StoredValue, expires: Duration? = nil) {
@@ -65,8 +80,23 @@ public struct AtomicStep: Sendable {
         changes.append((key, .delete))
     }
 
-    /// The step happens only if the key has this value, or with nil, if it is not there.
+    /// The step happens only if the key has this value, or with nil, if it is not there. Compares kind and bytes.
     public mutating func require(_ key: String, is value: StoredValue?) {
         requirements.append((key, value))
+    }
+
+    /// The step happens only if the key has this value, or with nil, if it is not there.
+    public mutating func require<Value: SharedValue>(_ key: String, is value: Value?) {
+        require(key, is: value.map { StoredValue($0) })
+    }
+
+    /// As `require(_:is:)`, by the codec of the store that will perform the step. It must make the same bytes of equal
+    /// values.
+    ///
+    /// - Throws: what the codec throws. The step is then as it was.
+    public mutating func require<Value: Codable & Sendable>(
+        _ key: String, is value: Value?, by codec: any ValueCodec
+    ) throws {
+        require(key, is: try value.map { try StoredValue($0, codec: codec) })
     }
 }

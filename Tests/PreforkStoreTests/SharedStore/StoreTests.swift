@@ -212,6 +212,29 @@ struct StoreTests {
         #expect(try store.removeAll() == 2)
     }
 
+    @Test func aStepTakesValuesOfTheStoresCodec() throws {
+        try store.set("point", Point(x: 1))
+        var step = AtomicStep()
+        try step.require("point", is: Point(x: 1), by: store.codec)
+        try step.require("next", is: nil as Point?, by: store.codec)
+        step.require("name", is: nil as String?)
+        try step.set("point", Point(x: 2), by: store.codec)
+        try step.set("next", Point(x: 3), by: store.codec, expires: .seconds(1_000))
+        step.set("name", "two points")
+        #expect(try store.perform(step))
+        #expect(try store.get("point") == Point(x: 2) && store.get("next") == Point(x: 3))
+        #expect(try store.remainingLife("next")! != nil && store.remainingLife("point")! == nil)
+        #expect(try !store.perform(step), "the point is another one")
+        var renaming = AtomicStep()
+        renaming.require("name", is: "one point")
+        renaming.delete("name")
+        #expect(try !store.perform(renaming) && store.get("name") == "two points")
+        let bad = Point(x: 1, name: "refused")
+        #expect(throws: ReversedCodec.Refused()) { try renaming.set("bad", bad, by: ReversedCodec()) }
+        #expect(throws: ReversedCodec.Refused()) { try renaming.require("bad", is: bad, by: ReversedCodec()) }
+        #expect(renaming.changes.count == 1 && renaming.requirements.count == 1)
+    }
+
     @Test func deletingReportsOrIgnoresAMissingKey() throws {
         try store.set("key", 1)
         #expect(try store.delete("key"))
