@@ -73,7 +73,7 @@ struct Command: Sendable {
             "each listener, with its number of waiting connections"),
         list("config", .rows("settings", ControlColumn.settings), "all effective settings"),
         list("requests", .rows("requests", ControlColumn.requests), "requests in progress, oldest first"),
-        list("crashes", .crashes, "the last 100 exits of workers, newest last, with their last output"),
+        list("crashes", .crashes, "the last 100 exits of workers, clean ones too, newest last, with their last output"),
         Command(name: "metrics", show: .text("metrics"), meaning: "metrics in Prometheus text format"),
     ]
     static let controlling = [

@@ -48,6 +48,8 @@ struct ControlToolTests {
         }
         let nowhere = try ChildProgram("preforkctl", ["status", "--socket", path + "-none"])
         #expect(try await nowhere.waitForExit() == 69)
+        let advice = "was it started with PREFORK_CONTROL=\(path)-none?"
+        #expect(nowhere.errors == "preforkctl: no supervisor answers at \(path)-none (ENOENT): \(advice)\n")
         #expect(try await tool("upgrade", "--wait", "--exec", "/bin/true").output == "done\n")
         let lost = try ChildProgram("preforkctl", ["status"])
         #expect(try await lost.waitForExit() == 64)
@@ -120,6 +122,18 @@ struct ControlToolTests {
         #expect(try await tool("stop").code == 0)
         #expect(try await fixture.waitForExit() == 0)
         #expect(try await tool("status").code == 69)
+    }
+
+    /// A socket whose supervisor was killed stays.
+    @Test func `A socket that no process serves is told with its errno`() async throws {
+        let path = try temporaryPath()
+        let left = try Socket.open(for: .unix(path: path))
+        try Socket.bind(left, to: .unix(path: path))
+        closeDescriptor(left)
+        defer { remove(path) }
+        let program = try ChildProgram("preforkctl", ["status", "--socket", path])
+        #expect(try await program.waitForExit() == 69)
+        #expect(program.errors.hasPrefix("preforkctl: no supervisor answers at \(path) (ECONNREFUSED): was it started"))
     }
 }
 

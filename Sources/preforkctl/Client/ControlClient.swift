@@ -7,6 +7,8 @@ import PreforkSystem
 enum ControlClientError: Error, Equatable, CustomStringConvertible {
     /// The supervisor said no, and why.
     case refused(ForeignText)
+    /// Nothing listens at the path: there is no socket, or its supervisor has ended.
+    case noSupervisor(path: String, Errno)
     case closedWithoutAnswer
     /// What comes is no answer of a supervisor: a line that has no end, or parts that do not belong together.
     case unbelievable(String)
@@ -18,11 +20,16 @@ enum ControlClientError: Error, Equatable, CustomStringConvertible {
     var description: String {
         switch self {
         case .refused(let reason): reason.escaped(for: .terminal)
+        case .noSupervisor(let path, let errno): Self.advice(ForeignText(path).escaped(for: .terminal), errno)
         case .unbelievable(let what): "not a supervisor's answer: \(what)"
         case .closedWithoutAnswer: "the supervisor closed the connection without an answer"
         case .noAnswerInTime: "the supervisor did not answer in time"
         case .turnedAway: "the supervisor has too many clients"
         }
+    }
+
+    private static func advice(_ path: String, _ errno: Errno) -> String {
+        "no supervisor answers at \(path) (\(errno.name)): was it started with PREFORK_CONTROL=\(path)?"
     }
 }
 
@@ -34,7 +41,7 @@ final class ControlClient {
     /// What was read beyond the last line.
     private var rest: [UInt8] = []
 
-    /// - Throws: `SystemError`: ENOENT or ECONNREFUSED where no supervisor is.
+    /// - Throws: `ControlClientError.noSupervisor` for ENOENT and ECONNREFUSED. `SystemError`, as EACCES.
     init(_ path: String) throws {
         socket = Descriptor(owning: try Socket.open(for: .unix(path: path)))
         // A full accept queue is EAGAIN on a Unix socket (connect(2)): a moment later there is room.
@@ -52,13 +59,16 @@ final class ControlClient {
     /// The process that listens there.
     func peer() throws(SystemError) -> Int32 { try PeerCredentials(of: socket.number).pid }
 
-    private func connect(_ path: String) throws(SystemError) -> Bool {
+    private func connect(_ path: String) throws -> Bool {
         do throws(SystemError) {
             try Socket.connect(socket.number, to: .unix(path: path))
             return true
         } catch {
-            guard error.errno == .again else { throw error }
-            return false
+            switch error.errno {
+            case .again: return false
+            case .noEntry, .connectionRefused: throw ControlClientError.noSupervisor(path: path, error.errno)
+            default: throw error
+            }
         }
     }
 
