@@ -1,4 +1,4 @@
-// Files where the kernel or the file system refuses sendfile(2).
+// Files where the kernel or the file system refuses sendfile(2) or openat2(2).
 
 import Glibc
 import PreforkSystem
@@ -27,6 +27,27 @@ import Testing
         program.send(.terminate)
         #expect(try await program.waitForExit() == 0, "\(program.errors)")
         #expect(!program.errors.contains("error"), "\(program.errors)")
+    }
+
+    /// A kernel before 5.6 says ENOSYS, an old filter of system calls EPERM.
+    @Test(arguments: ["ENOSYS", "EPERM"])
+    func aFileIsFoundNameByNameWhereOpenat2IsRefused(error: String) async throws {
+        let tree = try FilesTree()
+        try tree.makeDirectory("root/sub")
+        try tree.write("root/sub/a.txt", "found")
+        try tree.link("root/sub/link.txt", to: "a.txt")
+        let program = try ChildProgram(
+            "refuse-fixture", [error, "openat2", ChildProgram.path(of: "http-fixture"), "1", "files=\(tree.root)"])
+        let port = try #require(UInt16(try await program.waitForLine("port ")))
+        for (path, status) in [("sub/a.txt", 200), ("sub/link.txt", 404), ("sub/b.txt", 404)] {
+            let client = try Client(port: port)
+            try client.send(request("GET /files/\(path)", "Connection: close"))
+            var all: [UInt8] = []
+            while case let more = try client.receive(), !more.isEmpty { all += more }
+            #expect(all.starts(with: Array("HTTP/1.1 \(status) ".utf8)), "\(path)")
+        }
+        program.send(.terminate)
+        #expect(try await program.waitForExit() == 0, "\(program.errors)")
     }
 
     /// Not with sendfile(2), which is what it falls back from, and not with what comes after the file became shorter.

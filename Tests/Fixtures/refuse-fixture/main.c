@@ -20,6 +20,9 @@
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
 #endif
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
@@ -44,6 +47,7 @@ static const struct form {
     {"linkat", SYS_linkat, 0, -1},
     {"memfd_create", SYS_memfd_create, 0, -1},
     {"netlink", SYS_socket, 0, 16},
+    {"openat2", SYS_openat2, 0, -1},
     {"pidfd_open", SYS_pidfd_open, 0, -1},
     {"pidfd_send_signal", SYS_pidfd_send_signal, 0, -1},
     {"prctl_parent_death", SYS_prctl, 0, PR_SET_PDEATHSIG},
