@@ -6,7 +6,14 @@ import PreforkSystem
 
 extension SharedStore {
     /// Subscribes to a channel. Every message that any process publishes from now on is delivered or counted as lost.
+    /// With `.automatic`, the first subscription of a process also gets what was published since its predecessor ended.
     ///
+    /// ```swift
+    /// let changes = try store.subscribe("config", as: Config.self)               // once, in a worker's body
+    /// let prices = try store.subscribe("prices", as: Int.self, from: .now)       // in the handler of a connection
+    /// ```
+    ///
+    /// - Parameter start: where it begins. A subscription for each connection or request needs `.now`.
     /// - Throws: `StoreError`: `.badKey` for an invalid name, `.badArgument` for a store without a publish log,
     ///   `.system` if no loop can be made.
     public func subscribe<Value: Codable & Sendable>(
@@ -19,6 +26,7 @@ extension SharedStore {
     /// process is asked to stop. A worker and a managed process end after the call that is being made then.
     ///
     /// - Parameters:
+    ///   - start: where it begins. A subscription for each connection or request needs `.now`.
     ///   - onLag: called with the number of messages that were overwritten before they could be read.
     ///   - body: messages of other types are skipped, with a line on standard error.
     /// - Returns: an object whose `unsubscribe` ends the subscription. The subscription continues if the object is not

@@ -22,8 +22,11 @@ public enum SubscriptionStart: Hashable, Sendable {
     /// has stopped. If there is no predecessor, it begins now. In the main process, the first subscription to the
     /// channel after an upgrade begins after the last message that the previous program was given, if that program had
     /// subscribed in the same way. Every other subscription begins now.
+    ///
+    /// For a subscription that each process makes once, as in a worker's body. The first one counts, whichever code
+    /// makes it: made in the handler of a connection, it would give what was missed to the first client of a new worker.
     case automatic
-    /// With what is published after the subscription was made.
+    /// With what is published after the subscription was made. For a subscription for each connection or request.
     case now
     /// After the last message that a subscription under this name was given, if there was one. Otherwise now. A message
     /// is noted as given before it is handled, so that a message that kills its subscriber does not come again. The
