@@ -91,4 +91,30 @@ extension EnvironmentSettings {
         let known = Set(options.map(\.name) + [Handover.variable])
         return environment.keys.filter { $0.hasPrefix("PREFORK_") && !known.contains($0) }.sorted()
     }
+
+    /// The variable that an unknown one probably stands for: the nearest, one or two edits away, if no other one is as
+    /// near.
+    static func nameMeant(by unknown: String) -> String? {
+        let near = options.map { (name: $0.name, edits: edits(from: unknown, to: $0.name)) }
+        guard let fewest = near.map(\.edits).min(), (1...2).contains(fewest) else { return nil }
+        let nearest = near.filter { $0.edits == fewest }
+        return nearest.count == 1 ? nearest[0].name : nil
+    }
+
+    /// How many bytes must be added, removed or replaced (Levenshtein's distance). 3 stands for 3 and more.
+    private static func edits(from first: String, to second: String) -> Int {
+        let (first, second) = (Array(first.utf8), Array(second.utf8))
+        guard abs(first.count - second.count) < 3 else { return 3 }
+        var row = Array(0...second.count)
+        for (i, byte) in first.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, other) in second.enumerated() {
+                let replaced = diagonal + (byte == other ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(replaced, row[j] + 1, diagonal + 1)
+            }
+        }
+        return min(row[second.count], 3)
+    }
 }

@@ -9,7 +9,8 @@ extension Supervisor {
     /// - Parameter more: further warnings of the form that runs this supervisor.
     package func warnAtStart(_ more: String?...) {
         for name in EnvironmentSettings.unknownNames(in: ProcessEnvironment.all) {
-            let text = "\(name) is not a setting (`preforkctl config` and the manual list all)"
+            let hint = EnvironmentSettings.nameMeant(by: name).map { ": did you mean \($0)?" }
+            let text = "\(name) is not a setting" + (hint ?? " (`preforkctl config` and the manual list all)")
             logger.say(LogLine(.warning, text), by: .own(.start))
         }
         if let text = InheritedDescriptors.warning {

@@ -213,6 +213,16 @@ import Testing
         #expect(EnvironmentSettings.unknownNames(in: environment) == ["PREFORK_", "PREFORK_WORKER"])
     }
 
+    /// One edit or two from exactly one variable: less is the variable, more is another word.
+    @Test(arguments: [
+        ("WORKER", "WORKERS"), ("WORKRES", "WORKERS"), ("DRAIN_TIMEOUTS", "DRAIN_TIMEOUT"), ("USR", "USER"),
+        ("TITELS", "TITLES"), ("LOGFILE", "LOG_FILE"), ("GROUPP", nil), ("", nil), ("PORT", nil), ("WORK", nil),
+        ("WORKERS", nil), ("größe", nil), (String(repeating: "x", count: 100_000), nil),
+    ] as [(String, String?)])
+    func aMisspeltVariableIsToldTheOneItResembles(name: String, meant: String?) {
+        #expect(EnvironmentSettings.nameMeant(by: "PREFORK_\(name)") == meant.map { "PREFORK_\($0)" })
+    }
+
     @Test func namesAreThereOnceAndEveryOptionSaysWhatItIs() {
         let options = EnvironmentSettings.options
         #expect(Set(options.map(\.name)).count == options.count)

@@ -76,7 +76,7 @@ private struct Server {
             "benchmark-server", ["--port", "0", "--workers", "1"],
             environment: ["PREFORK_WORKRES": "3", "LISTEN_FDS": "1", "LISTEN_PID": "1"])
         try await misspelt.waitForLine("listening on")
-        #expect(misspelt.errors.contains("warning: PREFORK_WORKRES is not a setting"))
+        #expect(misspelt.errors.contains("PREFORK_WORKRES is not a setting: did you mean PREFORK_WORKERS?"))
         #expect(misspelt.errors.contains("warning: LISTEN_PID is 1 and this is process \(misspelt.pid)"))
         misspelt.send(.terminate)
         #expect(try await misspelt.waitForExit() == 0)
