@@ -42,6 +42,15 @@ final class WebSocketPeer: @unchecked Sendable {
         }
     }
 
+    /// As `next`, without pings: a busy machine takes longer than their interval.
+    func nextButPings() async throws -> WebSocketEvent? {
+        while let event = try await next() {
+            if case .ping = event { continue }
+            return event
+        }
+        return nil
+    }
+
     /// What the server sends until the connection ends, without pings.
     func rest() async throws -> [WebSocketEvent] {
         var events: [WebSocketEvent] = []

@@ -54,7 +54,7 @@ struct PageServer {
         try await pages[0].send(text)
         var worker: Int?
         for page in pages {
-            guard case .message(.text(let heard)) = try await page.next() else { throw WebSocketFixture.Ends(text: "no message") }
+            guard case .message(.text(let heard)) = try await page.nextButPings() else { throw WebSocketFixture.Ends(text: "no message") }
             #expect(heard.hasPrefix("\(text) (by worker "))
             worker = heard.dropLast().split(separator: " ").last.flatMap { Int($0) }
         }

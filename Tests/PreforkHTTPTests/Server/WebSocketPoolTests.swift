@@ -74,12 +74,12 @@ import Testing
             for (task, peers) in pages {
                 // A send may succeed before the reset has been seen: the answer decides.
                 try? await peers[0].send("who is here?")
-                if case .message? = try? await peers[0].next() {
-                    for peer in peers.dropFirst() { #expect(try await peer.next() != nil) }
+                if case .message? = try? await peers[0].nextButPings() {
+                    for peer in peers.dropFirst() { #expect(try await peer.nextButPings() != nil) }
                     try await server.chat(peers, "we are")
                 } else {
                     ended.insert(task)
-                    for peer in peers.dropFirst() { #expect((try? await peer.next()) == nil) }
+                    for peer in peers.dropFirst() { #expect((try? await peer.nextButPings()) == nil) }
                 }
             }
             #expect(ended.count == 1)
@@ -94,11 +94,11 @@ import Testing
         try await WebSocketFixture.onLoop {
             let (polite, silent) = (try await server.join(), try await server.join())
             server.program.send(.terminate)
-            #expect(try await polite.next() == .close(.goingAway, reason: ""))
+            #expect(try await polite.nextButPings() == .close(.goingAway, reason: ""))
             try await polite.close(.goingAway)
-            #expect(try await polite.next() == nil)
-            #expect(try await silent.next() == .close(.goingAway, reason: ""))
-            #expect((try? await silent.next()) == nil)
+            #expect(try await polite.nextButPings() == nil)
+            #expect(try await silent.nextButPings() == .close(.goingAway, reason: ""))
+            #expect((try? await silent.nextButPings()) == nil)
         }
         #expect(try await server.program.waitForExit() == 0, "\(server.program.errors)")
         #expect(server.program.groupSize == 0)
@@ -106,7 +106,7 @@ import Testing
 
     private static func expectGoingAway(_ pages: [WebSocketPeer]) async throws {
         for page in pages {
-            #expect(try await page.next() == .close(.goingAway, reason: ""))
+            #expect(try await page.nextButPings() == .close(.goingAway, reason: ""))
             page.connection.close()
         }
     }
