@@ -326,6 +326,7 @@ def main():
             count = max(2, int(10 * scale))
             table[f"{count} reloads, without a pause"] = reloads(server, clients, count, False)
             table[f"{count} reloads, with pauses"] = reloads(server, clients, count, True)
+            table[f"{count} upgrades, without a pause"] = reloads(server, clients, count, False, "upgrade")
     finally:
         for client in clients:
             with contextlib.suppress(Exception):
