@@ -71,6 +71,7 @@ final class BesiegedPool {
             "receives=\(receives ? 1 : 0)",
         ]
         pid = try spawnSession(program, arguments, environment, output: ends[1])
+        asker.supervisor = pid
         close(ends[1])
         try output.begin()
     }
@@ -95,18 +96,10 @@ final class BesiegedPool {
     /// What the supervisor is about, for a judge who waits for it: whether it runs, waits for a processor, or sleeps.
     var supervisorActivity: String {
         let files = ["wchan", "syscall", "schedstat"].map { name in
-            "\(name) \(Self.text("/proc/\(pid)/\(name)"))"
+            "\(name) \(ProcText.read("/proc/\(pid)/\(name)"))"
         }
-        let state = Self.text("/proc/\(pid)/stat").split(separator: ")").last?.prefix(2) ?? ""
-        return "state\(state), \(files.joined(separator: ", ")), load \(Self.text("/proc/loadavg"))"
-    }
-
-    private static func text(_ path: String) -> String {
-        var bytes = [UInt8](repeating: 0, count: 512)
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return "?" }
-        defer { close(file) }
-        return String(decoding: bytes.prefix(max(0, read(file, &bytes, bytes.count))), as: UTF8.self).filter { !$0.isNewline }
+        let state = ProcText.read("/proc/\(pid)/stat").split(separator: ")").last?.prefix(2) ?? ""
+        return "state\(state), \(files.joined(separator: ", ")), load \(ProcText.read("/proc/loadavg"))"
     }
 
     /// Takes what the pool has written since.

@@ -15,7 +15,8 @@ final class ControlConnection {
         try Socket.connect(socket.number, to: .unix(path: path))
     }
 
-    func ask(_ request: JSONValue, until deadline: MonotonicInstant) throws -> JSONValue {
+    /// - Parameter deadline: asked again when it is over, because it may have moved.
+    func ask(_ request: JSONValue, until deadline: () -> MonotonicInstant) throws -> JSONValue {
         _ = try (request.text + [UInt8(ascii: "\n")]).withUnsafeBytes { try sendBytes(to: socket.number, $0) }
         let answer = try answer(until: deadline)
         guard answer["ok"] == .bool(true) else {
@@ -25,7 +26,7 @@ final class ControlConnection {
     }
 
     /// A long answer comes in parts (`AnswerParts`).
-    private func answer(until deadline: MonotonicInstant) throws -> JSONValue {
+    private func answer(until deadline: () -> MonotonicInstant) throws -> JSONValue {
         var part = try JSONParser.parse(try line(until: deadline), sizeLimit: AnswerParts.lineLimit)
         guard let count = part["parts"]?.integer else { return part }
         var text = part["text"]?.string?.unescaped ?? ""
@@ -36,14 +37,16 @@ final class ControlConnection {
         return try JSONParser.parse(Array(text.utf8), sizeLimit: .max)
     }
 
-    private func line(until deadline: MonotonicInstant) throws -> [UInt8] {
+    private func line(until deadline: () -> MonotonicInstant) throws -> [UInt8] {
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             if let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
                 defer { rest = Array(rest[(end + 1)...]) }
                 return Array(rest[..<end])
             }
-            guard try Polling.waitUntilReadable([socket.number], until: deadline) else { throw Failure.late }
+            while try !Polling.waitUntilReadable([socket.number], until: deadline()) {
+                if deadline() <= .now { throw Failure.late }
+            }
             switch try chunk.withUnsafeMutableBytes({ try readBytes(from: socket.number, into: $0) }) {
             case .wouldBlock: continue
             case .end: throw Failure.closed

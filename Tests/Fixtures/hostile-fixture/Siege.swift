@@ -76,12 +76,12 @@ struct Siege {
     }
 
     private func start(_ pool: BesiegedPool) throws(Lost) {
-        let limit = MonotonicInstant.now + .seconds(20)
+        let limit = MonotonicInstant.now + max(.seconds(20), recovery)
         while (try? pool.asker.ask(isMeasured: false)) == nil, pool.checkEnd() == nil, MonotonicInstant.now < limit {
             pool.drain()
             usleep(5_000)
         }
-        _ = try becomesWhole(pool, within: .seconds(20))
+        _ = try becomesWhole(pool, within: max(.seconds(20), recovery))
     }
 
     private mutating func note(_ round: Round) {
@@ -106,9 +106,9 @@ struct Siege {
         do throws(Lost) {
             let generation = try view(pool).generation
             kill(pool.pid, SIGHUP)
-            try wait(pool, "the reload after it all", within: .seconds(15)) { $0.generation > generation && $0.isWhole }
+            try wait(pool, "the reload after it all", within: max(.seconds(15), recovery)) { $0.generation > generation && $0.isWhole }
             kill(pool.pid, SIGUSR2)
-            try wait(pool, "the upgrade after it all", within: .seconds(20)) {
+            try wait(pool, "the upgrade after it all", within: max(.seconds(20), recovery * 2)) {
                 $0.generation > generation + 1 && $0.isWhole
             }
         } catch {
