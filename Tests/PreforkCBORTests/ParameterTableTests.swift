@@ -4,7 +4,7 @@ import PreforkCBOR
 import PreforkTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ParameterTableTests {
+@Suite(.timeLimit(.minutes(10))) struct ParameterTableTests {
     private struct Point: Codable, Sendable {
         var x: Int
     }

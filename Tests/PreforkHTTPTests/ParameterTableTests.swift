@@ -7,7 +7,7 @@ import Testing
 
 @testable import PreforkHTTP
 
-@Suite(.timeLimit(.minutes(2))) struct ParameterTableTests {
+@Suite(.timeLimit(.minutes(10))) struct ParameterTableTests {
     @Test(arguments: table) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
         await row.check()
     }

@@ -6,7 +6,7 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ParameterTableTests {
+@Suite(.timeLimit(.minutes(10))) struct ParameterTableTests {
     @Test(arguments: table) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
         await row.check()
     }

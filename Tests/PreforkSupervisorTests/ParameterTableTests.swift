@@ -7,7 +7,7 @@ import Testing
 @testable import PreforkSupervisor
 
 /// The variables of the environment have a table of their own: `EnvironmentSettingsTests`.
-@Suite(.timeLimit(.minutes(2))) struct ParameterTableTests {
+@Suite(.timeLimit(.minutes(10))) struct ParameterTableTests {
     @Test(arguments: table + commands) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
         await row.check()
     }

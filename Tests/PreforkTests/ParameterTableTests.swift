@@ -5,7 +5,7 @@ import PreforkSystem
 import PreforkTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ParameterTableTests {
+@Suite(.timeLimit(.minutes(10))) struct ParameterTableTests {
     /// One at a time: names of channels are those of the process.
     @Test(.serialized, arguments: table) func everyValueHasItsMeaningOrItsError(_ row: ParameterRow) async {
         await row.check()
