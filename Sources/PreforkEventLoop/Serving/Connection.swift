@@ -144,6 +144,13 @@ extension Connection {
         try channel.send(0, by: step)
     }
 
+    /// The peer takes nothing: it gets a reset at the close, and the kernel forgets what it holds for it. Without that the
+    /// kernel would go on to offer it, in megabytes for each connection, long after the close (tcp_orphan_retries, tcp(7)).
+    package func resetAtClose() {
+        // What the kernel refuses here is no worse than a plain close.
+        if !channel.isClosed { try? Socket.setResetAtClose(channel.fd) }
+    }
+
     /// Waits until the kernel takes bytes again. Throws `CancellationError` also after `interruptWriting`.
     package func waitUntilWritable() async throws { try await channel.waitUntilWritable() }
 

@@ -109,7 +109,10 @@ extension HTTPConnection {
             try await connection.waitUntilWritable()
         } catch {
             isBroken = true
-            if expiry == .write { throw HTTPError(.writeTimeout) }
+            if expiry == .write {
+                connection.resetAtClose()
+                throw HTTPError(.writeTimeout)
+            }
             throw error
         }
     }

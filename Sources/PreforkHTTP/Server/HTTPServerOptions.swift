@@ -20,7 +20,7 @@ public struct HTTPServerOptions: Sendable {
     /// How long a connection is kept without a request: 75 s.
     public var keepAliveTimeout: Duration = .seconds(75)
     /// How long a response may make no progress while the client does not take it: 30 s. After it the connection is
-    /// closed.
+    /// reset, so that the kernel keeps nothing of the response.
     public var writeTimeout: Duration = .seconds(30)
     /// Bytes a second that a client must send or take, counted over the time for which the server has waited for it, after
     /// the first 5 s: 240. Zero turns it off. Below it, as after `bodyTimeout` and `writeTimeout`.

@@ -98,6 +98,7 @@ extension WebSocket {
         if written != times.writtenAtLook {
             (times.writtenAtLook, times.lastProgress) = (written, now)
         } else if now - times.lastProgress >= options.sendTimeout {
+            connection.resetAtClose()
             return end(.failed(WebSocketError(.timedOut)))
         }
         lookAtWritesLater()

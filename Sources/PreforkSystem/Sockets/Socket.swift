@@ -156,6 +156,14 @@ package enum Socket {
         try setOption(fd, level: Int32(IPPROTO_TCP), TCP_NODELAY, name: "TCP_NODELAY", to: 1)
     }
 
+    /// SO_LINGER of zero: close(2) throws away what was not sent yet, does not wait, and resets a TCP connection (socket(7)).
+    package static func setResetAtClose(_ fd: Int32) throws(SystemError) {
+        var value = linger(l_onoff: 1, l_linger: 0)
+        try systemCall("setsockopt", on: "SO_LINGER of socket \(fd)") {
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+        }
+    }
+
     /// Why a connect in progress failed (SO_ERROR), or nil if it did not fail.
     package static func pendingError(_ fd: Int32) throws(SystemError) -> Errno? {
         let code = try option(fd, level: SOL_SOCKET, SO_ERROR, name: "SO_ERROR")

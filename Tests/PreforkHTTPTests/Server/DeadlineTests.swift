@@ -101,10 +101,10 @@ import Testing
         let server = try server { $0.writeTimeout = Self.short }
         let client = try Client(port: server.port)
         try client.send(request("GET \(path)", keep: true))
-        // The server's end is seen by what it can no longer be sent.
+        // A reset, and not an end behind what was sent: the kernel keeps nothing of the response.
         try await eventually("a reset") {
-            do { try client.send("x") } catch { return true }
-            return false
+            var events = pollfd(fd: client.socket, events: 0, revents: 0)
+            return poll(&events, 1, 0) == 1 && events.revents & Int16(POLLERR) != 0
         }
         #expect(server.reports == [])
         try await server.stop()
