@@ -34,6 +34,7 @@ public struct HTTPServerOptions: Sendable {
     /// How long a slow client is only watched.
     var grace = Duration.seconds(5)
 
+    /// Every limit and deadline at its default.
     public init() {}
 
     /// - Throws: EINVAL for the first option that makes no sense.
