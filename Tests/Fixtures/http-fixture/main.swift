@@ -15,6 +15,17 @@ import PreforkHTTP
     case "/slow":
         while !worker.stopRequested.isRequested { try await EventLoop.sleep(for: .milliseconds(1)) }
         return .text("done")
+    case "/socket", "/impatient":
+        var options = WebSocketOptions()
+        if request.path == "/impatient" { options.closeTimeout = .milliseconds(200) }
+        return .webSocket(for: request, options: options) { socket in
+            for try await message in socket { try await socket.send(message) }
+        }
+    case "/deaf":
+        return .webSocket(for: request) { _ in
+            // Neither the close frame of the worker's end nor its cancellation ends it.
+            while true { try? await EventLoop.sleep(for: .seconds(3_600)) }
+        }
     case "/collect": return .text("\(try await request.body.collect().count)\n")
     case "/large":
         return .stream(count: 64 << 20) { writer in
