@@ -82,6 +82,12 @@ let package = Package(
         server(
             "refused-server",
             on: [hummingbird, .product(name: "HummingbirdCore", package: "hummingbird"), "PreforkHummingbird"]),
+        server(
+            "documented-server",
+            on: [
+                hummingbird, .product(name: "HummingbirdRouter", package: "hummingbird"), logging, preforkHTTP,
+                "PreforkHummingbird",
+            ]),
         server("readme-server", on: [hummingbird, "PreforkHummingbird"]),
         server(
             "twin-server",
@@ -112,7 +118,7 @@ let package = Package(
             name: "ContractTests",
             dependencies: grpc + [
                 "AskService", "nio-server", "hummingbird-server", "router-server", "application-server",
-                "readme-server", "refused-server", "twin-server", "types-server", "lifecycle-server", "client-server",
+                "documented-server", "readme-server", "refused-server", "twin-server", "types-server", "lifecycle-server", "client-server",
                 "flyingfox-server", "grpc-server",
             ],
             swiftSettings: settings),

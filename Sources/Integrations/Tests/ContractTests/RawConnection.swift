@@ -75,6 +75,12 @@ final class RawConnection {
             fields: fields.filter { $0.name != "date" }.map { "\($0.name): \($0.value)" }.sorted(), body: body)
     }
 
+    /// What has come when `count` events have.
+    func begin(of count: Int) throws -> String {
+        while String(decoding: buffer, as: UTF8.self).split(separator: "data: ").count <= count { try fill() }
+        return String(decoding: buffer, as: UTF8.self)
+    }
+
     private func head() throws -> [String] {
         var lines: [String] = []
         while true {
