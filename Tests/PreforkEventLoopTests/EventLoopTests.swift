@@ -7,6 +7,24 @@ import Testing
 
 @testable import PreforkEventLoop
 
+/// Notes its number at a turn's end, and the number 10 brings another one.
+private final class TurnEnd: TurnEndObserver {
+    private let number: Int
+    private let order: Notes
+    private let loop: EventLoop
+
+    init(_ number: Int, _ order: Notes, _ loop: EventLoop) {
+        self.number = number
+        self.order = order
+        self.loop = loop
+    }
+
+    func turnEnds() {
+        order.add(number)
+        if number == 10 { loop.atTurnEnd(TurnEnd(30, order, loop)) }
+    }
+}
+
 @Suite(.timeLimit(.minutes(2))) struct EventLoopTests {
     @Test func aBodyRunsOnTheLoopsThreadAndItsResultComesBack() throws {
         let loop = try EventLoop()
@@ -19,6 +37,20 @@ import Testing
         #expect(answer == 42)
         #expect(EventLoop.current == nil)
         #expect(throws: Failure.self) { try loop.run { throw Failure(text: "x") } }
+    }
+
+    @Test func aTurnEndsWhenNoTaskCanRunWithoutNews() async throws {
+        try await onOwnLoop {
+            let order = Notes()
+            let loop = try #require(EventLoop.current)
+            loop.atTurnEnd(TurnEnd(10, order, loop))
+            loop.atTurnEnd(TurnEnd(20, order, loop))
+            await Task.yield()
+            order.add(1)
+            try await EventLoop.sleep(for: .milliseconds(1))
+            order.add(2)
+            #expect(order.all == [1, 10, 20, 30, 2])
+        }
     }
 
     @Test func sleepsEndInTheOrderOfTheirDeadlines() async throws {

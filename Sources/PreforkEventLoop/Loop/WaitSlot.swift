@@ -63,10 +63,12 @@ package final class WaitSlot: @unchecked Sendable {
     }
 
     /// The waiting itself, for a task whose cancellation other code watches (see `wait(owner:)`).
+    ///
+    /// - Parameter isCancelled: that code has seen it.
     @inline(__always)
-    func park(_ continuation: UnsafeContinuation<WaitOutcome, Never>) {
+    func park(_ continuation: UnsafeContinuation<WaitOutcome, Never>, isCancelled: Bool) {
         ticket &+= 1
-        if Task.isCancelled { continuation.resume(returning: .cancelled) } else { self.continuation = continuation }
+        if isCancelled { continuation.resume(returning: .cancelled) } else { self.continuation = continuation }
     }
 
     /// Ends the wait. Has no effect if no task waits. On the loop's thread only.

@@ -14,8 +14,12 @@ public import PreforkSystem
 public final class ByteReader: @unchecked Sendable {
     // Sendable: everything mutable is touched on the channel's loop only, and each public operation goes there first.
     let channel: StreamChannel
+    /// What `ThreadLoop.current` is on the channel's loop: to compare it keeps no object alive.
+    private let thread: UnsafeMutableRawPointer
     private let server: ConnectionSet?
-    var buffer = ReadBuffer()
+    // Unchecked exclusivity. Proof: each access is one call of a method that calls no code outside of the buffer and of the
+    // loop's pool, on the loop's thread.
+    @exclusivity(unchecked) var buffer = ReadBuffer()
     private(set) var isReading = false
     private var hasEnded = false
     private var hasReceived = false
@@ -24,6 +28,7 @@ public final class ByteReader: @unchecked Sendable {
 
     init(_ channel: StreamChannel, server: ConnectionSet? = nil) {
         self.channel = channel
+        thread = Unmanaged.passUnretained(channel.loop).toOpaque()
         self.server = server
     }
 
@@ -128,15 +133,23 @@ public final class ByteReader: @unchecked Sendable {
         }
     }
 
-    private enum StepBetweenMessages {
-        case over(hasArrived: Bool)
-        case again, giveTurn, wait
+    /// As `fill(isIdle:)`, in the task that `serve` runs for the connection, if no other task reads: see
+    /// `waitForMessageAsOwner`.
+    package func fillAsOwner(isIdle: Bool) async throws -> Bool {
+        try Task.checkCancellation()
+        while true {
+            switch try stepToFill() {
+            case .over(let hasMore): return hasMore
+            case .again: break
+            case .giveTurn: try await channel.giveTurn(to: channel.readers)
+            case .wait: try await channel.waitUntilReadableAsOwner(isIdle: isIdle)
+            }
+        }
     }
 
-    private func stepBetweenMessages(_ hasLookedAgain: inout Bool) throws(StreamError) -> StepBetweenMessages {
-        if buffer.count > 0 { return .over(hasArrived: true) }
+    private func stepToFill() throws(StreamError) -> ReadStep {
         if hasEnded { return .over(hasArrived: false) }
-        if channel.hasHadItsTurn { return .giveTurn }
+        if channel.mustGiveTurnToRead { return .giveTurn }
         let room = buffer.space(atLeast: 1, from: &channel.loop.chunks)
         switch try channel.read(into: room) {
         case .bytes(let count):
@@ -149,8 +162,20 @@ public final class ByteReader: @unchecked Sendable {
             return .over(hasArrived: false)
         case .wouldBlock, nil:
             buffer.releaseIfEmpty(to: &channel.loop.chunks)
-            return mayStillSend(&hasLookedAgain) ? .wait : .again
+            return .wait
         }
+    }
+
+    private enum ReadStep {
+        case over(hasArrived: Bool)
+        case again, giveTurn, wait
+    }
+
+    private func stepBetweenMessages(_ hasLookedAgain: inout Bool) throws(StreamError) -> ReadStep {
+        if buffer.count > 0 { return .over(hasArrived: true) }
+        let step = try stepToFill()
+        if case .wait = step, !mayStillSend(&hasLookedAgain) { return .again }
+        return step
     }
 
     /// Whether a draining server still waits for the first byte of a message.
@@ -380,7 +405,7 @@ extension ByteReader {
 
     private func assertOnLoop() {
         // The program's code decides which thread calls, not its input. Continuing would be a data race.
-        precondition(channel.loop.isCurrent, "buffered bytes are looked at on the reader's own event loop")
+        precondition(ThreadLoop.current == thread, "buffered bytes are looked at on the reader's own event loop")
     }
 }
 

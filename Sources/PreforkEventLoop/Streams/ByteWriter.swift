@@ -19,7 +19,8 @@ public final class ByteWriter: @unchecked Sendable {
     private var isWriting = false
     private var isAbandoned = false
     private var isFinished = false
-    private var waiting: [WaitSlot] = []
+    // Unchecked exclusivity. Proof: each access is one call of the array's, which calls no code outside of it.
+    @exclusivity(unchecked) private var waiting: [WaitSlot] = []
 
     init(_ channel: StreamChannel) {
         self.channel = channel
@@ -54,6 +55,25 @@ public final class ByteWriter: @unchecked Sendable {
             return try await writeRest(of: bytes.dropFirst(count), hasBegun: count > 0)
         }
         try await write(bytes[...])
+    }
+
+    /// Writes what the kernel takes at once. On the loop only.
+    ///
+    /// - Returns: how many bytes were taken, or nil if other writes or other connections come first. `writeRest` must
+    ///   follow at once for those that were not taken.
+    package func writeNow(_ bytes: UnsafeRawBufferPointer) throws(StreamError) -> Int? {
+        guard !isWriting, waiting.isEmpty, !channel.hasHadItsTurn else { return nil }
+        try checkUsable()
+        return try channel.write(bytes)
+    }
+
+    /// Writes all of `bytes`, which `writeNow` has left.
+    ///
+    /// - Parameter hasBegun: what the peer was told before has no meaning without these bytes: a write that is cancelled
+    ///   is the last.
+    package func writeRest(_ bytes: [UInt8], hasBegun: Bool) async throws {
+        if isWriting || !waiting.isEmpty { try await waitForTurn() }
+        try await writeRest(of: bytes[...], hasBegun: hasBegun)
     }
 
     /// Writes all of `text` as UTF-8.

@@ -16,11 +16,11 @@ package struct ChunkPool: ~Copyable {
     }
 
     /// The caller owns the chunk and gives it back by `give`, or deallocates it.
-    package mutating func take() -> UnsafeMutableRawPointer {
+    mutating func take() -> UnsafeMutableRawPointer {
         chunks.popLast() ?? .allocate(byteCount: Self.chunkSize, alignment: 16)
     }
 
-    package mutating func give(_ chunk: UnsafeMutableRawPointer) {
+    mutating func give(_ chunk: UnsafeMutableRawPointer) {
         if chunks.count < Self.capacity {
             chunks.append(chunk)
         } else {

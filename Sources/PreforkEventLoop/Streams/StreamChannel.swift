@@ -28,8 +28,11 @@ final class StreamChannel: @unchecked Sendable {
     private var watchesWriting = false
     /// The task that serves this connection. `cancelOwner` handles its cancellation: see `ownedByCurrentTask`.
     private var owner: TaskOwnership?
+    private var isOwnerCancelled = false
     /// For a connection that a worker serves: shows its supervisor that a message is in hand.
-    var mark: ConnectionMark?
+    // Unchecked exclusivity. Proof: assigned once, and else each access is one call of a method that writes to the ring
+    // alone.
+    @exclusivity(unchecked) var mark: ConnectionMark?
     private var closeObservers: [() -> Void] = []
     /// Called once, when the connection's server begins to drain.
     var drainObserver: (() -> Void)?
@@ -148,6 +151,9 @@ final class StreamChannel: @unchecked Sendable {
     /// Whether this stream has had its share: a peer that is always ready would keep the loop's thread for itself.
     var hasHadItsTurn: Bool { movedThisTurn >= Self.turnShare }
 
+    /// As `hasHadItsTurn`, before a read. Without anything to read, the wait for it is a turn for the others, too.
+    var mustGiveTurnToRead: Bool { hasHadItsTurn && mayRead }
+
     /// Lets other tasks go first: returns after the loop has polled all descriptors.
     // Not inlined: it would double the frame of a connection that waits.
     @inline(never)
@@ -170,6 +176,17 @@ final class StreamChannel: @unchecked Sendable {
         try await waitUntilReadable()
     }
 
+    /// As `waitUntilReadable(isIdle:)`, in the task that owns the channel: returns after any event.
+    func waitUntilReadableAsOwner(isIdle: Bool) async throws {
+        try register(forWriting: false)
+        guard !mayRead else { return }
+        movedThisTurn = 0
+        if isIdle { mark?.end() }
+        let outcome = await withUnsafeContinuation { readers.park($0, isCancelled: isOwnerCancelled) }
+        if isIdle { mark?.begin() }
+        try check(outcome)
+    }
+
     func serverDrains() {
         let observer = drainObserver
         drainObserver = nil
@@ -186,7 +203,7 @@ final class StreamChannel: @unchecked Sendable {
     /// As `waitForChangeWhileIdle`, in the task that owns the channel (`isOwnedByCurrentTask`).
     func waitForChangeWhileIdleAsOwner() async throws {
         guard try beginIdling() else { return }
-        let outcome = await withUnsafeContinuation { readers.park($0) }
+        let outcome = await withUnsafeContinuation { readers.park($0, isCancelled: isOwnerCancelled) }
         endIdling()
         try check(outcome)
     }
@@ -219,7 +236,10 @@ final class StreamChannel: @unchecked Sendable {
     func ownedByCurrentTask<Success>(_ body: () async throws -> Success) async rethrows -> Success {
         try await withTaskCancellationHandler {
             owner = TaskOwnership()
-            defer { owner = nil }
+            defer {
+                owner = nil
+                isOwnerCancelled = false
+            }
             return try await body()
         } onCancel: {
             loop.execute { self.cancelOwner() }
@@ -229,6 +249,7 @@ final class StreamChannel: @unchecked Sendable {
     /// Waits of other tasks on this channel have cancellation handlers. Ending them here, too, when the connection's
     /// task is cancelled does no harm.
     private func cancelOwner() {
+        isOwnerCancelled = true
         readers.resume(.cancelled)
         writers.resume(.cancelled)
     }

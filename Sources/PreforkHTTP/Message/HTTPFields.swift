@@ -181,6 +181,11 @@ public struct HTTPFields: Sendable {
             bytes.count + name.count + value.count < Int(UInt32.max) / 2
         else { return false }
         becomeOwn()
+        // Room for a few fields at once: to grow for each part of each field costs more than to write it.
+        if entries.isEmpty {
+            bytes.reserveCapacity(192)
+            entries.reserveCapacity(6)
+        }
         let nameStart = bytes.count
         bytes.append(contentsOf: name)
         bytes.append(UInt8(ascii: ":"))

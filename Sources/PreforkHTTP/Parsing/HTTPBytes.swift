@@ -85,10 +85,23 @@ extension UnsafeRawBufferPointer {
 
     /// Whether a byte is one that no field value has.
     var hasForbidden: Bool {
-        var isForbidden = false
-        // Without leaving the loop early: the compiler makes vector code of it.
-        for index in 0..<count { isForbidden = isForbidden || self[index].isForbiddenInValue }
-        return isForbidden
+        var index = 0
+        while index &+ 8 <= count {
+            // Of eight bytes, the highest bit of each that is below 32 or is 127, and perhaps of one above such a byte.
+            // Those are looked at one by one (Bit Twiddling Hacks, "Determine if a word has a byte less than n").
+            let word = loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let low = (word &- 0x2020_2020_2020_2020) & ~word
+            let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
+            if (low | (delete &- 0x0101_0101_0101_0101) & ~delete) & 0x8080_8080_8080_8080 != 0 {
+                for place in index..<index &+ 8 where self[place].isForbiddenInValue { return true }
+            }
+            index &+= 8
+        }
+        while index < count {
+            if self[index].isForbiddenInValue { return true }
+            index &+= 1
+        }
+        return false
     }
 
     /// Without spaces and tabs at both ends.

@@ -77,7 +77,7 @@ extension HTTPConnection {
         reserve(OutputBuffer.numberLength + 4 + (isCopied ? bytes.count : 0))
         if isChunk {
             output.append(hexadecimal: bytes.count)
-            output.append("\r\n")
+            output.append(literal: "\r\n")
         }
         if isCopied {
             output.append(bytes)
@@ -86,7 +86,7 @@ extension HTTPConnection {
         }
         if isChunk {
             reserve(2)
-            output.append("\r\n")
+            output.append(literal: "\r\n")
         }
         if served != nil { served?.bodyBytes += bytes.count }
         if try !flushNow() { try await flush() }

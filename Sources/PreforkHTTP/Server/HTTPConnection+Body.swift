@@ -123,7 +123,7 @@ extension HTTPConnection {
         if needsContinue, !hasResponse {
             needsContinue = false
             reserve(Self.continueLine.utf8CodeUnitCount)
-            output.append(Self.continueLine)
+            output.append(literal: Self.continueLine)
         }
         if output.count > 0, try !flushNow() { try await flush() }
         let before = reader.bufferedCount

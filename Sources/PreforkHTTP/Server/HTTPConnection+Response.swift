@@ -115,9 +115,9 @@ extension HTTPConnection {
         // Clients that did not ask for trailers may throw them away, or not understand them (RFC 9110, 6.5.1).
         let isSent = requestStorage.head.flags.contains(.takesTrailers)
         reserve(16 + trailers.bytes.count + trailers.count * 4)
-        output.append("0\r\n")
+        output.append(literal: "0\r\n")
         if isSent { appendFields(trailers) }
-        output.append("\r\n")
+        output.append(literal: "\r\n")
     }
 
     private func upgrade(
@@ -161,7 +161,7 @@ extension HTTPConnection {
         expiry = nil
         encodeHead(status, Self.plainText, .length(status.description.utf8.count + 1), keeps: false, andRoomFor: 64)
         output.append(status.description)
-        output.append("\n")
+        output.append(literal: "\n")
         if server.accessLog != nil { logRefused(status, bodyBytes: status.description.utf8.count + 1) }
         try await flush()
         try await closeGently()
@@ -250,11 +250,11 @@ extension HTTPConnection {
         if status == .ok, !fields.kinds.contains(.date) {
             output.append(server.beginOfOK)
         } else {
-            output.append("HTTP/1.1 ")
+            output.append(literal: "HTTP/1.1 ")
             output.append(decimal: status.code)
-            output.append(" ")
-            output.append(status.phrase)
-            output.append("\r\n")
+            output.append(literal: " ")
+            output.append(literal: status.phrase)
+            output.append(literal: "\r\n")
             if !fields.kinds.contains(.date), !status.isInformational {
                 server.dateLine.withUnsafeBytes { output.append($0) }
             }
@@ -262,13 +262,13 @@ extension HTTPConnection {
         if fields.kinds.isPlain { output.append(fields.bytes) } else { appendFields(fields, isUpgrade: isUpgrade) }
         appendFraming(status, fields, framing)
         if isUpgrade, keeps {
-            output.append("Connection: upgrade\r\n\r\n")
+            output.append(literal: "Connection: upgrade\r\n\r\n")
         } else if keeps {
             // It is the default of HTTP/1.1 alone. A response of 1xx says nothing of the connection.
             let isDefault = status.isInformational || requestStorage.head.flags.contains(.isHTTP11)
-            output.append(isDefault ? "\r\n" : "Connection: keep-alive\r\n\r\n")
+            output.append(literal: isDefault ? "\r\n" : "Connection: keep-alive\r\n\r\n")
         } else {
-            output.append(isUpgrade ? "Connection: close, upgrade\r\n\r\n" : "Connection: close\r\n\r\n")
+            output.append(literal: isUpgrade ? "Connection: close, upgrade\r\n\r\n" : "Connection: close\r\n\r\n")
         }
     }
 
@@ -286,17 +286,17 @@ extension HTTPConnection {
                 }
                 count = length
             }
-            output.append("Content-Length: ")
+            output.append(literal: "Content-Length: ")
             output.append(decimal: count)
-            output.append("\r\n")
+            output.append(literal: "\r\n")
             return
         case .chunked:
             if status.isWithoutBody { return }
-            output.append("Transfer-Encoding: chunked\r\n")
+            output.append(literal: "Transfer-Encoding: chunked\r\n")
             return
         case .none, .untilEnd: return
         }
-        output.append("Content-Length: 0\r\n")
+        output.append(literal: "Content-Length: 0\r\n")
     }
 
     /// Without those that are the server's to send.
@@ -308,9 +308,9 @@ extension HTTPConnection {
                 let isUpgradeField = isUpgrade && name.spellInAnyCase("upgrade")
                 guard kind.isPlain || isUpgradeField else { continue }
                 output.append(name)
-                output.append(": ")
+                output.append(literal: ": ")
                 output.append(bytes.part(entry.value))
-                output.append("\r\n")
+                output.append(literal: "\r\n")
             }
         }
     }

@@ -56,7 +56,9 @@ final class HTTPConnection: @unchecked Sendable {
     var isFlushing = false
     /// How often bytes of the output were sent: tells whether a response can still be taken back.
     @exclusivity(unchecked) var sendCount = 0
-    @exclusivity(unchecked) private var soon: ScheduledCall?
+    /// The output must be sent at the end of the loop's turn.
+    @exclusivity(unchecked) private var isFlushDue = false
+    @exclusivity(unchecked) private var isTurnEndAwaited = false
     /// What the PROXY protocol has said.
     private var claim: ClientClaim?
     private var awaitsProxyHeader = false
@@ -229,7 +231,7 @@ final class HTTPConnection: @unchecked Sendable {
     /// Makes room for `count` more bytes: the calls of `append` that follow must not need more together.
     @inline(__always)
     func reserve(_ count: Int) {
-        if output.room < count { output.makeRoom(for: count, from: &loop.chunks) }
+        if output.room < count { output.makeRoom(for: count, from: loop) }
     }
 
     /// Taken from the server when the first byte of a request is there.
@@ -283,13 +285,12 @@ final class HTTPConnection: @unchecked Sendable {
             self.storage = nil
             server.give(storage)
         }
-        output.releaseIfEmpty(to: &loop.chunks)
+        output.releaseIfEmpty(to: loop)
     }
 
     private func end() {
         DeadlineQueue.remove(self)
-        soon?.cancel()
-        soon = nil
+        isFlushDue = false
         endRequest()
         output.removeAll()
         releaseBuffers()
@@ -304,17 +305,21 @@ final class HTTPConnection: @unchecked Sendable {
     /// Sends a response of a pipelined request while the next one's handler waits for something. If it does not wait,
     /// both go in one write.
     func flushSoon() {
-        guard soon == nil else { return }
-        soon = loop.call(after: .zero) { [self] in
-            soon = nil
-            // An error shows again at the next write.
-            if !isFlushing { _ = try? flushNow() }
-        }
+        isFlushDue = true
+        guard !isTurnEndAwaited else { return }
+        isTurnEndAwaited = true
+        loop.atTurnEnd(self)
     }
 
-    func flushesNow() {
-        soon?.cancel()
-        soon = nil
+    @inline(__always)
+    func flushesNow() { isFlushDue = false }
+}
+
+extension HTTPConnection: TurnEndObserver {
+    func turnEnds() {
+        isTurnEndAwaited = false
+        // An error shows again at the next write.
+        if isFlushDue, !isFlushing { _ = try? flushNow() }
     }
 }
 

@@ -19,10 +19,11 @@ final class HTTPServer: @unchecked Sendable {
     let idles: DeadlineQueue
 
     /// nil where no access log is written.
-    var accessLog: AccessLogWriter?
+    // Unchecked exclusivity, here and below. Proof: each access is one call of a value's method or one assignment, and
+    // nothing that is called meanwhile comes back to the server.
+    @exclusivity(unchecked) var accessLog: AccessLogWriter?
 
-    private var storages: [RequestStorage] = []
-    // Unchecked exclusivity. Proof: both are assigned, and read as whole values.
+    @exclusivity(unchecked) private var storages: [RequestStorage] = []
     @exclusivity(unchecked) private var dateSecond = -1
     /// The head of a response of status 200 up to its date, with the date's line.
     @exclusivity(unchecked) private(set) var beginOfOK: [UInt8] = []

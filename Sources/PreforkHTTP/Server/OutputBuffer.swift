@@ -26,14 +26,14 @@ struct OutputBuffer: ~Copyable {
 
     /// Makes room for `wanted` more bytes.
     @inline(never)
-    mutating func makeRoom(for wanted: Int, from pool: inout ChunkPool) {
+    mutating func makeRoom(for wanted: Int, from loop: EventLoop) {
         let kept = count
         let isFirst = base == nil && wanted <= ChunkPool.chunkSize
         let larger = isFirst ? ChunkPool.chunkSize : max(capacity * 2, kept + wanted)
-        let memory = isFirst ? pool.take() : .allocate(byteCount: larger, alignment: 16)
+        let memory = isFirst ? loop.takeChunk() : .allocate(byteCount: larger, alignment: 16)
         if let base {
             memory.copyMemory(from: base + start, byteCount: kept)
-            release(base, to: &pool)
+            release(base, to: loop)
         }
         base = memory
         capacity = larger
@@ -41,14 +41,14 @@ struct OutputBuffer: ~Copyable {
         end = kept
     }
 
-    private func release(_ memory: UnsafeMutableRawPointer, to pool: inout ChunkPool) {
-        if capacity == ChunkPool.chunkSize { pool.give(memory) } else { memory.deallocate() }
+    private func release(_ memory: UnsafeMutableRawPointer, to loop: EventLoop) {
+        if capacity == ChunkPool.chunkSize { loop.giveChunk(memory) } else { memory.deallocate() }
     }
 
     /// Gives the memory back if there is nothing to send.
-    mutating func releaseIfEmpty(to pool: inout ChunkPool) {
+    mutating func releaseIfEmpty(to loop: EventLoop) {
         guard count == 0, let base else { return }
-        release(base, to: &pool)
+        release(base, to: loop)
         self.base = nil
         capacity = 0
         start = 0
@@ -81,8 +81,18 @@ struct OutputBuffer: ~Copyable {
         end += bytes.count
     }
 
+    /// Appends what `body` writes.
+    ///
+    /// - Parameter body: gets all the room there is and returns how many bytes it has written.
     @inline(__always)
-    mutating func append(_ text: StaticString) { append(text.bytes) }
+    mutating func append(_ body: (UnsafeMutableRawBufferPointer) -> Int) {
+        guard let base else { return }
+        end += body(UnsafeMutableRawBufferPointer(start: base + end, count: capacity - end))
+    }
+
+    /// With a name, because a literal without one is a `String` where that is possible, too.
+    @inline(__always)
+    mutating func append(literal text: StaticString) { append(text.bytes) }
 
     @inline(__always)
     mutating func append(_ bytes: [UInt8]) { bytes.withUnsafeBytes { append($0) } }
@@ -94,26 +104,34 @@ struct OutputBuffer: ~Copyable {
     }
 
     /// At most `numberLength` bytes.
-    mutating func append(decimal number: Int) { append(number.magnitude, by: 10) }
+    mutating func append(decimal number: Int) {
+        var (digits, bound) = (1, UInt(10))
+        while digits < Self.numberLength, number.magnitude >= bound {
+            digits += 1
+            bound = digits < Self.numberLength ? bound * 10 : .max
+        }
+        precondition(digits <= capacity - end, "a number was not reserved")
+        guard let base else { return }
+        var rest = number.magnitude
+        for place in stride(from: end + digits - 1, through: end, by: -1) {
+            (base + place).storeBytes(of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10), as: UInt8.self)
+            rest /= 10
+        }
+        end += digits
+    }
 
     /// At most `numberLength` bytes.
-    mutating func append(hexadecimal number: Int) { append(number.magnitude, by: 16) }
+    mutating func append(hexadecimal number: Int) {
+        let digits = max(1, (UInt.bitWidth - number.magnitude.leadingZeroBitCount + 3) / 4)
+        precondition(digits <= capacity - end, "a number was not reserved")
+        guard let base else { return }
+        for place in 0..<digits {
+            let digit = UInt8(truncatingIfNeeded: number.magnitude >> UInt(4 * (digits - 1 - place)) & 15)
+            let character = digit < 10 ? digit + UInt8(ascii: "0") : digit - 10 + UInt8(ascii: "a")
+            (base + end + place).storeBytes(of: character, as: UInt8.self)
+        }
+        end += digits
+    }
 
     static let numberLength = 20
-
-    private mutating func append(_ number: UInt, by radix: UInt) {
-        var divisor: UInt = 1
-        while number / divisor >= radix { divisor *= radix }
-        precondition(Self.numberLength <= capacity - end, "a number was not reserved")
-        guard let base else { return }
-        var rest = number
-        while divisor > 0 {
-            let digit = UInt8(truncatingIfNeeded: rest / divisor)
-            let character = digit < 10 ? digit + UInt8(ascii: "0") : digit - 10 + UInt8(ascii: "a")
-            (base + end).storeBytes(of: character, as: UInt8.self)
-            end += 1
-            rest %= divisor
-            divisor /= radix
-        }
-    }
 }

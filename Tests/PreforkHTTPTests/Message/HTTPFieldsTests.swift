@@ -1,6 +1,7 @@
 // Fields, statuses, methods and dates.
 
 import Glibc
+import PreforkTestSupport
 import Testing
 
 @testable import PreforkHTTP
@@ -27,6 +28,19 @@ import Testing
         try fields.append("Empty", "")
         #expect(String(decoding: fields.bytes, as: UTF8.self) == "X: spaces\r\nEmpty: \r\n")
         #expect(fields["x"] == "spaces" && fields["empty"] == "")
+    }
+
+    @Test func aForbiddenByteIsFoundWhereverItStands() {
+        for count in 1...20 {
+            for place in 0..<count {
+                for byte in UInt8.min ... .max {
+                    var bytes = [UInt8](repeating: count % 2 == 0 ? 0x20 : 0xFF, count: count)
+                    bytes[place] = byte
+                    let isForbidden = byte < 32 && byte != 9 || byte == 127
+                    mustHold(bytes.withUnsafeBytes { $0.hasForbidden } == isForbidden)
+                }
+            }
+        }
     }
 
     @Test(arguments: ["a\r\nb", "a\r", "a\n", "\u{0}", "a\u{1F}", "\u{7F}", "a\r\nSet-Cookie: x=y"])
