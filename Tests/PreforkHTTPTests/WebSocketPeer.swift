@@ -25,6 +25,17 @@ final class WebSocketPeer: @unchecked Sendable {
 
     func send(_ text: String) async throws { try await send(.text, Array(text.utf8)) }
 
+    /// All of them in one write.
+    func send(_ texts: [String]) async throws {
+        var bytes: [UInt8] = []
+        for text in texts {
+            Array(text.utf8).withUnsafeBytes {
+                WebSocketFrameHead.write(.text, mask: WebSocketMask([1, 2, 3, 4]), $0, to: &bytes)
+            }
+        }
+        try await connection.writer.write(bytes)
+    }
+
     func close(_ code: WebSocketCloseCode?, _ reason: String = "") async throws {
         try await send(.close, WebSocketFrameHead.closePayload(code, reason))
     }
@@ -128,4 +139,16 @@ final class WebSocketNotes: @unchecked Sendable {
     private(set) var all: [String] = []
 
     func add(_ text: String) { all.append(text) }
+}
+
+extension WebSocketFrameHead {
+    /// Appends a frame with this payload.
+    static func write(
+        _ opcode: WebSocketOpcode, isFinal: Bool = true, mask: WebSocketMask? = nil, _ payload: UnsafeRawBufferPointer,
+        to bytes: inout [UInt8]
+    ) {
+        bytes += [UInt8](unsafeUninitializedCapacity: payload.count + maxLength) { memory, count in
+            count = write(opcode, isFinal: isFinal, mask: mask, payload, to: UnsafeMutableRawBufferPointer(memory))
+        }
+    }
 }

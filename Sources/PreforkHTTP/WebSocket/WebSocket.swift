@@ -14,10 +14,11 @@ public import PreforkSystem
 /// The messages end when the peer closes with 1000, 1001 or without a code, and when this side closes. Any other end is
 /// a `WebSocketError`. This follows Python's `websockets`.
 ///
-/// Backpressure works in both directions. `send` returns when the kernel has taken the message. A message that the
-/// handler does not take stays in the kernel after the one that was read ahead, and the peer has to wait. Pings are
-/// answered, and closing is noticed, while the handler waits for a message, and also while it only sends. A handler that
-/// does neither lets the peer wait for `WebSocketOptions.pingInterval` at most.
+/// Backpressure works in both directions. `send` returns when the kernel has taken the message. While further messages of
+/// the peer are there already, up to 8 KiB wait to go out together, at the latest when no task of the loop can run
+/// without news. A message that the handler does not take stays in the kernel after the one that was read ahead, and the
+/// peer has to wait. Pings are answered, and closing is noticed, while the handler waits for a message, and also while it
+/// only sends. A handler that does neither lets the peer wait for `WebSocketOptions.pingInterval` at most.
 ///
 /// One task takes messages at a time. Any number of tasks may send: their messages do not mix.
 ///
@@ -49,24 +50,31 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     public let options: WebSocketOptions
     let connection: Connection
     let loop: EventLoop
-    private let role: WebSocketRole
-    private var reader: WebSocketMessageReader
-    private(set) var phase = Phase.open
+    let role: WebSocketRole
+    // Unchecked exclusivity, here and below. Proof: each access is one call of a value's method or one assignment on the
+    // loop's thread, and none of these methods calls code outside of the value.
+    @exclusivity(unchecked) private var reader: WebSocketMessageReader
+    @exclusivity(unchecked) private(set) var phase = Phase.open
     /// Whether a task is taking messages.
     private var isTaken = false
     /// Whether a task reads from the connection, for whichever purpose.
     private(set) var isReading = false
     /// A message that was read while the handler did not wait for one.
-    private var pending: WebSocketMessage?
+    @exclusivity(unchecked) private var pending: WebSocketMessage?
     /// Reads while the handler does not: until one message is there, or the socket is over.
     private var readingAhead: Task<Void, Never>?
     private let aheadWaiter: WaitSlot
     /// How many messages the handler has sent since it last waited for one.
     private var sentSinceTaken = 0
-    /// Memory for the next frame.
-    private var scratch: [UInt8] = []
-    /// How many frames are being written.
-    private(set) var writes = 0
+    /// Frames that the kernel does not have yet.
+    @exclusivity(unchecked) var output = OutputBuffer()
+    /// What the output must not lose: messages whose `send` has returned, or the rest of a frame that has begun.
+    var isOutputOwed = false
+    var isFlushDue = false
+    /// Sends what the kernel has not taken at the end of a turn.
+    var flushing: Task<Void, Never>?
+    /// How many tasks wait for the peer to take what they send.
+    var writes = 0
     /// How often bytes have come from the peer.
     private(set) var receipts = 0
     private(set) var lastReceipt = MonotonicInstant.coarseNow
@@ -132,16 +140,14 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         guard loop.isCurrent else { return try await loop.run { _ in try await self.send(text) } }
         try beginSending()
         var text = text
-        let frame = text.withUTF8 { makeFrame(.text, UnsafeRawBufferPointer($0)) }
-        try await write(frame)
+        if try !text.withUTF8({ try sendNow(.text, UnsafeRawBufferPointer($0), mayWait: true) }) { try await sendRest() }
     }
 
     /// Sends a binary message. Throws as `send` of a text.
     public func send(_ bytes: [UInt8]) async throws {
         guard loop.isCurrent else { return try await loop.run { _ in try await self.send(bytes) } }
         try beginSending()
-        let frame = bytes.withUnsafeBytes { makeFrame(.binary, $0) }
-        try await write(frame)
+        if try !bytes.withUnsafeBytes({ try sendNow(.binary, $0, mayWait: true) }) { try await sendRest() }
     }
 
     /// Sends a message of either kind. Throws as `send` of a text.
@@ -162,7 +168,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
             throw WebSocketError(.badArgument("a ping with \(payload.count) bytes"))
         }
         try checkOpen()
-        try await write(payload.withUnsafeBytes { makeFrame(.ping, $0) })
+        try await write(.ping, payload)
     }
 
     /// Closes: sends the close frame. The handler may return then. The peer's answer is waited for after it, for
@@ -187,7 +193,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         readAhead()
     }
 
-    private func checkOpen() throws(WebSocketError) {
+    func checkOpen() throws(WebSocketError) {
         switch phase {
         case .open: return
         case .closing, .over(.closedHere): throw WebSocketError(.closed)
@@ -199,38 +205,15 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
 
     /// A handler that sends again without having waited for a message would not notice a close frame: then this side
     /// reads ahead.
-    private func beginSending() throws(WebSocketError) {
+    private func beginSending() throws {
         try checkOpen()
+        try Task.checkCancellation()
         sentSinceTaken &+= 1
         if sentSinceTaken > 1 { readAhead() }
     }
 
-    private func makeFrame(_ opcode: WebSocketOpcode, _ payload: UnsafeRawBufferPointer) -> [UInt8] {
-        var frame = scratch
-        scratch = []
-        frame.removeAll(keepingCapacity: true)
-        let mask = role == .client ? WebSocketMask(SIMD4.random(in: .min ... .max)) : nil
-        WebSocketFrameHead.write(opcode, mask: mask, payload, to: &frame)
-        return frame
-    }
-
-    private func write(_ frame: [UInt8]) async throws {
-        writes += 1
-        watchWrites()
-        defer {
-            writes -= 1
-            if frame.capacity <= 16 * 1024 { scratch = frame }
-        }
-        do {
-            try await connection.writer.write(frame)
-        } catch let error as StreamError {
-            lose(error)
-            try checkOpen()
-        }
-    }
-
     /// The connection broke, or was closed by a time limit.
-    private func lose(_ error: StreamError?) {
+    func lose(_ error: StreamError?) {
         end(.failed(WebSocketError(.lost, error)))
     }
 
@@ -255,18 +238,31 @@ extension WebSocket {
         isReading = true
         defer { isReading = false }
         while true {
-            if case .over(let end) = phase { return try Self.outcome(of: end) }
-            if let event = try await nextEvent() {
-                if let message = try await handle(event) { return message }
-                continue
+            switch readStep() {
+            case .message(let message): return message
+            case .control(let event): try await handle(event)
+            case .violation(let violation): await fail(violation)
+            case .over(let end): return try Self.outcome(of: end)
+            case .more: try await receive()
             }
-            if case .over = phase { continue }
-            do {
-                let hasMore = try await connection.reader.fill(isIdle: reader.isBetweenMessages)
-                if hasMore { noteReceipt() } else { lose(nil) }
-            } catch let error as StreamError {
-                lose(error)
-            }
+        }
+    }
+
+    /// Waits for more bytes of the peer. What waits to be sent goes first.
+    private func receive() async throws {
+        do {
+            if output.count > 0, try !flushNow() { try await sendRest() }
+            let reader = connection.reader
+            let isIdle = self.reader.isBetweenMessages
+            // Without the way through the loop, and with one suspension, in the task that has the connection.
+            let hasMore =
+                reader.isOwnedByCurrentTask
+                ? try await reader.fillAsOwner(isIdle: isIdle) : try await reader.fill(isIdle: isIdle)
+            if hasMore { noteReceipt() } else { lose(nil) }
+        } catch let error as StreamError {
+            lose(error)
+        } catch is WebSocketError {
+            // The socket is over: the next step says how.
         }
     }
 
@@ -284,30 +280,45 @@ extension WebSocket {
         lastReceipt = .coarseNow
     }
 
-    /// What the bytes that have arrived hold. Nil if more must come, or if they broke the protocol.
-    private func nextEvent() async throws -> WebSocketEvent? {
-        do throws(WebSocketViolation) {
-            var consumed = 0
-            defer { connection.reader.consume(consumed) }
-            return try connection.reader.withBufferedBytes { bytes throws(WebSocketViolation) in
-                try reader.next(bytes, consumed: &consumed)
+    private enum ReadStep {
+        case message(WebSocketMessage)
+        case control(WebSocketEvent)
+        case violation(WebSocketViolation)
+        /// More bytes must come.
+        case more
+        case over(End)
+    }
+
+    /// What the bytes that have arrived hold.
+    private func readStep() -> ReadStep {
+        while true {
+            if case .over(let end) = phase { return .over(end) }
+            if connection.reader.bufferedCount == 0 { return .more }
+            do throws(WebSocketViolation) {
+                var consumed = 0
+                defer { connection.reader.consume(consumed) }
+                let event = try connection.reader.withBufferedBytes { bytes throws(WebSocketViolation) in
+                    try reader.next(bytes, consumed: &consumed)
+                }
+                switch event {
+                case .message(let message):
+                    if case .open = phase { return .message(message) }
+                case .some(let control): return .control(control)
+                case nil: return .more
+                }
+            } catch {
+                return .violation(error)
             }
-        } catch {
-            await fail(error)
-            return nil
         }
     }
 
-    private func handle(_ event: WebSocketEvent) async throws -> WebSocketMessage? {
+    private func handle(_ event: WebSocketEvent) async throws {
         switch event {
-        case .message(let message):
-            if case .open = phase { return message }
         case .ping(let payload):
-            if case .open = phase { try await write(payload.withUnsafeBytes { makeFrame(.pong, $0) }) }
-        case .pong: break
+            if case .open = phase { try await write(.pong, payload) }
         case .close(let code, let reason): await closedByPeer(code, reason)
+        case .message, .pong: break
         }
-        return nil
     }
 
     private func closedByPeer(_ code: WebSocketCloseCode, _ reason: String) async {
@@ -337,9 +348,8 @@ extension WebSocket {
     }
 
     private func writeClose(_ code: WebSocketCloseCode, _ reason: String) async {
-        let payload = WebSocketFrameHead.closePayload(code, reason)
         // A connection that is lost has its end from `write`. A cancelled task leaves the rest to the close timer.
-        try? await write(payload.withUnsafeBytes { makeFrame(.close, $0) })
+        try? await write(.close, WebSocketFrameHead.closePayload(code, reason))
     }
 
     /// Reads in the background until a message is there or the socket is over, if no other code reads.
@@ -380,6 +390,7 @@ extension WebSocket {
         stopCloseTimer()
         connection.close()
         await readingAhead?.value
+        await flushing?.value
         await times.pinging?.value
     }
 }

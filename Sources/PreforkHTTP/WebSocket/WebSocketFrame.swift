@@ -91,29 +91,42 @@ struct WebSocketFrameHead: Equatable, Sendable {
         }
     }
 
-    /// Appends a frame with this payload.
+    /// The most bytes that a head has.
+    static let maxLength = 14
+
+    /// Writes a frame with this payload.
+    ///
+    /// - Parameter memory: of at least `maxLength` bytes and the payload's.
+    /// - Returns: how many bytes the frame has.
     static func write(
         _ opcode: WebSocketOpcode, isFinal: Bool = true, mask: WebSocketMask? = nil, _ payload: UnsafeRawBufferPointer,
-        to bytes: inout [UInt8]
-    ) {
+        to memory: UnsafeMutableRawBufferPointer
+    ) -> Int {
         let count = payload.count
-        bytes.reserveCapacity(bytes.count + count + 14)
-        bytes.append((isFinal ? 0x80 : 0) | opcode.rawValue)
+        // A caller that has not reserved enough must not write behind the memory. No input decides it.
+        precondition(memory.count - maxLength >= count, "\(count) bytes of payload were not reserved")
         let flag: UInt8 = mask == nil ? 0 : 0x80
+        memory[0] = (isFinal ? 0x80 : 0) | opcode.rawValue
+        var end = 2
         if count < 126 {
-            bytes.append(flag | UInt8(truncatingIfNeeded: count))
+            memory[1] = flag | UInt8(truncatingIfNeeded: count)
+        } else if count <= 0xFFFF {
+            memory[1] = flag | 126
+            memory.storeBytes(of: UInt16(count).bigEndian, toByteOffset: 2, as: UInt16.self)
+            end = 4
         } else {
-            let isLong = count > 0xFFFF
-            bytes.append(flag | (isLong ? 127 : 126))
-            for shift in stride(from: isLong ? 56 : 8, through: 0, by: -8) {
-                bytes.append(UInt8(truncatingIfNeeded: count >> shift))
-            }
+            memory[1] = flag | 127
+            memory.storeBytes(of: UInt64(count).bigEndian, toByteOffset: 2, as: UInt64.self)
+            end = 10
         }
-        guard let mask else { return bytes.append(contentsOf: payload) }
-        for place in 0..<4 { bytes.append(mask.key[place]) }
-        let start = bytes.count
-        bytes.append(contentsOf: payload)
-        bytes.withUnsafeMutableBytes { mask.apply(to: .init(rebasing: $0[start...]), at: 0) }
+        if let mask {
+            memory.storeBytes(of: mask.key, toByteOffset: end, as: SIMD4<UInt8>.self)
+            end += 4
+        }
+        let body = UnsafeMutableRawBufferPointer(rebasing: memory[end..<end + count])
+        body.copyMemory(from: payload)
+        mask?.apply(to: body, at: 0)
+        return end + count
     }
 
     /// The payload of a close frame: nothing, or a code and a reason.

@@ -54,6 +54,10 @@ struct WebSocketMessageReader {
             if frame == nil {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
                 guard let (head, count) = try WebSocketFrameHead.read(rest, by: role) else { return nil }
+                if let message = try message(in: UnsafeRawBufferPointer(rebasing: rest[count...]), head) {
+                    consumed += count + head.count
+                    return .message(message)
+                }
                 try begin(head)
                 consumed += count
             }
@@ -65,6 +69,45 @@ struct WebSocketMessageReader {
             self.frame = nil
             if let event = try end(frame) { return event }
         }
+    }
+
+    /// The message of a frame that is a whole one and has come as a whole, as most are: its bytes are copied once, to
+    /// where the program will have them.
+    ///
+    /// - Returns: nil for any other frame.
+    private func message(
+        in rest: UnsafeRawBufferPointer, _ head: WebSocketFrameHead
+    ) throws(WebSocketViolation) -> WebSocketMessage? {
+        guard head.isFinal, head.count <= rest.count, head.count <= maxSize, kind == nil else { return nil }
+        let source = UnsafeRawBufferPointer(rebasing: rest[..<head.count])
+        switch head.opcode {
+        case .binary:
+            // Not by `unsafeUninitializedCapacity`, which looks the storage's generic type up at each call.
+            var bytes = Array(source)
+            if let mask = head.mask { bytes.withUnsafeMutableBytes { mask.apply(to: $0, at: 0) } }
+            return .binary(bytes)
+        case .text:
+            var isText = true
+            let text = String(unsafeUninitializedCapacity: head.count) { memory in
+                Self.copy(source, head.mask, to: UnsafeMutableRawBufferPointer(memory))
+                var checker = UTF8Checker()
+                isText = checker.accept(UnsafeRawBufferPointer(memory).part(0..<head.count)) && checker.isComplete
+                return isText ? head.count : 0
+            }
+            if !isText { throw WebSocketViolation(.invalidPayload, "text that is not UTF-8") }
+            return .text(text)
+        case .continuation, .close, .ping, .pong: return nil
+        }
+    }
+
+    /// - Parameter memory: of at least as many bytes. `String` may offer more.
+    @inline(__always)
+    private static func copy(
+        _ source: UnsafeRawBufferPointer, _ mask: WebSocketMask?, to memory: UnsafeMutableRawBufferPointer
+    ) {
+        let target = UnsafeMutableRawBufferPointer(rebasing: memory[..<source.count])
+        target.copyMemory(from: source)
+        mask?.apply(to: target, at: 0)
     }
 
     /// Checks what only the sequence of frames shows.
