@@ -154,4 +154,37 @@ import Testing
         let said = HTTPDate.parse(future.fields["Last-Modified"] ?? "", now: 0) ?? .max
         #expect(said <= WallClock.second, "never later than the response")
     }
+
+    @Test func aNewVersionOfAFileHasItsOwnFields() throws {
+        let tree = try FilesTree()
+        try tree.write("root/a.txt", "content")
+        try tree.write("root/a.txt.gz", "packed!")
+        let files = try tree.files { $0.precompressed = true }
+        let first = try files.get("/a.txt")
+        #expect(try files.get("/a.txt").fields == first.fields)
+        #expect(try files.get("/a.txt", method: .head).fields == first.fields)
+        // The same file by another name.
+        try tree.link("root/b.css", to: "a.txt")
+        let style = try files.get("/b.css")
+        #expect(style.fields["Content-Type"] == "text/css; charset=utf-8" && style.fields["ETag"] == first.fields["ETag"])
+        // A condition is looked at, although the fields are there.
+        #expect(try files.status("/a.txt", [("If-None-Match", first.fields["ETag"] ?? "")]) == 304)
+        #expect(try files.get("/a.txt", [("Accept-Encoding", "gzip")]).fields["Content-Encoding"] == "gzip")
+        #expect(try files.get("/a.txt").fields == first.fields)
+        // Of the same length, in place.
+        try tree.write("root/a.txt", "CONTENT", age: 500)
+        let second = try files.get("/a.txt")
+        #expect(second.fields["ETag"] != first.fields["ETag"])
+        #expect(second.fields["Last-Modified"] != first.fields["Last-Modified"])
+        #expect(try second.sent() == Array("CONTENT".utf8))
+    }
+
+    @Test func theTagOfAFileThatHasJustChangedBecomesStrong() throws {
+        let tree = try FilesTree()
+        let files = try tree.files()
+        try tree.write("root/a.txt", "content", age: 0)
+        #expect(try files.get("/a.txt").fields["ETag"]?.hasPrefix("W/") == true)
+        try tree.setAge(of: "root/a.txt", 3)
+        #expect(try files.get("/a.txt").fields["ETag"]?.hasPrefix("\"") == true)
+    }
 }

@@ -58,7 +58,7 @@ extension HTTPFiles {
         throws(SystemError) -> HTTPResponse
     {
         try response(
-            to: FileRequest(method: method, path: path, query: query) { name in
+            to: FileRequest(method: method, path: path, query: query, isConditional: !fields.isEmpty) { name in
                 fields.filter { $0.0.lowercased() == name.lowercased() }.map { $0.1 }
             })
     }

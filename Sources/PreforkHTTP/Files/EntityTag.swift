@@ -34,8 +34,13 @@ extension EntityTag {
         }
         word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
         opaque = "\"" + String(word ^ (word >> 31), radix: 16) + "-" + String(size, radix: 16) + "\""
+        isWeak = !Self.isStrong(modified: modified, now: now)
+    }
+
+    /// Whether the tag of a file is strong at the time `now`.
+    static func isStrong(modified: Int64, now: Int64) -> Bool {
         // The age may be absurd: then it wraps, and the tag stays weak or becomes strong, without a trap.
-        isWeak = now < modified || now &- modified < Self.settled
+        now >= modified && now &- modified >= settled
     }
 }
 

@@ -8,6 +8,8 @@ struct FileRequest {
     /// Raw, without the query.
     var path: String
     var query: String?
+    /// Whether a field asks for a part, or for nothing unless something is so.
+    var isConditional = true
     /// All values of the fields with a name, without regard to case, in their order.
     var values: (_ name: String) -> [String]
 }
@@ -38,7 +40,7 @@ extension HTTPFiles {
         return try response(
             to: FileRequest(
                 method: request.method, path: path ?? request.path, query: request.query,
-                values: { fields.values(of: $0) }))
+                isConditional: fields.areConditional, values: { fields.values(of: $0) }))
     }
 
     func response(to request: FileRequest) throws(SystemError) -> HTTPResponse {
@@ -82,8 +84,15 @@ extension HTTPFiles {
     ) throws(SystemError) -> HTTPResponse {
         let variant = precompressed(names, request)
         let file = variant?.file ?? original
-        let mediaType = MediaTypes.type(of: names.last ?? [], own: mediaTypes)
+        let name = names.last ?? []
         let now = WallClock.milliseconds * 1_000_000
+        var version: FileHeads.Version?
+        if !request.isConditional, EntityTag.isStrong(modified: file.modified, now: now) {
+            let present = FileHeads.Version(file, name: name, coding: variant?.coding)
+            if let fields = heads.fields(of: present) { return try Self.whole(file, fields, for: request.method) }
+            version = present
+        }
+        let mediaType = MediaTypes.type(of: name, own: mediaTypes)
         let validators = FileValidators(
             tag: EntityTag(inode: file.inode, size: file.size, modified: file.modified, now: now),
             // Never later than the response's Date (RFC 9110, section 8.8.2.1).
@@ -105,9 +114,19 @@ extension HTTPFiles {
         fields.add("Accept-Ranges", options.maxRanges > 0 ? "bytes" : "none")
         if let variant { fields.add("Content-Encoding", variant.coding) }
         fields.add("X-Content-Type-Options", "nosniff")
-        return try Self.response(to: request, file, ranges, mediaType, fields)
+        guard ranges == .whole else { return try Self.response(to: request, file, ranges, mediaType, fields) }
+        fields.add("Content-Type", mediaType)
+        if let version { heads.keep(fields, of: version) }
+        return try Self.whole(file, fields, for: request.method)
     }
 
+    private static func whole(
+        _ file: OpenedFile, _ fields: HTTPFields, for method: HTTPMethod
+    ) throws(SystemError) -> HTTPResponse {
+        HTTPResponse(status: .ok, fields: fields, body: try body([.range(0..<file.size)], of: file, for: method))
+    }
+
+    /// A part of a file, or several.
     private static func response(
         to request: FileRequest, _ file: OpenedFile, _ ranges: ByteRanges, _ mediaType: String, _ fields: HTTPFields
     ) throws(SystemError) -> HTTPResponse {
@@ -115,9 +134,7 @@ extension HTTPFiles {
         let status: HTTPStatus
         let parts: [FilePart]
         switch ranges {
-        case .whole:
-            fields.add("Content-Type", mediaType)
-            (status, parts) = (.ok, [.range(0..<file.size)])
+        case .whole: return try whole(file, fields, for: request.method)
         case .parts(let ranges) where ranges.count == 1:
             fields.add("Content-Type", mediaType)
             fields.add("Content-Range", "bytes \(ranges[0].lowerBound)-\(ranges[0].upperBound - 1)/\(file.size)")
@@ -180,6 +197,16 @@ extension HTTPFiles {
 }
 
 extension HTTPFields {
+    /// Whether one of them is Range or begins with `If-`.
+    fileprivate var areConditional: Bool {
+        bytes.withUnsafeBytes { bytes in
+            entries.contains { entry in
+                let name = bytes.part(entry.name)
+                return name.count > 3 && name.part(0..<3).spellInAnyCase("if-") || name.spellInAnyCase("range")
+            }
+        }
+    }
+
     /// Adds a field whose value was made or checked here. A query that cannot be a field's value is the client's, and then
     /// the field is left out.
     fileprivate mutating func add(_ name: String, _ value: String) {

@@ -20,6 +20,7 @@ public struct HTTPFiles: Sendable {
     public let options: Options
     /// `Options.mediaTypes`, by ends in lower case.
     let mediaTypes: [String: String]
+    let heads = FileHeads()
 
     /// - Parameters:
     ///   - path: of the directory. Symbolic links in it are followed.

@@ -23,22 +23,25 @@ struct RequestedPath: Equatable {
     ///   - hidden: names that begin with a dot.
     init(_ raw: String, hidden: HTTPFiles.HiddenFiles) throws(Problem) {
         guard raw.utf8.count <= Self.maxCount else { throw .noFile }
-        var parts = raw.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        if parts.first?.isEmpty == true { parts.removeFirst() }
-        endsWithSlash = parts.last?.isEmpty ?? true
-        if endsWithSlash, !parts.isEmpty { parts.removeLast() }
+        let bytes = Array(raw.utf8)
         var names: [[UInt8]] = []
+        var start = bytes.first == UInt8(ascii: "/") ? 1 : 0
         // All of it is decoded before a part is refused, so that a malformed path is always malformed.
-        for part in parts {
-            guard let name = Self.decode(part) else { throw .malformed }
+        while let slash = bytes[start...].firstIndex(of: UInt8(ascii: "/")) {
+            guard let name = Self.decode(bytes[start..<slash]) else { throw .malformed }
+            names.append(name)
+            start = slash + 1
+        }
+        endsWithSlash = start == bytes.count
+        if !endsWithSlash {
+            guard let name = Self.decode(bytes[start...]) else { throw .malformed }
             names.append(name)
         }
         guard !names.contains(where: { $0.contains(0) }) else { throw .malformed }
         for (index, name) in names.enumerated() {
             // An empty name is a double slash: merging them would give one file several addresses.
-            guard !name.isEmpty, name.count <= Self.maxNameCount, !name.contains(UInt8(ascii: "/")),
-                name != Array(".".utf8), name != Array("..".utf8)
-            else { throw .noFile }
+            let isDots = name.count <= 2 && name.allSatisfy { $0 == UInt8(ascii: ".") }
+            guard !isDots, name.count <= Self.maxNameCount, !name.contains(UInt8(ascii: "/")) else { throw .noFile }
             if name[0] == UInt8(ascii: "."), !hidden.allows(name, isFirst: index == 0) { throw .noFile }
         }
         self.names = names
@@ -51,7 +54,7 @@ struct RequestedPath: Equatable {
     }
 
     /// - Returns: nil if a percent sign is not followed by two hexadecimal digits.
-    private static func decode(_ part: Substring.UTF8View) -> [UInt8]? {
+    private static func decode(_ part: ArraySlice<UInt8>) -> [UInt8]? {
         guard part.contains(UInt8(ascii: "%")) else { return Array(part) }
         var name: [UInt8] = []
         var rest = part[...]

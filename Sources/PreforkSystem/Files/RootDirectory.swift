@@ -43,7 +43,8 @@ package final class RootDirectory: Sendable {
     /// - Throws: ENOENT, EACCES, EXDEV for a link that leads out, ELOOP for one that is not followed, ENAMETOOLONG.
     package func open(_ parts: [[UInt8]]) throws(SystemError) -> OpenedFile {
         let isSafe = parts.allSatisfy { part in
-            !part.isEmpty && part != [.dot] && part != [.dot, .dot] && !part.contains { $0 == 0 || $0 == .slash }
+            let isDots = part.count <= 2 && part.allSatisfy { $0 == .dot }
+            return !isDots && !part.contains { $0 == 0 || $0 == .slash }
         }
         guard isSafe else { throw SystemError("openat2", .noEntry, on: Self.text(parts)) }
         if !goesByParts, !Self.isRefused.load(ordering: .relaxed), let file = try openAtOnce(parts) {
@@ -54,7 +55,7 @@ package final class RootDirectory: Sendable {
 
     /// - Returns: nil where there is no openat2(2).
     private func openAtOnce(_ parts: [[UInt8]]) throws(SystemError) -> Descriptor? {
-        let path = Self.name(parts.isEmpty ? [.dot] : Array(parts.joined(separator: [.slash])))
+        let path = Self.path(parts)
         var attempt = 0
         while true {
             attempt += 1
@@ -90,6 +91,22 @@ package final class RootDirectory: Sendable {
     }
 
     private static func name(_ bytes: [UInt8]) -> [CChar] { bytes.map { CChar(bitPattern: $0) } + [0] }
+
+    private static func path(_ parts: [[UInt8]]) -> [CChar] {
+        if parts.isEmpty { return name([.dot]) }
+        let count = parts.reduce(parts.count) { $0 + $1.count }
+        return [CChar](unsafeUninitializedCapacity: count) { memory, end in
+            // Each part with a byte behind it: a slash, or at the end the terminator. Together they have `count` bytes.
+            for part in parts {
+                for byte in part {
+                    memory[end] = CChar(bitPattern: byte)
+                    end += 1
+                }
+                memory[end] = end == count - 1 ? 0 : CChar(bitPattern: .slash)
+                end += 1
+            }
+        }
+    }
 
     private static func text(_ parts: [[UInt8]]) -> String {
         String(decoding: Array(parts.joined(separator: [.slash])), as: UTF8.self)
