@@ -20,12 +20,13 @@ extension HTTPTypes.HTTPFields {
         reserveCapacity(fields.count)
         var hasHost = hasHost
         for (name, value) in fields {
-            // What PreforkHTTP has read or accepted is a token.
-            guard let name = HTTPField.Name(name) else { continue }
-            if !hasHost, name.canonicalName == "host" {
+            // Looked at before a `Name` is made of it, which costs more than all else here.
+            if !hasHost, name.utf8.count == 4, name.lowercased() == "host" {
                 hasHost = true
                 continue
             }
+            // What PreforkHTTP has read or accepted is a token.
+            guard let name = HTTPField.Name(name) else { continue }
             append(HTTPField(name: name, value: value))
         }
     }

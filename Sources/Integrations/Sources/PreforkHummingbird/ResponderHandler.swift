@@ -37,9 +37,7 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
     @inlinable
     nonisolated(nonsending) func respond(to request: PreforkHTTP.HTTPRequest) async throws -> PreforkHTTP.HTTPResponse {
         let incoming = Request(request)
-        var logger = self.logger
-        logger[metadataKey: "hb.request.id"] = .stringConvertible(RequestID())
-        let response = try await withLogger(logger) { logger in
+        let response = try await withLogger(requestLogger()) { logger in
             let context = Responder.Context(source: channels.source(for: request, logger))
             do {
                 return try await responder.respond(to: incoming, context: context)
@@ -52,6 +50,13 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
             }
         }
         return try await outgoing(response, isHead: request.method == .head)
+    }
+
+    @usableFromInline
+    func requestLogger() -> Logger {
+        var logger = logger
+        logger.handler = RequestLogHandler(logger.handler, RequestID())
+        return logger
     }
 
     @usableFromInline
