@@ -1,13 +1,14 @@
-// Servers that say Hello World, for `Scripts/bench http`: http-measurement MODE PORT, with one worker.
+// Servers for `Scripts/bench`: http-measurement MODE PORT [ROOT], with one worker.
 //
-// `http` is PreforkHTTP. `bare` is the loop with as little of a protocol as it takes: it looks for the end of a head and
-// writes a fixed answer.
+// `http` is PreforkHTTP with Hello World, and `bare` the loop with as little of a protocol as it takes: it looks for the
+// end of a head and writes a fixed answer. `files` serves the files of ROOT, and `websocket` sends every message back.
 
 import Prefork
 import PreforkHTTP
 
 let mode = CommandLine.arguments[1]
 let listener = Listener.orExit("127.0.0.1:" + CommandLine.arguments[2])
+let root = CommandLine.arguments.count > 3 ? CommandLine.arguments[3] : "/"
 
 let answer = Array(
     """
@@ -28,9 +29,17 @@ let answer = Array(
     }
 }
 
-ForkRuntime(workers: 1).runAndExit { [mode, answer, listener] _ in
+@Sendable func echo(_ socket: WebSocket) async throws {
+    for try await message in socket { try await socket.send(message) }
+}
+
+ForkRuntime(workers: 1).runAndExit { [mode, answer, listener, root] _ in
     switch mode {
     case "bare": try await listener.serve { try await answerAll($0, answer) }
+    case "files":
+        let files = try HTTPFiles(root: root)
+        try await listener.serveHTTP { try files.response(to: $0) }
+    case "websocket": try await listener.serveHTTP { .webSocket(for: $0, echo) }
     default: try await listener.serveHTTP { $0.path == "/" ? .text("Hello World") : .notFound }
     }
 }
