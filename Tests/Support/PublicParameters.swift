@@ -31,9 +31,9 @@ public enum PublicParameters {
         var types: [(indentation: Int, name: String, isPublicEnum: Bool)] = []
         let lines = withoutUnavailable(
             source.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-                line.drop { $0 == " " }.hasPrefix("//") ? "" : line
+                line.utf8.drop { $0 == UInt8(ascii: " ") }.starts(with: "//".utf8) ? "" : line
             })
-        for (index, line) in lines.enumerated() where !line.isEmpty {
+        for (index, line) in lines.enumerated() where mayDeclare(line) {
             let indentation = line.prefix { $0 == " " }.count
             var words = line.split { $0 == " " || $0 == ":" || $0 == "{" }.map(String.init)[...]
             let modifiers = words.prefix { modifierWords.contains($0) || $0.hasPrefix("@") || $0.hasPrefix("public(") }
@@ -66,6 +66,15 @@ public enum PublicParameters {
         }
         return names
     }
+
+    /// By the first word, which is quicker than to take the whole line apart: few lines declare anything.
+    private static func mayDeclare(_ line: Substring) -> Bool {
+        let word = line.utf8.drop { $0 == UInt8(ascii: " ") }.prefix { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "(") }
+        guard let first = word.first else { return false }
+        return first == UInt8(ascii: "@") || firstWords.contains(Substring(word))
+    }
+
+    private static let firstWords = Set((modifierWords.union(typeWords).union(["case", "func", "init", "var"])).map { Substring($0) })
 
     /// A declaration that only names another one takes no values: no program that calls it compiles.
     private static func withoutUnavailable(_ lines: [Substring]) -> [Substring] {
