@@ -38,6 +38,7 @@ TABLES = [
     Table(service_rows.SERVICE_ROWS, ["prefork"], "C", service_rows.prepare),
     Table(request_rows.REQUEST_ROWS, request_rows.COLUMNS, "without", request_rows.prepare),
     Table(http_rows.HTTP_ROWS, http_rows.COLUMNS, "nginx", http_rows.prepare),
+    Table(http_rows.SOCKET_ROWS, http_rows.SOCKET_COLUMNS, "ws", http_rows.prepare_sockets),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
     Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]

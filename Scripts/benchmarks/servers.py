@@ -49,7 +49,7 @@ events { worker_connections 4096; }
 http { access_log off; keepalive_requests 100000000; client_body_temp_path %s/b; proxy_temp_path %s/p;
   fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;
   server { listen 127.0.0.1:%d backlog=1024; default_type text/plain;
-    location / { return 200 "Hello World"; } location /pid { return 200 $pid; } location /task { return 200 $pid; } } }
+    location / { return 200 "Hello World"; } location /files/ { sendfile on; alias %s/; } location /pid { return 200 $pid; } location /task { return 200 $pid; } } }
 """
 
 
@@ -58,6 +58,24 @@ body = { "Content-Type" => "text/plain" }
 run ->(env) { Process.kill(:ABRT, Process.pid) && sleep if env["PATH_INFO"] == "/crash/fatal"
   [200, body.dup, [env["PATH_INFO"] == "/pid" ? Process.pid.to_s : "Hello World"]] }
 """
+
+
+WS = """
+const [port, library] = process.argv.slice(2), http = require("http"), { WebSocketServer } = require(library)
+const server = http.createServer((request, response) => response.end("ws"))
+new WebSocketServer({ server, perMessageDeflate: false }).on("connection", socket =>
+  socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary })))
+server.listen(+port, "127.0.0.1")
+"""
+
+
+def make_files(folder: pathlib.Path) -> None:
+    """`files/4k` and `files/1m` below `www`, of an age at which no server takes them for files that still change."""
+    (folder / "www/files").mkdir(parents=True, exist_ok=True)
+    (folder / "www/index.html").write_text("files")
+    for name, size in [("4k", 4096), ("1m", 1 << 20)]:
+        (folder / "www/files" / name).write_bytes(os.urandom(size))
+        os.utime(folder / "www/files" / name, (1_700_000_000, 1_700_000_000))
 
 
 class Server:
@@ -99,13 +117,20 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
         folder.chmod(0o755)
         (folder / "data.bin").write_bytes(random.Random(7).randbytes(1 << 20))
         return [str(HELLO.parent / "http-fixture"), str(workers), "clients", str(folder), str(port)]
-    if name in ["http", "bare"]:
-        return [str(HELLO.parent / "http-measurement"), name, str(port)]
+    if name in ["http", "bare", "files", "websocket"]:
+        make_files(folder)
+        return [str(HELLO.parent / "http-measurement"), name, str(port), str(folder / "www")]
+    if name == "C websocket":
+        return [str(ROOT / ".build-bench/websocket_limits"), "serve", str(port)]
+    if name == "ws":
+        (folder / "echo.js").write_text(WS)
+        return ["node", str(folder / "echo.js"), str(port), str(ROOT / ".build-bench/node-ws/usr/share/nodejs/ws")]
     if name == "ops-fixture":
         return [str(HELLO.parent / name), "serve", f"port={port}", f"workers={workers}"]
     if name == "nginx":
         f = str(folder)
-        (folder / "nginx.conf").write_text(NGINX % (workers, f, f, f, f, f, f, f, port))
+        make_files(folder)
+        (folder / "nginx.conf").write_text(NGINX % (workers, f, f, f, f, f, f, f, port, folder / "www/files"))
         return ["nginx", "-p", f, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
     if name == "tornado":
         (folder / "tornado_app.py").write_text(TORNADO)

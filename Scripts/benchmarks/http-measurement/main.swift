@@ -39,7 +39,8 @@ ForkRuntime(workers: 1).runAndExit { [mode, answer, listener, root] _ in
     case "files":
         let files = try HTTPFiles(root: root)
         try await listener.serveHTTP { try files.response(to: $0) }
-    case "websocket": try await listener.serveHTTP { .webSocket(for: $0, echo) }
+    case "websocket":
+        try await listener.serveHTTP { $0.fields.contains("Upgrade") ? .webSocket(for: $0, echo) : .text("WebSockets") }
     default: try await listener.serveHTTP { $0.path == "/" ? .text("Hello World") : .notFound }
     }
 }
