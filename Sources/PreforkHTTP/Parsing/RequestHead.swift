@@ -24,6 +24,9 @@ struct RequestHead: Equatable {
         static let expectsContinue = Flags(rawValue: 8)
         /// `TE: trailers`: the client takes trailers.
         static let takesTrailers = Flags(rawValue: 16)
+
+        /// `close` wins over `keep-alive`, in whatever order and field they come (RFC 9112, 9.3).
+        var keepsAlive: Bool { !contains(.asksToClose) && (contains(.isHTTP11) || contains(.asksToKeep)) }
     }
 
     var method = HTTPMethod.Kind.get
@@ -41,11 +44,6 @@ struct RequestHead: Equatable {
     var fields: [HTTPFields.Entry] = []
     /// Of the whole head with its last empty line, and what stood before it.
     var length = 0
-
-    /// `close` wins over `keep-alive`, in whatever order and field they come (RFC 9112, 9.3).
-    var keepsAlive: Bool {
-        !flags.contains(.asksToClose) && (flags.contains(.isHTTP11) || flags.contains(.asksToKeep))
-    }
 
     mutating func reset() {
         method = .get

@@ -23,23 +23,21 @@ extension HTTPConnection {
     ///
     /// - Returns: whether the connection continues. nil if `send` must do it.
     func encode(_ response: HTTPResponse) -> Bool? {
-        let count: Int
         switch response.body.kind {
-        case .empty: count = 0
-        case .text(let text): count = text.utf8.count
-        case .bytes(let bytes): count = bytes.count
+        case .empty: return encode(response, UnsafeRawBufferPointer(start: nil, count: 0))
+        case .text(var text): return text.withUTF8 { encode(response, UnsafeRawBufferPointer($0)) }
+        case .bytes(let bytes): return bytes.withUnsafeBytes { encode(response, $0) }
         case .stream, .transfer, .upgrade: return nil
         }
-        guard count <= Self.copiedLimit, !response.status.isInformational else { return nil }
+    }
+
+    private func encode(_ response: HTTPResponse, _ body: UnsafeRawBufferPointer) -> Bool? {
+        guard body.count <= Self.copiedLimit, !response.status.isInformational else { return nil }
         let keeps = keepsConnection(after: response)
-        encodeHead(response.status, response.fields, .length(count), keeps: keeps, andRoomFor: count)
-        if count > 0, !isWithoutBody(response.status) {
-            switch response.body.kind {
-            case .text(let text): output.append(text)
-            case .bytes(let bytes): output.append(bytes)
-            default: break
-            }
-            if served != nil { served?.bodyBytes = count }
+        encodeHead(response.status, response.fields, .length(body.count), keeps: keeps, andRoomFor: body.count)
+        if body.count > 0, !isWithoutBody(response.status) {
+            output.append(body)
+            if served != nil { served?.bodyBytes = body.count }
         }
         return keeps
     }
@@ -84,7 +82,7 @@ extension HTTPConnection {
         _ response: HTTPResponse, _ count: Int?, _ body: @Sendable (HTTPBodyWriter) async throws -> Void
     ) async throws -> Bool {
         if let count, count < 0 { return try fail(HTTPError(.wrongLength(expected: count))) }
-        let isChunked = count == nil && requestStorage.head.flags.contains(.isHTTP11)
+        let isChunked = count == nil && flags.contains(.isHTTP11)
         let framing: Framing = count.map { .length($0) } ?? (isChunked ? .chunked : .untilEnd)
         let isOpenEnded = count == nil && !isChunked
         let keeps = keepsConnection(after: response, mayReadBody: true) && !isOpenEnded
@@ -113,7 +111,7 @@ extension HTTPConnection {
 
     private func encodeLastChunk(_ trailers: HTTPFields) {
         // Clients that did not ask for trailers may throw them away, or not understand them (RFC 9110, 6.5.1).
-        let isSent = requestStorage.head.flags.contains(.takesTrailers)
+        let isSent = flags.contains(.takesTrailers)
         reserve(16 + trailers.bytes.count + trailers.count * 4)
         output.append(literal: "0\r\n")
         if isSent { appendFields(trailers) }
@@ -126,7 +124,7 @@ extension HTTPConnection {
         let request = HTTPRequest(storage: requestStorage).fields
         var answer = fields
         do throws(HTTPError) { try answer.set("Upgrade", name) } catch { return try fail(error) }
-        guard requestStorage.head.flags.contains(.isHTTP11), request.contains("Connection", token: "upgrade"),
+        guard flags.contains(.isHTTP11), request.contains("Connection", token: "upgrade"),
             request.contains("Upgrade", token: name), bodyRest == .none, !isWithoutBody(.ok)
         else {
             let keeps = keepsConnection(after: HTTPResponse(status: .upgradeRequired))
@@ -216,14 +214,14 @@ extension HTTPConnection {
     }
 
     private func isWithoutBody(_ status: HTTPStatus) -> Bool {
-        requestStorage.head.method == .head || status.isWithoutBody
+        isHead || status.isWithoutBody
     }
 
     /// Whether another request may follow on this connection.
     ///
     /// - Parameter mayReadBody: the response's body may still read the request's.
     private func keepsConnection(after response: HTTPResponse, mayReadBody: Bool = false) -> Bool {
-        guard requestStorage.head.keepsAlive, !mustClose, !connection.isDraining else { return false }
+        guard flags.keepsAlive, !mustClose, !connection.isDraining else { return false }
         if response.fields.kinds.contains(.connection), response.fields.contains("Connection", token: "close") {
             return false
         }
@@ -265,7 +263,7 @@ extension HTTPConnection {
             output.append(literal: "Connection: upgrade\r\n\r\n")
         } else if keeps {
             // It is the default of HTTP/1.1 alone. A response of 1xx says nothing of the connection.
-            let isDefault = status.isInformational || requestStorage.head.flags.contains(.isHTTP11)
+            let isDefault = status.isInformational || flags.contains(.isHTTP11)
             output.append(literal: isDefault ? "\r\n" : "Connection: keep-alive\r\n\r\n")
         } else {
             output.append(literal: isUpgrade ? "Connection: close, upgrade\r\n\r\n" : "Connection: close\r\n\r\n")

@@ -36,13 +36,18 @@ final class HTTPConnection: @unchecked Sendable {
     @exclusivity(unchecked) var output = OutputBuffer()
     var expiry: Expiry?
 
-    // Of the present request.
+    // Of the present request. Its head's flags and method stand here, because each access to the storage costs a
+    // reference to it.
+    @exclusivity(unchecked) private(set) var flags: RequestHead.Flags = []
+    @exclusivity(unchecked) private(set) var isHead = false
     @exclusivity(unchecked) var bodyRest = BodyRest.none
     @exclusivity(unchecked) var chunks: ChunkedBody?
     var isReadingBody = false
     /// The client waits for 100 before it sends the body.
     @exclusivity(unchecked) var needsContinue = false
     @exclusivity(unchecked) private var mark: RequestMark?
+    /// It is in quarantine, and is not begun.
+    @exclusivity(unchecked) private var refusal: RequestAccounting.Refusal?
     @exclusivity(unchecked) private var hasServed = false
     /// The final response is in the output, or was sent.
     @exclusivity(unchecked) var hasResponse = false
@@ -142,7 +147,7 @@ final class HTTPConnection: @unchecked Sendable {
                     if served != nil { logServed() }
                 }
                 var response: HTTPResponse
-                if let refusal = beginMark() {
+                if let refusal {
                     response = Self.unavailable(refusal)
                 } else {
                     if output.count > 0 { flushSoon() }
@@ -168,7 +173,8 @@ final class HTTPConnection: @unchecked Sendable {
         }
     }
 
-    /// - Returns: after `.complete`, the head's bytes are in the storage and no longer in the reader.
+    /// - Returns: after `.complete`, the head's bytes are in the storage and no longer in the reader, and the request is
+    ///   marked.
     private func parse() -> RequestParser.Step {
         let storage = requestStorage
         let step = reader.withBufferedBytes { bytes in
@@ -176,8 +182,11 @@ final class HTTPConnection: @unchecked Sendable {
             if step == .complete { storage.begin(bytes.part(0..<storage.head.length), of: self) }
             return step
         }
+        flags = storage.head.flags
+        if case .head = storage.head.method { isHead = true }
         guard step == .complete else { return step }
         reader.consume(storage.head.length)
+        refusal = beginMark(storage)
         switch storage.head.framing {
         case .none: break
         case .length(let count):
@@ -245,9 +254,9 @@ final class HTTPConnection: @unchecked Sendable {
     /// Reports of crashes and hangs name the request by method and path.
     ///
     /// - Returns: for a request in quarantine, which is not begun.
-    private func beginMark() -> RequestAccounting.Refusal? {
-        let storage = requestStorage
-        return storage.bytes.withUnsafeBytes { bytes in
+    @inline(__always)
+    private func beginMark(_ storage: RequestStorage) -> RequestAccounting.Refusal? {
+        storage.bytes.withUnsafeBytes { bytes in
             let label = bytes.part(storage.head.label)
             if let refusal = server.accounting?.refusal(of: label) { return refusal }
             mark = server.marks?.begin(label, includesQuery: false, trace: nil, executes: false)
@@ -264,6 +273,8 @@ final class HTTPConnection: @unchecked Sendable {
     /// For the next request. What a program has kept of this one stays the program's.
     private func endRequest() {
         if isKnownUniquelyReferenced(&storage) { storage?.reset() } else { storage = nil }
+        flags = []
+        isHead = false
         bodyRest = .none
         if chunks != nil { chunks = nil }
         needsContinue = false

@@ -71,7 +71,7 @@ private func describe(_ head: RequestHead, _ bytes: [UInt8]) -> String {
     if let query = head.query { words.append("?\(text(query))") }
     if let authority = head.authority { words.append("@\(text(authority))") }
     words.append(head.flags.contains(.isHTTP11) ? "1.1" : "1.0")
-    words.append(head.keepsAlive ? "keep" : "close")
+    words.append(head.flags.keepsAlive ? "keep" : "close")
     if head.flags.contains(.expectsContinue) { words.append("expects") }
     if head.flags.contains(.takesTrailers) { words.append("takesTrailers") }
     words.append("\(head.fields.count)")
