@@ -53,23 +53,24 @@ def ask(address, keeps: bool, stops, answers, failures, pause: float) -> None:
             time.sleep(pause)
 
 
-class Clients:
-    """`keep` clients that keep their connections, `once` that open one for each request."""
+class ClientProcesses:
+    """Clients in processes of their own, which run until `stop`."""
 
-    def __init__(self, port: int, keep: int = 6, once: int = 3, pause: float = 0):
+    def __init__(self):
         self.stops = multiprocessing.Value("b", 0)
         self.answers = multiprocessing.Value("q", 0)
         self.failures = multiprocessing.Queue()
         self.lost: list[str] = []
+        self.processes: list[multiprocessing.Process] = []
+
+    def start(self, count: int, target, arguments, patience: float = 20) -> None:
+        """`count` processes, each with what `arguments` makes of its number, and as many answers."""
         self.processes = [
-            multiprocessing.Process(
-                target=ask, daemon=True,
-                args=(("127.0.0.1", port), index < keep, self.stops, self.answers, self.failures, pause))
-            for index in range(keep + once)]
+            multiprocessing.Process(target=target, daemon=True, args=arguments(number)) for number in range(count)]
         for process in self.processes:
             process.start()
-        limit = time.monotonic() + 20
-        while self.answers.value < len(self.processes):
+        limit = time.monotonic() + patience
+        while self.answers.value < count:
             if time.monotonic() > limit:
                 raise SystemExit("clients get no answers")
             time.sleep(0.005)
@@ -88,3 +89,12 @@ class Clients:
     def collect(self) -> None:
         while not self.failures.empty():
             self.lost.append(self.failures.get())
+
+
+class Clients(ClientProcesses):
+    """`keep` clients that keep their connections, `once` that open one for each request."""
+
+    def __init__(self, port: int, keep: int = 6, once: int = 3, pause: float = 0):
+        super().__init__()
+        self.start(keep + once, ask, lambda number: (
+            ("127.0.0.1", port), number < keep, self.stops, self.answers, self.failures, pause))

@@ -9,6 +9,8 @@ import struct
 import time
 import zlib
 
+from clients import ClientProcesses
+
 PATIENCE = 20
 
 
@@ -252,39 +254,12 @@ def act(port: int, seed: str, pause: float, stops, answers, goings, failures) ->
             time.sleep(dice.random() * 2 * pause)
 
 
-class MixedClients:
+class MixedClients(ClientProcesses):
     """Clients in processes, as `Clients`, but each does what its dice say."""
 
     def __init__(self, port: int, count: int = 8, pause: float = 0, seed: float = 0):
-        self.stops = multiprocessing.Value("b", 0)
-        self.answers = multiprocessing.Value("q", 0)
+        super().__init__()
         # WebSockets that a worker closed because it drains.
         self.goings = multiprocessing.Value("q", 0)
-        self.failures = multiprocessing.Queue()
-        self.lost: list[str] = []
-        self.processes = [
-            multiprocessing.Process(target=act, daemon=True,
-                                    args=(port, f"{seed} {number}", pause, self.stops, self.answers, self.goings,
-                                          self.failures))
-            for number in range(count)]
-        for process in self.processes:
-            process.start()
-        limit = time.monotonic() + PATIENCE
-        while self.answers.value < count:
-            if time.monotonic() > limit:
-                raise SystemExit("clients get no answers")
-            time.sleep(0.005)
-
-    def stop(self) -> tuple[int, list[str]]:
-        """How many answers there were, and what the others met with."""
-        self.stops.value = 1
-        for process in self.processes:
-            while process.is_alive():
-                self.collect()
-                process.join(0.05)
-        self.collect()
-        return self.answers.value, self.lost
-
-    def collect(self) -> None:
-        while not self.failures.empty():
-            self.lost.append(self.failures.get())
+        self.start(count, act, lambda number: (
+            port, f"{seed} {number}", pause, self.stops, self.answers, self.goings, self.failures))
