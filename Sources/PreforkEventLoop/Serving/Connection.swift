@@ -58,14 +58,7 @@ public final class Connection: Sendable {
     ///   - limit: bytes to discard at most. With zero or less, no byte is read.
     ///   - timeout: how long to wait for the other side's end. With zero or less, does not wait.
     public func closeGently(limit: Int = 1 << 20, timeout: Duration = .seconds(2)) async throws {
-        defer { close() }
-        try await writer.finish()
-        try? await withTimeout(timeout) { [reader] in
-            var rest = limit
-            while rest > 0, let chunk = try await reader.read(atMost: min(rest, ChunkPool.chunkSize)) {
-                rest -= chunk.count
-            }
-        }
+        try await closeGently(limit: limit, within: timeout, silence: timeout, whileDraining: timeout)
     }
 
     /// Connects to `address`.
@@ -102,23 +95,39 @@ public final class Connection: Sendable {
 extension Connection {
     package var loop: EventLoop { channel.loop }
 
-    /// As the public `closeGently`, with other limits, and none of bytes.
+    /// As the public `closeGently`, with more limits.
     ///
     /// - Parameters:
-    ///   - limit: how long to wait for the peer's end.
+    ///   - limit: bytes to discard at most.
+    ///   - longest: how long to wait for the peer's end.
     ///   - silence: how long without a byte of the peer.
-    ///   - drainLimit: as `limit`, once the server drains.
-    package func closeGently(within limit: Duration, silence: Duration, whileDraining drainLimit: Duration) async throws {
+    ///   - drainLimit: as `longest`, once the server drains.
+    package func closeGently(
+        limit: Int = .max, within longest: Duration, silence: Duration, whileDraining drainLimit: Duration
+    ) async throws {
         defer { close() }
         try await writer.finish()
         let began = MonotonicInstant.now
-        // What fails here fails the connection, which ends anyway.
-        while true {
-            let rest = (isDraining ? min(limit, drainLimit) : limit) - (.now - began)
-            let chunk = try? await withTimeout(min(silence, rest)) { [reader] in
-                try await reader.read(atMost: ChunkPool.chunkSize)
+        var (rest, heard) = (limit, began)
+        while rest > 0 {
+            let now = MonotonicInstant.now
+            let end = min(began + (isDraining ? min(longest, drainLimit) : longest), heard + silence)
+            guard now < end else { return }
+            let most = min(rest, ChunkPool.chunkSize)
+            do {
+                // A drain that begins meanwhile is noticed within a second.
+                let chunk = try await withTimeout(min(end - now, .seconds(1))) { [reader] in
+                    try await reader.read(atMost: most)
+                }
+                guard let chunk else { return }
+                rest -= chunk.count
+                heard = .now
+            } catch is TimeoutError {
+                continue
+            } catch {
+                // What fails here fails the connection, which ends anyway.
+                return
             }
-            if chunk == nil { return }
         }
     }
 

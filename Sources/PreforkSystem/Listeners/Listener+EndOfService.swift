@@ -17,7 +17,8 @@ extension Listener {
             return place.servers == 0
         }
         // The supervisor's copy is its own to close, and a program without workers may serve again.
-        if isOver, isLast, TaskIdentity.current != nil { close(isShared: true) }
+        // Not as a supervisor does, which must not wait for what others have left in a queue.
+        if isOver, isLast, TaskIdentity.current != nil { close(isShared: false) }
     }
 
     /// In the supervisor, when it asks its workers to end and no other worker will follow.
