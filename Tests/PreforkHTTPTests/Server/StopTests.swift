@@ -18,15 +18,20 @@ import Testing
         return address.withSockaddr { connect(socket.number, $0, $1) } == 0 ? nil : errno
     }
 
+    /// - Returns: a client whose response is not taken before the test reads it.
+    private func stopWithRequestInHand(_ program: ChildProgram, _ port: UInt16) async throws -> Client {
+        let client = try Client(port: port)
+        try client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        try await eventually("the request is in hand") { client.hasInput }
+        program.send(.terminate)
+        return client
+    }
+
     /// They waited in the queue until the last request was answered, and were reset then.
     @Test func aClientThatComesTooLateIsRefusedAtOnce() async throws {
         let path = try temporaryPath()
         let (program, port) = try await server(["http=unix:\(path)"])
-        let client = try Client(port: port)
-        // Answered when the worker is asked to stop, but its body is not taken before this test reads it.
-        try client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-        try await eventually("the request is in hand") { client.hasInput }
-        program.send(.terminate)
+        let client = try await stopWithRequestInHand(program, port)
         let (tcp, unix) = (SocketAddress.ipv4(0x7F00_0001, port: port), SocketAddress.unix(path: path))
         try await eventually("new clients are refused") {
             refusal(tcp) == ECONNREFUSED && [ENOENT, ECONNREFUSED].contains(refusal(unix))
@@ -43,10 +48,7 @@ import Testing
     @Test func theNextServiceCanBindWhileThisOneDrains() async throws {
         let path = try temporaryPath()
         let (first, port) = try await server(["http=unix:\(path)"])
-        let client = try Client(port: port)
-        try client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-        try await eventually("the request is in hand") { client.hasInput }
-        first.send(.terminate)
+        let client = try await stopWithRequestInHand(first, port)
         try await eventually("the path is free") { access(path, F_OK) != 0 }
         let (second, _) = try await server(["http=unix:\(path)"])
         while try client.receive().count > 0 {}
