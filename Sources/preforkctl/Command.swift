@@ -71,6 +71,9 @@ struct Command: Sendable {
         list(
             "listeners", .rows("listeners", ControlColumn.listeners),
             "each listener, with its number of waiting connections"),
+        list("queues", .rows("queues", ControlColumn.queues), "each work queue that the supervisor's process has made"),
+        list("channels", .rows("channels", ControlColumn.channels), "both ends of each channel"),
+        list("stores", .rows("stores", ControlColumn.stores), "each shared store"),
         list("config", .rows("settings", ControlColumn.settings), "all effective settings"),
         list("requests", .rows("requests", ControlColumn.requests), "requests in progress, oldest first"),
         list("crashes", .crashes, "the last 100 exits of workers, clean ones too, newest last, with their last output"),

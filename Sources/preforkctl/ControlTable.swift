@@ -41,6 +41,43 @@ struct ControlColumn: Sendable {
         ControlColumn(name: "RESTARTS") { plain($0["restarts"]) },
         ControlColumn(name: "LAST EXIT", isText: true) { $0["lastExit"].map(ControlTable.end) ?? "" },
     ]
+    static let stores = [
+        ControlColumn(name: "STORE", isText: true) { plain($0["name"]) },
+        ControlColumn(name: "ENTRIES") { plain($0["entries"]) },
+        ControlColumn(name: "LIMIT") { plain($0["entryLimit"]) },
+        ControlColumn(name: "BYTES") { ControlTable.size($0["bytes"]) },
+        ControlColumn(name: "LIMIT") { ControlTable.size($0["byteLimit"]) },
+        ControlColumn(name: "EVICTED") { plain($0["evictions"]) },
+        ControlColumn(name: "EXPIRED") { plain($0["expirations"]) },
+        ControlColumn(name: "REFUSED") { plain($0["refusals"]) },
+        ControlColumn(name: "REPAIRED") { plain($0["recoveries"]) },
+        ControlColumn(name: "DAMAGES") { plain($0["damages"]) },
+    ]
+    static let queues = [
+        ControlColumn(name: "QUEUE", isText: true) { plain($0["name"]) },
+        ControlColumn(name: "READY") { plain($0["ready"]) },
+        ControlColumn(name: "IN HAND") { plain($0["inFlight"]) },
+        ControlColumn(name: "DEAD") { plain($0["deadLetters"]) },
+        ControlColumn(name: "USED") { ControlTable.size($0["usedBytes"]) },
+        ControlColumn(name: "CAPACITY") { ControlTable.size($0["capacity"]) },
+        ControlColumn(name: "SENT/S") { plain($0["sentRate"]) },
+        ControlColumn(name: "SENT") { plain($0["sent"]) },
+        ControlColumn(name: "DONE") { plain($0["acknowledged"]) },
+        ControlColumn(name: "AGAIN") { plain($0["redelivered"]) },
+        ControlColumn(name: "DROPPED") { plain($0["dropped"]) },
+        ControlColumn(name: "DAMAGES") { plain($0["damages"]) },
+    ]
+    static let channels = [
+        ControlColumn(name: "CHANNEL", isText: true) { plain($0["name"]) },
+        ControlColumn(name: "END", isText: true) { plain($0["end"]) },
+        ControlColumn(name: "PID") { plain($0["pid"]) },
+        ControlColumn(name: "GEN") { plain($0["generation"]) },
+        ControlColumn(name: "STATE", isText: true) { plain($0["state"]) },
+        ControlColumn(name: "WAITING") { plain($0["waiting"]) },
+        ControlColumn(name: "BYTES") { plain($0["waitingBytes"]) },
+        ControlColumn(name: "SENT/S") { plain($0["sentRate"]) },
+        ControlColumn(name: "SENT") { plain($0["sent"]) },
+    ]
     static let workers = [
         ControlColumn(name: "SLOT") { plain($0["slot"]) + ($0["beside"] == .bool(true) ? "'" : "") },
         ControlColumn(name: "PID") { plain($0["pid"]) },
@@ -93,9 +130,30 @@ enum ControlTable {
             head += "\n"
         }
         let workers = withRates(status["workers"]?.array ?? [], before["workers"]?.array ?? [])
-        let managed = status["managed"]?.array ?? []
+        let span = (status["uptime"]?.double ?? 0) - (before["uptime"]?.double ?? .infinity)
+        func part(_ key: String, _ columns: [ControlColumn], by names: [String] = []) -> String {
+            let list = status[key]?.array ?? []
+            let rated = names.isEmpty ? list : withSendRates(list, before[key]?.array ?? [], span, by: names)
+            return list.isEmpty ? "" : "\n" + rows(rated, columns, paint: paint)
+        }
         return head + rows(workers, ControlColumn.workers, paint: paint)
-            + (managed.isEmpty ? "" : "\n" + rows(managed, ControlColumn.managed, paint: paint))
+            + part("managed", ControlColumn.managed)
+            + part("queues", ControlColumn.queues, by: ["name"])
+            + part("channels", ControlColumn.channels, by: ["name", "end"])
+            + part("stores", ControlColumn.stores)
+    }
+
+    /// Messages a second that went into a queue or a channel's end since the earlier status, `span` seconds ago.
+    private static func withSendRates(
+        _ now: [JSONValue], _ before: [JSONValue], _ span: Double, by names: [String]
+    ) -> [JSONValue] {
+        func key(_ row: JSONValue) -> [JSONValue?] { names.map { row[$0] } }
+        return now.map { row in
+            guard span > 0, case .object(let members) = row, let sent = row["sent"]?.double,
+                let old = before.first(where: { key($0) == key(row) })?["sent"]?.double, sent >= old
+            else { return row }
+            return .object(members + [.init("sentRate", .number((sent - old) / span))])
+        }
     }
 
     /// Lines on the program that runs. Empty if the status does not say.

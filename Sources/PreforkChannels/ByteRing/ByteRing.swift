@@ -8,7 +8,9 @@ import Synchronization
 /// ```
 /// bytes      word                   written by                 ordering
 ///   0        tail                   producer                   seq_cst; the commit of all before it
+///   8        records sent           producer                   relaxed; for operators only
 ///  64        head                   consumer                   seq_cst; frees all before it
+///  72        records taken          consumer                   relaxed; for operators only
 /// 128        consumer is asleep     both (1: consumer, 0: producer)   seq_cst
 /// 192        producer is waiting    both (1: producer, 0: consumer)   seq_cst
 /// ```
@@ -49,6 +51,8 @@ struct ByteRing: @unchecked Sendable {
 
     var tail: UnsafeMutablePointer<Atomic<UInt64>> { word(0) }
     var head: UnsafeMutablePointer<Atomic<UInt64>> { word(64) }
+    var sent: UnsafeMutablePointer<Atomic<UInt64>> { word(8) }
+    var taken: UnsafeMutablePointer<Atomic<UInt64>> { word(72) }
     var asleep: UnsafeMutablePointer<Atomic<UInt64>> { word(128) }
     var waiting: UnsafeMutablePointer<Atomic<UInt64>> { word(192) }
 
@@ -66,6 +70,19 @@ struct ByteRing: @unchecked Sendable {
     /// Whether something waits to be taken. Any process may ask.
     var isEmpty: Bool {
         tail.pointee.load(ordering: .sequentiallyConsistent) == head.pointee.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// How much waits, for operators. Any process may ask. The numbers are bounded by the ring, whatever stands in it.
+    ///
+    /// A process that was killed between its two stores leaves the count of records one off, until the next process is
+    /// at that end of an empty ring.
+    var waitingRecords: (count: Int, bytes: Int) {
+        let head = head.pointee.load(ordering: .acquiring)
+        let taken = taken.pointee.load(ordering: .relaxed)
+        let sent = sent.pointee.load(ordering: .relaxed)
+        guard let bytes = used(tail: tail.pointee.load(ordering: .acquiring), head: head), bytes > 0 else { return (0, 0) }
+        let count = Int(clamping: sent &- taken)
+        return (min(max(1, count), max(1, bytes / ByteRingHeader.byteCount)), bytes)
     }
 
     /// Whether the record that ends at `position` was taken. Any process may ask.

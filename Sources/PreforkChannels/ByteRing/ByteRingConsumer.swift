@@ -18,12 +18,15 @@ struct ByteRingConsumer: Sendable {
     private(set) var head: UInt64
     /// As last seen.
     private var tail: UInt64
+    /// How many records it and its predecessors have taken.
+    private var taken: UInt64
 
     /// Continues where the last consumer of this ring, alive or killed, has stopped.
     init(_ ring: ByteRing) {
         self.ring = ring
         head = ring.head.pointee.load(ordering: .acquiring)
         tail = head
+        taken = ring.taken.pointee.load(ordering: .relaxed)
     }
 
     /// The position behind everything that has been written so far.
@@ -33,6 +36,8 @@ struct ByteRingConsumer: Sendable {
     mutating func skipAll() {
         head = end
         tail = head
+        taken = ring.sent.pointee.load(ordering: .relaxed)
+        ring.taken.pointee.store(taken, ordering: .relaxed)
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
     }
 
@@ -40,10 +45,12 @@ struct ByteRingConsumer: Sendable {
     /// once.
     mutating func pass(_ header: ByteRingHeader) {
         head &+= UInt64(header.span)
+        taken &+= 1
     }
 
     /// Frees everything that was passed.
     func free() {
+        ring.taken.pointee.store(taken, ordering: .relaxed)
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
     }
 
@@ -85,6 +92,8 @@ struct ByteRingConsumer: Sendable {
     /// - Returns: true when the producer waits for room and must be woken now.
     mutating func advance(past header: ByteRingHeader) -> Bool {
         head &+= UInt64(header.span)
+        taken &+= 1
+        ring.taken.pointee.store(taken, ordering: .relaxed)
         ring.head.pointee.store(head, ordering: .sequentiallyConsistent)
         return ring.takeSleeper(ring.waiting)
     }

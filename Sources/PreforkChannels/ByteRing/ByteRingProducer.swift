@@ -18,12 +18,16 @@ struct ByteRingProducer: Sendable {
     private(set) var tail: UInt64
     /// As last seen: the consumer's line is only read when this one says that there is no room.
     private var head: UInt64
+    /// How many records it and its predecessors have written.
+    private var sent: UInt64
 
     /// Continues where the last producer of this ring, alive or killed, has stopped.
     init(_ ring: ByteRing) {
         self.ring = ring
         tail = ring.tail.pointee.load(ordering: .acquiring)
         head = ring.head.pointee.load(ordering: .acquiring)
+        // What a killed predecessor has counted and not written.
+        sent = (head == tail ? ring.taken : ring.sent).pointee.load(ordering: .relaxed)
     }
 
     /// Writes one record.
@@ -55,6 +59,8 @@ struct ByteRingProducer: Sendable {
             (place + ByteRingHeader.byteCount).copyMemory(from: bytes, byteCount: payload.count)
         }
         tail &+= UInt64(needed)
+        sent &+= 1
+        ring.sent.pointee.store(sent, ordering: .relaxed)
         ring.tail.pointee.store(tail, ordering: .sequentiallyConsistent)
         return .done(wakesConsumer: ring.takeSleeper(ring.asleep))
     }

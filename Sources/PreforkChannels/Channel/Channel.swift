@@ -61,6 +61,7 @@ public final class Channel<Message: Codable & Sendable>: Sendable {
     public convenience init(name: String, _ options: ChannelOptions = ChannelOptions()) throws(ChannelError) {
         self.init(try ChannelCore(name: name, options: options, messageType: Message.self), isOpposite: false)
         try ChannelRegistry.add(core)
+        SharedObjects.add(.channel { [weak core] in core?.memory.row })
     }
 
     /// - Parameter isLoop: it sends at the end that it does not receive at.

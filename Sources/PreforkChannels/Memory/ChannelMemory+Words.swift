@@ -58,6 +58,23 @@ extension ChannelMemory {
     /// Calls that end in front of it were for processes that were at that end before.
     func firstCall(of side: EndSide) -> UInt64 { slotWord(7, of: side).pointee.load(ordering: .acquiring) }
 
+    /// The channel as operators see it: out of shared memory, without a lock, any of it possibly wrong.
+    var row: SharedObjects.Channel {
+        var row = SharedObjects.Channel(name: name)
+        row.isCorrupt = isCorrupt
+        row.ends = [end(.creator, "creator"), end(.peer, "peer")]
+        return row
+    }
+
+    private func end(_ side: EndSide, _ name: String) -> SharedObjects.Channel.End {
+        let record = record(of: side)
+        let ring = ring(.messages, from: side)
+        let waiting = ring.waitingRecords
+        return SharedObjects.Channel.End(
+            name: name, pid: record.owner?.pid, generation: record.generation, isClosed: record.isClosed,
+            sent: ring.sent.pointee.load(ordering: .relaxed), waiting: waiting.count, waitingBytes: waiting.bytes)
+    }
+
     /// A consistent snapshot of an end, even if another process changes it meanwhile: the generation is stored last.
     ///
     /// Attaching takes a dozen stores. A generation that changes all the time is damage, and any picture of it will do.

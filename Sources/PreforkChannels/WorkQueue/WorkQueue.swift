@@ -72,6 +72,7 @@ public final class WorkQueue<Message: Codable & Sendable>: Sendable {
             throw WorkQueueError(error, queue: name)
         }
         SharedHandles.add(table, of: table.identity)
+        SharedObjects.add(.queue { [weak table] in table?.row(name) })
         (receivers, senders) = Self.lines(of: table, name)
     }
 

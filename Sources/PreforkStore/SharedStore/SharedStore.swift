@@ -80,6 +80,7 @@ public final class SharedStore: Sendable {
         }
         self.codec = codec
         StoreRegistry.add(table)
+        SharedObjects.add(.store { [weak table, title = "\(claim.name)"] in table?.row(title) })
         offer = Handover.offer(
             claim, descriptors: [table.file.descriptor.number, table.bell.descriptor.number],
             text: StoreForm(table).text, isTaken: isTaken)

@@ -1,5 +1,7 @@
 // The figures of a store.
 
+import PreforkSystem
+
 /// Figures of a store, all processes together, at about one moment.
 public struct StoreStats: Hashable, Sendable {
     /// Entries, expired ones that are still in memory included.
@@ -30,12 +32,32 @@ extension SharedStore {
     ///
     /// Takes no lock and never waits, so that figures which change meanwhile need not fit each other exactly. Callable
     /// from any thread and process, also in the supervisor.
-    public var stats: StoreStats {
-        let totals = table.totals()
-        func counter(_ offset: Int) -> Int { Int(clamping: table.memory[offset]) }
+    public var stats: StoreStats { table.stats }
+}
+
+extension StoreTable {
+    /// The store as operators see it.
+    func row(_ name: String) -> SharedObjects.Store {
+        let stats = stats
+        var row = SharedObjects.Store(name: name)
+        row.entries = stats.entries
+        row.entryLimit = stats.entryLimit
+        row.bytes = stats.bytes
+        row.byteLimit = stats.byteLimit
+        row.evictions = stats.evictions
+        row.expirations = stats.expirations
+        row.refusals = stats.refusals
+        row.recoveries = stats.recoveries
+        row.damages = stats.damages
+        return row
+    }
+
+    var stats: StoreStats {
+        let totals = totals()
+        func counter(_ offset: Int) -> Int { Int(clamping: memory[offset]) }
         return StoreStats(
-            entries: totals.entries, entryLimit: table.layout.capacity.entries,
-            bytes: totals.units * StoreLayout.unitBytes, byteLimit: table.layout.unitLimit * StoreLayout.unitBytes,
+            entries: totals.entries, entryLimit: layout.capacity.entries,
+            bytes: totals.units * StoreLayout.unitBytes, byteLimit: layout.unitLimit * StoreLayout.unitBytes,
             recoveries: counter(Header.recoveries), evictions: counter(Header.evictions),
             expirations: counter(Header.expirations), refusals: counter(Header.refusals),
             compactions: counter(Header.compactions), damages: counter(Header.damages))

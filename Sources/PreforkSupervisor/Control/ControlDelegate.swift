@@ -9,6 +9,8 @@ package protocol ControlDelegate: AnyObject {
     func status() -> PoolStatus
     /// Managed processes, in the order in which they were added.
     func managedProcesses() -> [TargetStatus]
+    /// The stores, queues and channels that the supervisor's process has made. See `SharedObjects.present`.
+    func sharedObjects() -> SharedObjects
     func counters() -> PoolCounters
     /// The last exit reports, oldest first.
     func crashes() -> [ExitReport]

@@ -8,6 +8,9 @@ enum ControlRequest: Equatable {
     case status(detailed: Bool)
     case workers
     case listeners
+    case stores
+    case queues
+    case channels
     case requests
     case quarantine
     case config
@@ -51,6 +54,9 @@ extension ControlRequest {
         switch command {
         case "status": .status(detailed: try arguments.flag("detailed"))
         case "workers": .workers
+        case "stores": .stores
+        case "queues": .queues
+        case "channels": .channels
         case "listeners": .listeners
         case "requests": .requests
         case "quarantine": try arguments.quarantine()

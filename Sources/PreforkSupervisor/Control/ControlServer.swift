@@ -81,11 +81,23 @@ extension ControlServer: ControlConversation {
         guard let delegate else { return .answer(JSONWriter.failure("the supervisor is ending"), closes: true) }
         let line =
             switch request {
-            case .status: status(delegate.status(), delegate.managedProcesses())
+            case .status: status(delegate.status(), delegate.managedProcesses(), delegate.sharedObjects())
             case .workers: workers(delegate.status())
             case .listeners: JSONWriter.line { [listeners = delegate.listeners()] writer in
                 writer.name("listeners")
                 writer.listeners(listeners)
+            }
+            case .stores: JSONWriter.line { [shared = delegate.sharedObjects()] writer in
+                writer.name("stores")
+                writer.stores(shared.stores)
+            }
+            case .queues: JSONWriter.line { [shared = delegate.sharedObjects()] writer in
+                writer.name("queues")
+                writer.queues(shared.queues)
+            }
+            case .channels: JSONWriter.line { [shared = delegate.sharedObjects()] writer in
+                writer.name("channels")
+                writer.channels(shared.channels)
             }
             case .crashes: JSONWriter.line { [crashes = delegate.crashes()] writer in
                 writer.name("crashes")
@@ -101,11 +113,11 @@ extension ControlServer: ControlConversation {
         return line.map { .answer(AnswerParts.split($0), closes: false) } ?? .later
     }
 
-    private func status(_ status: PoolStatus, _ managed: [TargetStatus]) -> [UInt8] {
+    private func status(_ status: PoolStatus, _ managed: [TargetStatus], _ shared: SharedObjects) -> [UInt8] {
         let usage = usage.current(status.workers)
         return JSONWriter.line { writer in
             writer.name("status")
-            writer.status(status, usage, managed)
+            writer.status(status, usage, managed, shared)
         }
     }
 

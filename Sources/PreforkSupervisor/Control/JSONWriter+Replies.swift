@@ -34,7 +34,9 @@ extension JSONWriter {
 }
 
 extension JSONWriter {
-    mutating func status(_ status: PoolStatus, _ usage: WorkerUsage, _ managed: [TargetStatus]) {
+    mutating func status(
+        _ status: PoolStatus, _ usage: WorkerUsage, _ managed: [TargetStatus], _ shared: SharedObjects
+    ) {
         object { object in
             object.member("supervisor", status.supervisor)
             object.member("uptime", status.uptime)
@@ -56,6 +58,7 @@ extension JSONWriter {
             object.workers(status.workers, usage)
             object.name("managed")
             object.array(managed) { $0.managed($1) }
+            object.sharedObjects(shared)
         }
     }
 

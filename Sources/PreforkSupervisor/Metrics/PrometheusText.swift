@@ -9,7 +9,7 @@ struct PrometheusText {
     /// A whole page for one pool, out of values only.
     static func metrics(
         _ status: PoolStatus, _ counters: PoolCounters, _ listeners: [ListenerStatus], _ usage: WorkerUsage,
-        quarantined: Int = 0
+        quarantined: Int = 0, managed: [TargetStatus] = [], shared: SharedObjects = SharedObjects()
     ) -> [UInt8] {
         var text = PrometheusText()
         text.bytes.reserveCapacity(4096 + status.workers.count * 600)
@@ -23,6 +23,8 @@ struct PrometheusText {
             nanoseconds: counters.requestDurations)
         text.listeners(listeners)
         text.workers(status.workers, usage)
+        text.managedProcesses(managed)
+        text.sharedObjects(shared)
         return text.bytes
     }
 
@@ -30,7 +32,8 @@ struct PrometheusText {
         let status = delegate.status()
         return metrics(
             status, delegate.counters(), delegate.listeners(), usage.current(status.workers),
-            quarantined: delegate.quarantined().count)
+            quarantined: delegate.quarantined().count, managed: delegate.managedProcesses(),
+            shared: delegate.sharedObjects())
     }
 
     private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters, _ usage: WorkerUsage) {
@@ -163,11 +166,11 @@ struct PrometheusText {
         line(name, "", value.description)
     }
 
-    private mutating func family(_ name: String, _ type: String, _ help: String) {
+    mutating func family(_ name: String, _ type: String, _ help: String) {
         bytes += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8
     }
 
-    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some BinaryInteger) {
+    mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some BinaryInteger) {
         let text = labels.map { "\($0)=\"\(ForeignText($1).escaped(for: .prometheus))\"" }.joined(separator: ",")
         line(name, "{\(text)}", "\(value)")
     }

@@ -73,6 +73,7 @@ enum StatusPage {
         <div class="facts" id="facts"></div>
         <h2>Workers</h2>
         <table><thead><tr id="head"></tr></thead><tbody id="workers"></tbody></table>
+        <div id="objects"></div>
         <h2>Listeners</h2>
         <div class="facts" id="listeners"></div>
         </main>
@@ -137,6 +138,36 @@ enum StatusPage {
           card.append(element("b", value, style), element("span", name));
           return card;
         }
+        // One table for each kind of object that there is. A row is what is in `columns` of an element, in that order.
+        const kinds = [
+          { key: "managed", title: "Managed processes", columns: ["name", "pid", "generation", "state", "restarts"] },
+          { key: "queues", title: "Queues", columns: ["name", "ready", "inFlight", "deadLetters", "sent",
+            "acknowledged", "redelivered", "damages"] },
+          { key: "channels", title: "Channels", columns: ["name", "end", "pid", "generation", "state", "waiting",
+            "sent"] },
+          { key: "stores", title: "Stores", columns: ["name", "entries", "entryLimit", "bytes", "byteLimit",
+            "evictions", "refusals", "damages"] }];
+        const isText = name => ["name", "end", "state"].includes(name);
+        const bytes = name => name === "bytes" || name === "byteLimit";
+        const words = name => name.replace(/[A-Z]/g, letter => " " + letter.toLowerCase());
+        function table(kind, rows) {
+          if (!rows.length) return [];
+          const whole = element("table"), head = element("thead"), names = element("tr"), body = element("tbody");
+          kind.columns.forEach(name => names.append(element("th", words(name), isText(name) ? "left" : "")));
+          rows.forEach(entry => {
+            const line = element("tr");
+            kind.columns.forEach(name => {
+              const text = bytes(name) ? size(entry[name]) : entry[name] ?? "–";
+              const cell = element("td", text, isText(name) ? "left " + (name === "state" ? grades[text] || "" : "") : "");
+              cell.dataset.name = words(name);
+              line.append(cell);
+            });
+            body.append(line);
+          });
+          head.append(names);
+          whole.append(head, body);
+          return [element("h2", kind.title), whole];
+        }
         function show({ status, listeners }) {
           const all = status.workers.map(worker => [worker, rates(worker)]);
           const sum = pick => all.reduce((total, entry) => total + (pick(entry) || 0), 0);
@@ -160,6 +191,7 @@ enum StatusPage {
           at("workers").replaceChildren(...all.map(entry => row(entry[0], entry[1])));
           at("listeners").replaceChildren(...listeners.map(listener =>
             fact((listener.waiting ?? "–") + " / " + (listener.limit ?? "–"), "waiting at " + listener.address)));
+          at("objects").replaceChildren(...kinds.flatMap(kind => table(kind, status[kind.key] || [])));
           before = new Map(status.workers.filter(worker => worker.pid != null).map(worker => [keyOf(worker), worker]));
         }
         function look() {

@@ -1,6 +1,6 @@
 // The supervisor as its control socket and its metrics see it.
 
-import PreforkSystem
+package import PreforkSystem
 
 /// The control and metrics servers of a supervisor. Its loop serves them, a bounded piece of work at a time.
 struct SupervisorServers {
@@ -47,6 +47,8 @@ extension Supervisor: ControlDelegate {
     }
 
     package func crashes() -> [ExitReport] { records.last }
+
+    package func sharedObjects() -> SharedObjects { .present }
 
     package func listeners() -> [ListenerStatus] { serviceListeners.map { ListenerStatus(of: $0) } }
 

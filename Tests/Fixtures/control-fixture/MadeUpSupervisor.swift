@@ -53,6 +53,7 @@ final class MadeUpSupervisor: ControlDelegate {
             reload: reload)
     }
 
+    func sharedObjects() -> SharedObjects { SharedObjects() }
     func counters() -> PoolCounters { PoolCounters() }
     func crashes() -> [ExitReport] { workers.compactMap(\.lastExit) }
     func quarantined() -> [QuarantineStatus] { [] }

@@ -1,6 +1,7 @@
 // Records in a ring, by one process: two values that share memory, as two processes would.
 
 import PreforkSystem
+import Synchronization
 import Testing
 
 @testable import PreforkChannels
@@ -55,6 +56,41 @@ struct ByteRingTests {
             #expect(consumer.pop() == bytes)
         }
         #expect(consumer.look() == .empty)
+    }
+
+    @Test func whatWaitsIsCountedForOperators() throws {
+        let scene = try Scene(capacity: 1024)
+        var producer = ByteRingProducer(scene.ring)
+        var consumer = ByteRingConsumer(scene.ring)
+        #expect(scene.ring.waitingRecords == (0, 0))
+        for _ in 0..<5 { _ = producer.push([1, 2, 3]) }
+        #expect(scene.ring.waitingRecords == (5, 5 * 32))
+        _ = consumer.pop()
+        #expect(scene.ring.waitingRecords == (4, 4 * 32))
+        #expect(scene.ring.sent.pointee.load(ordering: .relaxed) == 5)
+        // Successors go on counting where these stop.
+        var (nextProducer, nextConsumer) = (ByteRingProducer(scene.ring), ByteRingConsumer(scene.ring))
+        _ = nextProducer.push([1])
+        _ = nextConsumer.pop()
+        #expect(scene.ring.waitingRecords.count == 4)
+        nextConsumer.skipAll()
+        #expect(scene.ring.waitingRecords == (0, 0))
+        // Killed after it has counted, before it has written: the next one at the empty ring counts anew.
+        scene.write(99, at: 8)
+        var afterKill = ByteRingProducer(scene.ring)
+        _ = afterKill.push([1])
+        #expect(scene.ring.waitingRecords.count == 1)
+    }
+
+    @Test(arguments: [UInt64.max, 1 << 63, 12345]) func noCountIsBeyondTheRing(stray: UInt64) throws {
+        let scene = try Scene(capacity: 1024)
+        var producer = ByteRingProducer(scene.ring)
+        for _ in 0..<3 { _ = producer.push([1]) }
+        for offset in [0, 8, 64, 72] {
+            scene.write(stray, at: offset)
+            let waiting = scene.ring.waitingRecords
+            #expect((0...1024).contains(waiting.bytes) && (0...1024 / 24).contains(waiting.count))
+        }
     }
 
     @Test func aFullRingTakesNothingAndLosesNothing() throws {

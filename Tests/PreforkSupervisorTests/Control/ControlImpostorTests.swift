@@ -26,6 +26,9 @@ struct ControlImpostorTests {
         ("metrics", #"{"ok":true,"metrics":"ESC"}"#), ("config", #"{"ok":true,"settings":[{"name":"ESC"}]}"#),
         ("crashes", #"{"ok":true,"crashes":[{"status":"ESC","killReason":"ESC"}]}"#),
         ("listeners", #"{"ok":true,"listeners":[{"address":"ESC"}]}"#),
+        ("queues", #"{"ok":true,"queues":[{"name":"ESC","ready":"ESC"}]}"#),
+        ("channels", #"{"ok":true,"channels":[{"name":"ESC","state":"ESC"}]}"#),
+        ("stores", #"{"ok":true,"stores":[{"name":"ESC"}]}"#),
     ])
     func `No answer of its commands the terminal`(_ command: String, _ answer: String) async throws {
         let text = answer.replacing("ESC", with: Self.escape)

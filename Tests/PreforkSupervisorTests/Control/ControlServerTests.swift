@@ -35,6 +35,22 @@ struct ControlServerTests {
         #expect(workers["workers"]?.array?.count == 2)
     }
 
+    @Test func `What the processes share has rows`() async throws {
+        let bench = try ControlBench()
+        bench.supervisor.shared = madeUpObjects
+        let stores = try await bench.ask(#"{"command":"stores"}"#)["stores"]?.array
+        #expect(stores?.map { $0["entries"] } == [.integer(3)])
+        let queues = try await bench.ask(#"{"command":"queues"}"#)["queues"]?.array
+        #expect(queues?.first?["deadLetters"] == .integer(2) && queues?.first?["name"] == .string("jobs"))
+        let ends = try await bench.ask(#"{"command":"channels"}"#)["channels"]?.array
+        #expect(ends?.map { $0["end"] } == [.string("creator"), .string("peer")])
+        #expect(ends?.map { $0["state"] } == [.string("open"), .string("unused")])
+        let status = try await bench.ask(#"{"command":"status"}"#)["status"]
+        #expect(status?["stores"]?.array == stores && status?["queues"]?.array == queues)
+        #expect(status?["channels"]?.array == ends)
+        #expect(try await bench.ask(#"{"command":"queues","slot":1}"#)["ok"] == .bool(false))
+    }
+
     @Test func `A command is carried out and its result told`() async throws {
         let bench = try ControlBench()
         bench.supervisor.outcome = .done("5 workers")

@@ -13,6 +13,7 @@ final class FakeSupervisor: ControlDelegate {
     var counted = PoolCounters()
     var reports: [ExitReport] = []
     var managed: [TargetStatus] = []
+    var shared = SharedObjects()
     var requestList = InFlightRequests()
     var outcome = ControlOutcome.done("done")
     var asked: [ControlCommand] = []
@@ -27,6 +28,7 @@ final class FakeSupervisor: ControlDelegate {
 
     func status() -> PoolStatus { pool }
     func managedProcesses() -> [TargetStatus] { managed }
+    func sharedObjects() -> SharedObjects { shared }
     func counters() -> PoolCounters { counted }
     func crashes() -> [ExitReport] { reports }
     func listeners() -> [ListenerStatus] { [ListenerStatus(address: "127.0.0.1:80", waiting: 3, limit: 1024)] }
@@ -39,6 +41,24 @@ final class FakeSupervisor: ControlDelegate {
         if let completion { completesAtOnce ? completion(outcome) : completions.append(completion) }
         return outcome
     }
+}
+
+/// One object of each kind.
+var madeUpObjects: SharedObjects {
+    var objects = SharedObjects()
+    var store = SharedObjects.Store(name: "sessions")
+    (store.entries, store.entryLimit, store.evictions) = (3, 10, 7)
+    objects.stores = [store]
+    var queue = SharedObjects.Queue(name: "jobs")
+    (queue.ready, queue.deadLetters, queue.sent) = (4, 2, 11)
+    objects.queues = [queue]
+    var channel = SharedObjects.Channel(name: "a\"b")
+    channel.ends = [
+        .init(name: "creator", pid: 7, generation: 1, isClosed: false, sent: 9, waiting: 1, waitingBytes: 32),
+        .init(name: "peer", pid: nil, generation: 0, isClosed: false, sent: 0, waiting: 0, waitingBytes: 0),
+    ]
+    objects.channels = [channel]
+    return objects
 }
 
 /// A non-blocking client: what comes is looked for between the server's turns.

@@ -60,7 +60,10 @@ struct PrometheusTests {
         change(&status, &counters)
         let listeners = [ListenerStatus(address: "unix:/a\"b\\c\nd", waiting: 3, limit: 128)]
         let usage: WorkerUsage = [10: ProcessUsage(resident: 4096, processorTime: .milliseconds(20))]
-        let bytes = PrometheusText.metrics(status, counters, listeners, usage, quarantined: 2)
+        let target = TargetStatus(
+            name: "mailer", phase: .running, isCompleted: false, generation: 3, restarts: 2, ignoredCodes: 0)
+        let bytes = PrometheusText.metrics(
+            status, counters, listeners, usage, quarantined: 2, managed: [target], shared: madeUpObjects)
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
 
@@ -177,5 +180,20 @@ struct PrometheusTests {
             status.workers.append(WorkerStatus(slot: 2, pid: 11, state: .ready, uptime: .seconds(1000)))
         }
         #expect(lines.contains("prefork_busy_ratio 0.005"))
+    }
+
+    @Test func `Managed processes, stores, queues and channels have samples`() {
+        let lines = text { _, _ in }
+        for line in [
+            #"prefork_managed_up{process="mailer"} 1"#, #"prefork_managed_restarts_total{process="mailer"} 2"#,
+            #"prefork_store_entries{store="sessions"} 3"#, #"prefork_store_evictions_total{store="sessions"} 7"#,
+            #"prefork_queue_messages_ready{queue="jobs"} 4"#, #"prefork_queue_dead_letters{queue="jobs"} 2"#,
+            #"prefork_queue_damages_total{queue="jobs"} 0"#,
+            #"prefork_channel_waiting{channel="a\"b",end="creator"} 1"#,
+            #"prefork_channel_open{channel="a\"b",end="peer"} 0"#, #"prefork_channel_corrupt{channel="a\"b"} 0"#,
+        ] { #expect(lines.contains(line[...]), "\(line)") }
+        // One head for each name, in front of all its samples.
+        let heads = lines.filter { $0.hasPrefix("# TYPE ") }
+        #expect(Set(heads).count == heads.count)
     }
 }
