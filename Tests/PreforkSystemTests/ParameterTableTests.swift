@@ -17,6 +17,7 @@ import Testing
                 "ResourceUsage": "what the kernel has counted",
                 "ExitStatus": "what the kernel has said",
                 "Listener.init.endpoint": "each of its cases is in the table",
+                "SandboxError": "what a start has found",
             ])
     }
 
@@ -51,7 +52,37 @@ import Testing
         ) { name in try Listener(.unix("/tmp/prefork-nobodys.sock", owner: owner(name))).close() }
     }
 
-    private static let table: [ParameterRow] = endpoints + descriptors + addresses + names
+    private static let table: [ParameterRow] = endpoints + descriptors + addresses + names + sandboxes
+
+    private static func sandboxed(_ change: (inout Sandbox) -> Void) throws {
+        var sandbox = Sandbox.networkServer
+        change(&sandbox)
+        _ = try PreparedSandbox(sandbox)
+    }
+
+    private static let fileRules: [(String, @Sendable (String) -> Sandbox.FileRule)] = [
+        ("read", { .read($0) }), ("write", { .write($0) }), ("execute", { .execute($0) }),
+    ]
+
+    private static let sandboxes: [ParameterRow] =
+        fileRules.flatMap { name, rule in
+            Parameter.text(
+                "Sandbox.FileRule.\(name).0", empty: .refused("absolute", "''"), huge: .refused("absolute", "more bytes"),
+                other: .refused("absolute")
+            ) { path in try sandboxed { $0.files = [rule(path)] } }
+                + Parameter.value("Sandbox.FileRule.\(name).0", "/ and NUL", .refused("/a\\u{0}b")) {
+                    try sandboxed { $0.files = [rule("/a\0b")] }
+                }
+                + Parameter.value("Sandbox.FileRule.\(name).0", "/a,b", .refused("/a,b", "commas")) {
+                    try sandboxed { $0.files = [rule("/a,b")] }
+                }
+        }
+        + Parameter.list(
+            "Sandbox.bindPorts", of: 80, empty: .means("no port"), huge: .means("one port")
+        ) { (ports: [UInt16]) in try sandboxed { $0.bindPorts = ports } }
+        + Parameter.list(
+            "Sandbox.connectPorts", of: 0, empty: .means("no port"), huge: .means("one port")
+        ) { (ports: [UInt16]) in try sandboxed { $0.connectPorts = ports } }
 
     private static let refusedAddresses = [
         ":8080", "localhost", "localhost:", "localhost:http", "::1:8080", "127.0.0.1:65536", "127.0.0.1:-1", "unix:",

@@ -25,6 +25,7 @@ struct child {
     struct cprefork_spawn_result *result;
     pid_t parent;
     uint64_t ignored;
+    int ruleset;  ///< where the child has put the sandbox's, or -1
 };
 
 static _Noreturn void leave(void) {
@@ -88,10 +89,14 @@ static void resolve_sources(const struct child *child) {
 
 /// Puts every source at its target. Sources that lie where another one must go (stdout and stderr swapped, a pipe
 /// that got number 0 because the program was started with a closed stdin) first move out of the way.
-static void place_descriptors(const struct child *child) {
+static void place_descriptors(struct child *child) {
     const struct cprefork_spawn_plan *plan = child->plan;
     resolve_sources(child);
     int highest_target = plan->descriptor_count ? plan->descriptors[plan->descriptor_count - 1].target : -1;
+    if (plan->sandbox != NULL && plan->sandbox->ruleset >= 0) {
+        child->ruleset = (int)syscall(SYS_fcntl, plan->sandbox->ruleset, F_DUPFD_CLOEXEC, highest_target + 1);
+        CHECK(child, CPREFORK_STEP_SANDBOX, -1, child->ruleset);
+    }
     for (int i = 0; i < plan->descriptor_count; i++) {
         struct cprefork_spawn_descriptor *descriptor = &plan->descriptors[i];
         if (descriptor->source == descriptor->target || descriptor->source > highest_target) continue;
@@ -117,7 +122,7 @@ static void close_range_of(const struct child *child, unsigned first, unsigned l
     CHECK(child, CPREFORK_STEP_CLOSE_OTHERS, -1, cprefork_close_listed(first, last));
 }
 
-/// Closes everything that is not a target: between the targets, and above them.
+/// Closes everything that is not a target: between the targets, and above them. The sandbox's rules stay until exec.
 static void close_others(const struct child *child) {
     unsigned next = 0;
     for (int i = 0; i < child->plan->descriptor_count; i++) {
@@ -125,7 +130,18 @@ static void close_others(const struct child *child) {
         if (target > 0) close_range_of(child, next, target - 1);
         next = target + 1;
     }
+    if (child->ruleset >= 0) {
+        if (child->ruleset > 0) close_range_of(child, next, (unsigned)child->ruleset - 1);
+        next = (unsigned)child->ruleset + 1;
+    }
     close_range_of(child, next, ~0u);
+}
+
+/// The last step before exec, which the sandbox must allow. The child's errno is the parent's, which is suspended.
+static void enter_sandbox(const struct child *child) {
+    struct cprefork_sandbox sandbox = *child->plan->sandbox;
+    sandbox.ruleset = child->ruleset;
+    if (cprefork_enter_sandbox(&sandbox) != CPREFORK_SANDBOX_ENTERED) fail(child, CPREFORK_STEP_SANDBOX, -1);
 }
 
 static void join_control_group(const struct child *child, const char *path) {
@@ -186,7 +202,7 @@ static _Noreturn void run_program(const struct child *child) {
 
 /// Runs in the child, on a part of its parent's stack.
 static int run_child(void *argument) {
-    const struct child *child = argument;
+    struct child *child = argument;
     const struct cprefork_spawn_plan *plan = child->plan;
     reset_signals(child);
     if (plan->new_session) CHECK(child, CPREFORK_STEP_SESSION, -1, syscall(SYS_setsid));
@@ -209,6 +225,7 @@ static int run_child(void *argument) {
     if (plan->no_new_privileges)
         CHECK(child, CPREFORK_STEP_NO_NEW_PRIVILEGES, -1, syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     open_signal_mask();
+    if (plan->sandbox != NULL) enter_sandbox(child);
     run_program(child);
 }
 
@@ -223,7 +240,7 @@ void cprefork_spawn(const struct cprefork_spawn_plan *plan, struct cprefork_spaw
     // others.
     char stack[STACK_BYTES] __attribute__((aligned(16)));
     struct child child = {.plan = plan, .result = result, .parent = plan->parent_death_signal ? getpid() : 0,
-                          .ignored = cprefork_inherited_ignored_signals()};
+                          .ignored = cprefork_inherited_ignored_signals(), .ruleset = -1};
     *result = (struct cprefork_spawn_result){.pidfd = -1, .step = CPREFORK_STEP_NONE, .object = -1};
     // All 64, the two that glibc hides as well: a setuid in another thread must not interrupt the child.
     const uint64_t all = ~(uint64_t)0;

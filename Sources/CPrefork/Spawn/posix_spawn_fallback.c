@@ -16,7 +16,8 @@
 static bool is_supported(const struct cprefork_spawn_plan *plan) {
     return plan->terminal < 0 && plan->control_group == NULL && !plan->sets_niceness && plan->limit_count == 0 &&
         plan->group_count < 0 && plan->user_id < 0 && plan->group_id < 0 && plan->mask < 0 &&
-        (plan->parent_death_signal == 0 || plan->parent_death_is_wish) && !plan->no_new_privileges;
+        (plan->parent_death_signal == 0 || plan->parent_death_is_wish) && !plan->no_new_privileges &&
+        plan->sandbox == NULL;
 }
 
 static int add_null_device(posix_spawn_file_actions_t *actions, int target) {

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cprefork_sandbox.h"
+
 #pragma clang assume_nonnull begin
 
 /// The signals that were ignored when this program began, signal n as bit n - 1. Programs that it starts ignore them,
@@ -37,6 +39,7 @@ enum cprefork_spawn_step {
     CPREFORK_STEP_WORKING_DIRECTORY,
     CPREFORK_STEP_PARENT_DEATH,
     CPREFORK_STEP_NO_NEW_PRIVILEGES,
+    CPREFORK_STEP_SANDBOX,
     CPREFORK_STEP_EXEC,
     CPREFORK_STEP_UNSUPPORTED,
 };
@@ -83,6 +86,8 @@ struct cprefork_spawn_plan {
     int mask;                   ///< umask, or -1 for the parent's
     int parent_death_signal;    ///< 0 for no signal
     bool no_new_privileges;
+    /// What the child enters last. Its ruleset is a descriptor of the parent's.
+    const struct cprefork_sandbox *_Nullable sandbox;
     /// Where the parent-death signal cannot be set, the program runs without.
     bool parent_death_is_wish;
     /// Tests: take the ways for kernels and filters without close_range(2), without CLONE_PIDFD.

@@ -3,7 +3,7 @@
 import PreforkChannels
 import PreforkEventLoop
 public import PreforkSupervisor
-import PreforkSystem
+public import PreforkSystem
 
 /// Runs named targets in child processes, watches them, and stops or restarts them on request.
 ///
@@ -40,6 +40,8 @@ public final class ProcessManager {
     private let log: (@Sendable (LogLine) -> Void)?
     /// What managed processes give up. Beside a worker pool, the pool's settings decide it.
     private var privileges: Privileges
+
+    private var storedSandbox: Sandbox?
 
     /// - Parameters:
     ///   - grace: from SIGTERM to SIGKILL, where a target does not say otherwise. Zero and less: killed at once.
@@ -90,11 +92,26 @@ public final class ProcessManager {
         }
     }
 
-    /// The privileges of the runtime that it belongs to. In another process or thread it changes nothing.
-    func adopt(_ privileges: Privileges) {
+    /// What managed processes may still do after they have given up rights, unless their options say `.supervisor`. The
+    /// environment wins (`PREFORK_SANDBOX`). Processes that run keep theirs. The manager of a `ForkRuntime` has the
+    /// sandbox of the runtime's settings. On any other thread than the manager's, this is nil, and changing it has no
+    /// effect.
+    public var sandbox: Sandbox? {
+        get { isOwner ? storedSandbox : nil }
+        set {
+            guard isOwner else { return }
+            storedSandbox = newValue
+            targets?.sandbox = newValue
+        }
+    }
+
+    /// The privileges and the sandbox of the runtime that it belongs to. In another process or thread it changes
+    /// nothing.
+    func adopt(_ settings: RuntimeSettings) {
         guard isOwner else { return }
-        self.privileges = privileges
+        privileges = settings.privileges
         targets?.privileges = privileges
+        sandbox = settings.sandbox
     }
 
     // Targets
@@ -144,6 +161,7 @@ public final class ProcessManager {
         let new = try TargetRunner(hooks: storedHooks, isBesidePool: isBesidePool)
         new.log = log
         new.privileges = privileges
+        new.sandbox = storedSandbox
         targets = new
         return new
     }

@@ -1,6 +1,7 @@
 // Settings of a runtime by their short names.
 
 public import PreforkSupervisor
+public import PreforkSystem
 
 extension ForkRuntime {
     /// `settings.workers`: the number of workers.
@@ -58,6 +59,13 @@ extension ForkRuntime {
     public var recycling: RecyclingPolicy {
         get { settings.recycling }
         set { settings.recycling = newValue }
+    }
+
+    /// `settings.sandbox`: what workers may still do after they have given up rights. If nil, all that the kernel lets
+    /// them.
+    public var sandbox: Sandbox? {
+        get { settings.sandbox }
+        set { settings.sandbox = newValue }
     }
 
     /// When a worker counts as hung. If nil, hangs are not detected.

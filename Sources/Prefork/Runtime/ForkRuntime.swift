@@ -55,10 +55,10 @@ public struct ForkRuntime: Sendable {
     /// ends them after the last. A copy of the runtime has the same manager. Targets that hooks add later are
     /// supervised if there was one before.
     ///
-    /// Managed processes have the workers' rights. Set `settings.privileges` before a target is started by hand, ahead
-    /// of `run`.
+    /// Managed processes have the workers' rights and sandbox. Set `settings.privileges` and `settings.sandbox` before
+    /// a target is started by hand, ahead of `run`.
     public var manager: ProcessManager {
-        hold.manager.adopt(settings.privileges)
+        hold.manager.adopt(settings)
         return hold.manager
     }
 

@@ -24,7 +24,19 @@ extension Command {
         plan.parentDeathSignal = dieWithParent ?? (FamilyChildren.includes(self) ? .kill : nil)
         plan.parentDeathIsWish = dieWithParent == nil
         plan.noNewPrivileges = noNewPrivileges
+        plan.sandbox = try preparedSandbox()
         return plan
+    }
+
+    private func preparedSandbox() throws(SpawnError) -> PreparedSandbox? {
+        guard let sandbox else { return nil }
+        do throws(SandboxError) {
+            let prepared = try PreparedSandbox(sandbox)
+            if let warning = prepared.warning { SandboxNotice.say(warning) }
+            return prepared
+        } catch {
+            throw SpawnError(.sandbox, SystemError("sandbox", .notSupported, on: "\(error)"))
+        }
     }
 
     private var plannedGroup: SpawnPlan.Group {

@@ -55,6 +55,10 @@ public struct Command: Hashable, Sendable {
     public var controlGroup: ControlGroup?
     /// The program and what it runs can never gain privileges by set-user-ID files (prctl(2), PR_SET_NO_NEW_PRIVS).
     public var noNewPrivileges = false
+    /// What the program may still do, beside the bounds of this process's own sandbox. Entered last, right before the
+    /// program runs: `files` must let the program itself be executed. What the kernel lacks is left out. With
+    /// `isStrict`, the start throws `SpawnError` at `.sandbox`.
+    public var sandbox: Sandbox?
     /// The signal that the kernel sends to the process when this one ends, even by SIGKILL. The process is then started
     /// by the thread of the event loop, which lives as long as the loop (the kernel watches that thread).
     ///

@@ -15,12 +15,21 @@ public enum TargetPrivileges: Hashable, Sendable {
 /// The rights of children, looked up before the fork. `giveUp` is the one way on which a child loses them.
 struct ChildRights: Sendable {
     let privileges: PreparedPrivileges
+    /// The sandbox that children enter last. If nil, there is none.
+    let sandbox: PreparedSandbox?
     private let variables: [String]
 
     /// Looks names up, while the process still sees the database.
     init(_ settings: RuntimeSettings) throws(PrivilegesError) {
         privileges = try settings.privileges.prepare()
         variables = ChildEnvironment.names(keepingService: settings.keepsServiceVariables)
+        do throws(SandboxError) {
+            sandbox = try settings.sandbox.map { sandbox throws(SandboxError) in
+                try PreparedSandbox(sandbox, root: settings.privileges.rootDirectory)
+            }
+        } catch {
+            throw PrivilegesError(.sandbox(error))
+        }
         if otherUser != nil { Family.noteOtherRights() }
     }
 
@@ -32,6 +41,8 @@ struct ChildRights: Sendable {
             do throws(SystemError) { try leaveSession() } catch { throw PrivilegesError(.system(error)) }
         }
         try privileges.apply()
+        // The last step: the sandbox need not allow those before. There is one thread yet, and it binds all others.
+        do throws(SandboxError) { try sandbox?.enter() } catch { throw PrivilegesError(.sandbox(error)) }
     }
 
     /// A process of another user must not be in the supervisor's process group or session. The kernel signals whole

@@ -57,6 +57,8 @@ public struct PrivilegesError: Error, Hashable, Sendable {
         case notChanged(String)
         /// The supervisor ended while its worker's order to die with it was off.
         case supervisorGone
+        /// The sandbox cannot be had.
+        case sandbox(SandboxError)
         /// A system call failed.
         case system(SystemError)
     }
@@ -79,6 +81,7 @@ extension PrivilegesError: CustomStringConvertible {
         case .rootRegained(let call): "root could be had back by \(call)"
         case .notChanged(let what): "\(what) did not change as asked"
         case .supervisorGone: "the supervisor ended meanwhile"
+        case .sandbox(let error): "\(error)"
         case .system(let error): "\(error)"
         }
     }

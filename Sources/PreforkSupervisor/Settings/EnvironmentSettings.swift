@@ -145,6 +145,9 @@ public enum EnvironmentSettings {
             "DUMPABLE", \.privileges.isDumpable, SettingFormat<Bool?>.flagOrKernel,
             "Whether workers may be traced and dump core. kernel: not after a change of user."),
         EnvironmentOption(
+            "SANDBOX", \.sandbox, SettingFormat<Sandbox>.sandbox.orOff,
+            "What the workers may still do: system calls, files, ports, signals. strict: or the pool does not start."),
+        EnvironmentOption(
             "AFFINITY", \.affinity, .affinity, "Processors of the workers. worker: one for each, in turn."),
         EnvironmentOption("TITLES", \.setsTitles, .flag, "Whether processes show their role and state in ps."),
         EnvironmentOption(

@@ -60,6 +60,9 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var accessLogFormat = AccessLogFormat.combined
     /// The rights that workers, and managed processes with `.workers`, give up after the fork. Default: they keep all.
     public var privileges = Privileges()
+    /// What workers, and managed processes with the workers' rights, may still do after they have given up rights
+    /// (`PREFORK_SANDBOX`). If nil, all that the kernel lets them.
+    public var sandbox: Sandbox?
     /// The processors that workers run on (`PREFORK_AFFINITY`).
     public var affinity = CPUAffinity.none
     /// The service's name in process titles. If nil, titles have no name.

@@ -164,3 +164,12 @@ extension SettingFormat<Privileges.Groups> {
             })
     }
 }
+
+extension SettingFormat<Sandbox> {
+    static var sandbox: Self {
+        // A program can set what no text means, as a relative path.
+        Self(
+            shape: Sandbox.shape, parse: { Sandbox(text: $0) }, show: { $0.text },
+            accepts: { Sandbox(text: $0.text) == $0 })
+    }
+}

@@ -66,6 +66,7 @@ final class SupervisorHost {
         if let user = rights.otherUser, audience.includes(user: user, groups: rights.groups) {
             warnings.append("the workers can send commands to the control socket (see PREFORK_CONTROL_OWNER)")
         }
+        if let warning = rights.sandbox?.warning { warnings.append(warning) }
         self.warnings = warnings
         watchdog = NotifyWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
         // Before titles, which lie where the arguments were.

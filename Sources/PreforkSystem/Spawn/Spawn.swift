@@ -19,6 +19,8 @@ public enum SpawnStep: String, Hashable, Sendable {
     /// The last settings before the program runs, with the privileges of the new user: chdir(2), and prctl(2) with
     /// PR_SET_PDEATHSIG and PR_SET_NO_NEW_PRIVS.
     case workingDirectory, parentDeathSignal, noNewPrivileges
+    /// Entering the sandbox (landlock_restrict_self(2), seccomp(2)), or what a strict one lacks.
+    case sandbox
     /// Running the program, after everything else was done.
     case exec
     /// The kernel or a seccomp filter refuses clone's flags, and posix_spawn(3) cannot do what the command needs.
@@ -64,7 +66,11 @@ package struct SpawnedProcess {
 package func spawnProcess(_ plan: SpawnPlan, engine: SpawnEngine) throws(SpawnError) -> SpawnedProcess {
     var result = cprefork_spawn_result()
     var call = engine.call
-    plan.withCPlan { cPlan in
+    var ruleset: Int32?
+    if let sandbox = plan.sandbox {
+        do throws(SystemError) { ruleset = try sandbox.makeRuleset() } catch { throw SpawnError(.sandbox, error) }
+    }
+    plan.withCPlan(ruleset: ruleset) { cPlan in
         cPlan.without_pidfd = engine.withoutPidfd
         cPlan.without_close_range = engine.withoutCloseRange
         if call == .clone {
@@ -76,6 +82,7 @@ package func spawnProcess(_ plan: SpawnPlan, engine: SpawnEngine) throws(SpawnEr
         // Only a child overwrites the plan's descriptors, and a refused clone made no child.
         if call == .posixSpawn { cprefork_posix_spawn(&cPlan, &result) }
     }
+    if let ruleset { closeDescriptor(ruleset) }
     guard result.step == 0 else { throw plan.error(of: result) }
     let child =
         engine.withoutPidfd
@@ -89,7 +96,7 @@ extension SpawnStep {
     private static let numbered: [SpawnStep] = [
         .clone, .session, .processGroup, .descriptors, .nullDevice, .closingOthers, .controllingTerminal, .controlGroup,
         .niceness, .resourceLimits, .supplementaryGroups, .groupID, .userID, .workingDirectory, .parentDeathSignal,
-        .noNewPrivileges, .exec, .unsupported,
+        .noNewPrivileges, .sandbox, .exec, .unsupported,
     ]
 
     fileprivate var number: Int32 { Int32((Self.numbered.firstIndex(of: self) ?? -2) + 1) }
@@ -117,6 +124,7 @@ extension SpawnStep {
         case .userID: "setuid"
         case .workingDirectory: "chdir"
         case .parentDeathSignal, .noNewPrivileges: "prctl"
+        case .sandbox: "sandbox"
         case .exec: "execve"
         case .unsupported: "posix_spawn"
         }

@@ -62,6 +62,7 @@ package struct SpawnPlan: Sendable {
     /// If it cannot be set, the program runs without it.
     package var parentDeathIsWish = false
     package var noNewPrivileges = false
+    package var sandbox: PreparedSandbox?
 
     package init(programs: [[UInt8]], arguments: [[UInt8]]) {
         self.programs = programs
@@ -71,7 +72,9 @@ package struct SpawnPlan: Sendable {
 
 extension SpawnPlan {
     /// Calls `body` with the plan as C reads it. The pointers are valid during the call only.
-    func withCPlan<Result>(_ body: (inout cprefork_spawn_plan) -> Result) -> Result {
+    ///
+    /// - Parameter ruleset: the sandbox's rules, if it has any.
+    func withCPlan<Result>(ruleset: Int32? = nil, _ body: (inout cprefork_spawn_plan) -> Result) -> Result {
         let edits = environment.entries
         let kept = environment.inheritedPointers()
         var arena = CStringArena(
@@ -108,7 +111,11 @@ extension SpawnPlan {
                     plan.working_directory = directory
                     plan.control_group = controlGroup
                     fillNumbers(&plan)
-                    return body(&plan)
+                    guard let sandbox else { return body(&plan) }
+                    return sandbox.withCSandbox(ruleset: ruleset) { sandbox in
+                        plan.sandbox = sandbox
+                        return body(&plan)
+                    }
                 }
             }
         }

@@ -54,5 +54,6 @@ runScenario(of: [
     "crashing-hook": crashingHookScenario,
     "replacing-hook": replacingHookScenario,
     "family": familyScenario,
+    "sandbox": sandboxScenario,
     "closed-streams": closedStreamsScenario,
 ])

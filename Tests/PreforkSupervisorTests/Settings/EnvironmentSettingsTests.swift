@@ -96,6 +96,7 @@ import Testing
             "PREFORK_ACCESS_LOG": "/var/log/shop/access.log", "PREFORK_ACCESS_LOG_FORMAT": "json",
             "PREFORK_USER": "www-data", "PREFORK_GROUP": "1000", "PREFORK_GROUPS": "logs,70", "PREFORK_UMASK": "027",
             "PREFORK_CHROOT": "/srv/app", "PREFORK_NO_NEW_PRIVILEGES": "yes", "PREFORK_DUMPABLE": "off",
+            "PREFORK_SANDBOX": "local,read=/srv,connect=443,strict",
             "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
             "PREFORK_WATCHDOG_MINIMUM": "3",
             "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
@@ -124,6 +125,8 @@ import Testing
         #expect(found.privileges.user == "www-data" && found.privileges.group == "1000")
         #expect(found.privileges.groups == .list(["logs", "70"]) && found.privileges.fileMask == 0o027)
         #expect(found.privileges.rootDirectory == "/srv/app" && found.privileges.noNewPrivileges)
+        #expect(found.sandbox?.files == [.read("/srv")] && found.sandbox?.connectPorts == [443])
+        #expect(found.sandbox?.systemCalls == .local && found.sandbox?.isStrict == true)
         #expect(found.privileges.isDumpable == false && found.affinity == .processors([0, 1, 2, 8]))
         #expect(!found.setsTitles && found.service == "shop" && found.watchdogMinimum == 3)
         #expect(found.keepsServiceVariables && found.adoptsOrphans)
@@ -143,7 +146,7 @@ import Testing
         ("CONTROL_OWNER", ":"), ("CONTROL_OWNER", "app:"), ("METRICS_OWNER", ":"),
         ("GROUPS", "a,,b"), ("UMASK", "8"), ("UMASK", "1000"), ("UMASK", "-1"), ("CHROOT", "srv"),
         ("DUMPABLE", "maybe"),
-        ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),
+        ("SANDBOX", "strict"), ("SANDBOX", "network-server,read=x"), ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),
         ("TITLES", "2"), ("WATCHDOG_MINIMUM", "-1"), ("LOG_FORMAT", "xml"), ("ACCESS_LOG_FORMAT", "common"), ("ACCESS_LOG", "relative"), ("CAPTURE_OUTPUT", "yes"),
     ])
     func aBadValueIsNamedWithItsVariableAndWhatItTakes(name: String, value: String) {

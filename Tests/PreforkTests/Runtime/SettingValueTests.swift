@@ -45,6 +45,10 @@ import Testing
     ]
 
     private static let ownValues: [String: [String]] = [
+        "PREFORK_SANDBOX": [
+            "network-server", "off", "network-server,kill,unscoped", "local,read=/", "all-calls,write=/,connect=none",
+            "network-server,no-files,bind=80,connect=443",
+        ],
         // Set together, and the first not larger.
         "PREFORK_MIN_WORKERS": ["1", "off"],
         "PREFORK_MAX_WORKERS": ["2", "off"],

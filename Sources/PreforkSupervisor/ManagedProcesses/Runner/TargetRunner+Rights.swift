@@ -12,12 +12,14 @@ extension TargetRunner {
         if let ownRights { return ownRights }
         var settings = RuntimeSettings()
         settings.privileges = privileges
+        settings.sandbox = sandbox
         do {
             settings = try settings.applyingEnvironment()
             let rights = try ChildRights(settings)
             ownCapture = settings.captureOutput
             ownCrashes = settings.crashes
             ownRights = rights
+            if let text = rights.sandbox?.warning { logger.say(LogLine(.warning, text), by: .own(.start)) }
             return rights
         } catch {
             throw ProcessError(.badSettings("\(error)"))

@@ -82,6 +82,10 @@ package final class TargetRunner {
     package var privileges = Privileges() {
         didSet { if privileges != oldValue { ownRights = nil } }
     }
+    /// As `privileges`.
+    package var sandbox: Sandbox? {
+        didSet { if sandbox != oldValue { ownRights = nil } }
+    }
     var ownRights: ChildRights?
     /// Targets with the supervisor's rights of which the log has been told.
     var hasWarnedOfRights: Set<Int> = []
