@@ -8,7 +8,7 @@ struct Command: Sendable {
         case message
         case text(String)
         case rows(String, [ControlColumn])
-        case status, top, crashes, upgrade, rollback, watch, quarantine, stop
+        case status, top, crashes, upgrade, rollback, watch, quarantine, stop, profile
     }
 
     /// What may follow the command's name, and the members of a request that it becomes.
@@ -52,6 +52,27 @@ struct Command: Sendable {
         static let label = Part(synopsis: "") { words throws(ToolUsageError) in
             words.isEmpty ? nil : .init("label", .string(ForeignText(try words.next("LABEL"))))
         }
+        static func number(_ name: String, _ range: ClosedRange<Int>) -> Part {
+            Part(synopsis: "[--\(name) N]") { words throws(ToolUsageError) in
+                guard let word = try words.value("--\(name)") else { return nil }
+                guard let number = Int64(word), range.contains(Int(clamping: number)) else {
+                    throw ToolUsageError(
+                        "--\(name) is \(range.lowerBound) to \(range.upperBound), not '\(Escaping.brief(word))'")
+                }
+                return .init(name, .integer(number))
+            }
+        }
+        static let output = Part(synopsis: "[--output NAME]") { words throws(ToolUsageError) in
+            guard let name = try words.value("--output") else { return nil }
+            if name.isEmpty || name.hasSuffix("/") || name.utf8.contains(0) {
+                throw ToolUsageError("--output is the files' name without its ending")
+            }
+            return .init("output", .string(ForeignText(name)))
+        }
+        /// A worker's slot, if one is given.
+        static let anySlot = Part(synopsis: "[SLOT]") { words throws(ToolUsageError) in
+            try words.isEmpty ? nil : slot.read(&words)
+        }
         static let program = Part(synopsis: "[--exec PATH]") { words throws(ToolUsageError) in
             try words.value("--exec").map { .init("path", .string(ForeignText($0))) }
         }
@@ -77,6 +98,12 @@ struct Command: Sendable {
         list("config", .rows("settings", ControlColumn.settings), "all effective settings"),
         list("requests", .rows("requests", ControlColumn.requests), "requests in progress, oldest first"),
         list("crashes", .crashes, "the last 100 exits of workers, clean ones too, newest last, with their last output"),
+        Command(
+            name: "profile",
+            parts: [
+                .number("seconds", ProfileLanes.seconds), .number("rate", ProfileLanes.rates), .output, .anySlot,
+            ], show: .profile,
+            meaning: "sample the stacks of workers (10 s, 99 Hz) and write NAME.folded and NAME.svg, a flame graph"),
         Command(name: "metrics", show: .text("metrics"), meaning: "metrics in Prometheus text format"),
     ]
     static let controlling = [

@@ -18,8 +18,7 @@ enum ExitCode: Int32 {
 enum ControlTool {
     static func run(_ arguments: [String]) -> ExitCode {
         do {
-            try perform(arguments)
-            return .done
+            return try perform(arguments)
         } catch let error as ToolUsageError {
             Output.complain(error.text, "Try 'preforkctl --help'.")
             return .usage
@@ -32,12 +31,18 @@ enum ControlTool {
         }
     }
 
-    private static func perform(_ arguments: [String]) throws {
+    private static func perform(_ arguments: [String]) throws -> ExitCode {
         var words = ArgumentScanner(arguments)
         let given = try words.value("--socket") ?? CurrentProcess.environment("PREFORK_CONTROL")
-        if words.flag("--help") || words.flag("-h") || arguments.isEmpty { return Output.write(Help.text) }
+        if words.flag("--help") || words.flag("-h") || arguments.isEmpty {
+            Output.write(Help.text)
+            return .done
+        }
         let name = try words.next("a command")
-        if name == "completion" { return Output.write(try Completion.script(try words.next("bash, zsh or fish"))) }
+        if name == "completion" {
+            Output.write(try Completion.script(try words.next("bash, zsh or fish")))
+            return .done
+        }
         guard let command = (Command.watching + Command.controlling).first(where: { $0.name == name }) else {
             throw ToolUsageError("unknown command '\(Escaping.brief(name))'")
         }
@@ -50,7 +55,9 @@ enum ControlTool {
             throw ToolUsageError("where is the supervisor? Give --socket PATH or set PREFORK_CONTROL")
         }
         try watch?.run(socket) { Output.write(ForeignText("preforkctl: \($0)").escaped(for: .terminal)) }
+        if case .profile = command.show { return try ProfileTool.run(members, by: try connect(socket)) }
         try ask(socket, name, members, command.show)
+        return .done
     }
 
     private static func ask(
@@ -103,7 +110,7 @@ enum ControlTool {
             let client = try connect(socket)
             let text = try client.stop(.order(name, members), andWaits: isWaiting)
             Output.write(text.escaped(for: .terminal))
-        case .message, .upgrade, .rollback, .watch:
+        case .message, .upgrade, .rollback, .watch, .profile:
             Output.write((try answer()["message"]?.string ?? "done").escaped(for: .terminal))
         }
     }

@@ -46,7 +46,7 @@ enum Help {
 enum Completion {
     private static let commands = Command.watching + Command.controlling
     private static let names = commands.map(\.name).joined(separator: " ") + " completion"
-    private static let options = "--socket --wait --json --quick --exec --keep --path --build --suffix --help"
+    private static let options = "--socket --wait --json --quick --exec --keep --path --build --suffix --seconds --rate --output --help"
 
     static func script(_ shell: String) throws(ToolUsageError) -> String {
         switch shell {
@@ -55,7 +55,7 @@ enum Completion {
             _preforkctl() {
                 local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
                 case $before in
-                    --socket|--exec|--path) COMPREPLY=($(compgen -f -- "$word")) ;;
+                    --socket|--exec|--path|--output) COMPREPLY=($(compgen -f -- "$word")) ;;
                     completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$word")) ;;
                     *) COMPREPLY=($(compgen -W "\(names) \(options)" -- "$word")) ;;
                 esac
@@ -67,7 +67,8 @@ enum Completion {
             #compdef preforkctl
             _arguments '--socket[the control socket]:path:_files' '--wait' '--json' '--quick' '--help' '--suffix:ending:' \\
                 '--exec[the program]:path:_files' '--keep' '*--path[sources]:path:_files -/' \\
-                '--build[a command]:command:' \\
+                '--build[a command]:command:' '--seconds:number:' '--rate:number:' \\
+                '--output[name of files]:path:_files' \\
                 '1:command:(\(names))' '2:argument:(bash zsh fish)'
             """
         case "fish":
@@ -76,6 +77,8 @@ enum Completion {
             complete -c preforkctl -l socket -r -F
             complete -c preforkctl -l exec -r -F
             complete -c preforkctl -l path -r -F
+            complete -c preforkctl -l output -r -F
+            complete -c preforkctl -l seconds -l rate -x
             complete -c preforkctl -l wait -l json -l quick -l keep -l help
             complete -c preforkctl -n __fish_use_subcommand -a "\(names)"
             complete -c preforkctl -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"

@@ -30,6 +30,9 @@ enum Output {
         try? write("preforkctl: \(text)\n", to: 2)
     }
 
+    /// All of it.
+    static func write(_ text: String, toFile number: Int32) throws(SystemError) { try write(text, to: number) }
+
     private static func write(_ text: String, to number: Int32) throws(SystemError) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

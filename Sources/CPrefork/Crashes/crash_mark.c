@@ -17,12 +17,12 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "cprefork.h"
 #include "cprefork_lock.h"
 #include "cprefork_rollback.h"
+#include "frame_walk.h"
 
 static const int crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
 enum { SIGNALS = sizeof crash_signals / sizeof crash_signals[0] };
@@ -72,12 +72,6 @@ void cprefork_forget_locks(int number) {
     atomic_store(&lock_tables[number].first, NULL);
 }
 
-/// Whether the kernel would let this process read the eight bytes at an address. rt_sigprocmask(2) reads the set before
-/// it checks the operation: EFAULT for memory that is not there, EINVAL for the invalid operation.
-static bool is_readable(uintptr_t address) {
-    return syscall(SYS_rt_sigprocmask, ~0, address, NULL, 8) == -1 && errno == EINVAL;
-}
-
 static bool holds_lock(void) {
     uint64_t flags = (uint64_t)3 << 22; // LockOwner.waiting and .needsRepair
     uint64_t own = cprefork_lock_token();
@@ -90,7 +84,7 @@ static bool holds_lock(void) {
         for (uint32_t index = 0; index < count; index++) {
             uintptr_t word = (uintptr_t)first + (uintptr_t)index * stride;
             // Another thread may be unmapping it.
-            if (index == 0 && !is_readable(word)) break;
+            if (index == 0 && !cprefork_is_readable(word)) break;
             if ((__atomic_load_n((const uint64_t *)word, __ATOMIC_RELAXED) & ~flags) == own) return true;
         }
     }
@@ -98,49 +92,6 @@ static bool holds_lock(void) {
 }
 
 static void put(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
-
-struct registers {
-    uintptr_t counter, frame, stack;
-};
-
-static struct registers registers(const void *context) {
-    const ucontext_t *user = context;
-#if defined(__x86_64__)
-    const greg_t *general = user->uc_mcontext.gregs;
-    return (struct registers){(uintptr_t)general[REG_RIP], (uintptr_t)general[REG_RBP], (uintptr_t)general[REG_RSP]};
-#elif defined(__aarch64__)
-    return (struct registers){user->uc_mcontext.pc, user->uc_mcontext.regs[29], user->uc_mcontext.sp};
-#else
-    (void)user;
-    return (struct registers){0, 0, 0};
-#endif
-}
-
-/// Return addresses along the frame pointers, which Swift keeps in every function on Linux: [frame] is the caller's
-/// frame, the word above it the return address. A function of the C library may omit its frame pointer. Then its
-/// callers are left out or the walk ends.
-static int walk(const struct registers *at, uint64_t *frames, int most) {
-    int count = 0;
-    put(frames + count++, at->counter);
-    uintptr_t frame = at->frame;
-    uintptr_t lowest = at->stack;
-    // A jump to an invalid address: the caller's address is on top of the stack.
-    if (!is_readable(at->counter) && lowest % 8 == 0 && is_readable(lowest)) {
-        put(frames + count++, *(const uintptr_t *)lowest);
-    }
-    while (count < most) {
-        // Bit 60 marks the frame of an async function.
-        frame &= ~((uintptr_t)0xF << 60);
-        if (frame % 8 != 0 || frame < lowest || frame - lowest > (uintptr_t)1 << 30) break;
-        if (!is_readable(frame) || !is_readable(frame + 8)) break;
-        uintptr_t back = ((const uintptr_t *)frame)[1];
-        if (back < 4096) break;
-        put(frames + count++, back);
-        lowest = frame + 16;
-        frame = ((const uintptr_t *)frame)[0];
-    }
-    return count;
-}
 
 /// The stack by the unwinder's tables, where frame pointers led nowhere, as in abort(3): after the bell, because the
 /// heap and the tables of a process that crashes may be in any state, and a second crash here must cost nothing but
@@ -164,20 +115,20 @@ static void walk_by_tables(uintptr_t counter, uint64_t *words) {
 static void tell(int number, const siginfo_t *info, const void *context, bool later) {
     uint64_t *words = atomic_load(&area);
     if (words != NULL) {
-        struct registers at = registers(context);
+        struct cprefork_registers at = cprefork_registers_of(context);
         put(words + CPREFORK_CRASH_CODE, (uint32_t)info->si_code);
         uintptr_t address = info->si_code > 0 ? (uintptr_t)info->si_addr : (uintptr_t)info->si_pid;
         put(words + CPREFORK_CRASH_ADDRESS, address);
         put(words + CPREFORK_CRASH_THREAD, (uint64_t)syscall(SYS_gettid));
         put(words + CPREFORK_CRASH_LATER, later);
         put(words + CPREFORK_CRASH_COUNT,
-            (uint64_t)walk(&at, words + CPREFORK_CRASH_FIRST_FRAME, CPREFORK_CRASH_FRAMES));
+            (uint64_t)cprefork_walk_frames(&at, words + CPREFORK_CRASH_FIRST_FRAME, CPREFORK_CRASH_FRAMES));
         __atomic_store_n(words + CPREFORK_CRASH_SIGNAL, (uint64_t)number, __ATOMIC_RELEASE);
     }
     uint64_t one = 1;
     int bell = atomic_load(&button);
     if (bell >= 0 && write(bell, &one, sizeof one) < 0) { /* full: it has rung */ }
-    if (words != NULL && words[CPREFORK_CRASH_COUNT] < 4) walk_by_tables(registers(context).counter, words);
+    if (words != NULL && words[CPREFORK_CRASH_COUNT] < 4) walk_by_tables(cprefork_registers_of(context).counter, words);
 }
 
 /// Clients see the end now and file locks are free, whatever the handlers below still do. Only where another handler

@@ -19,6 +19,8 @@ package protocol ControlDelegate: AnyObject {
     func requests() -> InFlightRequests
     /// Labels of requests that are refused.
     func quarantined() -> [QuarantineStatus]
+    /// A step of a profile of workers.
+    func profile(_ request: ProfileRequest) -> ProfileAnswer
     /// Every setting as it is in force.
     func settings() -> [(name: String, value: String)]
 
@@ -31,6 +33,10 @@ package protocol ControlDelegate: AnyObject {
     ///     client has gone. If the process ends first, there is no call.
     /// - Returns: what was done or begun, or why not.
     func perform(_ command: ControlCommand, completion: ((ControlOutcome) -> Void)?) -> ControlOutcome
+}
+
+extension ControlDelegate {
+    package func profile(_ request: ProfileRequest) -> ProfileAnswer { .refused("nothing can be sampled here") }
 }
 
 /// A listener of the pool, as operators see it.

@@ -16,6 +16,7 @@ enum ControlRequest: Equatable {
     case config
     case crashes
     case metrics
+    case profile(ProfileRequest)
     case perform(ControlCommand, wait: Bool)
 }
 
@@ -62,6 +63,7 @@ extension ControlRequest {
         case "quarantine": try arguments.quarantine()
         case "config": .config
         case "crashes": .crashes
+        case "profile": .profile(try arguments.profile())
         case "metrics": .metrics
         case "reload": .perform(.reload, wait: try arguments.flag("wait"))
         case "scale": .perform(.scale(try arguments.scale()), wait: try arguments.flag("wait"))
@@ -160,6 +162,31 @@ extension ControlRequest {
             case "remove": return .perform(.release(label: label), wait: wait)
             default: throw ControlRequestError("\"action\" is list, add or remove")
             }
+        }
+
+        /// `seconds` and `rate` begin a profile. `collect` and `end` go on with it, by its number.
+        mutating func profile() throws(ControlRequestError) -> ProfileRequest {
+            for (name, step) in [("collect", ProfileRequest.collect), ("end", ProfileRequest.end)] {
+                guard let value = take(name) else { continue }
+                guard let number = value.integer else { throw ControlRequestError("\"\(name)\" is a profile's number") }
+                return step(number)
+            }
+            let slot = try integer("slot")
+            if let slot, slot < 0 { throw ControlRequestError("\"slot\" is 0 or more") }
+            return .begin(
+                ProfileOrder(
+                    seconds: try integer("seconds", ProfileLanes.seconds) ?? 10,
+                    rate: try integer("rate", ProfileLanes.rates) ?? 99, slot: slot))
+        }
+
+        private mutating func integer(
+            _ name: String, _ range: ClosedRange<Int>
+        ) throws(ControlRequestError) -> Int? {
+            guard let number = try integer(name) else { return nil }
+            guard range.contains(number) else {
+                throw ControlRequestError("\"\(name)\" is \(range.lowerBound) to \(range.upperBound)")
+            }
+            return number
         }
 
         func finish() throws(ControlRequestError) {

@@ -105,6 +105,7 @@ extension ControlServer: ControlConversation {
             }
             case .requests: JSONWriter.line { [list = delegate.requests()] writer in writer.requests(list) }
             case .quarantine: JSONWriter.line { [list = delegate.quarantined()] in $0.quarantine(list) }
+            case .profile(let step): JSONWriter.profile(delegate.profile(step))
             case .config: config(delegate.settings())
             case .metrics: metrics(delegate)
             case .perform(let command, let wait):

@@ -61,7 +61,7 @@ extension Supervisor {
         AcceptDuties.acceptingTaskIDs = { [orders = scoreboard.orders] in orders.acceptingTaskIDs }
         enterSlot(info.taskID, spawn: spawn, line: line)
         do {
-            try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell)
+            try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell, profiles)
         } catch {
             StandardErrorLines.say("error", "worker \(info.taskID) cannot serve: \(error)", by: "end")
             exitChild(code: ChildRights.failureCode)
@@ -116,14 +116,18 @@ extension SupervisorHost {
     /// - Parameters:
     ///   - dumps: where it leaves its stack when it is asked for it.
     ///   - doorbell: what it rings then.
+    ///   - profiles: where it writes samples of its stack when it is asked for them.
     /// - Throws: what makes it unfit to serve.
-    func becomeWorker(_ info: WorkerInfo, dumps: UnsafeMutableRawBufferPointer, doorbell: Int32) throws {
+    func becomeWorker(
+        _ info: WorkerInfo, dumps: UnsafeMutableRawBufferPointer, doorbell: Int32, _ profiles: ProfileLanes?
+    ) throws {
         if settings.setsTitles { WorkerTitle(info: info, service: settings.service).set("booting") }
         try settings.affinity.apply(worker: info.taskID)
         let dumpsStacks = settings.hangs != nil || settings.slowRequest != nil
         if dumpsStacks, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
             try StackDump.install(into: area, doorbell: doorbell)
         }
+        try profiles?.install()
         try rights.giveUp()
     }
 }

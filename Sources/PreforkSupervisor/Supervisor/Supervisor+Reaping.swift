@@ -42,6 +42,7 @@ extension Supervisor {
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         takeDump(of: spawn)
         dumps.remove(spawn)
+        endProfile(of: spawn)
         guard let entry = workers.remove(spawn, keepsLine: collected == nil) else { return nil }
         // A doorbell ends with its owner: what it said last is on its line, rung or not.
         takeControls(of: spawn, line: entry.line)

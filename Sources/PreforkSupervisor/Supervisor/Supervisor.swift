@@ -92,6 +92,9 @@ package final class Supervisor {
     let targets: TargetRunner?
     var upgrade: Upgrade?
     var dumps = StackDumpRequests()
+    /// Where workers write samples of their stacks. If nil, there was no memory for it.
+    let profiles: ProfileLanes?
+    var profileRun: ProfileRun?
     var slowRequests = SlowRequests()
     var quarantine: Quarantine
     var late = UnreapedChildren()
@@ -135,6 +138,7 @@ package final class Supervisor {
         } catch {
             throw SupervisorError(error)
         }
+        profiles = try? ProfileLanes()
         started = inheritance.map { MonotonicInstant(nanoseconds: $0.pool.supervisorStarted) } ?? .now
         let limit = WorkerCount.maximum
         do throws(SupervisorError) { try Self.checkProcess(configuration.workers) } catch { throw Self.refusing(error) }

@@ -66,6 +66,14 @@ enum CrashNames {
         frames.enumerated().map { CodeAddress(address: number($1["address"]) ?? 0, isReturn: $0 > 0) }
     }
 
+    /// The functions at each address of a process whose files lie there, as far as the files are still the same.
+    static func functions(at wanted: Set<CodeAddress>, in images: [CodeImage]) -> [CodeAddress: [NamedFrame]] {
+        let known = images.filter { !$0.buildID.isEmpty && CodePlace.buildID(ofFile: $0.path) == $0.buildID }
+        if wanted.isEmpty || known.isEmpty { return [:] }
+        let sorted = wanted.sorted { ($0.address, $0.isReturn ? 1 : 0) < ($1.address, $1.isReturn ? 1 : 0) }
+        return symbolicated(sorted, known)
+    }
+
     private static func symbolicated(_ wanted: [CodeAddress], _ images: [CodeImage]) -> [CodeAddress: [NamedFrame]] {
         guard let backtrace = backtrace(wanted, images),
             let map = try? ImageMap(from: TextDecoder(texts: ["": CompactBacktrace.images(images)])),
@@ -153,12 +161,12 @@ enum CrashNames {
         return images.values.filter { CodePlace.buildID(ofFile: $0.path) == $0.buildID }.sorted { $0.base < $1.base }
     }
 
-    private static func number(_ value: JSONValue?) -> UInt64? {
+    static func number(_ value: JSONValue?) -> UInt64? {
         guard let text = value?.string?.unescaped, text.hasPrefix("0x") else { return nil }
         return UInt64(text.dropFirst(2), radix: 16)
     }
 
-    private static func bytes(_ value: JSONValue?) -> [UInt8] {
+    static func bytes(_ value: JSONValue?) -> [UInt8] {
         let digits = Array((value?.string?.unescaped ?? "").utf8)
         guard digits.count % 2 == 0, digits.count <= 128 else { return [] }
         return stride(from: 0, to: digits.count, by: 2).compactMap {

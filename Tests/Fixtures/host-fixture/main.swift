@@ -27,5 +27,6 @@ runScenario(of: [
     "orphans": orphansScenario,
     "orphans-end": orphansEndScenario,
     "hang": hangScenario,
+    "profile": profileScenario,
     "notify-from-child": notifyFromChildScenario,
 ])

@@ -11,4 +11,6 @@ runScenario(of: [
     "earlier": earlierScenario,
     "tornado": tornadoScenario,
     "access-log": accessLogScenario,
+    "burn": burnScenario,
+    "pieces": piecesScenario,
 ])
