@@ -329,6 +329,7 @@ def requests_that_the_drain_timeout_cuts_off_leave_a_warning():
     expect(len(found) == 1 and '"/slow" waiting for ' in found[0], f"{found or messages(since)}")
 
 
+import sandbox  # noqa: its cases come after these
 import limits  # noqa: its cases come last
 
 

@@ -13,4 +13,5 @@ runScenario(of: [
     "access-log": accessLogScenario,
     "burn": burnScenario,
     "pieces": piecesScenario,
+    "bounds": boundsScenario,
 ])
