@@ -12,6 +12,7 @@ import channel_rows
 import http_rows
 import hummingbird_rows
 import operations_rows
+import profile_rows
 import publish_rows
 import request_rows
 import rows
@@ -37,6 +38,7 @@ TABLES = [
     Table(channel_rows.CHANNEL_ROWS, channel_rows.COLUMNS, "C", channel_rows.prepare),
     Table(service_rows.SERVICE_ROWS, ["prefork"], "C", service_rows.prepare),
     Table(request_rows.REQUEST_ROWS, request_rows.COLUMNS, "without", request_rows.prepare),
+    Table(profile_rows.PROFILE_ROWS, profile_rows.COLUMNS, "without", profile_rows.prepare),
     Table(http_rows.HTTP_ROWS, http_rows.COLUMNS, "nginx", http_rows.prepare),
     Table(http_rows.SOCKET_ROWS, http_rows.SOCKET_COLUMNS, "ws", http_rows.prepare_sockets),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
