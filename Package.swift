@@ -132,6 +132,9 @@ let package = Package(
             on: ["PreforkHTTP", "PreforkEventLoop", "PreforkSystem"]),
         program(
             "http-fixture", path: "Tests/Fixtures/http-fixture", on: ["Prefork", "PreforkHTTP"]),
+        program(
+            "metrics-fixture", path: "Tests/Fixtures/metrics-fixture",
+            on: ["Prefork", "PreforkFixtureSupport", "StepsC"]),
         program("guess-fixture", path: "Tests/Fixtures/guess-fixture", on: ["Prefork"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
@@ -146,6 +149,9 @@ let package = Package(
         .executableTarget(
             name: "http-measurement", dependencies: ["Prefork", "PreforkHTTP"],
             path: "Scripts/benchmarks/http-measurement", swiftSettings: settings),
+        program(
+            "metrics-measurement", path: "Scripts/benchmarks/metrics-measurement",
+            on: ["Prefork", "PreforkSupervisor", "PreforkSystem"]),
         .executableTarget(
             name: "request-measurement", dependencies: ["Prefork"],
             path: "Scripts/benchmarks/request-measurement", swiftSettings: settings),

@@ -11,6 +11,7 @@ import sys
 import channel_rows
 import http_rows
 import hummingbird_rows
+import metrics_rows
 import operations_rows
 import profile_rows
 import publish_rows
@@ -39,6 +40,7 @@ TABLES = [
     Table(service_rows.SERVICE_ROWS, ["prefork"], "C", service_rows.prepare),
     Table(request_rows.REQUEST_ROWS, request_rows.COLUMNS, "without", request_rows.prepare),
     Table(profile_rows.PROFILE_ROWS, profile_rows.COLUMNS, "without", profile_rows.prepare),
+    Table(metrics_rows.METRICS_ROWS, metrics_rows.COLUMNS, "prometheus_client", metrics_rows.prepare),
     Table(http_rows.HTTP_ROWS, http_rows.COLUMNS, "nginx", http_rows.prepare),
     Table(http_rows.SOCKET_ROWS, http_rows.SOCKET_COLUMNS, "ws", http_rows.prepare_sockets),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),

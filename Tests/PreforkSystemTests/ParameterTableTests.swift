@@ -52,7 +52,7 @@ import Testing
         ) { name in try Listener(.unix("/tmp/prefork-nobodys.sock", owner: owner(name))).close() }
     }
 
-    private static let table: [ParameterRow] = endpoints + descriptors + addresses + names + sandboxes
+    private static let table: [ParameterRow] = endpoints + descriptors + addresses + names + sandboxes + metrics
 
     private static func sandboxed(_ change: (inout Sandbox) -> Void) throws {
         var sandbox = Sandbox.networkServer

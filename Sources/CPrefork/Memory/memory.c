@@ -24,6 +24,10 @@ int cprefork_memory_file(const char *name) { return memfd_create(name, MFD_CLOEX
 
 int cprefork_reserve(int fd, int64_t count) { return fallocate(fd, 0, 0, count); }
 
+int cprefork_punch(int fd, int64_t offset, int64_t count) {
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count);
+}
+
 int cprefork_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); }
 
 int cprefork_is_size_sealed(int fd) {
@@ -54,4 +58,12 @@ void *cprefork_shared_memory(size_t count) {
     if (memory != MAP_FAILED && fcntl(fd, F_ADD_SEALS, seals) < 0) cprefork_seal_size(fd);
     close(fd);
     return memory != MAP_FAILED ? memory : map(count, MAP_ANONYMOUS, -1);
+}
+
+void *cprefork_private_memory(size_t count) {
+    return mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int cprefork_move_mapping(void *from, size_t count, void *to) {
+    return mremap(from, count, count, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED ? -1 : 0;
 }

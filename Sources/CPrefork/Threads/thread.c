@@ -11,11 +11,6 @@ void *cprefork_thread_loop(void) { return thread_loop; }
 
 void cprefork_set_thread_loop(void *loop) { thread_loop = loop; }
 
-/// glibc's own, sys/single_threaded.h. Weak: a program also starts where the C library has none.
-extern char __libc_single_threaded __attribute__((weak));
-
-bool cprefork_is_surely_single_threaded(void) { return &__libc_single_threaded != NULL && __libc_single_threaded; }
-
 int cprefork_join_thread(pthread_t thread, int64_t deadline) {
     const struct timespec instant = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
     return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &instant);

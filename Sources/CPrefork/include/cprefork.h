@@ -75,9 +75,14 @@ void cprefork_reseed(void);
 /// Looks up the functions that children call first, so that no child has to.
 void cprefork_bind_symbols(void);
 
+/// glibc's own, sys/single_threaded.h. Weak: a program also starts where the C library has none.
+extern char __libc_single_threaded __attribute__((weak));
+
 /// Whether this process surely has one thread: none was ever started by pthread_create(3), or the last of them was
-/// joined. False where the C library does not say (glibc before 2.32).
-bool cprefork_is_surely_single_threaded(void);
+/// joined. False where the C library does not say (glibc before 2.32). Inline: asked at each increment of a metric.
+static inline bool cprefork_is_surely_single_threaded(void) {
+    return &__libc_single_threaded != NULL && __libc_single_threaded;
+}
 
 /// Whether the main queue of libdispatch has work that waits for the main thread.
 bool cprefork_main_queue_has_work(void);
@@ -223,6 +228,9 @@ int cprefork_memory_file(const char *name);
 /// fallocate(2) of the first `count` bytes.
 int cprefork_reserve(int fd, int64_t count);
 
+/// fallocate(2) with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE.
+int cprefork_punch(int fd, int64_t offset, int64_t count);
+
 /// F_ADD_SEALS: its size is final, and so are its seals.
 int cprefork_seal_size(int fd);
 
@@ -237,6 +245,12 @@ void cprefork_keep_whole(int fd, int on);
 /// Zeroed memory that is shared with children, without a descriptor, and in which no process can make holes (Linux
 /// 5.1). MAP_FAILED and errno on failure.
 void *_Nonnull cprefork_shared_memory(size_t count);
+
+/// Memory that only this process has, zeroed, of which a page counts when it is touched. MAP_FAILED and errno on failure.
+void *_Nonnull cprefork_private_memory(size_t count);
+
+/// mremap(2): moves `count` bytes of a mapping to `to`, in place of what is mapped there. 0, or -1 and errno.
+int cprefork_move_mapping(void *from, size_t count, void *to);
 
 // ---- names ----------------------------------------------------------------------------------------------------
 

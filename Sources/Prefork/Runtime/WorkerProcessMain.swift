@@ -31,6 +31,7 @@ struct WorkerProcessMain {
                 loop.mark(in: worker.requests)
             #endif
             loop.accounting = handle.accounting
+            loop.turnDurations = BuiltInMetrics.loopTurns
             loop.onServing = { [handle] in handle.serves($0, isHTTP: $1) }
             // On the loop: it does not run yet, and calls are scheduled on its own thread only.
             if let period = handle.heartbeatPeriod { loop.execute { [handle] in handle.beat(on: loop, every: period) } }

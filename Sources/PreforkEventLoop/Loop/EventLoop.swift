@@ -38,6 +38,10 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     package private(set) var requests: RequestRing?
     /// Set in a worker: which requests are refused, and where answered ones are counted.
     package var accounting: RequestAccounting?
+    /// Set in a worker: where it counts how long the loop's turns take.
+    package var turnDurations: SharedHistogram?
+    /// When the present turn began, by the kernel's tick.
+    private var turnBegan: MonotonicInstant?
     /// Set in a worker: hears which listeners are served, before their first connection is accepted, and by which protocol.
     package var onServing: ((Listener, _ isHTTP: Bool) -> Void)?
     /// How long servers that drain because this process alone ends wait for one more message of idle connections.
@@ -185,7 +189,13 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     private func handleEvents(within timeout: Int64) throws(SystemError) {
         // Not at each job's end: the next job records which task runs then.
         requests?.runs(0)
-        try events.wait(epoll, timeout: timeout)
+        if let turnDurations {
+            if let turnBegan { turnDurations.observe(seconds: .coarseNow - turnBegan) }
+            try events.wait(epoll, timeout: timeout)
+            turnBegan = .coarseNow
+        } else {
+            try events.wait(epoll, timeout: timeout)
+        }
         requests?.beginTurn()
         inbox.awake()
         for index in 0..<events.count {

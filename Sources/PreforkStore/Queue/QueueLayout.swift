@@ -56,6 +56,8 @@ enum QueueCellWord: Int {
     case length, kind
     /// Used by recovery.
     case mark
+    /// When the message was sent: milliseconds of CLOCK_MONOTONIC_COARSE, wrapped. 0 if its sender did not say.
+    case sent
 }
 
 /// The state word: a message's state, its number, how often it was delivered and its last receiver.

@@ -63,6 +63,7 @@ extension QueueTable {
         subtract(UInt64(needed), from: .freeCount)
         self[head, .length] = UInt32(truncatingIfNeeded: bytes.count)
         self[head, .kind] = UInt32(kind.rawValue)
+        self[head, .sent] = Self.tick | 1
         // A number that a killed sender leaves unused does no harm, but one used twice would.
         let sequence = self[.nextSequence]
         self[.nextSequence] = sequence &+ 1
@@ -131,6 +132,11 @@ extension QueueTable {
         case large(kind: UInt32, QueueTicket, length: Int)
     }
 
+    /// Milliseconds, wrapped.
+    private static var tick: UInt32 {
+        UInt32(truncatingIfNeeded: MonotonicInstant.coarseNow.nanoseconds / 1_000_000)
+    }
+
     private func take(
         as seat: Seat, sleeping: Bool, into buffer: UnsafeMutableRawBufferPointer, count: inout Int,
         _ patience: inout LockPatience
@@ -151,6 +157,7 @@ extension QueueTable {
         let length = Int(self[cell, .length])
         guard old.tag == .ready, length <= messageLimit else { throw damage("a ready message") }
         let kind = self[cell, .kind]
+        let sent = self[cell, .sent]
         let new = QueueState(
             .taken, sequence: old.sequence, attempts: min(old.attempts + 1, QueueState.maximumAttempts),
             owner: seat.slot)
@@ -174,6 +181,11 @@ extension QueueTable {
         self[.delivered] &+= 1
         if old.attempts > 0 { self[.redelivered] &+= 1 }
         let ticket = QueueTicket(cell: cell, state: new)
+        // A time that lies ahead is damage, or the lowest bit, which says that there is a time.
+        if sent != 0 {
+            let waited = max(0, Int32(bitPattern: Self.tick &- sent))
+            BuiltInMetrics.queueTime?.observe(Double(waited) / 1_000)
+        }
         return isWhole ? .whole(kind: kind, ticket) : .large(kind: kind, ticket, length: length)
     }
 

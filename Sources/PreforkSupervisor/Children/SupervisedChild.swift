@@ -31,6 +31,8 @@ struct SupervisedChild {
     /// - Throws: if the kernel refuses. Then nothing is left of the fork but the doorbell.
     func fork(by parent: some DescriptorHolder, output: OutputCollector?) throws(SystemError) -> Side {
         let pid = CurrentProcess.pid
+        let metrics = MetricsHub.current
+        let metricsLine = metrics?.takeLine(for: owner.name)
         let writing = output?.add(spawn, of: owner, isWalled ? .socket : .pipe, at: .now)
         let leaving = DescriptorHolders.prepare(kind, of: parent, bell: bell)
         let mask = SignalMask.block(.all)
@@ -38,13 +40,18 @@ struct SupervisedChild {
             switch try forkProcess() {
             case .parent(let child):
                 SignalMask.restore(mask)
+                if let metricsLine { metrics?.began(metricsLine, pid: child) }
                 output?.began(spawn, pid: child, writing)
                 return .parent(child: child)
             case .child:
-                return .child(doorbell: enter(leaving, of: pid, output: writing), maskBefore: mask)
+                return .child(
+                    doorbell: enter(leaving, of: pid, output: writing) { () throws(SystemError) in
+                        if let metrics { try metrics.enterChild(metricsLine) }
+                    }, maskBefore: mask)
             }
         } catch {
             SignalMask.restore(mask)
+            if let metricsLine { metrics?.cancel(metricsLine) }
             output?.cancel(spawn, writing)
             throw error
         }
@@ -57,12 +64,15 @@ struct SupervisedChild {
     ///   - leaving: what it does with the descriptors that it has inherited.
     ///   - pid: the process ID of its parent.
     ///   - output: where it writes from here on. If nil, where its parent does.
+    ///   - takePlace: has it count its metrics in memory of its own.
     /// - Returns: what `Doorbell.ring` takes.
     private func enter(
-        _ leaving: DescriptorHolders.Leaving, of pid: Int32, output: OutputCollector.Writing?
+        _ leaving: DescriptorHolders.Leaving, of pid: Int32, output: OutputCollector.Writing?,
+        takePlace: () throws(SystemError) -> Void
     ) -> Int32 {
         do throws(SystemError) {
             try output?.redirect()
+            try takePlace()
             DescriptorHolders.leave(leaving)
             // Closed first: the supervisor may have had no descriptor left.
             guard becomeChild(of: pid, closing: leaving.closed) else { exitChild(code: 0) }

@@ -21,6 +21,10 @@ package protocol ControlDelegate: AnyObject {
     func quarantined() -> [QuarantineStatus]
     /// A step of a profile of workers.
     func profile(_ request: ProfileRequest) -> ProfileAnswer
+    /// Appends the program's own metrics.
+    func writeMetrics(_ format: MetricFormat, to text: inout [UInt8])
+    /// When the pool's counters began, in seconds since 1970. If nil, that is not known.
+    var metricsBegan: Double? { get }
     /// Every setting as it is in force.
     func settings() -> [(name: String, value: String)]
 
@@ -37,6 +41,8 @@ package protocol ControlDelegate: AnyObject {
 
 extension ControlDelegate {
     package func profile(_ request: ProfileRequest) -> ProfileAnswer { .refused("nothing can be sampled here") }
+    package func writeMetrics(_ format: MetricFormat, to text: inout [UInt8]) {}
+    package var metricsBegan: Double? { nil }
 }
 
 /// A listener of the pool, as operators see it.

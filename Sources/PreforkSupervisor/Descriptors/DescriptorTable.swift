@@ -28,7 +28,7 @@ package enum DescriptorRole: String, CaseIterable, Sendable {
     case standardStream, program, listener, store, workQueue, channel, names, lifeline, doorbell
     case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage
-    case handover, memoryEvents, accessLog, accessLogNews, accessLogRoute
+    case handover, memoryEvents, accessLog, accessLogNews, accessLogRoute, metrics
 }
 
 extension ProcessKind {
@@ -106,6 +106,7 @@ package enum DescriptorTable {
         row(.otherDoorbell, "doorbells of other processes", "watched by the supervisor", .both),
         row(.workerLines, "memory of the workers' lines", "children keep the mapping", .both),
         row(.supervisorWords, "memory of the supervisor's words", "children map it for reading only", .both),
+        row(.metrics, "memory of metrics", "children keep the mapping of their own part, and none of the sums", .both),
         row(.controlLine, "control line", "codes for managed processes", .both),
         row(.controlSocket, "control socket", "listener (a trial has that), clients, epoll", .both, [.trial]),
         row(.metricsSocket, "metrics port", "listener (a trial has that), clients, epoll", .both, [.trial]),
@@ -136,7 +137,7 @@ package enum DescriptorTable {
 
     /// The supervisor's own that `Handover` or `Listener` know.
     static func isOffered(_ role: DescriptorRole) -> Bool {
-        role == .pidFile || role == .controlSocket || role == .metricsSocket
+        role == .pidFile || role == .controlSocket || role == .metricsSocket || role == .metrics
     }
 
     /// The role of what is left to another image, by `HandoverItem.kind`.
@@ -148,6 +149,7 @@ package enum DescriptorTable {
         case "channel": .channel
         case "names": .names
         case "pid file": .pidFile
+        case "metrics": .metrics
         default: .handover
         }
     }

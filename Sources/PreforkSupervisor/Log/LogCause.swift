@@ -58,6 +58,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case dependency = "missing dependencies"
     case hook = "hooks"
     case listener = "listeners"
+    case metrics = "refused metrics"
     case quarantine
     case slowRequest = "slow requests"
     case output

@@ -7,6 +7,26 @@ struct HTTPRequestHead: Equatable {
     var path: String
     /// Whether the client wants to send another request on this connection.
     var keepsAlive: Bool
+    /// The media types that the client takes, as it has sent them.
+    var accept = ""
+
+    /// Whether the client wants OpenMetrics at least as much as Prometheus' text: by the weights of its Accept field
+    /// (RFC 9110, 12.5.1), of which a missing one counts as 1.
+    var wantsOpenMetrics: Bool {
+        let wished = Self.weight(of: "application/openmetrics-text", in: accept)
+        return wished > 0 && wished >= Self.weight(of: "text/plain", in: accept)
+    }
+
+    private static func weight(of type: String, in accept: String) -> Double {
+        var weight = 0.0
+        for range in accept.lowercased().split(separator: ",") {
+            let parts = range.split(separator: ";").map { $0.filter { $0 != " " } }
+            guard parts.first == type else { continue }
+            let own = parts.dropFirst().first { $0.hasPrefix("q=") }.map { Double($0.dropFirst(2)) ?? 0 } ?? 1
+            weight = max(weight, own)
+        }
+        return weight
+    }
 }
 
 /// What the bytes of a connection hold so far.
@@ -113,12 +133,14 @@ extension HTTPRequestHead {
         var lengths: [String] = []
         var hasTransferEncoding = false
         var connection: [String] = []
+        var accept: [String] = []
 
         mutating func note(_ name: String, _ value: String) {
             switch name {
             case "host": hosts += 1
             case "content-length": lengths.append(value)
             case "transfer-encoding": hasTransferEncoding = true
+            case "accept": accept.append(value)
             case "connection":
                 connection += value.lowercased().split(separator: ",").map { $0.filter { $0 != " " } }
             default: break
@@ -136,7 +158,9 @@ extension HTTPRequestHead {
             }
             if hasTransferEncoding { return .refused(status: 413) }
             let keepsAlive = isOneOne ? !connection.contains("close") : connection.contains("keep-alive")
-            return .request(HTTPRequestHead(method: method, path: path, keepsAlive: keepsAlive), length: length)
+            let head = HTTPRequestHead(
+                method: method, path: path, keepsAlive: keepsAlive, accept: accept.joined(separator: ","))
+            return .request(head, length: length)
         }
     }
 }

@@ -4,7 +4,7 @@ package import PreforkSystem
 
 /// Serves HTTP within the supervisor's loop, read-only.
 ///
-/// `GET /metrics` is Prometheus text. `/healthz` is 200 while the supervisor's loop turns. `/readyz` is 200 while
+/// `GET /metrics` is Prometheus text, or OpenMetrics where the client asks for it. `/healthz` is 200 while the supervisor's loop turns. `/readyz` is 200 while
 /// enough workers are ready, else 503. `/` is a status page that asks for `/status.json` every second. HEAD works for
 /// all of them. The bounds and the duties of the caller are those of `ControlServer`. It has no access control: bind it
 /// to an address that only monitors reach. A port below 1024 must be bound before privileges are dropped.
@@ -80,7 +80,7 @@ extension MetricsServer: ControlConversation {
     }
 
     private func respond(to request: HTTPRequestHead) -> HTTPResponse {
-        guard let page = page(request.path) else { return HTTPResponse(status: 404) }
+        guard let page = page(request) else { return HTTPResponse(status: 404) }
         guard request.method == "GET" || request.method == "HEAD" else {
             var response = HTTPResponse(status: 405)
             response.fields = [("Allow", "GET, HEAD")]
@@ -89,21 +89,23 @@ extension MetricsServer: ControlConversation {
         return page()
     }
 
-    private func page(_ path: String) -> (() -> HTTPResponse)? {
-        switch path {
+    private func page(_ request: HTTPRequestHead) -> (() -> HTTPResponse)? {
+        switch request.path {
         case "/": { StatusPage.response }
         case "/healthz": { HTTPResponse(status: 200) }
-        case "/metrics": metrics
+        case "/metrics": { self.metrics(request.wantsOpenMetrics ? .openMetrics : .prometheus) }
         case "/readyz": readiness
         case "/status.json": status
         default: nil
         }
     }
 
-    private func metrics() -> HTTPResponse {
+    private func metrics(_ format: MetricFormat) -> HTTPResponse {
         guard let delegate else { return HTTPResponse(status: 503) }
-        let type = "text/plain; version=0.0.4; charset=utf-8"
-        return HTTPResponse(status: 200, type: type, body: PrometheusText.metrics(of: delegate, usage))
+        var response = HTTPResponse(
+            status: 200, type: format.contentType, body: PrometheusText.metrics(of: delegate, usage, format))
+        response.fields = [("Vary", "Accept")]
+        return response
     }
 
     private func readiness() -> HTTPResponse {

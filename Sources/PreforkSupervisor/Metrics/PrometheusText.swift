@@ -1,17 +1,23 @@
-// The metrics of a pool in Prometheus' text format (version 0.0.4).
+// The metrics of a pool in Prometheus' text format (version 0.0.4), or as OpenMetrics.
 
 import PreforkSystem
 
 /// Text for Prometheus: families of samples, each with its help and its type.
 struct PrometheusText {
     private(set) var bytes: [UInt8] = []
+    private var format = MetricFormat.prometheus
+    /// When the pool's counters began, in seconds since 1970. If nil, that is not known.
+    private var began: Double?
 
     /// A whole page for one pool, out of values only.
     static func metrics(
         _ status: PoolStatus, _ counters: PoolCounters, _ listeners: [ListenerStatus], _ usage: WorkerUsage,
-        quarantined: Int = 0, managed: [TargetStatus] = [], shared: SharedObjects = SharedObjects()
+        quarantined: Int = 0, managed: [TargetStatus] = [], shared: SharedObjects = SharedObjects(),
+        format: MetricFormat = .prometheus, began: Double? = nil
     ) -> [UInt8] {
         var text = PrometheusText()
+        text.format = format
+        text.began = began
         text.bytes.reserveCapacity(4096 + status.workers.count * 600)
         text.pool(status, counters, usage)
         text.troubles(counters, quarantined: quarantined)
@@ -28,12 +34,17 @@ struct PrometheusText {
         return text.bytes
     }
 
-    static func metrics(of delegate: any ControlDelegate, _ usage: WorkerUsageCache) -> [UInt8] {
+    static func metrics(
+        of delegate: any ControlDelegate, _ usage: WorkerUsageCache, _ format: MetricFormat = .prometheus
+    ) -> [UInt8] {
         let status = delegate.status()
-        return metrics(
+        var text = metrics(
             status, delegate.counters(), delegate.listeners(), usage.current(status.workers),
             quarantined: delegate.quarantined().count, managed: delegate.managedProcesses(),
-            shared: delegate.sharedObjects())
+            shared: delegate.sharedObjects(), format: format, began: delegate.metricsBegan)
+        delegate.writeMetrics(format, to: &text)
+        if format == .openMetrics { text += "# EOF\n".utf8 }
+        return text
     }
 
     private mutating func pool(_ status: PoolStatus, _ counters: PoolCounters, _ usage: WorkerUsage) {
@@ -45,8 +56,9 @@ struct PrometheusText {
             sample("prefork_workers", [("state", state.rawValue)], status.workers.count { $0.state == state })
         }
         family("prefork_restarts_total", "counter", "Workers restarted after an unexpected exit, by cause")
-        for (cause, count) in counters.restarts.sorted(by: { $0.key < $1.key }) {
-            sample("prefork_restarts_total", [("cause", cause)], count)
+        // Also those that have not happened: rate() and increase() do not see a series whose first value is 1.
+        for cause in Set(counters.restarts.keys).union(PoolCounters.causes).sorted() {
+            sample("prefork_restarts_total", [("cause", cause)], counters.restarts[cause] ?? 0)
         }
         family(
             "prefork_restart_kinds_total", "counter",
@@ -154,6 +166,7 @@ struct PrometheusText {
         }
         line("\(name)_sum", "", sum)
         line("\(name)_count", "", "\(below)")
+        created(name, "")
     }
 
     private mutating func gauge(_ name: String, _ help: String, _ value: some CustomStringConvertible) {
@@ -164,15 +177,30 @@ struct PrometheusText {
     private mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
         family(name, "counter", help)
         line(name, "", value.description)
+        created(name, "")
     }
 
     mutating func family(_ name: String, _ type: String, _ help: String) {
+        // In OpenMetrics the ending belongs to a counter's samples, not to its name.
+        let name = format == .openMetrics && type == "counter" ? Self.family(name) : name
         bytes += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8
     }
 
     mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some BinaryInteger) {
         let text = labels.map { "\($0)=\"\(ForeignText($1).escaped(for: .prometheus))\"" }.joined(separator: ",")
         line(name, "{\(text)}", "\(value)")
+        if name.hasSuffix(Self.counterEnding) { created(name, "{\(text)}") }
+    }
+
+    private static let counterEnding = "_total"
+
+    private static func family(_ name: String) -> String {
+        name.hasSuffix(counterEnding) ? String(name.dropLast(counterEnding.count)) : name
+    }
+
+    private mutating func created(_ name: String, _ labels: String) {
+        guard format == .openMetrics, let began else { return }
+        line("\(Self.family(name))_created", labels, "\(began)")
     }
 
     private mutating func line(_ name: String, _ labels: String, _ value: String) {

@@ -76,6 +76,14 @@ package struct PoolCounters: Equatable, Sendable {
         if done { finishedReloads &+= 1 } else { abortedReloads &+= 1 }
     }
 
+    /// Every cause that `restarts` can have.
+    static let causes: [String] = {
+        let reasons: [KillReason] = [
+            .bootTimeout, .drainTimeout, .stopNow, .hung, .asked, .oldGeneration, .crashed,
+        ]
+        return ["exit", "signal", "lost", "out_of_memory"] + reasons.map { snakeCase("\($0)") }
+    }()
+
     /// One word, as a label wants it.
     static func cause(of report: ExitReport) -> String {
         if report.outOfMemory { return "out_of_memory" }

@@ -45,6 +45,18 @@ package final class NotifyClient {
     /// For children, which close it.
     package var descriptor: Int32 { socket.number }
 
+    /// Has the service manager keep copies of descriptors for the next start of the service, in place of those that it
+    /// keeps under these names (FDSTORE=1, FDSTOREREMOVE=1). It keeps as many as FileDescriptorStoreMax= allows, and
+    /// says nothing if that is none.
+    package func store(_ descriptors: [(name: String, number: Int32)]) throws(SystemError) {
+        guard CurrentProcess.pid == owner else { return }
+        for (name, number) in descriptors {
+            _ = try socket.send("FDSTOREREMOVE=1\nFDNAME=\(name)")
+            // FDPOLL=0 (systemd 246): a memory file has nothing to poll.
+            try socket.send("FDSTORE=1\nFDNAME=\(name)\nFDPOLL=0", passing: [number])
+        }
+    }
+
     /// Sends the states in one message. Never waits.
     ///
     /// - Returns: false when it did not get through: the queue is full, or this is a child.

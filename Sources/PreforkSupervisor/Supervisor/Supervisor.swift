@@ -199,6 +199,7 @@ package final class Supervisor {
                 } : nil)
         DescriptorHolders.add(self)
         DescriptorHolders.add(MainLoopDescriptors.all)
+        beginMetrics()
         Handover.settle(true)
     }
 

@@ -122,6 +122,13 @@ final class SupervisorHost {
         for case .status(let text) in states { toldStatus = isSent ? text : nil }
     }
 
+    /// Has the service manager keep descriptors for the next start of the service, unless it has said that it keeps none.
+    func store(_ descriptors: [(name: String, number: Int32)]) {
+        guard let notifier, ProcessEnvironment.all["FDSTORE"] != "0" else { return }
+        // Failures are ignored, as those of notifications.
+        try? notifier.store(descriptors)
+    }
+
     /// Says how the service is, unless the service manager knows. What it had no room for is said with the next change.
     func notifyStatus(_ text: @autoclosure () -> String) {
         guard notifier != nil else { return }

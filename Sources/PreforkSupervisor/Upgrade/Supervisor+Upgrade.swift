@@ -241,6 +241,8 @@ extension Supervisor {
     ///
     /// - Parameter isLeaving: false: the other image has not come.
     private func leaveMemory(_ isLeaving: Bool) {
+        // What this process has counted in series that it has made since the last page.
+        if isLeaving { MetricsHub.current?.sync() }
         scoreboard.keepWhole(!isLeaving)
         targets?.scoreboard.keepWhole(!isLeaving)
         if isLeaving { scoreboard.orders.ownsLocks = true }

@@ -70,6 +70,7 @@ extension Errno {
     package static let noSystemCall = Errno(rawValue: ENOSYS)
     package static let noBufferSpace = Errno(rawValue: ENOBUFS)
     package static let noMemory = Errno(rawValue: ENOMEM)
+    package static let fileTooLarge = Errno(rawValue: EFBIG)
     package static let again = Errno(rawValue: EAGAIN)
 }
 

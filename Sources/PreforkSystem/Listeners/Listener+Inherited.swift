@@ -8,6 +8,8 @@ import Synchronization
 private struct InheritedTable {
     var isRead = false
     var left: [InheritedDescriptor] = []
+    /// What the previous run of the service has put into its manager's store.
+    var stored: [InheritedDescriptor] = []
     /// What the variables said to another process, before they were removed.
     var warning: String?
 
@@ -26,8 +28,9 @@ private struct InheritedTable {
         }
         warning = InheritedDescriptors.warning(ProcessEnvironment.all, pid: getpid())
         ProcessEnvironment.remove(InheritedDescriptors.variables)
+        stored = announced.filter { InheritedDescriptors.isStored($0.name) }
         let handedOver = Handover.takeAll(InheritedDescriptors.handoverKind)
-        left = announced + handedOver.compactMap { item in
+        left = announced.filter { !InheritedDescriptors.isStored($0.name) } + handedOver.compactMap { item in
             item.descriptors.first.map { InheritedDescriptor(number: $0, name: item.key, left: item.text) }
         }
         isRead = true
@@ -40,6 +43,22 @@ extension InheritedDescriptors {
     /// See `warning(_:pid:)`: for this process, whether or not it has requested its listeners.
     package static var warning: String? {
         table.withLock { $0.isRead ? $0.warning : warning(ProcessEnvironment.all, pid: getpid()) }
+    }
+
+    /// What begins with this is no listener: the supervisor has stored it with its service manager (FDSTORE=1 of
+    /// sd_notify(3)), and the next start of the service gets it among its sockets.
+    package static let storedPrefix = "prefork-stored-"
+
+    static func isStored(_ name: String) -> Bool { name.hasPrefix(storedPrefix) }
+
+    /// Takes what was stored under a name. The caller owns it. Nil if there is nothing, or the variables are invalid.
+    package static func takeStored(_ name: String) -> Int32? {
+        table.withLock { table in
+            guard (try? table.read()) != nil, let place = table.stored.firstIndex(where: { $0.name == name }) else {
+                return nil
+            }
+            return table.stored.remove(at: place).number
+        }
     }
 }
 

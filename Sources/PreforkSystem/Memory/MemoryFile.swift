@@ -23,6 +23,13 @@ package struct MemoryFile: ~Copyable, Sendable {
         descriptor = file
     }
 
+    /// The largest size that does not end the process that sets it (RLIMIT_FSIZE of setrlimit(2), SIGXFSZ).
+    package static var sizeLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { return Int.max }
+        return Int(clamping: limit.rlim_cur)
+    }
+
     /// A file that another process has made.
     package init(owning descriptor: consuming Descriptor) {
         self.descriptor = descriptor
@@ -46,6 +53,20 @@ package struct MemoryFile: ~Copyable, Sendable {
 
     /// The same for a file that another object owns.
     package static func keepWhole(_ number: Int32, _ on: Bool) { cprefork_keep_whole(number, on ? 1 : 0) }
+
+    /// Gives a part of it back: it reads as zeroes, and takes no memory (FALLOC_FL_PUNCH_HOLE of fallocate(2)).
+    ///
+    /// - Parameters:
+    ///   - offset: a multiple of the page size.
+    ///   - byteCount: likewise.
+    package func zero(offset: Int, byteCount: Int) throws(SystemError) {
+        let number = descriptor.number
+        keepWhole(false)
+        defer { keepWhole(true) }
+        try systemCall("fallocate", on: "\(byteCount) bytes of descriptor \(number)") {
+            cprefork_punch(number, Int64(offset), Int64(byteCount))
+        }
+    }
 
     /// Whether a descriptor is a memory file's that no process can shrink, in pages of the usual size.
     package static func isSealed(_ number: Int32) -> Bool { cprefork_is_size_sealed(number) == 1 }

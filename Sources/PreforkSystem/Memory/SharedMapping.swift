@@ -65,6 +65,29 @@ package struct SharedMapping: ~Copyable, @unchecked Sendable {
         self.byteCount = byteCount
     }
 
+    /// A part of a file in memory.
+    ///
+    /// - Parameter offset: a multiple of the page size.
+    package init(_ file: borrowing MemoryFile, offset: Int, byteCount: Int) throws(SystemError) {
+        let number = file.descriptor.number
+        let pointer = mmap(
+            nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, number, off_t(offset))
+        guard let pointer, pointer != MAP_FAILED else {
+            throw SystemError("mmap", .current, on: "\(byteCount) bytes of descriptor \(number)")
+        }
+        base = pointer
+        self.byteCount = byteCount
+    }
+
+    /// In a forked child that will never free its copy of this value: nothing is mapped there any more.
+    package func leaveInChild() { munmap(base, byteCount) }
+
+    /// The mapping is another owner's now: it was moved.
+    consuming func forget() { discard self }
+
+    /// A core dump of this process does not have these bytes (MADV_DONTDUMP).
+    package func keepFromDumps() { _ = madvise(base, byteCount, MADV_DONTDUMP) }
+
     /// No child forked from here on has the mapping (MADV_DONTFORK): to touch it there is SIGSEGV. In such a child the
     /// value must never be freed, since other memory may be at its address.
     package func keepFromChildren() throws(SystemError) {

@@ -129,9 +129,11 @@ package final class ChildProcess: Sendable {
             try systemCall("waitid", on: "process \(pid)") { cprefork_waitid(pidfdNumber ?? -1, pid, 0, &result) }
         } catch {
             guard error.errno == .noChild else { throw error }
+            ReapedChildren.tell(pid)
             return ProcessExit(status: .lost, usage: ResourceUsage())
         }
         if result.pid == 0 { return nil }
+        ReapedChildren.tell(pid)
         let status: ExitStatus =
             switch Int(result.code) {
             case Int(CLD_EXITED): .exited(code: result.status)

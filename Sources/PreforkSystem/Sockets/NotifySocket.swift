@@ -30,6 +30,20 @@ package struct NotifySocket: ~Copyable, Sendable {
     /// For children, which close it.
     package var number: Int32 { descriptor.number }
 
+    /// One datagram with descriptors, which the manager gets copies of.
+    ///
+    /// - Throws: also EAGAIN when its queue is full.
+    package func send(_ text: String, passing descriptors: [Int32]) throws(SystemError) {
+        let type = Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        let sender = Descriptor(owning: try systemCall("socket", on: "\(address)") { socket(AF_UNIX, type, 0) })
+        let number = sender.number
+        try systemCall("connect", on: "\(address)") { address.withSockaddr { connect(number, $0, $1) } ?? -1 }
+        let bytes = Array(text.utf8)
+        try systemCall("sendmsg", on: "\(address)") {
+            cprefork_send_passing(number, bytes, bytes.count, descriptors, Int32(descriptors.count))
+        }
+    }
+
     /// One datagram. Not connected before: a manager that was restarted has another socket at the same address.
     ///
     /// - Returns: false when its queue is full.

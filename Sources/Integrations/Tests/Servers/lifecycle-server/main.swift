@@ -12,6 +12,7 @@ import ServiceLifecycle
 import SlowRequest
 
 LoggingSystem.bootstrap(StreamLogHandler.standardError, metadataProvider: WorkerMetadata.provider)
+MetricsSystem.bootstrap(SharedMetricsFactory())
 let logger = Logger(label: "lifecycle-server")
 let metrics = TestMetrics()
 let listener = try Listener(.tcp("127.0.0.1", portArgument))
