@@ -36,8 +36,8 @@ class Metered:
             self.process = subprocess.Popen(
                 [METERED, "serve", f"port={self.port}", f"workers={WORKERS}", f"counters={self.counters}",
                  f"switches={self.switches}"], stdout=output, stderr=output, start_new_session=True,
-                env=dict(os.environ, PREFORK_METRICS=str(self.metrics), SWIFT_BACKTRACE="enable=no",
-                         PREFORK_PROBATION="0", **(environment or {})))
+                env=os.environ | {"PREFORK_METRICS": str(self.metrics), "SWIFT_BACKTRACE": "enable=no",
+                                  "PREFORK_PROBATION": "0"} | (environment or {}))
         wait_until(lambda: "workers are ready" in self.log.read_text(errors="replace"), "all workers", self.log)
 
     @property

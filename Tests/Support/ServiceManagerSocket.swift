@@ -23,7 +23,30 @@ public final class ServiceManagerSocket {
 
     deinit {
         close(socket)
+        for number in stored.values { close(number) }
         if let path { unlink(path) }
+    }
+
+    /// What the service has stored so far, by name (FDSTORE=1, FDSTOREREMOVE=1), in this process's descriptors.
+    public private(set) var stored: [String: Int32] = [:]
+
+    /// Takes all messages that wait, and keeps the descriptors that came with them.
+    public func takeStored() throws {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        while let packet = try bytes.withUnsafeMutableBytes({ try DescriptorPassing.receive(into: $0, from: socket) }) {
+            let lines = String(decoding: bytes.prefix(packet.byteCount), as: UTF8.self).split(separator: "\n")
+            guard let name = lines.first(where: { $0.hasPrefix("FDNAME=") })?.dropFirst(7) else { continue }
+            if lines.contains("FDSTOREREMOVE=1"), let old = stored.removeValue(forKey: String(name)) { close(old) }
+            if lines.contains("FDSTORE=1"), let number = packet.descriptors.first { stored[String(name)] = number }
+        }
+    }
+
+    /// Shell commands that pass what is stored to the program that follows, as a service manager does.
+    public var passing: String {
+        let names = stored.keys.sorted()
+        let opened = names.enumerated().map { "exec \($0 + 3)<>/proc/\(getpid())/fd/\(stored[$1]!)" }
+        return (opened + ["export LISTEN_PID=$$ LISTEN_FDS=\(names.count) LISTEN_FDNAMES=\(names.joined(separator: ":"))"])
+            .joined(separator: "; ")
     }
 
     /// The next message, or nil if none waits.

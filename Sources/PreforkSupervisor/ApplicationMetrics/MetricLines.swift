@@ -94,10 +94,12 @@ final class MetricLines {
 
     /// For the next process of the line: all zeroes, also where the last one has described nothing.
     func clear(_ line: Int) {
+        guard line < count else { return }
         do throws(SystemError) {
             try file.zero(offset: line * MetricLayout.byteCount, byteCount: MetricLayout.byteCount)
         } catch {
             // A kernel that makes no holes: 256 pages are touched.
+            guard (try? map(line)) != nil else { return }
             base(line).initializeMemory(as: UInt8.self, repeating: 0, count: MetricLayout.byteCount)
         }
     }

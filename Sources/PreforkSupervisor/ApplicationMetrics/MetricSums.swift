@@ -15,6 +15,8 @@ import Synchronization
 /// | 1,314,816 ..< 1,839,104   | the journal: numbers of words and their new values                              |
 /// | 1,839,104 ..< 6,033,408   | layouts: for each image of the program its series, in the order of their words  |
 /// | 6,033,408 ..< 14,422,016  | series: when each one was made, whether it is still one, its description        |
+/// | behind those              | two notes of 64 KiB, of which the head says which one counts: the pool's own    |
+/// |                           | counters, as `PoolCounters` writes them                                         |
 ///
 /// What a dead process has counted is added in steps that can be repeated. The journal gets the new sums and then the
 /// line's number. The sums are written, the line is cleared, and the journal is empty again. A supervisor that is killed
@@ -30,6 +32,8 @@ final class MetricSums {
         static let created = 5
         /// No line from this one on was ever used.
         static let lineCount = 6
+        /// The length of the note that counts, and in the upper half how often one was written.
+        static let note = 7
     }
 
     private static let magic: UInt64 = 0x3153_6B72_6F66_7250
@@ -42,7 +46,9 @@ final class MetricSums {
     static let layoutCapacity = 1 << 20
     private static let entriesStart = layoutsStart + layoutCapacity * 4
     static let entriesCapacity = 8 << 20
-    private static let byteCount = entriesStart + entriesCapacity
+    private static let notesStart = entriesStart + entriesCapacity
+    private static let noteCapacity = 64 << 10
+    private static let byteCount = notesStart + 2 * noteCapacity
 
     let file: MemoryFile
     private let mapping: SharedMapping
@@ -140,9 +146,28 @@ final class MetricSums {
         self[Word.journalLine] = 0
     }
 
+    // Notes
+
+    /// What the supervisor has noted last: a supervisor that is killed while it writes leaves the one before.
+    var note: [UInt8] {
+        get {
+            let word = self[Word.note]
+            let length = min(Int(word & 0xFFFF_FFFF), Self.noteCapacity)
+            let place = mapping.base + Self.notesStart + Int(word >> 32 & 1) * Self.noteCapacity
+            return Array(UnsafeRawBufferPointer(start: place, count: length))
+        }
+        set {
+            guard newValue.count <= Self.noteCapacity else { return }
+            let turn = (self[Word.note] >> 32) &+ 1
+            let place = mapping.base + Self.notesStart + Int(turn & 1) * Self.noteCapacity
+            place.copyMemory(from: newValue, byteCount: newValue.count)
+            self[Word.note] = turn << 32 | UInt64(newValue.count)
+        }
+    }
+
     // Lines
 
-    /// Who counts on a line, and by which layout.
+    /// Which process counts on a line, and by which layout.
     struct Line: Equatable {
         /// 0: no process.
         var pid: Int32
@@ -160,12 +185,12 @@ final class MetricSums {
         let offset = Self.linesStart + number * Self.lineBytes
         let first = word(at: offset).pointee.load(ordering: .acquiring)
         guard first != 0 else { return Line(pid: 0, known: 0, layout: 0, name: "") }
-        let layout = Int(clamping: word(at: offset + 8).pointee.load(ordering: .relaxed))
+        let layout = min(Int(clamping: word(at: offset + 8).pointee.load(ordering: .relaxed)), Self.layoutCapacity)
         let known = min(Int(first >> 32), MetricLayout.words)
         let bytes = UnsafeRawBufferPointer(start: mapping.base + offset + 16, count: Self.nameLimit).prefix { $0 != 0 }
         return Line(
             pid: Int32(truncatingIfNeeded: first), known: layout + known <= Self.layoutCapacity ? known : 0,
-            layout: min(layout, Self.layoutCapacity), name: String(decoding: bytes, as: UTF8.self))
+            layout: layout, name: String(decoding: bytes, as: UTF8.self))
     }
 
     func setLine(_ number: Int, _ line: Line) {
@@ -209,7 +234,7 @@ final class MetricSums {
     ///
     /// - Returns: false when there is no room.
     func append(_ description: MetricDescription, created: Double) -> Bool {
-        let used = Int(clamping: self[Word.entryBytes])
+        let used = entryBytes
         let bytes = description.bytes
         guard used + Self.entryHead + bytes.count <= Self.entriesCapacity else { return false }
         let place = mapping.base + Self.entriesStart + used
@@ -230,8 +255,8 @@ final class MetricSums {
         let place: Int
     }
 
-    /// Where the next one goes.
-    var entryBytes: Int { Int(clamping: self[Word.entryBytes]) }
+    /// Where the next one goes. Beyond the capacity if another process has written there.
+    var entryBytes: Int { min(Int(clamping: self[Word.entryBytes]), Self.entriesCapacity + 1) }
 
     /// All series. If nil, this is not what a supervisor has written.
     func entries() -> [Entry]? {

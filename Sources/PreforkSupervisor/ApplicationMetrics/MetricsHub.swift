@@ -87,6 +87,12 @@ package final class MetricsHub: @unchecked Sendable {
     /// In seconds since 1970.
     var created: Double { sums.created }
 
+    /// What the supervisor keeps here beside the sums.
+    var note: [UInt8] {
+        get { sums.note }
+        set { sums.note = newValue }
+    }
+
     private var isOwned: Bool { owner == ForkCount.current }
 
     /// A hub of its own memory, which no other image takes over and of which nothing is collected by itself.
@@ -149,6 +155,7 @@ package final class MetricsHub: @unchecked Sendable {
             let sums = try? MetricSums()
         else { return nil }
         sums[head: MetricSums.Word.created] = max(0, min(old.created, sums.created)).bitPattern
+        sums.note = old.sums.note
         var table = MetricTable()
         sums.setValue(old.retired[MetricTable.refusedValue], MetricTable.refusedValue)
         for entry in old.table.entries where !entry.isDead {

@@ -18,5 +18,7 @@ extension Supervisor {
         MetricsHub.current?.writePage(format, to: &text)
     }
 
+    package func willShow(_ counters: PoolCounters, requests: UInt64) { noteShown(counters, requests: requests) }
+
     package var metricsBegan: Double? { MetricsHub.current?.created }
 }

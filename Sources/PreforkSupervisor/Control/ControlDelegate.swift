@@ -23,6 +23,8 @@ package protocol ControlDelegate: AnyObject {
     func profile(_ request: ProfileRequest) -> ProfileAnswer
     /// Appends the program's own metrics.
     func writeMetrics(_ format: MetricFormat, to text: inout [UInt8])
+    /// A page of metrics is about to show these.
+    func willShow(_ counters: PoolCounters, requests: UInt64)
     /// When the pool's counters began, in seconds since 1970. If nil, that is not known.
     var metricsBegan: Double? { get }
     /// Every setting as it is in force.
@@ -43,6 +45,7 @@ extension ControlDelegate {
     package func profile(_ request: ProfileRequest) -> ProfileAnswer { .refused("nothing can be sampled here") }
     package func writeMetrics(_ format: MetricFormat, to text: inout [UInt8]) {}
     package var metricsBegan: Double? { nil }
+    package func willShow(_ counters: PoolCounters, requests: UInt64) {}
 }
 
 /// A listener of the pool, as operators see it.

@@ -38,8 +38,10 @@ struct PrometheusText {
         of delegate: any ControlDelegate, _ usage: WorkerUsageCache, _ format: MetricFormat = .prometheus
     ) -> [UInt8] {
         let status = delegate.status()
+        let counters = delegate.counters()
+        delegate.willShow(counters, requests: status.workers.reduce(counters.retiredRequests) { $0 &+ $1.requests })
         var text = metrics(
-            status, delegate.counters(), delegate.listeners(), usage.current(status.workers),
+            status, counters, delegate.listeners(), usage.current(status.workers),
             quarantined: delegate.quarantined().count, managed: delegate.managedProcesses(),
             shared: delegate.sharedObjects(), format: format, began: delegate.metricsBegan)
         delegate.writeMetrics(format, to: &text)

@@ -66,6 +66,8 @@ package final class Supervisor {
     let host: SupervisorHost
     private(set) var servers: SupervisorServers?
     var records = SupervisorRecords()
+    /// The counters of the last page.
+    var lastShown: PoolCounters?
     let outOfMemory = OutOfMemoryJudge()
     var usageReader = ProcessUsageReader()
     /// What workers had served when they were reaped, until their ends are reported.
@@ -268,9 +270,11 @@ package final class Supervisor {
             try turnTargets()
             if let worker = carryOut() { return worker }
             do { try mainLoop.turn(by: epoll) } catch { throw SupervisorError(error) }
+            noteCounters()
             turnUpgrade()
             describeRollback()
         }
+        noteCounters()
         return nil
     }
 
@@ -283,7 +287,10 @@ package final class Supervisor {
         } catch {
             throw SupervisorError(error)
         }
-        guard let inheritance else { return handle(.tick) }
+        guard let inheritance else {
+            takeCounterNote()
+            return handle(.tick)
+        }
         adopt(inheritance)
         self.inheritance = nil
         if rollback != nil { pool.isHeld = targets?.isSucceeding == true }

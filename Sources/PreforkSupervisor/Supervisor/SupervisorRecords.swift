@@ -6,7 +6,11 @@ import PreforkSystem
 struct SupervisorRecords {
     private var history = ExitHistory()
     private var lastOfSlot: [Int: ExitReport] = [:]
-    var counters = PoolCounters()
+    var counters = PoolCounters() {
+        didSet { haveCountersChanged = true }
+    }
+    /// Since they were noted.
+    var haveCountersChanged = false
     /// When those that were asked to end were asked, by process.
     private var asked: [Int32: MonotonicInstant] = [:]
 

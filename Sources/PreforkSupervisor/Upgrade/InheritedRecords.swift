@@ -88,6 +88,38 @@ struct InheritedRecords: Equatable {
     }
 }
 
+extension CounterNote {
+    var bytes: [UInt8] {
+        var writer = JSONWriter()
+        writer.object { object in
+            object.name("own")
+            object.object { $0.counters(own) }
+            if let shown {
+                object.name("shown")
+                object.object { $0.counters(shown) }
+            }
+        }
+        return writer.bytes
+    }
+
+    /// - Returns: nil for what is no note.
+    init?(bytes: [UInt8]) {
+        guard let value = try? JSONParser.parse(bytes, sizeLimit: 1 << 17), let own = value["own"],
+            let counters = PoolCounters(own)
+        else { return nil }
+        self.init(own: counters, shown: value["shown"].flatMap { PoolCounters($0) })
+    }
+}
+
+extension PoolCounters {
+    /// What workers that live count by themselves, and a page has shown, is not lost with them.
+    mutating func raise(to shown: PoolCounters) {
+        retiredRequests = max(retiredRequests, shown.retiredRequests)
+        refusedRequests = max(refusedRequests, shown.refusedRequests)
+        if shown.requestDurations.count > requestDurations.count { requestDurations = shown.requestDurations }
+    }
+}
+
 extension JSONWriter {
     fileprivate mutating func counters(_ counters: PoolCounters) {
         member("retiredRequests", Int64(clamping: counters.retiredRequests))

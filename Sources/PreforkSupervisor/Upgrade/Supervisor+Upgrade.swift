@@ -312,6 +312,7 @@ extension Supervisor {
             pool.inherit(left)
             records.inherit(left)
         }
+        takeCounterNote()
         scoreboard.orders.linesInUse = workers.linesInUse
         let count = inherited.workers.count
         let text = "upgrade: \(programs.running.summary) took over \(count) workers of the previous program"

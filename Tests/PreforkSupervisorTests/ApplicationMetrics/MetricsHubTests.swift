@@ -1,5 +1,6 @@
 // Lines of processes, the sums of the dead, and the page of both.
 
+import Glibc
 import PreforkSystem
 import Testing
 
@@ -209,6 +210,34 @@ private struct FakeProcess {
         let file = try MemoryFile(name: "other", byteCount: 4_096)
         #expect(throws: SystemError.self) { try MetricSums(inherited: try duplicate(file.descriptor.number)) }
         #expect(throws: SystemError.self) { try MetricLines(inherited: try duplicate(file.descriptor.number)) }
+    }
+
+    /// As the service manager's store gives them to the next start, where another process may have written them.
+    @Test func `Any content of the files is taken or refused, and does not trap`() throws {
+        var random = SplitMix64(seed: 11)
+        var taken = 0
+        for round in 0..<60 {
+            let before = try hub()
+            var process = try FakeProcess(before, pid: 92_000 + Int32(round))
+            process.set(9, process.make(orders))
+            process.set(3, process.make(time) + 1)
+            _ = page(before)
+            let used = 6_033_408 + before.sums.entryBytes
+            for _ in 0..<(1 + random.next() % 30) {
+                // The head, the first lines, sums, the journal, layouts, series.
+                let starts: [UInt64] = [8, 4_096, 1_052_672, 1_314_816, 1_839_104, 6_033_408]
+                let place = min(Int(starts[Int(random.next() % 6)] + random.next() % 120), used)
+                var word = random.next() % 3 == 0 ? random.next() : random.next() % 600
+                pwrite(before.sums.file.descriptor.number, &word, 8, off_t(place))
+            }
+            guard let table = MetricTable(before.sums) else { continue }
+            let lines = try MetricLines(inherited: try duplicate(before.lines.file.descriptor.number))
+            let sums = try MetricSums(inherited: try duplicate(before.sums.file.descriptor.number))
+            let after = try MetricsHub((lines, sums, table), countsItself: false)
+            _ = page(after)
+            taken += 1
+        }
+        #expect(taken > 0)
     }
 
     @Test func `OpenMetrics has names without endings, and the times at which series began`() throws {

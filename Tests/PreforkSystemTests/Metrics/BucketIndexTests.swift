@@ -17,7 +17,7 @@ import Testing
         let bounds = try #require(buckets.bounds)
         var random = SplitMix64(seed: 3)
         var values = bounds.flatMap { [$0, $0.nextUp, $0.nextDown, $0 * 1.003] }
-        values += [0, -1, -.infinity, .infinity, .greatestFiniteMagnitude, 5e-324, -0.0]
+        values += [0, -1, -.infinity, .infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, -0.0]
         for _ in 0..<10_000 {
             let value = Double(bitPattern: random.next())
             if !value.isNaN { values.append(value) }

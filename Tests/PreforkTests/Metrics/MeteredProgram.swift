@@ -12,13 +12,15 @@ final class MeteredProgram {
     let socket: String
     let switches: String
 
-    init(_ arguments: [String] = [], environment: [String: String] = [:], ownSession: Bool = false) async throws {
+    init(
+        _ arguments: [String] = [], environment: [String: String] = [:], preparation: String? = nil
+    ) async throws {
         socket = try temporaryPath()
         switches = try temporaryPath()
         mkdir(switches, 0o700)
         program = try ChildProgram(
             "metrics-fixture", ["serve", "switches=\(switches)"] + arguments,
-            environment: environment.merging(["PREFORK_METRICS": socket]) { own, _ in own }, ownSession: ownSession)
+            environment: environment.merging(["PREFORK_METRICS": socket]) { own, _ in own }, preparation: preparation)
         let line = try await program.waitForLine("port ")
         port = UInt16(line.split(separator: " ").first?.split(separator: ":").last ?? "") ?? 0
         try await waitForLog("all workers are ready") {

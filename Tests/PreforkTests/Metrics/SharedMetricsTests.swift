@@ -74,6 +74,39 @@ import Testing
         #expect(try await server.end())
     }
 
+    /// The sums' file has mode 0400: only root opens it again by its name in /proc.
+    @Test(.enabled(if: getuid() == 0))
+    func `Sums outlive a stop, and a kill of the supervisor, in the service manager's store`() async throws {
+        let manager = try ServiceManagerSocket()
+        let environment = ["NOTIFY_SOCKET": manager.name]
+        let first = try await MeteredProgram(["workers=2"], environment: environment)
+        for _ in 0..<5 { try first.order("inc") }
+        try first.order("late fixture_late a")
+        try manager.takeStored()
+        #expect(manager.stored.count == 2)
+        #expect(try await first.end())
+        let second = try await MeteredProgram(["workers=2"], environment: environment, preparation: manager.passing)
+        #expect(try second.requests == 5 && second.value("fixture_late_total{label=\"a\"}") == 1)
+        for _ in 0..<5 { try second.order("inc") }
+        try manager.takeStored()
+        second.program.send(.kill)
+        _ = try await second.program.waitForExit()
+        try await eventually("no worker is left") { second.program.groupSize == 0 }
+        let third = try await MeteredProgram(["workers=2"], environment: environment, preparation: manager.passing)
+        #expect(try third.requests == 10)
+        // Another file under that name is no reason not to start.
+        try manager.takeStored()
+        #expect(try await third.end())
+        for number in manager.stored.values {
+            var garbage = [UInt8](repeating: 0xFF, count: 4_096)
+            pwrite(number, &garbage, garbage.count, 0)
+        }
+        let fourth = try await MeteredProgram(["workers=2"], environment: environment, preparation: manager.passing)
+        try fourth.order("inc")
+        #expect(try fourth.requests == 1)
+        #expect(try await fourth.end())
+    }
+
     @Test func `A worker with threads counts rightly, and so does a program without a pool`() async throws {
         let server = try await MeteredProgram(["workers=1"])
         try server.order("threads")
@@ -91,7 +124,7 @@ import Testing
         try server.order("many 10100")
         try await eventually("all descriptions are read") { (try? server.value("fixture_many_total{n=\"9000\"}")) == 2 }
         #expect(try server.page().count < 10_200)
-        #expect(try #require(server.value("prefork_refused_series_total")) >= 100)
+        #expect(try server.value("prefork_refused_series_total") ?? 0 >= 100)
         #expect(server.program.errors.split(separator: "\n").count { $0.contains("the rest is left out") } == 1)
         #expect(try await server.end())
     }
