@@ -44,6 +44,8 @@ public final class ServiceManagerSocket {
     /// Shell commands that pass what is stored to the program that follows, as a service manager does.
     public var passing: String {
         let names = stored.keys.sorted()
+        // A shell cannot open for writing what is kept whole.
+        for number in stored.values { MemoryFile.keepWhole(number, false) }
         let opened = names.enumerated().map { "exec \($0 + 3)<>/proc/\(getpid())/fd/\(stored[$1]!)" }
         return (opened + ["export LISTEN_PID=$$ LISTEN_FDS=\(names.count) LISTEN_FDNAMES=\(names.joined(separator: ":"))"])
             .joined(separator: "; ")

@@ -131,7 +131,11 @@ struct PrometheusTests {
             status.workers[0].heartbeatAge = .seconds(1)
             counters.restarts["exit"] = 1
         }
-        for line in lines {
+        // What children count in shared metrics is on the program's part of the page.
+        var shared: [UInt8] = []
+        try MetricsHub().writePage(.prometheus, to: &shared)
+        let own = String(decoding: shared, as: UTF8.self).split(separator: "\n").filter { $0.contains("prefork_") }
+        for line in lines + own {
             let words = line.split(separator: " ")
             let name = String(words[0].prefix { $0 != "{" })
             if line.hasPrefix("# TYPE ") {
