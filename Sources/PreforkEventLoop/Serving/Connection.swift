@@ -131,13 +131,18 @@ extension Connection {
         }
     }
 
+    /// Sends what the kernel takes of `bytes`.
+    ///
+    /// - Returns: how many bytes were taken. 0 if `waitUntilWritable` must come first.
+    @inline(__always)
+    package func send(_ bytes: UnsafeRawBufferPointer) throws(StreamError) -> Int { try channel.write(bytes) }
+
     /// Sends what the kernel takes of two runs of bytes, by one system call.
     ///
     /// - Parameter hasMore: more follows at once, so that the kernel need not send a packet for this alone.
     /// - Returns: how many bytes were taken of both together. 0 if `waitUntilWritable` must come first.
     package func send(
-        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .init(start: nil, count: 0),
-        hasMore: Bool = false
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, hasMore: Bool
     ) throws(StreamError) -> Int {
         if second.count == 0, !hasMore { return try channel.write(first) }
         return try channel.send(first.count + second.count) { fd throws(SystemError) in

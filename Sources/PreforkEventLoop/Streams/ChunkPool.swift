@@ -7,24 +7,40 @@ package struct ChunkPool: ~Copyable {
     package static let chunkSize = 16 * 1024
     private static let capacity = 64
 
-    private var chunks: [UnsafeMutableRawPointer] = []
+    /// A free chunk begins with the address of the next one: an array would check its bounds and its uniqueness each time.
+    // Proof: the pool owns every chunk between `give` and `take`, and a chunk has more bytes than an address.
+    private var first: UnsafeMutableRawPointer?
+    private var count = 0
 
     init() {}
 
     deinit {
-        for chunk in chunks { chunk.deallocate() }
+        var rest = first
+        while let chunk = rest {
+            rest = Self.successor(of: chunk)
+            chunk.deallocate()
+        }
     }
 
     /// The caller owns the chunk and gives it back by `give`, or deallocates it.
+    @inline(__always)
     mutating func take() -> UnsafeMutableRawPointer {
-        chunks.popLast() ?? .allocate(byteCount: Self.chunkSize, alignment: 16)
+        guard let chunk = first else { return .allocate(byteCount: Self.chunkSize, alignment: 16) }
+        first = Self.successor(of: chunk)
+        count &-= 1
+        return chunk
     }
 
+    @inline(__always)
     mutating func give(_ chunk: UnsafeMutableRawPointer) {
-        if chunks.count < Self.capacity {
-            chunks.append(chunk)
-        } else {
-            chunk.deallocate()
-        }
+        guard count < Self.capacity else { return chunk.deallocate() }
+        chunk.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
+        first = chunk
+        count &+= 1
+    }
+
+    @inline(__always)
+    private static func successor(of chunk: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+        chunk.load(as: UnsafeMutableRawPointer?.self)
     }
 }

@@ -82,16 +82,23 @@ final class RequestStorage: @unchecked Sendable {
     // Sendable: written by the connection alone, on its loop, and only while nothing else refers to it, as
     // `isKnownUniquelyReferenced` tells. The trailers, which come later, have a lock.
     //
-    // Unchecked exclusivity. Proof: `parse` and `append` call no code outside of the value.
+    // Unchecked exclusivity. Proof: the parser and the copy of a head call no code outside of the value.
+    /// Begins with the head, behind which older ones may have left bytes. All places in it are those of the parsed head.
     @exclusivity(unchecked) private(set) var bytes: [UInt8] = []
+    private static let usualLength = 512
     @exclusivity(unchecked) var parser: RequestParser
     let trailers = Mutex(HTTPFields())
     private var hasTrailers = false
     /// What is computed when it is first asked for. nil until then.
     private let knownOrigin = Mutex<ClientOrigin?>(nil)
     private let hasOrigin = Atomic(false)
-    /// Set while the request is a connection's, and kept with a request that was kept.
-    private(set) var connection: HTTPConnection?
+    /// Set while the request is a connection's, and with a request that was kept.
+    // Proof: a connection that lives calls `reset` or `isKept` when its request ends, at the latest at its own end. From
+    // `isKept` on the reference beside this one keeps it. What calls from another thread meanwhile has a copy of the
+    // request, so that `reset` is not called.
+    private var owner: Unmanaged<HTTPConnection>?
+    private var keptOwner: HTTPConnection?
+    var connection: HTTPConnection? { owner?.takeUnretainedValue() }
 
     init(_ parser: RequestParser) {
         self.parser = parser
@@ -102,8 +109,10 @@ final class RequestStorage: @unchecked Sendable {
     /// The head is complete: takes its bytes.
     @inline(__always)
     func begin(_ head: UnsafeRawBufferPointer, of connection: HTTPConnection) {
-        bytes.append(contentsOf: head)
-        self.connection = connection
+        // Its length never changes else: to empty an array and to fill it again costs more than the copy.
+        if bytes.count < head.count { bytes = [UInt8](repeating: 0, count: max(head.count, Self.usualLength)) }
+        bytes.withUnsafeMutableBytes { $0.copyMemory(from: head) }
+        owner = .passUnretained(connection)
     }
 
     /// Where the request came from, as trusted proxies have said it. nil if no proxy is trusted: then there is nothing to
@@ -126,11 +135,13 @@ final class RequestStorage: @unchecked Sendable {
         trailers.withLock { $0 = fields }
     }
 
+    /// The request has ended, and a program has kept it.
+    func isKept() { keptOwner = connection }
+
     /// For the next request.
     func reset() {
-        bytes.removeAll(keepingCapacity: true)
         parser.reset()
-        connection = nil
+        owner = nil
         if hasOrigin.load(ordering: .relaxed) {
             hasOrigin.store(false, ordering: .relaxed)
             knownOrigin.withLock { $0 = nil }

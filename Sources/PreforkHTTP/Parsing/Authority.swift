@@ -24,6 +24,7 @@ enum Authority {
 extension UInt8 {
     /// unreserved, sub-delims but the comma, and the sign of percent-encoding: `!$%&'()*+-.;=_~`, letters and digits. A
     /// bit for each of the 128 characters of ASCII.
+    @inline(__always)
     fileprivate var isHost: Bool {
         let characters: UInt64 = self < 64 ? 0x2BFF_6FF2_0000_0000 : 0x47FF_FFFE_87FF_FFFE
         return self < 128 && (characters &>> UInt64(self & 63)) & 1 != 0

@@ -79,14 +79,20 @@ extension UnsafeRawBufferPointer {
 
     /// Whether all bytes are characters of a token.
     var isToken: Bool {
-        for index in 0..<count where !self[index].isToken { return false }
-        return true
+        let count = count
+        var index = 0
+        while index < count, self[index].isToken { index &+= 1 }
+        return index == count
     }
 
     /// Whether a byte is one that no field value has.
     var hasForbidden: Bool {
+        guard count >= 8 else {
+            for index in 0..<count where self[index].isForbiddenInValue { return true }
+            return false
+        }
         var index = 0
-        while index &+ 8 <= count {
+        while true {
             // Of eight bytes, the highest bit of each that is below 32 or is 127, and perhaps of one above such a byte.
             // Those are looked at one by one (Bit Twiddling Hacks, "Determine if a word has a byte less than n").
             let word = loadUnaligned(fromByteOffset: index, as: UInt64.self)
@@ -95,13 +101,10 @@ extension UnsafeRawBufferPointer {
             if (low | (delete &- 0x0101_0101_0101_0101) & ~delete) & 0x8080_8080_8080_8080 != 0 {
                 for place in index..<index &+ 8 where self[place].isForbiddenInValue { return true }
             }
-            index &+= 8
+            if index == count &- 8 { return false }
+            // The last word may begin within the one before it.
+            index = Swift.min(index &+ 8, count &- 8)
         }
-        while index < count {
-            if self[index].isForbiddenInValue { return true }
-            index &+= 1
-        }
-        return false
     }
 
     /// Without spaces and tabs at both ends.

@@ -105,7 +105,14 @@ struct RequestParser {
         return parseTarget(bytes) ? nil : .badRequest
     }
 
+    /// `HTTP/1.1` as a word.
+    private static var usualVersion: UInt64 { UInt64(bigEndian: 0x4854_5450_2F31_2E31) }
+
     private mutating func parseVersion(_ version: UnsafeRawBufferPointer) -> HTTPStatus? {
+        if version.count == 8, version.loadUnaligned(as: UInt64.self) == Self.usualVersion {
+            head.flags.insert(.isHTTP11)
+            return nil
+        }
         guard version.count == 8, version.part(0..<5).spell("HTTP/"), version[5].isDigit,
             version[6] == UInt8(ascii: "."), version[7].isDigit
         else { return .badRequest }

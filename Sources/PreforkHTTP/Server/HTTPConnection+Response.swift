@@ -25,10 +25,17 @@ extension HTTPConnection {
     func encode(_ response: HTTPResponse) -> Bool? {
         switch response.body.kind {
         case .empty: return encode(response, UnsafeRawBufferPointer(start: nil, count: 0))
-        case .text(var text): return text.withUTF8 { encode(response, UnsafeRawBufferPointer($0)) }
-        case .bytes(let bytes): return bytes.withUnsafeBytes { encode(response, $0) }
+        case .text(let text):
+            // Nil only for a string that is no UTF-8 inside, which Linux has not. `withUTF8` would need a copy.
+            let keeps = text.utf8.withContiguousStorageIfAvailable { encode(response, UnsafeRawBufferPointer($0)) }
+            return keeps ?? encode(response, Array(text.utf8))
+        case .bytes(let bytes): return encode(response, bytes)
         case .stream, .transfer, .upgrade: return nil
         }
+    }
+
+    private func encode(_ response: HTTPResponse, _ body: [UInt8]) -> Bool? {
+        body.withUnsafeBytes { encode(response, $0) }
     }
 
     private func encode(_ response: HTTPResponse, _ body: UnsafeRawBufferPointer) -> Bool? {
@@ -133,7 +140,7 @@ extension HTTPConnection {
         }
         encodeHead(.switchingProtocols, answer, .none, keeps: true, isUpgrade: true)
         try await flush()
-        server.accounting?.count(requestSince: began)
+        server.count(requestSince: began)
         if served != nil { logServed() }
         requestEnds()
         try await serve(connection)

@@ -94,7 +94,7 @@ final class HTTPConnection: @unchecked Sendable {
         do {
             let isOwner = reader.isOwnedByCurrentTask
             // The first head has its time from the beginning of the connection.
-            server.heads.append(self)
+            server.awaitsHead(self)
             if server.options.expectsProxyHeader {
                 awaitsProxyHeader = true
                 guard try await readProxyHeader() else { return }
@@ -104,7 +104,7 @@ final class HTTPConnection: @unchecked Sendable {
                 // Here and not where requests are answered: what a connection holds while it waits has a small frame.
                 guard try await answerRequests() else { return }
                 releaseBuffers()
-                server.idles.append(self)
+                server.awaitsRequest(self)
             }
         } catch {
             switch expiry {
@@ -126,7 +126,7 @@ final class HTTPConnection: @unchecked Sendable {
             switch parse() {
             case .incomplete:
                 if output.count > 0 { try await flush() }
-                if !place.isTaken { server.heads.append(self) }
+                if !place.isTaken { server.awaitsHead(self) }
                 guard try await reader.fill() else { return false }
                 continue
             case .failure(let status):
@@ -160,7 +160,7 @@ final class HTTPConnection: @unchecked Sendable {
                 response.fields.becomeOwn()
                 if let isDone = encode(response) { keeps = isDone } else { keeps = try await send(response) }
             }
-            server.accounting?.count(requestSince: began)
+            server.count(requestSince: began)
             if keeps, bodyRest != .none { keeps = try await discardBody() }
             let isInputLeft = reader.bufferedCount > 0
             if !keeps || !isInputLeft || output.count > 1 << 16, try !flushNow() { try await flush() }
@@ -176,17 +176,25 @@ final class HTTPConnection: @unchecked Sendable {
     /// - Returns: after `.complete`, the head's bytes are in the storage and no longer in the reader, and the request is
     ///   marked.
     private func parse() -> RequestParser.Step {
-        let storage = requestStorage
+        if storage == nil { server.lend(to: &storage) }
+        // Proof: the connection keeps its storage meanwhile.
+        return Unmanaged.passUnretained(requestStorage)._withUnsafeGuaranteedRef { parse(into: $0) }
+    }
+
+    @inline(__always)
+    private func parse(into storage: RequestStorage) -> RequestParser.Step {
         let step = reader.withBufferedBytes { bytes in
             let step = storage.parser.parse(bytes)
-            if step == .complete { storage.begin(bytes.part(0..<storage.head.length), of: self) }
+            if step == .complete {
+                storage.begin(bytes.part(0..<storage.head.length), of: self)
+                refusal = beginMark(bytes.part(storage.head.label))
+            }
             return step
         }
         flags = storage.head.flags
         if case .head = storage.head.method { isHead = true }
         guard step == .complete else { return step }
         reader.consume(storage.head.length)
-        refusal = beginMark(storage)
         switch storage.head.framing {
         case .none: break
         case .length(let count):
@@ -245,23 +253,23 @@ final class HTTPConnection: @unchecked Sendable {
 
     /// Taken from the server when the first byte of a request is there.
     var requestStorage: RequestStorage {
-        if let storage { return storage }
-        let new = server.takeStorage()
-        storage = new
-        return new
+        if storage == nil { server.lend(to: &storage) }
+        // `lend` has put one there.
+        return storage!
     }
 
     /// Reports of crashes and hangs name the request by method and path.
     ///
     /// - Returns: for a request in quarantine, which is not begun.
     @inline(__always)
-    private func beginMark(_ storage: RequestStorage) -> RequestAccounting.Refusal? {
-        storage.bytes.withUnsafeBytes { bytes in
-            let label = bytes.part(storage.head.label)
-            if let refusal = server.accounting?.refusal(of: label) { return refusal }
-            mark = server.marks?.begin(label, includesQuery: false, trace: nil, executes: false)
-            return nil
+    private func beginMark(_ label: UnsafeRawBufferPointer) -> RequestAccounting.Refusal? {
+        if let accounting = server.accounting {
+            // Proof: the server keeps it.
+            let refusal = Unmanaged.passUnretained(accounting)._withUnsafeGuaranteedRef { $0.refusal(of: label) }
+            if let refusal { return refusal }
         }
+        mark = server.marks?.begin(label, includesQuery: false, trace: nil, executes: false)
+        return nil
     }
 
     @inline(__always)
@@ -272,7 +280,12 @@ final class HTTPConnection: @unchecked Sendable {
 
     /// For the next request. What a program has kept of this one stays the program's.
     private func endRequest() {
-        if isKnownUniquelyReferenced(&storage) { storage?.reset() } else { storage = nil }
+        if isKnownUniquelyReferenced(&storage) {
+            storage?.reset()
+        } else if storage != nil {
+            storage?.isKept()
+            storage = nil
+        }
         flags = []
         isHead = false
         bodyRest = .none
@@ -292,10 +305,7 @@ final class HTTPConnection: @unchecked Sendable {
 
     /// Ten thousand idle connections hold no buffer at all.
     private func releaseBuffers() {
-        if let storage {
-            self.storage = nil
-            server.give(storage)
-        }
+        if storage != nil { server.takeBack(from: &storage) }
         output.releaseIfEmpty(to: loop)
     }
 

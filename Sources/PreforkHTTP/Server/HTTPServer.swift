@@ -14,15 +14,17 @@ final class HTTPServer: @unchecked Sendable {
     let marks: RequestRing?
     let accounting: RequestAccounting?
     /// Connections of which a head must come.
-    let heads: DeadlineQueue
+    private let heads: DeadlineQueue
     /// Kept connections.
-    let idles: DeadlineQueue
+    private let kept: DeadlineQueue
 
     /// nil where no access log is written.
     // Unchecked exclusivity, here and below. Proof: each access is one call of a value's method or one assignment, and
     // nothing that is called meanwhile comes back to the server.
     @exclusivity(unchecked) var accessLog: AccessLogWriter?
 
+    /// The storage that was given back last. Most requests end before the next one begins.
+    @exclusivity(unchecked) private var spare: RequestStorage?
     @exclusivity(unchecked) private var storages: [RequestStorage] = []
     @exclusivity(unchecked) private var dateSecond = -1
     /// The head of a response of status 200 up to its date, with the date's line.
@@ -45,7 +47,31 @@ final class HTTPServer: @unchecked Sendable {
             loop.watchAccessLog()
         }
         heads = DeadlineQueue(loop, options.headTimeout, .head)
-        idles = DeadlineQueue(loop, options.keepAliveTimeout, .idle)
+        kept = DeadlineQueue(loop, options.keepAliveTimeout, .idle)
+    }
+
+    /// The connection waits for its first request, or for the rest of a head.
+    @inline(__always)
+    func awaitsHead(_ connection: HTTPConnection) { Self.append(connection, to: heads) }
+
+    /// The connection waits for its next request.
+    @inline(__always)
+    func awaitsRequest(_ connection: HTTPConnection) { Self.append(connection, to: kept) }
+
+    /// A queue's timer refers weakly to it. Each reference to such an object that is counted takes seven times as long
+    /// (the side table of RefCount.h), so that none is.
+    @inline(__always)
+    private static func append(_ connection: HTTPConnection, to queue: DeadlineQueue) {
+        // Proof: the server keeps its queues, and the connection keeps the server.
+        Unmanaged.passUnretained(queue)._withUnsafeGuaranteedRef { $0.append(connection) }
+    }
+
+    /// A request was answered that has begun then.
+    @inline(__always)
+    func count(requestSince began: MonotonicInstant) {
+        guard let accounting else { return }
+        // Proof: the server keeps it.
+        Unmanaged.passUnretained(accounting)._withUnsafeGuaranteedRef { $0.count(requestSince: began) }
     }
 
     /// Where neither the time that a request takes is counted nor a line of it written, nothing is read.
@@ -56,14 +82,31 @@ final class HTTPServer: @unchecked Sendable {
     }
 
     /// A connection has bytes of a request: it takes what the request is kept in.
-    func takeStorage() -> RequestStorage {
-        storages.popLast()
-            ?? RequestStorage(RequestParser(headLimit: options.headLimit, fieldLimit: options.fieldLimit))
+    ///
+    /// - Parameter place: holds nil.
+    @inline(__always)
+    func lend(to place: inout RequestStorage?) {
+        // By a swap, because each copy of a reference is an atomic addition and subtraction.
+        swap(&place, &spare)
+        if place == nil { place = storages.popLast() ?? makeStorage() }
     }
 
-    /// - Parameter storage: referred to by nothing else.
-    func give(_ storage: RequestStorage) {
-        if storages.count < 64 { storages.append(storage) }
+    @inline(never)
+    private func makeStorage() -> RequestStorage {
+        RequestStorage(RequestParser(headLimit: options.headLimit, fieldLimit: options.fieldLimit))
+    }
+
+    /// - Parameter place: refers to a storage that nothing else refers to, or holds nil, which it does afterwards.
+    @inline(__always)
+    func takeBack(from place: inout RequestStorage?) {
+        swap(&place, &spare)
+        if place != nil { keep(&place) }
+    }
+
+    @inline(never)
+    private func keep(_ place: inout RequestStorage?) {
+        if let storage = place, storages.count < 64 { storages.append(storage) }
+        place = nil
     }
 
     /// Makes the line of the date, once a second.

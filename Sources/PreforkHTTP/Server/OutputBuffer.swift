@@ -105,6 +105,12 @@ struct OutputBuffer: ~Copyable {
 
     /// At most `numberLength` bytes.
     mutating func append(decimal number: Int) {
+        if number.magnitude < 100, capacity - end >= 2, let base {
+            // The length of a short answer, without the loops below.
+            let number = UInt8(truncatingIfNeeded: number.magnitude)
+            if number >= 10 { put(UInt8(ascii: "0") + number / 10, base) }
+            return put(UInt8(ascii: "0") + number % 10, base)
+        }
         var (digits, bound) = (1, UInt(10))
         while digits < Self.numberLength, number.magnitude >= bound {
             digits += 1
@@ -118,6 +124,12 @@ struct OutputBuffer: ~Copyable {
             rest /= 10
         }
         end += digits
+    }
+
+    @inline(__always)
+    private mutating func put(_ byte: UInt8, _ base: UnsafeMutableRawPointer) {
+        (base + end).storeBytes(of: byte, as: UInt8.self)
+        end += 1
     }
 
     /// At most `numberLength` bytes.

@@ -214,6 +214,24 @@ import Testing
         await #expect(throws: HTTPError(.requestEnded)) { _ = try await request.body.collect() }
         await #expect(throws: HTTPError(.requestEnded)) { try await request.inform(.earlyHints, HTTPFields()) }
         try await server.stop()
+        #expect("\(request.peer)".hasPrefix("127.0.0.1:") && request.fields["x"] == "y")
+    }
+
+    /// The bytes of a head are overwritten by the next one, but not where a program still sees them.
+    @Test func keptFieldsStayWhatTheyWere() async throws {
+        let kept = Kept<HTTPFields>()
+        let server = try TestServer { request in
+            if kept.value == nil { kept.value = request.fields }
+            return .text(request.path + (request.fields["x"] ?? "none"))
+        }
+        let client = try Client(port: server.port)
+        try client.send(request("GET /", "X: first", "Y: z", keep: true))
+        #expect(try client.response().body == "/first")
+        try client.send(request("GET /long", "X: " + String(repeating: "l", count: 1_000), keep: true))
+        #expect(try client.response().body == "/long" + String(repeating: "l", count: 1_000))
+        #expect(try client.get("/short").body == "/shortnone")
+        #expect(kept.value?["x"] == "first" && kept.value?["y"] == "z" && kept.value?.count == 3)
+        try await server.stop()
     }
 
     @Test func oneTaskAtATimeReadsABody() async throws {
