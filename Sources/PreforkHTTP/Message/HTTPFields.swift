@@ -159,6 +159,19 @@ public struct HTTPFields: Sendable {
         }
     }
 
+    /// Calls `body` with the bytes of each field, in order. Unlike a loop, it makes no `String`. The bytes must not leave the
+    /// closure.
+    ///
+    /// - Parameter body: gets the name and the value. What it throws ends the calls.
+    public func forEachField<Failure: Error>(
+        _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        try bytes.withUnsafeBufferPointer { bytes throws(Failure) in
+            let bytes = UnsafeRawBufferPointer(bytes)
+            for entry in entries { try body(bytes.part(entry.name), bytes.part(entry.value)) }
+        }
+    }
+
     /// Whether there are no fields.
     public var isEmpty: Bool { entries.isEmpty }
     /// How many fields there are.

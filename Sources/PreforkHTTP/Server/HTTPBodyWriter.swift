@@ -9,23 +9,43 @@ public struct HTTPBodyWriter: Sendable {
     final class State: @unchecked Sendable {
         // Sendable: touched on the connection's loop only. The writer goes there first.
         let loop: EventLoop
-        private var connection: HTTPConnection?
-        let isChunked: Bool
+        // Unchecked exclusivity. Proof: each access is one assignment or a call of an array's method.
+        @exclusivity(unchecked) private var connection: HTTPConnection?
+        @exclusivity(unchecked) private(set) var isChunked = false
         /// Bytes that are still to be written, if their number is known.
-        private(set) var rest: Int?
-        private let count: Int
-        fileprivate(set) var trailers = HTTPFields()
-        private var isWriting = false
+        @exclusivity(unchecked) private(set) var rest: Int?
+        @exclusivity(unchecked) private var count = 0
+        @exclusivity(unchecked) fileprivate(set) var trailers = HTTPFields()
+        @exclusivity(unchecked) private var isWriting = false
 
-        init(_ connection: HTTPConnection, rest: Int?, isChunked: Bool) {
+        init(loop: EventLoop) { self.loop = loop }
+
+        /// Of another response from now on. Nothing else refers to the state.
+        func begin(_ connection: HTTPConnection, rest: Int?, isChunked: Bool) {
             self.connection = connection
-            loop = connection.loop
             self.rest = rest
             count = rest ?? 0
             self.isChunked = isChunked
+            if !trailers.isEmpty { trailers = HTTPFields() }
         }
 
         func end() { connection = nil }
+
+        /// See `HTTPBodyWriter.writeNow`.
+        fileprivate func writeNow(_ bytes: UnsafeRawBufferPointer) throws -> Bool {
+            guard loop.isCurrent, let connection, !isWriting, connection.takes(bytes.count) else { return false }
+            if Task.isCancelled { throw CancellationError() }
+            if bytes.count == 0 { return true }
+            try take(bytes.count)
+            try connection.write(bytes, isChunk: isChunked)
+            return true
+        }
+
+        private func take(_ written: Int) throws {
+            guard let rest else { return }
+            guard written <= rest else { throw HTTPError(.wrongLength(expected: count)) }
+            self.rest = rest - written
+        }
 
         var isDraining: Bool { connection?.isDraining ?? true }
 
@@ -38,10 +58,7 @@ public struct HTTPBodyWriter: Sendable {
                 throw HTTPError(self.connection == nil ? .requestEnded : .writeInProgress)
             }
             if bytes.isEmpty { return }
-            if let rest {
-                guard bytes.count <= rest else { throw HTTPError(.wrongLength(expected: count)) }
-                self.rest = rest - bytes.count
-            }
+            try take(bytes.count)
             isWriting = true
             defer { isWriting = false }
             try await connection.write(bytes, isChunk: isChunked)
@@ -54,6 +71,19 @@ public struct HTTPBodyWriter: Sendable {
     ///   over, `.writeInProgress` while another task writes, `.writeTimeout`. `StreamError` when the client is gone.
     ///   `CancellationError`.
     public func write(_ bytes: [UInt8]) async throws { try await state.write(bytes) }
+
+    /// As `write`, for bytes in any memory, if there is nothing to wait for. Up to 16 KiB of them are copied, and sent as
+    /// far as the client takes them now.
+    ///
+    /// ```swift
+    /// if try !buffer.withUnsafeBytes({ try writer.writeNow($0) }) { try await writer.write(Array(buffer)) }
+    /// ```
+    ///
+    /// - Parameter bytes: must stay valid until the call returns. No bytes send nothing.
+    /// - Returns: false if nothing was sent, and `write` must be called: for more bytes, while another task writes or the
+    ///   client takes nothing, after the response, and on another thread than the connection's.
+    /// - Throws: as `write`.
+    public func writeNow(_ bytes: UnsafeRawBufferPointer) throws -> Bool { try state.writeNow(bytes) }
 
     /// Sends `text` as UTF-8. See `write`.
     public func write(_ text: String) async throws { try await state.write(Array(text.utf8)) }
@@ -71,6 +101,23 @@ public struct HTTPBodyWriter: Sendable {
 extension HTTPConnection {
     /// A chunk up to this is copied: cheaper than a second system call for its end.
     private static let copiedChunkLimit = 16 * 1024
+
+    /// Whether a piece of so many bytes can be put into the output at once: the client has taken what came before, perhaps but the head.
+    fileprivate func takes(_ count: Int) -> Bool {
+        max(count, output.count) <= Self.copiedChunkLimit && !isFlushing && !connection.hasHadItsTurn
+    }
+
+    fileprivate func write(_ bytes: UnsafeRawBufferPointer, isChunk: Bool) throws {
+        reserve(OutputBuffer.numberLength + 4 + bytes.count)
+        if isChunk {
+            output.append(hexadecimal: bytes.count)
+            output.append(literal: "\r\n")
+        }
+        output.append(bytes)
+        if isChunk { output.append(literal: "\r\n") }
+        if served != nil { served?.bodyBytes += bytes.count }
+        _ = try flushNow()
+    }
 
     fileprivate func write(_ bytes: [UInt8], isChunk: Bool) async throws {
         let isCopied = bytes.count <= Self.copiedChunkLimit

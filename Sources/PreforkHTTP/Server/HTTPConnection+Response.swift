@@ -85,7 +85,7 @@ extension HTTPConnection {
         return keeps
     }
 
-    private func stream(
+    func stream(
         _ response: HTTPResponse, _ count: Int?, _ body: @Sendable (HTTPBodyWriter) async throws -> Void
     ) async throws -> Bool {
         if let count, count < 0 { return try fail(HTTPError(.wrongLength(expected: count))) }
@@ -98,7 +98,8 @@ extension HTTPConnection {
         if isWithoutBody(response.status) { return keeps }
         // The head need not wait for a body that takes its time.
         flushSoon()
-        let state = HTTPBodyWriter.State(self, rest: count, isChunked: isChunked)
+        let state = server.takeWriterState()
+        state.begin(self, rest: count, isChunked: isChunked)
         do {
             defer { state.end() }
             try await body(HTTPBodyWriter(state: state))
@@ -113,6 +114,7 @@ extension HTTPConnection {
             return encode(response) ?? false
         }
         if isChunked { encodeLastChunk(state.trailers) }
+        server.give(state)
         return keeps && !mustClose
     }
 

@@ -158,7 +158,14 @@ final class HTTPConnection: @unchecked Sendable {
                     }
                 }
                 response.fields.becomeOwn()
-                if let isDone = encode(response) { keeps = isDone } else { keeps = try await send(response) }
+                if let isDone = encode(response) {
+                    keeps = isDone
+                } else if case .stream(let count, let body) = response.body.kind, !response.status.isInformational {
+                    // Not by way of `send`: each function that waits has a frame of its own.
+                    keeps = try await stream(response, count, body)
+                } else {
+                    keeps = try await send(response)
+                }
             }
             server.count(requestSince: began)
             if keeps, bodyRest != .none { keeps = try await discardBody() }

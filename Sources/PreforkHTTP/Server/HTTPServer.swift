@@ -26,6 +26,7 @@ final class HTTPServer: @unchecked Sendable {
     /// The storage that was given back last. Most requests end before the next one begins.
     @exclusivity(unchecked) private var spare: RequestStorage?
     @exclusivity(unchecked) private var storages: [RequestStorage] = []
+    @exclusivity(unchecked) private var writerState: HTTPBodyWriter.State?
     @exclusivity(unchecked) private var dateSecond = -1
     /// The head of a response of status 200 up to its date, with the date's line.
     @exclusivity(unchecked) private(set) var beginOfOK: [UInt8] = []
@@ -108,6 +109,18 @@ final class HTTPServer: @unchecked Sendable {
         if let storage = place, storages.count < 64 { storages.append(storage) }
         place = nil
     }
+
+    /// What a body's writer refers to. One that no program has kept serves response after response.
+    func takeWriterState() -> HTTPBodyWriter.State {
+        guard isKnownUniquelyReferenced(&writerState), let state = writerState else {
+            return HTTPBodyWriter.State(loop: loop)
+        }
+        writerState = nil
+        return state
+    }
+
+    /// The response is over.
+    func give(_ state: HTTPBodyWriter.State) { writerState = state }
 
     /// Makes the line of the date, once a second.
     @inline(__always)

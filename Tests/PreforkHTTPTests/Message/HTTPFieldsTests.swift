@@ -68,6 +68,23 @@ import Testing
         #expect(fields.withValue(of: "x") { $0.count } == nil)
     }
 
+    @Test func theBytesOfAllFieldsAreThereInOrder() throws {
+        struct Enough: Error, Equatable {}
+        let fields: HTTPFields = ["A": "1", "b": "", "a": "2"]
+        var lines: [String] = []
+        fields.forEachField { lines.append("\(String(decoding: $0, as: UTF8.self))=\(String(decoding: $1, as: UTF8.self))") }
+        #expect(lines == ["A=1", "b=", "a=2"])
+        var count = 0
+        #expect(throws: Enough()) {
+            try fields.forEachField { _, _ in
+                count += 1
+                if count == 2 { throw Enough() }
+            }
+        }
+        #expect(count == 2)
+        HTTPFields().forEachField { _, _ in Issue.record("there is none") }
+    }
+
     @Test func aViewOfAHeadBecomesFieldsOfItsOwnWhenItIsChanged() throws {
         let head = Array("GET / HTTP/1.1\r\nHost:a\r\nX:  y \r\n\r\n".utf8)
         var parser = RequestParser()

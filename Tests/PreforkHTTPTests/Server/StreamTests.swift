@@ -46,6 +46,45 @@ import Testing
         #expect(text == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc")
     }
 
+    @Test func smallPiecesAreSentByAPlainCall() async throws {
+        let pieces: [[UInt8]] = [Array("a".utf8), [], Array("bc".utf8), [UInt8](repeating: 0x78, count: 16 * 1024 + 1)]
+        let isSent = Kept<[Bool]>()
+        for count in [nil, 3] {
+            let (text, reports) = try await answer(request("GET /")) { _ in
+                .stream(count: count) { writer in
+                    isSent.value = try pieces.map { piece in try piece.withUnsafeBytes { try writer.writeNow($0) } }
+                }
+            }
+            #expect(text.hasSuffix(count == nil ? "\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n" : "\r\n\r\nabc"))
+            #expect(isSent.value == [true, true, true, false] && reports == [])
+        }
+    }
+
+    @Test func aPieceBeyondTheLengthIsRefusedByAPlainCall() async throws {
+        let (text, reports) = try await answer(request("GET /")) { _ in
+            .stream(count: 3) { writer in _ = try Array("abcd".utf8).withUnsafeBytes { try writer.writeNow($0) } }
+        }
+        #expect(text.hasPrefix("HTTP/1.1 500 ") && reports == ["the body has not the 3 bytes that were announced"])
+    }
+
+    /// A writer's state serves response after response, but only if no program has kept it.
+    @Test func aKeptWriterIsNotThatOfTheNextResponse() async throws {
+        let kept = Kept<HTTPBodyWriter>()
+        let server = try TestServer { _ in
+            .stream { writer in
+                if let earlier = kept.value {
+                    mustHold(try !Array("x".utf8).withUnsafeBytes { try earlier.writeNow($0) })
+                    await #expect(throws: HTTPError(.requestEnded)) { try await earlier.write("x") }
+                }
+                kept.value = writer
+                try await writer.write("a")
+            }
+        }
+        let text = try server.answer(to: request("GET /", keep: true) + request("GET /", keep: true) + request("GET /"))
+        #expect(text.ranges(of: "\r\n\r\n1\r\na\r\n0\r\n\r\n").count == 3)
+        try await server.stop()
+    }
+
     @Test func aStreamOfKnownLengthHasNoChunks() async throws {
         let (text, _) = try await answer(request("GET /", keep: true) + request("HEAD /")) { _ in
             .stream(count: 3) { writer in
