@@ -35,6 +35,14 @@ struct Command: Sendable {
             }
             return .init("name", .string(ForeignText(word)))
         }
+        /// The name of a once-task.
+        static let task = Part(synopsis: "TASK") { words throws(ToolUsageError) in
+            let word = try words.next("TASK")
+            if word.isEmpty || word.hasPrefix("-") {
+                throw ToolUsageError("TASK is a once-task's name, not '\(Escaping.brief(word))'")
+            }
+            return .init("name", .string(ForeignText(word)))
+        }
         static let count = Part(synopsis: "N|+N|-N") { words throws(ToolUsageError) in
             let word = try words.next("N, +N or -N")
             guard let number = Int64(word) else { throw ToolUsageError("'\(Escaping.brief(word))' is not N, +N or -N") }
@@ -95,6 +103,7 @@ struct Command: Sendable {
         list("queues", .rows("queues", ControlColumn.queues), "each work queue that the supervisor's process has made"),
         list("channels", .rows("channels", ControlColumn.channels), "both ends of each channel"),
         list("stores", .rows("stores", ControlColumn.stores), "each shared store"),
+        list("tasks", .rows("tasks", ControlColumn.tasks), "each once-task: its last, present and next run"),
         list("config", .rows("settings", ControlColumn.settings), "all effective settings"),
         list("requests", .rows("requests", ControlColumn.requests), "requests in progress, oldest first"),
         list("crashes", .crashes, "the last 100 exits of workers, clean ones too, newest last, with their last output"),
@@ -112,6 +121,7 @@ struct Command: Sendable {
         order(
             "restart", .flag("wait"), .place,
             meaning: "replace one worker once its successor is ready, or restart a managed process"),
+        order("run", .flag("wait"), .task, meaning: "have a once-task run now. Refused while a run of it is going"),
         order(
             "drain", .flag("wait"), .slot, meaning: "let one worker finish its work and end, then start its successor"),
         order("kill", .flag("wait"), .slot, meaning: "send SIGKILL to a worker. It is restarted as after any crash"),

@@ -78,6 +78,21 @@ struct ControlColumn: Sendable {
         ControlColumn(name: "SENT/S") { plain($0["sentRate"]) },
         ControlColumn(name: "SENT") { plain($0["sent"]) },
     ]
+    static let tasks = [
+        ControlColumn(name: "TASK", isText: true) { plain($0["name"]) },
+        ControlColumn(name: "SCHEDULE", isText: true) { plain($0["schedule"]) },
+        ControlColumn(name: "STATE", isText: true) { plain($0["state"]) },
+        ControlColumn(name: "RUN") { plain($0["run"]) },
+        ControlColumn(name: "PID") { plain($0["pid"]) },
+        ControlColumn(name: "SINCE") { ControlTable.time($0["runningFor"]) },
+        ControlColumn(name: "NEXT IN") { ControlTable.time($0["nextIn"]) },
+        ControlColumn(name: "DONE") { plain($0["done"]) },
+        ControlColumn(name: "FAILED") { plain(ControlTable.sum($0, ["failed", "timedOut"])) },
+        ControlColumn(name: "KILLED") { plain($0["killed"]) },
+        ControlColumn(name: "LEFT OUT") { plain(ControlTable.sum($0, ["coalesced", "skipped"])) },
+        ControlColumn(name: "TOOK") { ControlTable.time($0["last"]?["duration"]) },
+        ControlColumn(name: "LAST RUN", isText: true) { $0["last"].map(ControlTable.lastRun) ?? "" },
+    ]
     static let workers = [
         ControlColumn(name: "SLOT") { plain($0["slot"]) + ($0["beside"] == .bool(true) ? "'" : "") },
         ControlColumn(name: "PID") { plain($0["pid"]) },
@@ -138,6 +153,7 @@ enum ControlTable {
         }
         return head + rows(workers, ControlColumn.workers, paint: paint)
             + part("managed", ControlColumn.managed)
+            + part("tasks", ControlColumn.tasks)
             + part("queues", ControlColumn.queues, by: ["name"])
             + part("channels", ControlColumn.channels, by: ["name", "end"])
             + part("stores", ControlColumn.stores)
@@ -208,6 +224,18 @@ enum ControlTable {
             }
             return line.joined(separator: "  ")
         }.joined(separator: "\n")
+    }
+
+    static func sum(_ value: JSONValue, _ names: [String]) -> JSONValue {
+        .integer(names.reduce(0) { $0 &+ (value[$1]?.integer ?? 0) })
+    }
+
+    /// How the last run of a once-task ended, and when.
+    static func lastRun(_ last: JSONValue) -> String {
+        guard let result = last["result"]?.string, let run = last["run"]?.integer else { return "" }
+        let end = (last["ended"]?.string ?? "").escaped(for: .terminal)
+        let status = result.unescaped == "failed" ? (last["status"]?.string).map { ", " + $0.escaped(for: .terminal) } : nil
+        return "\(run): \(result.escaped(for: .terminal))\(status ?? "") at \(end)"
     }
 
     static func end(_ report: JSONValue) -> String {

@@ -36,7 +36,7 @@ import Testing
             ])
     }
 
-    private static let table: [ParameterRow] = names + options + waits + marks + pools
+    private static let table: [ParameterRow] = names + options + waits + marks + pools + once
 
     /// What cannot be is refused by `run`, before it looks at this process's threads.
     private static let pools: [ParameterRow] =

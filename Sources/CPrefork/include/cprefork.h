@@ -154,6 +154,14 @@ int cprefork_ring_by_timer(int bell);
 /// Makes it unreadable.
 int cprefork_silence(int bell);
 
+// ---- the wall clock -------------------------------------------------------------------------------------------
+
+/// A timerfd that becomes readable when the wall clock is set, close-on-exec. Not armed.
+int cprefork_clock_notice(void);
+
+/// Forgets the last change and waits for the next one. Does not wait itself.
+int cprefork_clock_notice_arm(int fd);
+
 // ---- descriptors ----------------------------------------------------------------------------------------------
 
 /// fcntl(2) is variadic.

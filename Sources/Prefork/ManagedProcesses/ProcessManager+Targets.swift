@@ -57,10 +57,14 @@ extension ProcessManager {
                 return { try await body(child) }
             }
         }
-        if !hasLoopTargets {
-            hasLoopTargets = true
-            LoopMain.warmUp()
-            if !isBesidePool, let warning = LoopMain.executorWarning { try used().warn(warning) }
-        }
+        try noteLoopTarget()
+    }
+
+    /// After the first target whose body runs on an event loop.
+    func noteLoopTarget() throws(ProcessError) {
+        if hasLoopTargets { return }
+        hasLoopTargets = true
+        LoopMain.warmUp()
+        if !isBesidePool, let warning = LoopMain.executorWarning { try used().warn(warning) }
     }
 }

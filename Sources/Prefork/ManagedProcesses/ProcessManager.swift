@@ -35,6 +35,8 @@ public final class ProcessManager {
     private var channels: [String: any Sendable] = [:]
     /// Whether a body on an event loop was ever added.
     var hasLoopTargets = false
+    /// Once-tasks that run in workers, in the order in which they were added.
+    var tasksInWorkers: [WorkerTask] = []
     /// It belongs to a `ForkRuntime`, and continues with the managed processes of the previous program.
     let isBesidePool: Bool
     private let log: (@Sendable (LogLine) -> Void)?
@@ -78,6 +80,9 @@ public final class ProcessManager {
         while targets.isBusy, (try? targets.turn(waitingAtMost: nil)) != nil {}
         targets.finishLog()
     }
+
+    /// Where a target has no grace period of its own.
+    var standardGrace: Duration { grace }
 
     private var isOwner: Bool { owner == (ForkCount.current, currentThreadNumber) }
 

@@ -62,6 +62,9 @@ public struct ForkRuntime: Sendable {
         return hold.manager
     }
 
+    /// For a worker, in which the manager itself works no more.
+    var tasksInWorkers: [WorkerTask] { hold.manager.tasksInWorkers }
+
     private final class ManagerHold: @unchecked Sendable {
         // Sendable: the reference never changes, and the manager looks at nothing that does on any thread but the one
         // that has made it, and in no other process.

@@ -30,6 +30,7 @@ struct WorkerProcessMain {
             #if !PREFORK_WITHOUT_MARKS
                 loop.mark(in: worker.requests)
             #endif
+            OnceTasksInWorker(handle, runtime.tasksInWorkers, on: loop).follow()
             loop.accounting = handle.accounting
             loop.turnDurations = BuiltInMetrics.loopTurns
             loop.onServing = { [handle] in handle.serves($0, isHTTP: $1) }

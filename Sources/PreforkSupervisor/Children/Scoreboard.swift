@@ -132,6 +132,16 @@ package final class Scoreboard: Sendable {
         return ManagedOrderRing(base: mapping.base + Self.controlsStart(lines) + line * ManagedOrderRing.byteCount)
     }
 
+    /// What the line's worker says of its run of a once-task: the second word of its controls, see `OnceAnswer`.
+    func onceAnswer(line: Int) -> UInt64 { onceWord(line).pointee.load(ordering: .acquiring) }
+
+    func answerRun(_ word: UInt64, line: Int) { onceWord(line).pointee.store(word, ordering: .releasing) }
+
+    /// Proof: `controls` gives 192 bytes, of which the ring leaves the bytes 8 ..< 64 unused.
+    private func onceWord(_ line: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        (controls(line: line).base + 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
     /// Where the line's process writes its stack, as words. Its content is as untrusted as everything here.
     package func dumpArea(line: Int) -> UnsafeMutableRawBufferPointer {
         check(line)
@@ -218,6 +228,7 @@ package final class Scoreboard: Sendable {
         setReadySpawn(0, line: line)
         requestDurations(line: line).clear()
         controls(line: line).clear()
+        answerRun(0, line: line)
         if let area = crashArea(line: line) { CrashRecord.clear(area) }
         if let ring = requestRing(line: line) { RequestRingReading.clear(ring) }
         orders.setOrder(.stay, line: line)

@@ -11,6 +11,8 @@ package protocol ControlDelegate: AnyObject {
     func managedProcesses() -> [TargetStatus]
     /// The stores, queues and channels that the supervisor's process has made. See `SharedObjects.present`.
     func sharedObjects() -> SharedObjects
+    /// Once-tasks, in the order in which they were added.
+    func onceTasks() -> [OnceStatus]
     func counters() -> PoolCounters
     /// The last exit reports, oldest first.
     func crashes() -> [ExitReport]
@@ -46,6 +48,7 @@ extension ControlDelegate {
     package func writeMetrics(_ format: MetricFormat, to text: inout [UInt8]) {}
     package var metricsBegan: Double? { nil }
     package func willShow(_ counters: PoolCounters, requests: UInt64) {}
+    package func onceTasks() -> [OnceStatus] { [] }
 }
 
 /// A listener of the pool, as operators see it.

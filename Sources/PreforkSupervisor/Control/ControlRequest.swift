@@ -15,6 +15,7 @@ enum ControlRequest: Equatable {
     case quarantine
     case config
     case crashes
+    case tasks
     case metrics
     case profile(ProfileRequest)
     case perform(ControlCommand, wait: Bool)
@@ -64,9 +65,11 @@ extension ControlRequest {
         case "config": .config
         case "crashes": .crashes
         case "profile": .profile(try arguments.profile())
+        case "tasks": .tasks
         case "metrics": .metrics
         case "reload": .perform(.reload, wait: try arguments.flag("wait"))
         case "scale": .perform(.scale(try arguments.scale()), wait: try arguments.flag("wait"))
+        case "run": .perform(.runTask(name: try arguments.name()), wait: try arguments.flag("wait"))
         case "restart": .perform(try arguments.restart(), wait: try arguments.flag("wait"))
         case "kill": .perform(.kill(slot: try arguments.slot()), wait: try arguments.flag("wait"))
         case "drain": .perform(.drain(slot: try arguments.slot()), wait: try arguments.flag("wait"))
@@ -118,6 +121,14 @@ extension ControlRequest {
                 throw ControlRequestError("\"name\" is that of a managed process")
             }
             return .restartManaged(name: name)
+        }
+
+        /// Of a once-task.
+        mutating func name() throws(ControlRequestError) -> String {
+            guard let name = take("name")?.string?.unescaped, !name.isEmpty else {
+                throw ControlRequestError("\"name\" is that of a once-task")
+            }
+            return name
         }
 
         mutating func stop() throws(ControlRequestError) -> ControlRequest {

@@ -81,7 +81,7 @@ extension ControlServer: ControlConversation {
         guard let delegate else { return .answer(JSONWriter.failure("the supervisor is ending"), closes: true) }
         let line =
             switch request {
-            case .status: status(delegate.status(), delegate.managedProcesses(), delegate.sharedObjects())
+            case .status: status(delegate.status(), delegate)
             case .workers: workers(delegate.status())
             case .listeners: JSONWriter.line { [listeners = delegate.listeners()] writer in
                 writer.name("listeners")
@@ -103,6 +103,10 @@ extension ControlServer: ControlConversation {
                 writer.name("crashes")
                 writer.reports(crashes)
             }
+            case .tasks: JSONWriter.line { [tasks = delegate.onceTasks()] writer in
+                writer.name("tasks")
+                writer.array(tasks) { $0.onceTask($1) }
+            }
             case .requests: JSONWriter.line { [list = delegate.requests()] writer in writer.requests(list) }
             case .quarantine: JSONWriter.line { [list = delegate.quarantined()] in $0.quarantine(list) }
             case .profile(let step): JSONWriter.profile(delegate.profile(step))
@@ -114,11 +118,11 @@ extension ControlServer: ControlConversation {
         return line.map { .answer(AnswerParts.split($0), closes: false) } ?? .later
     }
 
-    private func status(_ status: PoolStatus, _ managed: [TargetStatus], _ shared: SharedObjects) -> [UInt8] {
+    private func status(_ status: PoolStatus, _ delegate: any ControlDelegate) -> [UInt8] {
         let usage = usage.current(status.workers)
         return JSONWriter.line { writer in
             writer.name("status")
-            writer.status(status, usage, managed, shared)
+            writer.status(status, usage, of: delegate)
         }
     }
 

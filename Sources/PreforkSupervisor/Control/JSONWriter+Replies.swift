@@ -35,7 +35,7 @@ extension JSONWriter {
 
 extension JSONWriter {
     mutating func status(
-        _ status: PoolStatus, _ usage: WorkerUsage, _ managed: [TargetStatus], _ shared: SharedObjects
+        _ status: PoolStatus, _ usage: WorkerUsage, of delegate: any ControlDelegate
     ) {
         object { object in
             object.member("supervisor", status.supervisor)
@@ -57,8 +57,10 @@ extension JSONWriter {
             object.name("workers")
             object.workers(status.workers, usage)
             object.name("managed")
-            object.array(managed) { $0.managed($1) }
-            object.sharedObjects(shared)
+            object.array(delegate.managedProcesses()) { $0.managed($1) }
+            object.name("tasks")
+            object.array(delegate.onceTasks()) { $0.onceTask($1) }
+            object.sharedObjects(delegate.sharedObjects())
         }
     }
 

@@ -28,7 +28,7 @@ package enum DescriptorRole: String, CaseIterable, Sendable {
     case standardStream, program, listener, store, workQueue, channel, names, lifeline, doorbell
     case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage
-    case handover, memoryEvents, accessLog, accessLogNews, accessLogRoute, metrics
+    case handover, memoryEvents, accessLog, accessLogNews, accessLogRoute, metrics, clockNotice, onceBell
 }
 
 extension ProcessKind {
@@ -96,6 +96,7 @@ package enum DescriptorTable {
         row(
             .doorbell, "doorbells of this process", "make the supervisor read its line, and report a crash",
             .both, children),
+        row(.onceBell, "bell of the once-tasks in workers", "says that there is an order", .both, [.worker]),
         row(.accessLog, "access log", "`PREFORK_ACCESS_LOG`: appended to", .writing, [.worker]),
         row(.accessLogNews, "access log, news of this process", "brings the new file when it was reopened", .both, [.worker]),
     ]
@@ -118,6 +119,7 @@ package enum DescriptorTable {
         row(
             .mainLoop, "event loop of the main process", "its epoll, bell and pidfds, watched by the supervisor", .other),
         row(.signals, "signal descriptors", "the supervisor's signals", .reading),
+        row(.clockNotice, "clock notice", "says that the wall clock was set, for once-tasks with cron schedules", .reading),
         row(.memoryEvents, "memory.events", "the kernel's out-of-memory kills in this control group", .reading),
         row(.pidfd, "pidfds", "workers, managed processes, a trial", .other),
         row(.programImage, "previous program", "rollback of an upgrade: its file and its directory", .reading),

@@ -13,6 +13,10 @@ extension Supervisor: DescriptorHolder {
         if let number = outOfMemory.descriptor { held.append(HeldDescriptor(.memoryEvents, number)) }
         if let trial = upgrade?.trial.pidfdNumber { held.append(HeldDescriptor(.pidfd, trial)) }
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
+        if let onceOrders {
+            held.append(HeldDescriptor(.supervisorWords, onceOrders.descriptor))
+            held.append(HeldDescriptor(.onceBell, onceOrders.bell.descriptor.number))
+        }
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
         // Not among the host's own: a child keeps only what its parent itself names.
         if let number = host.accessLogNumber { held.append(HeldDescriptor(.accessLog, number)) }

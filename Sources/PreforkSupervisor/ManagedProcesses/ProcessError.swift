@@ -14,6 +14,8 @@ public struct ProcessError: Error, Hashable, Sendable {
         case badName(String)
         /// The target runs, starts, or waits to be started again.
         case alreadyRunning(String)
+        /// The name is that of a once-task, whose schedule alone starts it. `preforkctl run` has it run now.
+        case onceTask(String)
         /// The target, or one that depends on it, is still in use: it cannot be removed.
         case inUse(String)
         /// Targets depend on each other in a cycle, which `path` names.
@@ -38,6 +40,8 @@ public struct ProcessError: Error, Hashable, Sendable {
         case channels(String)
         /// A code was not sent: the supervisor has not read those before.
         case controlQueueFull(String)
+        /// The cron schedule of a once-task makes no sense.
+        case badSchedule(String, CronError)
         /// An option of the target, the variables `PREFORK_*`, or the user or group of the processes makes no sense.
         /// The text says which.
         case badSettings(String)
@@ -73,6 +77,7 @@ extension ProcessError: CustomStringConvertible {
         case .duplicate(let name): "a target \(quoted(name)) exists"
         case .badName(let name): "\(quoted(name)) cannot be a target's name"
         case .alreadyRunning(let name): "target \(quoted(name)) is running"
+        case .onceTask(let name): "\(quoted(name)) is a once-task: its schedule starts it, or preforkctl run"
         case .inUse(let name): "target \(quoted(name)) is in use"
         case .cycle: "targets depend on each other: \(pathText)"
         case .stopping: "all processes are being stopped"
@@ -85,6 +90,7 @@ extension ProcessError: CustomStringConvertible {
         case .calledByHook: "a hook must not wait for a process that waits for the hook"
         case .channels(let reason): "no channels: \(reason)"
         case .controlQueueFull(let name): "the code for \(quoted(name)) was not sent: too many are waiting"
+        case .badSchedule(let name, let error): "once-task \(quoted(name)): \(error)"
         case .badSettings(let reason): reason
         case .fork: underlying.map { "no process: \($0)" } ?? "no process"
         case .system: underlying.map { "cannot manage processes: \($0)" } ?? "cannot manage processes"

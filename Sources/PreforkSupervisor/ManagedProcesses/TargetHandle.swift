@@ -15,6 +15,8 @@ package struct TargetHandle: Sendable {
     package let signalMask: SignalSet
     /// From SIGTERM to SIGKILL.
     package let grace: Duration
+    /// The run that this process is, if its target is a once-task.
+    package let run: OnceTicket?
     let scoreboard: Scoreboard
     let line: Int
     let spawn: UInt64

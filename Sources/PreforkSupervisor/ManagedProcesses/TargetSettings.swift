@@ -59,6 +59,8 @@ package struct TargetSettings: Equatable, Sendable {
     package var grace: Duration = .seconds(10)
     /// At an upgrade.
     package var succession = TargetSuccession.stopFirst
+    /// It is started by `OnceTable` alone, and the next image of the program lets its process run to its end.
+    var isOnceTask = false
 
     package init(name: String) {
         self.name = name

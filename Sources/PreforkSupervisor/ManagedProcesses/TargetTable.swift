@@ -162,7 +162,7 @@ struct TargetTable: Equatable {
         while let next = wanted.popLast() {
             guard seen.insert(next).inserted, let target = targets[next] else { continue }
             // A dependency that has done its work need not do it again.
-            if next != number, target.satisfiesDependents { continue }
+            if next != number, target.satisfiesDependents || target.settings.isOnceTask { continue }
             startOrAdopt(next, &actions)
             wanted += target.dependencies
         }
@@ -173,6 +173,10 @@ struct TargetTable: Equatable {
         _ actions: inout [TargetAction]
     ) {
         guard let target = targets[number] else { return }
+        if target.settings.isOnceTask {
+            targets[number]?.ignore(code: code, &actions)
+            return
+        }
         let deadline = now + target.settings.grace
         switch ControlCode(rawValue: code) {
         case .stop:

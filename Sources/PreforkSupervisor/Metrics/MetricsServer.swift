@@ -121,7 +121,7 @@ extension MetricsServer: ControlConversation {
         var writer = JSONWriter(reserving: 512 + status.workers.count * 400)
         writer.object { object in
             object.name("status")
-            object.status(status, usage.current(status.workers), delegate.managedProcesses(), delegate.sharedObjects())
+            object.status(status, usage.current(status.workers), of: delegate)
             object.name("listeners")
             object.listeners(delegate.listeners())
         }

@@ -12,8 +12,8 @@ struct PrometheusText {
     /// A whole page for one pool, out of values only.
     static func metrics(
         _ status: PoolStatus, _ counters: PoolCounters, _ listeners: [ListenerStatus], _ usage: WorkerUsage,
-        quarantined: Int = 0, managed: [TargetStatus] = [], shared: SharedObjects = SharedObjects(),
-        format: MetricFormat = .prometheus, began: Double? = nil
+        quarantined: Int = 0, managed: [TargetStatus] = [], tasks: [OnceStatus] = [],
+        shared: SharedObjects = SharedObjects(), format: MetricFormat = .prometheus, began: Double? = nil
     ) -> [UInt8] {
         var text = PrometheusText()
         text.format = format
@@ -28,6 +28,7 @@ struct PrometheusText {
             "Time from the turn of the loop that has read a request's head until its response is made",
             nanoseconds: counters.requestDurations)
         text.listeners(listeners)
+        text.onceTasks(tasks)
         text.workers(status.workers, usage)
         text.managedProcesses(managed)
         text.sharedObjects(shared)
@@ -43,7 +44,7 @@ struct PrometheusText {
         var text = metrics(
             status, counters, delegate.listeners(), usage.current(status.workers),
             quarantined: delegate.quarantined().count, managed: delegate.managedProcesses(),
-            shared: delegate.sharedObjects(), format: format, began: delegate.metricsBegan)
+            tasks: delegate.onceTasks(), shared: delegate.sharedObjects(), format: format, began: delegate.metricsBegan)
         delegate.writeMetrics(format, to: &text)
         if format == .openMetrics { text += "# EOF\n".utf8 }
         return text
@@ -205,7 +206,7 @@ struct PrometheusText {
         line("\(Self.family(name))_created", labels, "\(began)")
     }
 
-    private mutating func line(_ name: String, _ labels: String, _ value: String) {
+    mutating func line(_ name: String, _ labels: String, _ value: String) {
         bytes += name.utf8
         bytes += labels.utf8
         bytes.append(UInt8(ascii: " "))

@@ -56,7 +56,7 @@ struct ManagedWaits {
 }
 
 extension Supervisor {
-    package func managedProcesses() -> [TargetStatus] { targets?.statuses ?? [] }
+    package func managedProcesses() -> [TargetStatus] { targets?.managedStatuses ?? [] }
 
     func restartManaged(_ name: String, _ whenOver: ((ControlOutcome) -> Void)?) -> ControlOutcome {
         guard pool.phase == .running else { return .failed("the pool is stopping") }

@@ -147,6 +147,8 @@ package enum ControlCommand: Equatable, Sendable {
     case restart(slot: Int)
     /// Ends a managed process and starts it again. A process that does not run is started.
     case restartManaged(name: String)
+    /// Has a once-task run now.
+    case runTask(name: String)
     /// SIGKILL to a slot's worker, which is then restarted as after any death.
     case kill(slot: Int)
     /// Asks a slot's worker to finish and end. It gets a successor.

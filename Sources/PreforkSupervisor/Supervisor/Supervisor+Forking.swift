@@ -70,7 +70,8 @@ extension Supervisor {
         return WorkerHandle(
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
             heartbeatPeriod: heartbeatPeriod, spawn: spawn, doorbell: doorbell,
-            title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil)
+            title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil,
+            onceOrders: onceOrders)
     }
 
     private func enterSlot(_ taskID: Int, spawn: UInt64, line: Int) {

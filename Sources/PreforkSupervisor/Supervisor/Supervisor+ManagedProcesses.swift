@@ -28,11 +28,14 @@ extension Supervisor {
 
     func turnTargets() throws(SupervisorError) {
         guard let targets else { return }
+        if pool.phase != .running { targets.holdOnceTasks() }
         if haveTargetNews || targets.nextDeadline.map({ $0 <= .now }) == true {
             haveTargetNews = false
             do { try targets.turn(waitingAtMost: .zero) } catch { throw SupervisorError(error) }
         }
+        targets.beginRunsInWorkers()
         tellManagedWaits()
+        tellOnceWaits()
         if outcome == nil, isLeaving { return }
         followSuccession()
         if outcome != nil {

@@ -65,8 +65,9 @@ extension Supervisor {
         let hand = lastHands[child.pid] ?? (exit.status.isSuccess ? RequestsInHand() : requestsInHand(line: entry.line))
         if lastHands[child.pid] == nil, exit.status.isCrash { noteCrash(hand, slot: entry.slot) }
         lastHands[child.pid] = hand
-        scoreboard.clear(line: entry.line)
         if collected == nil { late.keep(child, line: entry.line, at: .now) }
+        endRun(ofReaped: spawn, line: entry.line, isCollected: collected != nil, exit.status)
+        scoreboard.clear(line: entry.line)
         return (entry.slot, exit, isReady, hand.count > 0)
     }
 

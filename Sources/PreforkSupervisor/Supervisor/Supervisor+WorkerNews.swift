@@ -13,6 +13,7 @@ extension Supervisor {
         guard let entry = workers[spawn] else { return }
         takeControls(of: spawn, line: entry.line)
         takeDump(of: spawn)
+        takeRunAnswer(of: spawn, line: entry.line)
         if bells[spawn]?.hasCrashed == true { return noteCrash(of: spawn) }
         guard isNewlyReady(spawn, slot: entry.slot, line: entry.line) else { return }
         scoreboard.orders.noteReady(line: entry.line)

@@ -90,6 +90,11 @@ package final class Supervisor {
     /// The clients that wait for the end of their commands.
     var waits = CommandWaits()
     var managedWaits = ManagedWaits()
+    var onceWaits = OnceWaits()
+    /// Of once-tasks that run in workers. If nil, there is no such task.
+    let onceOrders: OnceOrders?
+    /// The runs that workers have, by spawn.
+    var onceRuns: [UInt64: WorkerRun] = [:]
     /// The managed processes beside the pool.
     let targets: TargetRunner?
     var upgrade: Upgrade?
@@ -176,6 +181,7 @@ package final class Supervisor {
                 lifelineHold = Descriptor(owning: pipe.writing)
                 scoreboard = try Scoreboard(lines: limit * 4)
             }
+            onceOrders = self.targets?.once.hasTasksInWorkers == true ? try OnceOrders(lines: limit * 4) : nil
             signals = try SignalDescriptor(SignalSet(Self.signals))
             try epoll.add(signals.descriptor.number, .readable, word: Source.signals)
             if let targets = self.targets { try epoll.add(targets.epollNumber, .readable, word: Source.targets) }
@@ -199,6 +205,7 @@ package final class Supervisor {
                     ProcessTitleText(
                         role: .managed(name: name, generation: generation), state: "running", service: service)
                 } : nil)
+        self.targets?.onceWorkers = self
         DescriptorHolders.add(self)
         DescriptorHolders.add(MainLoopDescriptors.all)
         beginMetrics()
@@ -292,6 +299,7 @@ package final class Supervisor {
             return handle(.tick)
         }
         adopt(inheritance)
+        adoptRuns()
         self.inheritance = nil
         if rollback != nil { pool.isHeld = targets?.isSucceeding == true }
         if rollback == nil { closeRest() }
@@ -339,7 +347,7 @@ package final class Supervisor {
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
             logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, outOfMemory.nextLook, loopDeadline,
-            listeningDeadline,
+            listeningDeadline, nextRunDeadline,
         ]
         if !wanted.isEmpty { return 0 }
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
@@ -381,6 +389,7 @@ package final class Supervisor {
         readNewsWithoutRing()
         tellListeners()
         reapLate()
+        killLateRuns()
         turnQuarantine()
         if let sample = pool.nextSample, sample <= .now {
             tellSlowRequests()

@@ -20,10 +20,11 @@ package final class WorkerHandle: Sendable {
     /// What `Doorbell.ring` takes, to wake the supervisor. Negative where no descriptor was left for it.
     package let doorbell: Int32
     let title: WorkerTitle?
+    let onceOrders: OnceOrders?
 
     init(
         info: WorkerInfo, scoreboard: Scoreboard, line: Int, supervisorPipe: Int32, signalMask: SignalSet,
-        heartbeatPeriod: Duration?, spawn: UInt64, doorbell: Int32, title: WorkerTitle?
+        heartbeatPeriod: Duration?, spawn: UInt64, doorbell: Int32, title: WorkerTitle?, onceOrders: OnceOrders?
     ) {
         self.info = info
         self.scoreboard = scoreboard
@@ -34,6 +35,19 @@ package final class WorkerHandle: Sendable {
         self.spawn = spawn
         self.doorbell = doorbell
         self.title = title
+        self.onceOrders = onceOrders
+    }
+
+    /// Rings when there is an order to run a task, or to end a run. If nil, no task runs in workers.
+    package var onceBell: Int32? { onceOrders?.bell.descriptor.number }
+
+    /// The run that this worker must do. If nil, there is none.
+    package var onceOrder: OnceOrders.Order? { onceOrders?.order(line: line) }
+
+    /// Tells the supervisor that a run is over.
+    package func answerRun(_ run: UInt64, isDone: Bool) {
+        scoreboard.answerRun(OnceAnswer.word(run: run, isDone: isDone), line: line)
+        Doorbell.ring(doorbell)
     }
 
     /// The whole pool is ending.

@@ -29,6 +29,8 @@ runScenario(of: [
     "slot-deaths": slotDeathsScenario,
     "slot-ends": slotEndsScenario,
     "upgrade": upgradeScenario,
+    "once": onceScenario,
+    "once-refusals": onceRefusalsScenario,
     "restart-with-threads": restartWithThreadsScenario,
     "beside-with-threads": besideWithThreadsScenario,
     "beside-crash": besideCrashScenario,

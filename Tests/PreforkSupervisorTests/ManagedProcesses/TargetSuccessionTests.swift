@@ -86,6 +86,29 @@ private struct SuccessionDriver {
 }
 
 @Suite(.timeLimit(.minutes(2))) struct TargetSuccessionTests {
+    @Test func `The process of a once-task runs on, starts with no other target, and fails no upgrade`() throws {
+        var driver = SuccessionDriver(elders: ["task"])
+        var settings = TargetSettings(name: "task")
+        settings.isOnceTask = true
+        let number = try driver.table.add(settings)
+        try driver.add("b", .stopFirst, needs: ["task"])
+        driver.table.succession.isOnProbation = true
+        driver.handle(.start(try #require(driver.table["b"]).number))
+        driver.handle(.successionBegan)
+        driver.now = driver.now + .seconds(3600)
+        driver.handle(.tick)
+        #expect(driver.take() == [] && driver.table.isBusy)
+        driver.elderEnds(1, failure)
+        driver.handle(.start(number))
+        #expect(driver.take() == ["fork task 1"])
+        driver.exit("task", failure)
+        #expect(!driver.table.hasFailedSuccessor)
+        driver.handle(.control(number, code: 1))
+        #expect(driver.take() == [] && driver.table["task"]?.ignoredCodes == 1)
+        driver.handle(.committed)
+        #expect(driver.take() == [])
+    }
+
     @Test func `One after the other, in the order of what they need, new first or old first`() throws {
         var driver = SuccessionDriver(elders: ["a", "b"])
         // Added the other way round.

@@ -8,6 +8,7 @@ import Synchronization
 /// | bytes     | what                                              |
 /// |-----------|---------------------------------------------------|
 /// | 0 ..< 8   | next: the place (mod 16) where the next word goes |
+/// | 8 ..< 16  | not the ring's: `Scoreboard.onceAnswer`           |
 /// | 64 ..< 192| 16 places                                         |
 ///
 /// Several processes may fill it: a worker and the children that it forks itself. Each step is one atomic operation, so

@@ -38,6 +38,7 @@ extension TargetRunner {
     /// The program's own code for one of its targets.
     package func send(_ code: ControlCode, to name: String) throws(ProcessError) {
         guard let number = table.numbers[name] else { throw ProcessError(.unknown(name)) }
+        if table[name]?.settings.isOnceTask == true { throw ProcessError(.onceTask(name)) }
         if code == .restart { try checkThreads() }
         // Codes of others that came first are first.
         for number in children.keys.sorted() { takeControls(of: number) }

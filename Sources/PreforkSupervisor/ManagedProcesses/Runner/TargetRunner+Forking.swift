@@ -87,7 +87,7 @@ extension TargetRunner {
         let handle = TargetHandle(
             name: target.name, generation: generation, control: controlLine(to: number),
             supervisorPipe: lifeline.number, signalMask: host?.signalMask ?? signals?.maskBefore ?? signalMask,
-            grace: target.settings.grace, scoreboard: scoreboard, line: line, spawn: spawn, doorbell: doorbell)
+            grace: target.settings.grace, run: once[target.name]?.current, scoreboard: scoreboard, line: line, spawn: spawn, doorbell: doorbell)
         exitChild(code: body(handle))
     }
 }

@@ -9,6 +9,7 @@ extension TargetRunner {
     /// - Throws: `.unknown`, `.cycle`, `.alreadyRunning`, `.stopping`, `.multithreaded`, `.fork`.
     package func start(_ name: String) throws(ProcessError) {
         guard let target = table[name] else { throw ProcessError(.unknown(name)) }
+        if target.settings.isOnceTask { throw ProcessError(.onceTask(name)) }
         _ = try table.plan()
         if table.isStoppingAll { throw ProcessError(.stopping) }
         switch target.state.phase {
@@ -40,8 +41,9 @@ extension TargetRunner {
         _ = try childRights()
         for name in plan.levels.joined() {
             // A target that is being stopped comes back when it has ended. A target that runs is left alone.
-            if let target = table[name] { handle(.start(target.number)) }
+            if let target = table[name], !target.settings.isOnceTask { handle(.start(target.number)) }
         }
+        beginOnceTasks()
     }
 
     /// - Returns: false if it has no process and none is due to be started.
@@ -53,6 +55,7 @@ extension TargetRunner {
     }
 
     package func stopAll(within limit: Duration?) {
+        holdOnceTasks()
         handle(.stopAll(within: limit))
     }
 

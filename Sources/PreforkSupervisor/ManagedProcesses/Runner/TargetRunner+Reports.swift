@@ -35,7 +35,7 @@ extension TargetRunner {
     }
 
     func tell(_ report: TargetReport) {
-        logger.say(report.line, by: report.cause)
+        if !tellOnceTasks(report) { logger.say(report.line, by: report.cause) }
         if case .exited(let exit) = report {
             if let crash = exit.crash, !crash.frames.isEmpty {
                 logger.say(crash.logLines(of: "\(exit.name) (pid \(exit.pid))"), by: .target(exit.name, .stack))

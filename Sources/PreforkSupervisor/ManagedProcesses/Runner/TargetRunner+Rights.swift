@@ -46,6 +46,7 @@ extension TargetRunner: DescriptorHolder {
         ]
         held.append(HeldDescriptor(.supervisorWords, scoreboard.orders.descriptor))
         held += bells.numbers.map { HeldDescriptor(.otherDoorbell, $0) }
+        if let clockNotice { held.append(HeldDescriptor(.clockNotice, clockNotice.number)) }
         if let signals { held.append(HeldDescriptor(.signals, signals.number)) }
         held += elders.values.compactMap(\.bell).map { HeldDescriptor(.otherDoorbell, $0) }
         held += elders.values.compactMap(\.output?.number).map { HeldDescriptor(.capturedOutput, $0) }

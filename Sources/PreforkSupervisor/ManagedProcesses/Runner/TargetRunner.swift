@@ -12,6 +12,7 @@ package final class TargetRunner {
         static let signals: UInt64 = 3 << 32
         static let output: UInt64 = 4 << 32
         static let mainLoop: UInt64 = 5 << 32
+        static let clock: UInt64 = 6 << 32
         /// With the number of the target that has rung.
         static let bell: UInt64 = 1 << 63
         /// With the spawn of a process that has announced its crash, and whose pidfd is readable.
@@ -69,6 +70,11 @@ package final class TargetRunner {
     private var isHandling = false
     var hooksRunning = 0
     var lastForkError: ProcessError?
+    var once: OnceTable
+    /// The pool's supervisor, if tasks run in its workers.
+    weak var onceWorkers: (any OnceWorkers)?
+    /// If nil, no task has a schedule of the wall clock.
+    var clockNotice: ClockNotice?
     /// While `run` runs.
     var signals: ManagerSignals?
     var wasStopped = false
@@ -100,6 +106,7 @@ package final class TargetRunner {
         if TaskIdentity.current != nil || ThreadLoop.current != nil { throw ProcessError(.alreadyForked) }
         self.hooks = hooks
         table = TargetTable(seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
+        once = OnceTable(seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) &* 3 ^ UInt64(pid))
         let inheritance = isBesidePool && !Handover.isTrial ? TargetInheritance.take() : nil
         do {
             epoll = try Epoll()
@@ -152,6 +159,8 @@ package final class TargetRunner {
 
     /// - Throws: `.duplicate`, `.badName`, `.system`.
     package func add(_ settings: TargetSettings, _ body: @escaping Body) throws(ProcessError) -> ManagedOrderLine {
+        // Also where a task of that name runs in workers, and has no target.
+        if once.knows(settings.name) { throw ProcessError(.duplicate(settings.name)) }
         let number = try table.add(settings)
         do throws(SystemError) {
             guard number <= ControlPacket.lastTarget, let line = lineTable.take(of: scoreboard.lines) else {
@@ -181,12 +190,15 @@ package final class TargetRunner {
     package func remove(_ name: String) throws(ProcessError) {
         let number = table.numbers[name]
         try table.remove(name)
+        once.remove(name)
         guard let number else { return }
         bodies[number] = nil
         freeLine(of: number)
     }
 
     package var statuses: [TargetStatus] { table.inOrder.map(table.status) }
+    /// Without once-tasks.
+    var managedStatuses: [TargetStatus] { table.inOrder.filter { !$0.settings.isOnceTask }.map(table.status) }
 
     package func status(of name: String) throws(ProcessError) -> TargetStatus {
         guard let target = table[name] else { throw ProcessError(.unknown(name)) }
@@ -202,7 +214,7 @@ package final class TargetRunner {
 
     package func plan() throws(ProcessError) -> DependencyPlan { try table.plan() }
 
-    package var isBusy: Bool { table.isBusy || !queue.isEmpty || !crashedChildren.isEmpty || !elders.isEmpty }
+    package var isBusy: Bool { once.isActive || table.isBusy || !queue.isEmpty || !crashedChildren.isEmpty || !elders.isEmpty }
     package var isStoppingAll: Bool { table.isStoppingAll }
     /// The target whose crash ended everything. The next start sets it to nil.
     package var crashed: String? { table.crashed }
@@ -212,8 +224,10 @@ package final class TargetRunner {
     }
 
     private var deadlines: [MonotonicInstant] {
-        [table.nextDeadline, bells.nextLook, late.nextLook, strangersLook, ownLogger.nextDeadline, output?.nextLook]
-            .compactMap { $0 }
+        [
+            table.nextDeadline, bells.nextLook, late.nextLook, strangersLook, ownLogger.nextDeadline, output?.nextLook,
+            once.isEmpty ? nil : once.deadline(at: .now),
+        ].compactMap { $0 }
     }
 
     // Waiting
@@ -242,6 +256,7 @@ package final class TargetRunner {
             case Source.signals: readSignals()
             case Source.output: hasOutput = true
             case Source.mainLoop: mainLoop.hasNews = true
+            case Source.clock: clockNotice?.arm()
             case _ where word & Source.bell != 0:
                 bells.rang(word & ~Source.bell, by: epoll, at: .now)
                 readNews(of: Int(word & ~Source.bell))
@@ -254,6 +269,7 @@ package final class TargetRunner {
         for number in bells.due(at: .now, by: epoll) { readNews(of: Int(number)) }
         if hasChildWithoutPidfd { reapWithoutPidfd() }
         reapLate()
+        turnOnceTasks()
         ownLogger.tellLeftOut(at: .now)
         if let deadline = table.nextDeadline, deadline <= .now { handle(.tick) }
         handleQueue()

@@ -55,6 +55,7 @@ struct InheritedTargets: Equatable {
     /// By name.
     var records: [String: TargetRecord] = [:]
     var processes: [InheritedTarget] = []
+    var onceTasks: [OnceRecord] = []
 
     private static let sizeLimit = 1 << 23
     private static let tooMany: Int64 = 1 << 60
@@ -84,6 +85,8 @@ struct InheritedTargets: Equatable {
                     object.array(process.words) { $0.value($1) }
                 }
             }
+            object.name("onceTasks")
+            object.array(onceTasks) { $1.write(&$0) }
         }
         return String(decoding: writer.bytes, as: UTF8.self)
     }
@@ -106,6 +109,11 @@ struct InheritedTargets: Equatable {
                 let process = InheritedTarget(name: name, words: words), process.spawn <= self.spawns
             else { return nil }
             self.processes.append(process)
+        }
+        // An image before may not have had any.
+        for record in value["onceTasks"]?.array ?? [] {
+            guard let record = OnceRecord(record) else { return nil }
+            onceTasks.append(record)
         }
         guard Set(self.processes.map(\.spawn)).count == processes.count,
             Set(self.processes.map(\.line)).count == processes.count

@@ -43,6 +43,7 @@ extension TargetRunner {
         }
         inherited.processes.removeAll { gone.contains($0.pid) }
         table.inherit(inherited, at: .now)
+        for record in inherited.onceTasks { once.inherited[record.name] = record }
         promisedSpawn = table.spawns
         hasForeignPromises = true
     }
@@ -99,6 +100,7 @@ extension TargetRunner {
             return elders[spawn]?.line ?? crashedChildren[spawn]?.line
         }
         // Two processes that share a line where no other was left: one of them is the supervisor's no more.
+        inherited.onceTasks = once.records(at: .now)
         var known: Set<Int> = []
         inherited.processes.removeAll { !known.insert($0.line).inserted }
         for index in inherited.processes.indices {

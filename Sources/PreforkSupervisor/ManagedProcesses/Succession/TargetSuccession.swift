@@ -91,7 +91,12 @@ extension TargetTable {
             if inherited.records[target.name] == nil { inherited.records[target.name] = target.record }
             guard let process = target.state.process else { continue }
             // One that is not ready yet has nothing that a successor would need.
-            let isServing = if case .running = target.state { true } else { false }
+            let isServing: Bool =
+                switch target.state {
+                case .running: true
+                case .starting: target.settings.isOnceTask
+                default: false
+                }
             add(
                 process, target.number, target.name, isServing ? .serving : .leaving, wasReady: target.state.wasReady,
                 target.settings.grace)
@@ -228,12 +233,15 @@ extension TargetTable {
     ) {
         guard let elder = succession.elders.removeValue(forKey: spawn) else { return }
         // Its successor comes in any case, when it is its turn.
-        let isFollowed = elder.stage == .serving && numbers[elder.name] != nil
+        let target = numbers[elder.name].flatMap { targets[$0] }
+        let isUnasked = elder.stage == .serving && target?.settings.isOnceTask == true
+        let isFollowed = elder.stage == .serving && target?.settings.isOnceTask == false
         var report = TargetExit(
             name: elder.name, pid: elder.process.pid, generation: elder.process.generation, status: exit.status,
             uptime: now - elder.process.started, wasReady: elder.wasReady, killReason: elder.killReason,
             crash: notes.crash, lastWords: notes.lastWords, usage: exit.usage,
-            consequence: isFollowed && !exit.status.isSuccess ? .restart(in: .zero, number: 0) : .none)
+            consequence: isFollowed && !exit.status.isSuccess
+                ? .restart(in: .zero, number: 0) : isUnasked && !exit.status.isSuccess ? .ignored : .none)
         report.outOfMemory = notes.outOfMemory
         actions.append(.report(.exited(report)))
     }
@@ -253,6 +261,7 @@ extension TargetTable {
         for elder in succession.elders.values.sorted(by: { $0.process.spawn > $1.process.spawn })
         where elder.stage == .serving {
             let target = numbers[elder.name].flatMap { targets[$0] }
+            if target?.settings.isOnceTask == true { continue }
             let deadline = now + elder.grace
             if let target, target.satisfiesDependents {
                 ask(elder, .succeeded, by: deadline, now, &actions)
@@ -281,7 +290,7 @@ extension TargetTable {
     mutating func successorFailed(_ number: Int, _ reason: String) {
         // Others need not wait for one that is tried again.
         if succession.successor == number { endTurn() }
-        guard let target = targets[number] else { return }
+        guard let target = targets[number], !target.settings.isOnceTask else { return }
         if succession.isOnProbation { fail("managed process \(target.name) failed its probation: \(reason)") }
     }
 
