@@ -17,18 +17,26 @@ extension HTTPTypes.HTTPFields {
     /// - Parameter hasHost: if false, the first `Host` is left out.
     init(_ fields: PreforkHTTP.HTTPFields, hasHost: Bool) {
         self.init()
-        reserveCapacity(fields.count)
+        let count = hasHost ? fields.count : fields.count - 1
+        if count > 0 { reserveCapacity(count) }
         var hasHost = hasHost
-        for (name, value) in fields {
+        fields.forEachField { name, value in
             // Looked at before a `Name` is made of it, which costs more than all else here.
-            if !hasHost, name.utf8.count == 4, name.lowercased() == "host" {
+            if !hasHost, name.isHost {
                 hasHost = true
-                continue
+                return
             }
             // What PreforkHTTP has read or accepted is a token.
-            guard let name = HTTPField.Name(name) else { continue }
-            append(HTTPField(name: name, value: value))
+            guard let name = HTTPField.Name(String(decoding: name, as: UTF8.self)) else { return }
+            append(HTTPField(name: name, value: String(decoding: value, as: UTF8.self)))
         }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate var isHost: Bool {
+        // The bit of small letters. No other character of a token becomes one of these by it.
+        count == 4 && (loadUnaligned(as: UInt32.self) | 0x2020_2020) == UInt32(bigEndian: 0x686F_7374)
     }
 }
 

@@ -3,6 +3,17 @@
 import HTTPTypes
 import PreforkHTTP
 
+extension HTTPTypes.HTTPRequest.Method {
+    init(_ method: PreforkHTTP.HTTPMethod) {
+        switch method {
+        case .get: self = .get
+        case .post: self = .post
+        // The server has read a token. It answers CONNECT by itself, so no handler takes it for that.
+        default: self = Self(method.name) ?? .connect
+        }
+    }
+}
+
 extension HTTPTypes.HTTPRequest {
     /// The head of a request that PreforkHTTP has read.
     ///
@@ -19,8 +30,7 @@ extension HTTPTypes.HTTPRequest {
             path = request.query.map { "\(request.path)?\($0)" } ?? request.path
         }
         self.init(
-            // The server has read a token. It answers CONNECT by itself, so no handler takes it for that.
-            method: Method(request.method.name) ?? .connect, scheme: "http", authority: request.authority, path: path,
+            method: Method(request.method), scheme: "http", authority: request.authority, path: path,
             headerFields: HTTPTypes.HTTPFields(request.fields, hasHost: false))
     }
 }

@@ -34,11 +34,12 @@ struct NoBuffers: AsyncSequence, Sendable {
 struct ConnectionBodyWriter: ResponseBodyWriter {
     let writer: HTTPBodyWriter
 
-    mutating func write(_ buffer: ByteBuffer) async throws {
+    nonisolated(nonsending) mutating func write(_ buffer: ByteBuffer) async throws {
+        if try buffer.withUnsafeReadableBytes({ try writer.writeNow($0) }) { return }
         try await writer.write(buffer.withUnsafeReadableBytes { Array($0) })
     }
 
-    consuming func finish(_ trailingHeaders: HTTPTypes.HTTPFields?) async throws {
+    nonisolated(nonsending) consuming func finish(_ trailingHeaders: HTTPTypes.HTTPFields?) async throws {
         guard let trailingHeaders, !trailingHeaders.isEmpty else { return }
         try await writer.setTrailers(PreforkHTTP.HTTPFields(trailingHeaders))
     }

@@ -15,30 +15,21 @@ import PreforkHTTPTypes
 struct ResponderHandler<Responder: HTTPResponder>: Sendable
 where Responder.Context: InitializableFromSource<ApplicationRequestContextSource> {
     @usableFromInline let responder: Responder
-    @usableFromInline let logger: Logger
-    @usableFromInline let channels: ServerChannel
-    /// What each response has.
-    private let fields: PreforkHTTP.HTTPFields
-    private let hasServerName: Bool
+    @usableFromInline let exchange: ServerExchange
 
     @usableFromInline
     init(
         _ responder: Responder, serverName: String?, logger: Logger, listener: Prefork.SocketAddress
     ) throws(PreforkHTTP.HTTPError) {
         self.responder = responder
-        self.logger = logger
-        channels = ServerChannel(listener)
-        var fields = PreforkHTTP.HTTPFields()
-        if let serverName { try fields.append("Server", serverName) }
-        self.fields = fields
-        hasServerName = serverName != nil
+        exchange = try ServerExchange(serverName: serverName, logger: logger, listener: listener)
     }
 
     @inlinable
     nonisolated(nonsending) func respond(to request: PreforkHTTP.HTTPRequest) async throws -> PreforkHTTP.HTTPResponse {
         let incoming = Request(request)
-        let response = try await withLogger(requestLogger()) { logger in
-            let context = Responder.Context(source: channels.source(for: request, logger))
+        let response = try await withLogger(exchange.requestLogger()) { logger in
+            let context = Responder.Context(source: exchange.channels.source(for: request, logger))
             do {
                 return try await responder.respond(to: incoming, context: context)
             } catch let error as PreforkHTTP.HTTPError {
@@ -49,26 +40,50 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
                 return Response(status: .internalServerError, body: .init())
             }
         }
-        return try await outgoing(response, isHead: request.method == .head)
+        let (answer, isBodyLeft) = try exchange.outgoing(response, isHead: request.method == .head)
+        if isBodyLeft { try await exchange.finish(response.body) }
+        return answer
+    }
+}
+
+/// What all requests of a server have in common. Not generic: the metadata of a generic type would be looked up for each
+/// request.
+@usableFromInline
+final class ServerExchange: Sendable {
+    private let label: String
+    private let logHandler: WrappedHandler
+    @usableFromInline let channels: ServerChannel
+    /// What each response has.
+    private let fields: PreforkHTTP.HTTPFields
+    private let hasServerName: Bool
+
+    init(
+        serverName: String?, logger: Logger, listener: Prefork.SocketAddress
+    ) throws(PreforkHTTP.HTTPError) {
+        label = logger.label
+        logHandler = WrappedHandler(logger.handler)
+        channels = ServerChannel(listener)
+        var fields = PreforkHTTP.HTTPFields()
+        if let serverName { try fields.append("Server", serverName) }
+        self.fields = fields
+        hasServerName = serverName != nil
     }
 
     @usableFromInline
     func requestLogger() -> Logger {
-        var logger = logger
-        logger.handler = RequestLogHandler(logger.handler, RequestID())
-        return logger
+        // Made anew: a copy that gets another handler would first copy the old one.
+        Logger(label: label) { _ in RequestLogHandler(logHandler, RequestID()) }
     }
 
+    /// - Returns: the response, and whether the body has no place in it, but must run all the same.
     @usableFromInline
-    nonisolated(nonsending) func outgoing(
-        _ response: Response, isHead: Bool
-    ) async throws -> PreforkHTTP.HTTPResponse {
+    func outgoing(_ response: Response, isHead: Bool) throws -> (PreforkHTTP.HTTPResponse, isBodyLeft: Bool) {
         let status = HTTPStatus(response.status) ?? .internalServerError
         let hasNoBody = isHead || status == .noContent || status == .notModified
         var fields = self.fields
         var length = response.body.contentLength
         for field in response.headers {
-            switch field.name {
+            switch ServersField(field.name) {
             // The server's own, as with Hummingbird.
             case .date: continue
             case .server where hasServerName: continue
@@ -79,14 +94,32 @@ where Responder.Context: InitializableFromSource<ApplicationRequestContextSource
             default: try fields.append(field)
             }
         }
-        if hasNoBody || length == 0 {
-            // It may do more than write, such as to end a span.
-            do { try await response.body.write(NoBodyWriter()) } catch is NoBodyWriter.HasBody {}
-            return PreforkHTTP.HTTPResponse(status: status, fields: fields)
-        }
+        if hasNoBody || length == 0 { return (PreforkHTTP.HTTPResponse(status: status, fields: fields), true) }
         let body = response.body
-        return .stream(count: length, status: status, fields: fields) { writer in
+        let stream = PreforkHTTP.HTTPResponse.Body.stream(count: length) { writer in
             try await body.write(ConnectionBodyWriter(writer: writer))
+        }
+        return (PreforkHTTP.HTTPResponse(status: status, fields: fields, body: stream), false)
+    }
+
+    /// Runs a body that nothing is sent of: it may do more than write, such as to end a span.
+    @usableFromInline
+    nonisolated(nonsending) func finish(_ body: ResponseBody) async throws {
+        do { try await body.write(NoBodyWriter()) } catch is NoBodyWriter.HasBody {}
+    }
+}
+
+/// A field that the server has a say in.
+private enum ServersField {
+    case date, server, contentLength
+
+    /// nil for other fields. By the length first, which tells most names apart without a comparison.
+    init?(_ name: HTTPField.Name) {
+        switch name.canonicalName.utf8.count {
+        case 4 where name == .date: self = .date
+        case 6 where name == .server: self = .server
+        case 14 where name == .contentLength: self = .contentLength
+        default: return nil
         }
     }
 }
