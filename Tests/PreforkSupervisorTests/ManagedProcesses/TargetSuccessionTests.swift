@@ -100,7 +100,7 @@ private struct SuccessionDriver {
         #expect(driver.take() == [] && driver.table.isBusy)
         driver.elderEnds(1, failure)
         driver.handle(.start(number))
-        #expect(driver.take() == ["fork task 1"])
+        #expect(driver.take() == ["fork task 5"])
         driver.exit("task", failure)
         #expect(!driver.table.hasFailedSuccessor)
         driver.handle(.control(number, code: 1))

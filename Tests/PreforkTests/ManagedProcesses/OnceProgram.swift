@@ -30,10 +30,14 @@ final class OnceProgram {
     private let folder: String
     let environment: [String: String]
 
-    init(_ arguments: [String] = [], environment: [String: String] = [:], isPlain: Bool = false) async throws {
+    /// - Parameter on: switches that are on from the start.
+    init(
+        _ arguments: [String] = [], on: String? = nil, environment: [String: String] = [:], isPlain: Bool = false
+    ) async throws {
         folder = try temporaryPath()
         mkdir(folder, 0o777)
         chmod(folder, 0o777)
+        if let on { close(open("\(folder)/\(on)", O_CREAT | O_WRONLY, 0o644)) }
         let own = [
             "PREFORK_PROBATION": "1s", "PREFORK_CONTROL": folder + ".control", "SWIFT_BACKTRACE": "enable=no",
         ]

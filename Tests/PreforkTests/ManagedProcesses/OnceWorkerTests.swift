@@ -9,7 +9,7 @@ import Testing
     @Test(arguments: OnceTaskTests.users) func `A worker runs it, one run after the other`(
         user: [String: String]
     ) async throws {
-        let program = try await OnceProgram(["in=worker", "every=30", "workers=3"], environment: user)
+        let program = try await OnceProgram(["in=worker", "every=30", "misfire=each", "workers=3"], environment: user)
         try await program.waitFor("end", 10)
         let begins = program.lines("begin")
         #expect(begins.prefix(10).map(\.run) == Array(1...10), "\(program.story)")
@@ -19,8 +19,7 @@ import Testing
     }
 
     @Test func `When its worker is killed, another one does the run again at once`() async throws {
-        let program = try await OnceProgram(["in=worker", "every=3600000", "workers=3"])
-        program.turnOn("hang")
+        let program = try await OnceProgram(["in=worker", "every=3600000", "workers=3"], on: "hang")
         _ = try await program.order("run", "task0")
         for number in 1...8 {
             let line = try await program.waitFor("begin", number)
@@ -36,8 +35,7 @@ import Testing
     }
 
     @Test func `At its limit a run is cancelled, and a worker that does not end it is killed`() async throws {
-        let program = try await OnceProgram(["in=worker", "every=400", "timeout=200", "grace=300", "workers=2"])
-        program.turnOn("hang")
+        let program = try await OnceProgram(["in=worker", "every=400", "timeout=200", "grace=300", "workers=2"], on: "hang")
         let first = try await program.waitFor("begin")
         program.turnOn("stubborn")
         try await program.waitFor("cancelled")
@@ -55,8 +53,7 @@ import Testing
     }
 
     @Test func `A reload lets a run finish in the old worker, and none begins beside it`() async throws {
-        let program = try await OnceProgram(["in=worker", "every=100", "workers=2"])
-        program.turnOn("hang")
+        let program = try await OnceProgram(["in=worker", "every=100", "workers=2"], on: "hang")
         let line = try await program.waitFor("begin")
         #expect(try await program.order("reload").code == 0)
         try await program.waitForLog("a later run stands for")
@@ -73,8 +70,7 @@ import Testing
     @Test(arguments: [false, true]) func `An upgrade lets a run finish in the old worker, also if that is killed`(
         isKilled: Bool
     ) async throws {
-        let program = try await OnceProgram(["in=worker", "every=3600000", "workers=2"])
-        program.turnOn("hang")
+        let program = try await OnceProgram(["in=worker", "every=3600000", "workers=2"], on: "hang")
         _ = try await program.order("run", "task0")
         let line = try await program.waitFor("begin")
         program.program.send(.user2)
@@ -98,8 +94,7 @@ import Testing
     }
 
     @Test func `A stop lets a run finish within the drain time`() async throws {
-        let program = try await OnceProgram(["in=worker", "every=3600000"])
-        program.turnOn("hang")
+        let program = try await OnceProgram(["in=worker", "every=3600000"], on: "hang")
         _ = try await program.order("run", "task0")
         try await program.waitFor("begin")
         program.program.send(.terminate)
