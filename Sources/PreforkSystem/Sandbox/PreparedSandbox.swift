@@ -35,7 +35,7 @@ package struct PreparedSandbox: Sendable {
         if sandbox.systemCalls == .all {
             filter = []
         } else if let known, hasFilters {
-            filter = SystemCallFilter(sandbox.systemCalls, sandbox.refusal, for: known)?.instructions ?? []
+            filter = SystemCallFilter.instructions(sandbox.systemCalls, sandbox.refusal, for: known)
         } else {
             filter = []
             lacking.append("system calls need seccomp filters (CONFIG_SECCOMP_FILTER) on x86_64 or arm64")

@@ -1,5 +1,7 @@
 // A seccomp filter: a program of classic BPF that the kernel runs before each system call (seccomp(2)).
 
+import Synchronization
+
 /// Makes the program for a sandbox. Pure: tests run it by an interpreter for both architectures.
 ///
 /// It ends the process at calls of another architecture, whose numbers mean other calls. The calls of x32, whose
@@ -40,6 +42,25 @@ package struct SystemCallFilter: Equatable, Sendable {
         families = calls == .local ? [1] : [1, 2, 10, 16]
         begin(architecture)
         branch(Self.runs(of: verdicts(architecture))[...])
+    }
+
+    private struct Kind: Hashable {
+        var calls: Sandbox.SystemCalls
+        var refusal: Sandbox.Refusal
+        var architecture: Architecture
+    }
+
+    private static let made = Mutex<[Kind: [UInt64]]>([:])
+
+    /// The program of a sandbox, made once in a process: a command is started with it often. Empty for `.all`.
+    static func instructions(
+        _ calls: Sandbox.SystemCalls, _ refusal: Sandbox.Refusal, for architecture: Architecture
+    ) -> [UInt64] {
+        let kind = Kind(calls: calls, refusal: refusal, architecture: architecture)
+        if let known = made.withLock({ $0[kind] }) { return known }
+        let new = SystemCallFilter(calls, refusal, for: architecture)?.instructions ?? []
+        made.withLock { $0[kind] = new }
+        return new
     }
 
     // MARK: What becomes of each number

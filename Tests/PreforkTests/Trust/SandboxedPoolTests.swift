@@ -154,4 +154,51 @@ private let hasAll: Bool = {
         }
         try await end(program)
     }
+
+    /// Of /proc/PID/status: 0 without a filter.
+    private func hasFilter(_ pid: Int32) -> Bool { read("/proc/\(pid)/status").contains("Seccomp:\t2") }
+
+    /// Those of the program that runs now, without those that leave.
+    private func serves(_ server: OperatedProgram, otherThan before: Set<Int32>) -> Bool {
+        let now = Set(server.workers)
+        return now.count == 2 && now.isDisjoint(with: before) && (try? server.ask()) != nil
+    }
+
+    @Test func reloadsAndUpgradesForkSandboxedWorkersOfASupervisorWithoutOne() async throws {
+        let server = try await OperatedProgram(["workers=2"], environment: ["PREFORK_SANDBOX": "network-server"])
+        let isFiltered = hasFilter(getpid())
+        for order in [nil, Signal.hangUp, .user2] {
+            if let order {
+                let before = Set(server.workers)
+                server.program.send(order)
+                try await eventually("new workers after \(order)\n\(server.program.errors)") {
+                    serves(server, otherThan: before)
+                }
+            }
+            #expect(server.workers.allSatisfy(hasFilter), "\(server.program.errors)")
+            #expect(hasFilter(server.program.pid) == isFiltered)
+        }
+        #expect(try await server.end())
+    }
+
+    @Test func aHungWorkerTellsItsStackInASandbox() async throws {
+        let server = try await OperatedProgram(
+            ["workers=1", "soft=1500", "grace=2000"], environment: ["PREFORK_SANDBOX": "network-server"])
+        let client = try Client(port: server.port)
+        try client.send("GET /block/60000 HTTP/1.1\r\n\r\n")
+        try await server.waitForLog(containing: "gets SIGKILL: hung")
+        #expect(server.program.errors.contains("end of stack"), "\(server.program.errors)")
+        #expect(try await server.end())
+    }
+
+    @Test func storesChannelsAndQueuesWorkInASandbox() async throws {
+        let server = try await OperatedProgram(["workers=2"], environment: ["PREFORK_SANDBOX": "network-server"])
+        for count in 1...20 { #expect(try get("/count", port: server.port).body == "\(count)") }
+        _ = try get("/jobs/10", port: server.port)
+        let victim = try server.ask().pid
+        kill(victim, SIGKILL)
+        try await eventually("a successor") { server.workers.count == 2 && !server.workers.contains(victim) }
+        #expect(try get("/count", port: server.port).body == "21")
+        #expect(try await server.end())
+    }
 }
