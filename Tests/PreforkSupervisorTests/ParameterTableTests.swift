@@ -306,6 +306,14 @@ import Testing
         ) {
             (mask: UInt32) in try use { $0.privileges.fileMask = mask }
         }
+        + Parameter.value("RuntimeSettings.outOfMemoryScore", "0", .means("as most processes have it")) {
+            try use { $0.outOfMemoryScore = 0 }
+        }
+        + ([-1001, Int.min, 1001, Int.max] as [Int]).flatMap { score in
+            Parameter.value("RuntimeSettings.outOfMemoryScore", "\(score)", .refused("outOfMemoryScore", "\(score)")) {
+                try use { $0.outOfMemoryScore = score }
+            }
+        }
 
     // Functions
 

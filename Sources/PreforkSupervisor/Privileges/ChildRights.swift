@@ -18,6 +18,8 @@ struct ChildRights: Sendable {
     /// The sandbox that children enter last. If nil, there is none.
     let sandbox: PreparedSandbox?
     private let variables: [String]
+    /// If nil, children keep the supervisor's.
+    private let outOfMemoryScore: Int?
 
     /// Looks names up, while the process still sees the database.
     init(_ settings: RuntimeSettings) throws(PrivilegesError) {
@@ -30,12 +32,31 @@ struct ChildRights: Sendable {
         } catch {
             throw PrivilegesError(.sandbox(error))
         }
+        outOfMemoryScore = settings.outOfMemoryScore
+        if let score = outOfMemoryScore {
+            do throws(SystemError) { try OutOfMemoryScore.check(score) } catch {
+                throw PrivilegesError(.scoreRefused(score, error))
+            }
+        }
         if otherUser != nil { Family.noteOtherRights() }
+    }
+
+    /// The kernel would choose the supervisor as early as its children, and all of them end with it. If nil, it is not
+    /// so.
+    var scoreWarning: String? {
+        guard let score = outOfMemoryScore, let own = OutOfMemoryScore.current, score <= own else { return nil }
+        return "PREFORK_OOM_SCORE=\(score) is not above the supervisor's own score, \(own): the kernel may kill it first"
     }
 
     /// Runs in the child. When it throws, the process must end.
     func giveUp(_ kind: TargetPrivileges = .workers) throws(PrivilegesError) {
         ProcessEnvironment.remove(variables)
+        // Before the user changes and /proc is left behind.
+        if let score = outOfMemoryScore {
+            do throws(SystemError) { try OutOfMemoryScore.set(score) } catch {
+                throw PrivilegesError(.scoreRefused(score, error))
+            }
+        }
         guard kind == .workers else { return }
         if otherUser != nil {
             do throws(SystemError) { try leaveSession() } catch { throw PrivilegesError(.system(error)) }

@@ -59,6 +59,8 @@ public struct PrivilegesError: Error, Hashable, Sendable {
         case supervisorGone
         /// The sandbox cannot be had.
         case sandbox(SandboxError)
+        /// The kernel does not let the process have this oom_score_adj.
+        case scoreRefused(Int, SystemError)
         /// A system call failed.
         case system(SystemError)
     }
@@ -82,6 +84,12 @@ extension PrivilegesError: CustomStringConvertible {
         case .notChanged(let what): "\(what) did not change as asked"
         case .supervisorGone: "the supervisor ended meanwhile"
         case .sandbox(let error): "\(error)"
+        case .scoreRefused(let score, let error):
+            if error.errno == .permissionDenied {
+                "the score \(score) for the out-of-memory killer is below the supervisor's, which needs CAP_SYS_RESOURCE: \(error)"
+            } else {
+                "the score \(score) for the out-of-memory killer cannot be set: \(error)"
+            }
         case .system(let error): "\(error)"
         }
     }

@@ -147,6 +147,8 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "SANDBOX", \.sandbox, SettingFormat<Sandbox>.sandbox.orOff,
             "What the workers may still do: system calls, files, ports, signals. strict: or the pool does not start."),
+            "OOM_SCORE", \.outOfMemoryScore, SettingFormat<Int>.score.orOff,
+            "oom_score_adj of workers and managed processes. off: the supervisor's."),
         EnvironmentOption(
             "AFFINITY", \.affinity, .affinity, "Processors of the workers. worker: one for each, in turn."),
         EnvironmentOption("TITLES", \.setsTitles, .flag, "Whether processes show their role and state in ps."),

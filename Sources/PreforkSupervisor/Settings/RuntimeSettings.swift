@@ -63,6 +63,9 @@ public struct RuntimeSettings: Sendable, Equatable {
     /// What workers, and managed processes with the workers' rights, may still do after they have given up rights
     /// (`PREFORK_SANDBOX`). If nil, all that the kernel lets them.
     public var sandbox: Sandbox?
+    /// How early the kernel kills workers and managed processes when memory is used up, -1000...1000
+    /// (`PREFORK_OOM_SCORE`). If nil, they have the supervisor's score.
+    public var outOfMemoryScore: Int?
     /// The processors that workers run on (`PREFORK_AFFINITY`).
     public var affinity = CPUAffinity.none
     /// The service's name in process titles. If nil, titles have no name.

@@ -129,6 +129,20 @@ extension SettingFormat<CPUAffinity> {
     }
 }
 
+extension SettingFormat<Int> {
+    /// A number with a sign, as the kernel reads it.
+    static var score: Self {
+        let range = OutOfMemoryScore.range
+        return Self(
+            shape: "\(range.lowerBound) to \(range.upperBound)",
+            parse: { text in
+                let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+                return digits.wholeNumber.map { text == digits ? $0 : -$0 }.flatMap { range.contains($0) ? $0 : nil }
+            },
+            show: { "\($0)" }, accepts: { range.contains($0) })
+    }
+}
+
 extension SettingFormat<UInt32> {
     static var fileMask: Self {
         Self(

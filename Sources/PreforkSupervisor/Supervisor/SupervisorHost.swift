@@ -67,6 +67,7 @@ final class SupervisorHost {
             warnings.append("the workers can send commands to the control socket (see PREFORK_CONTROL_OWNER)")
         }
         if let warning = rights.sandbox?.warning { warnings.append(warning) }
+        if let warning = rights.scoreWarning { warnings.append(warning) }
         self.warnings = warnings
         watchdog = NotifyWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
         // Before titles, which lie where the arguments were.

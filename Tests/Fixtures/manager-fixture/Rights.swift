@@ -82,6 +82,8 @@ private func tell(_ kind: String) {
         "rights \(kind) \(getpid()) uid \(field("Uid")) gid \(field("Gid")) groups \(field("Groups")) "
             + "caps \(field("CapEff")) apart \(isApart) nnp \(field("NoNewPrivs")) umask \(field("Umask")) "
             + "dies \(Credentials.parentDeathSignal == .kill) variables \(kept)")
+    let score = (try? SmallFile.read("/proc/self/oom_score_adj"))?.filter { !$0.isWhitespace } ?? ""
+    say("score \(kind) \(score)")
 }
 
 private func tellHeld() {

@@ -98,6 +98,7 @@ import Testing
             "PREFORK_CHROOT": "/srv/app", "PREFORK_NO_NEW_PRIVILEGES": "yes", "PREFORK_DUMPABLE": "off",
             "PREFORK_SANDBOX": "local,read=/srv,connect=443,strict",
             "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
+            "PREFORK_OOM_SCORE": "-17",
             "PREFORK_WATCHDOG_MINIMUM": "3",
             "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
             "PREFORK_CONTROL_OWNER": "app:operators", "PREFORK_METRICS_OWNER": ":www-data",
@@ -128,6 +129,7 @@ import Testing
         #expect(found.sandbox?.files == [.read("/srv")] && found.sandbox?.connectPorts == [443])
         #expect(found.sandbox?.systemCalls == .local && found.sandbox?.isStrict == true)
         #expect(found.privileges.isDumpable == false && found.affinity == .processors([0, 1, 2, 8]))
+        #expect(found.outOfMemoryScore == -17)
         #expect(!found.setsTitles && found.service == "shop" && found.watchdogMinimum == 3)
         #expect(found.keepsServiceVariables && found.adoptsOrphans)
         let untouched = EnvironmentSettings.options.filter { $0.show(found) == $0.standard }
@@ -146,7 +148,10 @@ import Testing
         ("CONTROL_OWNER", ":"), ("CONTROL_OWNER", "app:"), ("METRICS_OWNER", ":"),
         ("GROUPS", "a,,b"), ("UMASK", "8"), ("UMASK", "1000"), ("UMASK", "-1"), ("CHROOT", "srv"),
         ("DUMPABLE", "maybe"),
-        ("SANDBOX", "strict"), ("SANDBOX", "network-server,read=x"), ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),
+        ("SANDBOX", "strict"), ("SANDBOX", "network-server,read=x"),
+        ("OOM_SCORE", "1001"), ("OOM_SCORE", "-1001"), ("OOM_SCORE", "--1"), ("OOM_SCORE", "+1"),
+        ("OOM_SCORE", "-"),
+        ("AFFINITY", "3-1"), ("AFFINITY", ""), ("AFFINITY", "1,,2"), ("AFFINITY", "-1"), ("AFFINITY", "0-99999999"),
         ("TITLES", "2"), ("WATCHDOG_MINIMUM", "-1"), ("LOG_FORMAT", "xml"), ("ACCESS_LOG_FORMAT", "common"), ("ACCESS_LOG", "relative"), ("CAPTURE_OUTPUT", "yes"),
     ])
     func aBadValueIsNamedWithItsVariableAndWhatItTakes(name: String, value: String) {

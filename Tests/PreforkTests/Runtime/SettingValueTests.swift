@@ -41,6 +41,7 @@ import Testing
         "octal digits, as 027, or off": ["027", "off"],
         "on or off": flags,
         "on or off, or kernel": flags + ["kernel"],
+        "-1000 to 1000, or off": ["1000", "500", "off"],
         "none, worker, or a list as 0-3,8": ["none", "worker", "0-3,8"],
     ]
 
