@@ -142,6 +142,64 @@ def workers_are_recycled_before_the_kernel_kills():
         print(f"    {eaten} MiB were taken with a limit of 400 MiB")
 
 
+def groups():
+    return sorted(name for name in os.listdir(group()) if name.startswith("prefork-"))
+
+
+def worker_group(pid):
+    return "/sys/fs/cgroup" + open(f"/proc/{pid}/cgroup").read().strip().split("::")[1]
+
+
+DELEGATED = "Delegate=memory\nProtectControlGroups=no"
+
+
+@needs("memory")
+def each_worker_has_a_group_and_one_that_is_killed_in_it_is_named():
+    with fixture(DELEGATED, WORKERS="3", WORKER_MEMORY="150M"):
+        since, pid, before = now(), main_pid(), set(workers())
+        expect(open(f"/proc/{pid}/cgroup").read().strip().endswith("/app.service/prefork-supervisor"), "the supervisor")
+        expect(len({worker_group(worker) for worker in before}) == 3, "a group for each")
+        for worker in before:
+            expect(open(worker_group(worker) + "/memory.max").read().strip() == str(150 << 20), "its limit")
+        expect(eat(20), "below the limit")
+        expect(not eat(1000), "the kernel did not kill")
+        eventually("three workers", lambda: len(workers()) == 3 and show("StatusText") == "3 workers serve")
+        dead = before - set(workers())
+        expect(len(dead) == 1, f"dead {dead}")
+        text = eventually("its end", lambda: ends(since, *dead))
+        expect(OUT_OF_MEMORY in text[0], text[0])
+        # One that a process kills is not one that the kernel has killed, whatever the service's counter says.
+        other = (before - dead).pop()
+        os.kill(other, signal.SIGKILL)
+        text = eventually("the end of another", lambda: ends(since, other))
+        expect(OUT_OF_MEMORY not in text[0], text[0])
+        eventually("no group is left over", lambda: len(groups()) == 4 and len(workers()) == 3)
+        # systemd starts a process in the service: its group must take one.
+        must("systemctl", "reload", "app.service")
+        eventually("three groups after a reload", lambda: len(groups()) == 4)
+        control("upgrade", "--wait")
+        eventually("three groups after an upgrade", lambda: len(groups()) == 4 and len(workers()) == 3)
+        expect(not eat(1000), "the kernel did not kill after the upgrade")
+        eventually("three workers again", lambda: len(workers()) == 3 and len(groups()) == 4)
+        expect(main_pid() == pid and show("NRestarts") == "0", "it has ended")
+        path = group()
+        must("systemctl", "stop", "app.service")
+        expect(not os.path.exists(path) or not os.listdir(path) or not os.path.exists(path + "/prefork-supervisor"),
+               "a group is left")
+
+
+@needs("memory")
+def without_delegation_a_large_worker_is_replaced():
+    since = now()
+    with fixture("", WORKERS="2", WORKER_MEMORY="60M", RECYCLE_JITTER="0%"):
+        pid, before = main_pid(), set(workers())
+        told = sum("no control groups of their own" in text for text in messages(since))
+        expect(groups() == [] and told == 1, f"told {told} times")
+        expect(eat(100), "it was killed")
+        eventually("another worker", lambda: len(before & set(workers())) == 1)
+        expect(main_pid() == pid and kernel_kills() == 0, f"{kernel_kills()} kills")
+
+
 @needs("cpu")
 def the_number_of_workers_follows_the_cpu_quota():
     processors = len(os.sched_getaffinity(0))

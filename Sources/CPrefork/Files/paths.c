@@ -15,6 +15,10 @@
 #define RENAME_NOREPLACE 1
 #endif
 
+ssize_t cprefork_attribute(const char *path, const char *name, void *value, size_t size) {
+    return getxattr(path, name, value, size);
+}
+
 int cprefork_open_at(int directory, const char *name, int flags, mode_t mode) {
     return openat(directory, name, flags, mode);
 }

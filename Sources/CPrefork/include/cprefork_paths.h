@@ -43,6 +43,9 @@ int cprefork_bind_unix(int socket, int directory, const void *address, uint32_t 
 /// Whether the file has an access list (acl(5)) beyond its mode, or the kernel does not report it. Links are followed.
 bool cprefork_has_access_list(const char *path);
 
+/// getxattr(2), which the Glibc module does not have.
+ssize_t cprefork_attribute(const char *path, const char *name, void *value, size_t size);
+
 /// When a file was written last, in nanoseconds since 1970. `status` is a struct stat. Swift must not name the members
 /// of its struct timespec: which module they belong to depends on the order in which the compiler meets the files.
 int64_t cprefork_modified_nanoseconds(const void *status);

@@ -84,5 +84,11 @@ final class OutOfMemoryJudge {
     }
 
     /// See `OutOfMemoryVerdicts.claim`.
-    func claim(at now: MonotonicInstant) -> Bool { verdicts.claim(kills.current(), at: now) }
+    ///
+    /// - Parameter isCertain: what the child's own control group says. If it is not nil, that holds, and a step is taken
+    ///   only if the kernel was the killer.
+    func claim(at now: MonotonicInstant, isCertain: Bool? = nil) -> Bool {
+        if isCertain == false { return false }
+        return verdicts.claim(kills.current(), at: now)
+    }
 }

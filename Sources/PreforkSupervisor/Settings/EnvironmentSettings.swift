@@ -147,6 +147,10 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "SANDBOX", \.sandbox, SettingFormat<Sandbox>.sandbox.orOff,
             "What the workers may still do: system calls, files, ports, signals. strict: or the pool does not start."),
+        EnvironmentOption(
+            "WORKER_MEMORY", \.workerMemory, SettingFormat<Int>.bytes.orOff,
+            "Memory of each worker, as the limit of a control group of its own."),
+        EnvironmentOption(
             "OOM_SCORE", \.outOfMemoryScore, SettingFormat<Int>.score.orOff,
             "oom_score_adj of workers and managed processes. off: the supervisor's."),
         EnvironmentOption(

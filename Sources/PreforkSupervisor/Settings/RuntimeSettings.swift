@@ -63,6 +63,10 @@ public struct RuntimeSettings: Sendable, Equatable {
     /// What workers, and managed processes with the workers' rights, may still do after they have given up rights
     /// (`PREFORK_SANDBOX`). If nil, all that the kernel lets them.
     public var sandbox: Sandbox?
+    /// Bytes of memory that each worker may have, with what it starts (`PREFORK_WORKER_MEMORY`). The kernel kills a worker
+    /// that takes more, if the supervisor can give it a control group of its own. Otherwise it is replaced. If nil, workers
+    /// have no limit of their own.
+    public var workerMemory: Int?
     /// How early the kernel kills workers and managed processes when memory is used up, -1000...1000
     /// (`PREFORK_OOM_SCORE`). If nil, they have the supervisor's score.
     public var outOfMemoryScore: Int?

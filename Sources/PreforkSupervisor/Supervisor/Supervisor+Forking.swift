@@ -28,6 +28,13 @@ extension Supervisor {
             workers.freeLine(line)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
         }
+        do throws(SystemError) {
+            try host.workerGroups?.make(for: spawn)
+        } catch {
+            workers.freeLine(line)
+            route?.close()
+            return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
+        }
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
         let child = SupervisedChild(
             kind: .worker, owner: .worker(slot), spawn: spawn, bell: bell, isWalled: host.rights.otherUser != nil,
@@ -41,6 +48,7 @@ extension Supervisor {
                     heartbeatPeriod: heartbeatPeriod)
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child(let doorbell, _):
+                enterGroup(spawn, info)
                 info.pid = CurrentProcess.pid
                 route?.enter()
                 return .child(becomeWorker(info, spawn: spawn, line: line, doorbell: doorbell))
@@ -48,8 +56,19 @@ extension Supervisor {
         } catch {
             workers.freeLine(line)
             route?.close()
+            _ = host.workerGroups?.end(spawn)
             bells.remove(spawn, from: epoll)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
+        }
+    }
+
+    /// Runs in the child, before anything that takes memory.
+    private func enterGroup(_ spawn: UInt64, _ info: WorkerInfo) {
+        do throws(SystemError) {
+            try host.workerGroups?.enter(spawn)
+        } catch {
+            StandardErrorLines.say("error", "worker \(info.taskID) has no memory limit and does not serve: \(error)", by: "end")
+            exitChild(code: ChildRights.failureCode)
         }
     }
 

@@ -56,6 +56,7 @@ extension Supervisor {
         }
         // Read where its end is reported: the fork of its successor comes first.
         endedOutputs[child.pid] = spawn
+        groupKills[child.pid] = host.workerGroups?.end(spawn)
         lastRequests[child.pid] = scoreboard.requests(line: entry.line)
         records.counters.refusedRequests &+= scoreboard.refusals(line: entry.line)
         // Once: the table has no line of it any more, and the line is cleared below.

@@ -12,8 +12,11 @@ extension Supervisor {
             exit.hangStack = hangStacks.removeValue(forKey: exit.pid) ?? []
             exit.time = WallClock.timestamp
             exit.lastWords = takeLastWords(of: exit.pid)
+            let isKilledInGroup = groupKills.removeValue(forKey: exit.pid)
             if case .signaled(.kill, _) = exit.status, exit.killReason == nil {
-                exit.outOfMemory = outOfMemory.claim(at: .now)
+                // The service's counter has the same step, which is no other child's.
+                let isPossible = outOfMemory.claim(at: .now, isCertain: isKilledInGroup)
+                exit.outOfMemory = isKilledInGroup ?? isPossible
             }
             records.add(exit, requests: lastRequests.removeValue(forKey: exit.pid) ?? 0, at: .now)
             report = .exited(exit)
@@ -102,7 +105,7 @@ extension Supervisor {
     }
 
     func takeSamples() -> [WorkerSample] {
-        let wantsMemory = configuration.settings.recycling.memory != nil
+        let wantsMemory = pool.settings.recycling.memory != nil
         let wantsTime = configuration.settings.scaling.workers != nil
         return pool.slots.compactMap { slot -> WorkerSample? in
             guard slot.isReady, let worker = slot.worker, let entry = workers[worker.spawn] else { return nil }

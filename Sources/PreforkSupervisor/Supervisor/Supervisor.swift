@@ -72,6 +72,8 @@ package final class Supervisor {
     var usageReader = ProcessUsageReader()
     /// What workers had served when they were reaped, until their ends are reported.
     var lastRequests: [Int32: UInt64] = [:]
+    /// Whether the kernel has killed in the control group of a worker that was reaped, until its end is reported.
+    var groupKills: [Int32: Bool] = [:]
     /// What crashed workers have said, by process, until their ends are reported.
     var crashNotes: [Int32: CrashNote] = [:]
     /// Where workers that live have hung, by process.
@@ -160,7 +162,7 @@ package final class Supervisor {
         logger = Self.logger(configuration.log, host.logFile, configuration.settings.logFormat)
         if Handover.isTrial { Self.endTrial(configuration, host) }
         pool = Pool(
-            workers: configuration.workers, settings: configuration.poolSettings, now: .now,
+            workers: configuration.workers, settings: configuration.poolSettings(samplesMemory: host.workerGroups == nil), now: .now,
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)

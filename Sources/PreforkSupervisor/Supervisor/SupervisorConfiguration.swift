@@ -18,6 +18,15 @@ package struct SupervisorConfiguration: Sendable {
         workers = settings.scaling.workers.map { min(max(count, $0.lowerBound), $0.upperBound) } ?? count
     }
 
+    /// - Parameter samplesMemory: no control group limits the workers' memory, so that samples must.
+    func poolSettings(samplesMemory: Bool) -> Pool.Settings {
+        var settings = poolSettings
+        if samplesMemory, let limit = self.settings.workerMemory {
+            settings.recycling.memory = min(settings.recycling.memory ?? limit, limit)
+        }
+        return settings
+    }
+
     var poolSettings: Pool.Settings {
         Pool.Settings(
             restarts: settings.restarts, crashes: settings.crashes, bootTimeout: settings.bootTimeout,

@@ -15,6 +15,8 @@ final class SupervisorHost {
     let audience: ControlAudience
     /// What workers and managed processes give up.
     let rights: ChildRights
+    /// If nil, workers have no memory limit, or samples watch it.
+    let workerGroups: WorkerGroups?
     /// What the environment holds and cannot be used. It is logged once there is a log.
     let warnings: [String]
     private let environment: NotifyEnvironment
@@ -68,6 +70,7 @@ final class SupervisorHost {
         }
         if let warning = rights.sandbox?.warning { warnings.append(warning) }
         if let warning = rights.scoreWarning { warnings.append(warning) }
+        workerGroups = Self.workerGroups(settings, &warnings)
         self.warnings = warnings
         watchdog = NotifyWatchdog(environment, pid: pid, minimumReady: settings.watchdogMinimum, now: now)
         // Before titles, which lie where the arguments were.
@@ -75,6 +78,20 @@ final class SupervisorHost {
         if settings.setsTitles { _ = ProcessTitle.prepare() }
         // From here on no child keeps the descriptors, whichever is forked first.
         DescriptorHolders.add(self)
+    }
+
+    /// Before the first child is forked, which would be left in the group that must be empty.
+    private static func workerGroups(_ settings: RuntimeSettings, _ warnings: inout [String]) -> WorkerGroups? {
+        // A trial is not the service: it would move itself.
+        guard let limit = settings.workerMemory, !Handover.isTrial else { return nil }
+        do throws(WorkerGroupsError) {
+            return try WorkerGroups(limit: limit)
+        } catch {
+            warnings.append(
+                "workers have no control groups of their own, so PREFORK_WORKER_MEMORY replaces a worker whose resident "
+                    + "memory reaches it, once a second: \(error)")
+            return nil
+        }
     }
 
     private static func pidFile(_ path: String?) throws -> PidFile? {
@@ -155,6 +172,7 @@ final class SupervisorHost {
 
     /// The service is over.
     func end() {
+        workerGroups?.close()
         _ = pidFile?.remove()
     }
 }

@@ -51,6 +51,7 @@ extension Errno {
     package static let noEntry = Errno(rawValue: ENOENT)
     package static let notDirectory = Errno(rawValue: ENOTDIR)
     package static let tooManyLinks = Errno(rawValue: ELOOP)
+    package static let exists = Errno(rawValue: EEXIST)
     package static let crossDevice = Errno(rawValue: EXDEV)
     package static let noDeviceOrAddress = Errno(rawValue: ENXIO)
     package static let inputOutput = Errno(rawValue: EIO)

@@ -99,6 +99,7 @@ import Testing
             "PREFORK_SANDBOX": "local,read=/srv,connect=443,strict",
             "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
             "PREFORK_OOM_SCORE": "-17",
+            "PREFORK_WORKER_MEMORY": "512M",
             "PREFORK_WATCHDOG_MINIMUM": "3",
             "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
             "PREFORK_CONTROL_OWNER": "app:operators", "PREFORK_METRICS_OWNER": ":www-data",
@@ -130,6 +131,7 @@ import Testing
         #expect(found.sandbox?.systemCalls == .local && found.sandbox?.isStrict == true)
         #expect(found.privileges.isDumpable == false && found.affinity == .processors([0, 1, 2, 8]))
         #expect(found.outOfMemoryScore == -17)
+        #expect(found.workerMemory == 512 << 20)
         #expect(!found.setsTitles && found.service == "shop" && found.watchdogMinimum == 3)
         #expect(found.keepsServiceVariables && found.adoptsOrphans)
         let untouched = EnvironmentSettings.options.filter { $0.show(found) == $0.standard }

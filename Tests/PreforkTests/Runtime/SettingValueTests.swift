@@ -68,6 +68,7 @@ import Testing
         "PREFORK_BOOT_TIMEOUT=500ms", "PREFORK_BOOT_TIMEOUT=1ms", "PREFORK_HEARTBEAT=500ms", "PREFORK_HEARTBEAT=60ms",
         "PREFORK_QUICK_TIMEOUT=0", "PREFORK_RECYCLE_MEMORY=512K", "PREFORK_RECYCLE_LIFETIME=1ms",
         "PREFORK_RECYCLE_LIFETIME=500ms",
+        "PREFORK_WORKER_MEMORY=512K",
     ]
 
     private static func values(of option: EnvironmentOption) -> [String] {
