@@ -16,8 +16,9 @@
         static func prepare() { _ = Installed.conformances.count }
 
         static func runOnMainActor(_ job: UnownedJob, of loop: EventLoop) {
-            job.runSynchronously(
-                isolatedTo: MainActor.sharedUnownedExecutor, taskExecutor: loop.asUnownedTaskExecutor())
+            // Without a task executor: a task has no preference here, and with another one than its own each awaited call
+            // of the main actor's code would go through the queue (Swift 6.3.1, `mustSwitchToRun`).
+            job.runSynchronously(on: MainActor.sharedUnownedExecutor)
         }
     }
 

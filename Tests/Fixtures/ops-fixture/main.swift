@@ -14,4 +14,5 @@ runScenario(of: [
     "burn": burnScenario,
     "pieces": piecesScenario,
     "bounds": boundsScenario,
+    "main-actor": mainActorScenario,
 ])
