@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import blocking_rows
 import channel_rows
 import http_rows
 import hummingbird_rows
@@ -43,6 +44,7 @@ TABLES = [
     Table(metrics_rows.METRICS_ROWS, metrics_rows.COLUMNS, "prometheus_client", metrics_rows.prepare),
     Table(http_rows.HTTP_ROWS, http_rows.COLUMNS, "nginx", http_rows.prepare),
     Table(http_rows.SOCKET_ROWS, http_rows.SOCKET_COLUMNS, "ws", http_rows.prepare_sockets),
+    Table(blocking_rows.BLOCKING_ROWS, blocking_rows.COLUMNS, "without", blocking_rows.prepare),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
     Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]

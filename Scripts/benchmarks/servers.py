@@ -117,7 +117,7 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
         folder.chmod(0o755)
         (folder / "data.bin").write_bytes(random.Random(7).randbytes(1 << 20))
         return [str(HELLO.parent / "http-fixture"), str(workers), "clients", str(folder), str(port)]
-    if name in ["http", "bare", "files", "websocket"]:
+    if name in ["http", "bare", "files", "websocket", "blocking"]:
         make_files(folder)
         return [str(HELLO.parent / "http-measurement"), name, str(port), str(folder / "www")]
     if name == "C websocket":

@@ -59,7 +59,25 @@ import Testing
         ("Connection.init.adopting", { try Connection(adopting: $0).close() }),
     ]
 
-    private static let table: [ParameterRow] = reading + adopting + writing + times + connecting
+    private static let table: [ParameterRow] = reading + adopting + writing + times + connecting + blocking
+
+    private static let blocking: [ParameterRow] =
+        Parameter.number(
+            "BlockingLimits.init.threads", zero: .refuses(["threads 0"]), negative: .refuses(["threads -"]),
+            huge: .refuses(["threads \(Int.max)"])
+        ) { (threads: Int) in _ = try BlockingLimits(threads: threads).checked() }
+        + Parameter.value("BlockingLimits.init.threads", "nil", .means("four for each processor")) {
+            let threads = try BlockingLimits().checked().threads
+            #expect(threads >= 4)
+        }
+        + Parameter.number(
+            "BlockingLimits.init.queue", zero: .means("a closure without a free thread is refused"),
+            negative: .refuses(["queue -"]), huge: .means("no limit")
+        ) { (queue: Int) in
+            let queue = try BlockingLimits(queue: queue).checked().queue
+            let pool = ThreadPool(threads: 1, queue: queue, idle: .milliseconds(1), name: "row") { _ in }
+            _ = try pool.submit(ThreadPool.Job(run: {}, abandon: {}))
+        }
 
     /// Addresses that cannot be connected to. No address is taken for another one.
     private static let addresses: [(address: SocketAddress, words: [String])] = [

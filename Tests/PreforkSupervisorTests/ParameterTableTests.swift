@@ -306,6 +306,7 @@ import Testing
         ) {
             (mask: UInt32) in try use { $0.privileges.fileMask = mask }
         }
+        + time("RuntimeSettings.loopStall", "loopStall") { $0.loopStall = $1 }
         + count("RuntimeSettings.workerMemory", "workerMemory", huge: .means("no limit")) { $0.workerMemory = $1 }
         + Parameter.value("RuntimeSettings.outOfMemoryScore", "0", .means("as most processes have it")) {
             try use { $0.outOfMemoryScore = 0 }

@@ -36,7 +36,12 @@ import Testing
             ])
     }
 
-    private static let table: [ParameterRow] = names + options + waits + marks + pools + once
+    private static let table: [ParameterRow] = names + options + waits + marks + pools + once + functions
+
+    /// Any text is a name. The test runner has threads, so that no call gets a helper.
+    private static let functions: [ParameterRow] = Parameter.text(
+        "BlockingFunction.init.name", empty: .refused("threads"), huge: .refused("threads"), other: .refused("threads")
+    ) { name in _ = try await BlockingFunction<Int, Int>(name) { $0 }.run(1) }
 
     /// What cannot be is refused by `run`, before it looks at this process's threads.
     private static let pools: [ParameterRow] =

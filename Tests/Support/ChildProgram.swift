@@ -64,7 +64,8 @@ public final class ChildProgram: @unchecked Sendable {
         posix_spawnattr_setflags(&attributes, Int16(place | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let variables = Self.inheritedEnvironment().filter { !$0.hasPrefix("PREFORK_") }
         // A reload is over when its last worker is ready, unless the test is about what follows.
-        let environment = environment.merging(["PREFORK_PROBATION": "0"]) { own, _ in own }
+        // On a busy machine any loop stands still now and then, which is the subject of its own tests.
+        let environment = environment.merging(["PREFORK_PROBATION": "0", "PREFORK_LOOP_STALL": "off"]) { own, _ in own }
         var argv = ([path] + arguments).map { strdup($0) } + [nil]
         var envp = (variables + environment.map { "\($0)=\($1)" }).map { strdup($0) } + [nil]
         defer { (argv + envp).forEach { free($0) } }

@@ -2,7 +2,9 @@
 //
 // `http` is PreforkHTTP with Hello World, and `bare` the loop with as little of a protocol as it takes: it looks for the
 // end of a head and writes a fixed answer. `files` serves the files of ROOT, and `websocket` sends every message back.
+// `blocking` is `http` with handlers that block for a second: on a thread (`/blocking`), or on the loop (`/block`).
 
+import Glibc
 import Prefork
 import PreforkHTTP
 
@@ -41,6 +43,15 @@ ForkRuntime(workers: 1).runAndExit { [mode, answer, listener, root] _ in
         try await listener.serveHTTP { try files.response(to: $0) }
     case "websocket":
         try await listener.serveHTTP { $0.fields.contains("Upgrade") ? .webSocket(for: $0, echo) : .text("WebSockets") }
+    case "blocking":
+        try await listener.serveHTTP { request in
+            switch request.path {
+            case "/blocking": try await Blocking.run { _ = sleep(1) }
+            case "/block": sleep(1)
+            default: break
+            }
+            return .text("Hello World")
+        }
     default: try await listener.serveHTTP { $0.path == "/" ? .text("Hello World") : .notFound }
     }
 }

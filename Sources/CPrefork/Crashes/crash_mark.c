@@ -256,6 +256,8 @@ void cprefork_take_crash_signals(void) {
     atomic_store(&area, NULL);
 }
 
+bool cprefork_has_crashed(void) { return atomic_load(&crashed) != 0 && atomic_load(&owner) == getpid(); }
+
 void cprefork_arm_crash_mark(uint64_t *words, int bell) {
     atomic_store(&area, words);
     atomic_store(&button, bell);

@@ -280,6 +280,14 @@ void cprefork_set_thread_loop(void *_Nullable loop);
 /// Waits for a thread's end until a time of CLOCK_MONOTONIC, in nanoseconds. Returns 0 or ETIMEDOUT.
 int cprefork_join_thread(pthread_t thread, int64_t deadline);
 
+/// Waits at a condition, whose mutex the caller has locked, until a time of CLOCK_MONOTONIC, in nanoseconds. Returns 0 or
+/// ETIMEDOUT.
+int cprefork_wait_condition(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline);
+
+/// Lets the calling thread take the signals of its own crash. The kernel ends a process without its handler when a
+/// thread that blocks such a signal causes it (signal(7)).
+void cprefork_unblock_crash_signals(void);
+
 /// In a forked child: makes Swift's notes of the calling thread's ID right, which are its parent's `before`.
 ///
 /// `Synchronization.Mutex` writes the ID of the thread into its lock and takes it from a thread-local word that is

@@ -2,6 +2,7 @@
 #ifndef CPREFORK_CRASH_H
 #define CPREFORK_CRASH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #pragma clang assume_nonnull begin
@@ -20,6 +21,9 @@ enum {
 };
 
 int cprefork_is_crash_signal(int number);
+
+/// Whether a thread of this process has crashed, and the process is about to end by that.
+bool cprefork_has_crashed(void);
 
 /// In a process that will fork, on the thread that does: finds out whether the Swift runtime has a handler for the
 /// crash signals. Gives the thread an alternate signal stack if it lacks one, so that a stack overflow can be reported

@@ -50,6 +50,7 @@ struct LoopMain {
 
     /// - Parameter prepare: called with the loop before it runs. It makes the body, which returns the exit code.
     func run(_ prepare: (EventLoop) -> @Sendable () async throws -> Int32) -> Never {
+        Nursery.prepare()
         do {
             let loop = try EventLoop()
             if executor == .wholeProcess { loop.becomeProcessExecutor() }
@@ -65,6 +66,7 @@ struct LoopMain {
             ChannelSuccession.processEnds()
             exitChild(code: code)
         } catch {
+            CrashMark.waitForEndOfCrash()
             reportFailure(of: name, error)
             exitChild(code: 1)
         }
@@ -117,6 +119,7 @@ struct LoopMain {
         if !stopSignal.hasCutOff { onCutOff(isQuick) }
         stopSignal.hasCutOff = true
         task.cancel()
+        Blocking.abandonAll()
     }
 
     /// Signals have been blocked since before the fork. A signal that came meanwhile is read now, so that no signal is

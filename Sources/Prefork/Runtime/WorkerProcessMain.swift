@@ -31,6 +31,9 @@ struct WorkerProcessMain {
                 loop.mark(in: worker.requests)
             #endif
             OnceTasksInWorker(handle, runtime.tasksInWorkers, on: loop).follow()
+            loop.loopMark = handle.loopMark
+            loop.loopMark?.begins(at: .now)
+            Blocking.onChange = { [handle] in handle.publish(blocking: $0) }
             loop.accounting = handle.accounting
             loop.turnDurations = BuiltInMetrics.loopTurns
             loop.onServing = { [handle] in handle.serves($0, isHTTP: $1) }

@@ -36,6 +36,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     package var balance: ConnectionBalance?
     /// Set in a worker: where it marks its requests in progress.
     package private(set) var requests: RequestRing?
+    /// Set in a worker whose loop is watched.
+    package var loopMark: LoopMark?
     /// Set in a worker: which requests are refused, and where answered ones are counted.
     package var accounting: RequestAccounting?
     /// Set in a worker: where it counts how long the loop's turns take.
@@ -189,6 +191,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     private func handleEvents(within timeout: Int64) throws(SystemError) {
         // Not at each job's end: the next job records which task runs then.
         requests?.runs(0)
+        loopMark?.waits()
         if let turnDurations {
             if let turnBegan { turnDurations.observe(seconds: .coarseNow - turnBegan) }
             try events.wait(epoll, timeout: timeout)
@@ -197,6 +200,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
             try events.wait(epoll, timeout: timeout)
         }
         requests?.beginTurn()
+        if let loopMark, let requests { loopMark.begins(at: requests.turnBegan) }
         inbox.awake()
         for index in 0..<events.count {
             let (word, happened) = events[index]

@@ -3,7 +3,7 @@
 package import PreforkSystem
 import Synchronization
 
-/// Shared words of a supervisor and its children, in five regions of one memory file. Untouched pages take no memory.
+/// Shared words of a supervisor and its children, in six regions of one memory file. Untouched pages take no memory.
 ///
 /// | region    | bytes of each line | what                                                          |
 /// |-----------|--------------------|---------------------------------------------------------------|
@@ -13,6 +13,9 @@ import Synchronization
 /// |           |                    | (`StackDump`), and what it knows of its crash (`CrashRecord`) |
 /// | durations | 256                | how long its requests took: `HistogramWords`                  |
 /// | requests  | 13,504             | what the line's process does: a ring, see `RequestRingLayout` |
+///
+/// | loops     | 64                 | when its loop's turn has begun (`LoopMark`), and how much blocking    |
+/// |           |                    | work it has: threads, busy ones and waiting closures, 16, 16, 32 bits |
 ///
 /// Lines beyond the first 4,096 have no ring: their processes' requests are not seen.
 ///
@@ -73,9 +76,11 @@ package final class Scoreboard: Sendable {
         (durationsStart(lines) + lines * durationsSize + 4_095) & ~4_095
     }
 
-    private static func byteCount(lines: Int) -> Int {
-        ringsStart(lines) + min(lines, mostRings) * RequestRingLayout.byteCount
+    private static func loopsStart(_ lines: Int) -> Int {
+        (ringsStart(lines) + min(lines, mostRings) * RequestRingLayout.byteCount + 4_095) & ~4_095
     }
+
+    private static func byteCount(lines: Int) -> Int { loopsStart(lines) + lines * lineSize }
 
     convenience init(lines: Int) throws(SystemError) {
         let file = try MemoryFile(name: "prefork-scoreboard", byteCount: Self.byteCount(lines: lines))
@@ -172,6 +177,31 @@ package final class Scoreboard: Sendable {
         return mapping.base + Self.ringsStart(lines) + line * RequestRingLayout.byteCount
     }
 
+    /// One of the words of the line's loop. Proof: as of `word`.
+    private func loopWord(_ line: Int, _ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        check(line)
+        let start = mapping.base + Self.loopsStart(lines) + line * Self.lineSize
+        return (start + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// Where the line's process says when its loop is in a turn. Valid for the life of a child.
+    func turnWord(line: Int) -> UnsafeMutablePointer<Atomic<UInt64>> { loopWord(line, 0) }
+
+    /// See `LoopMark`.
+    func turn(line: Int) -> UInt64 { turnWord(line: line).pointee.load(ordering: .relaxed) }
+
+    func blockingLoad(line: Int) -> ThreadPool.Load {
+        let word = loopWord(line, 1).pointee.load(ordering: .relaxed)
+        return ThreadPool.Load(
+            threads: Int(word & 0xFFFF), busy: Int(word >> 16 & 0xFFFF), queued: Int(word >> 32))
+    }
+
+    func setBlockingLoad(_ load: ThreadPool.Load, line: Int) {
+        let word = UInt64(UInt16(clamping: load.threads)) | UInt64(UInt16(clamping: load.busy)) << 16
+            | UInt64(UInt32(clamping: load.queued)) << 32
+        loopWord(line, 1).pointee.store(word, ordering: .relaxed)
+    }
+
     /// - Returns: whether a bit of it is a new one.
     func noteServing(_ listeners: ServedListeners, line: Int) -> Bool {
         let before = (
@@ -226,6 +256,7 @@ package final class Scoreboard: Sendable {
     func clear(line: Int) {
         for index in 1..<Word.count { store(line, index, 0) }
         setReadySpawn(0, line: line)
+        for index in 0..<2 { loopWord(line, index).pointee.store(0, ordering: .relaxed) }
         requestDurations(line: line).clear()
         controls(line: line).clear()
         answerRun(0, line: line)

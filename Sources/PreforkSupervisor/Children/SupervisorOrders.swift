@@ -18,6 +18,7 @@ import Synchronization
 /// |               |              | that share out the accept queues without a worker (`AcceptDuties`)   |
 /// | behind those  | quarantine   | labels of requests that are refused: a `QuarantineList`            |
 /// | behind that   | promises     | which slots are filled again: `SlotPromises`                       |
+/// | behind that   | watch        | odd: the supervisor watches no loop until one begins a turn (`LoopMark`) |
 ///
 /// The memory file has mode 0400, and the supervisor has it mapped twice. Children inherit the mapping that was made
 /// through a read-only descriptor. The writable mapping stays behind at each fork (MADV_DONTFORK), so that a child need
@@ -51,9 +52,11 @@ package final class SupervisorOrders: Sendable {
     /// Workers and managed processes: a table of the latter has both.
     private static let mostPromises = 2 * WorkerCount.maximum
 
-    private static func byteCount(lines: Int) -> Int {
-        promisesStart(lines: lines) + SlotPromises.byteCount(capacity: mostPromises)
+    private static func watchStart(lines: Int) -> Int {
+        (promisesStart(lines: lines) + SlotPromises.byteCount(capacity: mostPromises) + 63) & ~63
     }
+
+    private static func byteCount(lines: Int) -> Int { watchStart(lines: lines) + 64 }
 
     convenience init(lines: Int) throws(SystemError) {
         let file = try MemoryFile(name: "prefork-orders", byteCount: Self.byteCount(lines: lines), mode: 0o400)
@@ -133,6 +136,17 @@ package final class SupervisorOrders: Sendable {
 
     private func write(_ value: UInt64, to index: Int) {
         word(index, of: writing).pointee.store(value, ordering: .releasing)
+    }
+
+    /// Whether loops wake the supervisor when they begin a turn: an odd number. Children only read it.
+    var watchWord: UnsafeMutablePointer<Atomic<UInt64>> { word(Self.watchStart(lines: lines) / 8, of: reading) }
+
+    /// In the supervisor only.
+    func watchLoops(untilFirstTurn asks: Bool) {
+        let word = word(Self.watchStart(lines: lines) / 8, of: writing)
+        let number = word.pointee.load(ordering: .relaxed)
+        // A number that no process has answered yet.
+        if (number & 1 == 1) != asks { word.pointee.store(number &+ 1, ordering: .releasing) }
     }
 
     private func leaving(_ line: Int) -> Int {

@@ -170,6 +170,13 @@ extension JSONWriter {
             object.member("requests", worker.requests)
             object.member("connections", worker.connections)
             object.member("heartbeatAge", worker.heartbeatAge)
+            object.member("stalled", worker.isStalled)
+            object.name("blocking")
+            object.object { object in
+                object.member("threads", worker.blocking.threads)
+                object.member("busy", worker.blocking.busy)
+                object.member("queued", worker.blocking.queued)
+            }
             object.member("rss", usage?.resident)
             object.member("cpu", usage?.processorTime)
             object.name("lastExit")

@@ -61,6 +61,8 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case metrics = "refused metrics"
     case quarantine
     case slowRequest = "slow requests"
+    case stall = "stalls"
+    case stallEnd = "ends of stalls"
     case output
 
     /// How many lines may come at once. Restarts come in groups: as many as `RestartRateLimit` allows at once are reported
@@ -68,7 +70,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     var burst: Int {
         switch self {
         case .start, .refusedStart, .readiness, .end, .trap, .kill, .replacement, .recycling, .scaling, .order,
-            .hook, .listener, .quarantine, .slowRequest:
+            .hook, .listener, .quarantine, .slowRequest, .stall, .stallEnd:
             8
         default: 1
         }

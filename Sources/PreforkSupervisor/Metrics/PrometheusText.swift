@@ -89,6 +89,8 @@ struct PrometheusText {
         sample("prefork_crashes_total", [("process", "worker")], counters.crashedWorkers)
         sample("prefork_crashes_total", [("process", "managed")], counters.crashedManagedProcesses)
         counter("prefork_slow_requests_total", "Requests slower than PREFORK_SLOW_REQUEST", counters.slowRequests)
+        counter(
+            "prefork_loop_stalls_total", "Event loops that stood still for PREFORK_LOOP_STALL", counters.loopStalls)
         gauge("prefork_quarantined_labels", "Request labels that are in quarantine now", quarantined)
         counter(
             "prefork_quarantines_total", "Request labels put in quarantine because of crashes",
@@ -133,6 +135,12 @@ struct PrometheusText {
             "\(worker.uptime.seconds)"
         }
         each("prefork_worker_generation", "gauge", "Generation of the worker") { worker, _ in "\(worker.generation)" }
+        each("prefork_worker_blocking_threads", "gauge", "Threads for blocking work") { worker, _ in
+            "\(worker.blocking.threads)"
+        }
+        each("prefork_worker_blocking_queue", "gauge", "Blocking closures that wait for a thread") { worker, _ in
+            "\(worker.blocking.queued)"
+        }
         each("prefork_worker_heartbeat_age_seconds", "gauge", "Time since the last heartbeat") { worker, _ in
             worker.heartbeatAge.map { "\($0.seconds)" }
         }

@@ -4,13 +4,18 @@ import PreforkSystem
 
 extension Supervisor {
     /// What can be known of a hung worker: from outside at once, and from its own handler, which rings when it is done.
-    func dumpStack(of spawn: UInt64) {
+    ///
+    /// - Parameter isForStall: a thread that sleeps (clock_nanosleep(2)) is not asked: the signal would end its sleep, which
+    ///   the program has not bargained for. The snapshot says that it sleeps.
+    func dumpStack(of spawn: UInt64, forStall isForStall: Bool = false) {
         guard let entry = workers[spawn] else { return }
         let known = dumpArea(entry.line).map { StackDump.number(in: $0) } ?? 0
-        guard dumps.admit(spawn, known: known, at: .now) else { return }
-        if let snapshot = ProcessSnapshot(of: entry.child.pid) {
+        guard dumps.admit(spawn, known: known, isForStall: isForStall, at: .now) else { return }
+        let snapshot = ProcessSnapshot(of: entry.child.pid)
+        if let snapshot {
             logger.say(snapshot.logLines(taskID: entry.slot), by: .worker(entry.slot, .snapshot))
         }
+        if isForStall, snapshot?.isMainThreadAsleep == true { return }
         _ = try? StackDump.request(from: entry.child)
     }
 

@@ -55,7 +55,9 @@ extension Supervisor {
             uptime: now - worker.started, restarts: slot.record.restarts,
             requests: line.map { scoreboard.requests(line: $0) } ?? 0,
             connections: line.map { scoreboard.connections(line: $0) } ?? 0,
-            heartbeatAge: lastSign.map { now - $0 }, lastExit: records.last(of: slot.taskID))
+            heartbeatAge: lastSign.map { now - $0 },
+            blocking: line.map { scoreboard.blockingLoad(line: $0) } ?? ThreadPool.Load(),
+            isStalled: loopStalls?.stalled.contains(worker.spawn) == true, lastExit: records.last(of: slot.taskID))
     }
 }
 

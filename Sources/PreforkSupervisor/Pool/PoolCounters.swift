@@ -28,6 +28,8 @@ package struct PoolCounters: Equatable, Sendable {
     package internal(set) var crashedManagedProcesses: UInt64 = 0
     /// Requests that took longer than `RuntimeSettings.slowRequest`. Each counts once.
     package internal(set) var slowRequests: UInt64 = 0
+    /// How often a worker's event loop stood still for `RuntimeSettings.loopStall`. Each stall counts once.
+    package internal(set) var loopStalls: UInt64 = 0
     /// How often a label of requests came into quarantine for its crashes.
     package internal(set) var quarantinedLabels: UInt64 = 0
     /// Requests that workers have refused because their label is in quarantine. The workers' own word.

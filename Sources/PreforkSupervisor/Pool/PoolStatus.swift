@@ -133,6 +133,10 @@ package struct WorkerStatus: Equatable, Sendable {
     package var connections: Int
     /// The time since its last heartbeat. If nil, hang detection is off.
     package var heartbeatAge: Duration?
+    /// Its threads for blocking work, and the closures that wait for one, by its own word.
+    package var blocking = ThreadPool.Load()
+    /// Whether its event loop stands still, as far as was reported.
+    package var isStalled = false
     /// How the slot's last worker ended.
     package var lastExit: ExitReport?
 }

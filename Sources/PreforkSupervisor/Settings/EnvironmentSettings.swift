@@ -93,6 +93,9 @@ public enum EnvironmentSettings {
             "SLOW_REQUEST", \.slowRequest, SettingFormat<Duration>.duration(atLeast: .milliseconds(1)).orOff,
             "Time after which a request is logged once, with the stack where it hangs."),
         EnvironmentOption(
+            "LOOP_STALL", \.loopStall, .stall,
+            "Time for which a worker's event loop may stand still before it is reported, once, with its stack."),
+        EnvironmentOption(
             "QUARANTINE", \.quarantine, SettingFormat<QuarantinePolicy>.quarantine.orOff,
             "Crashes within a time after which requests with the same label are refused for that time."),
     ]

@@ -35,6 +35,9 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var heartbeatGrace: Duration = .seconds(2)
     /// Requests that take longer are logged once each. If nil, slow requests are not detected.
     public var slowRequest: Duration?
+    /// A worker's loop that has been in one turn for so long is reported once, with its stack (`PREFORK_LOOP_STALL`).
+    /// If nil, loops are not watched.
+    public var loopStall: Duration? = .milliseconds(100)
     /// When requests of a label are refused because they crash workers. If nil, only an operator can refuse them.
     public var quarantine: QuarantinePolicy?
     /// The control socket's path. If nil, there is no control socket.

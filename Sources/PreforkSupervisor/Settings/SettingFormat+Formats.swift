@@ -129,6 +129,21 @@ extension SettingFormat<CPUAffinity> {
     }
 }
 
+extension SettingFormat<Duration?> {
+    /// Zero is off, too.
+    static var stall: Self {
+        let least = Duration.milliseconds(20)
+        let duration = SettingFormat<Duration>.duration(atLeast: .zero)
+        return Self(
+            shape: "\(duration.shape), at least 20ms, or off",
+            parse: { text in
+                guard text != "off" else { return .some(nil) }
+                return duration.parse(text).flatMap { $0 == .zero ? .some(nil) : $0 >= least ? .some($0) : nil }
+            },
+            show: { $0.map(duration.show) ?? "off" }, accepts: { $0.map { $0 >= least } ?? true })
+    }
+}
+
 extension SettingFormat<Int> {
     /// A number with a sign, as the kernel reads it.
     static var score: Self {

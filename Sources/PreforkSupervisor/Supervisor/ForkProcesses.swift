@@ -46,6 +46,7 @@ public func forkProcesses(_ count: Int? = nil, maxRestarts: Int? = nil) throws(S
     // Whatever loop the program has, the supervisor sees no heartbeats of it.
     settings.heartbeat = nil
     settings.slowRequest = nil
+    settings.loopStall = nil
     let supervisor = try Supervisor(SupervisorConfiguration(settings))
     supervisor.warnAtStart()
     switch try supervisor.run() {

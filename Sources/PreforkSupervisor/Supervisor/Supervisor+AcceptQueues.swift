@@ -57,7 +57,11 @@ extension Supervisor {
         let groups = queueGroups
         if groups.isEmpty { return }
         let olderHaveAll = olderWorkersHaveAllQueues
-        let accepting = pool.acceptingWorkers.filter { olderHaveAll || workers[$0.spawn]?.isInherited == false }
+        let candidates = pool.acceptingWorkers.filter { olderHaveAll || workers[$0.spawn]?.isInherited == false }
+        let stalled = loopStalls?.stalled ?? []
+        let turning = candidates.filter { !stalled.contains($0.spawn) }
+        // If all of them stand still, each keeps its share.
+        let accepting = turning.isEmpty ? candidates : turning
         let lines = workers.linesBySpawn
         let taskIDs = Dictionary(accepting.map { ($0.spawn, $0.taskID) }) { first, _ in first }
         for (spawn, line) in lines { scoreboard.orders.setAccepting(taskIDs[spawn], line: line) }

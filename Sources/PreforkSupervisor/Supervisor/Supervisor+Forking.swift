@@ -88,7 +88,8 @@ extension Supervisor {
         configuration.hooks.afterFork?(info)
         return WorkerHandle(
             info: info, scoreboard: scoreboard, line: line, supervisorPipe: lifeline.number, signalMask: signalMask,
-            heartbeatPeriod: heartbeatPeriod, spawn: spawn, doorbell: doorbell,
+            heartbeatPeriod: heartbeatPeriod, watchesLoop: configuration.settings.loopStall != nil, spawn: spawn,
+            doorbell: doorbell,
             title: host.settings.setsTitles ? WorkerTitle(info: info, service: host.settings.service) : nil,
             onceOrders: onceOrders)
     }
@@ -143,7 +144,7 @@ extension SupervisorHost {
     ) throws {
         if settings.setsTitles { WorkerTitle(info: info, service: settings.service).set("booting") }
         try settings.affinity.apply(worker: info.taskID)
-        let dumpsStacks = settings.hangs != nil || settings.slowRequest != nil
+        let dumpsStacks = settings.hangs != nil || settings.slowRequest != nil || settings.loopStall != nil
         if dumpsStacks, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
             try StackDump.install(into: area, doorbell: doorbell)
         }

@@ -5,6 +5,7 @@ import PreforkSystem
 extension Supervisor {
     func hear(_ spawn: UInt64) {
         bells.rang(spawn, by: epoll, at: .now)
+        wakeLoopWatch()
         readNews(of: spawn)
     }
 

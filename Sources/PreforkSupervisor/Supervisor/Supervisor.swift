@@ -105,6 +105,8 @@ package final class Supervisor {
     let profiles: ProfileLanes?
     var profileRun: ProfileRun?
     var slowRequests = SlowRequests()
+    /// If nil, loops are not watched.
+    var loopStalls: LoopStalls?
     var quarantine: Quarantine
     var late = UnreapedChildren()
     var noise = SignalNoise()
@@ -154,6 +156,7 @@ package final class Supervisor {
         self.configuration = configuration
         if let targets { self.targets = targets } else { self.targets = try Self.targetsOfImageBefore() }
         quarantine = Quarantine(configuration.settings.quarantine)
+        loopStalls = configuration.settings.loopStall.map { LoopStalls(limit: $0) }
         do throws(SupervisorError) {
             host = try SupervisorHost(configuration.settings, pid: pid, now: .now)
         } catch {
@@ -296,6 +299,7 @@ package final class Supervisor {
         } catch {
             throw SupervisorError(error)
         }
+        wakeLoopWatch()
         guard let inheritance else {
             takeCounterNote()
             return handle(.tick)
@@ -349,7 +353,7 @@ package final class Supervisor {
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
             logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, outOfMemory.nextLook, loopDeadline,
-            listeningDeadline, nextRunDeadline,
+            listeningDeadline, nextRunDeadline, loopStalls?.nextLook,
         ]
         if !wanted.isEmpty { return 0 }
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
@@ -393,6 +397,7 @@ package final class Supervisor {
         reapLate()
         killLateRuns()
         turnQuarantine()
+        watchLoops()
         if let sample = pool.nextSample, sample <= .now {
             tellSlowRequests()
             handle(.sample(takeSamples(), backlog: waitingConnections()))

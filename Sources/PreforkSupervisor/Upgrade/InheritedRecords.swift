@@ -129,6 +129,7 @@ extension JSONWriter {
         member("crashedWorkers", Int64(clamping: counters.crashedWorkers))
         member("crashedManagedProcesses", Int64(clamping: counters.crashedManagedProcesses))
         member("slowRequests", Int64(clamping: counters.slowRequests))
+        member("loopStalls", Int64(clamping: counters.loopStalls))
         member("quarantinedLabels", Int64(clamping: counters.quarantinedLabels))
         member("refusedRequests", Int64(clamping: counters.refusedRequests))
         member("lostOutputBytes", Int64(clamping: counters.lostOutputBytes))
@@ -200,6 +201,7 @@ extension PoolCounters {
             let crashedWorkers = value.laterCount("crashedWorkers"),
             let crashedManagedProcesses = value.laterCount("crashedManagedProcesses"),
             let slowRequests = value.laterCount("slowRequests"),
+            let loopStalls = value.laterCount("loopStalls"),
             let quarantined = value.laterCount("quarantinedLabels"),
             let refused = value.laterCount("refusedRequests"), let lostBytes = value.laterCount("lostOutputBytes"),
             let lostLines = value.laterCount("lostOutputLines"),
@@ -215,6 +217,7 @@ extension PoolCounters {
         self.crashedWorkers = crashedWorkers
         self.crashedManagedProcesses = crashedManagedProcesses
         self.slowRequests = slowRequests
+        self.loopStalls = loopStalls
         quarantinedLabels = quarantined
         refusedRequests = refused
         lostOutputBytes = lostBytes

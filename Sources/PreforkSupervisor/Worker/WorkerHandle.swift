@@ -21,11 +21,14 @@ package final class WorkerHandle: Sendable {
     package let doorbell: Int32
     let title: WorkerTitle?
     let onceOrders: OnceOrders?
+    private let watchesLoop: Bool
 
     init(
         info: WorkerInfo, scoreboard: Scoreboard, line: Int, supervisorPipe: Int32, signalMask: SignalSet,
-        heartbeatPeriod: Duration?, spawn: UInt64, doorbell: Int32, title: WorkerTitle?, onceOrders: OnceOrders?
+        heartbeatPeriod: Duration?, watchesLoop: Bool, spawn: UInt64, doorbell: Int32, title: WorkerTitle?,
+        onceOrders: OnceOrders?
     ) {
+        self.watchesLoop = watchesLoop
         self.info = info
         self.scoreboard = scoreboard
         self.line = line
@@ -79,6 +82,16 @@ package final class WorkerHandle: Sendable {
 
     /// Where this worker's loop counts how long its requests took. The handle keeps the memory.
     package var requestDurations: HistogramWords { scoreboard.requestDurations(line: line) }
+
+    /// Where this worker's loop says when it is in a turn. If nil, the supervisor does not watch it.
+    package var loopMark: LoopMark? {
+        guard watchesLoop else { return nil }
+        return LoopMark(
+            scoreboard.turnWord(line: line), watch: scoreboard.orders.watchWord, doorbell: doorbell)
+    }
+
+    /// From any thread, one call at a time.
+    package func publish(blocking load: ThreadPool.Load) { scoreboard.setBlockingLoad(load, line: line) }
 
     /// A request was refused because its label is in quarantine.
     package func countRefusal() { scoreboard.countRefusal(line: line) }

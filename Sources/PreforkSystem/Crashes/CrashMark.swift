@@ -1,6 +1,7 @@
 // The report that a crashing process makes of its own crash before it ends.
 
 import CPrefork
+import Glibc
 import Synchronization
 
 /// A handler of a worker's crash signals (SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV) that writes what it knows
@@ -18,6 +19,12 @@ package enum CrashMark {
 
     /// In a process that will fork, on the thread that does.
     package static func prepare() { cprefork_prepare_crash_mark() }
+
+    /// Does not return if another thread of this process has crashed: the descriptors of the process are closed by then, so
+    /// that whatever failed did so because of that, and the crash ends the process, not its caller's exit code.
+    package static func waitForEndOfCrash() {
+        while cprefork_has_crashed() { pause() }
+    }
 
     /// In a new child, before any code of the program's own: from now on its crash is reported.
     ///

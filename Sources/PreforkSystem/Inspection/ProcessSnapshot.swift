@@ -39,6 +39,12 @@ package struct ProcessSnapshot: Equatable, Sendable {
         threads = ids.prefix(Self.threadLimit).compactMap { Self.thread($0, of: pid) }
     }
 
+    /// Whether the thread that began the process is in nanosleep(2) or clock_nanosleep(2), which no signal handler lets
+    /// continue (signal(7)). False where the kernel's function cannot be read.
+    package var isMainThreadAsleep: Bool {
+        threads.contains { $0.id == pid && $0.waitChannel?.contains("nanosleep") == true }
+    }
+
     /// The snapshot for a log, a line for each fact.
     ///
     /// - Parameter earlier: an earlier snapshot of the same process, to show the processor time since then.

@@ -10,7 +10,12 @@ import Glibc
 /// (and so starts 64 workers for half a core: nginx/docker-nginx #31, laravel/octane #1101).
 public func cpuCount() -> Int {
     if case .valid(let count) = workerOverride(CurrentProcess.environment("PREFORK_WORKERS")) { return count }
-    return CPULimits(affinity: affinityCount(), quota: ControlGroup.current.cpuQuota).count
+    return processorCount()
+}
+
+/// As `cpuCount()`, whatever the number of workers is set to.
+package func processorCount() -> Int {
+    CPULimits(affinity: affinityCount(), quota: ControlGroup.current.cpuQuota).count
 }
 
 /// What limits a process's use of processors.

@@ -90,6 +90,9 @@ package enum SignalMask {
         return before
     }
 
+    /// Lets the calling thread take the signals of its own crash, without which it would end unreported.
+    package static func unblockCrashes() { cprefork_unblock_crash_signals() }
+
     package static func restore(_ mask: SignalSet) {
         var set = mask.set
         pthread_sigmask(SIG_SETMASK, &set, nil)

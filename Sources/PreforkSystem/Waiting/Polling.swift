@@ -15,6 +15,20 @@ package enum Polling {
         try wait(numbers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }, until: deadline)
     }
 
+    /// Blocks the thread until something happens to one of the descriptors.
+    ///
+    /// - Parameters:
+    ///   - readable: have something to read, or are at their end.
+    ///   - closed: sockets whose other end is closed. What can be read there does not count.
+    /// - Returns: those to which it has happened.
+    package static func wait(readable: [Int32], closed: [Int32]) throws(SystemError) -> Set<Int32> {
+        var entries =
+            readable.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            + closed.map { pollfd(fd: $0, events: 0, revents: 0) }
+        _ = try systemCall("poll") { poll(&entries, nfds_t(entries.count), -1) }
+        return Set(entries.filter { $0.revents != 0 }.map(\.fd))
+    }
+
     /// Blocks the thread until something can be written there, or nothing ever again.
     package static func waitUntilWritable(_ number: Int32) throws(SystemError) {
         _ = try wait([pollfd(fd: number, events: Int16(POLLOUT), revents: 0)], until: nil)

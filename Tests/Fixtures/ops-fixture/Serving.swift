@@ -63,12 +63,18 @@ func serveScenario(_ arguments: [String]) throws {
     }
     if Image.current == .new, switches.isOn("new-run-refused") { runtime.workers = .count(-1) }
     if settings["target"] != nil {
+        let blocks = settings["target"] == "blocks"
         try runtime.manager.addTarget("target") { child in
             say("target \(getpid())")
+            if blocks {
+                let thread = try await Blocking.run { (try? SmallFile.read("/proc/thread-self/comm")) ?? "" }
+                say("blocks on \(thread) \(ForkRuntime.isSingleThreaded)")
+            }
             try await child.stopRequested.wait()
             return 0
         }
     }
+    if settings["helpers"] != nil { _ = helper }
     runtime.hooks.onReload = { _ in if switches.isOn("refuse") { throw Refusal() } }
     runtime.hooks.onReady = { _ in ending.at("ready") }
     runtime.hooks.beforeFork = { _ in ending.at("fork") }
@@ -132,6 +138,12 @@ private struct Answer {
     /// | /note/TEXT     | sends a note to the supervisor's end                         | `done`                   |
     /// | /crash/KIND    | crashes, as a `CrashKind` says                               |                          |
     /// | /block/MS      | blocks the loop                                              | `done`                   |
+    /// | /spin/MS       | keeps the loop busy                                          | `done`                   |
+    /// | /blocking/MS   | blocks a thread beside the loop                              | the thread's name        |
+    /// | /blocking-crash | crashes on such a thread                                    |                          |
+    /// | /helper/KIND   | does that in a helper process                                | what it says, or the error |
+    /// | /single        |                                                              | whether it has one thread |
+    /// | /run           | runs echo(1)                                                 | what it has printed      |
     /// | /extend/MS/FOR | says that no sign of life will come for FOR, then blocks     | `done`                   |
     /// | /slow/MS       | waits without blocking                                       | `done`                   |
     /// | /eat/MIB       | takes memory and keeps it                                    | `done`                   |
@@ -160,6 +172,21 @@ private struct Answer {
         case "crash": path.dropFirst().first.flatMap { CrashKind(rawValue: $0) }?.crash(Int(getpid()))
         case "block":
             block(for: .milliseconds(amount))
+        case "spin":
+            let end = MonotonicInstant.now + .milliseconds(amount)
+            while MonotonicInstant.now < end {}
+        case "blocking":
+            return try await Blocking.run {
+                block(for: .milliseconds(amount))
+                return (try? SmallFile.read("/proc/thread-self/comm"))?.filter { $0 != "\n" } ?? ""
+            }
+        case "blocking-crash": try await Blocking.run { CrashKind.memory.crash(Int(getpid())) }
+        case "helper":
+            do { return try await helper.run(path.last ?? "") } catch { return "\(error)" }
+        case "single": return "\(ForkRuntime.isSingleThreaded)"
+        case "run":
+            let output = try await Subprocess.run(Command("echo", "run")).check().stdoutText
+            return output.filter { $0 != "\n" }
         case "extend":
             worker.heartbeat(extend: .milliseconds(path.dropFirst(2).first.flatMap { Int($0) } ?? 0))
             block(for: .milliseconds(amount))

@@ -93,13 +93,14 @@ struct PrometheusTests {
             counters.crashedWorkers = 3
             counters.crashedManagedProcesses = 1
             counters.slowRequests = 4
+            counters.loopStalls = 7
             counters.quarantinedLabels = 5
             counters.refusedRequests = .max
             counters.recordLostOutput(OutputLines.Lost(bytes: 1000, lines: 7))
         }
         for line in [
             #"prefork_crashes_total{process="worker"} 3"#, #"prefork_crashes_total{process="managed"} 1"#,
-            "prefork_slow_requests_total 4", "prefork_quarantines_total 5", "prefork_quarantined_labels 2",
+            "prefork_slow_requests_total 4", "prefork_loop_stalls_total 7", "prefork_quarantines_total 5", "prefork_quarantined_labels 2",
             "prefork_refused_requests_total \(UInt64.max)", "prefork_lost_output_bytes_total 1000",
             "prefork_lost_output_lines_total 7",
         ] {

@@ -21,6 +21,7 @@ import Testing
         records.counters.crashedWorkers = 1
         records.counters.crashedManagedProcesses = 2
         records.counters.slowRequests = 3
+        records.counters.loopStalls = 9
         records.counters.quarantinedLabels = 4
         records.counters.refusedRequests = 5
         records.counters.lostOutputBytes = 6

@@ -24,6 +24,7 @@ import Testing
         "seconds, or 500ms, 30s, 5m, 2h, at least 1ms": durations + ["1ms"],
         "seconds, or 500ms, 30s, 5m, 2h, at least 1ms, or off": durations + ["1ms", "off"],
         "seconds, or 500ms, 30s, 5m, 2h, at least 60ms, or off": durations + ["60ms", "off"],
+        "seconds, or 500ms, 30s, 5m, 2h, at least 20ms, or off": durations + ["20ms", "0", "off"],
         "auto, +N (new ones first) or -N (old ones first)": ["auto", "+1", "-1"],
         "a number and a time, as 5/10s, or off": ["5/10s", "off"],
         "a number of at most 1000 and a time, as 3/60s, or off": ["3/60s", "off"],
