@@ -108,12 +108,14 @@ final class MetricLines {
     ///
     /// - Parameter limit: no more bytes than these.
     func descriptions(_ line: Int, from offset: Int, limit: Int) -> [UInt8] {
-        let base = base(line)
-        let length = (base + MetricLayout.descriptionsLength).assumingMemoryBound(to: Atomic<UInt64>.self)
-            .pointee.load(ordering: .acquiring)
-        let end = min(Int(clamping: length), MetricLayout.descriptionsCapacity, offset + limit)
+        let end = min(descriptionsLength(line), offset + limit)
         guard end > offset else { return [] }
-        return Array(
-            UnsafeRawBufferPointer(start: base + MetricLayout.descriptionsStart + offset, count: end - offset))
+        let start = base(line) + MetricLayout.descriptionsStart + offset
+        return Array(UnsafeRawBufferPointer(start: start, count: end - offset))
+    }
+
+    func descriptionsLength(_ line: Int) -> Int {
+        let word = (base(line) + MetricLayout.descriptionsLength).assumingMemoryBound(to: Atomic<UInt64>.self)
+        return min(Int(clamping: word.pointee.load(ordering: .acquiring)), MetricLayout.descriptionsCapacity)
     }
 }

@@ -92,6 +92,25 @@ struct MetricPlan {
     }
 }
 
+extension MetricPlan {
+    /// Adds the gauges that the process has set.
+    func addGauges(_ line: UnsafeMutableRawPointer, of process: String, to totals: inout MetricTotals) {
+        for gauge in gauges {
+            let stamp = MetricLines.load(line, gauge.cell + 1)
+            guard stamp > 0 else { continue }
+            let value = Double(bitPattern: MetricLines.load(line, gauge.cell))
+            totals.gauges[gauge.entry, default: GaugeTotal()].add(value, stamp: stamp, process: process)
+        }
+    }
+
+    /// Adds its examples of series that this plan knows.
+    func addExemplars(_ line: UnsafeMutableRawPointer, to totals: inout MetricTotals) {
+        for (word, bucket, exemplar) in MetricExemplars.read(line) {
+            if let entry = entry(at: word) { totals.add(exemplar, entry: entry, bucket: bucket) }
+        }
+    }
+}
+
 /// The values of one gauge in all living processes.
 struct GaugeTotal {
     private(set) var sum = 0.0

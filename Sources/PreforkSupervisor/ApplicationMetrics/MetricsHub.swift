@@ -28,21 +28,25 @@ package final class MetricsHub: @unchecked Sendable {
     private let layoutEnd: Int
     private var known = 0
     private var plans: [PlanKey: MetricPlan] = [:]
+    /// The one that was used last: most processes know the same series.
+    private var lastPlan: (key: PlanKey, plan: MetricPlan)?
     private var planVersion = 0
-    private var refusedHere: UInt64 = 0
     private var hasTold = false
     let countsItself: Bool
     /// Takes what an operator must know. Set before the first fork.
     var tell: (LogLine) -> Void = { _ in }
     private let page = MetricPage()
 
-    private struct LineState {
+    /// A line in use. An object, since a page looks at a thousand of them.
+    private final class LineState {
         var line: MetricSums.Line
         /// Series that its process has made itself, read so far.
         var late: MetricPlan?
         var lateBytes = 0
         var lateSeries: [(entry: Int?, words: Int)] = []
         var version = 0
+
+        init(line: MetricSums.Line) { self.line = line }
     }
 
     private struct PlanKey: Hashable {
@@ -203,9 +207,8 @@ package final class MetricsHub: @unchecked Sendable {
 
     /// The child was forked.
     package func began(_ number: Int, pid: Int32) {
-        guard var state = states[number] else { return }
+        guard let state = states[number] else { return }
         state.line.pid = pid
-        states[number] = state
         sums.setLine(number, state.line)
         numbers[pid] = number
     }
@@ -234,7 +237,7 @@ package final class MetricsHub: @unchecked Sendable {
         readDescriptions(of: number, all: true)
         growRetired()
         var values = retired
-        add(number, to: &values)
+        if let state = states[number] { add(state, at: lines.base(number), plan(of: state.line), to: &values) }
         let changes = values.indices.lazy.filter { values[$0] != self.retired[$0] }.map { (index: $0, value: values[$0]) }
         sums.commit(Array(changes), line: number, clear: lines.clear)
         retired = values
@@ -280,10 +283,12 @@ package final class MetricsHub: @unchecked Sendable {
 
     /// Reads which series a process has made after its fork.
     private func readDescriptions(of number: Int, all: Bool = false) {
-        guard var state = states[number], number != MetricLines.own else { return }
+        guard let state = states[number], number != MetricLines.own else { return }
+        if lines.descriptionsLength(number) <= state.lateBytes, state.late == nil || state.version == table.version {
+            return
+        }
         let limit = all ? MetricLayout.descriptionsCapacity : Self.descriptionsForPage
         let bytes = lines.descriptions(number, from: state.lateBytes, limit: limit)
-        if bytes.isEmpty, state.late == nil || state.version == table.version { return }
         let (descriptions, length) = MetricDescription.records(bytes)
         state.lateBytes += length
         var isBroken = state.late?.isBroken == true || bytes.count - length >= MetricDescription.bytesLimit
@@ -299,7 +304,6 @@ package final class MetricsHub: @unchecked Sendable {
         if isBroken { plan.breakOff() }
         state.late = plan
         state.version = table.version
-        states[number] = state
     }
 
     /// The pool's own names are the supervisor's to make.
@@ -316,7 +320,9 @@ package final class MetricsHub: @unchecked Sendable {
     }
 
     private func refuse(_ description: MetricDescription, _ refusal: MetricTable.Refusal) {
-        refusedHere &+= 1
+        growRetired()
+        retired[MetricTable.refusedValue] &+= 1
+        sums.setValue(retired[MetricTable.refusedValue], MetricTable.refusedValue)
         let reason =
             switch refusal {
             case .conflict(let text): "metric \(description.name) of a worker conflicts with another one: \(text)"
@@ -336,10 +342,15 @@ package final class MetricsHub: @unchecked Sendable {
     private func plan(of line: MetricSums.Line) -> MetricPlan {
         if planVersion != table.version {
             plans = [:]
+            lastPlan = nil
             planVersion = table.version
         }
         let key = PlanKey(layout: line.layout, known: line.known)
-        if let plan = plans[key] { return plan }
+        if let lastPlan, lastPlan.key == key { return lastPlan.plan }
+        if let plan = plans[key] {
+            lastPlan = (key, plan)
+            return plan
+        }
         var plan = MetricPlan()
         for index in line.layout..<line.layout + line.known {
             let (entry, words) = sums.layout(index)
@@ -349,10 +360,10 @@ package final class MetricsHub: @unchecked Sendable {
         return plan
     }
 
-    private func add(_ number: Int, to values: inout [UInt64]) {
-        guard let state = states[number] else { return }
-        let base = lines.base(number)
-        plan(of: state.line).add(base, to: &values)
+    private func add(
+        _ state: LineState, at base: UnsafeMutableRawPointer, _ plan: MetricPlan, to values: inout [UInt64]
+    ) {
+        plan.add(base, to: &values)
         state.late?.add(base, to: &values)
         values[MetricTable.refusedValue] &+= MetricLines.load(base, 0)
     }
@@ -371,23 +382,15 @@ package final class MetricsHub: @unchecked Sendable {
         growRetired()
         var totals = MetricTotals(values: retired)
         for number in all {
-            add(number, to: &totals.values)
             guard let state = states[number] else { continue }
-            let base = lines.base(number)
-            if withExemplars {
-                for (word, bucket, exemplar) in MetricExemplars.read(base) {
-                    let entry = plan(of: state.line).entry(at: word) ?? state.late?.entry(at: word)
-                    if let entry { totals.add(exemplar, entry: entry, bucket: bucket) }
-                }
-            }
-            for gauge in plan(of: state.line).gauges + (state.late?.gauges ?? []) {
-                let stamp = MetricLines.load(base, gauge.cell + 1)
-                guard stamp > 0 else { continue }
-                let value = Double(bitPattern: MetricLines.load(base, gauge.cell))
-                totals.gauges[gauge.entry, default: GaugeTotal()].add(value, stamp: stamp, process: state.line.name)
-            }
+            let (base, plan) = (lines.base(number), plan(of: state.line))
+            add(state, at: base, plan, to: &totals.values)
+            plan.addGauges(base, of: state.line.name, to: &totals)
+            state.late?.addGauges(base, of: state.line.name, to: &totals)
+            guard withExemplars else { continue }
+            plan.addExemplars(base, to: &totals)
+            state.late?.addExemplars(base, to: &totals)
         }
-        totals.values[MetricTable.refusedValue] &+= refusedHere
         if totals.values[MetricTable.refusedValue] > 0 {
             tellOnce("more than \(MetricLayout.mostSamples) samples of metrics: the rest is left out")
         }

@@ -5,12 +5,12 @@
 /// | bytes                  | what                                                                       |
 /// |------------------------|----------------------------------------------------------------------------|
 /// | 0 ..< 8                | how many series were refused                                               |
-/// | 8 ..< 632              | what is counted in refused series: never read                              |
+/// | 8 ..< 624              | what is counted in refused series: never read                              |
+/// | 624 ..< 632            | bytes of descriptions that are whole                                       |
 /// | 632 ..< 640            | how many exemplars were written                                            |
 /// | 640 ..< 163,840        | words of the series, in the order in which they were made                  |
 /// | 163,840 ..< 229,376    | `MetricExemplars`                                                          |
-/// | 229,376 ..< 229,384    | bytes of descriptions that are whole                                       |
-/// | 229,384 ..< 1,048,576  | descriptions of the series that this process has made after its fork       |
+/// | 229,376 ..< 1,048,576  | descriptions of the series that this process has made after its fork       |
 ///
 /// The words of one process lie side by side, on pages that no other process writes. A cache line for each series
 /// would keep the threads of one process from slowing each other where they count in different series, and would have a
@@ -22,8 +22,9 @@ package enum MetricLayout {
     package static let scratchWord = 1
     package static let exemplarsStart = 163_840
     package static let exemplarsEnd = 229_376
-    package static let descriptionsLength = 229_376
-    package static let descriptionsStart = 229_384
+    /// On the first page, which a scrape reads anyway.
+    package static let descriptionsLength = 624
+    package static let descriptionsStart = 229_376
     package static let descriptionsCapacity = byteCount - descriptionsStart
     /// Lines of samples on the page.
     package static let mostSamples = 10_000

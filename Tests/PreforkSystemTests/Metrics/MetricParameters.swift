@@ -5,7 +5,41 @@ import PreforkTestSupport
 import Testing
 
 extension ParameterTableTests {
-    static let metrics: [ParameterRow] = metricNames + metricValues
+    static let metrics: [ParameterRow] = metricNames + metricLabels + metricValues
+
+    /// A label's value: its name is `label`.
+    private static func metricLabel(
+        _ parameter: String, _ make: @escaping @Sendable ([String: String]) throws -> Void
+    ) -> [ParameterRow] {
+        Parameter.text(
+            parameter, empty: .means("a value"), huge: .refused("too long"), other: .means("a value, escaped on the page")
+        ) { try make(["label": $0]) }
+            + Parameter.value(parameter, "a name with a space", .refused("a b", "name of a label")) { try make(["a b": ""]) }
+            + Parameter.value(parameter, "17 of them", .refused("too long")) {
+                try make(Dictionary(uniqueKeysWithValues: (0..<17).map { ("l\($0)", "") }))
+            }
+    }
+
+    /// What is no example is left out.
+    private static func metricExemplar(
+        _ parameter: String, _ leave: @escaping @Sendable ([String: String]) throws -> Void
+    ) -> [ParameterRow] {
+        Parameter.text(
+            parameter, empty: .means("a value"), huge: .means("left out"), other: .means("a value, escaped on the page")
+        ) { try leave(["trace_id": $0]) }
+            + Parameter.value(parameter, "a name with a space", .means("left out")) { try leave(["a b": ""]) }
+    }
+
+    private static let metricLabels: [ParameterRow] =
+        metricLabel("SharedCounter.init.labels") { _ = try SharedCounter("parameters_labels", labels: $0) }
+        + metricLabel("SharedGauge.init.labels") { _ = try SharedGauge("parameters_labels_gauge", .sum, labels: $0) }
+        + metricLabel("SharedHistogram.init.labels") { _ = try SharedHistogram("parameters_labels_time", labels: $0) }
+        + metricExemplar("SharedCounter.increment.exemplar") {
+            try SharedCounter("parameters_amount").increment(exemplar: $0)
+        }
+        + metricExemplar("SharedHistogram.observe.exemplar") {
+            try SharedHistogram("parameters_histogram").observe(1, exemplar: $0)
+        }
 
     private static func metricName(
         _ parameter: String, _ make: @escaping @Sendable (String) throws -> Void
