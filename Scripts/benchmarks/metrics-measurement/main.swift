@@ -63,6 +63,12 @@ func measure(_ place: String) throws {
     tell("set a gauge, \(place)", median { gauge.set(Double($0)) } - empty)
 }
 
+/// In a function, because a closure of the main file belongs to the main actor.
+func startThread() {
+    var thread = pthread_t()
+    pthread_create(&thread, nil, { _ in while true { pause() } }, nil)
+}
+
 func measurePages() throws {
     let hub = try MetricsHub()
     for number in 0..<seriesCount { _ = try SharedCounter("page_requests", labels: ["route": "/r/\(number)"]) }
@@ -100,6 +106,5 @@ func measurePages() throws {
 
 try measure("one thread")
 if processes > 0 { try measurePages() }
-var thread = pthread_t()
-pthread_create(&thread, nil, { _ in while true { pause() } }, nil)
+startThread()
 try measure("several threads")
