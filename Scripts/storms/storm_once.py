@@ -105,6 +105,15 @@ def storm(report: Report, kill, kills: int, dice: random.Random, *settings: str)
     return report
 
 
+def send(pid: int, number: signal.Signals) -> bool:
+    """Whether the process was there: it may have ended a moment ago."""
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
 def settled(service: Service) -> bool:
     task = service.task()
     return task["waiting"] <= 1
@@ -139,11 +148,10 @@ def kill_runs(service: Service, kills: int, dice: random.Random) -> tuple[list[i
             del planned[pid]
             if pid not in children or "worker" in service.title(pid):
                 continue
-            if dice.random() < 0.1:
-                os.kill(pid, signal.SIGSTOP)
+            if dice.random() < 0.1 and send(pid, signal.SIGSTOP):
                 time.sleep(dice.random() * 0.05)
-            os.kill(pid, signal.SIGKILL)
-            times.append(time.monotonic_ns())
+            if send(pid, signal.SIGKILL):
+                times.append(time.monotonic_ns())
         seen &= children | set(planned)
         time.sleep(0.0003)
     if order is not None:
@@ -175,8 +183,8 @@ def kill_workers(service: Service, kills: int, dice: random.Random) -> tuple[lis
         time.sleep(dice.random() * LATEST_KILL)
         pid = int(line[8])
         if "worker" in service.title(pid):
-            os.kill(pid, signal.SIGKILL)
-            times.append(time.monotonic_ns())
+            if send(pid, signal.SIGKILL):
+                times.append(time.monotonic_ns())
     if order is not None:
         order.wait(60)
     return times, orders
