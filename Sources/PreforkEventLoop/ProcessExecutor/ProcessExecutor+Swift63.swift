@@ -17,7 +17,7 @@
 
         static func runOnMainActor(_ job: UnownedJob, of loop: EventLoop) {
             // Without a task executor: a task has no preference here, and with another one than its own each awaited call
-            // of the main actor's code would go through the queue (Swift 6.3.1, `mustSwitchToRun`).
+            // of the main actor's code would go through the queue (Swift 6.3.1).
             job.runSynchronously(on: MainActor.sharedUnownedExecutor)
         }
     }

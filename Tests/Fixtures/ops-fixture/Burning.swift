@@ -37,7 +37,7 @@ func piecesScenario(_ arguments: [String]) throws {
 
 @inline(never)
 private func descend(_ depth: Int) {
-    if depth == 0 { useProcessor(100_000_000) } else { descend(depth - 1) }
+    if depth == 0 { useProcessor(3_000_000_000) } else { descend(depth - 1) }
     // No call is its function's last act, which could be made a jump.
     require(depth >= 0, "depth \(depth)")
 }
