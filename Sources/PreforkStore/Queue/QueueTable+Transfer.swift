@@ -116,9 +116,11 @@ extension QueueTable {
             case .unseated: self.seat.store(0, ordering: .relaxed)
             case .empty: return .empty
             case .closed: return .closed
-            case .whole(let kind, let ticket):
+            case .whole(let kind, let ticket, let sent):
+                Self.noteWait(since: sent)
                 return .message(arrival(ticket, kind, bytes, isHeld: attempts > 0))
-            case .large(let kind, let ticket, let length):
+            case .large(let kind, let ticket, let length, let sent):
+                Self.noteWait(since: sent)
                 return .message(try read(ticket, kind, length: length, &patience))
             }
         }
@@ -128,13 +130,21 @@ extension QueueTable {
     private enum Taken {
         case unseated, empty, closed
         /// It was so small that it has been copied.
-        case whole(kind: UInt32, QueueTicket)
-        case large(kind: UInt32, QueueTicket, length: Int)
+        case whole(kind: UInt32, QueueTicket, sent: UInt32)
+        case large(kind: UInt32, QueueTicket, length: Int, sent: UInt32)
     }
 
     /// Milliseconds, wrapped.
     private static var tick: UInt32 {
         UInt32(truncatingIfNeeded: MonotonicInstant.coarseNow.nanoseconds / 1_000_000)
+    }
+
+    /// After the lock has been given back: the first time in a process makes the histogram, which takes its time.
+    ///
+    /// - Parameter sent: a tick. One that lies ahead is damage, or the lowest bit, which says that there is a time.
+    private static func noteWait(since sent: UInt32) {
+        guard sent != 0 else { return }
+        BuiltInMetrics.queueTime?.observe(Double(max(0, Int32(bitPattern: tick &- sent))) / 1_000)
     }
 
     private func take(
@@ -181,12 +191,8 @@ extension QueueTable {
         self[.delivered] &+= 1
         if old.attempts > 0 { self[.redelivered] &+= 1 }
         let ticket = QueueTicket(cell: cell, state: new)
-        // A time that lies ahead is damage, or the lowest bit, which says that there is a time.
-        if sent != 0 {
-            let waited = max(0, Int32(bitPattern: Self.tick &- sent))
-            BuiltInMetrics.queueTime?.observe(Double(waited) / 1_000)
-        }
-        return isWhole ? .whole(kind: kind, ticket) : .large(kind: kind, ticket, length: length)
+        return isWhole
+            ? .whole(kind: kind, ticket, sent: sent) : .large(kind: kind, ticket, length: length, sent: sent)
     }
 
     /// Copies a message of several cells, without the lock: no other process touches what a living process has taken.

@@ -109,8 +109,8 @@ func stormScenario(_ arguments: [String]) throws {
     policy.backoff.maximum = .zero
     try manager.addTarget("well") { child in sleepForEver() }
     try manager.addTarget("ill", TargetOptions(onFailure: .restart(policy))) { child in 9 }
-    // With the pidfd and the doorbell of the one that is well.
-    let before = descriptorCount + 2
+    // With the pidfd and the doorbell of the one that is well, and the two files of the metrics.
+    let before = descriptorCount + 4
     try manager.startAll()
     let well = try manager.status(of: "well").pid
     try turn(manager) { try manager.status(of: "ill").phase == .failed }

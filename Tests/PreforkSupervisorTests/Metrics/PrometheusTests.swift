@@ -62,8 +62,11 @@ struct PrometheusTests {
         let usage: WorkerUsage = [10: ProcessUsage(resident: 4096, processorTime: .milliseconds(20))]
         let target = TargetStatus(
             name: "mailer", phase: .running, isCompleted: false, generation: 3, restarts: 2, ignoredCodes: 0)
+        let task = OnceStatus(
+            name: "clean", schedule: "@daily", state: .idle, nextDue: 0, nextIn: .zero, dueTimes: 1, waiting: 0,
+            counters: OnceCounters())
         let bytes = PrometheusText.metrics(
-            status, counters, listeners, usage, quarantined: 2, managed: [target], shared: madeUpObjects)
+            status, counters, listeners, usage, quarantined: 2, managed: [target], tasks: [task], shared: madeUpObjects)
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
 

@@ -92,6 +92,8 @@ private struct EnvironmentFile {
         settings.metrics = .tcp("::1", 9_100)
         settings.affinity = .processors([1, 3])
         settings.privileges.groups = .list(["a", "b"])
+        // The environment of a `ChildProgram` has it.
+        settings.loopStall = nil
         settings.service = service
         settings.logFile = "/var/log/\(service)"
         return settings

@@ -96,7 +96,9 @@ final class OperatedProgram {
     func end() async throws -> Bool {
         program.send(.terminate)
         let code = try await program.waitForExit(within: .seconds(40))
-        return code == 0 && program.groupSize == 0 && program.output.contains("outcome stopped")
+        // What a worker has forked is killed by the kernel at its end, a moment later (PR_SET_PDEATHSIG).
+        try await eventually("no process is left") { program.groupSize == 0 }
+        return code == 0 && program.output.contains("outcome stopped")
     }
 
     static func copyFixture(to path: String) throws {
