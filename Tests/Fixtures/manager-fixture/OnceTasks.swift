@@ -66,6 +66,8 @@ func onceScenario(_ arguments: [String]) throws {
         journal.write("end \(words)")
     }
     var runtime = ForkRuntime(workers: .count(settings.number("workers") ?? 1))
+    // Workers are killed again and again, and the storm asks for the time of the next run.
+    if place == .worker { runtime.settings.restarts.backoff.maximum = .zero }
     let plain = ProcessManager()
     let isPlain = settings["plain"] != nil
     if image == 2, !Handover.isTrial, switches.isOn("new-main-ends") { exit(7) }
