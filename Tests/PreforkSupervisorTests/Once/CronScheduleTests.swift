@@ -37,6 +37,20 @@ struct CronScheduleTests {
         }
     }
 
+    /// As in Vixie's cron, in cronsim and in APScheduler. croniter 7.0.0 takes it for the whole circle.
+    @Test(arguments: [
+        ("0 9-9 * * *", "0 9 * * *"), ("5-5 * * * *", "5 * * * *"), ("0 0 1-1 * *", "0 0 1 * *"),
+        ("0 0 * * MON-MON", "0 0 * * MON"), ("0 0 1 2-2/1 *", "0 0 1 2 *"),
+    ])
+    func `A range of one value is that value`(_ range: String, _ value: String) throws {
+        let (one, other) = (try CronSchedule(range), try CronSchedule(value))
+        var time: Int64 = 1_767_225_600
+        for _ in 0..<100 {
+            #expect(one.next(after: time) == other.next(after: time))
+            time = other.next(after: time)
+        }
+    }
+
     @Test func `Each minute of two years that matches by itself is the next one of the minute before`() throws {
         for text in ["*/7 */5 * * *", "0 12 13 * FRI", "5,55 23 */3 2-4 *", "0 0 1,15 * 2"] {
             let schedule = try CronSchedule(text)
