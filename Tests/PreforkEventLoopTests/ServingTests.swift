@@ -208,21 +208,61 @@ import Testing
         #expect(open.count == 6)
     }
 
-    @Test func whatItsOwnerClosesIsNotKeptOpenByWhoServesIt() async throws {
+    @Test func aListenerThatItsOwnerClosesIsServedNoMore() async throws {
         let listener = try Listener(.tcp("127.0.0.1", 0))
-        let address = listener.address
-        do {
-            try await withServer(listener, Self.echo) { _ in
-                let client = try await Connection.connect(to: address)
+        let socket = Self.inode(listener.descriptor)
+        let error = await #expect(throws: SystemError.self) {
+            try await onOwnLoop {
+                async let serving: Void = listener.serve(Self.echo)
+                let client = try await Connection.connect(to: listener.address)
+                try await client.writer.write("x\n")
+                #expect(text(try await client.reader.read(until: "\n", limit: 10)) == "x\n")
+                listener.close()
+                // The server has no second descriptor that would keep it open.
+                #expect(!(0..<1_000).contains { Self.inode($0) == socket })
+                try await serving
+            }
+        }
+        #expect(error?.errno == .badDescriptor)
+        #expect(error?.call == "accept4")
+    }
+
+    private static func inode(_ descriptor: Int32) -> ino_t? {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? status.st_ino : nil
+    }
+
+    /// The number of a closed listener is the next file's.
+    @Test func theServerOfAClosedListenerTakesNoConnectionOfAnother() async throws {
+        let closed = try Listener(.tcp("127.0.0.1", 0))
+        try await onOwnLoop {
+            let loop = EventLoop.current!
+            let busy = Calls()
+            let before = loop.watches.count
+            let serving = Task(executorPreference: loop) {
+                try await closed.serve { connection in
+                    busy.add()
+                    try await connection.writer.write("of the closed one\n")
+                }
+            }
+            let first = try await Connection.connect(to: closed.address)
+            #expect(text(try await first.reader.readToEnd(limit: 100)) == "of the closed one\n")
+            first.close()
+            closed.close()
+            // Most likely with the number of the closed one.
+            let open = try Listener(.tcp("127.0.0.1", 0))
+            async let others: Void = open.serve(Self.echo)
+            for _ in 0..<20 {
+                let client = try await Connection.connect(to: open.address)
                 try await client.writer.write("x\n")
                 #expect(text(try await client.reader.read(until: "\n", limit: 10)) == "x\n")
                 client.close()
-                listener.close()
-                await #expect(throws: SystemError.self) { try await Connection.connect(to: address) }
             }
-        } catch let error as SystemError {
-            // The end of its connection had the server look for another one after the close.
-            #expect([.badDescriptor, .invalidArgument].contains(error.errno))
+            await #expect(throws: SystemError.self) { try await serving.value }
+            #expect(busy.count == 1)
+            loop.stopRequest.request()
+            try await others
+            #expect(loop.watches.count == before)
         }
     }
 

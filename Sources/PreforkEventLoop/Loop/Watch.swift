@@ -85,4 +85,14 @@ extension EventLoop {
         watches.remove(watch)
         epoll.remove(watch.fd)
     }
+
+    /// Takes a descriptor out of the epoll, from any thread, before it is closed there. Its watch is forgotten on the
+    /// loop's thread later.
+    func removeBeforeClose(_ fd: Int32) {
+        guard process == ForkCount.current else { return }
+        epoll.remove(fd)
+    }
+
+    /// Forgets a watch whose descriptor is closed. Its number may be another file's by now.
+    func forget(_ watch: Watch) { watches.remove(watch) }
 }

@@ -36,6 +36,7 @@ final class Acceptor: @unchecked Sendable {
     private var reserve: EventCounter?
     private var linger: ScheduledCall?
     private var lastRepair: MonotonicInstant?
+    private var closeObserver: Int?
 
     init(
         _ listener: Listener, loop: EventLoop, limit: Int, report: @escaping @Sendable (ServingEvent) -> Void
@@ -54,6 +55,11 @@ final class Acceptor: @unchecked Sendable {
             queues = taken.map { makeQueue($0) }
         }
         do { reserve = try EventCounter() } catch { pauseAccepting(error) }
+        // The supervisor and the siblings have the same open file, which epoll would continue to report after the close.
+        closeObserver = listener.observeClose { [listener, loop, slot] in
+            for number in 0..<listener.queueCount { loop.removeBeforeClose(listener.socket(ofQueue: number)) }
+            loop.execute { slot.resume(.ready) }
+        }
     }
 
     private final class Queue {
@@ -162,6 +168,8 @@ final class Acceptor: @unchecked Sendable {
         pause = nil
         linger?.cancel()
         reserve = nil
+        if let closeObserver { listener.endObservingClose(closeObserver) }
+        closeObserver = nil
         Socket.endSharedAccepting()
     }
 
@@ -206,7 +214,7 @@ final class Acceptor: @unchecked Sendable {
 
     private func accept(from queue: Queue) throws -> Connection? {
         // Most calls come after the last connection of a burst, and find no connection.
-        guard Socket.hasConnection(queue.watch.fd) else { return nil }
+        guard try listener.whileOpen({ Socket.hasConnection(queue.watch.fd) }) else { return nil }
         do {
             guard let (socket, peer) = try acceptShared(from: queue) else { return nil }
             if pause != nil {
@@ -223,7 +231,9 @@ final class Acceptor: @unchecked Sendable {
     }
 
     private func acceptShared(from queue: Queue) throws(SystemError) -> (socket: Int32, peer: SocketAddress)? {
-        let (connection, isRepaired) = try Socket.acceptShared(queue.watch.fd)
+        let (connection, isRepaired) = try listener.whileOpen { () throws(SystemError) in
+            try Socket.acceptShared(queue.watch.fd)
+        }
         if isRepaired { reportRepair() }
         if connection == nil, listener.isShutDownForGood {
             throw SystemError("accept4", .invalidArgument, on: "\(listener.address), which another process has shut down")
@@ -321,7 +331,7 @@ final class Acceptor: @unchecked Sendable {
         guard canAccept else { return stopWatching() }
         for queue in queues where !queue.isWatched {
             // A listener is never writable. A socket that another process has connected to a peer is.
-            try loop.add(queue.watch, for: .listener)
+            try listener.whileOpen { () throws(SystemError) in try loop.add(queue.watch, for: .listener) }
             queue.isWatched = true
         }
     }
@@ -330,7 +340,7 @@ final class Acceptor: @unchecked Sendable {
 
     private func stopWatching(_ queue: Queue) {
         guard queue.isWatched else { return }
-        loop.remove(queue.watch)
         queue.isWatched = false
+        do { try listener.whileOpen { loop.remove(queue.watch) } } catch { loop.forget(queue.watch) }
     }
 }

@@ -50,6 +50,9 @@ public final class Listener: Sendable {
         var isOpen = true
         /// Calls of `serve` in this process that still accept.
         var servers = 0
+        /// Called before the sockets are closed.
+        var closeObservers: [Int: @Sendable () -> Void] = [:]
+        var lastCloseObserver = 0
         /// Other processes may have the socket: nothing that takes its lock is for this one any more.
         var isShared: Bool
         /// As they were before that. Of TCP listeners.
@@ -234,16 +237,16 @@ public final class Listener: Sendable {
     /// Closes the socket in this process. The socket ends when the last process that has it open closes it. The process
     /// that bound a Unix path removes it. Closing twice has no effect.
     ///
+    /// A `serve` of this process that still accepts from it ends with EBADF. One that has been asked to stop goes on
+    /// with the connections that it has.
+    ///
     /// A supervisor does not wait for what a worker has left in the queue of a Unix socket: see `LastClose`.
     public func close() {
         close(isShared: hasForkedChildren)
     }
 
     func close(isShared: Bool) {
-        let last = place.withLock { place in
-            defer { place.isOpen = false }
-            return place
-        }
+        let last = place.withLock { $0.close() }
         guard last.isOpen else { return }
         ListenerRegistry.remove(self)
         Handover.withdraw(last.offer)
