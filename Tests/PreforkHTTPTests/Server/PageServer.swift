@@ -54,7 +54,10 @@ struct PageServer {
         try await pages[0].send(text)
         var worker: Int?
         for page in pages {
-            guard case .message(.text(let heard)) = try await page.nextButPings() else { throw WebSocketFixture.Ends(text: "no message") }
+            let event = try await page.nextButPings()
+            guard case .message(.text(let heard)) = event else {
+                throw WebSocketFixture.Ends(text: "\(String(describing: event)) and no message\n\(program.errors)")
+            }
             #expect(heard.hasPrefix("\(text) (by worker "))
             worker = heard.dropLast().split(separator: " ").last.flatMap { Int($0) }
         }
