@@ -300,6 +300,34 @@ def everything_works_in_the_sandbox():
         expect(row.get("waiting") is not None, f"how many wait is not known: {row}")
 
 
+def turns():
+    """How many turns the workers' loops have made, of all workers that have ever been: a histogram of the library's,
+    which is kept as those of the program."""
+    name = "prefork_event_loop_turn_seconds_count "
+    return next(float(line.split()[1]) for line in get("/metrics", port=9100)[1].splitlines() if line.startswith(name))
+
+
+@case
+def the_sums_of_metrics_outlive_a_restart_of_the_service():
+    service(METRICS="127.0.0.1:9100")
+    for _ in range(20):
+        expect(serves(), "it does not serve")
+    before = turns()
+    expect(before >= 20, f"{before} turns")
+    for order in ["restart", "kill"]:
+        pid, seen = main_pid(), turns()
+        if order == "restart":
+            must("systemctl", "restart", "app.service")
+        else:
+            os.kill(pid, signal.SIGKILL)
+            eventually("another process", lambda: main_pid() not in (0, pid))
+        eventually("it serves", lambda: show("StatusText") == "3 workers serve")
+        after = turns()
+        print(f"    {order}: {seen:.0f} turns before, {after:.0f} after, {show('NFileDescriptorStore')} descriptors kept")
+        expect(after >= seen, f"{after} turns after the {order}, {seen} before")
+    expect(int(show("NFileDescriptorStore")) > 0, "systemd keeps no descriptor")
+
+
 @case
 def a_group_gives_orders_at_the_control_socket():
     # As the manual has it (OperatingWithPreforkctl).
