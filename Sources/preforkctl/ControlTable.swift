@@ -87,7 +87,7 @@ struct ControlColumn: Sendable {
         ControlColumn(name: "SINCE") { ControlTable.time($0["runningFor"]) },
         ControlColumn(name: "NEXT IN") { ControlTable.time($0["nextIn"]) },
         ControlColumn(name: "DONE") { plain($0["done"]) },
-        ControlColumn(name: "FAILED") { plain(ControlTable.sum($0, ["failed", "timedOut"])) },
+        ControlColumn(name: "FAILED") { plain(ControlTable.sum($0, ["failed", "timedOut", "noLease"])) },
         ControlColumn(name: "KILLED") { plain($0["killed"]) },
         ControlColumn(name: "LEFT OUT") { plain(ControlTable.sum($0, ["coalesced", "skipped"])) },
         ControlColumn(name: "TOOK") { ControlTable.time($0["last"]?["duration"]) },

@@ -19,6 +19,7 @@
                 reasons: [
                     "ValkeyTLSSettings": "files and names for OpenSSL, whose word is `.tlsUnavailable`: TLSTests",
                     "ValkeyPassword": "any text; never shown: FormatTests",
+                    "ValkeyLease": "refused when a task is added: LeaseTests",
                 ])
         }
 

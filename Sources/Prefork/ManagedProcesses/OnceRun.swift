@@ -22,6 +22,12 @@ public struct OnceRun: Sendable {
     public let missed: Int
     /// When the run was due, since 1970-01-01T00:00:00Z by the wall clock: whole milliseconds.
     public let dueTime: Duration
+    /// The number of the run's lease, where its task has leases (package trait `Valkey`). Nil for any other task.
+    ///
+    /// A run that begins later, on whichever machine, has a larger number. What the run writes to must refuse a smaller
+    /// number than the largest that it has seen. Then a run that has lost its lease, and does not know it, changes
+    /// nothing.
+    public internal(set) var fencingToken: Int64?
     /// The event loop of the run's process.
     public let loop: EventLoop
 
@@ -39,6 +45,11 @@ public struct OnceRun: Sendable {
         dueTime = .milliseconds(ticket.scheduled)
         self.loop = loop
     }
+}
+
+/// Why a body did not begin: one of `OnceLeaseCode`.
+struct OnceRefusal: Error {
+    let code: Int32
 }
 
 extension OnceRun {
@@ -70,6 +81,8 @@ extension OnceRun {
                 group.cancelAll()
             }
             return 0
+        } catch let refusal as OnceRefusal {
+            return refusal.code
         } catch let error as CancellationError {
             if stopRequested.isRequested { return Self.abandoned }
             reportFailure(of: name, error)

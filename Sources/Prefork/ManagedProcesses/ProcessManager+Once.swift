@@ -97,7 +97,7 @@ extension ProcessManager {
         }
     }
 
-    private func addOnce(
+    func addOnce(
         _ task: OnceSettings, in place: OncePlace, grace: Duration?,
         _ body: @escaping @Sendable (OnceRun) async throws -> Void
     ) throws(ProcessError) {

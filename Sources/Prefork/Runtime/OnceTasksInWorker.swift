@@ -58,13 +58,13 @@ final class OnceTasksInWorker {
         // A worker that is asked to end waits for it, as long as its drain time allows.
         let hold = WorkInHand()
         running = Task { [handle] in
-            var isDone = false
+            var code: Int32 = 1
             do {
-                isDone = try await run.perform(within: nil, task.body) == 0
+                code = try await run.perform(within: nil, task.body)
             } catch {
                 reportFailure(of: task.name, error)
             }
-            handle.answerRun(order.ticket.run, isDone: isDone)
+            handle.answerRun(order.ticket.run, code: code)
             withExtendedLifetime(hold) {}
         }
     }

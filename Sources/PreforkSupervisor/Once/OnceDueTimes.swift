@@ -26,7 +26,8 @@ struct ArrivedDueTimes: Equatable {
     var last: UInt64
     /// How many there are, the last one included.
     var count: UInt64
-    /// The last one, in milliseconds since 1970.
+    /// The first one and the last one, in milliseconds since 1970.
+    var first: Int64
     var scheduled: Int64
     /// How long ago its run should have begun.
     var lateness: Duration
@@ -35,10 +36,10 @@ struct ArrivedDueTimes: Equatable {
 /// Which due time comes next.
 ///
 /// Intervals are counted on the monotonic clock from the start of the schedule on: a late run moves no later due time,
-/// and setting the clock changes nothing. Cron schedules follow the wall clock. When that is set forward, the minutes
-/// that it leaves out have come. When it is set back by up to three hours, minutes that have come do not come again.
-/// When it is set back further, the clock was wrong before, and the schedule begins anew at the new time. The limit is
-/// that of cron(8).
+/// and setting the clock changes nothing. Cron schedules and aligned intervals follow the wall clock. When that is set
+/// forward, the due times that it leaves out have come. When it is set back by up to three hours, those that have come
+/// do not come again. When it is set back further, the clock was wrong before, and the schedule begins anew at the new
+/// time. The limit is that of cron(8).
 struct OnceDueTimes: Equatable {
     /// At most so many due times of a cron schedule are counted one by one in one look.
     private static let most = 1_000
@@ -47,7 +48,7 @@ struct OnceDueTimes: Equatable {
     let schedule: OnceSchedule
     let jitter: Duration
     private(set) var count: UInt64
-    /// Nanoseconds of the monotonic clock, or seconds since 1970.
+    /// Nanoseconds of the monotonic clock (`.every`), milliseconds since 1970 (`.aligned`), or seconds since 1970.
     private var next: Int64
     /// How much later the run of the next one begins.
     private var delay: Duration = .zero
@@ -71,6 +72,7 @@ struct OnceDueTimes: Equatable {
             let start = min(anchor ?? now.monotonic.nanoseconds, now.monotonic.nanoseconds)
             // The grid of before, without what has come there meanwhile: see `OnceTask.inherit`.
             next = start + interval
+        case .aligned(let interval): next = Self.multiple(of: interval, after: now.wall)
         case .cron(let schedule): next = schedule.next(after: now.wall.seconds)
         }
         drawDelay(using: &random)
@@ -81,12 +83,24 @@ struct OnceDueTimes: Equatable {
         if case .every(let interval) = schedule { next - interval.saturatedNanoseconds } else { nil }
     }
 
-    /// For the next image of the program: due times of a cron schedule from this one on have not come yet.
-    var nextSecond: Int64? { if case .cron = schedule { next } else { nil } }
+    /// For the next image of the program: due times by the wall clock from this one on have not come yet. Seconds of a
+    /// cron schedule, milliseconds of an aligned interval.
+    var nextSecond: Int64? { schedule.isByWallClock ? next : nil }
 
-    /// Continues a cron schedule where the previous image has left it. What has come meanwhile arrives with the next look.
+    /// Continues a schedule of the wall clock where the previous image has left it. What has come meanwhile arrives with
+    /// the next look.
     mutating func continueFrom(second: Int64) {
-        if case .cron(let schedule) = schedule { next = min(next, schedule.next(after: second - 1)) }
+        switch schedule {
+        case .every: break
+        case .aligned(let interval): next = min(next, Self.multiple(of: interval, after: second - 1))
+        case .cron(let schedule): next = min(next, schedule.next(after: second - 1))
+        }
+    }
+
+    /// - Parameter interval: whole milliseconds, above zero (`OnceSettings.check`).
+    private static func multiple(of interval: Duration, after wall: Int64) -> Int64 {
+        let step = max(1, interval.saturatedNanoseconds / 1_000_000)
+        return (wall.dividedDown(by: step) + 1) * step
     }
 
     private mutating func drawDelay(using random: inout SplitMix64) {
@@ -98,6 +112,7 @@ struct OnceDueTimes: Equatable {
     func deadline(at now: OnceInstant) -> MonotonicInstant {
         switch schedule {
         case .every: MonotonicInstant(nanoseconds: next) + delay
+        case .aligned: now.monotonic + .milliseconds(next - now.wall) + delay
         case .cron: now.monotonic + .milliseconds(next * 1_000 - now.wall) + delay
         }
     }
@@ -113,20 +128,55 @@ struct OnceDueTimes: Equatable {
         at now: OnceInstant, using random: inout SplitMix64
     ) -> (arrived: ArrivedDueTimes?, setBack: Bool) {
         var setBack = false
-        if case .cron(let schedule) = schedule {
+        if schedule.isByWallClock {
             if now.wall < latest - Self.largestStep {
                 setBack = true
                 latest = now.wall
-                next = schedule.next(after: now.wall.seconds)
+                beginAnew(at: now.wall)
             }
             latest = max(latest, now.wall)
         }
         let lateness = now.monotonic - deadline(at: now)
         if lateness < .zero { return (nil, setBack) }
-        let before = count
+        let (before, first) = (count, wall(of: next, at: now))
         let last = advance(to: now)
         drawDelay(using: &random)
-        return (ArrivedDueTimes(last: count, count: count - before, scheduled: last, lateness: lateness), setBack)
+        let arrived = ArrivedDueTimes(
+            last: count, count: count - before, first: first, scheduled: last, lateness: lateness)
+        return (arrived, setBack)
+    }
+
+    private func wall(of next: Int64, at now: OnceInstant) -> Int64 {
+        switch schedule {
+        case .every: now.wall(of: MonotonicInstant(nanoseconds: next))
+        case .aligned: next
+        case .cron: next * 1_000
+        }
+    }
+
+    /// Each of the last due times that have arrived, in milliseconds since 1970.
+    ///
+    /// - Parameter count: of them, at most those that have arrived.
+    func times(of arrived: ArrivedDueTimes, last count: Int) -> [Int64] {
+        switch schedule {
+        case .every(let interval), .aligned(let interval):
+            let interval = interval.saturatedNanoseconds
+            return (0..<count).reversed().map { arrived.scheduled - Int64($0) * interval / 1_000_000 }
+        case .cron(let schedule):
+            var times = [arrived.first]
+            while times.count < min(Int(clamping: arrived.count), Self.most) {
+                times.append(schedule.next(after: times[times.count - 1].seconds) * 1_000)
+            }
+            return times.suffix(count)
+        }
+    }
+
+    private mutating func beginAnew(at wall: Int64) {
+        switch schedule {
+        case .every: break
+        case .aligned(let interval): next = Self.multiple(of: interval, after: wall)
+        case .cron(let schedule): next = schedule.next(after: wall.seconds)
+        }
     }
 
     /// - Returns: the last due time that has come, in milliseconds since 1970.
@@ -139,6 +189,13 @@ struct OnceDueTimes: Equatable {
             next = last + interval
             count += UInt64(more) + 1
             return now.wall(of: MonotonicInstant(nanoseconds: last))
+        case .aligned(let interval):
+            let step = max(1, interval.saturatedNanoseconds / 1_000_000)
+            let more = max(0, now.wall - next) / step
+            let last = next + more * step
+            next = last + step
+            count += UInt64(more) + 1
+            return last
         case .cron(let schedule):
             var last = next
             next = schedule.next(after: last)
@@ -158,5 +215,7 @@ struct OnceDueTimes: Equatable {
 
 extension Int64 {
     /// Of milliseconds.
-    fileprivate var seconds: Int64 { self / 1_000 - (self % 1_000 < 0 ? 1 : 0) }
+    fileprivate var seconds: Int64 { dividedDown(by: 1_000) }
+
+    fileprivate func dividedDown(by step: Int64) -> Int64 { self / step - (self % step < 0 ? 1 : 0) }
 }

@@ -104,11 +104,22 @@ package final class OnceOrders: Sendable {
 
 /// The answer of a worker, on its line: untrusted, and believed for its own run only.
 enum OnceAnswer {
-    /// What it says of the run.
-    static func word(run: UInt64, isDone: Bool) -> UInt64 { (run & (1 << 48 - 1)) << 1 | (isDone ? 1 : 0) }
+    private static let mask: UInt64 = 1 << 49 - 1
 
-    /// - Returns: nil for another run, or none.
-    static func isDone(_ word: UInt64, run: UInt64) -> Bool? {
-        word >> 1 == run & (1 << 48 - 1) && run > 0 ? word & 1 == 1 : nil
+    /// What it says of the run: bit 0 for code 0, above it the run, and in the highest byte one of `OnceLeaseCode`.
+    static func word(run: UInt64, code: Int32) -> UInt64 {
+        let isLeaseCode = code == OnceLeaseCode.elsewhere || code == OnceLeaseCode.noLease
+        return (run << 1 & mask) | (code == 0 ? 1 : 0) | (isLeaseCode ? UInt64(code) << 56 : 0)
+    }
+
+    /// - Returns: nil for another run, or none. Else 0, 1, or one of `OnceLeaseCode`.
+    static func code(_ word: UInt64, run: UInt64) -> Int32? {
+        let (high, low) = (Int32(word >> 56), word & (1 << 56 - 1))
+        guard low >> 1 == run & (Self.mask >> 1), run > 0 else { return nil }
+        switch high {
+        case 0: return low & 1 == 1 ? 0 : 1
+        case OnceLeaseCode.elsewhere, OnceLeaseCode.noLease: return low & 1 == 0 ? high : nil
+        default: return nil
+        }
     }
 }

@@ -35,6 +35,7 @@ struct OnceRecord: Equatable {
     static func key(of schedule: OnceSchedule) -> String {
         switch schedule {
         case .every(let interval): "every \(interval.saturatedNanoseconds)"
+        case .aligned(let interval): "aligned \(interval.saturatedNanoseconds)"
         case .cron(let schedule): "cron \(schedule.text)"
         }
     }
@@ -53,6 +54,8 @@ extension OnceRecord {
             object.member("runs", Int64(clamping: runs))
             object.name("counters")
             object.array(counterWords) { $0.value($1) }
+            object.member("elsewhere", counters.results[.elsewhere].map { Int64(clamping: $0) })
+            object.member("noLease", counters.results[.noLease].map { Int64(clamping: $0) })
             object.name("waiting")
             object.array(waiting) { writer, ticket in writer.array(ticket.words) { $0.value($1) } }
             object.name("running")
@@ -60,12 +63,13 @@ extension OnceRecord {
             object.name("last")
             object.array(last?.words ?? []) { $0.value($1) }
             object.member("lastStatus", last?.status)
+            object.member("lastResult", last?.result.rawValue)
             object.member("lastSuccess", lastSuccess)
         }
     }
 
     private var counterWords: [Int64] {
-        OnceResult.allCases.map { Int64(clamping: counters.results[$0] ?? 0) }
+        OnceResult.first.map { Int64(clamping: counters.results[$0] ?? 0) }
             + [Int64(clamping: counters.coalesced), Int64(clamping: counters.skipped),
                counters.duration.saturatedNanoseconds]
     }
@@ -77,7 +81,7 @@ extension OnceRecord {
         }
         guard let name = value["name"]?.string?.unescaped, let schedule = value["schedule"]?.string?.unescaped,
             let dueTimes = number("dueTimes"), let runs = number("runs"), let words = value["counters"]?.numbers,
-            words.count == OnceResult.allCases.count + 3, words.allSatisfy({ (0..<Self.limit).contains($0) }),
+            words.count == OnceResult.first.count + 3, words.allSatisfy({ (0..<Self.limit).contains($0) }),
             let rows = value["waiting"]?.array, rows.count <= OnceTask.mostWaiting + 2,
             let running = value["running"]?.numbers, let last = value["last"]?.numbers
         else { return nil }
@@ -87,9 +91,11 @@ extension OnceRecord {
         anchor = number("anchor")
         nextSecond = number("nextSecond")
         lastSuccess = number("lastSuccess")
-        for (result, count) in zip(OnceResult.allCases, words) where count > 0 {
+        for (result, count) in zip(OnceResult.first, words) where count > 0 {
             counters.results[result] = UInt64(count)
         }
+        counters.results[.elsewhere] = number("elsewhere").map { UInt64($0) }
+        counters.results[.noLease] = number("noLease").map { UInt64($0) }
         counters.coalesced = UInt64(words[words.count - 3])
         counters.skipped = UInt64(words[words.count - 2])
         counters.duration = .nanoseconds(words[words.count - 1])
@@ -105,6 +111,8 @@ extension OnceRecord {
             let status = value["lastStatus"]?.string?.unescaped ?? ""
             guard let read = OnceRunReport(words: last, status: status) else { return nil }
             self.last = read
+            let result = value["lastResult"]?.string.flatMap { OnceResult(rawValue: $0.unescaped) }
+            if let result { self.last?.result = result }
         }
     }
 }
@@ -147,7 +155,8 @@ extension OnceRecord.Running {
 
 extension OnceRunReport {
     fileprivate var words: [Int64] {
-        let index = OnceResult.allCases.firstIndex(of: result) ?? 0
+        // A result that older versions do not know is one that they do, and has its name besides.
+        let index = OnceResult.first.firstIndex(of: result) ?? OnceResult.first.count - 1
         return ticket.words + [Int64(pid), Int64(index), duration.saturatedNanoseconds, time]
     }
 
@@ -156,10 +165,10 @@ extension OnceRunReport {
         guard words.count == OnceTicket.wordCount + 4,
             let ticket = OnceTicket(words: Array(words.prefix(OnceTicket.wordCount))),
             let pid = rest.first.flatMap({ Int32(exactly: $0) }),
-            let index = Int(exactly: rest[rest.startIndex + 1]), OnceResult.allCases.indices.contains(index)
+            let index = Int(exactly: rest[rest.startIndex + 1]), OnceResult.first.indices.contains(index)
         else { return nil }
         self.init(
-            ticket: ticket, pid: pid, result: OnceResult.allCases[index], status: status,
+            ticket: ticket, pid: pid, result: OnceResult.first[index], status: status,
             duration: .nanoseconds(rest[rest.startIndex + 2]), time: rest[rest.startIndex + 3])
     }
 }

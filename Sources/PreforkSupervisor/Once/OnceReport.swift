@@ -9,7 +9,7 @@ enum OnceReport: Equatable {
     case coalesced(name: String, count: UInt64, last: UInt64)
     case skipped(name: String, count: UInt64, last: UInt64)
     case timedOut(name: String, run: UInt64, pid: Int32, limit: Duration)
-    /// A run in a worker has ended.
+    /// A run in a worker, or one that had no lease, has ended.
     case ended(name: String, OnceRunReport)
     /// `retry` is nil if the run is not repeated. `isCutOff`: its worker has ended in order, without it.
     case killed(name: String, run: UInt64, pid: Int32, isCutOff: Bool, retry: Duration?)
@@ -42,6 +42,7 @@ enum OnceReport: Equatable {
                 .warning,
                 "once-task \(name): run \(run) (pid \(pid)) is asked to end: it takes longer than \(limit.short)")
         case .ended(let name, let report):
+            if report.result.isWithoutBody { return Self.withoutBody(name, report) }
             let isGood = report.result == .done
             let text = "run \(report.ticket.run) of \(name) is \(isGood ? "done" : report.result.rawValue)"
             return LogLine(isGood ? .info : .warning, "\(text) (pid \(report.pid)) after \(report.duration.short)")
@@ -53,6 +54,14 @@ enum OnceReport: Equatable {
         case .setBack(let name):
             return LogLine(.warning, "once-task \(name): the clock was set back, its schedule begins anew")
         }
+    }
+
+    private static func withoutBody(_ name: String, _ report: OnceRunReport) -> LogLine {
+        let due = report.ticket.due == 0 ? "what an operator asked for" : "due time \(report.ticket.due)"
+        guard report.result == .noLease else {
+            return LogLine(.info, "once-task \(name): another machine has \(due), or a run")
+        }
+        return LogLine(.warning, "once-task \(name): \(due) has no run here, because the lease could not be had")
     }
 
     private static func dueTimes(_ count: UInt64, _ last: UInt64) -> String {

@@ -5,12 +5,26 @@ import PreforkSystem
 /// When a once-task is due.
 package enum OnceSchedule: Hashable, Sendable {
     case every(Duration)
+    /// At the multiples of an interval since 1970 by the wall clock: the same instants on all machines.
+    case aligned(Duration)
     case cron(CronSchedule)
+
+    /// It follows the wall clock, and so what sets that.
+    var isByWallClock: Bool { if case .every = self { false } else { true } }
+
+    /// From one due time to the next, where that is the same for all.
+    var interval: Duration? {
+        switch self {
+        case .every(let interval), .aligned(let interval): interval
+        case .cron: nil
+        }
+    }
 
     /// For operators.
     var text: String {
         switch self {
         case .every(let interval): "every \(interval.short)"
+        case .aligned(let interval): "every \(interval.short) by the clock"
         case .cron(let schedule): schedule.text
         }
     }
@@ -27,6 +41,8 @@ package struct OnceSettings: Hashable, Sendable {
     package var misfire: MisfirePolicy
     /// It runs in a worker: its place among the tasks that do. If nil, each run is a process of its own.
     package var workerIndex: Int?
+    /// Its runs need a lease that a server has for all machines, and end with `OnceLeaseCode` without one.
+    package var isLeased = false
     /// In a worker: from the order to end a run to SIGKILL.
     package var grace: Duration = .seconds(10)
 
@@ -49,8 +65,11 @@ package struct OnceSettings: Hashable, Sendable {
     /// - Throws: `.badSettings` with the task and each option that makes no sense.
     package func check() throws(ProcessError) {
         var problems: [EnvironmentSettingsError.Problem] = []
-        if case .every(let interval) = schedule, interval < Self.shortestInterval || interval > Self.longest {
+        if let interval = schedule.interval, interval < Self.shortestInterval || interval > Self.longest {
             problems.append(.init(name: "every", value: "\(interval)", expected: "from 10 ms to 366 days"))
+        }
+        if case .aligned(let interval) = schedule, interval.saturatedNanoseconds % 1_000_000 != 0 {
+            problems.append(.init(name: "every", value: "\(interval)", expected: "whole milliseconds"))
         }
         if jitter < .zero || jitter > longestJitter {
             problems.append(
@@ -65,6 +84,6 @@ package struct OnceSettings: Hashable, Sendable {
     }
 
     private var longestJitter: Duration {
-        if case .every(let interval) = schedule { min(interval, .seconds(3600)) } else { .seconds(3600) }
+        min(schedule.interval ?? .seconds(3600), .seconds(3600))
     }
 }

@@ -73,6 +73,8 @@ extension JSONWriter {
                 case .timedOut: object.member("timedOut", count)
                 case .killed: object.member("killed", count)
                 case .stopped: object.member("stopped", count)
+                case .elsewhere: object.member("elsewhere", count)
+                case .noLease: object.member("noLease", count)
                 }
             }
             object.member("lastSuccess", status.lastSuccess.map { WallClock.timestamp(of: $0) })

@@ -133,12 +133,19 @@ struct OnceTask: Equatable {
             // The oldest of them have no run of their own.
             counters.coalesced += left
             actions.append(.report(.coalesced(name: name, count: left, last: numbers.lowerBound + left - 1)))
-            if left == arrived.count { return waiting[waiting.count - 1].covers += left }
+            if left == arrived.count {
+                // The last one that waits stands for them, and so is for the last of them.
+                let last = waiting.count - 1
+                waiting[last].covers += left
+                (waiting[last].due, waiting[last].scheduled) = (ticket.due, ticket.scheduled)
+                return
+            }
             numbers = (numbers.lowerBound + left)...arrived.last
         }
-        for number in numbers {
+        let times = dueTimes.times(of: arrived, last: numbers.count)
+        for (number, time) in zip(numbers, times) {
             var one = ticket
-            one.due = number
+            (one.due, one.scheduled) = (number, time)
             if number == numbers.lowerBound { one.covers += left }
             waiting.append(one)
         }
@@ -212,7 +219,7 @@ struct OnceTask: Equatable {
     ) {
         if isStuck { stuck = pid }
         guard case .running(let ticket, pid, let began, let isLate) = phase else { return }
-        let result = Self.result(of: status, wasAsked: wasAsked, isLate: isLate)
+        let result = result(of: status, wasAsked: wasAsked, isLate: isLate)
         let duration = now.monotonic - began
         phase = .idle
         counters.results[result, default: 0] += 1
@@ -220,15 +227,19 @@ struct OnceTask: Equatable {
         last = OnceRunReport(
             ticket: ticket, pid: pid, result: result, status: "\(status)", duration: duration, time: now.wall)
         if result == .done { lastSuccess = now.wall }
-        if settings.workerIndex != nil, let last { actions.append(.report(.ended(name: name, last))) }
+        if settings.workerIndex != nil || result.isWithoutBody, let last {
+            actions.append(.report(.ended(name: name, last)))
+        }
         guard result == .killed else { return crashes = 0 }
         repeatKilled(ticket, pid, status, now, &actions)
     }
 
-    private static func result(of status: ExitStatus, wasAsked: Bool, isLate: Bool) -> OnceResult {
+    private func result(of status: ExitStatus, wasAsked: Bool, isLate: Bool) -> OnceResult {
         if isLate { return .timedOut }
         switch status {
         case .exited(code: 0): return .done
+        case .exited(code: OnceLeaseCode.elsewhere) where settings.isLeased: return .elsewhere
+        case .exited(code: OnceLeaseCode.noLease) where settings.isLeased: return .noLease
         // 128 + n: a process on an event loop that signal n of another process has ended (see `LoopMain`).
         case .exited(let code) where (129...159).contains(code) && !wasAsked: return .killed
         case .exited: return wasAsked ? .stopped : .failed

@@ -29,6 +29,25 @@ package enum OnceResult: String, CaseIterable, Sendable {
     case killed
     /// It was asked to end.
     case stopped
+    /// Without its body: another machine has begun the due time, or has a run.
+    case elsewhere
+    /// Without its body: the server that has the lease did not answer.
+    case noLease
+
+    /// Those that a record of an older version of this package has, in its order.
+    static let first: [OnceResult] = [.done, .failed, .timedOut, .killed, .stopped]
+}
+
+extension OnceResult {
+    /// The body did not begin.
+    var isWithoutBody: Bool { self == .elsewhere || self == .noLease }
+}
+
+/// How the process of a run that needs a lease says that it has none: a code beyond those of sysexits.h, of which
+/// EX_CONFIG (78) is the last one, and EX_UNAVAILABLE.
+package enum OnceLeaseCode {
+    package static let elsewhere: Int32 = 79
+    package static let noLease: Int32 = 69
 }
 
 /// The last run of a task that has ended.

@@ -78,11 +78,11 @@ extension Supervisor: OnceWorkers {
     /// A worker has written something.
     func takeRunAnswer(of spawn: UInt64, line: Int) {
         guard let run = onceRuns[spawn],
-            let isDone = OnceAnswer.isDone(scoreboard.onceAnswer(line: line), run: run.run)
+            let code = OnceAnswer.code(scoreboard.onceAnswer(line: line), run: run.run)
         else { return }
         onceRuns[spawn] = nil
         if workers[spawn]?.isInherited == false { onceOrders?.clear(line: line) }
-        targets?.runEnded(run.task, pid: run.pid, .exited(code: isDone ? 0 : 1))
+        targets?.runEnded(run.task, pid: run.pid, .exited(code: code))
     }
 
     /// A worker was reaped. What it had answered before counts.

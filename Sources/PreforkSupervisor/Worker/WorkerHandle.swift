@@ -48,8 +48,10 @@ package final class WorkerHandle: Sendable {
     package var onceOrder: OnceOrders.Order? { onceOrders?.order(line: line) }
 
     /// Tells the supervisor that a run is over.
-    package func answerRun(_ run: UInt64, isDone: Bool) {
-        scoreboard.answerRun(OnceAnswer.word(run: run, isDone: isDone), line: line)
+    ///
+    /// - Parameter code: 0 if it is done, one of `OnceLeaseCode`, or else it has failed.
+    package func answerRun(_ run: UInt64, code: Int32) {
+        scoreboard.answerRun(OnceAnswer.word(run: run, code: code), line: line)
         Doorbell.ring(doorbell)
     }
 

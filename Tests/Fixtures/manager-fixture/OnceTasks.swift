@@ -29,7 +29,8 @@ private struct Journal {
 /// A pool, or with `plain=1` a manager alone, with tasks that write to a journal.
 ///
 /// Settings: `journal=PATH`, `switches=FOLDER`, `every=MS`, `work=MS`, `timeout=MS`, `grace=MS`, `misfire=`, `cron=`,
-/// `tasks=N`, `workers=N`, `in=worker`. What each run does besides, by switches: `crash`, `throw`, `hang`, `stubborn`
+/// `tasks=N`, `workers=N`, `in=worker`, and `lease=SOCKET`, `life=MS`, `patience=MS` of a server's lease.
+/// What each run does besides, by switches: `crash`, `throw`, `hang`, `stubborn`
 /// (it blocks its loop), `stopped` (SIGSTOP to itself); in the second image of an upgrade with `new-` before it.
 /// `new-main-ends` and `new-without` concern the second image as a whole.
 func onceScenario(_ arguments: [String]) throws {
@@ -52,6 +53,9 @@ func onceScenario(_ arguments: [String]) throws {
         defer { close(lock) }
         let words = "\(run.name) \(run.number) \(run.dueNumber) \(run.attempt) \(run.missed) \(image)"
         journal.write("begin \(words)")
+        if let token = run.fencingToken {
+            journal.write("token \(run.name) \(token) \(run.dueTime.saturatedNanoseconds / 1_000_000) \(image)")
+        }
         if isOn("crash") { abort() }
         if isOn("throw") { throw SystemError("made up", .invalidArgument) }
         if isOn("stopped") { raise(SIGSTOP) }
@@ -78,6 +82,13 @@ func onceScenario(_ arguments: [String]) throws {
             continue
         }
         let every = settings.milliseconds("every") ?? .seconds(3600)
+        #if Valkey
+            if let lease = leaseOfScenario(settings) {
+                try runtime.once(
+                    name, every: every, lease: lease, in: place, timeout: timeout, misfire: misfire, grace: grace, body)
+                continue
+            }
+        #endif
         if isPlain {
             try plain.once(name, every: every, timeout: timeout, misfire: misfire, grace: grace, body)
         } else {
@@ -93,6 +104,17 @@ func onceScenario(_ arguments: [String]) throws {
     let summary = try runtime.run { worker in try await worker.stopRequested.wait() }
     say("ended \(summary.outcome)")
 }
+
+#if Valkey
+    private func leaseOfScenario(_ settings: Settings) -> ValkeyLease? {
+        guard let path = settings["lease"] else { return nil }
+        var server = ValkeySettings(.unix(path: path), prefix: "test:")
+        server.commandTimeout = settings.milliseconds("patience") ?? .seconds(30)
+        server.connectTimeout = .seconds(30)
+        server.reconnectDelay = .milliseconds(1) ... .milliseconds(50)
+        return ValkeyLease(server, duration: settings.milliseconds("life") ?? .seconds(60))
+    }
+#endif
 
 /// What a caller may do with a task by the manager's other calls, and what is refused when it is added.
 func onceRefusalsScenario(_ arguments: [String]) throws {

@@ -169,6 +169,10 @@ private let killed = PreforkSystem.ExitStatus.signaled(.kill, coreDumped: false)
         #expect(driver.take() == ["run 2 due 502 covers 501"])
         driver.pass(minute * 3)
         #expect(driver.take() == ["coalesced 2 to 1503"])
+        driver.pass(minute * 2)
+        #expect(driver.take() == ["coalesced 2 to 1506"])
+        let last = try driver.task("a").waiting.last
+        #expect(last?.due == 1_506 && last?.covers == 5)
         try driver.checkCounts("a", begun: 2)
     }
 
@@ -495,12 +499,12 @@ private let killed = PreforkSystem.ExitStatus.signaled(.kill, coreDumped: false)
     }
 
     @Test func `A worker's answer counts for its own run only, whatever it writes`() {
-        #expect(OnceAnswer.isDone(OnceAnswer.word(run: 5, isDone: true), run: 5) == true)
-        #expect(OnceAnswer.isDone(OnceAnswer.word(run: 5, isDone: false), run: 5) == false)
+        #expect(OnceAnswer.code(OnceAnswer.word(run: 5, code: 0), run: 5) == 0)
+        #expect(OnceAnswer.code(OnceAnswer.word(run: 5, code: 75), run: 5) == 1)
         var random = SplitMix64(seed: 3)
         for word in [0, 1, .max, 1 << 63] + (0..<1_000).map({ _ in random.next() }) where word >> 1 != 5 {
-            #expect(OnceAnswer.isDone(word, run: 5) == nil)
-            #expect(OnceAnswer.isDone(word, run: 0) == nil)
+            #expect(OnceAnswer.code(word, run: 5) == nil)
+            #expect(OnceAnswer.code(word, run: 0) == nil)
         }
     }
 

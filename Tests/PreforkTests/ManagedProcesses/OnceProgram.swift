@@ -57,7 +57,8 @@ final class OnceProgram {
     func turnOn(_ name: String) { close(open("\(folder)/\(name)", O_CREAT | O_WRONLY, 0o644)) }
     func turnOff(_ name: String) { unlink("\(folder)/\(name)") }
 
-    var journal: String { (try? String(contentsOfFile: "\(folder)/journal", encoding: .utf8)) ?? "" }
+    var journalPath: String { "\(folder)/journal" }
+    var journal: String { (try? String(contentsOfFile: journalPath, encoding: .utf8)) ?? "" }
     func lines(_ kind: String) -> [Line] { journal.split(separator: "\n").compactMap { Line($0) }.filter { $0.kind == kind } }
 
     var story: String { "\(journal)\n\(program.output)\n\(program.errors)" }

@@ -18,7 +18,7 @@ extension TargetRunner {
         settings.onFailure = .ignore
         _ = try add(settings, body)
         once.add(task, at: .now)
-        if case .cron = task.schedule { watchClock() }
+        if task.schedule.isByWallClock { watchClock() }
     }
 
     /// Adds a task that runs in a worker.
@@ -29,7 +29,7 @@ extension TargetRunner {
         if task.name.isEmpty { throw ProcessError(.badName(task.name)) }
         if table[task.name] != nil || once.knows(task.name) { throw ProcessError(.duplicate(task.name)) }
         once.add(task, at: .now)
-        if case .cron = task.schedule { watchClock() }
+        if task.schedule.isByWallClock { watchClock() }
     }
 
     /// Without a notice the schedule follows a change of the clock at the next event or due time.
@@ -99,7 +99,7 @@ extension TargetRunner {
         case .ready(let name, _, _):
             return once[name] != nil
         case .exited(let exit) where once[exit.name] != nil:
-            logger.say(report.line, by: report.cause)
+            if !isLeaseCode(exit) { logger.say(report.line, by: report.cause) }
             let isStuck = late.processes.contains(exit.pid)
             let wasAsked = exit.consequence == .none && !exit.status.isSuccess
             perform(
@@ -109,6 +109,12 @@ extension TargetRunner {
             return true
         default: return false
         }
+    }
+
+    /// The table has a line of its own for a run that had no lease.
+    private func isLeaseCode(_ exit: TargetExit) -> Bool {
+        guard once[exit.name]?.settings.isLeased == true else { return false }
+        return [OnceLeaseCode.elsewhere, OnceLeaseCode.noLease].contains { exit.status == .exited(code: $0) }
     }
 
     // Runs in workers
