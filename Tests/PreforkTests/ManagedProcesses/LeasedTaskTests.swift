@@ -10,7 +10,9 @@
     private final class LeaseServer {
         let folder: String
         private var program: ChildProgram
-        static let path = ["/usr/bin/valkey-server", "/usr/bin/redis-server"].first { access($0, X_OK) == 0 }
+        static let path = ["/usr/bin/valkey-server", "/usr/bin/redis-server"].first { (path: String) in
+            access(path, X_OK) == 0
+        }
 
         init() throws {
             folder = try temporaryPath()
