@@ -12,9 +12,10 @@
         /// of it. A service that asks again gets the lease again: its process was killed, or an answer was lost. The
         /// last 1,000 due times are remembered, and one before them counts as begun.
         ///
-        /// A token is the server's clock in milliseconds, or one more than the last token, whichever is more. So tokens
-        /// grow also on a server that has lost its memory, as long as its clock is not set back by that much. Doubles
-        /// are exact up to 2^53.
+        /// A token is the server's clock in microseconds, or one more than the last token, whichever is more. So tokens
+        /// grow also on a server that has lost its memory, as long as its clock is not set back: no server runs this
+        /// script once for each microsecond, so the last token never gets ahead of the clock. (In milliseconds it does.)
+        /// Lua's numbers are exact up to 2^53, which are the microseconds until the year 2255.
         static let takeLease = Script(
             name: "takeLease",
             text: """
@@ -38,7 +39,7 @@
                 end
                 if holder ~= owner then return {0} end
                 local now = redis.call('TIME')
-                local clock = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+                local clock = tonumber(now[1]) * 1000000 + tonumber(now[2])
                 local last = tonumber(redis.call('GET', KEYS[2]) or '0')
                 local token = string.format('%.0f', math.max(last + 1, clock))
                 redis.call('SET', KEYS[2], token)
