@@ -94,7 +94,9 @@ struct Command: Sendable {
     var meaning: String
 
     static let watching = [
-        list("status", .status, "the pool and its workers, with rates measured over 0.3 s"),
+        Command(
+            name: "status", parts: [.flag("json"), .flag("memory")], show: .status,
+            meaning: "the pool and its workers, with rates measured over 0.3 s. --memory: shared and private memory in JSON"),
         Command(name: "top", show: .top, meaning: "the same, updated every second"),
         list("workers", .rows("workers", ControlColumn.workers), "each worker"),
         list(
@@ -113,7 +115,9 @@ struct Command: Sendable {
                 .number("seconds", ProfileLanes.seconds), .number("rate", ProfileLanes.rates), .output, .anySlot,
             ], show: .profile,
             meaning: "sample the stacks of workers (10 s, 99 Hz) and write NAME.folded and NAME.svg, a flame graph"),
-        Command(name: "metrics", show: .text("metrics"), meaning: "metrics in Prometheus text format"),
+        Command(
+            name: "metrics", parts: [.flag("memory")], show: .text("metrics"),
+            meaning: "metrics in Prometheus text format. --memory: those of shared and private memory, too"),
     ]
     static let controlling = [
         order("reload", .flag("wait"), meaning: "replace all workers. If a new one fails, the old ones stay"),

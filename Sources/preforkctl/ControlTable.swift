@@ -104,6 +104,8 @@ struct ControlColumn: Sendable {
         ControlColumn(name: "CONNS") { plain($0["connections"]) },
         ControlColumn(name: "RSS") { ControlTable.size($0["rss"]) },
         ControlColumn(name: "PSS") { ControlTable.size($0["pss"]) },
+        ControlColumn(name: "SHARED") { ControlTable.size($0["shared"]) },
+        ControlColumn(name: "PRIVATE") { ControlTable.size($0["private"]) },
         ControlColumn(name: "CPU%") { plain($0["cpuShare"]) },
         ControlColumn(name: "CPU") { ControlTable.time($0["cpu"]) },
         ControlColumn(name: "RESTARTS") { plain($0["restarts"]) },

@@ -66,7 +66,12 @@ enum ControlTool {
         let isJSON = members.contains { $0.name == "json" }
         let isWaiting = members.contains { $0.name == "wait" }
         func answer() throws -> JSONValue {
-            try ControlClient.ask(.order(name, members.filter { $0.name != "json" })) { try connect(socket) }
+            try ControlClient.ask(.order(name, members.filter { !["json", "memory"].contains($0.name) })) { try connect(socket) }
+        }
+        let wantsMemory = members.contains { $0.name == "memory" }
+        func withMemory(_ status: JSONValue) throws -> JSONValue {
+            var memory = WorkerMemory()
+            return memory.added(to: status, supervisor: try connect(socket).peer())
         }
         func json(_ key: String) throws -> String { String(decoding: (try answer()[key] ?? .null).text, as: UTF8.self) }
         switch show {
@@ -76,12 +81,18 @@ enum ControlTool {
             let reports = CrashNames.adding(to: try answer()["crashes"]?.array ?? [])
             let json = String(decoding: JSONValue.array(reports).text, as: UTF8.self)
             Output.write(isJSON ? json : CrashPage.text(reports, paint: Output.coloured))
-        case .status: Output.write(try json("status"))
+        case .status:
+            let status = try answer()["status"] ?? .null
+            Output.write(String(decoding: (wantsMemory ? try withMemory(status) : status).text, as: UTF8.self))
         case .rows(let key, _) where isJSON: Output.write(try json(key))
         case .rows(let key, let columns):
             let answer = try answer()
             Output.write(ControlTable.rows(answer[key]?.array ?? [], columns, paint: Output.coloured))
             if let count = answer["leftOut"]?.integer, count > 0 { Output.write("... and \(count) more") }
+        case .text("metrics") where wantsMemory:
+            let text = (try answer()["metrics"]?.string ?? "").escaped(for: .terminalPage)
+            let status = try ControlClient.ask(.order("status")) { try connect(socket) }["status"] ?? .null
+            Output.write(text + WorkerMemory.metrics(of: try withMemory(status)), end: "")
         case .text(let key): Output.write((try answer()[key]?.string ?? "").escaped(for: .terminalPage), end: "")
         case .upgrade where isWaiting:
             // Names the user who answers. The upgrade has its own connections.
@@ -129,9 +140,13 @@ enum ControlTool {
     /// The status. For `top`, again and again, until the operator or the supervisor ends it. Rates need two samples.
     private static func showStatus(_ socket: String, every interval: Duration, times: Int) throws {
         let client = try connect(socket)
+        let supervisor = try client.peer()
+        var memory = WorkerMemory()
         var before = JSONValue.null
         for time in 1...times {
-            let status = try client.detailedStatus()
+            var status = try client.ask(.order("status"))["status"] ?? .null
+            // Not for a sample that only rates are made of.
+            if times == .max || time == times { status = memory.added(to: status, supervisor: supervisor) }
             let screen = ControlTable.status(status, before: before, paint: Output.coloured)
             if times == .max {
                 Output.write(Output.isTerminal ? "\u{1B}[H\u{1B}[J" + screen : screen + "\n")

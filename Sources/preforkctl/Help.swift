@@ -46,7 +46,7 @@ enum Help {
 enum Completion {
     private static let commands = Command.watching + Command.controlling
     private static let names = commands.map(\.name).joined(separator: " ") + " completion"
-    private static let options = "--socket --wait --json --quick --exec --keep --path --build --suffix --seconds --rate --output --help"
+    private static let options = "--socket --wait --json --memory --quick --exec --keep --path --build --suffix --seconds --rate --output --help"
 
     static func script(_ shell: String) throws(ToolUsageError) -> String {
         switch shell {
@@ -65,7 +65,7 @@ enum Completion {
         case "zsh":
             """
             #compdef preforkctl
-            _arguments '--socket[the control socket]:path:_files' '--wait' '--json' '--quick' '--help' '--suffix:ending:' \\
+            _arguments '--socket[the control socket]:path:_files' '--wait' '--json' '--memory' '--quick' '--help' '--suffix:ending:' \\
                 '--exec[the program]:path:_files' '--keep' '*--path[sources]:path:_files -/' \\
                 '--build[a command]:command:' '--seconds:number:' '--rate:number:' \\
                 '--output[name of files]:path:_files' \\
@@ -79,7 +79,7 @@ enum Completion {
             complete -c preforkctl -l path -r -F
             complete -c preforkctl -l output -r -F
             complete -c preforkctl -l seconds -l rate -x
-            complete -c preforkctl -l wait -l json -l quick -l keep -l help
+            complete -c preforkctl -l wait -l json -l memory -l quick -l keep -l help
             complete -c preforkctl -n __fish_use_subcommand -a "\(names)"
             complete -c preforkctl -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"
             """

@@ -10,7 +10,7 @@ import Testing
     func aNumberBeyondAllIntegersIsShown(_ number: Double) {
         let value = JSONValue.number(number)
         #expect(!ControlTable.time(value).isEmpty && !ControlTable.size(value).isEmpty)
-        let names = ["uptime", "cpu", "rss", "pss", "requestRate", "cpuShare", "requests"]
+        let names = ["uptime", "cpu", "rss", "pss", "shared", "private", "requestRate", "cpuShare", "requests"]
         let worker = JSONValue.object(names.map { JSONValue.Member($0, value) })
         #expect(ControlTable.rows([worker], ControlColumn.workers).split(separator: "\n").count == 2)
     }

@@ -35,6 +35,15 @@ struct ControlToolTests {
         #expect(!output.contains("\u{1B}"))
     }
 
+    @Test func `Memory of workers is read for a table, and elsewhere only on request`() async throws {
+        #expect(try await tool("status").output.contains("PSS  SHARED  PRIVATE"))
+        #expect(try await !tool("status", "--json").output.contains("\"private\""))
+        #expect(try await tool("status", "--json", "--memory").output.contains("\"private\""))
+        let family = "# TYPE prefork_worker_private_bytes gauge"
+        #expect(try await !tool("metrics").output.contains(family))
+        #expect(try await tool("metrics", "--memory").output.contains(family))
+    }
+
     @Test func `Exit codes tell what came of it`() async throws {
         let reload = try await tool("reload", "--wait")
         #expect(reload == (0, "reloaded, generation 2\n", ""))

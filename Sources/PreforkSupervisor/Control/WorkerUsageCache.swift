@@ -5,7 +5,7 @@ import PreforkSystem
 /// What workers use. The kernel is asked only when a client wants to know.
 ///
 /// Without proportional sizes: the kernel takes the lock of a process's address space to find those, and a hostile
-/// worker can keep it. Tools read them by themselves (`JSONValue.addingProportionalMemory`).
+/// worker can keep it. Tools read them by themselves (`WorkerMemory`).
 package final class WorkerUsageCache {
     /// Younger figures are given out again: many clients cost no more than one.
     private static let freshness: Duration = .milliseconds(200)

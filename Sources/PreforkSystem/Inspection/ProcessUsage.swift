@@ -33,11 +33,11 @@ package struct ProcessUsageReader: Sendable {
         return usage
     }
 
-    /// The PSS in bytes. The kernel walks the whole address space for it (/proc/pid/smaps_rollup, Linux 4.14), which
-    /// takes as long as hundreds of the other figures. It holds the lock of that address space, so a process can make
-    /// the reader wait. For tools, never in a supervisor.
-    package mutating func proportional(of pid: Int32) -> Int? {
-        contents(of: "/proc/\(pid)/smaps_rollup").flatMap(Self.proportional)
+    /// What of a process's memory is its own. The kernel walks the whole address space for it, which takes as long as
+    /// hundreds of the other figures. It holds the lock of that address space, so a process can make the reader wait. For
+    /// tools, never in a supervisor.
+    package mutating func memory(of pid: Int32) -> ProcessMemory? {
+        contents(of: "/proc/\(pid)/smaps_rollup").flatMap(ProcessMemory.init(rollup:))
     }
 
     private mutating func contents(of path: String) -> ArraySlice<UInt8>? {
@@ -71,15 +71,6 @@ package struct ProcessUsageReader: Sendable {
             default:
                 break
             }
-        }
-        return nil
-    }
-
-    /// The line `Pss: 1234 kB`, in bytes.
-    static func proportional(_ rollup: ArraySlice<UInt8>) -> Int? {
-        for line in rollup.split(separator: UInt8(ascii: "\n")) where line.starts(with: Array("Pss:".utf8)) {
-            let digits = line.filter { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-            return Int(String(decoding: digits, as: UTF8.self)).map { $0 * 1024 }
         }
         return nil
     }

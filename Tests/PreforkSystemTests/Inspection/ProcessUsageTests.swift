@@ -13,8 +13,10 @@ struct ProcessUsageTests {
         let usage = try #require(found)
         #expect(usage.resident > 1 << 20)
         #expect(usage.processorTime > .zero)
-        let proportional = reader.proportional(of: CurrentProcess.pid)
-        #expect(try #require(proportional) > 1 << 20)
+        let parts = reader.memory(of: CurrentProcess.pid)
+        let memory = try #require(parts)
+        #expect(memory.proportional > 1 << 20 && memory.unique > 1 << 20 && memory.shared > 0)
+        #expect(memory.proportional >= memory.unique)
     }
 
     @Test func `A process that is not there uses nothing that is known`() {
@@ -23,11 +25,25 @@ struct ProcessUsageTests {
         #expect(nobody == [nil, nil])
     }
 
-    @Test func `The proportional size is the line of that name`() {
-        func size(_ text: String) -> Int? { ProcessUsageReader.proportional(Array(text.utf8)[...]) }
-        #expect(size("55d0-7ffc ---p 0 00:00 0 [rollup]\nRss: 9 kB\nPss:      12 kB\nPss_Dirty: 3 kB\n") == 12 << 10)
-        #expect(size("Pss: kB\n") == nil)
-        #expect(size("") == nil)
+    @Test func `Own and shared memory are sums of lines by their names`() {
+        func memory(_ text: String) -> ProcessMemory? { ProcessMemory(rollup: Array(text.utf8)[...]) }
+        let text = """
+            55d0-7ffc ---p 0 00:00 0 [rollup]
+            Rss: 9 kB
+            Pss:      12 kB
+            Pss_Dirty: 3 kB
+            Shared_Clean: 1 kB
+            Shared_Dirty: 2 kB
+            Private_Clean: 4 kB
+            Private_Dirty: 8 kB
+            Private_Hugetlb: 16 kB
+
+            """
+        #expect(memory(text) == ProcessMemory(proportional: 12 << 10, unique: 12 << 10, shared: 3 << 10))
+        #expect(memory(text.replacing("Pss: ", with: "Pass: ")) == nil)
+        #expect(memory(text.replacing("2 kB", with: "kB")) == nil)
+        #expect(memory(text.replacing("8 kB", with: "9223372036854775807 kB")) == nil)
+        #expect(memory("") == nil)
     }
 
     @Test(arguments: [false, true])
