@@ -90,6 +90,13 @@ bool cprefork_main_queue_has_work(void);
 /// Whether a library has set the hooks by which Swift's concurrency runtime hands jobs to executors.
 bool cprefork_has_executor_hooks(void);
 
+/// An object that Swift's runtime has made statically: the storage of empty arrays (0), dictionaries (1) or sets (2).
+/// NULL where this program has no such runtime.
+const void *_Nullable cprefork_static_object(int number);
+
+/// The second word of a Swift object, as it is now: the compiler of the caller cannot take an earlier one for it.
+uint64_t cprefork_reference_word(const void *object);
+
 /// Opens /dev/null at each of the numbers 0, 1 and 2 that is closed; where there is none, what reads as its end and takes
 /// nothing. Returns -1 if there is no descriptor left: then they stay closed.
 int cprefork_fill_standard_streams(void);

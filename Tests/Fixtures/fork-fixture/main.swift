@@ -56,4 +56,8 @@ runScenario(of: [
     "family": familyScenario,
     "sandbox": sandboxScenario,
     "closed-streams": closedStreamsScenario,
+    "freeze": freezeScenario,
+    "freeze-refused": freezeRefusedScenario,
+    "freeze-off": freezeOffScenario,
+    "freeze-values": freezeValuesScenario,
 ])
