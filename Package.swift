@@ -153,6 +153,9 @@ let package = Package(
             "metrics-measurement", path: "Scripts/benchmarks/metrics-measurement",
             on: ["Prefork", "PreforkSupervisor", "PreforkSystem"]),
         .executableTarget(
+            name: "memory-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/memory-measurement",
+            swiftSettings: settings),
+        .executableTarget(
             name: "request-measurement", dependencies: ["Prefork"],
             path: "Scripts/benchmarks/request-measurement", swiftSettings: settings),
         .target(

@@ -12,6 +12,7 @@ import blocking_rows
 import channel_rows
 import http_rows
 import hummingbird_rows
+import memory_rows
 import metrics_rows
 import operations_rows
 import profile_rows
@@ -46,6 +47,7 @@ TABLES = [
     Table(http_rows.SOCKET_ROWS, http_rows.SOCKET_COLUMNS, "ws", http_rows.prepare_sockets),
     Table(blocking_rows.BLOCKING_ROWS, blocking_rows.COLUMNS, "without", blocking_rows.prepare),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
+    Table(memory_rows.MEMORY_ROWS, memory_rows.COLUMNS, "plain", memory_rows.prepare),
     Table(publish_rows.PUBLISH_ROWS, publish_rows.COLUMNS, "C", publish_rows.prepare),
 ]
 ROWS = {name: row for table in TABLES for name, row in table.rows.items()}
