@@ -20,8 +20,9 @@ func program(_ name: String, path: String, on dependencies: [Target.Dependency])
     .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
 }
 
-func tests(_ name: String, of dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+/// - Parameter tables: files that the tests read where they lie.
+func tests(_ name: String, of dependencies: [Target.Dependency], beside tables: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: tables, swiftSettings: settings)
 }
 
 /// Hiredis and what needs it are part of a build only where trait `Valkey` is on: the plain build needs no C library.
@@ -175,12 +176,14 @@ let package = Package(
             ]),
         tests(
             "PreforkSupervisorTests",
-            of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "host-fixture"]),
+            of: ["PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture", "host-fixture"],
+            beside: ["Once/cron_table.json"]),
         tests(
             "PreforkctlTests",
             of: ["preforkctl", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "control-fixture"]),
         tests("PreforkServicesTests", of: ["PreforkServices", "PreforkServicesTestKit", "PreforkTestSupport"]),
-        tests("PreforkCBORTests", of: ["PreforkCBOR", "PreforkSystem", "PreforkTestSupport"]),
+        tests(
+            "PreforkCBORTests", of: ["PreforkCBOR", "PreforkSystem", "PreforkTestSupport"], beside: ["cbor_table.json"]),
         tests(
             "PreforkStoreTests",
             of: [
