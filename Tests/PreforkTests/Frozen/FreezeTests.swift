@@ -1,5 +1,6 @@
 // Freezing in real processes: what stays shared, what may be done with frozen values, and where it is refused.
 
+import PreforkSystem
 import PreforkTestSupport
 import Testing
 
