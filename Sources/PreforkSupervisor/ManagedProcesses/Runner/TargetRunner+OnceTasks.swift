@@ -1,6 +1,6 @@
 // Once-tasks: each run is a process of its target. What the table wants done is done here.
 
-package import PreforkSystem
+import PreforkSystem
 
 // A run is over when the kernel says so: its process was reaped. Nothing that the process writes or says counts. So no
 // process of a task can have the next one begin beside it, whether it is stopped (SIGSTOP), traced, or hostile.
