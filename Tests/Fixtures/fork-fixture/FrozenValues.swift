@@ -170,7 +170,7 @@ private func changeFrozen(_ runtime: ForkRuntime) throws {
 /// Weak references before and after, and unowned ones.
 private func freezeWeak(_ runtime: ForkRuntime) throws {
     let early = FrozenNode("early")
-    weak var weakEarly = early
+    weak let weakEarly = early
     let inner = FrozenNode("inner")
     early.next = inner
     let word = referenceWord(of: early)
@@ -181,14 +181,14 @@ private func freezeWeak(_ runtime: ForkRuntime) throws {
     var ends = FrozenNode.endCount
     do {
         let mortal = FrozenNode("mortal")
-        weak var seen = mortal
+        weak let seen = mortal
         try runtime.freeze(mortal)
         require(seen != nil, "it lives")
     }
     say("weak before, freed \(FrozenNode.endCount - ends)")
     let late = FrozenNode("late")
     try runtime.freeze(late)
-    weak var weakLate = late
+    weak let weakLate = late
     let afterWeak = referenceWord(of: late)
     let copies = Array(repeating: late, count: 10)
     say("weak after \(isImmortal(late)) \(referenceWord(of: late) == afterWeak) \(weakLate === copies[9])")
@@ -196,7 +196,7 @@ private func freezeWeak(_ runtime: ForkRuntime) throws {
     do {
         let lost = FrozenNode("lost")
         try runtime.freeze(lost)
-        weak var reference = lost
+        weak let reference = lost
         require(reference != nil, "it lives")
     }
     say("weak after, freed \(FrozenNode.endCount - ends)")
