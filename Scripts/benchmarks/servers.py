@@ -120,8 +120,8 @@ def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[st
     if name in ["http", "bare", "files", "websocket", "blocking"]:
         make_files(folder)
         return [str(HELLO.parent / "http-measurement"), name, str(port), str(folder / "www")]
-    if name == "C websocket":
-        return [str(ROOT / ".build-bench/websocket_limits"), "serve", str(port)]
+    if name in ["C http", "C websocket"]:
+        return [str(ROOT / f".build-bench/{name[2:]}_limits"), "serve", str(port)]
     if name == "ws":
         (folder / "echo.js").write_text(WS)
         return ["node", str(folder / "echo.js"), str(port), str(ROOT / ".build-bench/node-ws/usr/share/nodejs/ws")]
