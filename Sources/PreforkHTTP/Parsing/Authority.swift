@@ -21,6 +21,35 @@ enum Authority {
     }
 }
 
+/// The authority that was valid last. Nearly all requests of a server have the same, and to compare it takes 40
+/// instructions, where to check 15 characters takes 170 (callgrind, Swift 6.3.1).
+struct KnownAuthority {
+    private var bytes = (0 as UInt64, 0 as UInt64, 0 as UInt64, 0 as UInt64)
+    private var count = 0
+
+    /// As `Authority.isValid`.
+    @inline(__always)
+    mutating func isValid(_ authority: UnsafeRawBufferPointer) -> Bool {
+        if authority.count == count, count > 0, isLast(authority) { return true }
+        return isValidNow(authority)
+    }
+
+    @inline(__always)
+    private func isLast(_ authority: UnsafeRawBufferPointer) -> Bool {
+        withUnsafeBytes(of: bytes) { $0.part(0..<count).hasSameBytes(as: authority) }
+    }
+
+    @inline(never)
+    private mutating func isValidNow(_ authority: UnsafeRawBufferPointer) -> Bool {
+        guard Authority.isValid(authority) else { return false }
+        if authority.count <= MemoryLayout.size(ofValue: bytes) {
+            withUnsafeMutableBytes(of: &bytes) { $0.copyMemory(from: authority) }
+            count = authority.count
+        }
+        return true
+    }
+}
+
 extension UInt8 {
     /// unreserved, sub-delims but the comma, and the sign of percent-encoding: `!$%&'()*+-.;=_~`, letters and digits. A
     /// bit for each of the 128 characters of ASCII.

@@ -55,7 +55,8 @@ struct RequestHead: Equatable {
         path = 0..<0
         query = nil
         authority = nil
-        // For the few fields that most heads have, less work than the replacement of a part of an array.
+        // For a few fields, less work than the replacement of a part of an array.
+        if fields.count > 8 { fields.removeAll(keepingCapacity: true) }
         while !fields.isEmpty { fields.removeLast() }
         length = 0
     }

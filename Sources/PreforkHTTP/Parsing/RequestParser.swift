@@ -26,6 +26,7 @@ struct RequestParser {
     private var searched = 0
     private var hasRequestLine = false
     private var seen: Seen = []
+    private var knownAuthority = KnownAuthority()
 
     private struct Seen: OptionSet {
         let rawValue: UInt8
@@ -184,14 +185,13 @@ struct RequestParser {
         case 4 where name.spellInAnyCase("host"):
             guard !seen.contains(.host) else { return .badRequest }
             seen.insert(.host)
-            guard entry.value.isEmpty || Authority.isValid(bytes.part(entry.value)) else { return .badRequest }
+            guard entry.value.isEmpty || knownAuthority.isValid(bytes.part(entry.value)) else { return .badRequest }
             // That of an absolute target counts (RFC 9112, 3.2.2).
             if head.authority == nil { head.authority = entry.value }
         case 6 where name.spellInAnyCase("expect"):
             return noteExpectation(bytes.part(entry.value))
         case 10 where name.spellInAnyCase("connection"):
-            note(bytes.part(entry.value), "close", .asksToClose)
-            note(bytes.part(entry.value), "keep-alive", .asksToKeep)
+            noteConnection(bytes.part(entry.value))
         case 14 where name.spellInAnyCase("content-length"):
             return noteLength(bytes.part(entry.value))
         case 17 where name.spellInAnyCase("transfer-encoding"):
@@ -200,6 +200,17 @@ struct RequestParser {
             break
         }
         return nil
+    }
+
+    @inline(__always)
+    private mutating func noteConnection(_ options: UnsafeRawBufferPointer) {
+        // What nearly all clients send. A list is gone through twice, character by character.
+        if options.spellInAnyCase("keep-alive") {
+            head.flags.insert(.asksToKeep)
+        } else {
+            note(options, "close", .asksToClose)
+            note(options, "keep-alive", .asksToKeep)
+        }
     }
 
     private mutating func note(_ list: UnsafeRawBufferPointer, _ word: StaticString, _ flag: RequestHead.Flags) {

@@ -175,4 +175,44 @@ import Testing
         #expect(fields["x-NAME"] == "some value")
         #expect(parser.head.label == 0..<17)
     }
+
+    /// tchar of RFC 9110, 5.6.2.
+    @Test func aTokenHasTheseCharactersAndNoOthers() {
+        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        let characters = Set((letters + "0123456789!#$%&'*+-.^_`|~").utf8)
+        for byte in UInt8.min ... .max { #expect(byte.isToken == characters.contains(byte), "\(byte)") }
+    }
+
+    @Test(arguments: ["keep-alive", "Keep-Alive", "keep-alive, x", "x,KEEP-ALIVE"])
+    func aClientOfHTTP10KeepsItsConnectionByThisOptionHoweverItIsWritten(_ options: String) {
+        for (other, keeps) in [("x", true), ("keep-alive", true), ("close", false)] {
+            let head = "GET / HTTP/1.0\r\nConnection: \(options)\r\nConnection: \(other)\r\n\r\n"
+            #expect(readings(head) == [[#"GET / 1.0 \#(keeps ? "keep" : "close") 2 body """#]])
+        }
+    }
+
+    /// A parser takes a host that was valid in the last head for valid. One that differs in any byte is looked at.
+    @Test func aParserThatKnowsAHostRefusesOthersThatLookAlike() {
+        let names = ["a", "a.example:8080", String(repeating: "h", count: 8), String(repeating: "h", count: 31),
+            String(repeating: "h", count: 32), String(repeating: "h", count: 33), String(repeating: "h", count: 200)]
+        var parser = RequestParser()
+        func step(_ host: [UInt8]) -> RequestParser.Step {
+            parser.reset()
+            let head = Array("GET / HTTP/1.1\r\nHost: ".utf8) + host + Array("\r\n\r\n".utf8)
+            return head.withUnsafeBytes { parser.parse($0) }
+        }
+        for name in names {
+            for place in name.utf8.indices {
+                #expect(step(Array(name.utf8)) == .complete)
+                #expect(step(Array(name.utf8)) == .complete)
+                var other = Array(name.utf8)
+                other[name.utf8.distance(from: name.utf8.startIndex, to: place)] = UInt8(ascii: ",")
+                #expect(step(other) == .failure(.badRequest))
+                #expect(step(other) == .failure(.badRequest))
+            }
+            #expect(step(Array(name.utf8) + [UInt8(ascii: ",")]) == .failure(.badRequest))
+        }
+        // An empty one is legal, and no host that is known.
+        #expect(step([]) == .complete)
+    }
 }
