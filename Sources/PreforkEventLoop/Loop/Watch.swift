@@ -2,19 +2,28 @@
 
 package import PreforkSystem
 
-/// A descriptor that a loop watches. What to do about an event is its subclass's or owner's closure to say.
+/// A descriptor that a loop watches. What to do about an event is its owner's closure to say, or a stream's readiness.
 package final class Watch {
     package let fd: Int32
     fileprivate(set) var word: UInt64 = 0
-    private let onEvents: (EpollEvents) -> Void
+    private let stream: Readiness?
+    private let onEvents: ((EpollEvents) -> Void)?
 
     package init(_ fd: Int32, onEvents: @escaping (EpollEvents) -> Void) {
         self.fd = fd
         self.onEvents = onEvents
+        stream = nil
     }
 
+    init(_ fd: Int32, _ stream: Readiness) {
+        self.fd = fd
+        self.stream = stream
+        onEvents = nil
+    }
+
+    @inline(__always)
     func handle(_ events: EpollEvents) {
-        onEvents(events)
+        if let stream { stream.handle(events) } else { onEvents?(events) }
     }
 }
 

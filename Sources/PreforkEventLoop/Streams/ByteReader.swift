@@ -116,39 +116,74 @@ public final class ByteReader: @unchecked Sendable {
         }
     }
 
-    /// Whether the calling task may call `waitForMessageAsOwner`.
+    /// Whether the calling task may wait by `stepBetweenMessages` and `stepToFill`.
     package var isOwnedByCurrentTask: Bool { channel.loop.isCurrent && channel.isOwnedByCurrentTask }
 
-    /// As `waitForMessage`, in the task that `serve` runs for the connection, if no other task reads: without the way to
-    /// the loop, and with one suspension instead of one for each layer.
-    package func waitForMessageAsOwner() async throws -> Bool {
-        var hasLookedAgain = false
-        while true {
-            switch try stepBetweenMessages(&hasLookedAgain) {
-            case .over(let hasArrived): return hasArrived
-            case .again: break
-            case .giveTurn: try await channel.giveTurn(to: channel.readers)
-            case .wait: try await channel.waitForChangeWhileIdleAsOwner()
-            }
+    /// What the caller of a step does next.
+    package enum WaitStep {
+        /// What was waited for is there.
+        case arrived
+        /// The stream has ended, or `serve` must end.
+        case over
+        /// It calls again at once.
+        case again
+        /// It calls `giveTurn`, and then again.
+        case giveTurn
+        /// It suspends itself by `park`, hands the outcome to `endWait`, and calls again.
+        case wait
+    }
+
+    /// A step of `waitForMessage`, in the task that `serve` runs for the connection, if no other task reads. The caller
+    /// suspends by itself: without the way to the loop, and without a frame for each function that waits.
+    ///
+    /// - Parameter hasLookedAgain: false at the first step of a wait.
+    package func stepBetweenMessages(_ hasLookedAgain: inout Bool) throws(StreamError) -> WaitStep {
+        if buffer.count > 0 { return .arrived }
+        switch try stepToFill() {
+        case .over(let hasArrived): return hasArrived ? .arrived : .over
+        case .again: return .again
+        case .giveTurn: return .giveTurn
+        case .wait:
+            guard mayStillSend(&hasLookedAgain) else { return .again }
+            return try channel.beginIdling() ? .wait : .again
         }
     }
 
-    /// As `fill(isIdle:)`, in the task that `serve` runs for the connection, if no other task reads: see
-    /// `waitForMessageAsOwner`.
-    package func fillAsOwner(isIdle: Bool) async throws -> Bool {
-        try Task.checkCancellation()
-        while true {
-            switch try stepToFill() {
-            case .over(let hasMore): return hasMore
-            case .again: break
-            case .giveTurn: try await channel.giveTurn(to: channel.readers)
-            case .wait: try await channel.waitUntilReadableAsOwner(isIdle: isIdle)
-            }
+    /// See `WaitStep.wait`.
+    package func park(_ continuation: UnsafeContinuation<WaitOutcome, Never>) { channel.parkReader(continuation) }
+
+    /// See `WaitStep.wait`.
+    package func endWait(_ outcome: WaitOutcome) throws { try channel.endIdling(outcome) }
+
+    /// See `WaitStep.giveTurn`.
+    package func giveTurn() async throws { try await channel.giveTurn(to: channel.readers) }
+
+    /// A step of `fill(isIdle:)`, in the task that `serve` runs for the connection, if no other task reads: see
+    /// `stepBetweenMessages`.
+    ///
+    /// - Throws: `StreamError`, `CancellationError`.
+    package func stepToFill(isIdle: Bool) throws -> WaitStep {
+        if channel.isOwnerCancelled { throw CancellationError() }
+        switch try stepToFill() {
+        case .over(let hasArrived): return hasArrived ? .arrived : .over
+        case .again: return .again
+        case .giveTurn: return .giveTurn
+        case .wait: return try channel.beginWaiting(isIdle: isIdle) ? .wait : .again
         }
+    }
+
+    /// See `WaitStep.wait`, after `stepToFill(isIdle:)`.
+    package func endWait(_ outcome: WaitOutcome, isIdle: Bool) throws {
+        try channel.endWaiting(outcome, isIdle: isIdle)
     }
 
     private func stepToFill() throws(StreamError) -> ReadStep {
         if hasEnded { return .over(hasArrived: false) }
+        // The usual case after an answer: no buffer is taken for a read that the kernel need not be asked for.
+        if channel.mustWaitToRead {
+            buffer.releaseIfEmpty(to: &channel.loop.chunks)
+            return .wait
+        }
         if channel.mustGiveTurnToRead { return .giveTurn }
         let room = buffer.space(atLeast: 1, from: &channel.loop.chunks)
         switch try channel.read(into: room) {
@@ -169,13 +204,6 @@ public final class ByteReader: @unchecked Sendable {
     private enum ReadStep {
         case over(hasArrived: Bool)
         case again, giveTurn, wait
-    }
-
-    private func stepBetweenMessages(_ hasLookedAgain: inout Bool) throws(StreamError) -> ReadStep {
-        if buffer.count > 0 { return .over(hasArrived: true) }
-        let step = try stepToFill()
-        if case .wait = step, !mayStillSend(&hasLookedAgain) { return .again }
-        return step
     }
 
     /// Whether a draining server still waits for the first byte of a message.

@@ -13,27 +13,23 @@ final class StreamChannel: @unchecked Sendable {
     let kind: StreamKind
     let readers: WaitSlot
     let writers: WaitSlot
+    private let readiness: Readiness
+    private var watch: Watch?
     private(set) var isClosed = false
-    /// The peer has finished or is gone. What it had sent may still wait in the kernel.
-    private(set) var hasHungUp = false
     /// How many bytes may still be read before the end is declared. If nil, the stream's real end counts.
     private var remaining: Int?
     /// Bytes moved since the last wait.
     private var movedThisTurn = 0
     private static let turnShare = 256 * 1024
     private var isIdle = false
-    private var mayRead = true
-    private var mayWrite = true
-    private var watch: Watch?
     private var watchesWriting = false
     /// The task that serves this connection. `cancelOwner` handles its cancellation: see `ownedByCurrentTask`.
     private var owner: TaskOwnership?
-    private var isOwnerCancelled = false
+    private(set) var isOwnerCancelled = false
     /// For a connection that a worker serves: shows its supervisor that a message is in hand.
     // Unchecked exclusivity. Proof: assigned once, and else each access is one call of a method that writes to the ring
     // alone.
     @exclusivity(unchecked) var mark: ConnectionMark?
-    private var closeObservers: [() -> Void] = []
     /// Called once, when the connection's server begins to drain.
     var drainObserver: (() -> Void)?
     /// How many bytes the kernel has taken so far.
@@ -44,8 +40,9 @@ final class StreamChannel: @unchecked Sendable {
         self.fd = fd
         self.kind = kind
         self.loop = loop
-        readers = WaitSlot(loop: loop)
-        writers = WaitSlot(loop: loop)
+        readiness = Readiness(on: loop)
+        readers = readiness.readers
+        writers = readiness.writers
     }
 
     deinit {
@@ -62,16 +59,16 @@ final class StreamChannel: @unchecked Sendable {
     /// Reads available bytes into `space`, or returns nil if the caller must wait.
     func read(into space: UnsafeMutableRawBufferPointer) throws(StreamError) -> ReadOutcome? {
         if isClosed { throw StreamError(.closed) }
-        guard mayRead else { return nil }
+        guard readiness.mayRead else { return nil }
         if remaining != nil { return try readRemaining(into: space) }
         do {
             let outcome = try kind == .socket ? receiveBytes(from: fd, into: space) : readBytes(from: fd, into: space)
             switch outcome {
-            case .bytes(let count) where count < space.count && !hasHungUp && watch != nil && kind.tellsByShortReads:
+            case .bytes(let count) where count < space.count && !readiness.hasHungUp && watch != nil && kind.tellsByShortReads:
                 // The kernel had no more: the next byte comes with a new edge (epoll(7), question 9).
-                mayRead = false
+                readiness.mayRead = false
             case .wouldBlock:
-                mayRead = false
+                readiness.mayRead = false
                 return nil
             default:
                 break
@@ -92,7 +89,7 @@ final class StreamChannel: @unchecked Sendable {
         guard !isClosed, remaining == nil else { return }
         // A terminal counts its line buffer only, 4 KiB, while up to 64 KiB wait behind that.
         remaining = kind == .terminal ? 64 * 1024 : waitingByteCount(fd)
-        mayRead = true
+        readiness.mayRead = true
         readers.resume(.ready)
     }
 
@@ -117,10 +114,10 @@ final class StreamChannel: @unchecked Sendable {
     /// Writes what the kernel takes, or returns 0 if the caller must wait.
     func write(_ bytes: UnsafeRawBufferPointer) throws(StreamError) -> Int {
         if isClosed { throw StreamError(.closed) }
-        guard mayWrite else { return 0 }
+        guard readiness.mayWrite else { return 0 }
         do {
             let count = try kind == .socket ? sendBytes(to: fd, bytes) : writeBytes(to: fd, bytes)
-            if (count ?? 0) < bytes.count { mayWrite = false }
+            if (count ?? 0) < bytes.count { readiness.mayWrite = false }
             movedThisTurn &+= count ?? 0
             written &+= UInt64(count ?? 0)
             return count ?? 0
@@ -134,13 +131,13 @@ final class StreamChannel: @unchecked Sendable {
     /// - Parameter count: how many bytes `send` could move at most. If it moves fewer, the socket is full.
     func send(_ count: Int, by send: (Int32) throws(SystemError) -> Int?) throws(StreamError) -> Int? {
         if isClosed { throw StreamError(.closed) }
-        guard mayWrite else { return nil }
+        guard readiness.mayWrite else { return nil }
         do {
             guard let sent = try send(fd) else {
-                mayWrite = false
+                readiness.mayWrite = false
                 return nil
             }
-            if sent < count, sent > 0 { mayWrite = false }
+            if sent < count, sent > 0 { readiness.mayWrite = false }
             movedThisTurn &+= sent
             return sent
         } catch {
@@ -152,7 +149,10 @@ final class StreamChannel: @unchecked Sendable {
     var hasHadItsTurn: Bool { movedThisTurn >= Self.turnShare }
 
     /// As `hasHadItsTurn`, before a read. Without anything to read, the wait for it is a turn for the others, too.
-    var mustGiveTurnToRead: Bool { hasHadItsTurn && mayRead }
+    var mustGiveTurnToRead: Bool { hasHadItsTurn && readiness.mayRead }
+
+    /// Whether the kernel has had nothing more at the last read, and has said nothing since.
+    var mustWaitToRead: Bool { !readiness.mayRead && !isClosed }
 
     /// Lets other tasks go first: returns after the loop has polled all descriptors.
     // Not inlined: it would double the frame of a connection that waits.
@@ -166,7 +166,7 @@ final class StreamChannel: @unchecked Sendable {
     /// Waits until the descriptor is readable again.
     func waitUntilReadable() async throws {
         try register(forWriting: false)
-        try await wait(on: readers) { $0.mayRead }
+        try await wait(on: readers) { $0.readiness.mayRead }
     }
 
     /// - Parameter isIdle: no message is in hand meanwhile.
@@ -176,13 +176,18 @@ final class StreamChannel: @unchecked Sendable {
         try await waitUntilReadable()
     }
 
-    /// As `waitUntilReadable(isIdle:)`, in the task that owns the channel: returns after any event.
-    func waitUntilReadableAsOwner(isIdle: Bool) async throws {
+    /// Begins a wait for bytes of a message that has begun, or of any message if `isIdle`.
+    ///
+    /// - Returns: false if there is something to read.
+    func beginWaiting(isIdle: Bool) throws(StreamError) -> Bool {
         try register(forWriting: false)
-        guard !mayRead else { return }
+        guard !readiness.mayRead else { return false }
         movedThisTurn = 0
         if isIdle { mark?.end() }
-        let outcome = await withUnsafeContinuation { readers.park($0, isCancelled: isOwnerCancelled) }
+        return true
+    }
+
+    func endWaiting(_ outcome: WaitOutcome, isIdle: Bool) throws {
         if isIdle { mark?.begin() }
         try check(outcome)
     }
@@ -200,22 +205,27 @@ final class StreamChannel: @unchecked Sendable {
         try check(await readers.wait(owner: owner))
     }
 
-    /// As `waitForChangeWhileIdle`, in the task that owns the channel (`isOwnedByCurrentTask`).
-    func waitForChangeWhileIdleAsOwner() async throws {
-        guard try beginIdling() else { return }
-        let outcome = await withUnsafeContinuation { readers.park($0, isCancelled: isOwnerCancelled) }
-        endIdling()
-        try check(outcome)
+    /// Suspends the task that owns the channel (`isOwnedByCurrentTask`), between `beginIdling` and `endIdling(_:)`, or
+    /// between `beginWaiting` and `endWaiting`.
+    func parkReader(_ continuation: UnsafeContinuation<WaitOutcome, Never>) {
+        readers.park(continuation, isCancelled: isOwnerCancelled)
     }
 
+    /// Begins a wait for the first byte of a message, which `wakeIfIdle` ends.
+    ///
     /// - Returns: false if there is something to read.
-    private func beginIdling() throws(StreamError) -> Bool {
+    func beginIdling() throws(StreamError) -> Bool {
         try register(forWriting: false)
-        guard !mayRead else { return false }
+        guard !readiness.mayRead else { return false }
         movedThisTurn = 0
         isIdle = true
         mark?.end()
         return true
+    }
+
+    func endIdling(_ outcome: WaitOutcome) throws {
+        endIdling()
+        try check(outcome)
     }
 
     private func endIdling() {
@@ -256,24 +266,24 @@ final class StreamChannel: @unchecked Sendable {
 
     /// The next read asks the kernel, whatever epoll has said.
     func assumeReadable() {
-        mayRead = true
+        readiness.mayRead = true
     }
 
     /// Waits until the descriptor is writable again.
     func waitUntilWritable() async throws {
         try register(forWriting: true)
-        try await wait(on: writers) { $0.mayWrite }
+        try await wait(on: writers) { $0.readiness.mayWrite }
     }
 
     /// A connect is under way: writable means connected.
     func mustWaitToWrite() {
-        mayWrite = false
+        readiness.mayWrite = false
     }
 
     /// Calls `body` when the peer has closed its end or this side is closed, or at once if that is so already.
     func onClose(_ body: @escaping () -> Void) throws(StreamError) {
-        if isClosed || hasHungUp { return body() }
-        closeObservers.append(body)
+        if isClosed || readiness.hasHungUp { return body() }
+        readiness.observeClose(body)
         try register(forWriting: false)
     }
 
@@ -299,7 +309,7 @@ final class StreamChannel: @unchecked Sendable {
         drainObserver = nil
         readers.resume(.closed)
         writers.resume(.closed)
-        tellCloseObservers()
+        readiness.tellCloseObservers()
     }
 
     private func wait(on slot: WaitSlot, until isReady: (StreamChannel) -> Bool) async throws {
@@ -323,8 +333,7 @@ final class StreamChannel: @unchecked Sendable {
             if let watch {
                 try loop.modify(watch, for: interest)
             } else {
-                // Weak, because the last owner may be gone while its removal is still on the way to the loop.
-                let watch = Watch(fd) { [weak self] events in self?.handle(events) }
+                let watch = Watch(fd, readiness)
                 try loop.add(watch, for: interest)
                 self.watch = watch
             }
@@ -332,30 +341,9 @@ final class StreamChannel: @unchecked Sendable {
         } catch {
             // A regular file is always ready and epoll refuses it (EPERM): there is nothing to wait for.
             guard error.errno == .notPermitted else { throw StreamError(error) }
-            mayRead = true
-            mayWrite = true
+            readiness.mayRead = true
+            readiness.mayWrite = true
         }
-    }
-
-    private func handle(_ events: EpollEvents) {
-        if events.isOver || events.isReadable {
-            mayRead = true
-            readers.resume(.ready)
-        }
-        if events.isOver || events.isWritable {
-            mayWrite = true
-            writers.resume(.ready)
-        }
-        if events.isOver || events.isPeerFinished {
-            hasHungUp = true
-            tellCloseObservers()
-        }
-    }
-
-    private func tellCloseObservers() {
-        let observers = closeObservers
-        closeObservers = []
-        for observer in observers { observer() }
     }
 }
 

@@ -21,7 +21,7 @@ enum Authority {
     }
 }
 
-/// The authority that was valid last. Nearly all requests of a server have the same, and to compare it takes 40
+/// The authority that was valid last. Nearly all requests of a server have the same, and to compare it takes some 65
 /// instructions, where to check 15 characters takes 170 (callgrind, Swift 6.3.1).
 struct KnownAuthority {
     private var bytes = (0 as UInt64, 0 as UInt64, 0 as UInt64, 0 as UInt64)

@@ -100,11 +100,21 @@ final class HTTPConnection: @unchecked Sendable {
                 guard try await readProxyHeader() else { return }
                 awaitsProxyHeader = false
             }
-            while isOwner ? try await reader.waitForMessageAsOwner() : try await reader.waitForMessage() {
-                // Here and not where requests are answered: what a connection holds while it waits has a small frame.
-                guard try await answerRequests() else { return }
-                releaseBuffers()
-                server.awaitsRequest(self)
+            guard isOwner else { return try await serveAsGuest() }
+            var hasLookedAgain = false
+            while true {
+                switch try reader.stepBetweenMessages(&hasLookedAgain) {
+                case .arrived:
+                    // A function of its own: what a connection holds while it waits has a small frame.
+                    guard try await answerRequests() else { return }
+                    releaseBuffers()
+                    server.awaitsRequest(self)
+                    hasLookedAgain = false
+                case .over: return
+                case .again: break
+                case .giveTurn: try await reader.giveTurn()
+                case .wait: try reader.endWait(await withUnsafeContinuation { reader.park($0) })
+                }
             }
         } catch {
             switch expiry {
@@ -113,6 +123,15 @@ final class HTTPConnection: @unchecked Sendable {
             case .head, .idle, .body, .write: break
             case nil: if !(error is ConnectionEnd) { throw error }
             }
+        }
+    }
+
+    /// As `serve`, in another task than the connection's own.
+    private func serveAsGuest() async throws {
+        while try await reader.waitForMessage() {
+            guard try await answerRequests() else { return }
+            releaseBuffers()
+            server.awaitsRequest(self)
         }
     }
 
