@@ -116,7 +116,7 @@ public final class ByteReader: @unchecked Sendable {
         }
     }
 
-    /// Whether the calling task may wait by `stepBetweenMessages` and `stepToFill`.
+    /// Whether the calling task may wait by `stepBetweenMessages`, or call `fillAsOwner`.
     package var isOwnedByCurrentTask: Bool { channel.loop.isCurrent && channel.isOwnedByCurrentTask }
 
     /// What the caller of a step does next.
@@ -158,23 +158,18 @@ public final class ByteReader: @unchecked Sendable {
     /// See `WaitStep.giveTurn`.
     package func giveTurn() async throws { try await channel.giveTurn(to: channel.readers) }
 
-    /// A step of `fill(isIdle:)`, in the task that `serve` runs for the connection, if no other task reads: see
-    /// `stepBetweenMessages`.
-    ///
-    /// - Throws: `StreamError`, `CancellationError`.
-    package func stepToFill(isIdle: Bool) throws -> WaitStep {
-        if channel.isOwnerCancelled { throw CancellationError() }
-        switch try stepToFill() {
-        case .over(let hasArrived): return hasArrived ? .arrived : .over
-        case .again: return .again
-        case .giveTurn: return .giveTurn
-        case .wait: return try channel.beginWaiting(isIdle: isIdle) ? .wait : .again
+    /// As `fill(isIdle:)`, in the task that `serve` runs for the connection, if no other task reads: without the way to
+    /// the loop, and with one suspension instead of one for each layer.
+    package func fillAsOwner(isIdle: Bool) async throws -> Bool {
+        try Task.checkCancellation()
+        while true {
+            switch try stepToFill() {
+            case .over(let hasMore): return hasMore
+            case .again: break
+            case .giveTurn: try await channel.giveTurn(to: channel.readers)
+            case .wait: try await channel.waitUntilReadableAsOwner(isIdle: isIdle)
+            }
         }
-    }
-
-    /// See `WaitStep.wait`, after `stepToFill(isIdle:)`.
-    package func endWait(_ outcome: WaitOutcome, isIdle: Bool) throws {
-        try channel.endWaiting(outcome, isIdle: isIdle)
     }
 
     private func stepToFill() throws(StreamError) -> ReadStep {

@@ -25,7 +25,7 @@ final class StreamChannel: @unchecked Sendable {
     private var watchesWriting = false
     /// The task that serves this connection. `cancelOwner` handles its cancellation: see `ownedByCurrentTask`.
     private var owner: TaskOwnership?
-    private(set) var isOwnerCancelled = false
+    private var isOwnerCancelled = false
     /// For a connection that a worker serves: shows its supervisor that a message is in hand.
     // Unchecked exclusivity. Proof: assigned once, and else each access is one call of a method that writes to the ring
     // alone.
@@ -176,18 +176,13 @@ final class StreamChannel: @unchecked Sendable {
         try await waitUntilReadable()
     }
 
-    /// Begins a wait for bytes of a message that has begun, or of any message if `isIdle`.
-    ///
-    /// - Returns: false if there is something to read.
-    func beginWaiting(isIdle: Bool) throws(StreamError) -> Bool {
+    /// As `waitUntilReadable(isIdle:)`, in the task that owns the channel: returns after any event.
+    func waitUntilReadableAsOwner(isIdle: Bool) async throws {
         try register(forWriting: false)
-        guard !readiness.mayRead else { return false }
+        guard !readiness.mayRead else { return }
         movedThisTurn = 0
         if isIdle { mark?.end() }
-        return true
-    }
-
-    func endWaiting(_ outcome: WaitOutcome, isIdle: Bool) throws {
+        let outcome = await withUnsafeContinuation { readers.park($0, isCancelled: isOwnerCancelled) }
         if isIdle { mark?.begin() }
         try check(outcome)
     }
@@ -205,8 +200,7 @@ final class StreamChannel: @unchecked Sendable {
         try check(await readers.wait(owner: owner))
     }
 
-    /// Suspends the task that owns the channel (`isOwnedByCurrentTask`), between `beginIdling` and `endIdling(_:)`, or
-    /// between `beginWaiting` and `endWaiting`.
+    /// Suspends the task that owns the channel (`isOwnedByCurrentTask`), between `beginIdling` and `endIdling(_:)`.
     func parkReader(_ continuation: UnsafeContinuation<WaitOutcome, Never>) {
         readers.park(continuation, isCancelled: isOwnerCancelled)
     }

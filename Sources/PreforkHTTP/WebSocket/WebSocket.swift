@@ -243,48 +243,21 @@ extension WebSocket {
             case .control(let event): try await handle(event)
             case .violation(let violation): await fail(violation)
             case .over(let end): return try Self.outcome(of: end)
-            case .more:
-                let reader = connection.reader
-                guard output.count == 0, reader.isOwnedByCurrentTask else {
-                    try await receive()
-                    continue
-                }
-                // In the task that has the connection the wait is here: each function that waits has a frame.
-                let isIdle = self.reader.isBetweenMessages
-                switch try stepToReceive(isIdle: isIdle) {
-                case .arrived, .over, .again: break
-                case .giveTurn: try await giveTurn()
-                case .wait: try endWait(await withUnsafeContinuation { reader.park($0) }, isIdle: isIdle)
-                }
+            case .more: try await receive()
             }
         }
-    }
-
-    private func stepToReceive(isIdle: Bool) throws -> ByteReader.WaitStep {
-        do {
-            let step = try connection.reader.stepToFill(isIdle: isIdle)
-            if case .arrived = step { noteReceipt() }
-            if case .over = step { lose(nil) }
-            return step
-        } catch let error as StreamError {
-            lose(error)
-            return .over
-        }
-    }
-
-    private func endWait(_ outcome: WaitOutcome, isIdle: Bool) throws {
-        do { try connection.reader.endWait(outcome, isIdle: isIdle) } catch let error as StreamError { lose(error) }
-    }
-
-    private func giveTurn() async throws {
-        do { try await connection.reader.giveTurn() } catch let error as StreamError { lose(error) }
     }
 
     /// Waits for more bytes of the peer. What waits to be sent goes first.
     private func receive() async throws {
         do {
             if output.count > 0, try !flushNow() { try await sendRest() }
-            let hasMore = try await connection.reader.fill(isIdle: reader.isBetweenMessages)
+            let reader = connection.reader
+            let isIdle = self.reader.isBetweenMessages
+            // Without the way through the loop, and with one suspension, in the task that has the connection.
+            let hasMore =
+                reader.isOwnedByCurrentTask
+                ? try await reader.fillAsOwner(isIdle: isIdle) : try await reader.fill(isIdle: isIdle)
             if hasMore { noteReceipt() } else { lose(nil) }
         } catch let error as StreamError {
             lose(error)
