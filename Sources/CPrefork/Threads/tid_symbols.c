@@ -19,7 +19,7 @@ static const char WORD_NAME[] = "_swift_stdlib_gettid.tid";
 // Far more than there are: a program with all of Foundation has 60 words, 20,000 symbols and 70 sections.
 enum { MOST_FILES = 64, MOST_WORDS = 8192, MOST_SYMBOLS = 1 << 22, MOST_SECTIONS = 4096, MOST_HEADERS = 64 };
 // 48 KiB: a program of 30 MB has 70,000 symbols, read before its first worker starts.
-enum { SYMBOLS_AT_ONCE = 2048 };
+enum { SYMBOLS_AT_ONCE = 2048, SECTIONS_AT_ONCE = 64 };
 
 static uint32_t offsets[MOST_WORDS];
 static uint32_t offset_count;
@@ -40,18 +40,35 @@ static bool lies_in(const ElfW(Phdr) *block, const ElfW(Sym) *symbol) {
         && symbol->st_value <= block->p_memsz - sizeof(uint32_t);
 }
 
-static bool is_word(int file, const ElfW(Shdr) *names, const ElfW(Phdr) *block, const ElfW(Sym) *symbol) {
-    if (ELF64_ST_TYPE(symbol->st_info) != STT_TLS || symbol->st_shndx == SHN_UNDEF) return false;
-    if (symbol->st_size != sizeof(uint32_t) || !lies_in(block, symbol)) return false;
+/// What is searched: the symbols of a file.
+struct search {
+    int file;
+    const ElfW(Shdr) *names;
+    const ElfW(Phdr) *block;
+    // The name of the last word. Linkers keep equal names once, so that most words need no read of it. 0: none yet.
+    uint32_t name;
+};
+
+static bool has_word_name(struct search *search, uint32_t place) {
+    if (place == search->name && place != 0) return true;
     char name[sizeof WORD_NAME];
-    if (names->sh_size < sizeof name || symbol->st_name > names->sh_size - sizeof name) return false;
-    if (!read_at(file, name, sizeof name, names->sh_offset + symbol->st_name)) return false;
+    const ElfW(Shdr) *names = search->names;
+    if (names->sh_size < sizeof name || place > names->sh_size - sizeof name) return false;
+    if (!read_at(search->file, name, sizeof name, names->sh_offset + place)) return false;
     char end = name[sizeof name - 1];
-    return memcmp(name, WORD_NAME, sizeof name - 1) == 0 && (end == '\0' || end == '.');
+    if (memcmp(name, WORD_NAME, sizeof name - 1) != 0 || (end != '\0' && end != '.')) return false;
+    search->name = place;
+    return true;
+}
+
+static bool is_word(struct search *search, const ElfW(Sym) *symbol) {
+    if (ELF64_ST_TYPE(symbol->st_info) != STT_TLS || symbol->st_shndx == SHN_UNDEF) return false;
+    if (symbol->st_size != sizeof(uint32_t) || !lies_in(search->block, symbol)) return false;
+    return has_word_name(search, symbol->st_name);
 }
 
 /// Appends the offsets of the words. False: the table cannot be read to its end, or has too many.
-static bool read_symbols(int file, const ElfW(Shdr) *table, const ElfW(Shdr) *names, const ElfW(Phdr) *block) {
+static bool read_symbols(struct search *search, const ElfW(Shdr) *table) {
     ElfW(Sym) symbols[SYMBOLS_AT_ONCE];
     // Local symbols come first. sh_info is the number of the first symbol that is not local (elf(5)).
     uint64_t count = table->sh_size / sizeof *symbols;
@@ -59,9 +76,11 @@ static bool read_symbols(int file, const ElfW(Shdr) *table, const ElfW(Shdr) *na
     if (count > MOST_SYMBOLS) return false;
     for (uint64_t done = 0; done < count;) {
         uint64_t part = count - done < SYMBOLS_AT_ONCE ? count - done : SYMBOLS_AT_ONCE;
-        if (!read_at(file, symbols, part * sizeof *symbols, table->sh_offset + done * sizeof *symbols)) return false;
+        if (!read_at(search->file, symbols, part * sizeof *symbols, table->sh_offset + done * sizeof *symbols)) {
+            return false;
+        }
         for (uint64_t i = 0; i < part; i++) {
-            if (!is_word(file, names, block, &symbols[i])) continue;
+            if (!is_word(search, &symbols[i])) continue;
             if (offset_count == MOST_WORDS) return false;
             offsets[offset_count++] = (uint32_t)symbols[i].st_value;
         }
@@ -82,18 +101,31 @@ static bool is_loaded_file(int file, const ElfW(Ehdr) *header, const struct dl_p
         && read_at(file, found, size, header->e_phoff) && memcmp(found, info->dlpi_phdr, size) == 0;
 }
 
-static bool read_file(int file, const struct dl_phdr_info *info, const ElfW(Phdr) *block) {
-    ElfW(Ehdr) header;
-    if (!read_at(file, &header, sizeof header, 0) || !is_loaded_file(file, &header, info)) return false;
-    for (uint32_t i = 0; i < header.e_shnum; i++) {
-        ElfW(Shdr) table, names;
-        if (!read_at(file, &table, sizeof table, header.e_shoff + i * sizeof table)) return false;
-        if (table.sh_type != SHT_SYMTAB) continue;
-        return table.sh_entsize == sizeof(ElfW(Sym)) && table.sh_link < header.e_shnum
-            && read_at(file, &names, sizeof names, header.e_shoff + table.sh_link * sizeof names)
-            && read_symbols(file, &table, &names, block);
+/// Finds the section of the symbols.
+static bool find_table(int file, const ElfW(Ehdr) *header, ElfW(Shdr) *table) {
+    ElfW(Shdr) sections[SECTIONS_AT_ONCE];
+    for (uint32_t done = 0; done < header->e_shnum;) {
+        uint32_t part = header->e_shnum - done < SECTIONS_AT_ONCE ? header->e_shnum - done : SECTIONS_AT_ONCE;
+        if (!read_at(file, sections, part * sizeof *sections, header->e_shoff + done * sizeof *sections)) return false;
+        for (uint32_t i = 0; i < part; i++) {
+            if (sections[i].sh_type != SHT_SYMTAB) continue;
+            *table = sections[i];
+            return true;
+        }
+        done += part;
     }
     return false;
+}
+
+static bool read_file(int file, const struct dl_phdr_info *info, const ElfW(Phdr) *block) {
+    ElfW(Ehdr) header;
+    ElfW(Shdr) table, names;
+    if (!read_at(file, &header, sizeof header, 0) || !is_loaded_file(file, &header, info)) return false;
+    if (!find_table(file, &header, &table)) return false;
+    struct search search = {file, &names, block, 0};
+    return table.sh_entsize == sizeof(ElfW(Sym)) && table.sh_link < header.e_shnum
+        && read_at(file, &names, sizeof names, header.e_shoff + table.sh_link * sizeof names)
+        && read_symbols(&search, &table);
 }
 
 static const ElfW(Phdr) *thread_local_block(const struct dl_phdr_info *info) {

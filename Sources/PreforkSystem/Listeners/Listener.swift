@@ -16,6 +16,14 @@ public enum AcceptSharing: Hashable, Sendable {
     /// that. A server that accepts from `Listener.descriptor` itself has its own queue alone, and must not have fewer
     /// workers than queues.
     case reusePort(queues: Int)
+
+    /// As the compiler would print it, which keys of the previous image have. Reflection takes 0.3 ms of a start.
+    var text: String {
+        switch self {
+        case .sharedQueue: "sharedQueue"
+        case .reusePort(let queues): "reusePort(queues: \(queues))"
+        }
+    }
 }
 
 /// A bound, listening stream socket (TCP or Unix).
@@ -86,7 +94,7 @@ public final class Listener: Sendable {
         fillStandardDescriptors()
         self.backlog = backlog
         queues = if case .reusePort(let count) = sharing { count } else { 1 }
-        let key = "\(endpoint) \(sharing)"
+        let key = "\(endpoint) \(sharing.text)"
         if case .unix(let path, let mode, let owner) = endpoint {
             binding = (key, mode, try owner.numbers(for: .unix(path: path)))
         } else {

@@ -9,9 +9,11 @@ package enum ProcessEnvironment {
         var variables: [String: String] = [:]
         guard var entry = cprefork_environment() else { return [:] }
         while let text = entry.pointee {
-            let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts.count == 2, variables[String(parts[0])] == nil { variables[String(parts[0])] = String(parts[1]) }
             entry += 1
+            guard let end = strchr(text, Int32(UInt8(ascii: "="))) else { continue }
+            // Proof: `end` lies in the string of `text`, which no other thread changes (setenv(3)) while it is copied.
+            let name = String(decoding: UnsafeRawBufferPointer(start: text, count: end - text), as: UTF8.self)
+            if variables[name] == nil { variables[name] = String(cString: end + 1) }
         }
         return variables
     }
