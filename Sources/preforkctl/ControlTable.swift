@@ -134,7 +134,8 @@ enum ControlTable {
         func part(_ name: String) -> String { status[name]?.integer.map(String.init) ?? "-" }
         let phase = (status["phase"]?.string ?? "?").escaped(for: .terminal)
         var head = "supervisor \(part("supervisor")), \(paint(phase)), up \(time(status["uptime"])), "
-        head += "\(part("ready"))/\(part("target")) ready, generation \(part("generation")), "
+        let spares = status["spares"]?.integer ?? 0
+        head += "\(part("ready"))/\(part("target")) ready\(spares > 0 ? ", \(spares) spare" : ""), generation \(part("generation")), "
         head += "\(part("restarts"))/\(part("restartLimit")) restarts"
         if let crashes = status["requestCrashes"]?.integer, crashes > 0 { head += ", \(crashes) crashes in a request" }
         if let count = status["programTarget"]?.integer { head += ", scaled (the program says \(count) workers)" }

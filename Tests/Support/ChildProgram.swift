@@ -65,7 +65,10 @@ public final class ChildProgram: @unchecked Sendable {
         let variables = Self.inheritedEnvironment().filter { !$0.hasPrefix("PREFORK_") }
         // A reload is over when its last worker is ready, unless the test is about what follows.
         // On a busy machine any loop stands still now and then, which is the subject of its own tests.
-        let environment = environment.merging(["PREFORK_PROBATION": "0", "PREFORK_LOOP_STALL": "off"]) { own, _ in own }
+        let environment = environment.merging([
+            // Most tests count processes, or are about forks.
+            "PREFORK_PROBATION": "0", "PREFORK_LOOP_STALL": "off", "PREFORK_SPARES": "0",
+        ]) { own, _ in own }
         var argv = ([path] + arguments).map { strdup($0) } + [nil]
         var envp = (variables + environment.map { "\($0)=\($1)" }).map { strdup($0) } + [nil]
         defer { (argv + envp).forEach { free($0) } }

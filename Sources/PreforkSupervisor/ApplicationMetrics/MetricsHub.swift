@@ -213,6 +213,13 @@ package final class MetricsHub: @unchecked Sendable {
         numbers[pid] = number
     }
 
+    /// The child has another name from here on.
+    func rename(_ pid: Int32, to name: String) {
+        guard let number = numbers[pid], let state = states[number] else { return }
+        state.line.name = name
+        sums.setLine(number, state.line)
+    }
+
     /// It was not.
     func cancel(_ number: Int) {
         states[number] = nil

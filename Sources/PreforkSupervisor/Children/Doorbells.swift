@@ -30,7 +30,7 @@ struct RingRate: Equatable {
 struct Doorbells {
     private struct Entry {
         let bell: Doorbell?
-        let word: UInt64
+        var word: UInt64
         var rate = RingRate()
         /// How far its ring was read. See `ManagedOrderRing.take`.
         var position: UInt64?
@@ -69,6 +69,22 @@ struct Doorbells {
         entries[key] = Entry(bell: bell, word: word)
         looks[key] = bell == nil ? now + RingRate.pause : nil
         return bell
+    }
+
+    /// Its owner has another key from here on. What has rung under the old word, and was not heard, is reported again.
+    mutating func rename(
+        _ key: UInt64, to other: UInt64, by epoll: borrowing Epoll, word: UInt64, at now: MonotonicInstant
+    ) {
+        guard var entry = entries.removeValue(forKey: key) else { return }
+        entry.word = word
+        entries[other] = entry
+        let look = looks.removeValue(forKey: key)
+        looks[other] = look
+        // One that rests has its word when it counts again.
+        guard look == nil, let bell = entry.bell else { return }
+        do throws(SystemError) { try epoll.modify(bell.number, .readableOnce, word: word) } catch {
+            looks[other] = now + RingRate.pause
+        }
     }
 
     /// Closes it: what its owner, or a process that outlives it, still rings is heard by no one.

@@ -8,6 +8,8 @@ package struct ProcessTitleText: Hashable, Sendable {
         case supervisor(workers: Int)
         case worker(taskID: Int, generation: Int)
         case managed(name: String, generation: Int)
+        /// A spare worker, which has no slot yet.
+        case spare(generation: Int)
     }
 
     package var role: Role
@@ -29,6 +31,7 @@ package struct ProcessTitleText: Hashable, Sendable {
             case .supervisor(let workers): "supervisor of \(workers)"
             case .worker(let taskID, let generation): "worker \(taskID) g\(generation)"
             case .managed(let name, let generation): "\(name) g\(generation)"
+            case .spare(let generation): "spare g\(generation)"
             }
         return "prefork: \(who) \(state)" + (service.map { " [\($0)]" } ?? "")
     }
@@ -39,6 +42,7 @@ package struct ProcessTitleText: Hashable, Sendable {
         case .supervisor: "supervisor"
         case .worker(let taskID, let generation): String("worker \(taskID) g\(generation)".prefix(15))
         case .managed(let name, _): String(name.prefix(15))
+        case .spare(let generation): String("spare g\(generation)".prefix(15))
         }
     }
 }

@@ -44,6 +44,7 @@ extension JSONWriter {
             object.member("generation", status.generation)
             object.member("target", status.target)
             object.member("ready", status.readyWorkers)
+            object.member("spares", status.spares)
             object.member("minimum", status.range?.lowerBound)
             object.member("maximum", status.range?.upperBound)
             object.member("restarts", status.restarts)

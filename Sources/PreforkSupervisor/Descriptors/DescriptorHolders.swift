@@ -128,6 +128,11 @@ package enum DescriptorHolders {
         }
     }
 
+    /// In a child: it has closed that descriptor.
+    static func forget(_ number: Int32) {
+        list.withLock { $0.seat?.heldDescriptors.removeAll { $0.number == number } }
+    }
+
     /// In a new child: what it has opened for its own supervision is nothing for its children.
     static func keep(_ descriptor: HeldDescriptor) {
         guard descriptor.number >= 0 else { return }

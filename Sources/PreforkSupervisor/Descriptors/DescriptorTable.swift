@@ -29,6 +29,7 @@ package enum DescriptorRole: String, CaseIterable, Sendable {
     case capturedOutput, lifelineHold, otherDoorbell, workerLines, supervisorWords, controlLine
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage
     case handover, memoryEvents, accessLog, accessLogNews, accessLogRoute, metrics, clockNotice, onceBell
+    case spareOrders, otherSpareOrders
 }
 
 extension ProcessKind {
@@ -99,6 +100,7 @@ package enum DescriptorTable {
         row(.onceBell, "bell of the once-tasks in workers", "says that there is an order", .both, [.worker]),
         row(.accessLog, "access log", "`PREFORK_ACCESS_LOG`: appended to", .writing, [.worker]),
         row(.accessLogNews, "access log, news of this process", "brings the new file when it was reopened", .both, [.worker]),
+        row(.spareOrders, "pipe of a spare, reading end", "brings its slot; closed when it has one", .reading, [.worker]),
     ]
 
     private static let supervisorsOwn: [DescriptorRow] = [
@@ -114,6 +116,7 @@ package enum DescriptorTable {
         row(.pidFile, "pid file and its lock", "one supervisor for each file", .both),
         row(.logFile, "log file", "`PREFORK_LOG_FILE`", .writing),
         row(.accessLogRoute, "access log, ways to workers", "the new file goes there, nothing is read", .both),
+        row(.otherSpareOrders, "pipes of spares, writing ends", "hand slots over, and end spares", .writing),
         row(.notifySocket, "notify socket", "speaks to the service manager", .both),
         row(.epoll, "epolls", "what the supervisor waits for", .other),
         row(

@@ -24,7 +24,8 @@ extension Supervisor: DescriptorHolder {
         // Doorbells of workers that are not adopted yet.
         held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }
         held += (inheritance?.outputs ?? []).map { HeldDescriptor(.capturedOutput, $0) }
-        held += workers.pidfds.map { HeldDescriptor(.pidfd, $0) }
+        held += (workers.pidfds + spares.pidfds).map { HeldDescriptor(.pidfd, $0) }
+        held += spares.pipes.map { HeldDescriptor(.otherSpareOrders, $0) }
         held += servers?.heldDescriptors ?? []
         return held
     }

@@ -26,6 +26,7 @@ public struct LogFields: Hashable, Sendable {
         switch owner {
         case .worker(let slot): worker = slot
         case .target(let name): process = name
+        case .spare: break
         }
         self.pid = pid
         self.cause = cause.rawValue

@@ -86,6 +86,8 @@ extension PoolReport {
             LogLine(.info, "\(count) workers instead of \(before): set by the program")
         case .scaled(let before, let count, .load(let busy, let waiting)):
             LogLine(.info, "\(count) workers instead of \(before): \(busy) % busy, \(waiting) connections waiting")
+        case .spare(let report):
+            report.line
         default:
             replacementLine
         }

@@ -26,6 +26,7 @@ extension PoolReport {
         case .scaled(_, _, .load): .pool(.scaling)
         // Children can keep the processors busy.
         case .stoodStill: .pool(.standstill)
+        case .spare(let report): report.cause
         // `Pool` reports each of these once, the stop once for each kind.
         case .allReady, .stopDelayed, .stopping: .own(.life)
         // A reload is an operator's, and ends once.

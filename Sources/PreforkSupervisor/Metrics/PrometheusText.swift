@@ -54,6 +54,7 @@ struct PrometheusText {
         gauge("prefork_supervisor_uptime_seconds", "Uptime of the supervisor", status.uptime.seconds)
         gauge("prefork_generation", "Generation that new workers belong to", status.generation)
         gauge("prefork_workers_target", "Desired number of workers", status.target)
+        gauge("prefork_spares", "Spare workers that wait for a slot", status.spares)
         family("prefork_workers", "gauge", "Workers by state")
         for state in WorkerStatus.State.allCases {
             sample("prefork_workers", [("state", state.rawValue)], status.workers.count { $0.state == state })

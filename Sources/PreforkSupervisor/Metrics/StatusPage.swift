@@ -182,6 +182,7 @@ enum StatusPage {
             fact(status.generation, "generation"),
             fact(status.restarts + " / " + status.restartLimit, "restarts"),
             fact(time(status.uptime), "uptime, pid " + status.supervisor)];
+          if (status.spares) facts.push(fact(status.spares, "spare workers"));
           if (status.reload) {
             const reload = status.reload, state = { done: "good", running: "warn", probation: "warn", aborted: "bad" }[reload.state];
             facts.push(fact(reload.replaced + " / " + reload.total,

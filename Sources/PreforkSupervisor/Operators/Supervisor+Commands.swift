@@ -115,6 +115,7 @@ extension Supervisor: ControlDelegate {
     private func prepareReload() -> ControlOutcome? {
         do {
             if let hook = configuration.hooks.onReload {
+                letSparesGo()
                 try logger.running { try hook(pool.generation + 1) }
             }
             return nil
@@ -132,7 +133,10 @@ extension Supervisor: ControlDelegate {
             return .failed("\(error)")
         }
         if let outcome = reopenAccessLog() { return outcome }
-        if let hook = configuration.hooks.onReopenLogs { logger.running { hook() } }
+        if let hook = configuration.hooks.onReopenLogs {
+            letSparesGo()
+            logger.running { hook() }
+        }
         logger.say(LogLine(.info, "logs reopened"), by: .own(.order))
         return .done("logs reopened")
     }

@@ -14,7 +14,7 @@ extension Supervisor {
             }
         return PoolStatus(
             supervisor: pid, uptime: now - started, phase: phase, generation: pool.generation, target: pool.target,
-            range: configuration.settings.scaling.workers, restarts: pool.restarts,
+            spares: pool.spares.parked.count, range: configuration.settings.scaling.workers, restarts: pool.restarts,
             restartLimit: configuration.settings.restarts.limit, requestCrashes: pool.requestCrashes,
             programTarget: pool.scaledTo == nil ? nil : pool.configured,
             program: ProgramStatus(

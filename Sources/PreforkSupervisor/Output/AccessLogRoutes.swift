@@ -43,6 +43,8 @@ struct AccessLogRoutes {
         ends[spawn] = route.supervisorEnd
     }
 
+    mutating func rename(_ spawn: UInt64, to other: UInt64) { ends[other] = ends.removeValue(forKey: spawn) }
+
     /// Nothing ever waits at the supervisor's end, so closing it does not wait either.
     mutating func remove(_ spawn: UInt64) {
         if let end = ends.removeValue(forKey: spawn) { closeDescriptor(end) }

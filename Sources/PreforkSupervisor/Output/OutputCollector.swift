@@ -30,7 +30,7 @@ final class OutputCollector: DescriptorHolder {
 
     final class Stream {
         let number: UInt64
-        let owner: OutputOwner
+        fileprivate(set) var owner: OutputOwner
         var pid: Int32 = 0
         /// If nil, it is over.
         var pipe: OutputPipe?
@@ -171,6 +171,13 @@ final class OutputCollector: DescriptorHolder {
         if let writing { closeDescriptor(writing.number) }
         current[key]?.pid = pid
         current[key]?.pipe?.grow()
+    }
+
+    /// The child has another owner from here on, which knows it by another key.
+    func rename(_ key: UInt64, to other: UInt64, of owner: OutputOwner) {
+        guard let stream = current.removeValue(forKey: key) else { return }
+        stream.owner = owner
+        current[other] = stream
     }
 
     /// The child could not be forked.

@@ -31,6 +31,7 @@ extension Pool {
             return
         }
         generation += 1
+        spares.forgetShortLives()
         let places = slots.indices.filter { !slots[$0].isRetired }
         reload = Reload(generation: generation, started: now, waiting: places, total: places.count)
         // The workers that these wait for are new ones already, and not to be replaced again.

@@ -30,6 +30,8 @@ struct Pool: Equatable {
         var slowRequest: Duration?
         var scaling = ScalingPolicy()
         var largest = WorkerCount.maximum
+        /// How many spare workers wait for a slot.
+        var spares = 0
     }
 
     enum Phase: Equatable {
@@ -66,6 +68,10 @@ struct Pool: Equatable {
     var sizeAfterReload: Int?
     /// See `hold`.
     var isHeld = false
+    /// Processes that were forked ahead.
+    var spares: Spares
+    /// See `holdSpares`.
+    var holdsSpares = false
     private(set) var hasBeenReady = false
     private(set) var hasBeenComplete = false
     private var spawns: UInt64 = 0
@@ -81,6 +87,7 @@ struct Pool: Equatable {
         self.generation = generation
         self.now = now
         configured = workers
+        spares = Spares(wanted: settings.spares)
         random = SplitMix64(seed: seed)
         slots = (0..<workers).map { Slot(taskID: $0, state: .backingOff(until: now), generation: generation) }
     }
@@ -89,7 +96,8 @@ struct Pool: Equatable {
     var nextDeadline: MonotonicInstant? {
         let lifetime = phase == .running ? nextLifetimeEnd : nil
         let probation = phase == .running && !isHeld ? reload?.probationEnd : nil
-        return [slots.lazy.compactMap(\.deadline).min(), lifetime, probation, stopDelayEnd].lazy.compactMap { $0 }.min()
+        let slotDeadline = slots.lazy.compactMap(\.deadline).min()
+        return [slotDeadline, lifetime, probation, stopDelayEnd, spares.deadline].lazy.compactMap { $0 }.min()
     }
 
     /// The desired number of workers.
@@ -107,6 +115,7 @@ struct Pool: Equatable {
             case .crashed(let slot, let spawn, let sign): pool.crashed(slot, spawn, sign)
             case .exited(let slot, let spawn, let exit): pool.exited(slot, spawn, exit)
             case .stop(let kind): pool.stop(kind)
+            case .spare(let event): pool.handle(event)
             case .sample(let samples, let backlog): pool.sample(samples, backlog: backlog)
             }
         }.actions
@@ -130,6 +139,7 @@ struct Pool: Equatable {
         startRecycling()
         noteCompletion()
         removeRetired()
+        advanceSpares()
         finishIfDone()
     }
 
@@ -178,8 +188,10 @@ struct Pool: Equatable {
     private mutating func forkFailed(_ index: Int, _ spawn: UInt64, _ reason: String) {
         guard slots.indices.contains(index) else { return }
         if case .forking(spawn) = slots[index].replacement?.stage {
+            actions += spares.makeRoom(at: now)
             return replacementFailed(index, "it could not be forked: \(reason)")
         }
+        actions += spares.makeRoom(at: now)
         actions += slots[index].forkFailed(spawn, reason, at: now, settings.restarts.backoff, using: &random)
     }
 
@@ -309,6 +321,11 @@ struct Pool: Equatable {
 
     private mutating func finishIfDone() {
         guard phase != .finished, slots.allSatisfy(\.isFinal) else { return }
+        if !spares.list.isEmpty || spares.asked != nil {
+            // The last workers are done, and none will follow: the spares go first.
+            actions += spares.letGo(at: now)
+            return
+        }
         if case .stopping(_, let outcome) = phase {
             actions.append(.finish(outcome))
         } else {

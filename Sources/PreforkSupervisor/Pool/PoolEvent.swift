@@ -22,6 +22,7 @@ enum PoolEvent: Equatable {
     case sample([WorkerSample], backlog: Int)
     /// A signal or an operator ends the pool.
     case stop(StopRequestKind)
+    case spare(SpareEvent)
 }
 
 /// How a pool is asked to end.
@@ -37,6 +38,11 @@ enum PoolAction: Equatable {
     /// To be asked `Pool.generation(ofFork:slot:)` about first.
     case fork(slot: Int, spawn: UInt64)
     case signal(slot: Int, spawn: UInt64, Signal)
+    /// Fork a spare worker of that number.
+    case forkSpare(UInt64)
+    /// Have it end.
+    case letSpareGo(UInt64)
+    case killSpare(UInt64)
     /// Write the stack of a hung worker to the log.
     case dumpStack(slot: Int, spawn: UInt64)
     case report(PoolReport)
@@ -74,6 +80,7 @@ enum PoolReport: Equatable {
     case recovered(taskID: Int, pid: Int32)
     /// The whole machine, or the supervisor, did not run for a while.
     case stoodStill(for: Duration)
+    case spare(SpareReport)
 }
 
 /// How a supervisor ended.

@@ -56,6 +56,8 @@ package struct PoolStatus: Equatable, Sendable {
     package var generation: Int
     /// The desired number of workers.
     package var target: Int
+    /// Spare workers that wait for a slot.
+    package var spares = 0
     /// The bounds of automatic scaling. If nil, it is off.
     package var range: ClosedRange<Int>?
     /// Restarts of workers that had been ready, and how many are allowed.

@@ -11,6 +11,9 @@ public enum EnvironmentSettings {
         EnvironmentOption(
             "WORKERS", \.workers, .workers, "Number of workers. auto: one per core, by affinity and CPU quota."),
         EnvironmentOption(
+            "SPARES", \.spares, .spares,
+            "Workers forked ahead, which wait for a slot. auto: one, where memory allows and there is no beforeFork hook."),
+        EnvironmentOption(
             "MIN_WORKERS", \.scaling.minimum, SettingFormat<Int>.integer(1...WorkerCount.maximum).orOff,
             "Smallest number of workers when the pool scales by load. Needs PREFORK_MAX_WORKERS."),
         EnvironmentOption(

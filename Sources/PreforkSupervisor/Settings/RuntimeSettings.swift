@@ -10,6 +10,8 @@ public import PreforkSystem
 public struct RuntimeSettings: Sendable, Equatable {
     /// The number of workers (`PREFORK_WORKERS`). Default: one per core, by affinity and CPU quota.
     public var workers = WorkerCount.perCore
+    /// How many workers are forked ahead (`PREFORK_SPARES`). Default: one, where memory allows.
+    public var spares = SpareCount.automatic
     /// When the pool changes its number of workers by load. Default: never.
     public var scaling = ScalingPolicy()
     /// The time for a worker to become ready, after which it is killed (`PREFORK_BOOT_TIMEOUT`).

@@ -43,6 +43,8 @@ public func forkProcesses(_ count: Int? = nil, maxRestarts: Int? = nil) throws(S
     }
     // The caller counts on the task IDs 0 ..< count.
     if let count, count > 0 { settings.workers = .count(count) }
+    // Each worker is a copy of its caller at the moment of its fork, as with tornado.
+    settings.spares = .none
     // Whatever loop the program has, the supervisor sees no heartbeats of it.
     settings.heartbeat = nil
     settings.slowRequest = nil

@@ -48,7 +48,7 @@ extension Supervisor {
                     heartbeatPeriod: heartbeatPeriod)
                 return .parent(.forked(slot: slot, pid: child, spawn: spawn))
             case .child(let doorbell, _):
-                enterGroup(spawn, info)
+                enterGroup(spawn, child.owner.name)
                 info.pid = CurrentProcess.pid
                 route?.enter()
                 return .child(becomeWorker(info, spawn: spawn, line: line, doorbell: doorbell))
@@ -63,11 +63,11 @@ extension Supervisor {
     }
 
     /// Runs in the child, before anything that takes memory.
-    private func enterGroup(_ spawn: UInt64, _ info: WorkerInfo) {
+    func enterGroup(_ key: UInt64, _ name: String) {
         do throws(SystemError) {
-            try host.workerGroups?.enter(spawn)
+            try host.workerGroups?.enter(key)
         } catch {
-            StandardErrorLines.say("error", "worker \(info.taskID) has no memory limit and does not serve: \(error)", by: "end")
+            StandardErrorLines.say("error", "\(name) has no memory limit and does not serve: \(error)", by: "end")
             exitChild(code: ChildRights.failureCode)
         }
     }
@@ -76,12 +76,27 @@ extension Supervisor {
     private func becomeWorker(_ info: WorkerInfo, spawn: UInt64, line: Int, doorbell: Int32) -> WorkerHandle {
         ManagedOrderRoute.enter(
             ManagedOrderRoute.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
+        host.showTitle(.worker(taskID: info.taskID, generation: info.generation), "booting")
+        giveUpRights(OutputOwner.worker(info.taskID).name, line: line, doorbell: doorbell)
+        return takeSlot(info, spawn: spawn, line: line, doorbell: doorbell)
+    }
+
+    /// Runs in the child: what needs no slot. It ends there if it cannot serve.
+    func giveUpRights(_ name: String, line: Int, doorbell: Int32) {
+        do {
+            try host.becomeChild(dumps: scoreboard.dumpArea(line: line), doorbell: doorbell, profiles)
+        } catch {
+            StandardErrorLines.say("error", "\(name) cannot serve: \(error)", by: "end")
+            exitChild(code: ChildRights.failureCode)
+        }
+    }
+
+    /// Runs in the child, which has given up its rights: it gets its slot.
+    func takeSlot(_ info: WorkerInfo, spawn: UInt64, line: Int, doorbell: Int32) -> WorkerHandle {
         TaskIdentity.current = TaskIdentity(taskID: info.taskID, generation: info.generation, supervisor: pid)
         AcceptDuties.acceptingTaskIDs = { [orders = scoreboard.orders] in orders.acceptingTaskIDs }
         enterSlot(info.taskID, spawn: spawn, line: line)
-        do {
-            try host.becomeWorker(info, dumps: scoreboard.dumpArea(line: line), doorbell: doorbell, profiles)
-        } catch {
+        do throws(SystemError) { try host.settings.affinity.apply(worker: info.taskID) } catch {
             StandardErrorLines.say("error", "worker \(info.taskID) cannot serve: \(error)", by: "end")
             exitChild(code: ChildRights.failureCode)
         }
@@ -103,11 +118,11 @@ extension Supervisor {
     }
 
     /// How often a worker gives a heartbeat. If nil, hangs are not detected.
-    private var heartbeatPeriod: Duration? { configuration.settings.hangs.map { $0.soft.part(of: 3) } }
+    var heartbeatPeriod: Duration? { configuration.settings.hangs.map { $0.soft.part(of: 3) } }
 
     /// The processes that the supervisor reaps one by one.
     var knownChildren: Set<Int32> {
-        var known = Set(workers.entries.values.map(\.child.pid))
+        var known = Set(workers.entries.values.map(\.child.pid)).union(spares.processes)
         if let upgrade { known.insert(upgrade.trial.pid) }
         return known.union(late.processes).union(targets?.knownProcesses ?? [])
     }
@@ -132,23 +147,26 @@ extension Supervisor {
 }
 
 extension SupervisorHost {
-    /// Runs in a new worker, before its hooks: its place, its rights, its title, the answer to a request for its stack.
+    /// Runs in a new worker or spare, before its hooks: the answer to a request for its stack, its rights.
     ///
     /// - Parameters:
     ///   - dumps: where it leaves its stack when it is asked for it.
     ///   - doorbell: what it rings then.
     ///   - profiles: where it writes samples of its stack when it is asked for them.
     /// - Throws: what makes it unfit to serve.
-    func becomeWorker(
-        _ info: WorkerInfo, dumps: UnsafeMutableRawBufferPointer, doorbell: Int32, _ profiles: ProfileLanes?
-    ) throws {
-        if settings.setsTitles { WorkerTitle(info: info, service: settings.service).set("booting") }
-        try settings.affinity.apply(worker: info.taskID)
+    func becomeChild(dumps: UnsafeMutableRawBufferPointer, doorbell: Int32, _ profiles: ProfileLanes?) throws {
         let dumpsStacks = settings.hangs != nil || settings.slowRequest != nil || settings.loopStall != nil
         if dumpsStacks, dumps.count >= StackDump.byteCount, let area = dumps.baseAddress {
             try StackDump.install(into: area, doorbell: doorbell)
         }
         try profiles?.install()
         try rights.giveUp()
+    }
+
+    /// Runs in a new worker or spare, which has not got a `WorkerTitle` yet.
+    func showTitle(_ role: ProcessTitleText.Role, _ state: String) {
+        guard settings.setsTitles else { return }
+        let text = ProcessTitleText(role: role, state: state, service: settings.service)
+        ProcessTitle.set(text.title, name: text.name)
     }
 }

@@ -12,12 +12,13 @@ extension Supervisor {
     /// serves for children without a pidfd, and for strangers.
     func reapAfterSignal() {
         targets?.reapWithoutPidfd()
-        for spawn in workers.withoutPidfd { reap(spawn) }
+        for spawn in workers.withoutPidfd + spares.withoutPidfd { reap(spawn) }
         // After the events of this turn, by which the known children are reaped.
         strangersLook = max(.now, strangersRest)
     }
 
     func reap(_ spawn: UInt64) {
+        if SpareTable.isKey(spawn) { return reapSpare(spawn) }
         guard let (slot, exit, isReady, hadRequest) = collect(spawn) else { return }
         if isReady { handle(.ready(slot: slot, spawn: spawn)) }
         // Before a successor is forked. Workers whose listener was shut down end with an error.

@@ -11,6 +11,7 @@ extension Supervisor {
 
     /// Reads what a worker has left on its line: readiness, and orders for managed processes.
     private func readNews(of spawn: UInt64) {
+        if SpareTable.isKey(spawn) { return hearSpare(spawn) }
         guard let entry = workers[spawn] else { return }
         takeControls(of: spawn, line: entry.line)
         takeDump(of: spawn)

@@ -28,7 +28,8 @@ package final class Supervisor {
         static let outOfMemory: UInt64 = 8 << 32
         /// With the spawn of the worker that has rung.
         static let bell: UInt64 = 1 << 63
-        // Below this value: the spawn of the worker whose pidfd is readable.
+        // `SpareTable.keyBit` with the number of a spare: its pidfd is readable, or with `bell`, it has rung.
+        // Below 1 << 32: the spawn of the worker whose pidfd is readable.
     }
 
     static var signals: [Signal] {
@@ -86,6 +87,7 @@ package final class Supervisor {
     var endedOutputs: [Int32: UInt64] = [:]
     var pool: Pool
     var workers = WorkerTable()
+    var spares = SpareTable()
     var outcome: SupervisorOutcome?
     /// What the pool wants and `carryOut` has not done yet.
     private var wanted: [PoolAction] = []
@@ -171,7 +173,8 @@ package final class Supervisor {
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
             descriptors = DescriptorNeed(
                 workers: most,
-                others: (self.targets?.descriptorNeed ?? 0) + (host.accessLog == nil ? 0 : UInt64(most) + 1))
+                others: (self.targets?.descriptorNeed ?? 0) + (host.accessLog == nil ? 0 : UInt64(most) + 1)
+                    + UInt64(pool.spares.wanted) * 8)
             descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
             if configuration.settings.adoptsOrphans { try AdoptedOrphans.becomeSubreaper() }
             epoll = try Epoll()
@@ -438,12 +441,23 @@ package final class Supervisor {
             if case .fork(let slot, let spawn) = actions[next],
                 let generation = pool.generation(ofFork: spawn, slot: slot)
             {
-                switch fork(slot: slot, spawn: spawn, generation: generation) {
-                case .parent(let result): actions += pool.handle(result, at: .now)
-                case .child(let worker): return worker
+                if let result = handOver(slot: slot, spawn: spawn, generation: generation) {
+                    actions += pool.handle(result, at: .now)
+                } else {
+                    switch fork(slot: slot, spawn: spawn, generation: generation) {
+                    case .parent(let result): actions += pool.handle(result, at: .now)
+                    case .child(let worker): return worker
+                    }
                 }
             }
             next += 1
+        }
+        for case .forkSpare(let number) in actions {
+            switch forkSpare(number) {
+            // Another spare follows when the pool has been quiet again.
+            case .parent(let results): want(results)
+            case .child(let worker): return worker
+            }
         }
         tellPromises()
         // Before the program's own code runs, which may end.
@@ -455,7 +469,8 @@ package final class Supervisor {
     func carryOutAllButForks(_ actions: [PoolAction]) {
         for action in actions {
             switch action {
-            case .fork: break
+            case .fork, .forkSpare: break
+            case .letSpareGo, .killSpare: carryOutSpareAction(action)
             case .signal(_, let spawn, let signal): send(signal, to: spawn)
             case .dumpStack(_, let spawn): dumpStack(of: spawn)
             case .report(let report): tell(report)

@@ -32,6 +32,7 @@ package struct SupervisorConfiguration: Sendable {
             restarts: settings.restarts, crashes: settings.crashes, bootTimeout: settings.bootTimeout,
             stopDelay: settings.stopDelay, drainTimeout: settings.drainTimeout,
             quickTimeout: settings.quickTimeout, reload: settings.reload, recycling: settings.recycling,
-            hangs: settings.hangs, slowRequest: settings.slowRequest, scaling: settings.scaling)
+            hangs: settings.hangs, slowRequest: settings.slowRequest, scaling: settings.scaling,
+            spares: settings.spares.resolve(preparesForks: hooks.beforeFork != nil))
     }
 }

@@ -12,13 +12,19 @@ public struct WorkerInfo: Hashable, Sendable {
 
 /// What the supervisor calls at turning points of its workers' lives.
 ///
-/// All but `afterFork` run in the supervisor, on its one thread: they must be quick, must not start threads (the next
+/// All but `afterFork` and `afterSpareFork` run in the supervisor, on its one thread: they must be quick, must not start threads (the next
 /// fork would be refused) and must not block.
 public struct SupervisorHooks: Sendable {
-    /// In the supervisor, right before each fork.
+    /// In the supervisor, right before each fork of a worker, or right before a spare gets the worker's slot. A spare was
+    /// forked earlier and does not see what the hook changes: with this hook, `SpareCount.automatic` is none.
     public var beforeFork: (@Sendable (WorkerInfo) -> Void)?
-    /// In the new worker, before its body: the place to open what must not be shared, such as database connections.
+    /// In the new worker, before its body: the place to open what must not be shared, such as database connections. In a
+    /// spare, when it gets its slot.
     public var afterFork: (@Sendable (WorkerInfo) -> Void)?
+    /// In a new spare worker, which has given up its rights and has no task ID yet. The place for what takes time and needs
+    /// none: it is done before a slot needs the spare. It has as long as a worker has to become ready. Channels and names
+    /// need a slot and are not for it. See <doc:SpareWorkers>.
+    public var afterSpareFork: (@Sendable () -> Void)?
     /// A worker is ready.
     public var onReady: (@Sendable (WorkerInfo) -> Void)?
     /// Every worker is ready, for the first time.

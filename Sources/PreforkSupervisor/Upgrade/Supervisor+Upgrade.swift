@@ -87,6 +87,7 @@ extension Supervisor {
     /// goes well.
     func turnUpgrade() {
         if let upgrade, !upgrade.isTried { checkTrial(upgrade) }
+        let sparesAreGone = sparesAreGone(held: upgrade != nil || isGoingBack)
         guard isLeaving else { return }
         guard pool.phase == .running else {
             isGoingBack = false
@@ -94,7 +95,7 @@ extension Supervisor {
             if let upgrade { endUpgrade(upgrade, "the pool is stopping") }
             return
         }
-        guard mainLoop.mayLeave(within: configuration.settings.drainTimeout) else { return }
+        guard mainLoop.mayLeave(within: configuration.settings.drainTimeout), sparesAreGone else { return }
         if DrivenLoops.driven?.hasWorkInHand == true {
             let text = "upgrade: callbacks of the main process have not finished in time"
             logger.say(LogLine(.warning, text), by: .own(.order))

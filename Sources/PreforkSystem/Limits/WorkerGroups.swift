@@ -69,6 +69,8 @@ package final class WorkerGroups {
     private let files: GroupFiles
     /// Processes that a worker has started live in them still.
     private var left: Set<String> = []
+    /// Of workers that were spares: by their spawns, the numbers for which their groups were made.
+    private var makers: [UInt64: UInt64] = [:]
 
     /// Moves the calling process into its own group, and lets the groups beside it have memory limits. If that cannot be
     /// done, nothing has changed.
@@ -123,7 +125,7 @@ package final class WorkerGroups {
         }
     }
 
-    private func path(_ spawn: UInt64) -> String { "\(base)/\(Self.prefix)\(pid)-\(spawn)" }
+    private func path(_ spawn: UInt64) -> String { "\(base)/\(Self.prefix)\(pid)-\(makers[spawn] ?? spawn)" }
 
     /// Makes the group of a worker that is about to be forked.
     package func make(for spawn: UInt64) throws(SystemError) {
@@ -142,11 +144,16 @@ package final class WorkerGroups {
     /// Runs in the new worker, before any code of the program's own.
     package func enter(_ spawn: UInt64) throws(SystemError) { try files.write("0", "\(path(spawn))/cgroup.procs") }
 
+    /// A spare has become the worker of that spawn. Its group stays: a directory of version 2 cannot be renamed, and a
+    /// process that moves leaves the memory that it has in its old group (cgroup-v2, "Memory Ownership").
+    package func rename(_ spare: UInt64, to spawn: UInt64) { makers[spawn] = spare }
+
     /// A worker was reaped, or was not forked after all. Removes its group.
     ///
     /// - Returns: whether the kernel has killed in it for lack of memory. Nil if the worker had no group.
     package func end(_ spawn: UInt64) -> Bool? {
         let path = path(spawn)
+        makers[spawn] = nil
         let kills = files.read("\(path)/memory.events").flatMap { OutOfMemoryKills.count(in: $0) }
         if !files.remove(path) { left.insert(path) }
         removeLeft()

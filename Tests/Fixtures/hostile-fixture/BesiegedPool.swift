@@ -63,6 +63,7 @@ final class BesiegedPool {
         var environment = [
             "PATH=/usr/bin:/bin", "PREFORK_CONTROL=\(folder)/control", "PREFORK_PID_FILE=\(folder)/pid",
             "PREFORK_USER=\(user.name)", "PREFORK_NO_NEW_PRIVILEGES=1", "SWIFT_BACKTRACE=enable=no", "PREFORK_PROBATION=0",
+            "PREFORK_SPARES=0",
         ]
         if logsToFile { environment.append("PREFORK_LOG_FILE=\(folder)/log") }
         environment.append("PREFORK_METRICS=127.0.0.1:\(metricsPort)")

@@ -7,6 +7,7 @@ _ = Image.current
 
 runScenario(of: [
     "serve": serveScenario,
+    "spares": sparesScenario,
     "load": loadScenario,
     "earlier": earlierScenario,
     "tornado": tornadoScenario,

@@ -24,6 +24,13 @@ struct PoolDriver {
     var received: [UInt64: [Signal]] = [:]
     var refusesForks = false
     var refusesNextFork = false
+    /// The process IDs of the spares that live, by number.
+    var spares: [UInt64: Int32] = [:]
+    /// The spares that were asked to end, and those that were killed.
+    var sparesSentAway: [UInt64] = []
+    var sparesKilled: [UInt64] = []
+    /// The spares that a slot was offered and that could not be told.
+    var unfitSpares: Set<UInt64> = []
     private var nextPID: Int32 = 100
 
     init(workers: Int = 1, seed: UInt64 = 1, _ change: (inout Pool.Settings) -> Void = { _ in }) {
@@ -54,6 +61,8 @@ struct PoolDriver {
             switch actions[next] {
             case .fork(let slot, let spawn) where pool.generation(ofFork: spawn, slot: slot) == nil:
                 break
+            case .fork(let slot, let spawn) where handsOver(slot, spawn, &actions):
+                break
             case .fork(let slot, let spawn) where refusesForks || refusesNextFork:
                 refusesNextFork = false
                 actions += pool.handle(.forkFailed(slot: slot, spawn: spawn, reason: "fork: EAGAIN"), at: now)
@@ -61,6 +70,14 @@ struct PoolDriver {
                 nextPID += 1
                 living[spawn] = slot
                 actions += pool.handle(.forked(slot: slot, pid: nextPID, spawn: spawn), at: now)
+            case .forkSpare(let number) where refusesForks:
+                actions += pool.handle(.spare(.refused(number, reason: "fork: EAGAIN")), at: now)
+            case .forkSpare(let number):
+                nextPID += 1
+                spares[number] = nextPID
+                actions += pool.handle(.spare(.forked(number, pid: nextPID)), at: now)
+            case .letSpareGo(let number): sparesSentAway.append(number)
+            case .killSpare(let number): sparesKilled.append(number)
             case .signal(_, let spawn, let signal):
                 received[spawn, default: []].append(signal)
             default: break
@@ -68,6 +85,28 @@ struct PoolDriver {
             next += 1
         }
         return actions
+    }
+
+    /// As `Supervisor.handOver`.
+    private mutating func handsOver(_ slot: Int, _ spawn: UInt64, _ actions: inout [PoolAction]) -> Bool {
+        while let number = pool.spare(forFork: spawn, slot: slot) {
+            if unfitSpares.contains(number) {
+                actions += pool.handle(.spare(.unfit(number)), at: now)
+                continue
+            }
+            let pid = spares.removeValue(forKey: number) ?? 0
+            living[spawn] = slot
+            actions += pool.handle(.spare(.taken(number)), at: now)
+            actions += pool.handle(.forked(slot: slot, pid: pid, spawn: spawn), at: now)
+            return true
+        }
+        return false
+    }
+
+    @discardableResult
+    mutating func spareExits(_ number: UInt64, _ status: ExitStatus = .exited(code: 0)) -> [PoolAction] {
+        spares[number] = nil
+        return handle(.spare(.exited(number, status)))
     }
 
     @discardableResult

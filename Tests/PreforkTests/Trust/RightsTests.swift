@@ -29,6 +29,8 @@ private final class RightsProgram {
             "PREFORK_ACCESS_LOG": "\(folder)/access", "PREFORK_HEARTBEAT": "30s",
             "PREFORK_UMASK": "027", "PREFORK_NO_NEW_PRIVILEGES": "on", "NOTIFY_SOCKET": "\(folder)/notify",
             "WATCHDOG_USEC": "30000000", "LISTEN_FDS": "1", "LISTEN_PID": "1",
+            // A worker that was a spare has what the others have.
+            "PREFORK_SPARES": "1",
         ]
         if isRoot { environment["PREFORK_USER"] = "nobody" }
         program = try ChildProgram("manager-fixture", ["rights"], environment: environment, preparation: preparation)

@@ -119,6 +119,7 @@ private typealias OurSharedStore = SharedStore
 private typealias OurSharedValue = SharedValue
 private typealias OurSignalTarget = SignalTarget
 private typealias OurSocketOwner = SocketOwner
+private typealias OurSpareCount = SpareCount
 private typealias OurSpawnError = SpawnError
 private typealias OurSpawnStep = SpawnStep
 private typealias OurStackFrame = StackFrame
