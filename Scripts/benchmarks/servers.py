@@ -16,6 +16,8 @@ HELLO = ROOT / ".build-static/release/benchmark-server"
 BIN = pathlib.Path(sys.executable).parent
 # A reload is over when its last worker is ready: what follows it is measured, and stormed, at once.
 os.environ.setdefault("PREFORK_PROBATION", "0")
+# Rows and storms count processes. Rows about spares have them.
+os.environ.setdefault("PREFORK_SPARES", "0")
 
 TORNADO = """
 import sys, os, tornado.httpserver, tornado.ioloop, tornado.netutil, tornado.process, tornado.web, asyncio
@@ -89,6 +91,15 @@ class Server:
         pid = self.process.pid
         return [int(x) for x in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
+    @property
+    def spares(self) -> list[int]:
+        """Spare workers that wait for a slot."""
+        def title(pid: int) -> bytes:
+            with contextlib.suppress(OSError):
+                return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            return b""
+        return [pid for pid in self.children if title(pid).startswith(b"prefork: spare") and b"parked" in title(pid)]
+
     def get(self, target: str = "/", timeout: float = 5) -> str:
         """One request on a connection of its own."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as client:
@@ -108,8 +119,8 @@ def free_port() -> int:
 
 
 def command(name: str, workers: int, port: int, folder: pathlib.Path) -> list[str]:
-    if name in ["prefork", "reuse-port"]:
-        extra = ["--reuse-port"] if name == "reuse-port" else []
+    if name in ["prefork", "reuse-port", "large"]:
+        extra = {"reuse-port": ["--reuse-port"], "large": ["--ballast", "1024"]}.get(name, [])
         return [str(HELLO), "--port", str(port), "--workers", str(workers), "--backoff-max", "0",
                 "--max-restarts", "1000000", *extra]
     if name == "prefork-http":

@@ -20,11 +20,13 @@ struct Arguments: Equatable {
     /// The longest delay before a restart. Zero: every restart is immediate.
     var backoffMaximum: Duration?
     var reusePort = false
+    /// Memory that the supervisor has written to before it forks, in MiB.
+    var ballast = 0
     var executor = ForkRuntime.Executor.wholeProcess
 
     static let usage = """
         usage: benchmark-server [--host HOST] [--port PORT] [--unix PATH] [--workers N] [--max-restarts N]
-                            [--backoff-max MS] [--reuse-port] [--body-only] [--print-config]
+                            [--backoff-max MS] [--reuse-port] [--ballast MIB] [--body-only] [--print-config]
 
         Answers HTTP from N forked workers: / says Hello World, /pid the worker's process ID, /task its task ID,
         /slow?ms=N answers late, /exit?code=N ends the worker.
@@ -37,6 +39,7 @@ struct Arguments: Equatable {
                              row before a worker is ready (10)
           --backoff-max MS   longest delay before a restart (30000). 0: always restart at once
           --reuse-port       an accept queue for each worker (SO_REUSEPORT) instead of a shared one
+          --ballast MIB      memory that the supervisor fills before it forks, in pages of 4 KiB (0)
           --body-only        run all tasks but the worker's body on Swift's own thread pool
           --print-config     print every effective setting as PREFORK_NAME=value, with its meaning
           --help             this text
@@ -59,6 +62,7 @@ struct Arguments: Equatable {
             case "--backoff-max":
                 arguments.backoffMaximum = .milliseconds(try number(of: option, &rest, in: 0...Int(Int32.max)))
             case "--reuse-port": arguments.reusePort = true
+            case "--ballast": arguments.ballast = try number(of: option, &rest, in: 0...1 << 20)
             case "--body-only": arguments.executor = .bodyOnly
             case "--print-config": isPrinting = true
             default: throw UsageError(text: "unknown argument \(option) (see --help)")

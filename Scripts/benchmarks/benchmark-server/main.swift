@@ -20,7 +20,18 @@ func runtime(_ arguments: Arguments) -> ForkRuntime {
     return runtime
 }
 
+/// Fills memory that every child shares until it writes there, in small pages: each fork copies its page tables.
+func load(_ mebibytes: Int) {
+    guard mebibytes > 0 else { return }
+    let count = mebibytes << 20
+    let memory = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let memory, memory != MAP_FAILED else { fail("no memory for the ballast", code: 75) }
+    madvise(memory, count, MADV_NOHUGEPAGE)
+    memset(memory, 1, count)
+}
+
 func serve(_ arguments: Arguments) throws -> SupervisorSummary {
+    load(arguments.ballast)
     var runtime = runtime(arguments)
     let count = arguments.workers ?? cpuCount()
     // What systemd has bound (FileDescriptorName=http of app.socket) comes before the arguments.
