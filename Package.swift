@@ -57,7 +57,7 @@ let package = Package(
         // Its files lie in folders; the headers that they share lie above these.
         .target(name: "CPrefork", cSettings: [.headerSearchPath(".")]),
         module("PreforkSystem", on: ["CPrefork"]),
-        module("PreforkEventLoop", on: ["PreforkSystem"]),
+        module("PreforkEventLoop", on: ["PreforkCBOR", "PreforkSystem"]),
         module("PreforkSupervisor", on: ["PreforkSystem"]),
         module("PreforkCBOR", on: []),
         module("PreforkStore", on: ["PreforkCBOR", "PreforkSystem"]),
@@ -136,6 +136,9 @@ let package = Package(
         program(
             "metrics-fixture", path: "Tests/Fixtures/metrics-fixture",
             on: ["Prefork", "PreforkFixtureSupport", "StepsC"]),
+        program(
+            "handover-fixture", path: "Tests/Fixtures/handover-fixture",
+            on: ["Prefork", "PreforkEventLoop", "PreforkSystem", "PreforkFixtureSupport"]),
         program("guess-fixture", path: "Tests/Fixtures/guess-fixture", on: ["Prefork"]),
         .executableTarget(
             name: "store-measurement", dependencies: ["Prefork"], path: "Scripts/benchmarks/store-measurement",
@@ -213,7 +216,7 @@ let package = Package(
                 "Prefork", "PreforkEventLoop", "PreforkSupervisor", "PreforkSystem", "PreforkTestSupport", "fork-fixture",
                 "manager-fixture", "ops-fixture", "hostile-fixture", "benchmark-server", "shared-counter", "service-tree",
                 "tree-fixture", "guess-fixture", "travel-fixture", "refuse-fixture", "short-fixture", "main-fixture",
-                "preforkctl",
+                "handover-fixture", "preforkctl",
             ]),
         tests("BenchmarkServerTests", of: ["benchmark-server", "Prefork", "PreforkSystem"]),
     ]

@@ -138,6 +138,7 @@ struct Command: Sendable {
         Command(
             name: "quarantine", parts: [.flag("json"), .flag("wait"), .action, .label], show: .quarantine,
             meaning: "list or change the labels of requests that are refused because they crash workers"),
+        order("rebalance", .flag("wait"), meaning: "move connections from workers with many to workers with few"),
         order("reopen-logs", .flag("wait"), meaning: "reopen log files after they were moved"),
         Command(
             name: "stop", parts: [.flag("wait"), .flag("quick")], show: .stop,

@@ -230,6 +230,20 @@ import Testing
             try await cancelled { try await listener.serve(limit: limit) { _ in } }
         }
         + Parameter.number(
+            "Listener.serve.handoverVersions", zero: .means("a version like any other"),
+            negative: .refused("handover versions"), huge: .refused("handover versions")
+        ) { (version: Int) in
+            let listener = try Listener(.tcp("127.0.0.1", 0))
+            defer { listener.close() }
+            let serve: @Sendable () async throws -> Void = {
+                try await listener.serve(
+                    handoverVersions: version...version, resuming: { (_: Connection, _: Int) in }
+                ) { _ in }
+            }
+            if version != 0 { return try await serve() }
+            try await cancelled(serve)
+        }
+        + Parameter.number(
             "Connection.closeGently.limit", zero: .means("nothing is read"), negative: .means("nothing is read"),
             huge: .means("until the other side ends")
         ) { (limit: Int) in

@@ -125,6 +125,7 @@ import Testing
         time("RuntimeSettings.bootTimeout", "bootTimeout") { $0.bootTimeout = $1 }
         + time("RuntimeSettings.drainTimeout", "drainTimeout", zero: .means("killed at once")) { $0.drainTimeout = $1 }
         + time("RuntimeSettings.stopDelay", "stopDelay", zero: .means("no delay")) { $0.stopDelay = $1 }
+        + time("RuntimeSettings.moveTimeout", "moveTimeout", zero: .means("no connection moves")) { $0.moveTimeout = $1 }
         + time("RuntimeSettings.quickTimeout", "quickTimeout", zero: .means("killed at once")) { $0.quickTimeout = $1 }
         + time("CrashPolicy.init.timeout", "crashes.timeout") { $0.crashes = CrashPolicy(timeout: $1) }
         + time("ReloadPolicy.init.probation", "reload.probation", zero: .means("no probation")) {

@@ -22,6 +22,7 @@ struct WorkerProcessMain {
             StoreRegistry.repairAll()
             Listener.restoreAll()
             loop.watchAccessLog()
+            loop.moveConnections(within: min(runtime.settings.moveTimeout, runtime.drainTimeout.part(of: 2)))
             loop.balance = ConnectionBalance(
                 publish: { [handle] in handle.publish(connections: $0) },
                 isAboveAverage: { [handle] in handle.hasMoreConnectionsThanAverage })

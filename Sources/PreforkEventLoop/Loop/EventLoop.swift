@@ -46,6 +46,10 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     private var turnBegan: MonotonicInstant?
     /// Set in a worker: hears which listeners are served, before their first connection is accepted, and by which protocol.
     package var onServing: ((Listener, _ isHTTP: Bool) -> Void)?
+    /// Set in a worker: how connections come and go.
+    var handover: HandoverDesk?
+    /// Tests of the steps of a move.
+    package var onHandoverStep: (@Sendable (HandoverStep) -> Void)?
     /// How long servers that drain because this process alone ends wait for one more message of idle connections.
     package var idleLinger = Duration.zero
     /// Connections that were accepted on this loop and are open.

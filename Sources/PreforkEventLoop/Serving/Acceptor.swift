@@ -9,11 +9,13 @@ final class Acceptor: @unchecked Sendable {
     /// client that has connected in advance and stays silent.
     private static let firstMessage = Duration.milliseconds(500)
 
-    private let listener: Listener
-    private let loop: EventLoop
+    let listener: Listener
+    let loop: EventLoop
     private let limit: Int
+    /// If nil, connections neither move from here nor come here.
+    let resumption: ConnectionResumption?
     private let report: @Sendable (ServingEvent) -> Void
-    private let connections = ConnectionSet()
+    let connections = ConnectionSet()
     private let slot: WaitSlot
     /// The accept queues that it takes. Only an SO_REUSEPORT group has several (`AcceptDuties`).
     private var queues: [Queue] = []
@@ -35,15 +37,21 @@ final class Acceptor: @unchecked Sendable {
     /// descriptor, which would keep the listener open after its owner has closed it.
     private var reserve: EventCounter?
     private var linger: ScheduledCall?
+    /// Those that other processes have given, and that have no task yet.
+    private var arrived: [(Connection, ConnectionResumption.Handler)] = []
+    /// Until then it may give its connections away.
+    var moveDeadline: MonotonicInstant?
     private var lastRepair: MonotonicInstant?
     private var closeObserver: Int?
 
     init(
-        _ listener: Listener, loop: EventLoop, limit: Int, report: @escaping @Sendable (ServingEvent) -> Void
+        _ listener: Listener, loop: EventLoop, limit: Int, resumption: ConnectionResumption?,
+        report: @escaping @Sendable (ServingEvent) -> Void
     ) throws(SystemError) {
         self.listener = listener
         self.loop = loop
         self.limit = limit
+        self.resumption = resumption
         self.report = report
         slot = WaitSlot(loop: loop)
         if listener.queueCount == 1 {
@@ -88,7 +96,7 @@ final class Acceptor: @unchecked Sendable {
 
     /// The supervisor has said which queues have no worker, or may have.
     private func checkDuties() {
-        guard !connections.isDraining, let taken = AcceptDuties.queues(of: listener.queueCount),
+        guard !connections.isLeaving, let taken = AcceptDuties.queues(of: listener.queueCount),
             taken != queues.map(\.number)
         else { return }
         let known = Dictionary((queues + givenUp).map { ($0.number, $0) }) { first, _ in first }
@@ -99,14 +107,15 @@ final class Acceptor: @unchecked Sendable {
         slot.resume(.ready)
     }
 
-    /// The next connection, or nil when the server must end.
-    func next() async throws -> Connection? {
+    /// The next connection, or nil when the server must end. One from another process has its handler.
+    func next() async throws -> (connection: Connection, handler: ConnectionResumption.Handler?)? {
         // Handlers must get their turn while clients continue to come.
         accepted += 1
         if accepted.isMultiple(of: 16) { await Task.yield() }
         while true {
             switch try turn() {
-            case .accepted(let connection): return connection
+            case .accepted(let connection): return (connection, nil)
+            case .resumed(let connection, let handler): return (connection, handler)
             case .over: return nil
             case .wait: if await slot.wait() == .cancelled { throw CancellationError() }
             }
@@ -115,6 +124,7 @@ final class Acceptor: @unchecked Sendable {
 
     private enum Turn {
         case accepted(Connection)
+        case resumed(Connection, ConnectionResumption.Handler)
         case wait
         case over
     }
@@ -122,7 +132,11 @@ final class Acceptor: @unchecked Sendable {
     /// Not inlined: Swift 6.3.1's optimiser crashes when it splits an async function with these throwing calls in it.
     @inline(never)
     private func turn() throws -> Turn {
-        if !connections.isDraining {
+        if !arrived.isEmpty {
+            let (connection, handler) = arrived.removeFirst()
+            return .resumed(connection, handler)
+        }
+        if !connections.isLeaving {
             if canAccept, let connection = try accept() { return .accepted(connection) }
             try updateWatch()
             return .wait
@@ -139,11 +153,12 @@ final class Acceptor: @unchecked Sendable {
         let wasFull = connections.count >= limit
         connections.remove(connection)
         countConnection(-1)
-        if isPaused { resume() } else if wasFull || connections.isDraining { slot.resume(.ready) }
+        if isPaused { resume() } else if wasFull || connections.isLeaving { slot.resume(.ready) }
     }
 
     func handlerFailed(_ error: any Error, _ connection: Connection) {
-        if error is CancellationError { return }
+        // What its handler still meant to say is not for it to say any more.
+        if error is CancellationError || connection.isHandedOver { return }
         report(.handlerFailed(error, peer: connection.peer))
     }
 
@@ -151,6 +166,13 @@ final class Acceptor: @unchecked Sendable {
     /// if it asks within the linger, and with that the news that the connection ends. Called again when the whole
     /// service ends, too: then it waits a short time for clients that have just connected.
     func drain() {
+        if loop.stopRequest.reach == .service { connections.round?.link.finish(.late) }
+        if beginGiving() { return slot.resume(.ready) }
+        tellTheRest()
+    }
+
+    /// What does not move is told of the end.
+    func tellTheRest() {
         let isOfService = loop.stopRequest.reach == .service
         let limit = isOfService ? min(loop.idleLinger, Self.firstMessage) : loop.idleLinger
         connections.drain(limit <= .zero ? .none : isOfService ? .first : .next)
@@ -202,7 +224,7 @@ final class Acceptor: @unchecked Sendable {
             let queue = queues[turnOf]
             turnOf = (turnOf + 1) % queues.count
             if let connection = try accept(from: queue) { return connection }
-            if connections.isDraining ? !hasRoom : !canAccept { return nil }
+            if connections.isLeaving ? !hasRoom : !canAccept { return nil }
         }
         while let queue = givenUp.last {
             if let connection = try accept(from: queue) { return connection }
@@ -259,13 +281,40 @@ final class Acceptor: @unchecked Sendable {
 
     private func welcome(_ socket: Int32, _ peer: SocketAddress, from queue: Queue) -> Connection {
         stopWatching(queue)
+        let connection = add(socket, peer)
+        if !connections.isLeaving, loop.balance?.isAboveAverage() == true { standBack(for: .microseconds(200)) }
+        return connection
+    }
+
+    private func add(_ socket: Int32, _ peer: SocketAddress) -> Connection {
         let connection = Connection(owning: socket, peer: peer, loop: loop, server: connections)
         connection.channel.mark = loop.requests.map { ConnectionMark(in: $0, peer: peer) }
         connections.insert(connection)
         countConnection(+1)
-        if !connections.isDraining, loop.balance?.isAboveAverage() == true { standBack(for: .microseconds(200)) }
         return connection
     }
+
+    /// A connection of another process is this server's now.
+    func takeOver(_ other: ArrivedConnection) {
+        let connection = add(other.socket, other.state.peer)
+        connection.channel.resume(other.state, written: other.fields.written)
+        connection.reader.resume(unread: other.fields.unread, hasReceived: other.fields.hasReceived)
+        let (unsent, handler) = (other.fields.unsent, other.handler)
+        let onStep = loop.onHandoverStep == nil ? nil : connections.onStep
+        arrived.append(
+            (
+                connection,
+                { connection in
+                    if !unsent.isEmpty { try await connection.writer.write(unsent) }
+                    onStep?(.resumed)
+                    try await handler(connection)
+                }
+            ))
+        slot.resume(.ready)
+    }
+
+    /// Why it takes no connection of another process.
+    var refusal: HandoverRefusal? { connections.isLeaving ? .draining : connections.count >= limit ? .full : nil }
 
     /// Connections that stand in the queue when the whole service ends would be reset by the kernel (gunicorn #2409):
     /// those are still accepted, and answered if they have asked already.

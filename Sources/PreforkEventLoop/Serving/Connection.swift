@@ -34,7 +34,7 @@ public final class Connection: Sendable {
     }
 
     /// Whether the server is draining. Tell the client so with the next answer (`Connection: close` in HTTP).
-    public var isDraining: Bool { server?.isDraining ?? false }
+    public var isDraining: Bool { server?.isDraining == true || handoverRefusal != nil }
 
     /// How many bytes the kernel has taken of what was written. On the loop only.
     package var writtenCount: UInt64 { channel.written }
@@ -162,7 +162,7 @@ extension Connection {
     /// kernel would go on to offer it, in megabytes for each connection, long after the close (tcp_orphan_retries, tcp(7)).
     package func resetAtClose() {
         // What the kernel refuses here is no worse than a plain close.
-        if !channel.isClosed { try? Socket.setResetAtClose(channel.fd) }
+        if !channel.isClosed, !channel.isMoving { try? Socket.setResetAtClose(channel.fd) }
     }
 
     /// Waits until the kernel takes bytes again. Throws `CancellationError` also after `interruptWriting`.
@@ -175,7 +175,7 @@ extension Connection {
     package func giveTurn() async throws { try await channel.giveTurn(to: channel.writers) }
 
     /// Ends the wait of the task that reads, by a `CancellationError`. Has no effect if no task waits.
-    package func interruptReading() { channel.readers.resume(.cancelled) }
+    package func interruptReading() { channel.interruptReading() }
 
     /// As `interruptReading`, for the task that writes.
     package func interruptWriting() { channel.writers.resume(.cancelled) }

@@ -4,17 +4,52 @@
 final class ConnectionSet: @unchecked Sendable {
     // Sendable: mutated on the loop's thread. The connections' handlers read `isDraining` there, too.
     private(set) var isDraining = false
+    /// Set while connections move to another process. They are not told of the end meanwhile.
+    private(set) var round: HandoverRound?
+    /// How many have been told of the end alone, because they do not move.
+    private var refusedCount = 0
+    /// Tests of the steps of a move.
+    var onStep: (@Sendable (HandoverStep) -> Void)?
+    /// The process that took connections over is gone, and another one may come.
+    var waitsForSuccessor = false
     private var linger = Linger.none
-    private var channels: [ObjectIdentifier: StreamChannel] = [:]
+    /// By their channels.
+    private var connections: [ObjectIdentifier: Connection] = [:]
 
-    var count: Int { channels.count }
+    var count: Int { connections.count }
+
+    var all: [Connection] { Array(connections.values) }
+
+    /// If nil, it has ended.
+    func connection(of channel: StreamChannel) -> Connection? { connections[ObjectIdentifier(channel)] }
+
+    /// How many may still move.
+    var movableCount: Int { connections.count - refusedCount }
+
+    /// Whether this process alone leaves, or all of the service.
+    var isLeaving: Bool { isDraining || waitsForSuccessor || round?.isOfLeaving == true }
 
     func insert(_ connection: Connection) {
-        channels[ObjectIdentifier(connection.channel)] = connection.channel
+        connections[ObjectIdentifier(connection.channel)] = connection
     }
 
     func remove(_ connection: Connection) {
-        channels.removeValue(forKey: ObjectIdentifier(connection.channel))
+        connections[ObjectIdentifier(connection.channel)] = nil
+        if connection.channel.refusal != nil { refusedCount -= 1 }
+        round?.connectionEnded()
+    }
+
+    func begin(_ round: HandoverRound) { self.round = round }
+
+    func endRound(_ ended: HandoverRound) { if round === ended { round = nil } }
+
+    /// A connection does not move, and is told of the end before the others are.
+    func refuse(_ connection: Connection, _ reason: HandoverRefusal) {
+        let channel = connection.channel
+        guard channel.refusal == nil, self.connection(of: channel) != nil else { return }
+        channel.refusal = reason
+        refusedCount += 1
+        channel.serverDrains()
     }
 
     /// Whose first or next message is waited for while it drains.
@@ -31,9 +66,10 @@ final class ConnectionSet: @unchecked Sendable {
     /// - Parameter linger: until `endLingering`.
     func drain(_ linger: Linger) {
         let begins = !isDraining
+        waitsForSuccessor = false
         isDraining = true
         self.linger = linger
-        if begins { channels.values.forEach { $0.serverDrains() } }
+        if begins { connections.values.forEach { $0.channel.serverDrains() } }
         if linger != .next { wakeIdle() }
     }
 
@@ -54,6 +90,6 @@ final class ConnectionSet: @unchecked Sendable {
     }
 
     private func wakeIdle() {
-        for channel in channels.values { channel.wakeIfIdle() }
+        for connection in connections.values { connection.channel.wakeIfIdle() }
     }
 }

@@ -43,19 +43,31 @@ extension Listener {
         report: @escaping @Sendable (ServingEvent) -> Void = { reportToStandardError($0) },
         _ handler: @escaping @Sendable (Connection) async throws -> Void
     ) async throws {
+        try await serve(limit: limit, report: report, resumption: nil, handler)
+    }
+
+    /// As `serve(limit:report:_:)`, for the server of a protocol whose connections move.
+    ///
+    /// - Parameter resumption: how it goes on with them. If nil, they neither move from here nor come here.
+    package func serve(
+        limit: Int, report: @escaping @Sendable (ServingEvent) -> Void, resumption: ConnectionResumption?,
+        _ handler: @escaping @Sendable (Connection) async throws -> Void
+    ) async throws {
         // The limit may come from a configuration.
         guard limit > 0 else { throw SystemError("serve", .invalidArgument, on: "a limit of \(limit) connections") }
         let loop = try EventLoop.chosen()
         guard loop.isCurrent else {
-            return try await loop.run { _ in try await self.serve(limit: limit, report: report, handler) }
+            return try await loop.run { _ in try await self.serve(limit: limit, report: report, resumption: resumption, handler) }
         }
-        let acceptor = try Acceptor(self, loop: loop, limit: limit, report: report)
+        let acceptor = try Acceptor(self, loop: loop, limit: limit, resumption: resumption, report: report)
         beginServing()
+        acceptor.beginTaking()
         var isAccepting = true
         defer { if isAccepting { endServing(isOver: false) } }
         loop.onServing?(self, false)
         loop.beginsToAccept()
         defer {
+            acceptor.endTaking()
             acceptor.close()
             StandardErrorLines.tellAllLeftOut()
         }
@@ -68,11 +80,12 @@ extension Listener {
         defer { withExtendedLifetime(processStop) {} }
         try await withThrowingDiscardingTaskGroup { group in
             let preference = loop.preference
-            while let connection = try await acceptor.next() {
+            while let (connection, resuming) = try await acceptor.next() {
+                let body = resuming ?? handler
                 let work: @isolated(any) @Sendable () async -> Void = {
                     do {
                         connection.channel.mark?.begin()
-                        try await connection.channel.ownedByCurrentTask { try await handler(connection) }
+                        try await connection.channel.ownedByCurrentTask { try await body(connection) }
                     } catch {
                         acceptor.handlerFailed(error, connection)
                     }

@@ -93,9 +93,13 @@ public final class ByteReader: @unchecked Sendable {
     /// end the connection, as a WebSocket has.
     ///
     /// - Parameter isIdle: no message is in hand meanwhile.
-    package func fill(isIdle: Bool) async throws -> Bool {
+    /// - Parameter mayMove: the protocol's server can pack the connection as it is now (`Connection.onHandover`), with what
+    ///   is buffered here. False is returned, too, when another process has it (`Connection.isHandedOver`).
+    package func fill(isIdle: Bool, mayMove: Bool = false) async throws -> Bool {
         try await exclusively { reader in
-            try await reader.receive(atLeast: 1, isBetweenMessages: isIdle, endsWithServer: false)
+            if mayMove, try await reader.moves() { return false }
+            return try await reader.receive(
+                atLeast: 1, isBetweenMessages: isIdle, endsWithServer: false, mayMove: mayMove)
         }
     }
 
@@ -104,12 +108,16 @@ public final class ByteReader: @unchecked Sendable {
     /// A server that drains must not wait for clients that keep a connection open without a request. Only the protocol
     /// knows when that is so. The protocol says so by this call.
     ///
-    /// - Returns: false if the stream has ended, or if `serve` must end and no byte of a message has arrived.
+    /// Here a connection moves to another worker on a reload, if its server resumes connections (`serve(resuming:)`).
+    ///
+    /// - Returns: false if the stream has ended, if `serve` must end and no byte of a message has arrived, or if another
+    ///   worker has the connection now (`Connection.isHandedOver`).
     public func waitForMessage() async throws -> Bool {
         try await exclusively { reader in
+            if try await reader.moves() { return false }
             while reader.buffer.count == 0 {
                 if reader.hasEnded { return false }
-                let hasMore = try await reader.receive(atLeast: 1, isBetweenMessages: true)
+                let hasMore = try await reader.receive(atLeast: 1, isBetweenMessages: true, mayMove: true)
                 if !hasMore { return false }
             }
             return true
@@ -158,15 +166,20 @@ public final class ByteReader: @unchecked Sendable {
     /// See `WaitStep.giveTurn`.
     package func giveTurn() async throws { try await channel.giveTurn(to: channel.readers) }
 
+    /// Whether the server asks its connections to move to another process: then `moves` comes before the next step.
+    package var isAskedToMove: Bool { server?.round != nil }
+
     /// As `fill(isIdle:)`, in the task that `serve` runs for the connection, if no other task reads: without the way to
     /// the loop, and with one suspension instead of one for each layer.
-    package func fillAsOwner(isIdle: Bool) async throws -> Bool {
+    package func fillAsOwner(isIdle: Bool, mayMove: Bool = false) async throws -> Bool {
         try Task.checkCancellation()
         while true {
+            if mayMove, isAskedToMove, try await moves() { return false }
             switch try stepToFill() {
             case .over(let hasMore): return hasMore
             case .again: break
             case .giveTurn: try await channel.giveTurn(to: channel.readers)
+            case .wait where mayMove: try await channel.waitForChangeWhileIdleAsOwner(endsMark: isIdle)
             case .wait: try await channel.waitUntilReadableAsOwner(isIdle: isIdle)
             }
         }
@@ -341,9 +354,10 @@ extension ByteReader {
     ///   - wanted: room is made for so many bytes, but fewer may come.
     ///   - isBetweenMessages: no message has begun.
     ///   - endsWithServer: a server that drains ends a wait between messages.
+    ///   - mayMove: the connection may move while it waits.
     /// - Returns: false at the end.
     func receive(
-        atLeast wanted: Int, isBetweenMessages: Bool = false, endsWithServer: Bool = true
+        atLeast wanted: Int, isBetweenMessages: Bool = false, endsWithServer: Bool = true, mayMove: Bool = false
     ) async throws -> Bool {
         var hasLookedAgain = false
         while !hasEnded {
@@ -359,11 +373,17 @@ extension ByteReader {
             case .end:
                 hasEnded = true
             case .wouldBlock, nil:
-                if endsWithServer {
+                if mayMove, try await moves() {
+                    break
+                } else if endsWithServer {
                     try await waitForBytes(isIdle: isBetweenMessages || !hasReceived, hasLookedAgain: &hasLookedAgain)
                 } else {
                     buffer.releaseIfEmpty(to: &channel.loop.chunks)
-                    try await channel.waitUntilReadable(isIdle: isBetweenMessages)
+                    if mayMove {
+                        try await channel.waitForChangeWhileIdle(endsMark: isBetweenMessages)
+                    } else {
+                        try await channel.waitUntilReadable(isIdle: isBetweenMessages)
+                    }
                 }
             }
         }
@@ -378,6 +398,26 @@ extension ByteReader {
         buffer.releaseIfEmpty(to: &channel.loop.chunks)
         guard isIdle, server != nil else { return try await channel.waitUntilReadable() }
         if mayStillSend(&hasLookedAgain) { try await channel.waitForChangeWhileIdle() }
+    }
+
+    /// Moves the connection, if this process gives its connections away now.
+    ///
+    /// - Returns: whether another process has it. Nothing can be read here then.
+    package func moves() async throws -> Bool {
+        guard let round = server?.round, !hasEnded,
+            round.offer(channel, unread: buffer.bytes, hasReceived: hasReceived)
+        else { return false }
+        guard try await channel.waitForAnswer() else { return false }
+        buffer.consume(buffer.count)
+        buffer.releaseIfEmpty(to: &channel.loop.chunks)
+        hasEnded = true
+        return true
+    }
+
+    /// Goes on where another process has stopped.
+    func resume(unread: [UInt8], hasReceived: Bool) {
+        buffer.prepend(unread[...], from: &channel.loop.chunks)
+        self.hasReceived = hasReceived
     }
 
     private func receive(into destination: UnsafeMutableRawBufferPointer) async throws -> Int {

@@ -139,6 +139,17 @@ public final class ByteWriter: @unchecked Sendable {
         channel.loop.execute { try? channel.onClose(body) }
     }
 
+    /// From now on writes wait, until the end of the hold.
+    ///
+    /// - Returns: false if a write is under way, or none can follow.
+    func holdForMove() -> Bool {
+        guard !isWriting, waiting.isEmpty, !isAbandoned, !isFinished else { return false }
+        isWriting = true
+        return true
+    }
+
+    func endHoldForMove() { passTurn() }
+
     private func checkUsable() throws(StreamError) {
         if isAbandoned { throw StreamError(.writeAbandoned) }
         if isFinished { throw StreamError(.closed) }

@@ -15,6 +15,8 @@ final class Readiness {
     @exclusivity(unchecked) var mayWrite = true
     /// The peer has finished or is gone. What it had sent may still wait in the kernel.
     @exclusivity(unchecked) private(set) var hasHungUp = false
+    /// The connection is offered to another process: nothing wakes its tasks before there is an answer.
+    @exclusivity(unchecked) var isMoving = false
     @exclusivity(unchecked) private var closeObservers: [() -> Void] = []
 
     init(on loop: EventLoop) {
@@ -25,11 +27,11 @@ final class Readiness {
     func handle(_ events: EpollEvents) {
         if events.isOver || events.isReadable {
             mayRead = true
-            readers.resume(.ready)
+            if !isMoving { readers.resume(.ready) }
         }
         if events.isOver || events.isWritable {
             mayWrite = true
-            writers.resume(.ready)
+            if !isMoving { writers.resume(.ready) }
         }
         if events.isOver || events.isPeerFinished {
             hasHungUp = true

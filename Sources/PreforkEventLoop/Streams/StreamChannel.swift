@@ -32,8 +32,24 @@ final class StreamChannel: @unchecked Sendable {
     @exclusivity(unchecked) var mark: ConnectionMark?
     /// Called once, when the connection's server begins to drain.
     var drainObserver: (() -> Void)?
-    /// How many bytes the kernel has taken so far.
+    /// How many bytes the kernel has taken so far, in all processes that had the connection.
     private(set) var written: UInt64 = 0
+    // What follows is a server's connection's alone: see the page "How Connections Move".
+    /// When it was accepted, and how often it has moved since.
+    var accepted = MonotonicInstant.coarseNow
+    var moves: UInt32 = 0
+    /// What its protocol's server or its handler packs. If nil, it has no state.
+    var pack: (() throws -> HandoverParcel?)?
+    var handoverState: (() throws -> any Encodable & Sendable)?
+    /// Why it does not move. It drains then, whatever the others do.
+    var refusal: HandoverRefusal?
+    /// It is offered to another process, and has no answer. Until then nothing is read or written here.
+    var isMoving: Bool {
+        get { readiness.isMoving }
+        set { readiness.isMoving = newValue }
+    }
+    private(set) var isHandedOver = false
+    private var isInterrupted = false
 
     /// Takes over `fd`, which must be non-blocking.
     init(owning fd: Int32, kind: StreamKind, loop: EventLoop) {
@@ -114,7 +130,7 @@ final class StreamChannel: @unchecked Sendable {
     /// Writes what the kernel takes, or returns 0 if the caller must wait.
     func write(_ bytes: UnsafeRawBufferPointer) throws(StreamError) -> Int {
         if isClosed { throw StreamError(.closed) }
-        guard readiness.mayWrite else { return 0 }
+        guard readiness.mayWrite, !isMoving else { return 0 }
         do {
             let count = try kind == .socket ? sendBytes(to: fd, bytes) : writeBytes(to: fd, bytes)
             if (count ?? 0) < bytes.count { readiness.mayWrite = false }
@@ -131,7 +147,7 @@ final class StreamChannel: @unchecked Sendable {
     /// - Parameter count: how many bytes `send` could move at most. If it moves fewer, the socket is full.
     func send(_ count: Int, by send: (Int32) throws(SystemError) -> Int?) throws(StreamError) -> Int? {
         if isClosed { throw StreamError(.closed) }
-        guard readiness.mayWrite else { return nil }
+        guard readiness.mayWrite, !isMoving else { return nil }
         do {
             guard let sent = try send(fd) else {
                 readiness.mayWrite = false
@@ -194,8 +210,10 @@ final class StreamChannel: @unchecked Sendable {
     }
 
     /// Waits for the next event, or for `wakeIfIdle`.
-    func waitForChangeWhileIdle() async throws {
-        guard try beginIdling() else { return }
+    ///
+    /// - Parameter endsMark: no message is in hand meanwhile.
+    func waitForChangeWhileIdle(endsMark: Bool = true) async throws {
+        guard try beginIdling(endsMark) else { return }
         defer { endIdling() }
         try check(await readers.wait(owner: owner))
     }
@@ -205,15 +223,23 @@ final class StreamChannel: @unchecked Sendable {
         readers.park(continuation, isCancelled: isOwnerCancelled)
     }
 
+    /// As `waitForChangeWhileIdle`, in the task that owns the channel (`isOwnedByCurrentTask`).
+    func waitForChangeWhileIdleAsOwner(endsMark: Bool = true) async throws {
+        guard try beginIdling(endsMark) else { return }
+        let outcome = await withUnsafeContinuation { readers.park($0, isCancelled: isOwnerCancelled) }
+        endIdling()
+        try check(outcome)
+    }
+
     /// Begins a wait for the first byte of a message, which `wakeIfIdle` ends.
     ///
     /// - Returns: false if there is something to read.
-    func beginIdling() throws(StreamError) -> Bool {
+    func beginIdling(_ endsMark: Bool = true) throws(StreamError) -> Bool {
         try register(forWriting: false)
         guard !readiness.mayRead else { return false }
         movedThisTurn = 0
         isIdle = true
-        mark?.end()
+        if endsMark { mark?.end() }
         return true
     }
 
@@ -231,8 +257,54 @@ final class StreamChannel: @unchecked Sendable {
     var isOwnedByCurrentTask: Bool { owner?.isCurrentTask ?? false }
 
     /// Ends the wait of a reader that is between messages.
-    func wakeIfIdle() {
-        if isIdle { readers.resume(.ready) }
+    ///
+    /// - Returns: whether there is one.
+    @discardableResult
+    func wakeIfIdle() -> Bool {
+        if isIdle, !isMoving { readers.resume(.ready) }
+        return isIdle
+    }
+
+    /// Ends the wait of a reader or writer by a `CancellationError`. A reader that waits because the connection moves hears
+    /// of it if the connection comes back.
+    func interruptReading() {
+        if isMoving { isInterrupted = true } else { readers.resume(.cancelled) }
+    }
+
+    /// Whether another process could take it. One whose peer has finished ends here.
+    var mayMove: Bool { !isClosed && !hasHungUp && refusal == nil && !isMoving && kind == .socket }
+
+    /// It is the other process's.
+    func isTakenOver() {
+        isMoving = false
+        isHandedOver = true
+        readers.resume(.ready)
+        // Also where its handler was cancelled meanwhile. This is one of several descriptors of it, so the peer gets nothing.
+        close()
+    }
+
+    /// It has been refused, or taken back.
+    func comesBack() {
+        guard isMoving else { return }
+        isMoving = false
+        readers.resume(isInterrupted ? .cancelled : .ready)
+        isInterrupted = false
+        writers.resume(.ready)
+    }
+
+    /// Waits for the answer of the other process.
+    ///
+    /// - Returns: whether it has the connection now.
+    func waitForAnswer() async throws -> Bool {
+        while isMoving { try check(await readers.wait(owner: owner)) }
+        return isHandedOver
+    }
+
+    /// It comes from another process.
+    func resume(_ state: HandedState, written: UInt64) {
+        accepted = state.accepted
+        moves = UInt32(clamping: state.moves + 1)
+        self.written = written
     }
 
     /// Runs `body` as the task that this channel belongs to: its cancellation is watched once, here, instead of at
@@ -266,7 +338,7 @@ final class StreamChannel: @unchecked Sendable {
     /// Waits until the descriptor is writable again.
     func waitUntilWritable() async throws {
         try register(forWriting: true)
-        try await wait(on: writers) { $0.readiness.mayWrite }
+        try await wait(on: writers) { $0.readiness.mayWrite && !$0.isMoving }
     }
 
     /// A connect is under way: writable means connected.
@@ -283,7 +355,7 @@ final class StreamChannel: @unchecked Sendable {
 
     /// Shuts one direction of a socket.
     func shutDown(_ half: Socket.Half) throws(StreamError) {
-        guard !isClosed, kind == .socket else { return }
+        guard !isClosed, !isMoving, kind == .socket else { return }
         do {
             try Socket.shutDown(fd, half)
         } catch {
@@ -301,6 +373,8 @@ final class StreamChannel: @unchecked Sendable {
         }
         closeDescriptor(fd)
         drainObserver = nil
+        pack = nil
+        handoverState = nil
         readers.resume(.closed)
         writers.resume(.closed)
         readiness.tellCloseObservers()

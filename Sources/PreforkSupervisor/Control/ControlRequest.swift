@@ -75,6 +75,7 @@ extension ControlRequest {
         case "drain": .perform(.drain(slot: try arguments.slot()), wait: try arguments.flag("wait"))
         case "upgrade": .perform(try arguments.upgrade(), wait: try arguments.flag("wait"))
         case "rollback": .perform(.rollback, wait: try arguments.flag("wait"))
+        case "rebalance": .perform(.rebalance, wait: try arguments.flag("wait"))
         case "reopen-logs": .perform(.reopenLogs, wait: try arguments.flag("wait"))
         // The answer says that the stop has begun. At its end the supervisor's process ends, and with it the
         // connection.

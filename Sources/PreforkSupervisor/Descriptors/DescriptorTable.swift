@@ -30,6 +30,7 @@ package enum DescriptorRole: String, CaseIterable, Sendable {
     case controlSocket, metricsSocket, pidFile, logFile, notifySocket, epoll, mainLoop, signals, pidfd, programImage
     case handover, memoryEvents, accessLog, accessLogNews, accessLogRoute, metrics, clockNotice, onceBell
     case spareOrders, otherSpareOrders
+    case linkNews, linkRoute
 }
 
 extension ProcessKind {
@@ -99,6 +100,7 @@ package enum DescriptorTable {
             .both, children),
         row(.onceBell, "bell of the once-tasks in workers", "says that there is an order", .both, [.worker]),
         row(.accessLog, "access log", "`PREFORK_ACCESS_LOG`: appended to", .writing, [.worker]),
+        row(.linkNews, "links, news of this process", "brings the ends of links by which connections move", .both, [.worker]),
         row(.accessLogNews, "access log, news of this process", "brings the new file when it was reopened", .both, [.worker]),
         row(.spareOrders, "pipe of a spare, reading end", "brings its slot; closed when it has one", .reading, [.worker]),
     ]
@@ -115,6 +117,7 @@ package enum DescriptorTable {
         row(.metricsSocket, "metrics port", "listener (a trial has that), clients, epoll", .both, [.trial]),
         row(.pidFile, "pid file and its lock", "one supervisor for each file", .both),
         row(.logFile, "log file", "`PREFORK_LOG_FILE`", .writing),
+        row(.linkRoute, "links, ways to workers", "an end of each link goes there, nothing is read", .both),
         row(.accessLogRoute, "access log, ways to workers", "the new file goes there, nothing is read", .both),
         row(.otherSpareOrders, "pipes of spares, writing ends", "hand slots over, and end spares", .writing),
         row(.notifySocket, "notify socket", "speaks to the service manager", .both),

@@ -21,6 +21,7 @@ extension Supervisor: DescriptorHolder {
         // Not among the host's own: a child keeps only what its parent itself names.
         if let number = host.accessLogNumber { held.append(HeldDescriptor(.accessLog, number)) }
         held += accessLogRoutes.numbers.map { HeldDescriptor(.accessLogRoute, $0) }
+        held += handoverRoutes.numbers.map { HeldDescriptor(.linkRoute, $0) }
         // Doorbells of workers that are not adopted yet.
         held += (inheritance?.doorbells ?? []).map { HeldDescriptor(.otherDoorbell, $0) }
         held += (inheritance?.outputs ?? []).map { HeldDescriptor(.capturedOutput, $0) }

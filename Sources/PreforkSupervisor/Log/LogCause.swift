@@ -63,6 +63,7 @@ enum LogEvent: String, Hashable, Sendable, CaseIterable {
     case slowRequest = "slow requests"
     case stall = "stalls"
     case stallEnd = "ends of stalls"
+    case move = "moves of connections"
     case output
 
     /// How many lines may come at once. Restarts come in groups: as many as `RestartRateLimit` allows at once are reported

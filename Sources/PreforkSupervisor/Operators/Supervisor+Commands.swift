@@ -77,6 +77,7 @@ extension Supervisor: ControlDelegate {
         case .rollback: return beginRollback(whenOver: whenOver)
         case .restartManaged(let name): return restartManaged(name, whenOver)
         case .runTask(let name): return runTask(name, whenOver)
+        case .rebalance: return finish(rebalance(), whenOver)
         case .reopenLogs: return finish(reopenLogs(), whenOver)
         case .quarantine(let label): return finish(quarantine(label), whenOver)
         case .release(let label): return finish(release(label), whenOver)

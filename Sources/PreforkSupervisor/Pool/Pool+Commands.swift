@@ -34,7 +34,8 @@ extension Pool {
             }
             guard let worker = slots[slot].worker else { return .failed("worker \(slot) is not running") }
             return perform(command, on: slot, worker)
-        case .stop, .upgrade, .rollback, .restartManaged, .runTask, .reopenLogs, .quarantine, .release:
+        case .stop, .upgrade, .rollback, .restartManaged, .runTask, .reopenLogs, .rebalance, .quarantine,
+            .release:
             return .failed("not a command for the pool")
         }
     }

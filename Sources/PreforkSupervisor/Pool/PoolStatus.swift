@@ -164,6 +164,8 @@ package enum ControlCommand: Equatable, Sendable {
     case upgrade(path: String?, keeps: Bool = false)
     /// Goes to the program that ran before the present one.
     case rollback
+    /// Moves connections from workers with many to workers with few.
+    case rebalance
     /// Opens the log file anew, as SIGUSR1 does, after logrotate(8) has moved it.
     case reopenLogs
     /// Refuses requests of a label, in all workers, until it is released.

@@ -44,6 +44,15 @@ public enum EnvironmentSettings {
             "QUICK_TIMEOUT", \.quickTimeout, .duration(atLeast: .zero),
             "Time for a worker to end after a quick stop (SIGINT). After that, it is killed."),
         EnvironmentOption(
+            "MOVE_CONNECTIONS", \.movesConnections, .flag,
+            "Whether open connections go to the worker that replaces theirs, where the program resumes them."),
+        EnvironmentOption(
+            "MOVE_TIMEOUT", \.moveTimeout, .duration(atLeast: .zero),
+            "Time for connections to move to the next worker, at most half of DRAIN_TIMEOUT. The rest is drained."),
+        EnvironmentOption(
+            "REBALANCE", \.rebalances, .flag,
+            "Whether connections move by themselves, slowly, from workers with many to workers with few."),
+        EnvironmentOption(
             "RELOAD", \.reload.width, .reloadWidth,
             "How many workers a rolling reload replaces at a time. auto: a tenth."),
         EnvironmentOption(

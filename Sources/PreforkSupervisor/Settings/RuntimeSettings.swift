@@ -23,6 +23,15 @@ public struct RuntimeSettings: Sendable, Equatable {
     public var drainTimeout: Duration = .seconds(30)
     /// The time for a worker to end after a quick stop, after which it is killed (`PREFORK_QUICK_TIMEOUT`).
     public var quickTimeout: Duration = .seconds(2)
+    /// Whether open connections go from a worker that is replaced to the one that follows (`PREFORK_MOVE_CONNECTIONS`), where
+    /// its servers resume them. Otherwise they are drained.
+    public var movesConnections = true
+    /// The time for them to move, of which none is more than half the drain timeout (`PREFORK_MOVE_TIMEOUT`). What has not
+    /// moved by then is drained.
+    public var moveTimeout: Duration = .seconds(5)
+    /// Whether the pool moves connections by itself from workers with many to workers with few, some at a time
+    /// (`PREFORK_REBALANCE`). `preforkctl rebalance` does it once.
+    public var rebalances = false
     /// How often and how soon workers that have died are replaced.
     public var restarts = RestartPolicy()
     /// How much time crashed workers have for their backtrace, and how many may take it at a time.

@@ -35,6 +35,7 @@ extension Supervisor {
             route?.close()
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))
         }
+        let links = makeHandoverRoute()
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
         let child = SupervisedChild(
             kind: .worker, owner: .worker(slot), spawn: spawn, bell: bell, isWalled: host.rights.otherUser != nil,
@@ -43,6 +44,10 @@ extension Supervisor {
             switch try child.fork(by: self, output: output) {
             case .parent(let child):
                 if let route { accessLogRoutes.add(route, of: spawn) }
+                if let links {
+                    handoverRoutes.add(links, of: spawn)
+                    linkToPredecessor(slot: slot, spawn: spawn)
+                }
                 workers.insert(
                     .watched(child, by: epoll, word: spawn), spawn: spawn, slot: slot, line: line,
                     heartbeatPeriod: heartbeatPeriod)
@@ -51,11 +56,13 @@ extension Supervisor {
                 enterGroup(spawn, child.owner.name)
                 info.pid = CurrentProcess.pid
                 route?.enter()
+                links?.enter()
                 return .child(becomeWorker(info, spawn: spawn, line: line, doorbell: doorbell))
             }
         } catch {
             workers.freeLine(line)
             route?.close()
+            links?.close()
             _ = host.workerGroups?.end(spawn)
             bells.remove(spawn, from: epoll)
             return .parent(.forkFailed(slot: slot, spawn: spawn, reason: "\(error)"))

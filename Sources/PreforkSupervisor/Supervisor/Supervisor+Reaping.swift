@@ -50,6 +50,7 @@ extension Supervisor {
         let isReady = isNewlyReady(spawn, slot: entry.slot, line: entry.line)
         bells.remove(spawn, from: epoll)
         accessLogRoutes.remove(spawn)
+        handoverRoutes.remove(spawn)
         let exit = collected ?? ProcessExit(status: .lost, usage: ResourceUsage())
         switch exit.status {
         case .signaled, .lost: scoreboard.orders.countDeath()

@@ -114,6 +114,8 @@ package final class Supervisor {
     var noise = SignalNoise()
     var queues = QueueAssignment()
     var accessLogRoutes = AccessLogRoutes()
+    var handoverRoutes = HandoverRoutes()
+    var nextRebalance: MonotonicInstant?
     var promised = ToldPromises()
     var listeningLine = ListeningLine.awaitsWorkers
     /// When unknown children are collected.
@@ -174,7 +176,8 @@ package final class Supervisor {
             descriptors = DescriptorNeed(
                 workers: most,
                 others: (self.targets?.descriptorNeed ?? 0) + (host.accessLog == nil ? 0 : UInt64(most) + 1)
-                    + UInt64(pool.spares.wanted) * 8)
+                    + UInt64(pool.spares.wanted) * 8
+                    + (configuration.settings.movesConnections ? UInt64(most) : 0))
             descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
             if configuration.settings.adoptsOrphans { try AdoptedOrphans.becomeSubreaper() }
             epoll = try Epoll()
@@ -356,7 +359,7 @@ package final class Supervisor {
             pool.nextDeadline, pool.nextSample, targets?.nextDeadline, upgradeDeadline, servers?.nextDeadline,
             host.nextLook, bells.nextLook, late.nextLook, noise.restsUntil, strangersLook,
             logger.nextDeadline, quarantine.nextDeadline, output?.nextLook, outOfMemory.nextLook, loopDeadline,
-            listeningDeadline, nextRunDeadline, loopStalls?.nextLook,
+            listeningDeadline, nextRunDeadline, loopStalls?.nextLook, nextRebalance,
         ]
         if !wanted.isEmpty { return 0 }
         guard let deadline = deadlines.lazy.compactMap({ $0 }).min() else { return -1 }
@@ -401,6 +404,7 @@ package final class Supervisor {
         killLateRuns()
         turnQuarantine()
         watchLoops()
+        rebalanceSlowly()
         if let sample = pool.nextSample, sample <= .now {
             tellSlowRequests()
             handle(.sample(takeSamples(), backlog: waitingConnections()))

@@ -164,7 +164,7 @@ extension Supervisor {
         let (inherited, records) = (inheritedPool, inheritedRecords.item)
         func items(_ pool: InheritedPool, _ managed: InheritedTargets?) -> [HandoverItem] {
             let managed = targets.flatMap { targets in managed.map { targets.item($0) } }
-            return Handover.offers + [item(pool), records] + (managed.map { [$0] } ?? [])
+            return Handover.offers + [item(pool), records, handoverRoutes.item] + (managed.map { [$0] } ?? [])
         }
         // Workers of this program are of an earlier generation when it comes back, and managed processes are its own.
         var poolBack = inherited
@@ -305,6 +305,7 @@ extension Supervisor {
             bells.inherit(worker.spawn, number: bell, by: epoll, word: Source.bell | worker.spawn, at: .now)
         }
         inherited.workers.removeAll { gone.contains($0.pid) }
+        inheritHandoverRoutes()
         clearLinesOfTheGone()
         let left = InheritedRecords.take()
         let actions = pool.inherit(inherited, scaledTo: left?.scaledTo, at: .now)
@@ -318,6 +319,7 @@ extension Supervisor {
         let count = inherited.workers.count
         let text = "upgrade: \(programs.running.summary) took over \(count) workers of the previous program"
         logger.say(LogLine(.info, text), by: .own(.start))
+        linkBack()
         // These actions are only signals: they fork nothing.
         carryOutAllButForks(actions)
     }

@@ -13,6 +13,8 @@ struct SupervisorRollback {
     private let generation: Int
     /// Of each worker its doorbell and what reads its output.
     private var workers = ChildDuplicates()
+    /// Of each worker the way by which it gets links.
+    private var ways = WayDuplicates()
     /// The same for managed processes.
     private var managed = ChildDuplicates()
     /// Those of the manager.
@@ -36,6 +38,7 @@ struct SupervisorRollback {
         generation = inheritance.pool.generation
         own = [inheritance.scoreboard, inheritance.orders, inheritance.lifeline, inheritance.lifelineHold]
         workers = ChildDuplicates(inheritance.pool.workers, inheritance.doorbells, inheritance.outputs)
+        ways = WayDuplicates(back.items.first { $0.kind == HandoverRoutes.handoverKind })
         let left = back.items.first { $0.kind == InheritedTargets.handoverKind }.flatMap { TargetInheritance($0) }
         guard let left else { return }
         managers = [left.scoreboard, left.orders, left.lifeline, left.lifelineHold]
@@ -49,7 +52,7 @@ struct SupervisorRollback {
     var items: [HandoverItem] { back.present }
 
     var heldDescriptors: [HeldDescriptor] {
-        let kept = Set(back.kept + workers.all + managed.all + managers)
+        let kept = Set(back.kept + workers.all + ways.all + managed.all + managers)
         return back.place.map { HeldDescriptor(.programImage, $0) } + kept.map { HeldDescriptor(.handover, $0) }
     }
 
@@ -62,25 +65,29 @@ struct SupervisorRollback {
     /// - Parameters:
     ///   - targets: the manager of managed processes, if there is one.
     ///   - ended: children that end with this program.
+    ///   - routes: the ways to workers in this program.
     ///   - numbers: a worker's doorbell and what reads its output, in this program.
     mutating func describe(
         _ pool: InheritedPool, _ targets: TargetRunner?, _ records: HandoverItem, ending ended: [Int32],
-        _ numbers: (UInt64) -> (doorbell: Int32?, output: Int32?)
+        _ routes: HandoverRoutes, _ numbers: (UInt64) -> (doorbell: Int32?, output: Int32?)
     ) throws(SystemError) {
         var pool = pool
         pool.generation = max(pool.generation, generation)
         let (doorbells, outputs) = workers.describe(&pool.workers, numbers)
         let item = HandoverItem(
             kind: Supervisor.handoverKind, key: "", descriptors: own + doorbells + outputs, text: pool.text)
+        let living = Set(pool.workers.map(\.spawn))
+        let waysItem = ways.describe(routes, living: living)
         let managedItem = try targets.map { targets throws(SystemError) in try describe(targets) }
         let kept = pool.workers.map(\.pid) + (managedItem?.pids ?? [])
         let children = RollbackOrphans.item(from: back.items, keeping: kept, ending: ended)
-        let changing = [item, records, children] + (managedItem.map { [$0.item] } ?? [])
+        let changing = [item, records, children, waysItem] + (managedItem.map { [$0.item] } ?? [])
         let kinds = Set(changing.map(\.kind))
         try back.describe(back.items.filter { !kinds.contains($0.kind) } + changing)
         // What the previous program has duplicated stays open: it gets that if this fails from now on.
         let old = Set(back.items.flatMap(\.descriptors))
-        workers.forget(besides: Set(pool.workers.map(\.spawn)), keeping: old)
+        workers.forget(besides: living, keeping: old)
+        ways.forget(besides: living, keeping: old)
         if let managedItem { managed.forget(besides: managedItem.spawns, keeping: old) }
     }
 
@@ -178,7 +185,8 @@ extension Supervisor {
         let records = recordsOfRollback(isLast: isLast)
         let ended = (targets?.late.processes ?? []) + (upgrade.map { [$0.trial.pid] } ?? [])
         do throws(SystemError) {
-            try rollback?.describe(inheritedPool, targets, records, ending: ended) { [self] spawn in
+            try rollback?.describe(inheritedPool, targets, records, ending: ended, handoverRoutes) {
+                [self] spawn in
                 (bells[spawn]?.number, output?.pipe(of: spawn)?.number)
             }
         } catch {

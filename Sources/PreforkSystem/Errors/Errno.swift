@@ -69,6 +69,7 @@ extension Errno {
     package static let tooManyOpenFiles = Errno(rawValue: EMFILE)
     package static let notSupported = Errno(rawValue: EOPNOTSUPP)
     package static let noSystemCall = Errno(rawValue: ENOSYS)
+    package static let tooManyReferences = Errno(rawValue: ETOOMANYREFS)
     package static let noBufferSpace = Errno(rawValue: ENOBUFS)
     package static let noMemory = Errno(rawValue: ENOMEM)
     package static let fileTooLarge = Errno(rawValue: EFBIG)

@@ -15,6 +15,24 @@ package enum BuiltInMetrics {
     package static let queueTime = histogram(
         "prefork_queue_wait_seconds", "Time that messages of work queues waited, from send to receive")
 
+    /// How moves of open connections came out, by `outcome`.
+    private static let moves: [String: SharedCounter] = Dictionary(
+        uniqueKeysWithValues: moveOutcomes.compactMap { outcome in
+            let counter = try? SharedCounter(
+                own: "prefork_connection_moves_total",
+                help: "Open connections that moved from a worker to another one, or did not for this reason",
+                labels: ["outcome": outcome])
+            return counter.map { (outcome, $0) }
+        })
+    /// `moved`, and the reasons of a connection that stays, by the names of `HandoverRefusal`.
+    package static let moveOutcomes = [
+        "moved", "malformed", "noDescriptor", "noServer", "full", "draining", "version", "state", "late", "tooLarge",
+        "gone", "failed", "immovable",
+    ]
+
+    /// - Parameter outcome: one of `moveOutcomes`. Others count nothing.
+    package static func countMoves(_ outcome: String, _ count: Int = 1) { moves[outcome]?.increment(by: count) }
+
     private static func histogram(_ name: String, _ help: String) -> SharedHistogram? {
         try? SharedHistogram(own: name, buckets, help: help)
     }
@@ -23,5 +41,6 @@ package enum BuiltInMetrics {
     package static func make() {
         _ = loopTurns
         _ = queueTime
+        _ = moves
     }
 }

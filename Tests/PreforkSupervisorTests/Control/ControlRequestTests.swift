@@ -22,6 +22,7 @@ struct ControlRequestTests {
         (#"{"command":"upgrade","path":"/a","keep":true}"#, .perform(.upgrade(path: "/a", keeps: true), wait: false)),
         (#"{"command":"rollback","wait":true}"#, .perform(.rollback, wait: true)),
         (#"{"command":"upgrade","path":null}"#, .perform(.upgrade(path: nil), wait: false)),
+        (#"{"command":"rebalance"}"#, .perform(.rebalance, wait: false)),
         (#"{"command":"reopen-logs"}"#, .perform(.reopenLogs, wait: false)),
         (#"{"command":"stop","quick":true}"#, .perform(.stop(quick: true), wait: false)),
         (#"{"command":"stop","wait":true}"#, .perform(.stop(quick: false), wait: false)),
