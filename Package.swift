@@ -76,7 +76,7 @@ let package = Package(
                 .target(name: "CHiredis", condition: whenValkey),
                 .target(name: "CHiredisTLS", condition: .when(traits: ["ValkeyTLS"])),
             ]),
-        module("PreforkHTTP", on: ["PreforkEventLoop", "PreforkSystem"]),
+        module("PreforkHTTP", on: ["PreforkEventLoop", "PreforkCBOR", "PreforkSystem"]),
         module("PreforkSubprocess", on: ["PreforkEventLoop", "PreforkSystem"]),
         module(
             "Prefork",
@@ -132,7 +132,7 @@ let package = Package(
             "websocket-fixture", path: "Tests/Fixtures/websocket-fixture",
             on: ["PreforkHTTP", "PreforkEventLoop", "PreforkSystem"]),
         program(
-            "http-fixture", path: "Tests/Fixtures/http-fixture", on: ["Prefork", "PreforkHTTP"]),
+            "http-fixture", path: "Tests/Fixtures/http-fixture", on: ["Prefork", "PreforkHTTP", "PreforkEventLoop"]),
         program(
             "metrics-fixture", path: "Tests/Fixtures/metrics-fixture",
             on: ["Prefork", "PreforkFixtureSupport", "StepsC"]),
@@ -195,8 +195,8 @@ let package = Package(
         tests(
             "PreforkChannelsTests",
             of: [
-                "PreforkChannels", "PreforkStore", "PreforkEventLoop", "PreforkSystem", "PreforkTestSupport",
-                "PreforkBackendSuite", "channel-fixture", "queue-fixture", "store-fixture",
+                "PreforkChannels", "PreforkStore", "PreforkCBOR", "PreforkEventLoop", "PreforkSystem",
+                "PreforkTestSupport", "PreforkBackendSuite", "channel-fixture", "queue-fixture", "store-fixture",
             ]),
         tests(
             "PreforkValkeyTests",

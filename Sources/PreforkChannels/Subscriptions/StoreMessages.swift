@@ -33,6 +33,21 @@ public enum SubscriptionStart: Hashable, Sendable {
     /// successor of a worker or a managed process waits until its predecessor has stopped. Each of several other
     /// subscribers under one name gets all messages. 256 names per store, any text that is not empty.
     case resuming(as: String)
+    /// After the last message that another subscription to the channel was given when it said its `place`. For the
+    /// subscription of a connection that moves to another worker: the place is in the state that moves with it. A place of
+    /// another channel or store gives no message twice, and may lose some.
+    case after(SubscriptionPlace)
+}
+
+/// How far a subscription has come: see `StoreMessages.place`. It holds in all processes that have the store, also after
+/// an upgrade.
+public struct SubscriptionPlace: Codable, Hashable, Sendable {
+    let number: UInt64
+    let position: UInt64
+
+    init(_ place: PublishLogReader.Place) { (number, position) = (place.number, place.position) }
+
+    var inLog: PublishLogReader.Place { PublishLogReader.Place(number: number, position: position) }
 }
 
 /// A subscription to a channel: an `AsyncSequence` of messages in the order in which they were published.
@@ -44,7 +59,7 @@ public enum SubscriptionStart: Hashable, Sendable {
 public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Sendable {
     public typealias Element = StoreMessage<Value>
     private let source: StoreSource<Element>
-    private let place: Place
+    private let ownPlace: Place
 
     /// Used on the loop of the source, or where no loop runs.
     fileprivate final class Place: @unchecked Sendable {
@@ -70,10 +85,12 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
         let name = SubscriptionNames.cursor(for: channel, start)
         let isMain = name == SubscriptionNames.main
         let reader: PublishLogReader
+        let after: PublishLogReader.Place? = if case .after(let place) = start { place.inLog } else { nil }
         do throws(StoreError) {
             reader = try PublishLogReader(
                 store.table, channel: Array(channel.utf8),
-                resumingAs: isMain && !Handover.isLaterImage ? nil : name, ifKnown: isMain)
+                resumingAs: isMain && !Handover.isLaterImage ? nil : name, ifKnown: isMain,
+                after: after)
         } catch {
             // Out of cursors: a subscription without a chosen name does without.
             guard start == .automatic, case .badArgument = error.code, name != nil else { throw error }
@@ -81,7 +98,7 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
         }
         let coding = ValueCoding<Value>(codec: store.codec)
         let place = Place(reader, leftAs: isMain ? name : nil)
-        self.place = place
+        ownPlace = place
         let loop = try EventLoop.chosen()
         source = StoreSource(store.table, on: loop, wish: reader.sleepWish, onEnd: { place.reader.endTurn() }) {
             switch place.reader.next() {
@@ -96,6 +113,14 @@ public final class StoreMessages<Value: Codable & Sendable>: AsyncSequence, Send
 
     deinit {
         source.end()
+    }
+
+    /// Where another subscription must begin to get every message that this one has not given (`SubscriptionStart.after`).
+    /// On the loop on which the subscription was made, as in a worker's tasks. Elsewhere the program ends.
+    public var place: SubscriptionPlace {
+        // The program's code decides which thread calls. Continuing would be a data race.
+        precondition(source.loop.isCurrent, "a subscription's place is read on its own event loop")
+        return SubscriptionPlace(ownPlace.reader.place)
     }
 
     /// Ends the sequence, also for a task that waits for its next element. A second call has no effect.
@@ -154,7 +179,7 @@ private enum SubscriptionNames {
 
     static func cursor(for channel: String, _ start: SubscriptionStart) -> [UInt8]? {
         switch start {
-        case .now: return nil
+        case .now, .after: return nil
         case .resuming(let name): return Array(name.utf8)
         case .automatic:
             if let name = ownName { return isFirst(of: channel) ? Array(name.utf8) : nil }

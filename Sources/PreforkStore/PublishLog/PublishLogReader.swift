@@ -10,6 +10,17 @@ package struct PublishLogReader: Sendable {
         case lagged(Int)
     }
 
+    /// Where a reader stands: after the message of this number, at a position in the log.
+    package struct Place: Hashable, Sendable {
+        package var number: UInt64
+        package var position: UInt64
+
+        package init(number: UInt64, position: UInt64) {
+            self.number = number
+            self.position = position
+        }
+    }
+
     private let table: StoreTable
     private let channel: [UInt8]
     private let hash: KeyHash
@@ -27,9 +38,10 @@ package struct PublishLogReader: Sendable {
     /// - Parameters:
     ///   - name: the cursor's name. If nil, there is no cursor.
     ///   - ifKnown: whether to make no cursor if the name is unknown.
+    ///   - place: of a reader of this channel, which this one continues. What is beyond the log's end is not believed.
     /// - Throws: `.badArgument` when there are 256 cursors already.
     package init(
-        _ table: StoreTable, channel: [UInt8], resumingAs name: [UInt8]?, ifKnown: Bool = false
+        _ table: StoreTable, channel: [UInt8], resumingAs name: [UInt8]?, ifKnown: Bool = false, after place: Place? = nil
     ) throws(StoreError) {
         guard !channel.isEmpty, channel.count <= EntryShape.maximumKeyBytes else {
             throw StoreError(.badKey(bytes: channel.count, limit: EntryShape.maximumKeyBytes))
@@ -42,6 +54,11 @@ package struct PublishLogReader: Sendable {
         let log = table.logWords
         position = log[PublishLogLayout.commit]
         lastNumber = log[table.channelCounter(hash)]
+        if let place {
+            lastNumber = min(lastNumber, place.number)
+            // Messages begin at multiples of 8.
+            position = min(position, place.position & ~7)
+        }
         guard let name else {
             cursor = nil
             return
@@ -72,6 +89,12 @@ package struct PublishLogReader: Sendable {
 
     /// Whether the predecessor of this process continues to read. There is no message until it stops or ends.
     package private(set) var waitsForPredecessor = false
+
+    /// Where the next reader must begin to get what this one has not given.
+    package var place: Place {
+        // A held message is searched again: a position that is behind the number costs a longer way.
+        held == nil ? Place(number: lastNumber, position: position) : Place(number: lastNumber &- 1, position: 0)
+    }
 
     /// Stops reading: a successor continues behind the last message.
     package mutating func endTurn() { turn?.end(table.logWords) }
@@ -116,9 +139,9 @@ package struct PublishLogReader: Sendable {
         let log = table.logWords
         let bits = Self.bits(ofCursor: name, channel, table)
         guard let entry = Self.entry(of: bits, log) else { throw Self.noCursorLeft }
-        // A held message is searched again: a position that is behind the number costs a longer way.
-        log[entry + LogCursor.number] = held == nil ? lastNumber : lastNumber &- 1
-        log[entry + LogCursor.position] = held == nil ? position : 0
+        let place = place
+        log[entry + LogCursor.number] = place.number
+        log[entry + LogCursor.position] = place.position
         if log[entry] != bits { log.release(entry, bits) }
     }
 

@@ -141,6 +141,7 @@ private typealias OurStoreValues = StoreValues
 private typealias OurStoredValue = StoredValue
 private typealias OurStreamError = StreamError
 private typealias OurSubprocess = Subprocess
+private typealias OurSubscriptionPlace = SubscriptionPlace
 private typealias OurSubscriptionStart = SubscriptionStart
 private typealias OurSupervisorError = SupervisorError
 private typealias OurSupervisorHooks = SupervisorHooks
