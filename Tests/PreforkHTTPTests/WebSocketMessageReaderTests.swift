@@ -27,8 +27,10 @@ struct WebSocketConversation {
     }
 
     /// Reads pieces as a connection would: what was not consumed comes again with the next piece.
+    ///
+    /// - Parameter moves: whether another reader continues after each piece, with the first one's state.
     static func read(
-        _ pieces: [ArraySlice<UInt8>], maxSize: Int = 1 << 20, maxFragments: Int = 1_000
+        _ pieces: [ArraySlice<UInt8>], maxSize: Int = 1 << 20, maxFragments: Int = 1_000, moves: Bool = false
     ) -> Reading {
         var reader = WebSocketMessageReader(role: .server, maxSize: maxSize, maxFragments: maxFragments)
         var reading = Reading()
@@ -41,8 +43,24 @@ struct WebSocketConversation {
                 reading.violation = error
                 return reading
             }
+            if moves { reader = moved(reader, maxSize, maxFragments) }
         }
         return reading
+    }
+
+    private static func moved(
+        _ reader: WebSocketMessageReader, _ maxSize: Int, _ maxFragments: Int
+    ) -> WebSocketMessageReader {
+        var (state, next) = (
+            StateWriter(), WebSocketMessageReader(role: .server, maxSize: maxSize, maxFragments: maxFragments)
+        )
+        reader.write(to: &state)
+        var fields = StateReader(state.bytes)
+        #expect(throws: Never.self) {
+            try next.read(from: &fields)
+            try fields.end()
+        }
+        return next
     }
 
     private static func step(
@@ -59,7 +77,10 @@ struct WebSocketConversation {
         Self.read([bytes[...]], maxSize: maxSize, maxFragments: maxFragments)
     }
 
-    func readByteByByte() -> Reading { Self.read(bytes.indices.map { bytes[$0...$0] }) }
+    /// - Parameter moves: whether another reader continues after each byte, unless it is a long conversation.
+    func readByteByByte(moves: Bool = false) -> Reading {
+        Self.read(bytes.indices.map { bytes[$0...$0] }, moves: moves && bytes.count <= 1_000)
+    }
 }
 
 @Suite struct WebSocketMessageReaderTests {
@@ -74,7 +95,7 @@ struct WebSocketConversation {
         sourceLocation: SourceLocation = #_sourceLocation, _ build: (inout WebSocketConversation) -> Void
     ) {
         let conversation = conversation(build)
-        for reading in [conversation.read(), conversation.readByteByByte()] {
+        for reading in [conversation.read(), conversation.readByteByByte(), conversation.readByteByByte(moves: true)] {
             #expect(reading.events == events, sourceLocation: sourceLocation)
             #expect(reading.violation?.code == code, sourceLocation: sourceLocation)
         }
@@ -339,7 +360,9 @@ struct WebSocketConversation {
         #expect(whole.events.count == 7 && whole.violation == nil)
         let count = stream.bytes.count
         for first in 0...count {
-            #expect(WebSocketConversation.read([stream.bytes[..<first], stream.bytes[first...]]) == whole)
+            let halves = [stream.bytes[..<first], stream.bytes[first...]]
+            #expect(WebSocketConversation.read(halves) == whole)
+            #expect(WebSocketConversation.read(halves, moves: true) == whole, "moved at \(first)")
         }
         var random = SplitMix64(seed: 3)
         for _ in 0..<2_000 {

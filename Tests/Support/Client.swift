@@ -47,8 +47,10 @@ public final class Client: @unchecked Sendable {
     }
 
     /// Whatever comes next. Empty at the end.
-    public func receive() throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: 65_536)
+    ///
+    /// - Parameter most: at most so many bytes.
+    public func receive(_ most: Int = 65_536) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: most)
         let count = recv(socket, &bytes, bytes.count, 0)
         guard count >= 0 else { throw ClientError(description: "recv: errno \(errno)") }
         return Array(bytes[..<count])

@@ -55,8 +55,14 @@ public struct HTTPRequest: Sendable {
     /// The host that the client has asked for, with its port if it has one: what a trusted proxy has said, else `authority`.
     public var host: String? { storage.origin?.host ?? authority }
 
-    /// Whether the server is draining. The response then has `Connection: close` by itself.
+    /// Whether the server is draining, or leaves its connections to another worker: a response that has no end of its own
+    /// should end. Where the connection does not move, it has `Connection: close` by itself.
     public var isDraining: Bool { storage.connection?.isDraining ?? true }
+
+    /// Whether another worker has answered this request, with a WebSocket or a `resumableStream` that has moved here since. It
+    /// is answered in the same way again, or the WebSocket is closed with 1012, and the response broken off. What belongs to the first time only, such as a count of log-ins, is
+    /// left out then.
+    public var isResumed: Bool { storage.connection?.isResuming ?? false }
 
     /// Sends a response of 1xx before the final one, for example `.earlyHints`. To a client of HTTP/1.0 nothing is sent.
     ///

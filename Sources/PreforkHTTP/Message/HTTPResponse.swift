@@ -39,6 +39,8 @@ public struct HTTPResponse: Sendable {
             case stream(count: Int?, @Sendable (HTTPBodyWriter) async throws -> Void)
             case transfer(count: Int, @Sendable (HTTPTransfer) async throws -> Void)
             case upgrade(String, @Sendable (Connection) async throws -> Void)
+            case webSocket(WebSocketOpening)
+            case resumable(ResumableStream)
         }
 
         let kind: Kind

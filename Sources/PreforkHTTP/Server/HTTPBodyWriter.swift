@@ -17,11 +17,14 @@ public struct HTTPBodyWriter: Sendable {
         @exclusivity(unchecked) private var count = 0
         @exclusivity(unchecked) fileprivate(set) var trailers = HTTPFields()
         @exclusivity(unchecked) private var isWriting = false
+        /// Of a response that may move. nil for others.
+        @exclusivity(unchecked) private(set) var handover: StreamHandover?
 
         init(loop: EventLoop) { self.loop = loop }
 
         /// Of another response from now on. Nothing else refers to the state.
-        func begin(_ connection: HTTPConnection, rest: Int?, isChunked: Bool) {
+        func begin(_ connection: HTTPConnection, rest: Int?, isChunked: Bool, _ handover: StreamHandover? = nil) {
+            if handover != nil || self.handover != nil { self.handover = handover }
             self.connection = connection
             self.rest = rest
             count = rest ?? 0
@@ -33,7 +36,9 @@ public struct HTTPBodyWriter: Sendable {
 
         /// See `HTTPBodyWriter.writeNow`.
         fileprivate func writeNow(_ bytes: UnsafeRawBufferPointer) throws -> Bool {
-            guard loop.isCurrent, let connection, !isWriting, connection.takes(bytes.count) else { return false }
+            guard loop.isCurrent, let connection, !isWriting, handover == nil, connection.takes(bytes.count) else {
+                return false
+            }
             if Task.isCancelled { throw CancellationError() }
             if bytes.count == 0 { return true }
             try take(bytes.count)
@@ -62,6 +67,7 @@ public struct HTTPBodyWriter: Sendable {
             isWriting = true
             defer { isWriting = false }
             try await connection.write(bytes, isChunk: isChunked)
+            if handover != nil { connection.pieceIsOut() }
         }
     }
 
@@ -80,7 +86,7 @@ public struct HTTPBodyWriter: Sendable {
     /// ```
     ///
     /// - Parameter bytes: must stay valid until the call returns. No bytes send nothing.
-    /// - Returns: false if nothing was sent, and `write` must be called: for more bytes, while another task writes or the
+    /// - Returns: false if nothing was sent, and `write` must be called: in a `resumableStream`, for more bytes, while another task writes or the
     ///   client takes nothing, after the response, and on another thread than the connection's.
     /// - Throws: as `write`.
     public func writeNow(_ bytes: UnsafeRawBufferPointer) throws -> Bool { try state.writeNow(bytes) }

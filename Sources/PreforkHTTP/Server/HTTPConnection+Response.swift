@@ -30,7 +30,7 @@ extension HTTPConnection {
             let keeps = text.utf8.withContiguousStorageIfAvailable { encode(response, UnsafeRawBufferPointer($0)) }
             return keeps ?? encode(response, Array(text.utf8))
         case .bytes(let bytes): return encode(response, bytes)
-        case .stream, .transfer, .upgrade: return nil
+        case .stream, .transfer, .upgrade, .webSocket, .resumable: return nil
         }
     }
 
@@ -55,6 +55,11 @@ extension HTTPConnection {
     func send(_ response: HTTPResponse) async throws -> Bool {
         switch response.body.kind {
         case .upgrade(let name, let serve): return try await upgrade(to: name, response.fields, serve)
+        case .webSocket(let opening):
+            if server.mayMove { keepHead() }
+            return try await upgrade(to: "websocket", response.fields) { [self] in
+                try await serve(opening, on: $0)
+            }
         case _ where response.status.isInformational:
             return try fail(HTTPError(.badStatus(response.status)))
         case .empty: return try await send(response, [])
@@ -72,6 +77,7 @@ extension HTTPConnection {
             }
             return keeps
         case .stream(let count, let body): return try await stream(response, count, body)
+        case .resumable(let body): return try await begin(response, body)
         }
     }
 
@@ -118,7 +124,18 @@ extension HTTPConnection {
         return keeps && !mustClose
     }
 
-    private func encodeLastChunk(_ trailers: HTTPFields) {
+    /// Sends the head of a response that may move, and then its body.
+    private func begin(_ response: HTTPResponse, _ body: ResumableStream) async throws -> Bool {
+        let isChunked = flags.contains(.isHTTP11)
+        let keeps = keepsConnection(after: response) && isChunked
+        encodeHead(response.status, response.fields, isChunked ? .chunked : .untilEnd, keeps: keeps)
+        if isWithoutBody(response.status) { return keeps }
+        if server.mayMove { keepHead() }
+        try await flush()
+        return try await serve(body, StreamState(keeps: keeps, isChunked: isChunked))
+    }
+
+    func encodeLastChunk(_ trailers: HTTPFields) {
         // Clients that did not ask for trailers may throw them away, or not understand them (RFC 9110, 6.5.1).
         let isSent = flags.contains(.takesTrailers)
         reserve(16 + trailers.bytes.count + trailers.count * 4)
@@ -145,6 +162,7 @@ extension HTTPConnection {
         server.count(requestSince: began)
         if served != nil { logServed() }
         requestEnds()
+        if server.mayMove { connection.onHandover(nil) }
         try await serve(connection)
         throw ConnectionEnd()
     }
@@ -190,7 +208,7 @@ extension HTTPConnection {
     }
 
     /// By method and path: the query may have what no log must have.
-    private func report(_ error: any Error) {
+    func report(_ error: any Error) {
         let storage = requestStorage
         let label = storage.bytes.withUnsafeBytes { bytes in
             String(decoding: bytes.part(storage.head.label).prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
@@ -205,7 +223,7 @@ extension HTTPConnection {
     }
 
     /// A part of the response is out already: the end of the connection tells the client that it is not complete.
-    private func breakOff(_ error: any Error) throws -> Never {
+    func breakOff(_ error: any Error) throws -> Never {
         if !isBroken, !(error is CancellationError) { report(error) }
         output.removeAll()
         throw error is CancellationError ? error : ConnectionEnd()

@@ -48,7 +48,7 @@ final class HTTPConnection: @unchecked Sendable {
     @exclusivity(unchecked) private var mark: RequestMark?
     /// It is in quarantine, and is not begun.
     @exclusivity(unchecked) private var refusal: RequestAccounting.Refusal?
-    @exclusivity(unchecked) private var hasServed = false
+    @exclusivity(unchecked) var hasServed = false
     /// The final response is in the output, or was sent.
     @exclusivity(unchecked) var hasResponse = false
     /// What the client will send next cannot be told from the rest of this request.
@@ -65,10 +65,16 @@ final class HTTPConnection: @unchecked Sendable {
     @exclusivity(unchecked) private var isFlushDue = false
     @exclusivity(unchecked) private var isTurnEndAwaited = false
     /// What the PROXY protocol has said.
-    private var claim: ClientClaim?
-    private var awaitsProxyHeader = false
+    var claim: ClientClaim?
+    var awaitsProxyHeader = false
     /// When the loop's turn began in which the present request's head was read.
     @exclusivity(unchecked) var began = MonotonicInstant(nanoseconds: 0)
+    /// What another worker has handed over, until it is used.
+    private(set) var resumed: ConnectionState?
+    /// The present request was answered by another worker, with a WebSocket or a response that goes on here.
+    private(set) var isResuming = false
+    /// Of the request that has opened a WebSocket, or whose response may move. Empty without one.
+    @exclusivity(unchecked) private(set) var requestHead: [UInt8] = []
     /// For the access log. nil without one.
     @exclusivity(unchecked) var served: ServedRequest?
 
@@ -78,25 +84,35 @@ final class HTTPConnection: @unchecked Sendable {
         var waited = Duration.zero
     }
 
-    init(_ connection: Connection, _ server: HTTPServer) {
+    /// - Parameter resumed: what another worker has handed over with the connection.
+    init(_ connection: Connection, _ server: HTTPServer, resuming resumed: ConnectionState? = nil) {
         self.connection = connection
+        self.resumed = resumed
         self.server = server
         reader = connection.reader
         loop = connection.loop
     }
 
     var peer: SocketAddress { connection.peer }
-    var isDraining: Bool { connection.isDraining }
+    /// Or about to leave its connections to another worker.
+    var isDraining: Bool { connection.isDraining || loop.stopRequest.isRequested }
 
     /// Serves until one of the two sides ends the connection.
     func serve() async throws {
         defer { end() }
         do {
             let isOwner = reader.isOwnedByCurrentTask
-            // The first head has its time from the beginning of the connection.
-            server.awaitsHead(self)
-            if server.options.expectsProxyHeader {
-                awaitsProxyHeader = true
+            if server.mayMove { connection.onHandover { [unowned self] in pack() } }
+            awaitsProxyHeader = server.options.expectsProxyHeader
+            if let resumed {
+                if let socket = resumed.socket { return try await resume(socket) }
+                if let stream = resumed.stream, try await !resume(stream) { return }
+                begin(resumed)
+            } else {
+                // The first head has its time from the beginning of the connection.
+                server.awaitsHead(self)
+            }
+            if awaitsProxyHeader {
                 guard try await readProxyHeader() else { return }
                 awaitsProxyHeader = false
             }
@@ -146,7 +162,8 @@ final class HTTPConnection: @unchecked Sendable {
             case .incomplete:
                 if output.count > 0 { try await flush() }
                 if !place.isTaken { server.awaitsHead(self) }
-                guard try await reader.fill() else { return false }
+                // The head is not consumed before it is whole: another worker reads it from its begin.
+                guard try await reader.fill(isIdle: false, mayMove: true) else { return false }
                 continue
             case .failure(let status):
                 try await refuse(status)
@@ -234,6 +251,28 @@ final class HTTPConnection: @unchecked Sendable {
         return step
     }
 
+    /// The head travels with a WebSocket, or a response that moves: the handler that continues is found by it.
+    func keepHead() { requestHead = Array(requestStorage.bytes.prefix(requestStorage.head.length)) }
+
+    /// The response that could move is over.
+    func forgetHead() { (isResuming, requestHead) = (false, []) }
+
+    /// Puts the head of a request that another worker has answered to where the present request is.
+    ///
+    /// - Returns: whether the handler may be called with it.
+    func readHead(_ head: [UInt8]) -> Bool {
+        (isResuming, resumed, requestHead) = (true, nil, head)
+        let storage = requestStorage
+        return head.withUnsafeBytes { bytes in
+            guard storage.parser.parse(bytes) == .complete else { return false }
+            storage.begin(bytes, of: self)
+            flags = storage.head.flags
+            if case .head = storage.head.method { isHead = true }
+            refusal = beginMark(bytes.part(storage.head.label))
+            return refusal == nil
+        }
+    }
+
     /// Reads the PROXY protocol's header.
     ///
     /// - Returns: false if the connection must end. A peer that does not speak the protocol gets no response: a server that
@@ -299,13 +338,13 @@ final class HTTPConnection: @unchecked Sendable {
     }
 
     @inline(__always)
-    private func endMark() {
+    func endMark() {
         mark?.end()
         mark = nil
     }
 
     /// For the next request. What a program has kept of this one stays the program's.
-    private func endRequest() {
+    func endRequest() {
         if isKnownUniquelyReferenced(&storage) {
             storage?.reset()
         } else if storage != nil {
@@ -336,8 +375,10 @@ final class HTTPConnection: @unchecked Sendable {
     }
 
     private func end() {
+        if server.mayMove { connection.onHandover(nil) }
         DeadlineQueue.remove(self)
         isFlushDue = false
+        endMark()
         endRequest()
         output.removeAll()
         releaseBuffers()
@@ -371,7 +412,7 @@ extension HTTPConnection: TurnEndObserver {
 }
 
 /// What a proxy has said of its client. An object, because few connections have it.
-private final class ClientClaim {
+final class ClientClaim {
     let address: SocketAddress
 
     init(_ address: SocketAddress) { self.address = address }

@@ -13,6 +13,8 @@ final class HTTPServer: @unchecked Sendable {
     /// Where requests are marked. nil outside of workers.
     let marks: RequestRing?
     let accounting: RequestAccounting?
+    /// Whether connections may move to the next worker, which has the same server. See `resumption`.
+    let mayMove: Bool
     /// Connections of which a head must come.
     private let heads: DeadlineQueue
     /// Kept connections.
@@ -33,12 +35,14 @@ final class HTTPServer: @unchecked Sendable {
     private static let statusLine: StaticString = "HTTP/1.1 200 OK\r\n"
 
     init(
-        _ options: HTTPServerOptions, on loop: EventLoop, report: @escaping @Sendable (ServingEvent) -> Void,
+        _ options: HTTPServerOptions, on loop: EventLoop, mayMove: Bool = false,
+        report: @escaping @Sendable (ServingEvent) -> Void,
         _ handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse
     ) throws(SystemError) {
         try options.check()
         self.options = options
         self.loop = loop
+        self.mayMove = mayMove
         self.report = report
         self.handler = handler
         marks = loop.requests

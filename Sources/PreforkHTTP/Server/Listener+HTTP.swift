@@ -16,7 +16,8 @@ extension Listener {
     /// }
     /// ```
     ///
-    /// It accepts, drains and ends as `serve` does. While it drains, responses have `Connection: close`, and idle
+    /// It accepts, drains and ends as `serve` does. In a worker that has a successor, connections between requests move to
+    /// that one, and their clients do not notice. Otherwise responses have `Connection: close` while it drains, and idle
     /// connections are closed. In a worker each request is marked by its method and path, without the query, for reports
     /// of crashes and hangs, and counted. One in quarantine gets 503 with `Retry-After`.
     ///
@@ -41,9 +42,9 @@ extension Listener {
                 try await self.serveHTTP(limit: limit, options: options, report: report, handler)
             }
         }
-        let server = try HTTPServer(options, on: loop, report: report, handler)
+        let server = try HTTPServer(options, on: loop, mayMove: true, report: report, handler)
         loop.onServing?(self, true)
-        try await serve(limit: limit, report: report) { connection in
+        try await serve(limit: limit, report: report, resumption: server.resumption) { connection in
             try await HTTPConnection(connection, server).serve()
         }
     }

@@ -1,5 +1,12 @@
 // The way from a request to a WebSocket.
 
+/// What a handler has answered with a WebSocket.
+struct WebSocketOpening: Sendable {
+    let subprotocol: String?
+    let options: WebSocketOptions
+    let handler: @Sendable (WebSocket) async throws -> Void
+}
+
 extension HTTPResponse {
     /// Opens a WebSocket (RFC 6455) and runs `handler` with it. A request that does not ask for one correctly gets its
     /// refusal instead: 405, 426, 400, or 403 for a page of another origin.
@@ -12,6 +19,9 @@ extension HTTPResponse {
     /// ```
     ///
     /// When `handler` returns, the socket is closed with 1000, and with 1011 if it throws.
+    ///
+    /// A socket whose handler has set `WebSocket.handoverState` moves to the next worker when this one leaves. There the
+    /// server's handler is called again with the same request (`HTTPRequest.isResumed`), and `handler` with the socket.
     ///
     /// - Parameters:
     ///   - request: the request that is answered.
@@ -28,9 +38,9 @@ extension HTTPResponse {
                 values: { fields.values(of: $0) }), options)
         switch handshake {
         case .accepted(_, let subprotocol):
-            return .upgrade(to: "websocket", fields: Self.fields(handshake)) { connection in
-                try await WebSocket.serve(connection, subprotocol: subprotocol, options, handler)
-            }
+            let opening = WebSocketOpening(subprotocol: subprotocol, options: options, handler: handler)
+            return HTTPResponse(
+                status: .switchingProtocols, fields: Self.fields(handshake), body: Body(kind: .webSocket(opening)))
         case .refused(let status, _, let reason):
             var response = HTTPResponse.text(reason + "\n", status: HTTPStatus(status) ?? .badRequest)
             for field in Self.fields(handshake) { try? response.fields.append(field.name, field.value) }

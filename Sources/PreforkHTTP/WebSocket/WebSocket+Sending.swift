@@ -16,7 +16,9 @@ extension WebSocket {
         if output.room < count { output.makeRoom(for: count, from: loop) }
         let mask = role == .client ? WebSocketMask(SIMD4.random(in: .min ... .max)) : nil
         output.append { WebSocketFrameHead.write(opcode, mask: mask, payload, to: $0) }
-        guard mayWait, output.count <= Self.gatheredLimit, connection.reader.bufferedCount > 0, writes == 0 else {
+        // Not while a task waits for bytes: the connection may move then, and what has returned must be sent.
+        guard mayWait, !isReading, output.count <= Self.gatheredLimit, connection.reader.bufferedCount > 0, writes == 0
+        else {
             return try flushNow()
         }
         isOutputOwed = true

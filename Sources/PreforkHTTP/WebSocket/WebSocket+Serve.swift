@@ -11,8 +11,13 @@ extension WebSocket {
         _ connection: Connection, subprotocol: String? = nil, _ options: WebSocketOptions,
         _ handler: @Sendable (WebSocket) async throws -> Void
     ) async throws {
-        let socket = WebSocket(connection, role: .server, subprotocol: subprotocol, options)
-        socket.startTimers()
+        try await WebSocket(connection, role: .server, subprotocol: subprotocol, options).serve(handler)
+    }
+
+    /// Runs `handler`, and closes after it.
+    func serve(_ handler: @Sendable (WebSocket) async throws -> Void) async throws {
+        let socket = self
+        startTimers()
         do {
             try await handler(socket)
         } catch {
@@ -24,7 +29,7 @@ extension WebSocket {
     }
 
     private func end(after error: (any Error)?) async {
-        guard Task.isCancelled else { return await finish(error == nil ? .normal : .internalError) }
+        guard Task.isCancelled else { return await finish(error == nil ? .normal : closesAfterError) }
         // No wait of a cancelled task lasts. The goodbye needs another one, which the close timer bounds.
         await Task(executorPreference: loop.preference) { [self] in await beginClosing(.goingAway, "") }.value
         end(.closedHere)

@@ -18,8 +18,27 @@ struct WebSocketTimes {
 extension WebSocket {
     /// Starts the pings, and observes the worker's end.
     func startTimers() {
-        if options.pingInterval > .zero { keepAlive(after: options.pingInterval) }
+        if options.pingInterval > .zero { keepAlive(after: firstLook()) }
         connection.onDrain { [weak self] in self?.drain() }
+    }
+
+    /// How long the answer to a ping may still take. nil if no answer is waited for.
+    var pingPatience: Duration? {
+        guard let ping = times.ping, ping.receipts == receipts else { return nil }
+        return Swift.max(.zero, ping.deadline - .now)
+    }
+
+    /// Continues the times of a socket that was in another worker.
+    func continueTimes(silence: Duration, patience: Duration?) {
+        lastReceipt = .coarseNow + (.zero - Swift.min(silence, Swift.max(.zero, options.pingInterval)))
+        if let patience, options.pongTimeout > .zero {
+            times.ping = (receipts, .now + Swift.min(patience, options.pongTimeout))
+        }
+    }
+
+    private func firstLook() -> Duration {
+        if let patience = pingPatience { return Swift.min(patience, options.pingInterval) }
+        return Swift.max(.zero, options.pingInterval - (.coarseNow - lastReceipt))
     }
 
     func stopKeepAlive() {
@@ -36,7 +55,7 @@ extension WebSocket {
     /// The server ends: it sends no more messages. What the peer still sends is discarded until its close frame.
     private func drain() {
         guard case .open = phase else { return }
-        closeInBackground(.goingAway)
+        closeInBackground(drainCode)
     }
 
     private func closeInBackground(_ code: WebSocketCloseCode) {

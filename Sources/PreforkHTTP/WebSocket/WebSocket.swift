@@ -37,6 +37,8 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
 
     /// How it ended.
     enum End {
+        /// It goes on in another worker.
+        case handedOver
         /// By close frames of both sides: this side's was the first.
         case closedHere
         /// By the peer's close frame.
@@ -53,14 +55,14 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     let role: WebSocketRole
     // Unchecked exclusivity, here and below. Proof: each access is one call of a value's method or one assignment on the
     // loop's thread, and none of these methods calls code outside of the value.
-    @exclusivity(unchecked) private var reader: WebSocketMessageReader
+    @exclusivity(unchecked) var reader: WebSocketMessageReader
     @exclusivity(unchecked) private(set) var phase = Phase.open
     /// Whether a task is taking messages.
-    private var isTaken = false
+    private(set) var isTaken = false
     /// Whether a task reads from the connection, for whichever purpose.
     private(set) var isReading = false
     /// A message that was read while the handler did not wait for one.
-    @exclusivity(unchecked) private var pending: WebSocketMessage?
+    @exclusivity(unchecked) private(set) var pending: WebSocketMessage?
     /// Reads while the handler does not: until one message is there, or the socket is over.
     private var readingAhead: Task<Void, Never>?
     private let aheadWaiter: WaitSlot
@@ -77,8 +79,16 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     var writes = 0
     /// How often bytes have come from the peer.
     private(set) var receipts = 0
-    private(set) var lastReceipt = MonotonicInstant.coarseNow
+    var lastReceipt = MonotonicInstant.coarseNow
     var times = WebSocketTimes()
+    /// See `handoverState`.
+    var ownHandoverState: HandoverClosure?
+    /// How it can move. nil if it cannot.
+    var mover: WebSocketMover?
+    /// What came with a socket that has moved here.
+    var resumed: (version: UInt32, program: [UInt8]?)?
+    /// With which code a handler that throws ends.
+    var closesAfterError = WebSocketCloseCode.internalError
 
     /// - Parameter connection: on the calling loop, after the handshake.
     init(
@@ -128,6 +138,8 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
                 return message
             }
             guard readingAhead != nil else { return try await readMessage() }
+            // The connection moves while its handler reads. The task that has read ahead may have been asked before.
+            if loop.stopRequest.isRequested { connection.interruptReading() }
             if await aheadWaiter.wait() == .cancelled { throw CancellationError() }
         }
     }
@@ -197,6 +209,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         switch phase {
         case .open: return
         case .closing, .over(.closedHere): throw WebSocketError(.closed)
+        case .over(.handedOver): throw WebSocketError(.handedOver)
         case .over(.closedByPeer(let code, let reason)):
             throw WebSocketError(.closedByPeer(code, reason: reason))
         case .over(.failed(let error)): throw error
@@ -214,7 +227,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
 
     /// The connection broke, or was closed by a time limit.
     func lose(_ error: StreamError?) {
-        end(.failed(WebSocketError(.lost, error)))
+        end(connection.isHandedOver ? .handedOver : .failed(WebSocketError(.lost, error)))
     }
 
     /// The first end counts.
@@ -257,7 +270,8 @@ extension WebSocket {
             // Without the way through the loop, and with one suspension, in the task that has the connection.
             let hasMore =
                 reader.isOwnedByCurrentTask
-                ? try await reader.fillAsOwner(isIdle: isIdle) : try await reader.fill(isIdle: isIdle)
+                ? try await reader.fillAsOwner(isIdle: isIdle, mayMove: true)
+                : try await reader.fill(isIdle: isIdle, mayMove: true)
             if hasMore { noteReceipt() } else { lose(nil) }
         } catch let error as StreamError {
             lose(error)
@@ -268,7 +282,7 @@ extension WebSocket {
 
     private static func outcome(of end: End) throws(WebSocketError) -> WebSocketMessage? {
         switch end {
-        case .closedHere: return nil
+        case .closedHere, .handedOver: return nil
         case .closedByPeer(let code, _) where code.isOrderly: return nil
         case .closedByPeer(let code, let reason): throw WebSocketError(.closedByPeer(code, reason: reason))
         case .failed(let error): throw error

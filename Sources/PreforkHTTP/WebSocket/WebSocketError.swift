@@ -16,6 +16,9 @@ public struct WebSocketError: Error, Equatable, Sendable {
         case closed
         /// The peer has broken RFC 6455 or a limit, and was told so with this code.
         case violation(WebSocketCloseCode, reason: String)
+        /// The connection has moved to another worker (`WebSocket.handoverState`). What this call would have sent was
+        /// not sent.
+        case handedOver
         /// The connection ended without a close frame.
         case lost
         /// The peer did not answer a ping, did not take what was sent, or did not answer a close frame.
@@ -45,6 +48,7 @@ extension WebSocketError: CustomStringConvertible {
                 "the peer has closed the WebSocket: \(code)\(Self.shown(reason))"
             case .closed: "the WebSocket is closed"
             case .violation(let code, let reason): "the peer has broken the protocol: \(code)\(Self.shown(reason))"
+            case .handedOver: "the WebSocket has moved to another worker"
             case .lost: "the connection of the WebSocket was lost"
             case .timedOut: "the peer of the WebSocket does not answer"
             case .readInProgress: "another task waits for the next message"

@@ -9,6 +9,14 @@ struct WebSocketMask: Hashable, Sendable {
         self.key = key
     }
 
+    /// The key as a number, its first byte the lowest.
+    var word: UInt32 { (0..<4).reduce(0) { $0 | UInt32(key[$1]) << (8 * UInt32($1)) } }
+
+    init(word: UInt32) {
+        key = SIMD4(UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8),
+            UInt8(truncatingIfNeeded: word >> 16), UInt8(truncatingIfNeeded: word >> 24))
+    }
+
     /// Masks or unmasks a piece of a payload in place.
     ///
     /// - Parameter offset: where in the payload the piece begins.

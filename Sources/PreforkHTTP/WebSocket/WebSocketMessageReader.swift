@@ -189,3 +189,61 @@ struct WebSocketMessageReader {
         return .close(code, reason: String(decoding: payload[2...], as: UTF8.self))
     }
 }
+
+// The message in hand as the state of a connection that moves to another process.
+extension WebSocketMessageReader {
+    func write(to state: inout StateWriter) {
+        state.append(UInt8(kind == nil ? 0 : kind == .text ? 1 : 2))
+        if kind != nil {
+            state.append(UInt32(clamping: fragments))
+            state.append(payload)
+        }
+        state.append(UInt8(frame == nil ? 0 : 1))
+        guard let frame else { return }
+        state.append(frame.opcode.rawValue)
+        state.append(UInt8(frame.isFinal ? 1 : 0))
+        state.append(UInt64(frame.count))
+        state.append(UInt64(received))
+        state.append(frame.mask?.word ?? 0)
+        state.append(frame.opcode.isControl ? control : [])
+    }
+
+    /// Continues with the message that another reader had in hand. The limits are those of this one.
+    ///
+    /// - Throws: for what no reader with these limits could have in hand.
+    mutating func read(from state: inout StateReader) throws(StateReader.Damage) {
+        switch try state.integer(in: UInt8(0)...2) {
+        case 0: kind = nil
+        case let number:
+            kind = number == 1 ? .text : .binary
+            fragments = Int(try state.integer(in: 1...UInt32(clamping: maxFragments)))
+            payload = try state.run(limit: maxSize)
+        }
+        // The state of the checker is what it makes of the bytes so far.
+        guard kind != .text || payload.withUnsafeBytes({ checker.accept($0) }) else { throw StateReader.Damage() }
+        guard try state.flag() else { return }
+        guard let opcode = WebSocketOpcode(rawValue: try state.integer()) else { throw StateReader.Damage() }
+        let isFinal = try state.flag()
+        let count = Int(try state.integer(in: 0...UInt64(Int.max)))
+        received = Int(try state.integer(in: 0...UInt64(count)))
+        let key = try state.integer(UInt32.self)
+        frame = WebSocketFrameHead(
+            opcode: opcode, isFinal: isFinal, count: count, mask: role == .server ? WebSocketMask(word: key) : nil)
+        control = try state.run(limit: WebSocketFrameHead.maxControlPayload)
+        try checkFrame()
+    }
+
+    private func checkFrame() throws(StateReader.Damage) {
+        // A frame that is complete is in hand no more.
+        guard let frame, received < frame.count else { throw StateReader.Damage() }
+        if frame.opcode.isControl {
+            guard frame.isFinal, frame.count <= WebSocketFrameHead.maxControlPayload, control.count == received else {
+                throw StateReader.Damage()
+            }
+        } else {
+            guard kind != nil, control.isEmpty, received <= payload.count,
+                frame.count <= maxSize - (payload.count - received)
+            else { throw StateReader.Damage() }
+        }
+    }
+}

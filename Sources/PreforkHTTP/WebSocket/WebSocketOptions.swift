@@ -21,6 +21,9 @@ public struct WebSocketOptions: Sendable {
     /// After so long without the peer taking any byte of what is sent, the connection is dropped. With zero or less, it
     /// never is.
     public var sendTimeout: Duration
+    /// The versions of `WebSocket.handoverState` that the handler reads: 1 alone by default. It writes the last one. A
+    /// socket that moves to this program with a state of another version is closed with 1012.
+    public var handoverVersions: ClosedRange<UInt32> = 1...1
 
     /// - Parameters:
     ///   - subprotocols: none by default.

@@ -6,12 +6,14 @@ import PreforkHTTP
 
 /// Not in the closure of main.swift, which belongs to the main actor.
 @Sendable func respond(to request: HTTPRequest, in worker: Worker) async throws -> HTTPResponse {
+    if let socket = movingSocket(request, in: worker) { return socket }
     switch request.path {
     case "/crash": fatalError("a crash in a handler")
     case "/late-crash":
         try await EventLoop.sleep(for: .milliseconds(1))
         fatalError("a late crash in a handler")
     case "/pid": return .text("\(getpid())")
+    case "/client": return .text("\(request.client)")
     case "/slow":
         while !worker.stopRequested.isRequested { try await EventLoop.sleep(for: .milliseconds(1)) }
         return .text("done")
@@ -47,6 +49,16 @@ import PreforkHTTP
     return try HTTPFiles(root: String(word.dropFirst(6)))
 }
 
+/// With `proxied`, each connection begins with a header of the PROXY protocol.
+@Sendable func options() -> HTTPServerOptions {
+    var options = HTTPServerOptions()
+    if CommandLine.arguments.contains("proxied") {
+        options.trustedProxies = try? TrustedProxies(["127.0.0.0/8"])
+        options.expectsProxyHeader = true
+    }
+    return options
+}
+
 /// With `readings`, as `Scripts/http-readings` needs it: each response says what was read of its request.
 @Sendable func tellsReadings() -> Bool { CommandLine.arguments.dropFirst(2).first == "readings" }
 
@@ -70,7 +82,7 @@ let listener = try Listener(.tcp("127.0.0.1", folder == nil ? 0 : CommandLine.ar
 let beside = try values("http").map { try Listener($0) }
 let plain = try values("plain").map { try Listener($0) }
 var runtime = ForkRuntime(workers: Int(CommandLine.arguments[1]))
-if folder != nil {
+if folder != nil || CommandLine.arguments.contains("storm") {
     // A storm kills workers by the thousand.
     runtime.restarts.limit = 1_000_000
     runtime.restarts.bootLimit = 1_000_000
@@ -81,6 +93,7 @@ runtime.hooks.onAllReady = {
     fflush(nil)
 }
 runtime.runAndExit { worker in
+    dieAtSteps(EventLoop.current)
     if let folder {
         let files = try HTTPFiles(root: folder)
         return try await listener.serveHTTP { request in try await answer(request, files) }
@@ -91,7 +104,7 @@ runtime.runAndExit { worker in
     try await withThrowingTaskGroup { group in
         for listener in [listener] + beside {
             group.addTask {
-                try await listener.serveHTTP { request in
+                try await listener.serveHTTP(options: options()) { request in
                     if let files, request.path.hasPrefix("/files/") {
                         return try files.response(to: request, path: String(request.path.dropFirst(6)))
                     }

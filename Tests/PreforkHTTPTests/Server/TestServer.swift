@@ -79,6 +79,8 @@ final class Gate: Sendable {
 
     var waiting: Int { arrived.load(ordering: .sequentiallyConsistent) }
 
+    var isOpened: Bool { isOpen.load(ordering: .sequentiallyConsistent) }
+
     func open() { isOpen.store(true, ordering: .sequentiallyConsistent) }
 
     func wait() async throws {

@@ -7,9 +7,9 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct WorkerTests {
     private func pool(
-        workers: Int = 1, control: String? = nil
+        workers: Int = 1, control: String? = nil, _ more: [String: String] = [:]
     ) async throws -> (program: ChildProgram, port: UInt16) {
-        let environment = control.map { ["PREFORK_CONTROL": $0] } ?? [:]
+        let environment = (control.map { ["PREFORK_CONTROL": $0] } ?? [:]).merging(more) { $1 }
         let program = try ChildProgram("http-fixture", ["\(workers)"], environment: environment)
         return (program, try #require(UInt16(try await program.waitForLine("port "))))
     }
@@ -120,8 +120,9 @@ import Testing
         try await stop(program)
     }
 
+    /// Where connections do not move.
     @Test func aReloadAnnouncesTheEndToKeptConnectionsAndLosesNoRequest() async throws {
-        let (program, port) = try await pool()
+        let (program, port) = try await pool(["PREFORK_MOVE_CONNECTIONS": "off"])
         let kept = try Client(port: port)
         let before = try kept.get("/pid").body
         let idle = try Client(port: port)
