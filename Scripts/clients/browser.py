@@ -7,6 +7,8 @@ import signal
 import sys
 
 from devtools import chromium, running, wait_until
+from websockets import ConnectionClosed
+from websockets.asyncio.client import connect
 
 SIZE = 12 << 20
 
@@ -109,30 +111,59 @@ async def generation(page):
     return await page.run("fetch('/worker').then((answer) => answer.json()).then((answer) => answer.generation)")
 
 
-async def reload(pages, server, table):
-    """A reload replaces both workers. The pages are not loaded again, and go on by themselves."""
+async def deploy(way, pages, listener, order, table):
+    """A reload or an upgrade replaces both workers while a page talks. No page notices, nor does the other client."""
     for page in pages:
         await page.run("""window.mark = 'the same page'; window.closes = []
             socket.addEventListener('close', (event) => closes.push(event.code))""")
-    before = await generation(pages[0])
-    server.send_signal(signal.SIGHUP)
+    before, begun = await generation(pages[0]), [len(await messages(page)) for page in pages] + [len(listener.texts)]
+    process, texts = await order(way), []
+    while process.returncode is None or len(texts) < 20:
+        texts.append(f"{way} {len(texts)}")
+        await say(pages[len(texts) % len(pages)], texts[-1])
+        await asyncio.sleep(0.02)
     async def is_new():
         return await generation(pages[0]) > before
     await wait_until(is_new, "a worker of the next generation")
-    for page in pages:
-        await wait_until(lambda: page.run("closes.length > 0"), "the close of the old worker's WebSocket")
-    await connected(pages)
-    codes = [await page.run("closes") for page in pages]
+    texts.append(f"after the {way}")
+    await say(pages[0], texts[-1])
+    for place, page in enumerate([*pages, listener]):
+        async def lines():
+            all_ = listener.texts if page is listener else await messages(page)
+            found = [re.sub(r" \(by worker \d+\)$", "", line) for line in all_[begun[place]:]]
+            return found if texts[-1] in found else None
+        found = await wait_until(lines, f"the message {texts[-1]!r}")
+        # Two pages talk at once: their messages come in one order on all pages, which need not be the one of sending.
+        is_good = sorted(found) == sorted(texts)
+        table.add(f"{way}: {'websockets' if page is listener else f'page {place}'}",
+                  f"{len(found)} messages for {len(texts)}, {len(set(found))} different", is_good)
+    closes = [await page.run("closes") for page in pages] + [listener.closes]
     marks = [await page.run("window.mark") for page in pages]
-    seen = f"WebSockets closed with {', '.join(str(code) for of_page in codes for code in of_page)}, then connected again"
-    table.add("reload of the server", seen, codes == [[1001]] * len(pages))
-    table.add("pages were not loaded again", ", ".join(marks), marks == ["the same page"] * len(pages))
-    after = await generation(pages[0])
-    table.add("fetch after the reload", f"generation {after} after {before}", after > before)
-    await chat(pages, ["after the reload", "<b>ü 🐟</b>"], table, "chat after the reload")
+    table.add(f"{way}: closed WebSockets", str(sum(len(codes) for codes in closes)), closes == [[]] * len(closes))
+    table.add(f"{way}: pages were not loaded again", ", ".join(marks), marks == ["the same page"] * len(pages))
+    output = (await process.communicate())[0].decode().strip().splitlines()
+    table.add(f"preforkctl {way}", (output or ["nothing"])[-1], process.returncode == 0)
+
+
+class Listener:
+    """A client by Python's websockets in the same chat."""
+
+    def __init__(self, port):
+        self.port, self.texts, self.closes = port, [], []
+        self.task = asyncio.create_task(self.listen())
+
+    async def listen(self):
+        try:
+            async with connect(f"ws://127.0.0.1:{self.port}/chat") as socket:
+                async for text in socket:
+                    self.texts.append(text)
+                self.closes.append(socket.close_code)
+        except ConnectionClosed as error:
+            self.closes.append(str(error))
 
 
 async def stop(pages, server, table):
+    """Here a page is told 1001."""
     server.send_signal(signal.SIGTERM)
     await wait_until(lambda: server.poll() is not None, "the server's end")
     async def is_closed():
@@ -143,7 +174,14 @@ async def stop(pages, server, table):
 
 async def main(program, folder, screenshot):
     table = Table()
-    environment = os.environ | {"PREFORK_WORKERS": "2", "PREFORK_PROBATION": "0"}
+    control = str(folder / "control")
+    environment = os.environ | {"PREFORK_WORKERS": "2", "PREFORK_PROBATION": "0", "PREFORK_CONTROL": control}
+    tool = pathlib.Path(program).with_name("preforkctl")
+
+    async def order(way):
+        return await asyncio.create_subprocess_exec(
+            tool, "--socket", control, way, "--wait", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+
     log = folder / "server.log"
     with running([program, "127.0.0.1:0"], log, env=environment) as server:
         place = re.compile(r"listening on (?:http://)?127\.0\.0\.1:(\d+)")
@@ -156,12 +194,22 @@ async def main(program, folder, screenshot):
             await connected(pages)
             await spread(pages, table)
             await chat(pages, [f"message {number}" for number in range(20)], table, "chat of two pages")
-            await reload(pages, server, table)
+            listener = Listener(port)
+            async def hears():
+                await say(pages[0], "are you there?")
+                return listener.texts
+            await wait_until(hears, "the other client hears the page")
+            await asyncio.sleep(0.2)
+            for way in ["reload", "upgrade", "reload"]:
+                await deploy(way, pages, listener, order, table)
+            await chat(pages, ["after all", "<b>ü 🐟</b>"], table, "chat after the deploys")
             if screenshot:
                 pathlib.Path(screenshot).write_bytes(await pages[0].picture())
             complaints = [text for page in pages for text in page.complaints]
             table.add("complaints of the browser", "; ".join(complaints) or "none", not complaints)
             await stop(pages, server, table)
+            await asyncio.wait_for(listener.task, 10)
+            table.add("stop: the close code of websockets", str(listener.closes), listener.closes == [1001])
         errors = [line for line in log.read_text().splitlines() if "error" in line.split()]
         table.add("error lines of the server", "; ".join(errors) or "none", not errors)
     table.print()

@@ -82,7 +82,8 @@ let page = """
         part('messages').append(item)
         item.scrollIntoView({ block: 'nearest' })
       }
-      // A reload closes it with 1001. The delay is random: all pages come back, but not at once.
+      // A reload moves it to the next worker, and a stop closes it with 1001. The delay is random: all pages come back, but
+      // not at once.
       socket.onclose = (event) => {
         part('state').value = `closed with ${event.code}, connecting again`
         setTimeout(connect, 100 + Math.random() * 900)
