@@ -10,6 +10,7 @@ import sys
 
 import blocking_rows
 import channel_rows
+import handover_rows
 import http_rows
 import hummingbird_rows
 import memory_rows
@@ -45,6 +46,7 @@ TABLES = [
     Table(metrics_rows.METRICS_ROWS, metrics_rows.COLUMNS, "prometheus_client", metrics_rows.prepare),
     Table(http_rows.HTTP_ROWS, http_rows.COLUMNS, "nginx", http_rows.prepare),
     Table(http_rows.SOCKET_ROWS, http_rows.SOCKET_COLUMNS, "ws", http_rows.prepare_sockets),
+    Table(handover_rows.HANDOVER_ROWS, handover_rows.COLUMNS, "nginx", handover_rows.prepare),
     Table(blocking_rows.BLOCKING_ROWS, blocking_rows.COLUMNS, "without", blocking_rows.prepare),
     Table(hummingbird_rows.HUMMINGBIRD_ROWS, hummingbird_rows.COLUMNS, "threads", hummingbird_rows.prepare),
     Table(memory_rows.MEMORY_ROWS, memory_rows.COLUMNS, "plain", memory_rows.prepare),

@@ -1,7 +1,8 @@
-// Servers for `Scripts/bench`: http-measurement MODE PORT [ROOT], with one worker.
+// Servers for `Scripts/bench`: http-measurement MODE PORT [ROOT], with one worker, or for `handover` with two.
 //
 // `http` is PreforkHTTP with Hello World, and `bare` the loop with as little of a protocol as it takes: it looks for the
 // end of a head and writes a fixed answer. `files` serves the files of ROOT, and `websocket` sends every message back.
+// `handover` has WebSockets that move with what they have counted, and `Hello World`.
 // `blocking` is `http` with handlers that block for a second: on a thread (`/blocking`), or on the loop (`/block`).
 
 import Glibc
@@ -35,7 +36,17 @@ let answer = Array(
     for try await message in socket { try await socket.send(message) }
 }
 
-ForkRuntime(workers: 1).runAndExit { [mode, answer, listener, root] _ in
+/// With a state that travels.
+@Sendable func echoAndCount(_ socket: WebSocket) async throws {
+    var count = try socket.resumedState(as: Int.self) ?? 0
+    socket.handoverState = { count }
+    for try await message in socket {
+        count += 1
+        try await socket.send(message)
+    }
+}
+
+ForkRuntime(workers: mode == "handover" ? 2 : 1).runAndExit { [mode, answer, listener, root] _ in
     switch mode {
     case "bare": try await listener.serve { try await answerAll($0, answer) }
     case "files":
@@ -43,6 +54,10 @@ ForkRuntime(workers: 1).runAndExit { [mode, answer, listener, root] _ in
         try await listener.serveHTTP { try files.response(to: $0) }
     case "websocket":
         try await listener.serveHTTP { $0.fields.contains("Upgrade") ? .webSocket(for: $0, echo) : .text("WebSockets") }
+    case "handover":
+        try await listener.serveHTTP(limit: 20_000) {
+            $0.fields.contains("Upgrade") ? .webSocket(for: $0, echoAndCount) : .text("Hello World")
+        }
     case "blocking":
         try await listener.serveHTTP { request in
             switch request.path {
