@@ -10,6 +10,7 @@ import storm_crashes
 import storm_deploys
 import storm_endurance
 import storm_half_open
+import storm_handover
 import storm_hostile
 import storm_http
 import storm_metrics
@@ -31,7 +32,7 @@ def main() -> None:
     storm_deploys.ONLY, storm_deploys.TIMES = options.only, options.times
     hostile = storm_half_open.PARTS | storm_hostile.PARTS
     own = storm_own.PARTS | storm_crashes.PARTS | storm_deploys.PARTS | storm_endurance.PARTS | storm_http.PARTS | hostile
-    own |= storm_metrics.PARTS | storm_once.PARTS
+    own |= storm_metrics.PARTS | storm_once.PARTS | storm_handover.PARTS
     served = storm_common.PARTS | storm_own.SERVED
     known = [*served, *own]
     if options.list:
