@@ -272,7 +272,7 @@ final class StreamChannel: @unchecked Sendable {
     }
 
     /// Whether another process could take it. One whose peer has finished ends here.
-    var mayMove: Bool { !isClosed && !hasHungUp && refusal == nil && !isMoving && kind == .socket }
+    var mayMove: Bool { !isClosed && !readiness.hasHungUp && refusal == nil && !isMoving && kind == .socket }
 
     /// It is the other process's.
     func isTakenOver() {

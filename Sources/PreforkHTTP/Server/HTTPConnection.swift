@@ -119,6 +119,7 @@ final class HTTPConnection: @unchecked Sendable {
             guard isOwner else { return try await serveAsGuest() }
             var hasLookedAgain = false
             while true {
+                if reader.isAskedToMove, try await reader.moves() { return }
                 switch try reader.stepBetweenMessages(&hasLookedAgain) {
                 case .arrived:
                     // A function of its own: what a connection holds while it waits has a small frame.
