@@ -4,7 +4,9 @@ import Glibc
 import Prefork
 import PreforkSystem
 
-let channelRows: Rows = ["round-trip": roundTripRow, "one-way": oneWayRow]
+let channelRows: Rows = [
+    "round-trip": roundTripRow, "round-trip-blocking": blockingRoundTripRow, "one-way": oneWayRow,
+]
 
 /// One byte is the end.
 private let end: [UInt8] = [0]
@@ -61,6 +63,41 @@ private func onOwnLoop(_ body: @escaping @Sendable () async throws -> Void) thro
             try await channel.send(message)
         }
     }
+}
+
+/// The same without loops: the threads themselves wait.
+@Sendable private func blockingRoundTripRow(_ arguments: Arguments) throws {
+    let channel = try Channel<[UInt8]>(name: "measured")
+    let count = try arguments.integer(0)
+    let pause = UInt32(try arguments.integer(1))
+    let parent = getpid()
+    guard case .parent(let child) = try forkProcess() else {
+        guard becomeChild(of: parent, closing: []) else { exitChild(code: 1) }
+        do {
+            while case let message = try channel.receiveBlocking(), message.count > end.count {
+                try channel.sendBlocking(message)
+            }
+        } catch {
+            _ = writeToStandardErrorWithoutBlocking("the other process: \(error)\n")
+            exitChild(code: 70)
+        }
+        exitChild(code: 0)
+    }
+    let message = [UInt8](repeating: 120, count: 64)
+    var seconds: [Double] = []
+    for index in -10..<count {
+        if pause > 0 { usleep(pause) }
+        let start = now()
+        try channel.sendBlocking(message)
+        let reply = try channel.receiveBlocking()
+        if index >= 0 { seconds.append(now() - start) }
+        guard reply.count == message.count else { throw WrongMessage(bytes: reply.count) }
+    }
+    try channel.sendBlocking(end)
+    report(latencies: seconds)
+    var status: Int32 = 0
+    waitpid(child, &status, 0)
+    guard status == 0 else { throw WorkersFailed(reason: "the other process ended with status \(status)") }
 }
 
 private struct WrongMessage: Error {

@@ -11,7 +11,7 @@ import Synchronization
 ///   8        records sent           producer                   relaxed; for operators only
 ///  64        head                   consumer                   seq_cst; frees all before it
 ///  72        records taken          consumer                   relaxed; for operators only
-/// 128        consumer is asleep     both (1: consumer, 0: producer)   seq_cst
+/// 128        consumer is asleep     both (see `ConsumerSleep`)         seq_cst
 /// 192        producer is waiting    both (1: producer, 0: consumer)   seq_cst
 /// ```
 ///
@@ -115,8 +115,40 @@ struct ByteRing: @unchecked Sendable {
     ///
     /// - Returns: false when there is something to take: it must not sleep.
     func consumerFallsAsleep() -> Bool {
-        asleep.pointee.store(1, ordering: .sequentiallyConsistent)
+        asleep.pointee.store(ConsumerSleep.atBell, ordering: .sequentiallyConsistent)
         return isEmpty
+    }
+
+    /// The consumer that has just fallen asleep, a thread, sleeps on the word itself. It does not hear its bell.
+    ///
+    /// - Returns: false when it was woken meanwhile.
+    func consumerSleepsOnWord() -> Bool {
+        asleep.pointee.compareExchange(
+            expected: ConsumerSleep.atBell, desired: ConsumerSleep.onWord, ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    /// From now on it hears its bell.
+    ///
+    /// - Returns: false when it was woken meanwhile.
+    func consumerSleepsAtBell() -> Bool {
+        asleep.pointee.compareExchange(
+            expected: ConsumerSleep.onWord, desired: ConsumerSleep.atBell, ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    /// Wakes a consumer that sleeps on the word.
+    ///
+    /// - Returns: true when it sleeps at its bell, and the caller must ring.
+    func wakeConsumer() -> Bool {
+        if asleep.pointee.load(ordering: .sequentiallyConsistent) == 0 { return false }
+        switch asleep.pointee.exchange(0, ordering: .sequentiallyConsistent) {
+        case 0: return false
+        case ConsumerSleep.onWord:
+            FutexWord.wake(asleep)
+            return false
+        default: return true
+        }
     }
 
     /// The producer is about to wait for `length` bytes.
@@ -127,9 +159,15 @@ struct ByteRing: @unchecked Sendable {
         return !hasRoom(for: length)
     }
 
-    /// Whether the consumer slept. Clears its flag.
+    /// Whether the one whose flag it is slept. Clears the flag.
     func takeSleeper(_ flag: UnsafeMutablePointer<Atomic<UInt64>>) -> Bool {
         flag.pointee.load(ordering: .sequentiallyConsistent) != 0
             && flag.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0
     }
+}
+
+/// The values of `ByteRing.asleep`, beside 0 for a consumer that is awake.
+enum ConsumerSleep {
+    static let atBell: UInt64 = 1
+    static let onWord: UInt64 = 2
 }

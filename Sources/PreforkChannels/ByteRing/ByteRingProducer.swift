@@ -62,6 +62,6 @@ struct ByteRingProducer: Sendable {
         sent &+= 1
         ring.sent.pointee.store(sent, ordering: .relaxed)
         ring.tail.pointee.store(tail, ordering: .sequentiallyConsistent)
-        return .done(wakesConsumer: ring.takeSleeper(ring.asleep))
+        return .done(wakesConsumer: ring.wakeConsumer())
     }
 }

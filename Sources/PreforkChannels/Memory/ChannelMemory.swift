@@ -134,6 +134,9 @@ final class ChannelMemory: Sendable {
     }
 
     func ringBell(of side: EndSide) {
+        // A thread that waits for messages may sleep on their ring and not hear the bell.
+        let ring = ring(.messages, from: side.other)
+        if ring.asleep.pointee.load(ordering: .sequentiallyConsistent) == ConsumerSleep.onWord { _ = ring.wakeConsumer() }
         Bell.ring(bell(of: side))
     }
 

@@ -80,8 +80,12 @@ extension ChannelEnd {
         let ticket = waiters.newTicket()
         guard waiters.add(.thread(parking), purpose, ticket: ticket, since: epoch) else { return true }
         defer { waiters.forget(ticket) }
-        guard mustWaitForOthers(purpose) || mustWait() else { return true }
+        let waitsForOthers = mustWaitForOthers(purpose)
+        guard waitsForOthers || mustWait() else { return true }
         let peer = try peerToWatch()
+        if purpose == .receive, !waitsForOthers, let isInTime = sleepOnRing(since: epoch, until: deadline, peer?.pidfd) {
+            return isInTime
+        }
         let looksOften = isClaiming || purpose != .receive && mayWaitInVain
         let nextLook = MonotonicInstant.now + (looksOften ? LoopBellWatch.claimPause : Bell.longestSleep)
         let hasNews = try Polling.waitUntilReadable(
