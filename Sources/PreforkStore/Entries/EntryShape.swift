@@ -2,17 +2,18 @@
 
 /// The parts of an entry, from the lengths of its key and value alone.
 ///
-/// An entry's block: 24 bytes of header, the key, and the value. If a value would make the block larger than half a
+/// An entry's block: 24 bytes of header, the key, and the value from a multiple of 8 on, so that a number is one aligned
+/// word, which is changed in its place (`StoreTable.quickIncrement`). If a value would make the block larger than half a
 /// slab, the value's first part fills whole slabs. Their numbers (4 bytes each) come before the rest of it:
 ///
-/// | bytes         | what                                             |
-/// |---------------|--------------------------------------------------|
-/// | 0 ..< 8       | hash of the key                                  |
-/// | 8 ..< 16      | key length 16, kind 8, 0, value length 32 (bits) |
-/// | 16 ..< 24     | expiry in monotonic nanoseconds, 0: never        |
-/// | 24 ..< 24 + k | key                                              |
-/// | then          | slab numbers, from a multiple of 4               |
-/// | then          | the last bytes of the value                      |
+/// | bytes         | what                                                               |
+/// |---------------|--------------------------------------------------------------------|
+/// | 0 ..< 8       | hash of the key                                                    |
+/// | 8 ..< 16      | key length 16, kind 8, value length 21, changes in place 19 (bits) |
+/// | 16 ..< 24     | expiry in monotonic nanoseconds, 0: never                          |
+/// | 24 ..< 24 + k | key                                                                |
+/// | then          | slab numbers, from a multiple of 8                                 |
+/// | then          | the last bytes of the value                                        |
 struct EntryShape: Equatable {
     static let headerBytes = 24
     static let maximumKeyBytes = 512
@@ -29,11 +30,11 @@ struct EntryShape: Equatable {
 
     @inline(__always)
     init(keyBytes: Int, valueBytes: Int) {
-        let start = Self.headerBytes + keyBytes
+        let start = Self.valueOffset(keyBytes)
         if start + valueBytes <= Self.largestBlock {
             self.init(slabs: 0, listOffset: start, restBytes: valueBytes)
         } else {
-            self.init(large: valueBytes, from: roundUp(start, to: 4))
+            self.init(large: valueBytes, from: start)
         }
     }
 
@@ -52,6 +53,10 @@ struct EntryShape: Equatable {
         self.restBytes = restBytes
         restOffset = listOffset + slabs * 4
     }
+
+    /// Where what follows the key begins.
+    @inline(__always)
+    static func valueOffset(_ keyBytes: Int) -> Int { (headerBytes &+ keyBytes &+ 7) & ~7 }
 
     @inline(__always)
     var blockBytes: Int { restOffset + restBytes }

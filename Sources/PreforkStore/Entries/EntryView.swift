@@ -11,21 +11,57 @@ struct EntryView {
     init?(_ table: StoreTable, _ reference: EntryReference) {
         guard table.isInRange(reference) else { return nil }
         bytes = table.blockBytes(reference.block)
-        lengths = SharedWords(base: bytes)[EntryHeader.lengths]
+        // Read before the value: see `Sighting`.
+        lengths = SharedWords(base: bytes).acquire(EntryHeader.lengths)
         if keyBytes > EntryShape.maximumKeyBytes || valueBytes > EntryShape.maximumValueBytes { return nil }
     }
 
-    /// What the second word of a block says.
+    /// What the second word of a block says, before any change in place.
     @inline(__always)
     static func lengths(key: Int, kind: ValueKind, value: Int) -> UInt64 {
-        UInt64(truncatingIfNeeded: key) | UInt64(kind.rawValue) << 16 | UInt64(truncatingIfNeeded: value) << 32
+        UInt64(truncatingIfNeeded: key) | UInt64(kind.rawValue) << 16 | UInt64(truncatingIfNeeded: value) << 24
+    }
+
+    /// Added to the second word before a number changes in its place, and once more afterwards. It overflows into no other
+    /// part of the word.
+    static let change: UInt64 = 1 << 45
+
+    /// The same two words now. Whether they are still this entry's, its reference says.
+    func numberNow() -> NumberSighting {
+        let words = SharedWords(base: bytes)
+        let lengths = words.acquire(EntryHeader.lengths)
+        return NumberSighting(lengths: lengths, value: words[EntryShape.valueOffset(keyBytes)])
+    }
+
+    /// After the death of a writer that has changed its number, or was about to. The caller holds the stripe's lock.
+    func finishChange() {
+        if Self.isChanging(lengths) {
+            SharedWords(base: bytes).release(EntryHeader.lengths, lengths &+ Self.change)
+        }
+    }
+
+    var isChanging: Bool { Self.isChanging(lengths) }
+
+    @inline(__always)
+    static func valueBytes(_ lengths: UInt64) -> Int { Int(truncatingIfNeeded: lengths >> 24) & 0x1F_FFFF }
+
+    /// Whether a writer was killed, or is at work, between the two.
+    @inline(__always)
+    static func isChanging(_ lengths: UInt64) -> Bool { lengths & change != 0 }
+
+    /// Of a number the two words by which a second look sees that it has changed in its place.
+    @inline(__always)
+    var number: NumberSighting? {
+        guard kindBits == ValueKind.integer.rawValue, valueBytes == 8 else { return nil }
+        let value = SharedWords(base: bytes)[EntryShape.valueOffset(keyBytes)]
+        return NumberSighting(lengths: lengths, value: value)
     }
 
     @inline(__always)
     var keyBytes: Int { Int(truncatingIfNeeded: lengths & 0xFFFF) }
 
     @inline(__always)
-    var valueBytes: Int { Int(truncatingIfNeeded: lengths >> 32) }
+    var valueBytes: Int { Self.valueBytes(lengths) }
 
     @inline(__always)
     var kindBits: UInt8 { UInt8(truncatingIfNeeded: lengths >> 16) }
@@ -68,7 +104,7 @@ struct EntryView {
     /// The value, if it is in one piece.
     @inline(__always)
     var contiguousValue: UnsafeRawBufferPointer? {
-        let start = EntryShape.headerBytes &+ keyBytes
+        let start = EntryShape.valueOffset(keyBytes)
         guard start &+ valueBytes <= EntryShape.largestBlock else { return nil }
         return UnsafeRawBufferPointer(start: bytes + start, count: valueBytes)
     }
@@ -116,4 +152,15 @@ struct EntryView {
         }
         return isWhole ? StoredValue(kind: kind, bytes: bytes) : nil
     }
+}
+
+/// What two looks at a number must both have seen, to have seen the same number all the time in between.
+///
+/// A change in place goes through three stores: the count of changes becomes odd, the value changes, the count becomes
+/// even. The count alone does not suffice where a writer is stopped between the first two. The value alone does not
+/// suffice either, because it may have come back. To be wrong, a reader would have to sleep through exactly 2^18 changes
+/// that add up to zero.
+struct NumberSighting: Equatable {
+    var lengths: UInt64
+    var value: UInt64
 }

@@ -3,7 +3,7 @@
 import PreforkSystem
 import Synchronization
 
-/// A slab's record, 32 bytes:
+/// A slab's record, the first 32 of its 64 bytes:
 ///
 /// | word     | meaning                                              | written by                          |
 /// |----------|------------------------------------------------------|-------------------------------------|

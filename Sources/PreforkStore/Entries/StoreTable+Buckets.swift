@@ -19,7 +19,7 @@ struct PlainEntry {
     let lengths: UInt64
 
     @inline(__always)
-    var valueBytes: Int { Int(truncatingIfNeeded: lengths >> 32) }
+    var valueBytes: Int { EntryView.valueBytes(lengths) }
 
     @inline(__always)
     var kindBits: UInt8 { UInt8(truncatingIfNeeded: lengths >> 16) }
@@ -51,6 +51,27 @@ extension StoreTable {
             bytes = map.bytes(reference.block)
             guard SharedWords(base: bytes)[EntryHeader.hash] == hash.bits else { return nil }
         }
+        return plainEntry(slot, reference, bytes, keyBytes, hasKey)
+    }
+
+    /// As `plainEntry`, where the first place with the fingerprint is the key's. It calls nothing: a function that calls
+    /// nothing else either saves no registers.
+    @inline(__always)
+    func plainEntryAtFirstSight(
+        _ hash: KeyHash, _ keyBytes: Int, _ hasKey: (UnsafeMutableRawPointer) -> Bool
+    ) -> PlainEntry? {
+        let (slot, reference) = likelySlot(hash)
+        guard isInRange(reference) else { return nil }
+        let bytes = map.bytes(reference.block)
+        guard SharedWords(base: bytes)[EntryHeader.hash] == hash.bits else { return nil }
+        return plainEntry(slot, reference, bytes, keyBytes, hasKey)
+    }
+
+    @inline(__always)
+    private func plainEntry(
+        _ slot: SharedWords, _ reference: EntryReference, _ bytes: UnsafeMutableRawPointer, _ keyBytes: Int,
+        _ hasKey: (UnsafeMutableRawPointer) -> Bool
+    ) -> PlainEntry? {
         let words = SharedWords(base: bytes)
         let lengths = words[EntryHeader.lengths]
         guard !reference.isPending, words[EntryHeader.expiry] == 0,

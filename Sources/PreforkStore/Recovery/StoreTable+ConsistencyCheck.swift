@@ -29,6 +29,7 @@ extension StoreTable {
                 found.append("stripe \(stripe): a reference to nothing")
                 continue
             }
+            if view.isChanging { found.append("stripe \(stripe): a number in the middle of a change") }
             let shape = view.shape
             if locateSlot(of: view) != slot(number, stripe) { found.append("stripe \(stripe): an unreachable entry") }
             let bit: UInt64 = 1 << UInt64(reference.block % 64 / EntryShape.units(ofClass: shape.blockClass))

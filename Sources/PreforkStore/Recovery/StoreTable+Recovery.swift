@@ -91,6 +91,7 @@ extension StoreTable {
                 memory.count(Header.damages)
                 continue
             }
+            view.finishChange()
             growth.entries += 1
             growth.units += view.shape.units
             if view.expiry != 0 { expiring += 1 }

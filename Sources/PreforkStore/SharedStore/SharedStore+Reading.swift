@@ -8,10 +8,40 @@ extension SharedStore {
     public func get<Value: SharedValue>(
         _ key: String, as type: Value.Type = Value.self
     ) throws(StoreError) -> Value? {
+        // A text is copied once, into its own memory. Where the type is known, the compiler decides the comparison.
+        if Value.self == String.self, let text = textQuickly(key), let value = text as? Value { return value }
         var value: Value?
         let kind = try fetch(key) { kind, bytes in value = Value(sharedBytes: bytes, kind: kind) }
         if let kind, value == nil { throw mismatch(key, kind, "\(Value.self)") }
         return value
+    }
+
+    /// Calls `body` once with the bytes of a value, whatever its type. It makes no array and no string of them.
+    ///
+    /// The bytes are a copy, whole as one process stored them, and do not change while `body` runs. Up to 1 KiB lies on
+    /// the stack.
+    ///
+    /// ```swift
+    /// let length = try store.withValue("frame") { bytes in bytes.byteCount }
+    /// ```
+    ///
+    /// - Parameter body: gets the bytes, valid only during the call. A `String` has its UTF-8, an integer and a `Double`
+    ///   eight bytes in the machine's order. A value of the store's codec begins with the codec's `identifier`.
+    /// - Returns: what `body` returned, or nil if the key is missing or has expired: `body` was not called.
+    /// - Throws: `.badKey`.
+    @inlinable
+    public func withValue<Result>(_ key: String, _ body: (RawSpan) -> Result) throws(StoreError) -> Result? {
+        var result: Result?
+        _ = try fetch(key) { _, bytes in result = body(bytes.bytes) }
+        return result
+    }
+
+    /// The path of nearly every `get` of a text. If nil, nothing is known of the key.
+    @usableFromInline
+    func textQuickly(_ key: String) -> String? {
+        if let short = ShortKey(key) { return table.quickText(short) }
+        let text = key.utf8.withContiguousStorageIfAvailable { table.quickText(UnsafeRawBufferPointer($0)) }
+        return text ?? nil
     }
 
     /// Calls `body` once with a whole copy of a value, valid during the call. Returns its kind, or nil if the key is
@@ -22,10 +52,9 @@ extension SharedStore {
     func fetch(_ key: String, _ body: (ValueKind, UnsafeRawBufferPointer) -> Void) throws(StoreError) -> ValueKind? {
         // 1 KiB is what the runtime takes from the stack. A larger value gets a separate array.
         let copied: ValueKind? = withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 16) { buffer in
-            let copied = key.utf8.withContiguousStorageIfAvailable {
-                table.quickCopy(UnsafeRawBufferPointer($0), to: buffer.baseAddress!, room: 1024)
-            }
-            guard let copied, let copied, let kind = ValueKind(rawValue: copied.kindBits) else { return nil }
+            guard let copied = copyQuickly(key, buffer.baseAddress!, 1024),
+                let kind = ValueKind(rawValue: copied.kindBits)
+            else { return nil }
             body(kind, UnsafeRawBufferPointer(start: buffer.baseAddress, count: copied.valueBytes))
             return kind
         }
@@ -33,6 +62,15 @@ extension SharedStore {
         guard let stored = try stored(key) else { return nil }
         stored.bytes.withUnsafeBytes { body(stored.kind, $0) }
         return stored.kind
+    }
+
+    @inline(__always)
+    private func copyQuickly(_ key: String, _ target: UnsafeMutableRawPointer, _ room: Int) -> PlainEntry? {
+        if let short = ShortKey(key), let copied = table.quickCopy(short, to: target, room: room) { return copied }
+        let copied = key.utf8.withContiguousStorageIfAvailable {
+            table.quickCopy(UnsafeRawBufferPointer($0), to: target, room: room)
+        }
+        return copied ?? nil
     }
 
     @usableFromInline
@@ -87,6 +125,14 @@ extension SharedStore {
     /// The path of nearly every `get`. Returns -1 if no value was found.
     @usableFromInline
     func getQuickly(_ key: String, _ target: UnsafeMutableRawPointer, _ room: Int) -> Int {
+        if table.layout.evicts { return getAndTouch(key, target, room) }
+        guard let key = ShortKey(key) else { return -1 }
+        return table.quickestCopy(key, to: target, room: room)
+    }
+
+    /// The same where it counts as a use of the key.
+    @inline(never)
+    private func getAndTouch(_ key: String, _ target: UnsafeMutableRawPointer, _ room: Int) -> Int {
         guard let key = ShortKey(key) else { return -1 }
         return table.quickCopy(key, to: target, room: room)?.valueBytes ?? -1
     }

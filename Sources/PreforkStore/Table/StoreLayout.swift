@@ -12,7 +12,7 @@
 /// | overflow map | a bit for each overflow bucket        | the same                            |
 /// | buckets      | 64 bytes: 7 references and a link     | the same, references are the commit |
 /// | ages         | 4 bytes for each reference, if any    | readers, too                        |
-/// | slab table   | 32 bytes a slab, see `SlabRecord`     | the owning stripe, claimed by CAS   |
+/// | slab table   | 64 bytes a slab, see `SlabRecord`     | the owning stripe, claimed by CAS   |
 /// | publish log  | see `PublishLog`                      | the holder of the log's lock        |
 /// | slabs        | 4 KiB each: keys and values           | the owning stripe                   |
 /// | guard        | 4 KiB                                 | unused: a torn length stays inside  |
@@ -25,7 +25,8 @@ package struct StoreLayout: Equatable, Sendable {
     static let slotsPerBucket = 7
     static let bucketBytes = 64
     static let stripeBytes = 512
-    static let slabRecordBytes = 32
+    /// A cache line: stripes that take slabs in turn would write to one line for two of them.
+    static let slabRecordBytes = 64
     static let maximumStripes = 64
     static let largestValueSlabs = EntryShape.maximumValueBytes / slabBytes + 1
 
@@ -118,6 +119,12 @@ enum Header {
 
     /// One bit for each 64th of hashes that a sleeping subscriber or watcher waits for. On a separate cache line.
     static let sleepers = 128
+    /// The places of `ProcessBells` where processes sleep, one bit for each. Then whether a process without a place
+    /// sleeps, the places that are still to be rung, and which `ProcessBells` they belong to.
+    static let places = 136
+    static let unplaced = 144
+    static let pending = 152
+    static let bells = 160
     /// Where the last free slab was found. On a separate cache line.
     static let slabHint = 192
 
@@ -130,5 +137,5 @@ enum Header {
     static let damages = 296
 
     static let magicValue: UInt64 = 0x5052_4546_4F52_4B53  // PREFORKS
-    static let versionValue: UInt64 = 2
+    static let versionValue: UInt64 = 3
 }

@@ -3,10 +3,12 @@
 import PreforkSystem
 import Synchronization
 
-/// Where an entry was seen: a place and its reference, by which a second read detects a change.
+/// Where an entry was seen: a place and its reference, by which a second read detects a change. A number also changes
+/// under its reference.
 struct Sighting: Equatable {
     var slot: Int
     var reference: EntryReference
+    var number: NumberSighting?
 }
 
 extension StoreTable {
@@ -66,7 +68,7 @@ extension StoreTable {
         guard let place else { return .missing }
         guard let view = place.view else { return .changed }
         let isExpired = view.isExpired
-        let sighting = Sighting(slot: place.slot, reference: place.reference)
+        let sighting = Sighting(slot: place.slot, reference: place.reference, number: view.number)
         let result = isExpired ? nil : body(view, sighting)
         guard isStill(place.seen, place.reference, place.slot) else { return .changed }
         if isExpired { return .missing }
@@ -198,9 +200,22 @@ extension StoreTable {
     func quickCopy(_ key: ShortKey, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
         let hash = key.hash(secrets)
         guard let entry = plainEntry(hash, key.count, { key.isAt($0) }), entry.valueBytes <= room else { return nil }
-        let source = entry.bytes + (EntryShape.headerBytes &+ key.count)
+        let source = entry.bytes + EntryShape.valueOffset(key.count)
         guard copyShortRun(from: source, to: target, count: entry.valueBytes), isStill(entry, hash) else { return nil }
         return entry
+    }
+
+    /// As `quickCopy`, in a store without eviction, and without any call on its way.
+    ///
+    /// - Returns: how many bytes, or -1.
+    @inline(__always)
+    func quickestCopy(_ key: ShortKey, to target: UnsafeMutableRawPointer, room: Int) -> Int {
+        let hash = key.hash(secrets)
+        guard let entry = plainEntryAtFirstSight(hash, key.count, { key.isAt($0) }), entry.valueBytes <= room,
+            copyShortRun(from: entry.bytes + EntryShape.valueOffset(key.count), to: target, count: entry.valueBytes)
+        else { return -1 }
+        atomicMemoryFence(ordering: .acquiring)
+        return entry.slot[0] == entry.reference.bits ? entry.valueBytes : -1
     }
 
     /// Copies the value of a plain entry.
@@ -210,12 +225,48 @@ extension StoreTable {
     func quickCopy(_ key: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, room: Int) -> PlainEntry? {
         guard isKey(key), let keyStart = key.baseAddress else { return nil }
         let hash = hash(key)
-        let start = EntryShape.headerBytes &+ key.count
+        let start = EntryShape.valueOffset(key.count)
         guard let entry = plainEntry(hash, key.count, { areEqual($0, keyStart, count: key.count) }),
             entry.valueBytes <= min(room, EntryShape.largestBlock &- start)
         else { return nil }
         copyBytes(from: entry.bytes + start, to: target, count: entry.valueBytes)
         return isStill(entry, hash) ? entry : nil
+    }
+
+    /// The text of a plain entry, copied into the string's own memory.
+    ///
+    /// - Returns: nil if another function must read it, including an entry of another kind and a missing key.
+    @inline(__always)
+    func quickText(_ key: ShortKey) -> String? {
+        let hash = key.hash(secrets)
+        guard let entry = plainEntry(hash, key.count, { key.isAt($0) }) else { return nil }
+        return quickText(of: entry, hash, from: EntryShape.valueOffset(key.count))
+    }
+
+    /// As `quickText`, for keys of all lengths.
+    @inline(never)
+    func quickText(_ key: UnsafeRawBufferPointer) -> String? {
+        guard isKey(key), let keyStart = key.baseAddress else { return nil }
+        let hash = hash(key)
+        guard let entry = plainEntry(hash, key.count, { areEqual($0, keyStart, count: key.count) }) else { return nil }
+        return quickText(of: entry, hash, from: EntryShape.valueOffset(key.count))
+    }
+
+    /// The string is checked to be UTF-8 after the copy: what lies in shared memory may change after each look.
+    @inline(__always)
+    private func quickText(of entry: PlainEntry, _ hash: KeyHash, from start: Int) -> String? {
+        let count = entry.valueBytes
+        guard entry.kindBits == ValueKind.string.rawValue, count <= EntryShape.largestBlock &- start else { return nil }
+        var isWhole = false
+        let text = String(unsafeUninitializedCapacity: count) { buffer in
+            // An empty string may have no address.
+            if let target = buffer.baseAddress {
+                copyBytes(from: entry.bytes + start, to: UnsafeMutableRawPointer(target), count: count)
+            }
+            isWhole = isStill(entry, hash)
+            return isWhole ? count : 0
+        }
+        return isWhole ? text : nil
     }
 
     /// Whether what was copied since the entry was found is its value. Then it was used, for the eviction.

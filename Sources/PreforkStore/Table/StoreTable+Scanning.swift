@@ -41,6 +41,7 @@ extension StoreTable {
         }
         var found: [(key: [UInt8], value: StoredValue)] = []
         var effective: [UInt64] = []
+        var numbers: [(view: EntryView, sighting: NumberSighting)] = []
         for number in 0..<count {
             let raw = EntryReference(bits: seen[number])
             let reference = raw.isPending ? resolve(raw, slot(number, stripe), stripe) : raw
@@ -49,12 +50,14 @@ extension StoreTable {
                 view.key.prefix(prefix.count).elementsEqual(prefix), !view.isExpired
             else { continue }
             let key = Array(view.key)
+            if wantsValues, let sighting = view.number { numbers.append((view, sighting)) }
             let value = wantsValues ? view.copiedValue(self) : StoredValue(kind: .bytes, bytes: [])
             guard let value, !isLast || isStill(raw, reference, slot(number, stripe)) else { continue }
             found.append((key, value))
         }
         if isLast { return found }
         atomicMemoryFence(ordering: .acquiring)
+        for number in numbers where number.view.numberNow() != number.sighting { return nil }
         var pending = effective.makeIterator()
         for number in 0..<count {
             let raw = EntryReference(bits: seen[number])

@@ -46,6 +46,57 @@ import Testing
         #expect(store.stats.damages == 0)
     }
 
+    @Test func everyLengthOfTextComesBack() throws {
+        let store = try SharedStore(capacity: .init(entries: 1_000, bytes: 8 << 20))
+        for keyBytes in [3, 8, 12, 15, 16, 40] {
+            let key = String(repeating: "k", count: keyBytes)
+            for bytes in Array(0...72) + [1_000, 2_000, 5_000] {
+                for letter in ["a", "é", "🙂"] {
+                    let text = String(repeating: letter, count: bytes / letter.utf8.count)
+                    try store.set(key, text)
+                    #expect(try store.get(key) == text)
+                    #expect(try store.get(onTheHeap(key), as: String.self) == text)
+                    #expect(try store.withValue(key) { $0.byteCount } == text.utf8.count)
+                }
+            }
+        }
+        #expect(try store.withValue("none") { $0.byteCount } == nil)
+        #expect(throws: StoreError.self) { try store.withValue("") { $0.byteCount } }
+        #expect(store.stats.damages == 0)
+    }
+
+    /// Another process can store any bytes as a text.
+    @Test func aTextIsCheckedInItsOwnMemory() throws {
+        let store = try SharedStore()
+        for count in [3, 15, 16, 40, 3_000] {
+            let bytes = [0x61, 0xFF, 0xC3] + [UInt8](repeating: 0x80, count: count - 3)
+            try store.set("text of a key", stored: StoredValue(kind: .string, bytes: bytes))
+            #expect(try store.get("text of a key") == String(decoding: bytes, as: UTF8.self))
+        }
+    }
+
+    @Test func aNumberThatChangesInItsPlaceIsSeenToChange() throws {
+        let store = try SharedStore()
+        let key = Array("counter:1".utf8)
+        try store.set("counter:1", 1)
+        let first = store.table.observe(key)
+        #expect(first.isSame(as: store.table.observe(key)))
+        try store.increment("counter:1")
+        let second = store.table.observe(key)
+        #expect(second.value == StoredValue(2) && !second.isSame(as: first))
+        // The same value once more is another change.
+        try store.increment("counter:1")
+        try store.increment("counter:1", by: -1)
+        let third = store.table.observe(key)
+        #expect(third.value == second.value && !third.isSame(as: second))
+        #expect(try store.get(several: ["counter:1"]) == ["counter:1": StoredValue(2)])
+        #expect(store.getAll() == ["counter:1": StoredValue(2)])
+        // So many changes do not overflow into the lengths.
+        for _ in 0..<600_000 { try store.increment("counter:1") }
+        #expect(try store.get("counter:1") == 600_002)
+        #expect(try store.table.contradictions().isEmpty)
+    }
+
     @Test func aBufferThatIsTooSmallIsNotWritten() throws {
         let store = try SharedStore()
         try store.set("twelve bytes", [UInt8](repeating: 7, count: 32))
