@@ -5,15 +5,17 @@ import PreforkStore
 import PreforkSystem
 import Synchronization
 
-/// A store's bell in a loop's epoll, and the tasks that wait for it there.
+/// A store's bell in a loop's epoll, and the tasks that wait for it there, or for the bell of this process's place.
 ///
-/// All processes share the bell, which is in each one's epoll edge-triggered and never cleared: one ring wakes every
-/// process that has it. A waiter says by a bit what it waits for, looks once more, and sleeps.
+/// All processes share the store's bell, which is in each one's epoll edge-triggered and never cleared: one ring wakes
+/// every process that has it. A waiter says by bits what it waits for and where, looks once more, and sleeps. A process
+/// that wakes rings for others first.
 final class StoreListener: @unchecked Sendable {
     // Sendable: used on its loop's thread only. The table of listeners hands it to no other thread.
     let loop: EventLoop
     private let table: StoreTable
     private var watch: Watch?
+    private var place: PlaceListener?
     private var waiters: [WaitSlot] = []
     private var stop: StopObservation?
 
@@ -43,9 +45,11 @@ final class StoreListener: @unchecked Sendable {
     private init(_ table: StoreTable, on loop: EventLoop) throws(SystemError) {
         self.table = table
         self.loop = loop
-        let watch = Watch(table.bell.descriptor.number) { [weak self] _ in self?.wakeAll() }
+        let watch = Watch(table.bell.descriptor.number) { [weak self] _ in self?.rang() }
         try loop.add(watch, for: .readableOnce)
         self.watch = watch
+        place = PlaceListener.shared(on: loop)
+        place?.add(self)
     }
 
     deinit {
@@ -64,7 +68,8 @@ final class StoreListener: @unchecked Sendable {
     {
         observeStop()
         if loop.isStopping { return .ready }
-        let isSure = table.prepareToSleep(wish)
+        table.passOn()
+        let isSure = table.prepareToSleep(wish, at: place?.place)
         if hasNews() { return .ready }
         let limit = isSure ? limit : min(limit ?? SleepWish.doubtfulSleep, SleepWish.doubtfulSleep)
         let timer = limit.map { limit in loop.call(after: limit) { slot.resume(.ready) } }
@@ -80,6 +85,12 @@ final class StoreListener: @unchecked Sendable {
         // Looked up on the loop: nothing but that thread may release it.
         let entry = Entry(listener: self)
         stop = loop.onStop { [loop] in loop.execute { entry.listener?.wakeAll() } }
+    }
+
+    /// One of the two bells rang. Others are woken before the tasks of this process, whose work may take long.
+    func rang() {
+        table.passOn()
+        wakeAll()
     }
 
     private func wakeAll() {

@@ -8,6 +8,8 @@ struct SupervisedChild {
     /// The owner of its output, with its name.
     let owner: OutputOwner
     let spawn: UInt64
+    /// Its place among the sleepers of a store. See `ProcessBells`.
+    let place: Int
     /// Its doorbell. If nil, no descriptor was left for one.
     let bell: Doorbell?
     /// Whether it runs as another user.
@@ -81,6 +83,7 @@ struct SupervisedChild {
             DescriptorHolders.keep(HeldDescriptor(.doorbell, buttons.crash))
             CrashMark.arm(crashes, button: buttons.crash)
             Family.join()
+            ProcessBells.takePlace(place)
             return buttons.news
         } catch {
             StandardErrorLines.say("error", "\(owner.name) cannot start: \(error)", by: "end")

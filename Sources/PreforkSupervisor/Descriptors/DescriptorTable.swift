@@ -90,7 +90,7 @@ package enum DescriptorTable {
             children + [.trial]),
         row(.program, "the program's own", "what the program opened before the fork", .both, children),
         row(.listener, "listeners", "accept connections", .both, children + [.trial]),
-        row(.store, "stores", "memory and bell of each (a trial has the memory)", .both, children + [.trial]),
+        row(.store, "stores", "memory and bell of each (a trial has the memory), bells of the processes", .both, children + [.trial]),
         row(.workQueue, "work queues", "memory and bells of each", .both, children),
         row(.channel, "channels", "memory, bells and packet sockets of each", .both, children),
         row(.names, "names", "memory, lock and sockets of everything registered by name", .both, children),

@@ -38,8 +38,8 @@ extension Supervisor {
         let links = makeHandoverRoute()
         let bell = bells.add(spawn, by: epoll, word: Source.bell | spawn, at: .now)
         let child = SupervisedChild(
-            kind: .worker, owner: .worker(slot), spawn: spawn, bell: bell, isWalled: host.rights.otherUser != nil,
-            crashes: scoreboard.crashArea(line: line))
+            kind: .worker, owner: .worker(slot), spawn: spawn, place: slot, bell: bell,
+            isWalled: host.rights.otherUser != nil, crashes: scoreboard.crashArea(line: line))
         do throws(SystemError) {
             switch try child.fork(by: self, output: output) {
             case .parent(let child):

@@ -173,12 +173,15 @@ package final class Supervisor {
             seed: UInt64(truncatingIfNeeded: MonotonicInstant.now.nanoseconds) ^ UInt64(pid))
         do {
             let most = max(configuration.workers, configuration.settings.scaling.workers?.upperBound ?? 0)
+            let processes = most + (self.targets?.count ?? 0) + 1
             descriptors = DescriptorNeed(
                 workers: most,
                 others: (self.targets?.descriptorNeed ?? 0) + (host.accessLog == nil ? 0 : UInt64(most) + 1)
                     + UInt64(pool.spares.wanted) * 8
-                    + (configuration.settings.movesConnections ? UInt64(most) : 0))
+                    + (configuration.settings.movesConnections ? UInt64(most) : 0)
+                    + UInt64(ProcessBells.count(for: processes)))
             descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
+            ProcessBells.make(for: processes)
             if configuration.settings.adoptsOrphans { try AdoptedOrphans.becomeSubreaper() }
             epoll = try Epoll()
             if let inheritance {

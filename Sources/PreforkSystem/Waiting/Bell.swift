@@ -30,6 +30,9 @@ package struct Bell: ~Copyable, Sendable {
         self.descriptor = descriptor
     }
 
+    /// Gives the descriptor up without closing it.
+    package consuming func release() -> Int32 { descriptor.release() }
+
     /// Whether a descriptor is a bell's.
     package static func isBell(_ number: Int32) -> Bool { cprefork_is_bell(number) == 1 }
 

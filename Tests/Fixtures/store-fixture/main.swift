@@ -17,4 +17,6 @@ runScenario(of: [
     "publish-storm": publishStormScenario,
     "race-for-last-place": lastPlaceScenario,
     "limited": limitedScenario,
+    "kill-waker": killWakerScenario,
+    "tree": treeScenario,
 ])

@@ -55,4 +55,14 @@ struct StoreProcessTests {
     @Test func theLastPlaceIsGivenOnce() async throws {
         #expect(try await lines("race-for-last-place") == ["entries 1000 contradictions []"])
     }
+
+    /// A publisher rings for two, and each sleeper that wakes for two more.
+    @Test(arguments: [("publisher", 61, "whole: 2 rung, 8 awake"), ("sleeper", 31, "whole: 4 rung, 8 awake")])
+    func aWakerKilledAtAnyInstructionLosesOneSleeperAtMost(waker: String, stride: Int, whole: String) async throws {
+        #expect(try await lines("kill-waker", waker, "\(stride)") == [whole, "failures 0 begun true"])
+    }
+
+    @Test(arguments: [0, 10]) func sleepersWakeEachOther(kills: Int) async throws {
+        #expect(try await lines("tree", "12", "24", "\(kills)") == ["in time true", "exit 0"])
+    }
 }

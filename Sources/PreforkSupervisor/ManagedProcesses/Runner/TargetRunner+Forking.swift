@@ -42,7 +42,7 @@ extension TargetRunner {
         let isPrivileged = table.targets[number]?.settings.privileges == .supervisor
         let child = SupervisedChild(
             kind: isPrivileged ? .privileged : .managed, owner: .target(table.targets[number]?.name ?? ""),
-            spawn: spawn, bell: bell, isWalled: rights.otherUser != nil && !isPrivileged,
+            spawn: spawn, place: -2 - number, bell: bell, isWalled: rights.otherUser != nil && !isPrivileged,
             crashes: lines[number].flatMap { scoreboard.crashArea(line: $0) })
         do throws(SystemError) {
             switch try child.fork(by: self, output: capturedOutput()) {

@@ -183,6 +183,8 @@ package final class TargetRunner {
         if let line = lines.removeValue(forKey: number) { lineTable.free(line) }
     }
 
+    var count: Int { table.targets.count }
+
     /// Of each target the pidfd, the doorbell, and the fourteen descriptors that its two channels take. Besides, what
     /// the program itself has open.
     var descriptorNeed: UInt64 { UInt64(table.targets.count) * 18 + 256 }
