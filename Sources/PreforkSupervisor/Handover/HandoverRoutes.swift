@@ -40,6 +40,9 @@ struct HandoverRoutes {
         ends[spawn] = route.supervisorEnd
     }
 
+    /// A spare has become a worker.
+    mutating func rename(_ key: UInt64, to spawn: UInt64) { ends[spawn] = ends.removeValue(forKey: key) }
+
     /// Nothing ever waits at the supervisor's end, so closing it does not wait either.
     mutating func remove(_ spawn: UInt64) {
         if let end = ends.removeValue(forKey: spawn) { closeDescriptor(end) }

@@ -17,7 +17,7 @@ extension Supervisor {
         scoreboard.orders.linesInUse = workers.linesInUse
         let key = SpareTable.key(of: number)
         do throws(SystemError) {
-            let parts = try SpareParts(host, key)
+            let parts = try SpareParts(host, key, links: makeHandoverRoute)
             switch try fork(parts, key, line: line) {
             case .parent(let pid): return .parent(pool.handle(.spare(.forked(number, pid: pid)), at: .now))
             case .child(let worker): return .child(worker)
@@ -42,12 +42,13 @@ extension Supervisor {
     private func fork(_ parts: SpareParts, _ key: UInt64, line: Int) throws(SystemError) -> SpareSide {
         let bell = bells.add(key, by: epoll, word: Source.bell | key, at: .now)
         let child = SupervisedChild(
-            kind: .worker, owner: .spare, spawn: key, bell: bell, isWalled: host.rights.otherUser != nil,
-            crashes: scoreboard.crashArea(line: line))
+            kind: .worker, owner: .spare, spawn: key, place: 0, bell: bell,
+            isWalled: host.rights.otherUser != nil, crashes: scoreboard.crashArea(line: line))
         do throws(SystemError) {
             switch try child.fork(by: self, output: output) {
             case .parent(let pid):
                 if let route = parts.route { accessLogRoutes.add(route, of: key) }
+                if let links = parts.links { handoverRoutes.add(links, of: key) }
                 closeDescriptor(parts.pipe.reading)
                 spares.insert(
                     .watched(pid, by: epoll, word: key), key, line: line, pipe: parts.pipe.writing,
@@ -70,6 +71,7 @@ extension Supervisor {
         let reading = parts.pipe.reading
         enterGroup(key, name)
         parts.route?.enter()
+        parts.links?.enter()
         DescriptorHolders.keep(HeldDescriptor(.spareOrders, reading))
         ManagedOrderRoute.enter(
             ManagedOrderRoute.Sender(scoreboard: scoreboard, line: line, doorbell: doorbell, lifeline: lifeline.number))
@@ -84,6 +86,7 @@ extension Supervisor {
         closeDescriptor(reading)
         let info = WorkerInfo(taskID: order.taskID, generation: order.generation, pid: CurrentProcess.pid)
         host.showTitle(.worker(taskID: info.taskID, generation: info.generation), "booting")
+        ProcessBells.takePlace(info.taskID)
         return takeSlot(info, spawn: order.spawn, line: line, doorbell: doorbell)
     }
 
@@ -119,6 +122,8 @@ extension Supervisor {
         bells.rename(key, to: spawn, by: epoll, word: Source.bell | spawn, at: .now)
         if let pidfd = spare.child.pidfdNumber { try? epoll.modify(pidfd, .readableOnce, word: spawn) }
         accessLogRoutes.rename(key, to: spawn)
+        handoverRoutes.rename(key, to: spawn)
+        linkToPredecessor(slot: slot, spawn: spawn)
         output?.rename(key, to: spawn, of: .worker(slot))
         MetricsHub.current?.rename(spare.child.pid, to: OutputOwner.worker(slot).name)
         host.workerGroups?.rename(key, to: spawn)
@@ -156,6 +161,7 @@ extension Supervisor {
         if let pidfd = child.pidfdNumber { epoll.remove(pidfd) }
         bells.remove(key, from: epoll)
         accessLogRoutes.remove(key)
+        handoverRoutes.remove(key)
         _ = output?.end(key, at: .now)
         _ = host.workerGroups?.end(key)
         guard let entry = spares.remove(key) else { return }
@@ -188,8 +194,10 @@ extension Supervisor {
 private struct SpareParts {
     let pipe: SparePipe
     let route: AccessLogRoute?
+    let links: HandoverRoute?
 
-    init(_ host: SupervisorHost, _ key: UInt64) throws(SystemError) {
+    /// - Parameter links: makes the way by which its connections will move.
+    init(_ host: SupervisorHost, _ key: UInt64, links: () -> HandoverRoute?) throws(SystemError) {
         let pipe = try SparePipe()
         var route: AccessLogRoute?
         do throws(SystemError) {
@@ -202,11 +210,13 @@ private struct SpareParts {
         }
         self.pipe = pipe
         self.route = route
+        self.links = links()
     }
 
     /// It was not forked.
     func close(_ host: SupervisorHost, _ key: UInt64) {
         route?.close()
+        links?.close()
         closeDescriptors([pipe.reading, pipe.writing])
         _ = host.workerGroups?.end(key)
     }

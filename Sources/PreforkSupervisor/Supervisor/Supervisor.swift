@@ -177,7 +177,7 @@ package final class Supervisor {
             descriptors = DescriptorNeed(
                 workers: most,
                 others: (self.targets?.descriptorNeed ?? 0) + (host.accessLog == nil ? 0 : UInt64(most) + 1)
-                    + UInt64(pool.spares.wanted) * 8
+                    + UInt64(pool.spares.wanted) * 9
                     + (configuration.settings.movesConnections ? UInt64(most) : 0)
                     + UInt64(ProcessBells.count(for: processes)))
             descriptors.limit = try raiseDescriptorLimit(to: descriptors.wanted)
