@@ -44,7 +44,7 @@ extension HTTPResponse {
     /// cancelled, and `HTTPBodyWriter.write` throws: what it would have written was not sent.
     ///
     /// Where the connection does not move, as at a stop, the task of `body` is cancelled, too. The response then ends in order,
-    /// and a browser's `EventSource` connects again.
+    /// and a browser connects again by itself.
     ///
     /// - Parameters:
     ///   - status: 200 to 599.
