@@ -43,6 +43,7 @@ import Testing
                         == nil)
             }
         ),
+        ("SharedStore.withValue.key", { mustHold(try $0.withValue($1) { $0.byteCount } == nil) }),
         ("SharedStore.stored.key", { mustHold(try $0.stored($1) == nil) }),
         ("SharedStore.contains.key", { mustHold(try !$0.contains($1)) }),
         ("SharedStore.remainingLife.key", { mustHold(try $0.remainingLife($1) == nil) }),

@@ -21,7 +21,7 @@ package struct ProcessBells: Sendable {
 
     /// Never 0.
     package let identity: UInt64
-    private let numbers: [Int32]
+    package let numbers: [Int32]
 
     /// A word of shared memory has one bit for each place.
     private static let most = 64

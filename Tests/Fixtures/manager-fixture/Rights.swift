@@ -67,7 +67,10 @@ private let supervisorKeyring: Int32? = {
 }()
 
 private func tell(_ kind: String) {
-    for held in DescriptorHolders.all where held.role == .accessLogNews { say("news \(getpid()) \(held.number)") }
+    for held in DescriptorHolders.all where held.role == .accessLogNews || held.role == .linkNews {
+        say("news \(getpid()) \(held.number)")
+    }
+    for number in ProcessBells.current?.numbers ?? [] { say("bell \(getpid()) \(number)") }
     tellDescriptors(kind)
     let status = (try? SmallFile.read("/proc/self/status", limit: 16_384)) ?? ""
     func field(_ name: String) -> String {

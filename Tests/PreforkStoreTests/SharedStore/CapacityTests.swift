@@ -241,9 +241,10 @@ struct CapacityTests {
                 == StoreStats(
                     entries: 0, entryLimit: 100, bytes: 0, byteLimit: 1 << 20, recoveries: 0, evictions: 0,
                     expirations: 0, refusals: 0, compactions: 0, damages: 0))
-        try store.set("key", [UInt8](repeating: 1, count: 37))
+        // A value begins at a multiple of eight.
+        try store.set("key", [UInt8](repeating: 1, count: 32))
         #expect(store.stats.bytes == 64)
-        try store.set("key", [UInt8](repeating: 1, count: 38))
+        try store.set("key", [UInt8](repeating: 1, count: 33))
         #expect(store.stats.bytes == 128)
         #expect(store.stats.entries == 1)
         try store.delete("key")

@@ -100,6 +100,7 @@ import Testing
             "PREFORK_AFFINITY": "0-2,8", "PREFORK_TITLES": "0", "PREFORK_SERVICE": "shop",
             "PREFORK_OOM_SCORE": "-17",
             "PREFORK_WORKER_MEMORY": "512M",
+            "PREFORK_MOVE_CONNECTIONS": "off", "PREFORK_MOVE_TIMEOUT": "2s", "PREFORK_REBALANCE": "on",
             "PREFORK_LOOP_STALL": "250ms", "PREFORK_SPARES": "3",
             "PREFORK_WATCHDOG_MINIMUM": "3",
             "PREFORK_KEEP_SERVICE_VARIABLES": "on", "PREFORK_ADOPT_ORPHANS": "TRUE",
@@ -133,6 +134,7 @@ import Testing
         #expect(found.privileges.isDumpable == false && found.affinity == .processors([0, 1, 2, 8]))
         #expect(found.outOfMemoryScore == -17)
         #expect(found.workerMemory == 512 << 20)
+        #expect(!found.movesConnections && found.moveTimeout == .seconds(2) && found.rebalances)
         #expect(found.loopStall == .milliseconds(250) && found.spares == 3)
         #expect(!found.setsTitles && found.service == "shop" && found.watchdogMinimum == 3)
         #expect(found.keepsServiceVariables && found.adoptsOrphans)

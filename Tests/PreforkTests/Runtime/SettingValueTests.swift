@@ -12,6 +12,7 @@ import Testing
     /// What the shapes of the manual's table stand for. A shape that is missing here fails the test.
     private static let values: [String: [String]] = [
         "auto, or 1 to 10000": ["auto", "1", "2"],
+        "auto, or 0 to 100": ["auto", "0", "1"],
         "1 to 10000": ["1", "10000"],
         "0 to 10000": ["0", "10000"],
         "1 to 100": ["1", "100"],
