@@ -59,7 +59,7 @@ import Testing
         let server = try await HandoverServer(faults: ["2 slow 700"])
         let clients = try (0..<100).map { _ in try LineClient(server) }
         for client in clients { _ = try client.ask() }
-        try await server.replaceWorkers(generation: 2)
+        try await server.replaceWorkersWholly(generation: 2)
         for client in clients { #expect(try client.ask().generation == 2) }
         try await server.end()
     }
@@ -116,7 +116,7 @@ import Testing
         #expect(try old.outcome() == .ended)
         let new = try LineClient(server)
         #expect(try new.ask().generation == 2)
-        try await server.replaceWorkers(generation: 3)
+        try await server.replaceWorkersWholly(generation: 3)
         #expect(try new.ask().generation == 3, "version 3 is known to both")
         try await server.end()
     }

@@ -38,6 +38,13 @@ final class HandoverServer {
         try await waitForLog("reload: generation \(generation) serves")
     }
 
+    /// The same, until the old workers have ended: all that moves has moved by then.
+    func replaceWorkersWholly(by signal: Signal = .hangUp, generation: Int) async throws {
+        let old = Set(program.children)
+        try await replaceWorkers(by: signal, generation: generation)
+        try await eventually("the old workers have ended\n\(program.errors)") { old.isDisjoint(with: program.children) }
+    }
+
     func end() async throws {
         program.send(.terminate)
         #expect(try await program.waitForExit(within: .seconds(60)) == 0)
