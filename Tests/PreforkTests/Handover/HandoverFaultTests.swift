@@ -49,10 +49,8 @@ import Testing
         let clients = try (0..<10).map { _ in try LineClient(server) }
         for client in clients { _ = try client.ask() }
         try await server.replaceWorkers(generation: 2)
-        for client in clients {
-            #expect(try client.ask().generation == 1)
-            #expect(try client.outcome() == .ended)
-        }
+        for client in clients { #expect(try client.ask().generation == 1) }
+        for client in clients { #expect(try client.outcome() == .ended) }
     }
 
     @Test func `A successor that is slow gets all`() async throws {
