@@ -104,14 +104,17 @@ import Testing
     }
 
     @Test func `A state of an unknown version stays, and is counted`() async throws {
-        let metrics = try temporaryPath()
+        let control = try temporaryPath()
         let server = try await HandoverServer(
-            faults: ["2 versions 2 3", "3 versions 3 4"], environment: ["PREFORK_METRICS": metrics])
+            faults: ["2 versions 2 3", "3 versions 3 4"], environment: ["PREFORK_CONTROL": control])
         let old = try LineClient(server)
         _ = try old.ask()
         try await server.replaceWorkers(generation: 2)
         #expect(try old.ask().generation == 1)
         #expect(try old.outcome() == .ended)
+        let tool = try ChildProgram("preforkctl", ["--socket", control, "metrics"])
+        #expect(try await tool.waitForExit() == 0)
+        #expect(tool.output.contains(#"prefork_connection_moves_total{outcome="version"} 1"#), "\(tool.output)")
         let new = try LineClient(server)
         #expect(try new.ask().generation == 2)
         try await server.replaceWorkersWholly(generation: 3)
