@@ -18,6 +18,8 @@ import Testing
             reasons: WebSocketParameters.reasons.merging([
                 "HTTPError.Code": "what the library tells", "AddressRange.contains.address": "every value is an address",
                 "TrustedProxies.contains.peer": "every value is an address",
+                "HTTPResponse.resumableStream.handoverVersions": "every value is a version, and no range is empty",
+                "WebSocketOptions.handoverVersions": "every value is a version, and no range is empty",
             ]) { first, _ in first })
     }
 

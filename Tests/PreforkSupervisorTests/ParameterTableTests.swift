@@ -80,6 +80,8 @@ import Testing
             "WorkerCount.init.integerLiteral", zero: .refused("number of workers: 0"),
             negative: .refused("number of workers: -"), huge: .refused("number of workers: \(Int.max)")
         ) { (count: Int) in try use { $0.workers = WorkerCount(integerLiteral: count) } }
+        + count("SpareCount.count.count", "spares", zero: .means("none")) { $0.spares = .count($1) }
+        + count("SpareCount.init.integerLiteral", "spares", zero: .means("none")) { $0.spares = SpareCount(integerLiteral: $1) }
         + count("RestartPolicy.init.limit", "restarts.limit", zero: .means("no restart"), huge: .means("no limit")) {
             $0.restarts = RestartPolicy(limit: $1)
         }
