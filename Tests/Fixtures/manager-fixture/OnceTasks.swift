@@ -58,8 +58,14 @@ func onceScenario(_ arguments: [String]) throws {
         }
         if isOn("crash") { abort() }
         if isOn("throw") { throw SystemError("made up", .invalidArgument) }
-        if isOn("stopped") { raise(SIGSTOP) }
-        if isOn("stubborn") { while true { pause() } }
+        if isOn("stopped") {
+            journal.write("stopped \(words)")
+            raise(SIGSTOP)
+        }
+        if isOn("stubborn") {
+            journal.write("stubborn \(words)")
+            while true { pause() }
+        }
         do {
             while isOn("hang") { try await EventLoop.sleep(for: .milliseconds(2)) }
             if work > .zero { try await EventLoop.sleep(for: work) }

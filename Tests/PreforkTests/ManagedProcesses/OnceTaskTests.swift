@@ -72,11 +72,14 @@ import Testing
         program.turnOff("hang")
         let second = try await program.waitFor("begin", 2)
         #expect(second.time - first.time >= 350_000_000)
+        // A run looks at its switches after it has said that it begins.
+        try await program.waitFor("stubborn")
         program.turnOff("stubborn")
         program.turnOn("stopped")
         let third = try await program.waitFor("begin", 3)
         // Limit and grace: it blocks its loop and hears nothing.
         #expect(third.time - second.time >= 450_000_000, "\(program.story)")
+        try await program.waitFor("stopped")
         program.turnOff("stopped")
         try await program.waitFor("begin", 4)
         #expect(!program.isAlive(third.pid))

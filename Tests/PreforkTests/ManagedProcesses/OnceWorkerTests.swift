@@ -41,6 +41,8 @@ import Testing
         try await program.waitFor("cancelled")
         program.turnOff("hang")
         let second = try await program.waitFor("begin", 2)
+        // A run looks at its switches after it has said that it begins.
+        try await program.waitFor("stubborn")
         program.turnOff("stubborn")
         // Cancelling has not cost the worker.
         #expect(second.pid == first.pid, "\(program.story)")
